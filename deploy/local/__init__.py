@@ -1,0 +1,1 @@
+"""Real Kafka and MongoDB on this machine, for `make up`, the tests and the benchmarks."""

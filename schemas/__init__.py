@@ -1,0 +1,1 @@
+"""The wire contract as pydantic models; what producers and consumers of Triptych may rely on."""

@@ -1,0 +1,1 @@
+"""The command service: the one writer of galleries and items."""

@@ -1,0 +1,1 @@
+"""The HTTP gateway: the Wix Pro Gallery REST contract in front of commands and views."""

@@ -1,0 +1,1 @@
+"""The projector: joins item events to their galleries, into views and a compacted topic."""
