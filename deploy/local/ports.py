@@ -1,0 +1,51 @@
+"""TCP ports on the loopback address: finding free ones, and saying clearly when a fixed one is taken."""
+
+import secrets
+import socket
+
+from deploy.local.errors import StackUnavailable
+
+LOOPBACK = "127.0.0.1"
+
+# Below the range from which Linux (32768) and macOS (49152) take ports for outgoing connections, so that
+# no connection made between choosing a port and listening on it can take it away.
+_FREE_RANGE = range(20_000, 32_000)
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on this port of the loopback address now."""
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still closing counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Return a free port, chosen at random so that stacks starting together do not choose the same one.
+
+    Raises StackUnavailable if none is found.
+    """
+    for _ in range(1_000):
+        port = secrets.choice(_FREE_RANGE)
+        if is_free(port):
+            return port
+    raise StackUnavailable(f"No free TCP port was found between {_FREE_RANGE.start} and {_FREE_RANGE.stop - 1}.")
+
+
+def claim(port: int | None, *, server: str, setting: str) -> int:
+    """Return `port` if it is free, or any free port for None.
+
+    Raises StackUnavailable, naming the setting that chooses another port, if it is taken.
+    """
+    if port is None:
+        return free_port()
+    if not is_free(port):
+        raise StackUnavailable(
+            f"Port {port} of {LOOPBACK}, wanted for {server}, is in use by another program. "
+            f"Stop that program, or choose another port: {setting}={free_port()}"
+        )
+    return port
