@@ -1,0 +1,245 @@
+"""Takes batches from one topic so that no record is lost, skipped, or able to block its partition.
+
+FastStream's acknowledgement policies are either unsafe or not live (dropping what fails, or repeating it for ever), so
+batches are acknowledged here: tried again while a dependency is away, taken apart when one record breaks the handler,
+and committed with named offsets once everything in them is finished.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.mongo import is_transient
+from services.kit.telemetry import BATCH_SECONDS, LAG, RECORDS, RETRIES
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS = 0.05
+LONGEST_DELAY_SECONDS = 5.0
+# A record that breaks the handler this often, alone, is put aside: the fault is in our code and will not go away.
+ATTEMPTS_BEFORE_DEAD_LETTER = 3
+# How long a rebalance waits for the batch in hand; the broker waits longer before it expels this member.
+REVOKE_TIMEOUT_SECONDS = 15.0
+REBALANCE_TIMEOUT_MS = 30_000
+SESSION_TIMEOUT_MS = 10_000
+COMMIT_TIMEOUT_SECONDS = 10.0
+
+
+class BatchHandler(Protocol):
+    """What a service does with its records."""
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        """Prepare to own these partitions; no record of them is handled before this has succeeded."""
+
+    async def handle(self, records: Sequence[IncomingRecord]) -> None:
+        """Finish all records, which come in order per partition; safe to repeat.
+
+        Raises:
+            TransientFailure: nothing was decided, try all of them again later.
+            OwnershipLost: prepare again, then try again.
+        """
+
+
+class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of a consumer group on one topic."""
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        topic: str,
+        group: str,
+        handler: BatchHandler,
+        dead_letters: DeadLetters,
+        *,
+        max_records: int = 500,
+        poll_ms: int = 5,
+    ) -> None:
+        self.topic = topic
+        self._handler = handler
+        self._dead_letters = dead_letters
+        self._owned: frozenset[int] = frozenset()
+        self._preparing: asyncio.Task[None] | None = None
+        self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon what is not finished
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._trouble = ""
+        self._subscriber = broker.subscriber(
+            topic,
+            batch=True,
+            group_id=group,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.MANUAL,
+            listener=self,
+            max_records=max_records,
+            # An empty poll waits this long twice; it bounds what a lone record waits.
+            batch_timeout_ms=poll_ms,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            parser=self._parse,
+            decoder=_raw_records,
+        )
+        self._subscriber(self._consume)
+
+    @property
+    def problem(self) -> str | None:
+        """Why this consumer is not working normally, or None."""
+        if self._trouble:
+            return self._trouble
+        if self._preparing is None:
+            return "no partitions assigned yet"
+        return None if self._preparing.done() else "preparing its partitions"
+
+    def begin_stop(self) -> None:
+        """Give up waiting for dependencies: what is not finished stays uncommitted. Then stop the broker."""
+        self._stopping = True
+        self._interrupted.set()
+        if self._preparing is not None:
+            self._preparing.cancel()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - every rebalance takes all
+        """Let the batch in hand finish, within a deadline; after that the fence of the next owner protects."""
+        self._interrupted.set()
+        if self._preparing is not None:
+            self._preparing.cancel()
+            self._preparing = None
+        try:
+            await asyncio.wait_for(self._idle.wait(), REVOKE_TIMEOUT_SECONDS)
+        except TimeoutError:
+            log.warning("%s: partitions left while a batch was still in hand", self.topic)
+        self._owned = frozenset()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Start preparing; polling goes on meanwhile, so that the group does not expel us."""
+        if self._stopping:
+            return
+        self._interrupted.clear()
+        self._owned = frozenset(place.partition for place in assigned)
+        self._preparing = asyncio.create_task(self._prepare(self._owned))
+
+    async def _prepare(self, partitions: frozenset[int]) -> None:
+        delay = FIRST_DELAY_SECONDS
+        while not self._interrupted.is_set():
+            try:
+                await self._handler.assigned(partitions)
+            except Exception as error:  # noqa: BLE001 - without preparation nothing may be handled, whatever the reason
+                self._report(error)
+                delay = await self._pause(delay)
+            else:
+                self._trouble = ""
+                return
+
+    async def _parse(self, records: tuple[IncomingRecord, ...]) -> KafkaMessage:
+        # FastStream's own parser passes over records whose headers are not UTF-8.
+        consumer = self._subscriber.consumer
+        assert consumer is not None  # noqa: S101
+        return KafkaMessage(body=b"", raw_message=records, consumer=consumer)
+
+    async def _consume(self, records: Sequence[IncomingRecord]) -> None:
+        self._idle.clear()
+        started = time.perf_counter()
+        try:
+            preparing = self._preparing
+            if preparing is None:
+                return
+            await asyncio.wait({preparing})
+            if preparing.cancelled():
+                return
+            # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.
+            records = [record for record in records if record.partition in self._owned]
+            if records and await self._finish(records):
+                await self._commit(records)
+                BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
+                RECORDS.labels(self.topic).inc(len(records))
+        finally:
+            self._idle.set()
+
+    async def _finish(self, records: Sequence[IncomingRecord]) -> bool:
+        """Handle until done; False if this assignment ended first."""
+        delay = FIRST_DELAY_SECONDS
+        broken = 0
+        while not self._interrupted.is_set():
+            try:
+                await self._handler.handle(records)
+            except Exception as error:
+                if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+                    RETRIES.labels(self.topic).inc()
+                    self._report(error)
+                    delay = await self._pause(delay)
+                    if isinstance(error, OwnershipLost):
+                        await self._prepare(self._owned)
+                    continue
+                log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
+                if len(records) > 1:
+                    return await self._finish_singly(records)
+                broken += 1
+                if broken >= ATTEMPTS_BEFORE_DEAD_LETTER:
+                    return await self._put_aside(records[0], error, broken)
+                delay = await self._pause(delay)
+            else:
+                self._trouble = ""
+                return True
+        return False
+
+    async def _finish_singly(self, records: Sequence[IncomingRecord]) -> bool:
+        for record in records:
+            if not await self._finish([record]):
+                return False
+        return True
+
+    async def _put_aside(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
+        delay = FIRST_DELAY_SECONDS
+        while not self._interrupted.is_set():
+            try:
+                await self._dead_letters.put(record, "handler-failed", repr(error), attempts)
+            except TransientFailure as failure:
+                self._report(failure)
+                delay = await self._pause(delay)
+            else:
+                return True
+        return False
+
+    async def _commit(self, records: Sequence[IncomingRecord]) -> None:
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
+        try:
+            await asyncio.wait_for(
+                consumer.commit({place: offset + 1 for place, offset in last.items()}), COMMIT_TIMEOUT_SECONDS
+            )
+        except (KafkaError, TimeoutError) as error:
+            # A rebalance came between. The records are finished, and will be seen again and recognised.
+            log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
+        for place, offset in last.items():
+            end = consumer.highwater(place) if place in consumer.assignment() else None
+            if end is not None:
+                LAG.labels(place.topic, place.partition).set(max(0, end - offset - 1))
+
+    def _report(self, error: Exception) -> None:
+        if not self._trouble:
+            log.warning("%s: waiting for a dependency: %s", self.topic, error)
+        self._trouble = str(error)
+
+    async def _pause(self, delay: float) -> float:
+        """Wait about `delay` seconds or until interrupted; the next delay."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._interrupted.wait(), delay * random.uniform(0.5, 1.0))  # noqa: S311
+        return min(delay * 2, LONGEST_DELAY_SECONDS)
+
+
+async def _raw_records(message: Any) -> Sequence[IncomingRecord]:
+    """FastStream's decoder, switched off: each record is judged on its own by the handler."""
+    records: Sequence[IncomingRecord] = message.raw_message
+    return records

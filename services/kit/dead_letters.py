@@ -1,0 +1,57 @@
+"""Puts refused records aside with their original bytes, where they came from and why (design, section 2)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from aiokafka import ConsumerRecord
+
+from services.kit.publisher import Publisher, Record
+from services.kit.telemetry import DEAD_LETTERS
+
+log = logging.getLogger(__name__)
+
+IncomingRecord: TypeAlias = ConsumerRecord[Any, Any]
+MAX_TEXT = 1_000
+
+
+class DeadLetters:
+    """Publishes to `<topic>.dead-letter`; key, value and headers of the record stay as they were received."""
+
+    def __init__(self, publisher: Publisher, topic_of: Callable[[str], str]) -> None:
+        self._publisher = publisher
+        self._topic_of = topic_of
+
+    async def put(self, record: IncomingRecord, reason: str, text: str, attempts: int = 1) -> None:
+        """Put one record aside.
+
+        Args:
+            record: as it came from Kafka.
+            reason: one of a small set of names, for counting and filtering.
+            text: what was wrong, for a person.
+            attempts: how often it was tried.
+
+        Raises:
+            TransientFailure: Kafka did not take it, so the record must not be skipped yet.
+        """
+        await self._publisher.publish([self.letter(record, reason, text, attempts)])
+        DEAD_LETTERS.labels(record.topic, reason).inc()
+        log.warning(
+            "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
+        )
+
+    def letter(self, record: IncomingRecord, reason: str, text: str, attempts: int = 1) -> Record:
+        """The record that `put` publishes. Headers named `dead-letter-*` carry the origin."""
+        origin = f"{record.topic}-{record.partition}@{record.offset}"
+        added: Sequence[tuple[str, str]] = (
+            ("dead-letter-origin", origin),
+            ("dead-letter-reason", reason),
+            ("dead-letter-error", text[:MAX_TEXT]),
+            ("dead-letter-attempts", str(attempts)),
+        )
+        return Record(
+            topic=self._topic_of(record.topic),
+            key=record.key if record.key is not None else origin.encode(),
+            value=record.value,
+            headers=(*record.headers, *((name, text.encode("utf-8", "replace")) for name, text in added)),
+        )

@@ -1,0 +1,98 @@
+"""Runs one service process: settings, composition, HTTP, and an orderly end on SIGTERM or SIGINT."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.kit.failures import StartRefused
+from services.kit.settings import KitSettings, load_settings
+from services.kit.telemetry import configure_logging
+
+log = logging.getLogger(__name__)
+
+GRACEFUL_HTTP_SECONDS = 20
+SettingsT = TypeVar("SettingsT", bound=KitSettings)
+Compose = Callable[[SettingsT], AbstractAsyncContextManager[ASGIApp]]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises the signal again before our own resources are closed; here the process ends by returning."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run_service(
+    name: str, kind: type[SettingsT], compose: Compose[SettingsT], port_of: Callable[[SettingsT], int]
+) -> int:
+    """Run until told to stop; the exit status: 0, or 78 (EX_CONFIG) when it refused to start.
+
+    Args:
+        name: for the log.
+        kind: the settings to read.
+        compose: opens everything the service needs, yields its ASGI application, and closes all in reverse order.
+        port_of: where to listen.
+    """
+    try:
+        settings = load_settings(kind)
+        configure_logging(settings.log_level, settings.log_format)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(name, settings, compose, port_of(settings)))
+    except StartRefused as refusal:
+        print(f"{name}: {refusal}", file=sys.stderr)
+        return os.EX_CONFIG
+    return os.EX_OK
+
+
+async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with compose(settings) as app:
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=port,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
+            )
+        )
+        serving = asyncio.create_task(_listen(server, settings.host, port))
+        waiting = asyncio.create_task(stopping.wait())
+        log.info("%s listens on http://%s:%d", name, settings.host, port)
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("%s stops", name)
+        server.should_exit = True
+        waiting.cancel()
+        await serving
+
+
+async def _listen(server: uvicorn.Server, host: str, port: int) -> None:
+    try:
+        await server.serve()
+    except SystemExit:  # uvicorn's way of saying that it could not bind
+        raise StartRefused(
+            f"Port {port} on {host} is in use; choose another with the service's PORT setting."
+        ) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,54 @@
+"""Settings every process shares, read from the environment and checked as a whole at start."""
+
+from datetime import timedelta
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.kit.failures import StartRefused
+
+PREFIX = "TRIPTYCH_"
+
+
+class KitSettings(BaseSettings):
+    """Where Kafka and MongoDB are and how this process reports; services add their own fields.
+
+    Each field is read from `TRIPTYCH_<FIELD>`; durations accept seconds or ISO 8601 (`P30D`).
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    mongo_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+    mongo_database: str = Field("triptych", pattern=r"^[A-Za-z0-9_-]{1,38}$")
+    mongo_driver: Literal["pymongo", "motor"] = "pymongo"
+
+    topic_prefix: str = Field("triptych.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    topic_partitions: int = Field(12, ge=1, le=10_000)
+    topic_replication: int = Field(1, ge=1)
+    events_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+    host: str = "127.0.0.1"
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def load_settings(kind: type[SettingsT]) -> SettingsT:
+    """Read `kind` from the environment.
+
+    Raises:
+        StartRefused: naming every variable that is wrong, and never its value, which may be a secret.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        lines = [
+            f"  {PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise StartRefused("These settings cannot be used:\n" + "\n".join(lines)) from None

@@ -1,0 +1,51 @@
+"""Logs and metrics: how they are written, and the counters that every service shares."""
+
+import logging
+import sys
+import time
+
+import orjson
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
+DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["topic", "reason"])
+RETRIES = Counter("triptych_batch_retries_total", "Batches tried again because a dependency was away", ["topic"])
+BATCH_SECONDS = Histogram(
+    "triptych_batch_seconds",
+    "Time from taking a batch to committing its offsets",
+    ["topic"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+LAG = Gauge(
+    "triptych_lag_records", "Records behind the end of the topic when a batch was taken", ["topic", "partition"]
+)
+
+# Libraries that report each retry and rebalance as if it were news.
+QUIET = ("aiokafka", "faststream", "pymongo", "httpx", "httpcore", "uvicorn.access", "asyncio")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """Send all logs to stderr: `text` for people, `json` for collectors."""
+    handler = logging.StreamHandler(sys.stderr)
+    if log_format == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
