@@ -103,7 +103,7 @@ def _run_maven(target: Path, environ: Mapping[str, str]) -> None:
     maven = _find_maven(environ)
     if maven is None:
         raise StackUnavailable("There is no mvn on PATH to fetch the jars of Kafka: install Maven.")
-    command = [maven, "--quiet", "--batch-mode", "--file", _POM]
+    command = [maven, "--quiet", "--batch-mode", "--file", str(_POM)]
     command += ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={target}"]
     try:
         result = subprocess.run(  # noqa: S603

@@ -16,8 +16,8 @@ from deploy.local.jars import find_java, java_version, kafka_jars
 from deploy.local.ports import LOOPBACK, free_port
 
 # Any 16 bytes in base64. It need not differ between stacks: brokers of two stacks never meet.
-_CLUSTER_ID = "dHJpcHR5Y2gtbG9jYWwtMQ"
-_STARTED = b"Kafka Server started"
+CLUSTER_ID = "dHJpcHR5Y2gtbG9jYWwtMQ"
+STARTED = "Kafka Server started"  # in its log, once the broker serves clients
 _START_SECONDS = 90.0
 # Long enough for writing the class data archive, too.
 _STOP_SECONDS = 30.0
@@ -108,7 +108,7 @@ def _server_properties(records: Path, port: int, *, controller_port: int) -> str
 
 
 def _format(java: _Java, configuration: Path, environ: Mapping[str, str]) -> None:
-    command = java.command("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", configuration)
+    command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration)
     result = subprocess.run(  # noqa: S603
         command,
         capture_output=True,
@@ -122,7 +122,7 @@ def _format(java: _Java, configuration: Path, environ: Mapping[str, str]) -> Non
 
 
 def _says_started(child: Child) -> bool:
-    return _STARTED in child.log.read_bytes()
+    return STARTED.encode() in child.log.read_bytes()
 
 
 def _keep_archive(recorded: Path, archive: Path) -> None:

@@ -36,16 +36,10 @@ def free_port() -> int:
     raise StackUnavailable(f"No free TCP port was found between {_FREE_RANGE.start} and {_FREE_RANGE.stop - 1}.")
 
 
-def claim(port: int | None, *, server: str, setting: str) -> int:
-    """Return `port` if it is free, or any free port for None.
-
-    Raises StackUnavailable, naming the setting that chooses another port, if it is taken.
-    """
-    if port is None:
-        return free_port()
-    if not is_free(port):
+def require_free(port: int | None, *, server: str, setting: str) -> None:
+    """Raise StackUnavailable, naming the setting that chooses another port, if a wanted port is taken."""
+    if port is not None and not is_free(port):
         raise StackUnavailable(
             f"Port {port} of {LOOPBACK}, wanted for {server}, is in use by another program. "
-            f"Stop that program, or choose another port: {setting}={free_port()}"
+            f"Stop that program, or choose another port, for example {setting}={free_port()}"
         )
-    return port

@@ -2,39 +2,18 @@
 
 import fcntl
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from deploy.local.cache import cache_dir
+from deploy.local.addresses import Addresses, Provider
 from deploy.local.errors import StackUnavailable
-from deploy.local.jars import jars_missing, java_missing
-from deploy.local.kafka import running_kafka
-from deploy.local.mongo import REPLICA_SET, mongod_missing, running_mongo
-from deploy.local.ports import LOOPBACK, claim
+from deploy.local.ports import require_free
+from deploy.local.processes import processes_missing, running_processes
 
 __all__ = ["Addresses", "Probes", "Provider", "StackUnavailable", "choose", "local_stack"]
-
-
-class Provider(StrEnum):
-    """Where the servers come from; the values are those of `TRIPTYCH_STACK`."""
-
-    EXTERNAL = "external"
-    CONTAINERS = "containers"
-    PROCESSES = "processes"
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the servers listen, and who provides them (a value of Provider)."""
-
-    kafka_bootstrap: str
-    mongo_uri: str
-    provider: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +37,7 @@ def choose(environ: Mapping[str, str], probes: Probes) -> Provider:
                 raise StackUnavailable(
                     f"{absent[0]} is not set, but its companion is: set both to use servers of your own, or none."
                 )
-            return Provider.EXTERNAL if not absent else _choose_by_probing(probes)
+            return _choose_by_probing(probes) if absent else Provider.EXTERNAL
         case Provider.EXTERNAL:
             lacks: Sequence[str] = [f"{name} is not set" for name in absent]
         case Provider.CONTAINERS:
@@ -81,8 +60,8 @@ def _choose_by_probing(probes: Probes) -> Provider:
         return Provider.PROCESSES
     raise StackUnavailable(
         "Kafka and MongoDB cannot be started on this machine. One of three things is needed.\n"
-        f"Docker, where{_as_list(containers)}\n"
-        f"or Java and mongod, where{_as_list(processes)}\n"
+        f"Docker, but{_as_list(containers)}\n"
+        f"or Java and mongod, but{_as_list(processes)}\n"
         "or servers of your own: set TRIPTYCH_KAFKA_BOOTSTRAP and TRIPTYCH_MONGO_URI (a replica set)."
     )
 
@@ -107,57 +86,40 @@ def local_stack(
 ) -> Iterator[Addresses]:
     """Provide running servers, ready for use, and stop them at the end, unless they are somebody else's.
 
-    A port of None is a free one. What the servers store in `data_dir` is used again by the next stack there; with
+    A port of None is a free one. What the servers store for `data_dir` is used again by the next stack there; with
     `keep` false it is removed at the end. `say` gets lines of progress. Call it from a thread that lives as long as
     the stack: see start_child. Raises StackUnavailable.
     """
-    probes = Probes(
-        containers=lambda: ["the containers are not built yet"],
-        processes=lambda: _processes_missing(environ),
-    )
+    probes = Probes(containers=lambda: _containers_missing(say), processes=lambda: processes_missing(environ))
     provider = choose(environ, probes)
     if provider is Provider.EXTERNAL:
         yield Addresses(environ["TRIPTYCH_KAFKA_BOOTSTRAP"], environ["TRIPTYCH_MONGO_URI"], provider)
         return
+    data_dir = data_dir.resolve()
     with _exclusive(data_dir):
-        kafka_port = claim(kafka_port, server="Kafka", setting="TRIPTYCH_KAFKA_PORT")
-        mongo_port = claim(mongo_port, server="MongoDB", setting="TRIPTYCH_MONGO_PORT")
-        with _processes(data_dir, kafka_port, mongo_port, keep, environ, say) as addresses:
+        require_free(kafka_port, server="Kafka", setting="TRIPTYCH_KAFKA_PORT")
+        require_free(mongo_port, server="MongoDB", setting="TRIPTYCH_MONGO_PORT")
+        if provider is Provider.CONTAINERS:
+            from deploy.local.containers import running_containers
+
+            servers = running_containers(
+                data_dir=data_dir, kafka_port=kafka_port, mongo_port=mongo_port, keep=keep, say=say
+            )
+        else:
+            servers = running_processes(
+                data_dir=data_dir, kafka_port=kafka_port, mongo_port=mongo_port, keep=keep, environ=environ, say=say
+            )
+        with servers as addresses:
             yield addresses
 
 
-@contextmanager
-def _processes(
-    data_dir: Path, kafka_port: int, mongo_port: int, keep: bool, environ: Mapping[str, str], say: Callable[[str], None]
-) -> Iterator[Addresses]:
-    cache, logs = cache_dir(environ), data_dir / "logs"
-    kafka_data, mongo_data = data_dir / "kafka", data_dir / "mongo"
-    with ExitStack() as stack:
-        if not keep:
-            for data in (kafka_data, mongo_data):
-                stack.callback(shutil.rmtree, data, ignore_errors=True)
-        say("starting MongoDB and Kafka")
-        # MongoDB comes up while Kafka's data is formatted and its JVM starts.
-        mongo_ready = stack.enter_context(
-            running_mongo(data=mongo_data, log=logs / "mongo.log", port=mongo_port, cache=cache)
-        )
-        kafka_ready = stack.enter_context(
-            running_kafka(
-                data=kafka_data, log=logs / "kafka.log", port=kafka_port, cache=cache, environ=environ, say=say
-            )
-        )
-        mongo_ready()
-        kafka_ready()
-        yield Addresses(
-            kafka_bootstrap=f"{LOOPBACK}:{kafka_port}",
-            mongo_uri=f"mongodb://{LOOPBACK}:{mongo_port}/?replicaSet={REPLICA_SET}",
-            provider=Provider.PROCESSES,
-        )
-
-
-def _processes_missing(environ: Mapping[str, str]) -> Sequence[str]:
-    lacks = (java_missing(environ), jars_missing(cache_dir(environ), environ), mongod_missing())
-    return [lack for lack in lacks if lack is not None]
+def _containers_missing(say: Callable[[str], None]) -> Sequence[str]:
+    try:
+        # Not at the top: testcontainers belongs to the optional extra `dev`.
+        from deploy.local.containers import containers_missing
+    except ImportError:
+        return ["the Python package testcontainers is not installed: pip install -e '.[dev]'"]
+    return containers_missing(say)
 
 
 @contextmanager
