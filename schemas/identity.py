@@ -1,0 +1,34 @@
+"""Ids that follow from a command, and the gallery a command is about."""
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from schemas.envelope import CommandEnvelope
+
+
+def derived_gallery_id(site_id: str, command_id: str) -> str:
+    """The id of the gallery that a command creates.
+
+    It follows from the command, so that a command repeated after the record of its outcome expired, or on another
+    partition, meets the same id and cannot create a second gallery.
+    """
+    return _derived("gallery", site_id, command_id)
+
+
+def derived_item_id(site_id: str, command_id: str, index: int) -> str:
+    """The id of the item that a command creates at this position of its list; for the reason see above."""
+    return _derived("item", site_id, command_id, str(index))
+
+
+def gallery_id_of(envelope: "CommandEnvelope") -> str:
+    """The gallery that a command is about: its partition key."""
+    return envelope.data.gallery_id or derived_gallery_id(envelope.site_id, envelope.command_id)
+
+
+def _derived(*parts: str) -> str:
+    """A GUID of version 4 in form, from the SHA-256 of the parts, each preceded by its length."""
+    # "surrogatepass": a total function, whatever text a caller has.
+    joined = "".join(f"{len(part)}:{part}" for part in parts).encode(errors="surrogatepass")
+    return str(UUID(bytes=sha256(joined).digest()[:16], version=4))

@@ -1,0 +1,105 @@
+"""Translation of validation errors into the violations of the wire contract, section 5."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.base import ViolatedRule
+from schemas.replies import Violation
+
+VIOLATIONS_MAX = 100
+"""Violations reported at once; a body can hold tens of thousands, which no reply could carry."""
+
+# Limits: error type -> rule, name of the limit in the error's context, description.
+_LIMITS = {
+    "less_than_equal": (ViolatedRule.MAX, "le", "must be at most {}"),
+    "greater_than_equal": (ViolatedRule.MIN, "ge", "must be at least {}"),
+    "string_too_long": (ViolatedRule.MAX_LENGTH, "max_length", "must be at most {} characters long"),
+    "too_long": (ViolatedRule.MAX_SIZE, "max_length", "must have at most {} entries"),
+    "too_short": (ViolatedRule.MIN_SIZE, "min_length", "must have at least {} entries"),
+}
+
+# Formats: start of the error type -> what was expected. The first match counts.
+_FORMATS = (
+    ("string_unicode", "valid Unicode text"),
+    ("string_", "text"),
+    ("finite_number", "finite number"),
+    ("float_", "number"),
+    ("int_", "integer"),
+    ("bool_", "true or false"),
+    ("model_", "object"),
+    ("dict_", "object"),
+    ("tuple_", "list"),
+    ("list_", "list"),
+    ("datetime_", "ISO 8601 time in UTC"),
+    ("timezone_", "ISO 8601 time in UTC"),
+    ("json_", "JSON"),
+)
+
+
+def violations_of(error: ValidationError, prefix: str = "") -> list[Violation]:
+    """Every violation that an error reports, up to `VIOLATIONS_MAX`, in the order of the fields.
+
+    `prefix` is the path of the validated value in the request: an item validated on its own gets `item`.
+    """
+    details = error.errors(include_url=False)[:VIOLATIONS_MAX]
+    return [_violation_of(detail, prefix) for detail in details]
+
+
+def _violation_of(detail: Mapping[str, Any], prefix: str) -> Violation:
+    kind: str = detail["type"]
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    field = _path(prefix, *detail["loc"])
+    if kind in ViolatedRule.__members__:
+        return Violation(
+            field=_path(field, context["field"]) if context["field"] else field,
+            description=detail["msg"],
+            violated_rule=ViolatedRule(kind),
+            data=context["data"] or None,
+        )
+    if kind == "missing" or detail["input"] is None:
+        return Violation(field=field, description="is required", violated_rule=ViolatedRule.REQUIRED_FIELD)
+    if kind in _LIMITS:
+        rule, limit, description = _LIMITS[kind]
+        threshold = _shortest(context[limit])
+        return Violation(
+            field=field,
+            description=description.format(threshold),
+            violated_rule=rule,
+            data={"threshold": threshold},
+        )
+    expected = _expected(kind, context)
+    return Violation(
+        field=field,
+        description=f"must be {_with_article(expected)}",
+        violated_rule=ViolatedRule.FORMAT,
+        data={"expected": expected},
+    )
+
+
+def _path(start: str, *parts: str | int) -> str:
+    """`items`, 1, `image` as `items[1].image`."""
+    path = start
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def _shortest(limit: float) -> float:
+    return int(limit) if float(limit).is_integer() else limit
+
+
+def _expected(kind: str, context: Mapping[str, Any]) -> str:
+    if kind in ("enum", "literal_error"):
+        return "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", ")
+    return next((expected for start, expected in _FORMATS if kind.startswith(start)), "value of another kind")
+
+
+def _with_article(noun: str) -> str:
+    if noun.startswith(("text", "valid", "true", "one of", "JSON")):
+        return noun
+    return f"{'an' if noun[0].lower() in 'aeio' else 'a'} {noun}"
