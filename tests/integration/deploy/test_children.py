@@ -1,0 +1,118 @@
+"""Child processes: how they start, stop, and die with their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.children import Child, start_child
+from deploy.local.errors import StackUnavailable
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+# Starts a child that it tells the process id of, then waits to be killed.
+PARENT = f"""
+import sys, time
+from pathlib import Path
+from deploy.local.children import start_child
+child = start_child([sys.executable, "-c", {SLEEPER!r}], log=Path(sys.argv[1]))
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+# Ignores the polite request, after starting a process of its own.
+STUBBORN = f"""
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], stdout=subprocess.DEVNULL).pid, flush=True)
+time.sleep(600)
+"""
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel ties children to their parent")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "condition not reached in time"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # a zombie is dead, merely not yet collected
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Child]]:
+    children: list[Child] = []
+
+    def start_python(code: str) -> Child:
+        children.append(start_child([sys.executable, "-c", code], log=tmp_path / f"{len(children)}.log"))
+        return children[-1]
+
+    yield start_python
+    for child in children:
+        child.stop(timeout=0)
+
+
+def test_stop_ends_a_child_politely(start: Callable[[str], Child]) -> None:
+    child = start(SLEEPER)
+    wait_for(lambda: child.log.read_text() == "up\n")
+    assert child.poll() is None
+    assert child.stop(timeout=20) == -signal.SIGTERM
+    assert child.stop(timeout=20) == -signal.SIGTERM
+
+
+@linux_only
+def test_stop_kills_what_does_not_listen_and_its_children(start: Callable[[str], Child]) -> None:
+    child = start(STUBBORN)
+    wait_for(lambda: child.log.read_text().endswith("\n"))
+    grandchild = int(child.log.read_text())
+    assert child.stop(timeout=0.1) == -signal.SIGKILL
+    wait_for(lambda: not is_alive(grandchild))
+
+
+def test_child_has_its_own_session_and_sees_its_environment(tmp_path: Path) -> None:
+    code = "import os; print(os.getsid(0) == os.getpid(), os.environ['COLOUR'], os.getcwd())"
+    child = start_child(
+        [sys.executable, "-c", code], env={"COLOUR": "red"}, log=tmp_path / "new" / "log", cwd=tmp_path.resolve()
+    )
+    wait_for(lambda: child.poll() == 0)
+    assert child.log.read_text().split() == ["True", "red", str(tmp_path.resolve())]
+
+
+def test_waiting_for_a_child_that_ends_quotes_its_log(start: Callable[[str], Child]) -> None:
+    child = start("import sys; sys.exit('the disk is full')")
+    with pytest.raises(StackUnavailable, match=r"Thing ended with exit code 1(.|\n)*the disk is full"):
+        child.wait_until(lambda: False, what="Thing", timeout=20)
+
+
+def test_waiting_has_a_deadline(start: Callable[[str], Child]) -> None:
+    with pytest.raises(StackUnavailable, match="Thing was not ready"):
+        start(SLEEPER).wait_until(lambda: False, what="Thing", timeout=0.05)
+
+
+def test_program_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        start_child([tmp_path / "nothing"], log=tmp_path / "log")
+
+
+@linux_only
+def test_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdout is not None
+            child = int(parent.stdout.readline())
+            wait_for(lambda: (tmp_path / "log").read_text() == "up\n")
+            assert is_alive(child)
+        finally:
+            os.kill(parent.pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(child))

@@ -1,0 +1,163 @@
+"""The local stack as its users meet it: servers that work, keep their data, and leave nothing behind."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from pymongo import MongoClient
+
+from deploy.local.cache import cache_dir
+from deploy.local.jars import jars_dir, kafka_jars
+from deploy.local.ports import is_free
+from deploy.local.processes import processes_missing
+from deploy.local.stack import Addresses, Provider, StackUnavailable, local_stack
+from tests.integration.deploy.test_children import linux_only, wait_for
+
+pytestmark = pytest.mark.stack
+
+# Servers of somebody else are not ours to start and stop.
+OURS = {
+    name: value for name, value in os.environ.items() if name not in {"TRIPTYCH_KAFKA_BOOTSTRAP", "TRIPTYCH_MONGO_URI"}
+}
+PROCESSES = {**OURS, "TRIPTYCH_STACK": "processes"}
+
+if os.environ.get("TRIPTYCH_STACK") == "external":
+    pytest.skip("only servers of somebody else are to be used", allow_module_level=True)
+
+
+async def write(addresses: Addresses, value: bytes) -> None:
+    """Write the value to a topic and, in a transaction, to a collection."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses.kafka_bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic("notes", num_partitions=1, replication_factor=1)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=addresses.kafka_bootstrap, enable_idempotence=True)
+    await producer.start()
+    await producer.send_and_wait("notes", value)
+    await producer.stop()
+    with (
+        MongoClient[dict[str, Any]](addresses.mongo_uri) as client,
+        client.start_session() as session,
+        session.start_transaction(),
+    ):
+        client.notebook.notes.insert_one({"value": value}, session=session)
+
+
+async def read(addresses: Addresses) -> tuple[list[bytes], list[bytes]]:
+    """Return what topic and collection hold."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=addresses.kafka_bootstrap)
+    await consumer.start()
+    partition = TopicPartition("notes", 0)
+    consumer.assign([partition])
+    await consumer.seek_to_beginning(partition)
+    end = (await consumer.end_offsets([partition]))[partition]
+    from_kafka = [(await consumer.getone()).value for _ in range(end)]
+    await consumer.stop()
+    with MongoClient[dict[str, Any]](addresses.mongo_uri) as client:
+        from_mongo = [note["value"] for note in client.notebook.notes.find()]
+    return from_kafka, from_mongo
+
+
+async def test_a_restart_on_the_same_folder_keeps_the_data(tmp_path: Path) -> None:
+    with local_stack(data_dir=tmp_path, environ=OURS) as first:
+        await write(first, b"kept")
+    with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as second:
+        assert await read(second) == ([b"kept"], [b"kept"])
+    with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as third, MongoClient[Any](third.mongo_uri) as client:
+        assert client.notebook.notes.count_documents({}) == 0
+
+
+async def test_two_stacks_side_by_side_do_not_meet(tmp_path: Path) -> None:
+    with (
+        local_stack(data_dir=tmp_path / "a", environ=OURS, keep=False) as a,
+        local_stack(data_dir=tmp_path / "b", environ=OURS, keep=False) as b,
+    ):
+        await write(a, b"a")
+        await write(b, b"b")
+        assert await read(a) == ([b"a"], [b"a"])
+        assert await read(b) == ([b"b"], [b"b"])
+
+
+def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with (
+        local_stack(data_dir=tmp_path, environ=OURS, keep=False),
+        pytest.raises(StackUnavailable, match="Another local stack is running"),
+        local_stack(data_dir=tmp_path, environ=OURS),
+    ):
+        pytest.fail("two stacks share their data")
+
+
+@pytest.mark.parametrize(
+    ("which", "setting"), [("kafka_port", "TRIPTYCH_KAFKA_PORT"), ("mongo_port", "TRIPTYCH_MONGO_PORT")]
+)
+def test_a_busy_fixed_port_is_refused_before_anything_starts(tmp_path: Path, which: str, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ports = {which: server.getsockname()[1]}
+        with (
+            pytest.raises(StackUnavailable, match=rf"Port {ports[which]} .*{setting}="),
+            local_stack(data_dir=tmp_path, environ=OURS, **ports),
+        ):
+            pytest.fail("the port was taken")
+
+
+def test_addresses_given_are_passed_on(tmp_path: Path) -> None:
+    given = {"TRIPTYCH_KAFKA_BOOTSTRAP": "kafka:9092", "TRIPTYCH_MONGO_URI": "mongodb://mongo"}
+    with local_stack(data_dir=tmp_path, environ=given) as addresses:
+        assert addresses == Addresses("kafka:9092", "mongodb://mongo", Provider.EXTERNAL)
+
+
+needs_processes = pytest.mark.skipif(
+    bool(processes_missing(PROCESSES)), reason="this machine cannot run the servers as processes"
+)
+
+# Runs a stack on the folder given, writes down its addresses, then waits to be killed.
+OWNER = """
+import sys, time
+from pathlib import Path
+from deploy.local.stack import local_stack
+with local_stack(data_dir=Path(sys.argv[1])) as addresses:
+    print(addresses.kafka_bootstrap, addresses.mongo_uri, flush=True)
+    time.sleep(600)
+"""
+
+
+@linux_only
+@needs_processes
+def test_servers_die_with_a_killed_owner_and_what_was_confirmed_is_there_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=PROCESSES) as owner:
+        try:
+            assert owner.stdout is not None
+            kafka, mongo = owner.stdout.readline().split()
+            abandoned = Addresses(kafka, mongo, Provider.PROCESSES)
+            asyncio.run(write(abandoned, b"confirmed"))
+        finally:
+            owner.send_signal(signal.SIGKILL)
+    hosts = (abandoned.kafka_bootstrap, abandoned.mongo_uri.removeprefix("mongodb://").partition("/")[0])
+    wait_for(lambda: all(is_free(int(host.partition(":")[2])) for host in hosts))
+    with local_stack(data_dir=tmp_path, environ=PROCESSES, keep=False) as recovered:
+        assert asyncio.run(read(recovered)) == ([b"confirmed"], [b"confirmed"])
+
+
+@needs_processes
+def test_class_data_archive_is_made_once_and_a_damaged_one_is_no_obstacle(tmp_path: Path) -> None:
+    kafka_jars(cache_dir(PROCESSES), PROCESSES, print)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    jars_dir(cache).symlink_to(jars_dir(cache_dir(PROCESSES)))
+    environ = {**PROCESSES, "TRIPTYCH_CACHE": str(cache)}
+
+    with local_stack(data_dir=tmp_path / "data", environ=environ, keep=False):
+        assert not list(cache.glob("*.jsa"))
+    (archive,) = cache.glob("*.jsa")
+    archive.write_bytes(b"damaged")
+    with local_stack(data_dir=tmp_path / "data", environ=environ, keep=False) as addresses:
+        assert addresses.provider == Provider.PROCESSES
