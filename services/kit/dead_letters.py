@@ -35,13 +35,17 @@ class DeadLetters:
             TransientFailure: Kafka did not take it, so the record must not be skipped yet.
         """
         await self._publisher.publish([self.letter(record, reason, text, attempts)])
+        self.report(record, reason, text)
+
+    def report(self, record: IncomingRecord, reason: str, text: str) -> None:
+        """Count and log a letter that was published."""
         DEAD_LETTERS.labels(record.topic, reason).inc()
         log.warning(
             "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
         )
 
     def letter(self, record: IncomingRecord, reason: str, text: str, attempts: int = 1) -> Record:
-        """The record that `put` publishes. Headers named `dead-letter-*` carry the origin."""
+        """The record that `put` publishes, on the partition it had. Headers named `dead-letter-*` carry the origin."""
         origin = f"{record.topic}-{record.partition}@{record.offset}"
         added: Sequence[tuple[str, str]] = (
             ("dead-letter-origin", origin),
@@ -51,7 +55,8 @@ class DeadLetters:
         )
         return Record(
             topic=self._topic_of(record.topic),
-            key=record.key if record.key is not None else origin.encode(),
+            key=record.key,
             value=record.value,
+            partition=record.partition,
             headers=(*record.headers, *((name, text.encode("utf-8", "replace")) for name, text in added)),
         )

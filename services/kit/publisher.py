@@ -24,7 +24,7 @@ class Record:
     """One record to publish. The partition is murmur2 of `key` unless given; `value=None` is a tombstone."""
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int | None = None
@@ -90,7 +90,7 @@ class Publisher:
         for record in records:
             partition = record.partition
             if partition is None:
-                partition = partition_of(record.key, await self.partitions(record.topic))
+                partition = partition_of(record.key or b"", await self.partitions(record.topic))
             by_partition.setdefault((record.topic, partition), []).append(record)
         producer = await self._current()
         try:
@@ -131,10 +131,11 @@ async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records:
     acknowledgements: list[asyncio.Future[RecordMetadata]] = []
     batch = producer.create_batch()
     for record in records:
-        if batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers) is None:
+        headers = list(record.headers)
+        if batch.append(key=record.key, value=record.value, timestamp=None, headers=headers) is None:
             acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
-            batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
+            batch.append(key=record.key, value=record.value, timestamp=None, headers=headers)
     acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
     await asyncio.gather(*acknowledgements)
 

@@ -14,4 +14,4 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
         with local_stack(data_dir=tmp_path_factory.mktemp("stack"), keep=False) as addresses:
             yield addresses
     except StackUnavailable as unavailable:
-        pytest.fail(str(unavailable), pytrace=False)
+        raise pytest.fail.Exception(str(unavailable), pytrace=False) from None  # the message says it all

@@ -1,0 +1,86 @@
+"""Composition root of the command service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uuid_utils
+from starlette.applications import Starlette
+
+from schemas.topics import Topics
+from services.command import outbox as outbox_module
+from services.command import repository as repository_module
+from services.command.consumer import CommandHandler
+from services.command.outbox import Outbox
+from services.command.repository import Repository
+from services.command.settings import CommandSettings
+from services.kit import ownership as ownership_module
+from services.kit.batches import BatchConsumer
+from services.kit.brokers import make_broker, make_producer
+from services.kit.dead_letters import DeadLetters
+from services.kit.health import Health
+from services.kit.mongo import IndexModel, open_database
+from services.kit.ownership import Ownership
+from services.kit.provision import ensure_indexes, require_topics
+from services.kit.publisher import Publisher
+
+GROUP = "triptych.command.v1"
+
+
+def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
+    """Every index the service relies on."""
+    return {
+        **repository_module.indexes(settings.processed_retention),
+        **outbox_module.indexes(settings.outbox_retention),
+        **ownership_module.INDEXES,
+    }
+
+
+@asynccontextmanager
+async def compose(settings: CommandSettings) -> AsyncIterator[Starlette]:
+    """Everything of the service, running; its HTTP side is health and metrics.
+
+    Raises:
+        StartRefused: MongoDB or Kafka cannot be used as they are.
+    """
+    topics = Topics(settings.topic_prefix)
+    await require_topics(
+        settings, [topics.commands, topics.events, topics.replies, topics.dead_letter(topics.commands)]
+    )
+    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        await ensure_indexes(database, indexes(settings))
+        publisher = Publisher(lambda: make_producer(settings))
+        ownership = Ownership(database, f"{settings.topic_prefix}{GROUP}")
+        outbox = Outbox(database, publisher, topics.events)
+        dead_letters = DeadLetters(publisher, topics.dead_letter)
+        handler = CommandHandler(
+            Repository(database, ownership, outbox),
+            outbox,
+            ownership,
+            publisher,
+            dead_letters,
+            topics,
+            lambda: str(uuid_utils.uuid7()),
+        )
+        broker = make_broker(settings)
+        consumer = BatchConsumer(
+            broker, topics.commands, GROUP, handler, dead_letters, max_records=settings.command_batch_size
+        )
+        health = Health()
+
+        async def check_consumer() -> str | None:
+            return consumer.problem
+
+        async def check_mongo() -> str | None:
+            await database.command("ping")
+            return None
+
+        health.add("commands", check_consumer)
+        health.add("mongodb", check_mongo)
+        try:
+            await publisher.start()
+            await broker.start()
+            yield Starlette(routes=health.routes())
+        finally:
+            consumer.begin_stop()
+            await broker.stop()
+            await publisher.stop()

@@ -1,0 +1,103 @@
+"""Sorts raw records: commands to carry out here, and records to answer, forward or put aside at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from schemas.envelope import CommandOrigin, InvalidCommand, Undecodable, decode_command
+from schemas.identity import gallery_id_of
+from schemas.replies import ErrorCode, Reply, ReplyError
+from services.command.workspace import PlacedCommand
+from services.kit.dead_letters import IncomingRecord
+from services.kit.partitions import partition_of
+from services.kit.publisher import Record
+
+FORWARDED = "triptych-forwarded"
+"""Header of a record that was moved to its gallery's partition; its value is where the record came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply and where it goes."""
+
+    reply: Reply
+    site_id: str
+    correlation_id: str
+    reply_to: str | None
+
+
+@dataclass(slots=True)
+class Intake:
+    """A batch, sorted; `refused` come with reason and text."""
+
+    commands: list[PlacedCommand] = field(default_factory=list)
+    forwards: list[Record] = field(default_factory=list)
+    refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> Intake:
+    """Judge each record on its own.
+
+    Args:
+        records: of the commands topic.
+        partitions: how many that topic has.
+        default_site: the site of replies to records that name none that can be read.
+    """
+    intake = Intake()
+    for record in records:
+        try:
+            envelope = decode_command(record.value, record.headers)
+        except InvalidCommand as invalid:
+            error = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message=str(invalid), violations=invalid.violations)
+            _reject(intake, invalid.origin, error, default_site, invalid.gallery_id)
+        except Undecodable as undecodable:
+            _refuse(intake, record, undecodable.origin, undecodable.reason.value, undecodable.text, default_site)
+        else:
+            gallery_id = gallery_id_of(envelope)
+            partition = partition_of(gallery_id.encode(), partitions)
+            if partition == record.partition:
+                intake.commands.append(PlacedCommand(partition, gallery_id, envelope))
+            elif any(name == FORWARDED for name, _ in record.headers):
+                # Whoever forwarded it counted partitions differently: moving it on could go round for ever.
+                origin = CommandOrigin(
+                    command_id=envelope.command_id,
+                    reply_to=envelope.reply_to,
+                    correlation_id=envelope.correlation_id,
+                    site_id=envelope.site_id,
+                )
+                text = f"forwarded here, but belongs to partition {partition} of {partitions}"
+                _refuse(intake, record, origin, "misplaced", text, default_site)
+            else:
+                intake.forwards.append(_forward(record, partition))
+    return intake
+
+
+def _forward(record: IncomingRecord, partition: int) -> Record:
+    origin = f"{record.topic}-{record.partition}@{record.offset}"
+    headers = (*record.headers, (FORWARDED, origin.encode()))
+    return Record(record.topic, record.key, record.value, headers, partition)
+
+
+def _refuse(
+    intake: Intake, record: IncomingRecord, origin: CommandOrigin | None, reason: str, text: str, default_site: str
+) -> None:
+    intake.refused.append((record, reason, text))
+    if origin is not None:
+        code = ErrorCode.UNIMPLEMENTED if reason == "UNKNOWN_TYPE" else ErrorCode.INVALID_ARGUMENT
+        _reject(intake, origin, ReplyError(code=code, message=text), default_site)
+
+
+def _reject(
+    intake: Intake, origin: CommandOrigin, error: ReplyError, default_site: str, gallery_id: str | None = None
+) -> None:
+    # Without an id of the command, nobody could tell which one the reply is about.
+    if origin.command_id is not None:
+        reply = Reply(command_id=origin.command_id, outcome="rejected", gallery_id=gallery_id, error=error)
+        intake.answers.append(
+            Answer(
+                reply,
+                origin.site_id or default_site,
+                origin.correlation_id or origin.command_id,
+                origin.reply_to,
+            )
+        )

@@ -1,0 +1,17 @@
+"""Settings of the command service."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from services.kit.settings import KitSettings
+
+
+class CommandSettings(KitSettings):
+    """See `KitSettings`; durations accept seconds or ISO 8601."""
+
+    command_port: int = Field(8081, ge=0, le=65_535)
+    command_batch_size: int = Field(500, ge=1, le=5_000)
+    # How long a repeated command id is recognised, and published outbox rows are kept for inspection.
+    processed_retention: timedelta = Field(timedelta(days=7), gt=timedelta(0))
+    outbox_retention: timedelta = Field(timedelta(days=1), gt=timedelta(0))

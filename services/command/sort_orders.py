@@ -1,0 +1,46 @@
+"""Gives elements without a sort order a place: milliseconds that never repeat (wire contract, section 4)."""
+
+from collections.abc import Collection, Sequence
+
+
+def places_of_new_list(asked: Sequence[float | None], now_ms: int) -> list[float]:
+    """Sort orders for the items of a new gallery, of which nothing is taken yet.
+
+    Those without one get `now`, `now - 1`, ... in the order given, so that the descending list shows that order (D2);
+    values that others of the list ask for are passed over.
+    """
+    explicit = {value for value in asked if value is not None}
+    placed: list[float] = []
+    candidate = float(now_ms)
+    for value in asked:
+        if value is None:
+            while candidate in explicit:
+                candidate -= 1
+            placed.append(candidate)
+            candidate -= 1
+        else:
+            placed.append(value)
+    return placed
+
+
+def places_above(asked: Sequence[float | None], base: float, taken: Collection[float]) -> list[float]:
+    """Sort orders for items added to a list: free milliseconds from `base` up, the first of the call the highest."""
+    missing = sum(value is None for value in asked)
+    explicit = {value for value in asked if value is not None}
+    free: list[float] = []
+    candidate = base
+    while len(free) < missing:
+        if candidate not in taken and candidate not in explicit:
+            free.append(candidate)
+        candidate += 1
+    return [free.pop() if value is None else value for value in asked]
+
+
+def first_repeated(values: Sequence[float]) -> int | None:
+    """The position of the first value that stands earlier in the list as well, or None."""
+    seen: set[float] = set()
+    for position, value in enumerate(values):
+        if value in seen:
+            return position
+        seen.add(value)
+    return None

@@ -1,0 +1,70 @@
+"""The `installation` fixture: a Triptych of its own for each test, on the shared servers."""
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local.stack import Addresses
+from schemas.topics import Topics
+from services.kit.mongo import Database, open_database
+from services.kit.provision import ensure_topics
+from services.kit.settings import PREFIX, KitSettings
+
+SettingsT = TypeVar("SettingsT", bound=KitSettings)
+PARTITIONS = 3
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Names that no other test uses, and the database, open."""
+
+    addresses: Addresses
+    name: str
+    database: Database
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this installation; they exist."""
+        return Topics(f"{self.name}.")
+
+    def settings(self, kind: type[SettingsT], **fields: object) -> SettingsT:
+        """Settings of a service that belong to this installation."""
+        return kind.model_validate({**self._common(), **fields})
+
+    def environ(self, **fields: object) -> dict[str, str]:
+        """The same for a service in a process of its own."""
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in {**self._common(), **fields}.items()}
+
+    def _common(self) -> dict[str, object]:
+        return {
+            "kafka_bootstrap": self.addresses.kafka_bootstrap,
+            "mongo_uri": self.addresses.mongo_uri,
+            "mongo_database": self.name,
+            "topic_prefix": f"{self.name}.",
+            "topic_partitions": PARTITIONS,
+        }
+
+
+@pytest.fixture
+async def installation(stack: Addresses) -> AsyncIterator[Installation]:
+    """Topics with three partitions and an empty database, removed afterwards."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    async with open_database(stack.mongo_uri, name) as database:
+        made = Installation(stack, name, database)
+        settings = made.settings(KitSettings)
+        specs = made.topics.catalogue(PARTITIONS, 1)
+        await ensure_topics(settings, specs)
+        try:
+            yield made
+        finally:
+            await database.client.drop_database(name)
+            admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+            await admin.start()
+            try:
+                await admin.delete_topics([spec.name for spec in specs])
+            finally:
+                await admin.close()

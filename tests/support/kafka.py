@@ -1,0 +1,56 @@
+"""Raw Kafka for tests: a producer and a reader that know nothing of the product's code."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+
+Record: TypeAlias = ConsumerRecord[Any, Any]
+
+
+@asynccontextmanager
+async def raw_producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer with aiokafka's own defaults."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+class TopicReader:
+    """Everything on a topic from its beginning, as it comes."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self.records: list[Record] = []
+
+    async def read_until(
+        self, enough: Callable[[list[Record]], bool], what: str, *, deadline_seconds: float = 20.0
+    ) -> list[Record]:
+        """All records so far, once they are `enough`. Raises AssertionError when the deadline passes."""
+        ends = time.monotonic() + deadline_seconds
+        while not enough(self.records):
+            if time.monotonic() > ends:
+                raise AssertionError(f"not within {deadline_seconds:g} s: {what} ({len(self.records)} records)")
+            for records in (await self._consumer.getmany(timeout_ms=100)).values():
+                self.records.extend(records)
+        return self.records
+
+    async def read_count(self, count: int) -> list[Record]:
+        """All records so far, once there are `count`."""
+        return await self.read_until(lambda records: len(records) >= count, f"{count} records")
+
+
+@asynccontextmanager
+async def topic_reader(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
+    """A reader of one topic."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None)
+    await consumer.start()
+    try:
+        yield TopicReader(consumer)
+    finally:
+        await consumer.stop()
