@@ -1,0 +1,130 @@
+"""The documents of the views: how a gallery and an item are stored, and how their wire form comes back.
+
+Collections (design, section 4):
+
+* `gallery_views`: one document per gallery. One that has no `createdAt` is not shown: either a tombstone
+  (`deleted`), which keeps late repeats from bringing the gallery back, or a gallery whose first event is missing.
+* `item_views`: one document per item, with the item's wire form as it came in its event.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypedDict
+
+GALLERY_VIEWS = "gallery_views"
+ITEM_VIEWS = "item_views"
+
+Document = dict[str, Any]
+
+_EXACT_INTEGERS = 2**53
+# Where an item holds objects that are the client's own (wire contract, sections 3.3 and 3.5).
+_FREE_FORM = (("image", "exif"), ("text", "css"))
+
+
+class Gap(TypedDict):
+    """Events of a gallery that did not come: from `expected` on; `received` is the highest sequence seen beyond."""
+
+    expected: int
+    received: int
+
+
+def gallery_document(
+    site_id: str, gallery: Mapping[str, Any], *, total_items: int, sequence: int, gap: Gap | None = None
+) -> Document:
+    """A gallery's view from its wire form, whose `items` and `totalItems` are not looked at.
+
+    Args:
+        site_id: the site that the gallery belongs to.
+        gallery: `id`, `name` if it has one, `sortOrder` and `createdDate`.
+        total_items: how many items the view has.
+        sequence: of the last event that the view contains.
+        gap: what is missing after that event, if anything is.
+
+    Raises:
+        KeyError, TypeError, ValueError: `gallery` is not a gallery.
+    """
+    document: Document = {
+        "_id": gallery["id"],
+        "siteId": site_id,
+        "sortOrder": float(gallery["sortOrder"]),
+        "createdDate": gallery["createdDate"],
+        "createdAt": datetime.fromisoformat(gallery["createdDate"]),
+        "totalItems": total_items,
+        "sequence": sequence,
+    }
+    if "name" in gallery:
+        document["name"] = gallery["name"]
+    if gap is not None:
+        document["gap"] = dict(gap)
+    return document
+
+
+def hidden_gallery_document(
+    site_id: str, gallery_id: str, *, sequence: int, deleted: bool = False, gap: Gap | None = None
+) -> Document:
+    """What is kept of a gallery that readers do not see: a deleted one, or one whose first event is missing."""
+    document: Document = {"_id": gallery_id, "siteId": site_id, "sequence": sequence}
+    if deleted:
+        document["deleted"] = True
+    if gap is not None:
+        document["gap"] = dict(gap)
+    return document
+
+
+def is_shown(document: Mapping[str, Any]) -> bool:
+    """Whether readers see this gallery."""
+    return "createdAt" in document
+
+
+def gallery_wire(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The gallery of wire contract 3.1 without its items, from a document that `is_shown`."""
+    wire: dict[str, Any] = {"id": document["_id"]}
+    if "name" in document:
+        wire["name"] = document["name"]
+    wire["totalItems"] = document["totalItems"]
+    wire["sortOrder"] = _number(document["sortOrder"])
+    wire["createdDate"] = document["createdDate"]
+    return wire
+
+
+def item_document(site_id: str, gallery_id: str, item: Mapping[str, Any], sequence: int) -> Document:
+    """An item's view from its wire form and the sequence of the event that it came with.
+
+    Raises:
+        KeyError, TypeError, ValueError: `item` is not an item.
+    """
+    return {
+        "_id": item["id"],
+        "siteId": site_id,
+        "galleryId": gallery_id,
+        "sortOrder": float(item["sortOrder"]),
+        "sequence": sequence,
+        "type": item["type"],
+        "tags": list((item.get("tags") or {}).get("values", ())),
+        "item": item,
+    }
+
+
+def item_wire(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The item of wire contract 3.2, as it was in its event."""
+    item: dict[str, Any] = document["item"]
+    for medium, field in _FREE_FORM:
+        if field in (holder := item.get(medium) or {}):
+            holder[field] = _plain(holder[field])
+    return item
+
+
+def _plain(value: Any) -> Any:
+    """Undo the driver's reading of `{"$ref": ..., "$id": ...}`, which is JSON like any other here, as a reference."""
+    if hasattr(value, "as_doc"):
+        value = value.as_doc()
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _number(value: float) -> float | int:
+    """The shortest form that reads back to the same double (wire contract, section 4, rule 5)."""
+    return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value
