@@ -50,8 +50,10 @@ class Child:
         Raises StackUnavailable with the end of the log if the child ends first or `timeout` seconds pass.
         """
         deadline = time.monotonic() + timeout
-        while not ready():
-            code = self.poll()
+        while True:
+            code = self.poll()  # before the question, which may be answered by the end itself
+            if ready():
+                return
             if code is not None:
                 raise StackUnavailable(f"{what} ended with exit code {code} while starting.\n{self._log_tail()}")
             if time.monotonic() > deadline:

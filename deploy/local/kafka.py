@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from deploy.local.children import Child, start_child
 from deploy.local.errors import StackUnavailable
 from deploy.local.jars import find_java, java_version, kafka_jars
-from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.ports import LOOPBACK
 
 # Any 16 bytes in base64. It need not differ between stacks: brokers of two stacks never meet.
 CLUSTER_ID = "dHJpcHR5Y2gtbG9jYWwtMQ"
@@ -26,7 +25,6 @@ _FORMAT_SECONDS = 60.0
 # The archive is valid only for a JVM with the same options.
 _JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _LOGGING = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.xml')}"
-
 
 # One node, quick group joins, and no topic by accident (design 2); shared with the containers.
 BROKER_SETTINGS: Mapping[str, str] = {
@@ -62,7 +60,14 @@ class _Java:
 
 @contextmanager
 def running_kafka(
-    *, data: Path, log: Path, port: int, cache: Path, environ: Mapping[str, str], say: Callable[[str], None]
+    *,
+    data: Path,
+    logs: Path,
+    port: int,
+    controller_port: int,
+    cache: Path,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> Iterator[Callable[[], None]]:
     """Run the broker on `port` of the loopback address; yields a function that waits until it is ready.
 
@@ -71,12 +76,13 @@ def running_kafka(
     java = _prepare_java(cache, environ, say)
     data.mkdir(parents=True, exist_ok=True)
     configuration = data / "server.properties"
-    configuration.write_text(_server_properties(data / "records", port, controller_port=free_port()))
+    configuration.write_text(_server_properties(data / "records", port, controller_port=controller_port))
     if not data.joinpath("records", "meta.properties").exists():
-        _format(java, configuration, environ)
+        _format(java, configuration, logs / "kafka-format.log", environ)
 
     recorded = data / "classes.jsa"
-    child = start_child(java.command("kafka.Kafka", configuration, record_to=recorded), env=environ, log=log)
+    command = java.command("kafka.Kafka", configuration, record_to=recorded)
+    child = start_child(command, env=environ, log=logs / "kafka.log")
     try:
         yield lambda: child.wait_until(lambda: _says_started(child), what="Kafka", timeout=_START_SECONDS)
     finally:
@@ -107,18 +113,13 @@ def _server_properties(records: Path, port: int, *, controller_port: int) -> str
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(java: _Java, configuration: Path, environ: Mapping[str, str]) -> None:
+def _format(java: _Java, configuration: Path, log: Path, environ: Mapping[str, str]) -> None:
     command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration)
-    result = subprocess.run(  # noqa: S603
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_FORMAT_SECONDS,
-        env=dict(environ),
-        check=False,
-    )
-    if result.returncode != 0:
-        raise StackUnavailable(f"Kafka could not format its data folder:\n{(result.stdout + result.stderr).strip()}")
+    child = start_child(command, env=environ, log=log)
+    try:
+        child.wait_until(lambda: child.poll() == 0, what="Formatting Kafka's data folder", timeout=_FORMAT_SECONDS)
+    finally:
+        child.stop(timeout=0)
 
 
 def _says_started(child: Child) -> bool:

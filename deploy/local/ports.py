@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from itertools import islice
 
 from deploy.local.errors import StackUnavailable
 
@@ -24,16 +25,16 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """Return a free port, chosen at random so that stacks starting together do not choose the same one.
+def free_ports(count: int) -> list[int]:
+    """Return different free ports, chosen at random so that stacks starting together do not choose the same ones.
 
-    Raises StackUnavailable if none is found.
+    Raises StackUnavailable if there are not enough.
     """
-    for _ in range(1_000):
-        port = secrets.choice(_FREE_RANGE)
-        if is_free(port):
-            return port
-    raise StackUnavailable(f"No free TCP port was found between {_FREE_RANGE.start} and {_FREE_RANGE.stop - 1}.")
+    candidates = secrets.SystemRandom().sample(_FREE_RANGE, len(_FREE_RANGE))
+    found = list(islice(filter(is_free, candidates), count))
+    if len(found) < count:
+        raise StackUnavailable(f"No free TCP port was found between {_FREE_RANGE.start} and {_FREE_RANGE.stop - 1}.")
+    return found
 
 
 def require_free(port: int | None, *, server: str, setting: str) -> None:
@@ -41,5 +42,5 @@ def require_free(port: int | None, *, server: str, setting: str) -> None:
     if port is not None and not is_free(port):
         raise StackUnavailable(
             f"Port {port} of {LOOPBACK}, wanted for {server}, is in use by another program. "
-            f"Stop that program, or choose another port, for example {setting}={free_port()}"
+            f"Stop that program, or choose another port, for example {setting}={free_ports(1)[0]}"
         )

@@ -10,7 +10,7 @@ from deploy.local.cache import cache_dir
 from deploy.local.jars import jars_missing, java_missing
 from deploy.local.kafka import running_kafka
 from deploy.local.mongo import REPLICA_SET, mongod_missing, running_mongo
-from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.ports import LOOPBACK, free_ports
 
 
 def processes_missing(environ: Mapping[str, str]) -> Sequence[str]:
@@ -33,8 +33,9 @@ def running_processes(
 
     Their logs are kept in any case. Raises StackUnavailable.
     """
-    kafka_port = kafka_port or free_port()
-    mongo_port = mongo_port or free_port()
+    spare_ports = free_ports(3)
+    kafka_port = kafka_port or spare_ports.pop()
+    mongo_port = mongo_port or spare_ports.pop()
     cache, logs = cache_dir(environ), data_dir / "logs"
     kafka_data, mongo_data = data_dir / "kafka", data_dir / "mongo"
     with ExitStack() as stack:
@@ -48,7 +49,13 @@ def running_processes(
         )
         kafka_ready = stack.enter_context(
             running_kafka(
-                data=kafka_data, log=logs / "kafka.log", port=kafka_port, cache=cache, environ=environ, say=say
+                data=kafka_data,
+                logs=logs,
+                port=kafka_port,
+                controller_port=spare_ports.pop(),
+                cache=cache,
+                environ=environ,
+                say=say,
             )
         )
         mongo_ready()
