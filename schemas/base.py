@@ -14,13 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     WithJsonSchema,
     model_serializer,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
-from pydantic_core.core_schema import SerializationInfo, SerializerFunctionWrapHandler
+from pydantic_core.core_schema import CoreSchema, SerializationInfo, SerializerFunctionWrapHandler
 
 JSON_DEPTH_MAX = 32
 """How deep free-form objects may nest: well inside MongoDB's 100 levels, which the surrounding documents share."""
@@ -71,6 +72,19 @@ class WireModel(BaseModel):
         str_max_length=TEXT_MAX,
         json_schema_serialization_defaults_required=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The JSON Schema as it is on the wire, where what is null is left out."""
+        published = handler(schema)
+        form = handler.resolve_ref_schema(published)
+        for name, field in form.get("properties", {}).items():
+            field.pop("title", None)  # only the name again, in worse spelling
+            if handler.mode == "serialization" and field.get("default", ...) is None:
+                del field["default"]
+                form["required"].remove(name)
+                field.update(*(part for part in field.pop("anyOf") if part != {"type": "null"}))
+        return published
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON-ready object: wire names, no nulls, instants as text, integral numbers as integers."""
@@ -195,14 +209,17 @@ Double = Annotated[
     float,
     Field(strict=True, allow_inf_nan=False),
     PlainSerializer(_number, when_used="json-unless-none"),
-    WithJsonSchema({"type": "number"}),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
 ]
 """A finite number; the texts "NaN" and "Infinity" that the client sends for others are refused (D16)."""
 
 SortOrder = Annotated[Double, AfterValidator(lambda value: value + 0.0)]
 """A place in a descending order; -0.0 becomes 0.0, since the two are one value to a unique index."""
 
-Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), BeforeValidator(_not_boolean)]
+NUMERIC = BeforeValidator(_not_boolean)
+"""Keeps `true` from being read as 1."""
+
+Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), NUMERIC]
 """A 64-bit integer; 100.0 and "100" are read as 100, as clients of several languages write them."""
 
 Instant = Annotated[

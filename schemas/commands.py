@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from schemas.base import Guid, ViolatedRule, WireModel, broken
+from schemas.base import NUMERIC, Guid, ViolatedRule, WireModel, broken
 from schemas.gallery import ITEMS_MAX, GalleryPatch, NewGallery
 from schemas.item import ItemPatch, NewItem
 
@@ -18,7 +18,7 @@ DELETED_ITEMS_MAX = 1000
 class Command(WireModel):
     """What all commands share: the sequence that the gallery must have for the command to be carried out."""
 
-    expected_sequence: Annotated[int, Field(ge=0, strict=True)] | None = None
+    expected_sequence: Annotated[int, Field(ge=0, le=2**63 - 1), NUMERIC] | None = None
 
 
 class GalleryCommand(Command):

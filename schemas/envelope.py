@@ -119,9 +119,9 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
     context = _SMALL_BODY if len(value) <= SMALL_BYTES else None
     try:
         if isinstance(data, bytes):
-            command = validator.validate_json(data, context=context)
+            command = validator.validate_json(data, context=context, by_name=False)
         else:
-            command = validator.validate_python(data, context=context)
+            command = validator.validate_python(data, context=context, by_name=False)
     except ValidationError as error:
         raise _refusal(error, data, origin) from None
     return CommandEnvelope(

@@ -1,19 +1,32 @@
-"""The six domain events: what they look like, how they are built, and how they are read."""
+"""Building and reading domain events, both on paths taken once per event (models: `schemas.domain_event`)."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Any
 
 import orjson
-from pydantic import Field, model_validator
 
-from schemas.base import Guid, Instant, ViolatedRule, WireModel, broken, format_instant, parse_guid
+from schemas.base import format_instant, parse_guid
 from schemas.cloudevents import Reason, Undecodable, not_json
-from schemas.gallery import Gallery
-from schemas.item import Item
+from schemas.domain_event import DomainEvent, EventType, slug_of
+
+__all__ = [
+    "ENTITY_FQDN",
+    "GALLERY_DELETED_ORIGIN",
+    "DomainEvent",
+    "Event",
+    "EventType",
+    "decode_event",
+    "gallery_created",
+    "gallery_deleted",
+    "gallery_updated",
+    "item_created",
+    "item_deleted",
+    "item_updated",
+    "slug_of",
+]
 
 ENTITY_FQDN = "wix.pro_gallery.v2.gallery"
 """The name of the entity, the same for all six events."""
@@ -21,21 +34,8 @@ ENTITY_FQDN = "wix.pro_gallery.v2.gallery"
 GALLERY_DELETED_ORIGIN = "Gallery Deleted"
 """`originatedFrom` of the item deletions that a gallery deletion causes (wire contract, section 6.2)."""
 
-
-class EventType(StrEnum):
-    """The dispatch keys of the client, exact (wire contract, section 6.1)."""
-
-    GALLERY_CREATED = "wix.pro_gallery.gallery_v2_created"
-    GALLERY_UPDATED = "wix.pro_gallery.gallery_v2_updated"
-    GALLERY_DELETED = "wix.pro_gallery.gallery_v2_deleted"
-    ITEM_CREATED = "wix.pro_gallery.gallery_v2_gallery_item_created"
-    ITEM_UPDATED = "wix.pro_gallery.gallery_v2_gallery_item_updated"
-    ITEM_DELETED = "wix.pro_gallery.gallery_v2_gallery_item_deleted"
-
-
-_TYPE_PREFIX = "wix.pro_gallery.gallery_v2_"
 _EVENT_TYPES = {event_type.value: event_type for event_type in EventType}
-_SLUGS = {event_type: event_type.value.removeprefix(_TYPE_PREFIX) for event_type in EventType}
+_SLUGS = {event_type: slug_of(event_type) for event_type in EventType}
 # Where the content is: the one body key and the path below it.
 _BODY_PATHS: dict[EventType, tuple[str, ...]] = {
     EventType.GALLERY_CREATED: ("createdEvent", "entity"),
@@ -46,138 +46,6 @@ _BODY_PATHS: dict[EventType, tuple[str, ...]] = {
     EventType.ITEM_DELETED: ("actionEvent", "body", "itemId"),
 }
 _SEQUENCE = re.compile(r"[1-9][0-9]{0,18}")
-
-
-def slug_of(event_type: EventType) -> str:
-    """The slug of an event, such as `gallery_item_created`."""
-    return _SLUGS[event_type]
-
-
-class CreatedEvent(WireModel):
-    """The body of a created event."""
-
-    entity: Gallery
-
-
-class UpdatedEvent(WireModel):
-    """The body of an updated event: the gallery after the change."""
-
-    current_entity: Gallery
-
-
-class DeletedEvent(WireModel):
-    """The body of a deleted event: nothing, because the client would hand on dates it has not read."""
-
-
-class ItemCreatedBody(WireModel):
-    """A new item."""
-
-    item: Item
-
-
-class ItemUpdatedBody(WireModel):
-    """An item after the change."""
-
-    updated_item: Item
-
-
-class ItemDeletedBody(WireModel):
-    """An item that is gone."""
-
-    item_id: Guid
-
-
-Body = TypeVar("Body", bound=WireModel)
-
-
-class ActionEvent(WireModel, Generic[Body]):
-    """The body of an item event."""
-
-    body: Body
-
-
-class EventHead(WireModel):
-    """What all events share; `entity_id` is the gallery's id, for item events too (D17)."""
-
-    event_type: EventType
-    id: Guid
-    entity_fqdn: Literal["wix.pro_gallery.v2.gallery"]
-    slug: str
-    entity_id: Guid
-    event_time: Instant
-    triggered_by_anonymize_request: bool = False
-    originated_from: str = ""
-    entity_event_sequence: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
-
-
-class GalleryCreated(EventHead):
-    """A gallery was created; its items follow as events of their own."""
-
-    event_type: Literal[EventType.GALLERY_CREATED]
-    created_event: CreatedEvent
-
-
-class GalleryUpdated(EventHead):
-    """A gallery's name or sort order changed."""
-
-    event_type: Literal[EventType.GALLERY_UPDATED]
-    updated_event: UpdatedEvent
-
-
-class GalleryDeleted(EventHead):
-    """A gallery was deleted, after its items."""
-
-    event_type: Literal[EventType.GALLERY_DELETED]
-    deleted_event: DeletedEvent
-
-
-class ItemCreated(EventHead):
-    """An item was created."""
-
-    event_type: Literal[EventType.ITEM_CREATED]
-    action_event: ActionEvent[ItemCreatedBody]
-
-
-class ItemUpdated(EventHead):
-    """An item changed."""
-
-    event_type: Literal[EventType.ITEM_UPDATED]
-    action_event: ActionEvent[ItemUpdatedBody]
-
-
-class ItemDeleted(EventHead):
-    """An item was deleted."""
-
-    event_type: Literal[EventType.ITEM_DELETED]
-    action_event: ActionEvent[ItemDeletedBody]
-
-
-EVENTS: dict[EventType, type[EventHead]] = {
-    EventType.GALLERY_CREATED: GalleryCreated,
-    EventType.GALLERY_UPDATED: GalleryUpdated,
-    EventType.GALLERY_DELETED: GalleryDeleted,
-    EventType.ITEM_CREATED: ItemCreated,
-    EventType.ITEM_UPDATED: ItemUpdated,
-    EventType.ITEM_DELETED: ItemDeleted,
-}
-"""The events by type."""
-
-
-class DomainEvent(EventHead):
-    """Any of the six events: exactly one body, the one that belongs to its type (wire contract, section 6.1)."""
-
-    created_event: CreatedEvent | None = None
-    updated_event: UpdatedEvent | None = None
-    deleted_event: DeletedEvent | None = None
-    action_event: ActionEvent[ItemCreatedBody | ItemUpdatedBody | ItemDeletedBody] | None = None
-
-    @model_validator(mode="after")
-    def _check_body(self) -> Self:
-        bodies = (self.created_event, self.updated_event, self.deleted_event, self.action_event)
-        if sum(body is not None for body in bodies) != 1:
-            raise broken(ViolatedRule.CUSTOM, "must have exactly one body")
-        EVENTS[self.event_type].model_validate(self.to_wire())  # is it the one of this type?
-        return self
 
 
 def gallery_created(

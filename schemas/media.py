@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, model_validator
 
-from schemas.base import Double, Integer, JsonObject, ViolatedRule, WireModel, broken, null_as
+from schemas.base import NUMERIC, Double, Integer, JsonObject, ViolatedRule, WireModel, broken, null_as
 
 MEDIA_BASE = "https://static.wixstatic.com/media/"
 """Where pictures of the media store are served; a stored picture's address is this and its id."""
@@ -88,7 +88,7 @@ class Image(WireModel):
     image_info: ImageInfo
     focal_point: FocalPoint | None = None
     exif: JsonObject | None = None
-    quality: Annotated[Integer, Field(ge=30, le=100)] | None = None
+    quality: Annotated[int, Field(ge=30, le=100), NUMERIC] | None = None
     unsharp_masking: UnsharpMasking | None = None
 
 

@@ -16,8 +16,8 @@ _LIMITS = {
     "less_than_equal": (ViolatedRule.MAX, "le", "must be at most {}"),
     "greater_than_equal": (ViolatedRule.MIN, "ge", "must be at least {}"),
     "string_too_long": (ViolatedRule.MAX_LENGTH, "max_length", "must be at most {} characters long"),
-    "too_long": (ViolatedRule.MAX_SIZE, "max_length", "must have at most {} entries"),
-    "too_short": (ViolatedRule.MIN_SIZE, "min_length", "must have at least {} entries"),
+    "too_long": (ViolatedRule.MAX_SIZE, "max_length", "must have a size of at most {}"),
+    "too_short": (ViolatedRule.MIN_SIZE, "min_length", "must have a size of at least {}"),
 }
 
 # Formats: start of the error type -> what was expected. The first match counts.
