@@ -1,0 +1,91 @@
+"""The `triptych` command: one function per subcommand, each of a few lines."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import orjson
+import typer
+
+from deploy.local.errors import StackUnavailable
+from schemas.envelope import DEFAULT_SITE_ID
+from services.cli.settings import CliSettings
+from services.kit.failures import StartRefused, TransientFailure
+from services.kit.settings import load_settings
+from services.kit.telemetry import configure_logging
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: Kafka, MongoDB and the services; Ctrl-C ends it."""
+    from services.cli.up import up as run
+
+    with _refusals():
+        run(_settings())
+
+
+@app.command()
+def provision() -> None:
+    """Create topics and indexes that are missing."""
+    from services.cli.provision import provision as run
+
+    with _refusals():
+        created = asyncio.run(run(_settings()))
+        print("\n".join(f"created {name}" for name in created) or "everything was there")
+
+
+@app.command()
+def send(
+    name: Annotated[str, typer.Argument(help="CreateGallery, CreateItems, ...")],
+    data: Annotated[str, typer.Argument(help="The command's data as JSON.")] = "{}",
+    site: Annotated[str, typer.Option(help="The site it belongs to.")] = DEFAULT_SITE_ID,
+    command_id: Annotated[str | None, typer.Option("--id", help="Its id: the same id twice has one effect.")] = None,
+) -> None:
+    """Send one command over Kafka and print the reply; exit status 1 if it was rejected."""
+    from services.cli.send import read_command
+    from services.cli.send import send as run
+
+    with _refusals():
+        reply = asyncio.run(run(_settings(), read_command(name, data, site, command_id)))
+    print(orjson.dumps(reply).decode())
+    if reply.get("outcome") != "accepted":
+        raise typer.Exit(1)
+
+
+@app.command()
+def watch() -> None:
+    """Print a line per event, as they happen, until Ctrl-C."""
+    from services.cli.watch import watch as run
+
+    with _refusals(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(_settings(), lambda line: print(line, flush=True)))
+
+
+def _settings() -> CliSettings:
+    settings = load_settings(CliSettings)
+    configure_logging("WARNING", settings.log_format)
+    return settings
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Say in words what cannot be done; a trace is for faults of ours."""
+    try:
+        yield
+    except (StartRefused, StackUnavailable, TransientFailure) as refusal:
+        print(f"triptych: {refusal}", file=sys.stderr)
+        raise typer.Exit(os.EX_CONFIG) from None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

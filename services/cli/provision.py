@@ -1,0 +1,25 @@
+"""`triptych provision`: every topic and every index, idempotently."""
+
+from schemas.topics import Topics
+from services.cli.settings import CliSettings
+from services.command import app as command
+from services.gateway import app as gateway
+from services.kit.mongo import open_database
+from services.kit.provision import ensure_indexes, ensure_topics
+from services.projector import app as projector
+
+
+async def provision(settings: CliSettings) -> list[str]:
+    """Create what is missing; the names of the topics that were created.
+
+    Raises:
+        StartRefused: Kafka or MongoDB cannot be used as they are.
+    """
+    topics = Topics(settings.topic_prefix)
+    created = await ensure_topics(
+        settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
+    )
+    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        for indexes in (command.indexes(settings), projector.indexes(settings), gateway.indexes(settings)):
+            await ensure_indexes(database, indexes)
+    return created

@@ -1,0 +1,74 @@
+"""`triptych send`: one command from the shell, and the reply to it."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from schemas.commands import COMMANDS
+from schemas.envelope import CommandEnvelope, encode_command
+from schemas.topics import Topics
+from schemas.violations import violations_of
+from services.kit.brokers import make_producer
+from services.kit.failures import StartRefused
+from services.kit.publisher import Publisher, Record
+from services.kit.settings import KitSettings
+from services.kit.tail import tail
+
+REPLY_TIMEOUT_SECONDS = 15.0
+
+
+def read_command(name: str, data: str, site_id: str, command_id: str | None) -> CommandEnvelope:
+    """The command that was typed.
+
+    Raises:
+        StartRefused: no command has this name, or its data is not what the command takes.
+    """
+    kind = COMMANDS.get(name)
+    if kind is None:
+        raise StartRefused(f"There is no command {name}. There are: {', '.join(COMMANDS)}")
+    try:
+        parsed = kind.model_validate_json(data)
+    except ValidationError as error:
+        problems = "\n".join(f"  {violation.field}: {violation.description}" for violation in violations_of(error))
+        raise StartRefused(f"This is not the data of {name}:\n{problems}") from None
+    command_id = command_id or str(uuid.uuid4())
+    return CommandEnvelope(
+        command_id=command_id,
+        site_id=site_id,
+        name=name,
+        data=parsed,
+        reply_to=None,
+        correlation_id=command_id,
+        traceparent=None,
+    )
+
+
+async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str, Any]:
+    """Publish the command and wait for its reply, as JSON-ready object.
+
+    Raises:
+        StartRefused: Kafka does not answer, or nobody replied in time.
+    """
+    topics = Topics(settings.topic_prefix)
+    message = encode_command(envelope)
+    publisher = Publisher(lambda: make_producer(settings))
+    async with tail(settings, [topics.replies]) as replies:
+        try:
+            await publisher.publish([Record(topics.commands, message.key, message.value, message.headers)])
+            async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
+                async for record in replies:
+                    if record.key == envelope.correlation_id.encode():
+                        reply: dict[str, Any] = orjson.loads(record.value)
+                        return reply
+        except TimeoutError:
+            pass
+        finally:
+            await publisher.stop()
+    raise StartRefused(
+        f"No reply within {REPLY_TIMEOUT_SECONDS:g} s. Is the command service running? The command is on the topic "
+        f"and will be carried out; ask again with --id {envelope.command_id}"
+    )

@@ -1,0 +1,149 @@
+"""`triptych up`: servers, services, a demo gallery and a live view of events, all ended by Ctrl-C."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from deploy.local.children import Child, start_child
+from deploy.local.ports import require_free
+from deploy.local.stack import Addresses, local_stack
+from services.cli.demo import ensure_demo
+from services.cli.provision import provision
+from services.cli.settings import CliSettings
+from services.cli.watch import watch
+from services.gateway.keys import store_key
+from services.kit.failures import StartRefused
+from services.kit.mongo import open_database
+from services.kit.settings import PREFIX
+
+DATA_DIR = Path(".triptych")
+DEV_KEY = "dev-key"
+START_SECONDS = 60.0
+STOP_SECONDS = 25.0
+
+# In the order of starting; stopped the other way round.
+SERVICES: Mapping[str, Callable[[CliSettings], int]] = {
+    "command": lambda settings: settings.command_port,
+    "projector": lambda settings: settings.projector_port,
+    "gateway": lambda settings: settings.gateway_port,
+}
+
+
+def up(settings: CliSettings) -> None:
+    """Run everything until SIGINT or SIGTERM.
+
+    Raises:
+        StackUnavailable: the servers cannot be run here, a port is in use, or a service ended while starting.
+        StartRefused: Kafka or MongoDB cannot be used as they are.
+    """
+    started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name, port_of in SERVICES.items():
+        require_free(port_of(settings), server=f"the {name} service", setting=f"{PREFIX}{name.upper()}_PORT")
+    with contextlib.suppress(KeyboardInterrupt), _stack(settings) as addresses:
+        settings = settings.model_copy(
+            update={"kafka_bootstrap": addresses.kafka_bootstrap, "mongo_uri": addresses.mongo_uri}
+        )
+        asyncio.run(_prepare(settings))
+        with _services(settings):
+            gateway = f"http://{settings.host}:{settings.gateway_port}"
+            gallery_id = _demo(gateway)
+            _say(ready_block(settings, gateway, gallery_id, time.monotonic() - started))
+            asyncio.run(watch(settings, _say))
+    _say("Stopped.")
+
+
+@contextlib.contextmanager
+def _stack(settings: CliSettings) -> Iterator[Addresses]:
+    with local_stack(
+        data_dir=DATA_DIR, kafka_port=settings.kafka_port, mongo_port=settings.mongo_port, say=_say
+    ) as addresses:
+        yield addresses
+
+
+async def _prepare(settings: CliSettings) -> None:
+    _say("provisioning topics and indexes")
+    await provision(settings)
+    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        await store_key(database, DEV_KEY, site_id=None, scopes=["read", "manage"], name="local development")
+
+
+@contextlib.contextmanager
+def _services(settings: CliSettings) -> Iterator[None]:
+    environ = {
+        **os.environ,
+        f"{PREFIX}KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        f"{PREFIX}MONGO_URI": settings.mongo_uri,
+    }
+    children: list[tuple[str, int, Child]] = []
+    try:
+        _say(f"starting {', '.join(SERVICES)}")
+        for name, port_of in SERVICES.items():
+            child = start_child(
+                [sys.executable, "-m", f"services.{name}"], env=environ, log=DATA_DIR / "logs" / f"{name}.log"
+            )
+            children.append((name, port_of(settings), child))
+        for name, port, child in children:
+            address = f"http://{settings.host}:{port}/health/ready"
+            child.wait_until(lambda address=address: _is_ready(address), what=f"The {name} service", timeout=START_SECONDS)  # type: ignore[misc]
+        yield
+    finally:
+        for _, _, child in reversed(children):
+            child.stop(STOP_SECONDS)
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - our own service on this machine
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _demo(gateway: str) -> str:
+    try:
+        return ensure_demo(gateway, DEV_KEY)
+    except httpx.HTTPError as error:
+        raise StartRefused(f"The demo gallery cannot be made through {gateway}: {error}") from None
+
+
+def ready_block(settings: CliSettings, gateway: str, gallery_id: str, seconds: float) -> str:
+    """What a newcomer needs: addresses, the key, and three commands with what they print."""
+    return f"""
+Triptych is ready after {seconds:.1f} s.
+
+  gateway   {gateway}          key: {DEV_KEY}        OpenAPI: {gateway}/docs
+  Kafka     {settings.kafka_bootstrap}
+  MongoDB   {settings.mongo_uri}
+  logs      {DATA_DIR}/logs
+
+Try, in another terminal:
+
+  1. Read the gallery with its items, joined:
+     curl -s -H 'Authorization: {DEV_KEY}' {gateway}/progallery/v2/galleries/{gallery_id}
+     -> {{"gallery":{{"id":"{gallery_id}","name":...,"totalItems":...,"items":[...]}}}}
+
+  2. Add an item over HTTP; its event appears below:
+     curl -s -H 'Authorization: {DEV_KEY}' -H 'Content-Type: application/json' \\
+       -d '{{"item":{{"title":"Hello","text":{{"html":"<p>hello</p>"}}}}}}' {gateway}/progallery/v2/galleries/{gallery_id}/items
+     -> {{"item":{{"id":"...","sortOrder":...,"title":"Hello","type":"TEXT",...}}}}
+
+  3. The same over the command topic:
+     .venv/bin/triptych send CreateItems '{{"galleryId":"{gallery_id}","items":[{{"title":"From Kafka","text":{{"html":"<p>hi</p>"}}}}]}}'
+     -> {{"commandId":"...","outcome":"accepted","galleryId":"{gallery_id}","sequence":...,"itemIds":["..."]}}
+
+Events, as they happen (Ctrl-C stops everything):
+"""
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,52 @@
+"""`triptych watch`: one readable line per event, as they happen."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schemas.cloudevents import Undecodable
+from schemas.events import Event, EventType, decode_event
+from schemas.topics import Topics
+from services.kit.settings import KitSettings
+from services.kit.tail import tail
+
+WORDS: Mapping[EventType, str] = {
+    EventType.GALLERY_CREATED: "gallery created",
+    EventType.GALLERY_UPDATED: "gallery updated",
+    EventType.GALLERY_DELETED: "gallery deleted",
+    EventType.ITEM_CREATED: "item created",
+    EventType.ITEM_UPDATED: "item updated",
+    EventType.ITEM_DELETED: "item deleted",
+}
+
+
+def describe(event: Event) -> str:
+    """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`."""
+    time = event.event_time[11:23]
+    return f"{time}  {event.gallery_id[:8]}  #{event.sequence:<5} {WORDS[event.event_type]:<16} {_subject(event)}".rstrip()
+
+
+def _subject(event: Event) -> str:
+    body: Mapping[str, Any] = event.body
+    match event.event_type:
+        case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
+            return f"{body.get('name', '(no name)')!r}, {body.get('totalItems', 0)} items"
+        case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
+            return f"{body.get('title', '(no title)')!r} ({body.get('type', 'UNDEFINED')})"
+        case EventType.ITEM_DELETED:
+            return str(event.item_id)
+        case _:
+            return ""
+
+
+async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
+    """Say a line per event until cancelled.
+
+    Raises:
+        StartRefused: Kafka does not answer.
+    """
+    async with tail(settings, [Topics(settings.topic_prefix).events]) as events:
+        async for record in events:
+            try:
+                say(describe(decode_event(record.value)))
+            except Undecodable as undecodable:
+                say(f"{record.topic}-{record.partition}@{record.offset} is no event: {undecodable.text}")
