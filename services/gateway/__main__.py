@@ -1,0 +1,10 @@
+"""Starts the gateway: `python -m services.gateway`."""
+
+import sys
+
+from services.gateway.app import compose
+from services.gateway.settings import GatewaySettings
+from services.kit.lifecycle import run_service
+
+if __name__ == "__main__":
+    sys.exit(run_service("gateway", GatewaySettings, compose, lambda settings: settings.gateway_port))

@@ -1,0 +1,43 @@
+"""Who is asking, for which site, and whether they may (wire contract, sections 1.2, 1.5 and D22)."""
+
+import re
+from dataclasses import dataclass
+
+from schemas.envelope import DEFAULT_SITE_ID
+from services.gateway.errors import Refused, bad_header
+from services.gateway.keys import ApiKey, Scope
+
+SITE_HEADER = "wix-site-id"
+_SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A client that was let in; everything it sees and does is limited to this site."""
+
+    site_id: str
+
+
+def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
+    """Let a request in.
+
+    Args:
+        key: what the request's key stands for; None if it has none or a wrong one.
+        needed: what the request is going to do.
+        named_site: the value of its `wix-site-id` header.
+
+    Raises:
+        Refused: 401 without a key, 403 for a key that does not allow this, or not on that site.
+        Invalid: the site's id is not one.
+    """
+    if key is None:
+        raise Refused(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
+    if needed not in key.scopes:
+        raise Refused(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
+    if named_site is not None and not _SITE_ID.fullmatch(named_site):
+        raise bad_header(SITE_HEADER, "1 to 64 letters, digits, _ or -")
+    if key.site_id is None:
+        return Caller(named_site or DEFAULT_SITE_ID)
+    if named_site not in (None, key.site_id):
+        raise Refused(403, "PERMISSION_DENIED", "the API key belongs to another site")
+    return Caller(key.site_id)

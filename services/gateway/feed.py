@@ -1,0 +1,62 @@
+"""Hears every record of one topic from now on, for as long as the process runs."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer
+
+from services.kit.settings import KitSettings
+from services.kit.tail import tail
+
+log = logging.getLogger(__name__)
+
+Hear = Callable[[bytes | None, bytes | None], None]
+POLL_MS = 1_000
+PAUSE_SECONDS = 0.5
+
+
+class Feed:
+    """A running feed."""
+
+    def __init__(self, topic: str, consumer: AIOKafkaConsumer, hear: Hear) -> None:
+        self._topic = topic
+        self._consumer = consumer
+        self._hear = hear
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """Hear, until cancelled."""
+        while True:
+            try:
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+                for records in batches.values():
+                    for record in records:
+                        self._hear(record.key, record.value)
+            except Exception as error:
+                # Whatever it is: if this loop ended, every write from now on would time out.
+                self.problem = f"{self._topic}: {error!r}"
+                log.exception("cannot follow %s", self._topic)
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                self.problem = None
+
+
+@asynccontextmanager
+async def follow(settings: KitSettings, topic: str, hear: Hear) -> AsyncIterator[Feed]:
+    """Call `hear` with key and value of every record published to `topic` after this has been entered.
+
+    Raises:
+        StartRefused: no broker answers.
+    """
+    async with tail(settings, [topic]) as consumer:
+        feed = Feed(topic, consumer, hear)
+        task = asyncio.create_task(feed.run())
+        try:
+            yield feed
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

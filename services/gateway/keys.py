@@ -1,0 +1,77 @@
+"""API keys: stored as hashes, looked up by hash, remembered for a few seconds."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from services.kit.mongo import Database, IndexModel
+
+API_KEYS = "api_keys"
+INDEXES: Mapping[str, list[IndexModel]] = {API_KEYS: []}
+REMEMBERED_MAX = 10_000
+
+
+class Scope(StrEnum):
+    """What a key allows (wire contract, section 1.5)."""
+
+    READ = "read"
+    MANAGE = "manage"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What a key stands for. Without a site it acts for any that the request names."""
+
+    site_id: str | None
+    scopes: frozenset[str]
+
+
+class Keys:
+    """Looks keys up. Only keys that exist are remembered, so a new key works at once."""
+
+    def __init__(
+        self, database: Database, remember_for: timedelta, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._collection = database[API_KEYS]
+        self._seconds = remember_for.total_seconds()
+        self._clock = clock
+        self._remembered: dict[str, tuple[float, ApiKey]] = {}
+
+    async def find(self, key: str) -> ApiKey | None:
+        """What `key` stands for, or None if it is unknown or revoked.
+
+        The comparison takes place between hashes, in an index: its timing tells nothing about a stored key.
+        """
+        hashed = hash_key(key)
+        remembered = self._remembered.get(hashed)
+        if remembered is not None and remembered[0] > self._clock():
+            return remembered[1]
+        self._remembered.pop(hashed, None)
+        found = await self._collection.find_one({"_id": hashed, "revokedAt": None}, {"siteId": 1, "scopes": 1})
+        if found is None:
+            return None
+        api_key = ApiKey(found["siteId"], frozenset(found["scopes"]))
+        if len(self._remembered) >= REMEMBERED_MAX:
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered[hashed] = (self._clock() + self._seconds, api_key)
+        return api_key
+
+
+def hash_key(key: str) -> str:
+    """How a key is stored. Keys are random and long, so a fast hash without salt is enough."""
+    return sha256(key.encode()).hexdigest()
+
+
+async def store_key(database: Database, key: str, *, site_id: str | None, scopes: Iterable[Scope], name: str) -> None:
+    """Let `key` be used; storing it again changes what it stands for, and does not bring a revoked one back."""
+    await database[API_KEYS].update_one(
+        {"_id": hash_key(key)},
+        {
+            "$set": {"siteId": site_id, "scopes": sorted(scopes), "name": name},
+            "$setOnInsert": {"createdAt": datetime.now(UTC)},
+        },
+        upsert=True,
+    )

@@ -1,0 +1,43 @@
+"""Parameters of requests: ids in the path, pages in the query (wire contract, section 2.1), and headers of writes."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import Path
+from pydantic import Field
+
+from schemas.base import Guid, WireModel
+from services.gateway.errors import bad_header
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+_ID_MAX = 255
+
+GalleryId: TypeAlias = Annotated[Guid, Path(alias="galleryId")]
+ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId")]
+
+Offset: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class GalleriesPage(WireModel):
+    """Which galleries to list."""
+
+    limit: Annotated[int, Field(ge=1, le=10)] = 10
+    offset: Offset = 0
+    item_limit: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class ItemsPage(WireModel):
+    """Which items of a gallery to show."""
+
+    item_limit: Annotated[int, Field(ge=1, le=200)] = 50
+    item_offset: Offset = 0
+
+
+def check_idempotency_key(key: str) -> str:
+    """The key itself.
+
+    Raises:
+        Invalid: it cannot be a command's id.
+    """
+    if not (0 < len(key) <= _ID_MAX and key.isascii() and key.isprintable()):
+        raise bad_header(IDEMPOTENCY_HEADER, f"1 to {_ID_MAX} printable ASCII characters")
+    return key

@@ -1,0 +1,36 @@
+"""What a rejected command means to the client that asked over HTTP."""
+
+from collections.abc import Callable, Mapping
+
+from schemas.replies import ErrorCode, ReplyError
+from services.gateway.errors import Failure, Invalid, Refused
+
+Rename = Callable[[str], str]
+"""Turns the path of a field in the command into its path in the REST request."""
+
+_STATUSES: Mapping[ErrorCode, int] = {
+    ErrorCode.INVALID_ARGUMENT: 400,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.ALREADY_EXISTS: 409,
+    ErrorCode.SEQUENCE_CONFLICT: 409,
+    ErrorCode.FAILED_PRECONDITION: 409,
+    ErrorCode.UNIMPLEMENTED: 400,
+}
+
+
+def same(field: str) -> str:
+    """The `Rename` of commands whose paths are those of the request."""
+    return field
+
+
+def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
+    """The failure that tells a client of a rejection; a fault of the command service is told as any other fault."""
+    if error.code not in _STATUSES:
+        return Failure(503)
+    if error.violations:
+        renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in error.violations]
+        return Invalid(renamed)
+    data = dict(error.data)
+    if isinstance(field := data.get("field"), str):
+        data["field"] = rename(field)
+    return Refused(_STATUSES[error.code], error.code.value, error.message, data)
