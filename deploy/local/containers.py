@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from docker.errors import DockerException, ImageNotFound, NotFound  # type: ignore[import-untyped]
+from docker.errors import DockerException, ImageNotFound, NotFound
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from testcontainers.core.config import ConnectionMode, testcontainers_config

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -93,8 +94,8 @@ def _services(settings: CliSettings) -> Iterator[None]:
             )
             children.append((name, port_of(settings), child))
         for name, port, child in children:
-            address = f"http://{settings.host}:{port}/health/ready"
-            child.wait_until(lambda address=address: _is_ready(address), what=f"The {name} service", timeout=START_SECONDS)  # type: ignore[misc]
+            is_ready = partial(_is_ready, f"http://{settings.host}:{port}/health/ready")
+            child.wait_until(is_ready, what=f"The {name} service", timeout=START_SECONDS)
         yield
     finally:
         for _, _, child in reversed(children):
@@ -118,10 +119,14 @@ def _demo(gateway: str) -> str:
 
 def ready_block(settings: CliSettings, gateway: str, gallery_id: str, seconds: float) -> str:
     """What a newcomer needs: addresses, the key, and three commands with what they print."""
+    gallery = f"{gateway}/progallery/v2/galleries/{gallery_id}"
+    auth = f"-H 'Authorization: {DEV_KEY}'"
+    item = '{"item":{"title":"Hello","text":{"html":"<p>hello</p>"}}}'
+    command = f'{{"galleryId":"{gallery_id}","items":[{{"title":"From Kafka","text":{{"html":"<p>hi</p>"}}}}]}}'
     return f"""
 Triptych is ready after {seconds:.1f} s.
 
-  gateway   {gateway}          key: {DEV_KEY}        OpenAPI: {gateway}/docs
+  gateway   {gateway}   key {DEV_KEY}   OpenAPI under {gateway}/docs
   Kafka     {settings.kafka_bootstrap}
   MongoDB   {settings.mongo_uri}
   logs      {DATA_DIR}/logs
@@ -129,16 +134,15 @@ Triptych is ready after {seconds:.1f} s.
 Try, in another terminal:
 
   1. Read the gallery with its items, joined:
-     curl -s -H 'Authorization: {DEV_KEY}' {gateway}/progallery/v2/galleries/{gallery_id}
+     curl -s {auth} {gallery}
      -> {{"gallery":{{"id":"{gallery_id}","name":...,"totalItems":...,"items":[...]}}}}
 
   2. Add an item over HTTP; its event appears below:
-     curl -s -H 'Authorization: {DEV_KEY}' -H 'Content-Type: application/json' \\
-       -d '{{"item":{{"title":"Hello","text":{{"html":"<p>hello</p>"}}}}}}' {gateway}/progallery/v2/galleries/{gallery_id}/items
-     -> {{"item":{{"id":"...","sortOrder":...,"title":"Hello","type":"TEXT",...}}}}
+     curl -s {auth} -H 'Content-Type: application/json' -d '{item}' {gallery}/items
+     -> {{"item":{{"id":"...","title":"Hello","type":"TEXT",...}}}}
 
-  3. The same over the command topic:
-     .venv/bin/triptych send CreateItems '{{"galleryId":"{gallery_id}","items":[{{"title":"From Kafka","text":{{"html":"<p>hi</p>"}}}}]}}'
+  3. Add one over the command topic:
+     .venv/bin/triptych send CreateItems '{command}'
      -> {{"commandId":"...","outcome":"accepted","galleryId":"{gallery_id}","sequence":...,"itemIds":["..."]}}
 
 Events, as they happen (Ctrl-C stops everything):

@@ -22,7 +22,8 @@ WORDS: Mapping[EventType, str] = {
 def describe(event: Event) -> str:
     """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`."""
     time = event.event_time[11:23]
-    return f"{time}  {event.gallery_id[:8]}  #{event.sequence:<5} {WORDS[event.event_type]:<16} {_subject(event)}".rstrip()
+    what = f"{WORDS[event.event_type]:<16} {_subject(event)}"
+    return f"{time}  {event.gallery_id[:8]}  #{event.sequence:<5} {what}".rstrip()
 
 
 def _subject(event: Event) -> str:

@@ -1,9 +1,10 @@
 """Composition root of the command service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import uuid_utils
+from aiokafka import AIOKafkaProducer
 from starlette.applications import Starlette
 
 from schemas.topics import Topics
@@ -36,7 +37,9 @@ def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
 
 
 @asynccontextmanager
-async def compose(settings: CommandSettings) -> AsyncIterator[Starlette]:
+async def compose(
+    settings: CommandSettings, make_publisher: Callable[[Callable[[], AIOKafkaProducer]], Publisher] = Publisher
+) -> AsyncIterator[Starlette]:
     """Everything of the service, running; its HTTP side is health and metrics.
 
     Raises:
@@ -48,7 +51,7 @@ async def compose(settings: CommandSettings) -> AsyncIterator[Starlette]:
     )
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
         await ensure_indexes(database, indexes(settings))
-        publisher = Publisher(lambda: make_producer(settings))
+        publisher = make_publisher(lambda: make_producer(settings))
         ownership = Ownership(database, f"{settings.topic_prefix}{GROUP}")
         outbox = Outbox(database, publisher, topics.events)
         dead_letters = DeadLetters(publisher, topics.dead_letter)

@@ -1,43 +1,22 @@
 """The command service on real servers: commands in, events and replies out, state in MongoDB."""
 
-import json
 import uuid
-from typing import Any
+
+import pytest
 
 from services.command.app import compose
 from services.command.settings import CommandSettings
+from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
-from tests.support.kafka import Record, raw_producer, topic_reader
-
-TEXT = {"text": {"html": "<p>hello</p>"}}
+from tests.support.kafka import raw_producer, topic_reader
 
 
-def structured(name: str, data: dict[str, Any], **attributes: str) -> bytes:
-    """A command as a stranger would write it: one JSON object."""
-    return json.dumps(
-        {
-            "specversion": "1.0",
-            "type": f"triptych.command.v1.{name}",
-            "source": "tests",
-            "id": str(uuid.uuid4()),
-            "datacontenttype": "application/json",
-            "data": data,
-            **attributes,
-        }
-    ).encode()
-
-
-def body(record: Record) -> dict[str, Any]:
-    """The JSON value of a record."""
-    decoded: dict[str, Any] = json.loads(record.value)
-    return decoded
-
-
-async def test_gallery_with_items_then_more_items(installation: Installation) -> None:
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_a_gallery_with_items_then_more_items(installation: Installation, driver: str) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     gallery_id = str(uuid.uuid4())
     async with (
-        compose(installation.settings(CommandSettings)),
+        compose(installation.settings(CommandSettings, mongo_driver=driver)),
         raw_producer(bootstrap) as producer,
         topic_reader(bootstrap, topics.replies) as replies,
         topic_reader(bootstrap, topics.events) as events,
@@ -58,6 +37,7 @@ async def test_gallery_with_items_then_more_items(installation: Installation) ->
         published = await events.read_count(5)
         assert [body(event)["entityEventSequence"] for event in published] == ["1", "2", "3", "4", "5"]
         assert {event.key for event in published} == {gallery_id.encode()}
+        assert header(published[4], "ce_correlationid") == "c-7"
 
     head = await installation.database["galleries"].find_one({"_id": gallery_id})
     assert head is not None
@@ -65,3 +45,56 @@ async def test_gallery_with_items_then_more_items(installation: Installation) ->
     orders = [item["sortOrder"] async for item in installation.database["items"].find({"galleryId": gallery_id})]
     assert len(set(orders)) == 4
     assert await installation.database["outbox"].count_documents({"pending": True}) == 0
+
+
+async def test_the_same_command_twice_has_one_effect_and_one_answer(installation: Installation) -> None:
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    create = structured("CreateGallery", {"gallery": {"items": [TEXT]}}, id="once")
+    async with (
+        compose(installation.settings(CommandSettings)),
+        raw_producer(bootstrap) as producer,
+        topic_reader(bootstrap, topics.replies) as replies,
+        topic_reader(bootstrap, topics.events) as events,
+    ):
+        # Without a key: each copy lands where chance puts it, and is forwarded to its gallery's partition.
+        for partition in (0, 1, 2):
+            await producer.send_and_wait(topics.commands, create, partition=partition)
+        answers = await replies.read_count(3)
+        assert len({answer.value for answer in answers}) == 1
+        assert body(answers[0])["outcome"] == "accepted"
+        await producer.send_and_wait(topics.commands, structured("CreateGallery", {}, id="last"))
+        await replies.read_count(4)
+        first = [event for event in await events.read_count(3) if header(event, "ce_causationid") == "once"]
+        assert [body(event)["entityEventSequence"] for event in first] == ["1", "2"]
+        assert len(events.records) == 3
+
+
+async def test_the_same_id_in_two_sites_is_two_commands(installation: Installation) -> None:
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    async with (
+        compose(installation.settings(CommandSettings)),
+        raw_producer(bootstrap) as producer,
+        topic_reader(bootstrap, topics.replies) as replies,
+    ):
+        for site in ("red", "blue"):
+            await producer.send_and_wait(topics.commands, structured("CreateGallery", {}, id="same", siteid=site))
+        answers = [body(answer) for answer in await replies.read_count(2)]
+        assert [answer["outcome"] for answer in answers] == ["accepted", "accepted"]
+        assert answers[0]["galleryId"] != answers[1]["galleryId"]
+
+
+async def test_a_gallery_of_another_site_is_not_there(installation: Installation) -> None:
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    gallery_id = str(uuid.uuid4())
+    async with (
+        compose(installation.settings(CommandSettings)),
+        raw_producer(bootstrap) as producer,
+        topic_reader(bootstrap, topics.replies) as replies,
+    ):
+        create = structured("CreateGallery", {"galleryId": gallery_id}, siteid="red")
+        await producer.send_and_wait(topics.commands, create, key=gallery_id.encode())
+        add = structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, siteid="blue")
+        await producer.send_and_wait(topics.commands, add, key=gallery_id.encode())
+        _, refused = await replies.read_count(2)
+        assert body(refused)["outcome"] == "rejected"
+        assert body(refused)["error"]["code"] == "NOT_FOUND"

@@ -1,0 +1,181 @@
+"""`BatchConsumer` on a real broker: what happens to records that fail, and to a dependency that is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from services.kit.batches import BatchConsumer
+from services.kit.brokers import make_broker, make_producer
+from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.publisher import Publisher
+from services.kit.settings import KitSettings
+from tests.support.commands import header
+from tests.support.installation import Installation
+from tests.support.kafka import raw_producer, topic_reader
+from tests.support.waiting import eventually
+
+
+class Recorder:
+    """Handles records by remembering their values; `fail` may raise for some of them."""
+
+    def __init__(self, fail: Callable[[bytes], None] = lambda value: None) -> None:
+        self._fail = fail
+        self.values: list[bytes] = []
+        self.preparations = 0
+
+    async def assigned(self, partitions: frozenset[int]) -> None:
+        self.preparations += 1
+
+    async def handle(self, records: Sequence[IncomingRecord]) -> None:
+        for record in records:
+            self._fail(record.value)
+        self.values += [record.value for record in records]
+
+    async def has(self, *values: bytes) -> bool:
+        return set(values) <= set(self.values)
+
+
+@asynccontextmanager
+async def consuming(installation: Installation, handler: Recorder) -> AsyncIterator[BatchConsumer]:
+    settings = installation.settings(KitSettings)
+    publisher = Publisher(lambda: make_producer(settings))
+    broker = make_broker(settings)
+    letters = DeadLetters(publisher, installation.topics.dead_letter)
+    consumer = BatchConsumer(broker, installation.topics.commands, "tests", handler, letters)
+    await broker.start()
+    try:
+        yield consumer
+    finally:
+        consumer.begin_stop()
+        await broker.stop()
+        await publisher.stop()
+
+
+async def test_a_record_that_breaks_the_handler_is_put_aside_and_its_neighbours_are_handled(
+    installation: Installation,
+) -> None:
+    topics = installation.topics
+
+    def fail(value: bytes) -> None:
+        if value == b"poison":
+            raise ValueError("a fault of ours")
+
+    recorder = Recorder(fail)
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+        for value in (b"a", b"poison", b"b"):
+            await producer.send_and_wait(topics.commands, value, partition=1, headers=[("h", b"\xff")])
+    async with (
+        consuming(installation, recorder),
+        topic_reader(installation.addresses.kafka_bootstrap, topics.dead_letter(topics.commands)) as letters,
+    ):
+        await eventually(lambda: recorder.has(b"a", b"b"), "neighbours handled")
+        (letter,) = await letters.read_count(1)
+    assert letter.value == b"poison"
+    assert ("h", b"\xff") in letter.headers
+    assert header(letter, "dead-letter-reason") == "handler-failed"
+    assert header(letter, "dead-letter-error") == "ValueError('a fault of ours')"
+    assert header(letter, "dead-letter-attempts") == "3"
+    assert recorder.values == [b"a", b"b"]
+
+
+async def test_a_dependency_that_is_away_delays_everything_and_loses_nothing(installation: Installation) -> None:
+    away = True
+
+    def fail(_value: bytes) -> None:
+        if away:
+            raise TransientFailure("away")
+
+    recorder = Recorder(fail)
+    async with (
+        raw_producer(installation.addresses.kafka_bootstrap) as producer,
+        consuming(installation, recorder) as consumer,
+    ):
+        for value in (b"1", b"2", b"3"):
+            await producer.send_and_wait(installation.topics.commands, value, partition=0)
+
+        async def in_trouble() -> bool:
+            return consumer.problem == "away"
+
+        await eventually(in_trouble, "the consumer reports its trouble")
+        assert recorder.values == []
+        away = False
+        await eventually(lambda: recorder.has(b"1", b"2", b"3"), "all handled")
+
+        async def well() -> bool:
+            return consumer.problem is None
+
+        await eventually(well, "the trouble is over")
+    assert recorder.values == [b"1", b"2", b"3"]
+
+
+async def test_what_was_not_finished_is_handled_by_the_next_member(installation: Installation) -> None:
+    def fail(_value: bytes) -> None:
+        raise TransientFailure("away")
+
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+        await producer.send_and_wait(installation.topics.commands, b"unfinished", partition=2)
+        async with consuming(installation, Recorder(fail)) as consumer:
+
+            async def in_trouble() -> bool:
+                return consumer.problem == "away"
+
+            await eventually(in_trouble, "the first member has the record in hand")
+        second = Recorder()
+        async with consuming(installation, second):
+            await eventually(lambda: second.has(b"unfinished"), "the second member handles it")
+            await producer.send_and_wait(installation.topics.commands, b"later", partition=2)
+            await eventually(lambda: second.has(b"later"), "and what follows")
+        third = Recorder()
+        async with consuming(installation, third):
+            await producer.send_and_wait(installation.topics.commands, b"last", partition=2)
+            await eventually(lambda: third.has(b"last"), "offsets were committed")
+        assert third.values == [b"last"]
+
+
+async def test_lost_ownership_is_prepared_again_before_the_next_try(installation: Installation) -> None:
+    lost = True
+
+    def fail(_value: bytes) -> None:
+        nonlocal lost
+        if lost:
+            lost = False
+            raise OwnershipLost("another owner")
+
+    recorder = Recorder(fail)
+    async with (
+        raw_producer(installation.addresses.kafka_bootstrap) as producer,
+        consuming(installation, recorder),
+    ):
+        await producer.send_and_wait(installation.topics.commands, b"x", partition=0)
+        await eventually(lambda: recorder.has(b"x"), "handled after all")
+        assert recorder.preparations == 2
+
+
+async def test_two_members_share_the_topic_and_a_leaving_one_hands_over(installation: Installation) -> None:
+    first, second = Recorder(), Recorder()
+    sent = 0
+
+    async def send(count: int) -> None:
+        nonlocal sent
+        for _ in range(count):
+            await producer.send_and_wait(installation.topics.commands, str(sent).encode(), partition=sent % 3)
+            sent += 1
+
+    async def all_seen() -> bool:
+        return {int(value) for value in (*first.values, *second.values)} == set(range(sent))
+
+    async with (
+        raw_producer(installation.addresses.kafka_bootstrap) as producer,
+        consuming(installation, second),
+    ):
+        async with consuming(installation, first):
+
+            async def shared() -> bool:
+                await send(3)
+                await asyncio.sleep(0.05)
+                return bool(first.values) and bool(second.values)
+
+            await eventually(shared, "both members get records")
+        await send(9)
+        await eventually(all_seen, "the remaining member handles everything")

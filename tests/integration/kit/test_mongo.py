@@ -1,0 +1,82 @@
+"""What both drivers must do alike, and the servers and addresses that are refused."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from deploy.local.cache import cache_dir
+from deploy.local.children import start_child
+from deploy.local.mongo import mongod_missing, runnable_mongod
+from deploy.local.ports import free_ports, is_free
+from services.kit.failures import StartRefused
+from services.kit.mongo import connect, is_duplicate_key, is_transient, open_database, transaction
+from tests.support.installation import Installation
+
+Driver = Literal["pymongo", "motor"]
+both_drivers = pytest.mark.parametrize("driver", ["pymongo", "motor"])
+
+
+@both_drivers
+async def test_a_transaction_is_wholly_done_or_not_at_all(installation: Installation, driver: Driver) -> None:
+    async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:
+        await database.create_collection("things")
+        async with transaction(database) as session:
+            await database["things"].insert_many([{"_id": 1}, {"_id": 2}], session=session)
+        with pytest.raises(LookupError):
+            async with transaction(database) as session:
+                await database["things"].insert_one({"_id": 3}, session=session)
+                raise LookupError
+        assert [thing["_id"] async for thing in database["things"].find().sort("_id")] == [1, 2]
+
+
+@both_drivers
+async def test_a_duplicate_key_is_recognised_and_not_transient(installation: Installation, driver: Driver) -> None:
+    async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:
+        await database["things"].insert_one({"_id": 1})
+        with pytest.raises(Exception) as refused:  # noqa: PT011 - which class is what the helper hides
+            async with transaction(database) as session:
+                await database["things"].insert_many([{"_id": 0}, {"_id": 1}], session=session)
+        assert is_duplicate_key(refused.value)
+        assert not is_transient(refused.value)
+        assert await database["things"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("mongodb://127.0.0.1:1/?w=1", "w=1"),
+        ("mongodb://127.0.0.1:1/?w=0", "w=0"),
+        ("http://127.0.0.1", "TRIPTYCH_MONGO_URI"),
+    ],
+)
+@both_drivers
+def test_unsafe_or_unreadable_addresses_are_refused(uri: str, words: str, driver: Driver) -> None:
+    with pytest.raises(StartRefused, match=words):
+        connect(uri, driver)
+
+
+@pytest.mark.skipif(mongod_missing() is not None, reason="needs a mongod that can be started without its replica set")
+async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    data = tmp_path / "data"
+    data.mkdir()
+    child = start_child(
+        [runnable_mongod(cache_dir(os.environ)), "--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1"],
+        log=tmp_path / "mongod.log",
+    )
+    try:
+        child.wait_until(lambda: not is_free(port), what="mongod", timeout=20)
+        with pytest.raises(StartRefused, match=r"standalone.*--replSet rs0.*rs\.initiate"):
+            async with open_database(f"mongodb://127.0.0.1:{port}", "x"):
+                pass
+    finally:
+        child.stop(10)
+
+
+async def test_nobody_at_the_address_is_said_so() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(StartRefused, match="MongoDB does not answer"):
+        async with open_database(f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=200", "x"):
+            pass

@@ -1,0 +1,31 @@
+"""A command service that kills itself with SIGKILL where its first events are committed but not yet published."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from services.command.app import compose
+from services.command.settings import CommandSettings
+from services.kit.lifecycle import run_service
+from services.kit.publisher import Publisher, Record
+
+
+class DeadlyPublisher(Publisher):
+    """Dies instead of publishing an event."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        if any(record.topic.endswith(".events") for record in records):
+            os.kill(os.getpid(), signal.SIGKILL)
+        await super().publish(records)
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run_service(
+            "command",
+            CommandSettings,
+            lambda settings: compose(settings, DeadlyPublisher),
+            lambda settings: settings.command_port,
+        )
+    )

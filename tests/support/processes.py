@@ -1,0 +1,24 @@
+"""Services as processes of their own, for tests that kill them."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.children import Child, start_child
+from deploy.local.ports import free_ports
+from tests.support.installation import Installation
+
+
+@contextmanager
+def service_process(installation: Installation, module: str, directory: Path, **fields: object) -> Iterator[Child]:
+    """`python -m module` with the settings of the installation and a free port; ended afterwards."""
+    (port,) = free_ports(1)
+    ports = {f"{name}_port": port for name in ("command", "projector", "gateway")}
+    environ = {**os.environ, **installation.environ(**ports, **fields)}
+    child = start_child([sys.executable, "-m", module], env=environ, log=directory / f"{module}.log")
+    try:
+        yield child
+    finally:
+        child.stop(20)
