@@ -43,8 +43,13 @@ def violations_of(error: ValidationError, prefix: str = "") -> list[Violation]:
 
     `prefix` is the path of the validated value in the request: an item validated on its own gets `item`.
     """
-    details = error.errors(include_url=False)[:VIOLATIONS_MAX]
-    return [_violation_of(detail, prefix) for detail in details]
+    details = [detail for detail in error.errors(include_url=False) if not _is_spurious(detail)]
+    return [_violation_of(detail, prefix) for detail in details[:VIOLATIONS_MAX]]
+
+
+def _is_spurious(detail: Mapping[str, Any]) -> bool:
+    """Whether a list is called too short only because entries of it, reported on their own, do not count."""
+    return detail["type"] == "too_short" and bool(len(detail["input"]) >= detail["ctx"]["min_length"])
 
 
 def _violation_of(detail: Mapping[str, Any], prefix: str) -> Violation:

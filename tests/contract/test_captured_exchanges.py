@@ -1,0 +1,47 @@
+"""Bodies captured from the client (wire contract, section 2.3) are read as the contract says."""
+
+from typing import Any
+
+import orjson
+
+from schemas.commands import CreateGallery
+from schemas.gallery import GalleryPatch
+from schemas.item import ItemPatch
+from tests.unit.schemas.examples import GALLERY, GALLERY_ID, ITEM_ID
+
+
+def test_a_created_gallery_keeps_everything_it_was_sent() -> None:
+    command = CreateGallery.model_validate_json(orjson.dumps({"gallery": GALLERY}))
+    expected: dict[str, Any] = orjson.loads(orjson.dumps(GALLERY))
+    # The one difference: a picture is returned with a real address.
+    expected["items"][0]["image"]["imageInfo"]["url"] = "https://static.wixstatic.com/media/abc~mv2.jpg"
+    assert command.to_wire() == {"gallery": expected}
+
+
+def test_a_clone_and_an_empty_gallery_are_legal() -> None:
+    assert CreateGallery.model_validate({"cloneFromGalleryId": GALLERY_ID}).to_wire() == {
+        "cloneFromGalleryId": GALLERY_ID
+    }
+    assert CreateGallery.model_validate({}).to_wire() == {}
+
+
+def test_gallery_changes_are_read() -> None:
+    changed = GalleryPatch.model_validate({"name": "New", "sortOrder": 420, "id": GALLERY_ID})
+    assert changed.to_wire() == {"name": "New", "sortOrder": 420}
+    cleared = GalleryPatch.model_validate({"name": None, "sortOrder": None, "id": GALLERY_ID})
+    assert cleared.to_wire() == {"name": None}
+
+
+def test_an_item_written_back_after_a_read_changes_only_what_clients_own() -> None:
+    patch = ItemPatch.model_validate(
+        {
+            "_id": ITEM_ID,
+            "title": "T",
+            "type": "IMAGE",
+            "tags": {"values": []},
+            "id": ITEM_ID,
+            "createdDate": "1970-01-01T00:00:00.000Z",
+            "updatedDate": "1970-01-01T00:00:00.001Z",
+        }
+    )
+    assert patch.to_wire() == {"title": "T", "tags": {"values": []}}

@@ -1,0 +1,65 @@
+"""The data of the ten commands."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.commands import COMMANDS, command_name
+from tests.unit.schemas.examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID, OTHER_ID, TEXT_ITEM
+
+_GOOD: list[tuple[str, dict[str, Any]]] = [
+    ("CreateGallery", {}),
+    ("CreateGallery", {"gallery": None}),
+    ("CreateGallery", {"galleryId": GALLERY_ID, "gallery": GALLERY}),
+    ("CreateGallery", {"cloneFromGalleryId": GALLERY_ID, "gallery": {"name": "N", "sortOrder": 1, "items": []}}),
+    ("UpdateGallery", {"galleryId": GALLERY_ID, "gallery": {"name": None}}),
+    ("DeleteGallery", {"galleryId": GALLERY_ID}),
+    ("ClearGallery", {"galleryId": GALLERY_ID}),
+    ("RebalanceItems", {"galleryId": GALLERY_ID, "expectedSequence": 0}),
+    ("RepublishGallery", {"galleryId": GALLERY_ID}),
+    ("CreateItems", CREATE_ITEM),
+    ("UpdateItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "item": {"title": None}}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "before": OTHER_ID}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "after": OTHER_ID}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "to": "end"}),
+    ("DeleteItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID] * 1000}),
+]
+
+_BAD: list[tuple[str, dict[str, Any]]] = [
+    ("CreateGallery", {"galleryId": "x"}),
+    ("CreateGallery", {"cloneFromGalleryId": GALLERY_ID, "gallery": {"items": [TEXT_ITEM]}}),
+    ("UpdateGallery", {"galleryId": GALLERY_ID}),
+    ("DeleteGallery", {}),
+    ("ClearGallery", {"galleryId": None}),
+    ("RebalanceItems", {"galleryId": GALLERY_ID, "expectedSequence": -1}),
+    ("RepublishGallery", {"galleryId": GALLERY_ID, "expectedSequence": 2**63}),
+    ("CreateItems", {"galleryId": GALLERY_ID, "items": []}),
+    ("CreateItems", {"galleryId": GALLERY_ID, "items": [TEXT_ITEM] * 501}),
+    ("CreateItems", {"galleryId": GALLERY_ID, "items": [None]}),
+    ("UpdateItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "before": OTHER_ID, "to": "end"}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "to": "middle"}),
+    ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "after": ITEM_ID}),
+    ("DeleteItems", {"galleryId": GALLERY_ID, "itemIds": []}),
+    ("DeleteItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID] * 1001}),
+]
+
+
+def test_there_are_ten_commands() -> None:
+    assert {name for name, _ in _GOOD} == set(COMMANDS)
+    assert len(COMMANDS) == 10
+
+
+@pytest.mark.parametrize(("name", "data"), _GOOD)
+def test_good_data_is_read_and_survives_the_wire(name: str, data: dict[str, Any]) -> None:
+    command = COMMANDS[name].model_validate(data)
+    assert command_name(command) == name
+    assert COMMANDS[name].model_validate_json(command.to_json()) == command
+
+
+@pytest.mark.parametrize(("name", "data"), _BAD)
+def test_bad_data_is_refused(name: str, data: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        COMMANDS[name].model_validate(data)
