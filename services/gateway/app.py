@@ -1,10 +1,10 @@
 """Composition root of the gateway."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from schemas.topics import Topics
 from services.gateway import galleries, items, keys
@@ -17,22 +17,24 @@ from services.gateway.feed import Feed, follow
 from services.gateway.keys import Keys
 from services.gateway.openapi import complete_openapi
 from services.gateway.replies import Replies
+from services.gateway.sender import Sender
 from services.gateway.settings import GatewaySettings
 from services.gateway.writes import Writes
 from services.kit.brokers import make_producer
 from services.kit.failures import StartRefused, TransientFailure
 from services.kit.health import Health
-from services.kit.mongo import Database, open_database
+from services.kit.mongo import Database, IndexModel, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
-from services.readmodel.queries import INDEXES as VIEW_INDEXES
 from services.readmodel.queries import Views
 
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
 """All are in use or in print (wire contract, D14); the first one is in the OpenAPI document."""
 
-INDEXES = {**VIEW_INDEXES, **keys.INDEXES}
-"""Every collection the gateway relies on, with its indexes."""
+
+def indexes(_settings: GatewaySettings) -> Mapping[str, list[IndexModel]]:
+    """The gateway's own collections; those of the views are the projector's."""
+    return keys.INDEXES
 
 
 @asynccontextmanager
@@ -48,7 +50,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         database = await stack.enter_async_context(
             open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver)
         )
-        await ensure_indexes(database, INDEXES)
+        await ensure_indexes(database, indexes(settings))
         replies, heads, views = Replies(), Heads(), Views(database)
         feeds = [
             await stack.enter_async_context(follow(settings, topics.replies, replies.hear)),
@@ -60,13 +62,15 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             await publisher.start()
         except TransientFailure as failure:
             raise StartRefused(str(failure)) from None
+        sender = Sender(publisher)
+        stack.push_async_callback(sender.close)
         yield make_app(
             Parts(
                 settings=settings,
                 keys=Keys(database, settings.gateway_key_cache),
                 views=views,
                 heads=heads,
-                writes=Writes(settings, topics, publisher, replies, heads, views),
+                writes=Writes(settings, topics, sender, replies, heads, views),
             ),
             _health(database, feeds),
         )
@@ -84,11 +88,9 @@ def make_app(parts: Parts, health: Health) -> FastAPI:
     app.state.parts = parts
     install_handlers(app)
     app.add_middleware(Edge)
-    api = APIRouter()
-    api.include_router(galleries.router)
-    api.include_router(items.router)
     for prefix in PREFIXES:
-        app.include_router(api, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+        for router in (galleries.router, items.router):
+            app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     app.router.routes.extend(health.routes())
     complete_openapi(app, [galleries.CreateGalleryBody, items.CreateItemBody])
     return app

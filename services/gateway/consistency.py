@@ -37,22 +37,31 @@ class Position:
 
 
 class Watch:
-    """What was heard of one gallery since the watch began."""
+    """What was heard of one gallery since the watch began.
+
+    Attributes:
+        sequence: the highest at which the read model showed the gallery, -1 as long as nothing was heard.
+    """
 
     def __init__(self) -> None:
-        self._seen = -1
+        self.sequence = -1
+        self._gone = False
         self._news = asyncio.Event()
 
-    def note(self, sequence: int) -> None:
-        """The read model shows the gallery at this sequence."""
-        self._seen = max(self._seen, sequence)
+    def note(self, sequence: int | None) -> None:
+        """The read model shows the gallery at this sequence, or, if it is None, does not show it any more."""
+        if sequence is None:
+            self._gone = True
+        else:
+            self.sequence = max(self.sequence, sequence)
         self._news.set()
 
-    async def reached(self, sequence: int) -> None:
-        """Return once the gallery was heard at this sequence or a later one."""
-        while self._seen < sequence:
+    async def heard(self, sequence: int) -> None:
+        """Wait until the gallery was heard at this sequence, or not to be shown any more."""
+        while self.sequence < sequence and not self._gone:
             self._news.clear()
             await self._news.wait()
+        self._gone = False
 
 
 class Heads:
@@ -85,8 +94,7 @@ class Heads:
             gallery_id, item_id = parse_key(key or b"")
             if item_id is not None or (watches := self._watches.get(gallery_id)) is None:
                 return
-            # A tombstone: the gallery is deleted for good, so there is nothing later to wait for.
-            sequence = 2**63 if value is None else int(orjson.loads(value)["sequence"])
+            sequence = None if value is None else int(orjson.loads(value)["sequence"])
         except (ValueError, KeyError, TypeError):
             log.error("a record of the galleries topic cannot be read")
             return
@@ -103,11 +111,12 @@ async def wait_until_shown(
         sequence = await views.sequence_of(site_id, position.gallery_id)
         return sequence is not None and sequence >= position.sequence
 
-    # Asked first: of a command that was repeated nothing more will be heard.
-    if await is_shown():
-        return True
     try:
-        await asyncio.wait_for(watch.reached(position.sequence), timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            # Asked first, since of a command that was repeated nothing more will be heard; and again after a
+            # tombstone, which does not tell its sequence.
+            while watch.sequence < position.sequence and not await is_shown():
+                await watch.heard(position.sequence)
     except TimeoutError:
         return await is_shown()
     return True

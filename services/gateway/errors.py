@@ -72,7 +72,7 @@ class Invalid(Failure):
 
     def body(self) -> dict[str, Any]:
         """The answer's body, with a `validationError`."""
-        message = "; ".join(f"{violation.field} {violation.description}".strip() for violation in self.violations)
+        message = "; ".join(f"{violation.field or 'the body'} {violation.description}" for violation in self.violations)
         return {
             "message": message[:MESSAGE_MAX],
             "details": {"validationError": {"fieldViolations": [violation.to_wire() for violation in self.violations]}},
@@ -116,9 +116,8 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def framework(_request: Request, error: HTTPException) -> Response:
-        phrase = HTTPStatus(error.status_code).phrase
-        code = _CODES.get(error.status_code, "INVALID_ARGUMENT")
-        return render(Refused(error.status_code, code, phrase.lower(), headers=error.headers))
+        code, description = _CODES.get(error.status_code, "INVALID_ARGUMENT"), HTTPStatus(error.status_code).phrase
+        return render(Refused(error.status_code, code, description.lower(), headers=error.headers))
 
     @app.exception_handler(PyMongoError)
     async def database(_request: Request, error: PyMongoError) -> Response:

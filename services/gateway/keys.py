@@ -65,12 +65,16 @@ def hash_key(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-async def store_key(database: Database, key: str, *, site_id: str | None, scopes: Iterable[Scope], name: str) -> None:
-    """Let `key` be used; storing it again changes what it stands for, and does not bring a revoked one back."""
+async def store_key(database: Database, key: str, *, site_id: str | None, scopes: Iterable[str], name: str) -> None:
+    """Let `key` be used; storing it again changes what it stands for, and does not bring a revoked one back.
+
+    Raises:
+        ValueError: one of `scopes` is not a `Scope`.
+    """
     await database[API_KEYS].update_one(
         {"_id": hash_key(key)},
         {
-            "$set": {"siteId": site_id, "scopes": sorted(scopes), "name": name},
+            "$set": {"siteId": site_id, "scopes": sorted({Scope(scope).value for scope in scopes}), "name": name},
             "$setOnInsert": {"createdAt": datetime.now(UTC)},
         },
         upsert=True,

@@ -4,8 +4,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from aiokafka.errors import MessageSizeTooLargeError
-
 from schemas.commands import CommandData, command_name
 from schemas.envelope import CommandEnvelope, encode_command
 from schemas.identity import gallery_id_of
@@ -15,9 +13,9 @@ from services.gateway.consistency import CONSISTENT_HEADER, Heads, Position, Wat
 from services.gateway.errors import RETRY_AFTER, Failure, Refused
 from services.gateway.rejections import Rename, failure_of, same
 from services.gateway.replies import Replies
+from services.gateway.sender import Sender, TooLarge
 from services.gateway.settings import GatewaySettings
 from services.kit.failures import TransientFailure
-from services.kit.publisher import Publisher, Record
 from services.readmodel.queries import Views
 
 log = logging.getLogger(__name__)
@@ -63,13 +61,13 @@ class Writes:
         self,
         settings: GatewaySettings,
         topics: Topics,
-        publisher: Publisher,
+        sender: Sender,
         replies: Replies,
         heads: Heads,
         views: Views,
     ) -> None:
         self._topics = topics
-        self._publisher = publisher
+        self._sender = sender
         self._replies = replies
         self._heads = heads
         self._views = views
@@ -112,14 +110,12 @@ class Writes:
         return written
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
-        message = encode_command(envelope)
-        record = Record(self._topics.commands, message.key, message.value, message.headers)
         try:
             async with asyncio.timeout(self._publish_seconds):
-                await self._publisher.publish([record])
+                await self._sender.send(self._topics.commands, encode_command(envelope))
+        except TooLarge:
+            raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
         except (TransientFailure, TimeoutError) as error:
-            if isinstance(error.__cause__, MessageSizeTooLargeError):
-                raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
             log.warning("Kafka did not take command %s: %s", envelope.command_id, error)
             raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
