@@ -20,6 +20,6 @@ async def provision(settings: CliSettings) -> list[str]:
         settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
     )
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
-        for indexes in (command.indexes(settings), projector.indexes(settings), gateway.indexes(settings)):
+        for indexes in (command.indexes(settings), projector.INDEXES, gateway.indexes(settings)):
             await ensure_indexes(database, indexes)
     return created

@@ -21,7 +21,7 @@ from services.cli.demo import ensure_demo
 from services.cli.provision import provision
 from services.cli.settings import CliSettings
 from services.cli.watch import watch
-from services.gateway.keys import store_key
+from services.gateway.keys import Scope, store_key
 from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
 from services.kit.settings import PREFIX
@@ -75,7 +75,7 @@ async def _prepare(settings: CliSettings) -> None:
     _say("provisioning topics and indexes")
     await provision(settings)
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
-        await store_key(database, DEV_KEY, site_id=None, scopes=["read", "manage"], name="local development")
+        await store_key(database, DEV_KEY, site_id=None, scopes=list(Scope), name="local development")
 
 
 @contextlib.contextmanager

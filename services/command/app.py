@@ -24,8 +24,6 @@ from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
 
-GROUP = "triptych.command.v1"
-
 
 def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
     """Every index the service relies on."""
@@ -51,8 +49,9 @@ async def compose(
     )
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
         await ensure_indexes(database, indexes(settings))
+        group = f"{settings.topic_prefix}command.v1"
         publisher = make_publisher(lambda: make_producer(settings))
-        ownership = Ownership(database, f"{settings.topic_prefix}{GROUP}")
+        ownership = Ownership(database, group)
         outbox = Outbox(database, publisher, topics.events)
         dead_letters = DeadLetters(publisher, topics.dead_letter)
         handler = CommandHandler(
@@ -66,7 +65,7 @@ async def compose(
         )
         broker = make_broker(settings)
         consumer = BatchConsumer(
-            broker, topics.commands, GROUP, handler, dead_letters, max_records=settings.command_batch_size
+            broker, topics.commands, group, handler, dead_letters, max_records=settings.command_batch_size
         )
         health = Health()
 

@@ -180,11 +180,16 @@ def _new_items(
     created = []
     for position, (item, place) in enumerate(zip(items, places, strict=True)):
         item_id = derived_item_id(origin.site_id, origin.command_id, position)
-        body = item.to_wire()
-        body["id"] = item_id
-        body["sortOrder"] = int(place) if place.is_integer() else place
-        body["type"] = "IMAGE" if "image" in body else "VIDEO" if "video" in body else "TEXT"
-        body["createdDate"] = body["updatedDate"] = date
+        content = item.to_wire()
+        content.pop("sortOrder", None)
+        body = {
+            "id": item_id,
+            "sortOrder": int(place) if place.is_integer() else place,
+            **content,
+            "type": "IMAGE" if "image" in content else "VIDEO" if "video" in content else "TEXT",
+            "createdDate": date,
+            "updatedDate": date,
+        }
         created.append(StoredItem(item_id, head.gallery_id, head.site_id, place, body))
     return tuple(created)
 

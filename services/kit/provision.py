@@ -1,8 +1,9 @@
 """Creates topics and indexes, idempotently; nothing else in the product creates either."""
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
@@ -11,7 +12,8 @@ from services.kit.failures import StartRefused
 from services.kit.mongo import Database, IndexModel, PyMongoError
 from services.kit.settings import KitSettings
 
-log = logging.getLogger(__name__)
+LEADERS_TIMEOUT_SECONDS = 20.0
+LEADERS_POLL_SECONDS = 0.02
 
 
 class Topic(Protocol):
@@ -28,12 +30,13 @@ class Topic(Protocol):
 
 
 async def ensure_topics(settings: KitSettings, topics: Iterable[Topic]) -> list[str]:
-    """Create the topics that are missing; the names of those created. Existing ones are left as they are.
+    """Create the topics that are missing, and wait until every partition has a leader.
+
+    Returns the names of those created. Existing ones are left as they are.
 
     Raises:
-        StartRefused: no broker answers, or it refuses one of the topics.
+        StartRefused: no broker answers, it refuses one of the topics, or a partition stays without leader.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
     wanted = [
         NewTopic(
             name=topic.name,
@@ -43,20 +46,17 @@ async def ensure_topics(settings: KitSettings, topics: Iterable[Topic]) -> list[
         )
         for topic in topics
     ]
-    try:
-        await admin.start()
+    async with _admin(settings) as admin:
         answer = await admin.create_topics(wanted)
-    except KafkaConnectionError:
-        raise StartRefused(f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP).") from None
-    finally:
-        await admin.close()
-    created = []
-    for name, code, *message in answer.topic_errors:
-        error: type[KafkaError] = for_code(code)
-        if code == 0:
-            created.append(name)
-        elif error is not TopicAlreadyExistsError:
-            raise StartRefused(f"Kafka refuses to create topic {name}: {error.__name__} {' '.join(map(str, message))}")
+        created = []
+        for name, code, *message in answer.topic_errors:
+            error: type[KafkaError] = for_code(code)
+            if code == 0:
+                created.append(name)
+            elif error is not TopicAlreadyExistsError:
+                words = " ".join(map(str, message))
+                raise StartRefused(f"Kafka refuses to create topic {name}: {error.__name__} {words}")
+        await _await_leaders(admin, [topic.name for topic in wanted])
     return created
 
 
@@ -66,17 +66,39 @@ async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
     Raises:
         StartRefused: naming the missing ones and how to create them.
     """
+    async with _admin(settings) as admin:
+        missing = sorted(set(names) - set(await admin.list_topics()))
+    if missing:
+        raise StartRefused(f"Kafka lacks the topics {', '.join(missing)}. Run: triptych provision")
+
+
+@asynccontextmanager
+async def _admin(settings: KitSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
     try:
         await admin.start()
-        present = set(await admin.list_topics())
+        yield admin
     except KafkaConnectionError:
         raise StartRefused(f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP).") from None
     finally:
         await admin.close()
-    missing = sorted(set(names) - present)
-    if missing:
-        raise StartRefused(f"Kafka lacks the topics {', '.join(missing)}. Run: triptych provision")
+
+
+async def _await_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """A topic is created before all brokers know it; whoever used it in between would be told that it is missing."""
+    try:
+        async with asyncio.timeout(LEADERS_TIMEOUT_SECONDS):
+            while not all(_is_led(topic) for topic in await admin.describe_topics(list(names))):
+                await asyncio.sleep(LEADERS_POLL_SECONDS)
+    except TimeoutError:
+        raise StartRefused(
+            f"Some partition of {', '.join(names)} has no leader after {LEADERS_TIMEOUT_SECONDS:g} s."
+        ) from None
+
+
+def _is_led(topic: Mapping[str, Any]) -> bool:
+    partitions = topic["partitions"]
+    return topic["error_code"] == 0 and bool(partitions) and all(part["leader"] >= 0 for part in partitions)
 
 
 async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
