@@ -10,7 +10,7 @@ DEADLINE_SECONDS = 20.0
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[T]], what: str, *, deadline_seconds: float = DEADLINE_SECONDS
+    condition: Callable[[], Awaitable[T | None]], what: str, *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> T:
     """The first truthy answer of `condition`. Raises AssertionError naming `what` when the deadline passes."""
     ends = time.monotonic() + deadline_seconds

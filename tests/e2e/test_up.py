@@ -1,0 +1,134 @@
+"""`triptych up` as a newcomer runs it: the ready block tells the truth, and nothing is left running afterwards."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.local.ports import free_ports
+from tests.support.installation import Installation
+from tests.support.waiting import eventually
+
+CLI = f"{sys.executable} -m services.cli"
+
+
+class Up:
+    """A running `triptych up` and what it has printed."""
+
+    def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
+        self.process = process
+        self._output = output
+
+    def text(self) -> str:
+        return self._output.read_text()
+
+    def services(self) -> set[int]:
+        """The processes that it has started."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {int(pid) for pid in listed}
+
+    async def until(self, words: str) -> str:
+        async def printed() -> str | None:
+            assert self.process.poll() is None, self.text()
+            return self.text() if words in self.text() else None
+
+        return await eventually(printed, f"{words!r} is printed", deadline_seconds=60)
+
+
+@contextmanager
+def running_up(installation: Installation, directory: Path, **fields: object) -> Iterator[Up]:
+    ports = dict(zip(("command_port", "projector_port", "gateway_port"), free_ports(3), strict=True))
+    environ = {**os.environ, **installation.environ(**{**ports, **fields})}
+    output = directory / "up.txt"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [*CLI.split(), "up"], env=environ, cwd=directory, stdout=file, stderr=subprocess.STDOUT, text=True
+        )
+    try:
+        yield Up(process, output)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def all_gone(pids: set[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the commands to try use curl")
+async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with running_up(installation, tmp_path) as up:
+        text = await up.until("Events, as they happen")
+        read, add, send = re.findall(r"^     ((?:curl|\.venv/bin/triptych) .*)$", text, re.MULTILINE)
+
+        def run(command: str) -> dict[str, object]:
+            command = command.replace(".venv/bin/triptych", CLI)
+            done = subprocess.run(
+                ["bash", "-c", command], env={**os.environ, **installation.environ()}, capture_output=True, check=True
+            )
+            answer: dict[str, object] = json.loads(done.stdout)
+            return answer
+
+        gallery = run(read)["gallery"]
+        assert isinstance(gallery, dict)
+        assert (gallery["name"], gallery["totalItems"], len(gallery["items"])) == ("Three panels", 3, 3)
+        item = run(add)["item"]
+        assert isinstance(item, dict)
+        assert (item["title"], item["type"]) == ("Hello", "TEXT")
+        assert run(send)["sequence"] == 6
+        events = (await up.until("'From Kafka'")).split("Events, as they happen")[1]
+        assert re.findall(r"#(\d+)", events) == ["5", "6"]
+
+        services = up.services()
+        assert len(services) == 3
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(30) == 0
+        assert all_gone(services)
+
+
+async def test_killing_it_ends_its_services(installation: Installation, tmp_path: Path) -> None:
+    with running_up(installation, tmp_path) as up:
+        await up.until("Events, as they happen")
+        services = up.services()
+        up.process.kill()
+
+        async def gone() -> bool:
+            return all_gone(services)
+
+        await eventually(gone, "the services are gone")
+
+
+def test_a_busy_port_is_said_so_and_nothing_is_started(installation: Installation, tmp_path: Path) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with running_up(installation, tmp_path, gateway_port=port) as up:
+            assert up.process.wait(30) == os.EX_CONFIG
+            assert f"Port {port}" in up.text()
+            assert "TRIPTYCH_GATEWAY_PORT" in up.text()
+        assert not (tmp_path / ".triptych" / "logs").exists()
+
+
+def test_a_wrong_command_is_explained(installation: Installation) -> None:
+    done = subprocess.run(
+        [*CLI.split(), "send", "CreateItems", '{"items": []}'],
+        env={**os.environ, **installation.environ()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == os.EX_CONFIG
+    assert "galleryId: is required" in done.stderr
+    assert "Traceback" not in done.stderr
