@@ -144,7 +144,7 @@ def _guid(text: str) -> str:
 
 
 def _number(value: float) -> float | int:
-    """Integral doubles without the `.0`: the shortest form that reads back to the same double (section 4, rule 5)."""
+    """Integral doubles without the `.0`: the shortest form that reads back to the same (wire contract, section 4)."""
     return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value
 
 
@@ -152,6 +152,13 @@ def _not_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise broken(ViolatedRule.FORMAT, "must be an integer", data={"expected": "integer"})
     return value
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # the first and last day of the calendar, far from Greenwich
+        raise broken(ViolatedRule.FORMAT, "must be an ISO 8601 time", data={"expected": "ISO 8601 time"}) from None
 
 
 def null_as(default: object) -> BeforeValidator:
@@ -224,7 +231,7 @@ Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), NUMERIC]
 
 Instant = Annotated[
     AwareDatetime,
-    AfterValidator(lambda at: at.astimezone(UTC)),
+    AfterValidator(_utc),
     PlainSerializer(format_instant, when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

@@ -18,9 +18,10 @@ Attributes: TypeAlias = dict[str, str]
 
 _STRUCTURED = "application/cloudevents+json"
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_ID_MAX = 255
+ID_MAX = 255
+"""Characters of an id; texts about refused records quote no more than this either."""
 
 
 class Reason(StrEnum):
@@ -78,7 +79,7 @@ def read_headers(headers: Headers) -> Attributes:
         except UnicodeDecodeError:
             unreadable = header
     if unreadable is not None:
-        raise Undecodable(Reason.NOT_UTF8, f"header {unreadable!r} is not UTF-8", origin_of(attributes))
+        raise Undecodable(Reason.NOT_UTF8, f"header {unreadable[:ID_MAX]!r} is not UTF-8", origin_of(attributes))
     return attributes
 
 
@@ -146,9 +147,9 @@ def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
     if attributes["specversion"] != SPECVERSION:
         raise Undecodable(Reason.BAD_ATTRIBUTE, f"specversion must be {SPECVERSION}", origin)
     if origin.command_id is None:
-        raise Undecodable(Reason.BAD_ATTRIBUTE, f"id must be 1 to {_ID_MAX} printable characters", origin)
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"id must be 1 to {ID_MAX} printable characters", origin)
     if origin.correlation_id is None:
-        raise Undecodable(Reason.BAD_ATTRIBUTE, f"correlationid must be 1 to {_ID_MAX} printable characters", origin)
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"correlationid must be 1 to {ID_MAX} printable characters", origin)
     if origin.site_id is None:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "siteid must be 1 to 64 letters, digits, _ or -", origin)
     if origin.reply_to is None and "replyto" in attributes:
@@ -162,4 +163,4 @@ def traceparent_of(attributes: Attributes) -> str | None:
 
 
 def _is_id(text: str) -> bool:
-    return 0 < len(text) <= _ID_MAX and text.isprintable()
+    return 0 < len(text) <= ID_MAX and text.isprintable()

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from schemas.base import parse_guid
 from schemas.cloudevents import (
     DEFAULT_SITE_ID,
+    ID_MAX,
     SPECVERSION,
     CommandOrigin,
     Headers,
@@ -113,7 +114,7 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
     origin = origin_of(attributes)
     check_attributes(attributes, origin)
     if (known := _COMMANDS_BY_TYPE.get(attributes["type"])) is None:
-        raise Undecodable(Reason.UNKNOWN_TYPE, f"no command has the type {attributes['type']!r}", origin)
+        raise Undecodable(Reason.UNKNOWN_TYPE, f"no command has the type {attributes['type'][:ID_MAX]!r}", origin)
     name, validator = known
     data = value if body is None else _data_of(body, origin)
     context = _SMALL_BODY if len(value) <= SMALL_BYTES else None
@@ -244,8 +245,8 @@ def _refusal(error: ValidationError, data: object, origin: CommandOrigin) -> Und
 
 def _gallery_id_in(data: object) -> str | None:
     """The gallery that refused data speaks of, so that the sender can tell which of its commands failed."""
-    parsed = from_json(data) if isinstance(data, bytes) else data
     try:
+        parsed = from_json(data) if isinstance(data, bytes) else data
         return parse_guid(parsed["galleryId"]) if isinstance(parsed, dict) else None
     except (KeyError, TypeError, AttributeError, ValueError):
         return None

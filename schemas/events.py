@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from schemas.base import format_instant, parse_guid
-from schemas.cloudevents import Reason, Undecodable, not_json
+from schemas.cloudevents import ID_MAX, Reason, Undecodable, not_json
 from schemas.domain_event import DomainEvent, EventType, slug_of
 
 __all__ = [
@@ -147,7 +147,7 @@ def decode_event(value: bytes | None) -> Event:
         raise Undecodable(Reason.BAD_DATA, "an event is a JSON object")
     event_type = _EVENT_TYPES.get(_text(event, "eventType"))
     if event_type is None:
-        raise Undecodable(Reason.UNKNOWN_TYPE, f"no event has the type {event['eventType']!r}")
+        raise Undecodable(Reason.UNKNOWN_TYPE, f"no event has the type {event['eventType'][:ID_MAX]!r}")
     sequence = _text(event, "entityEventSequence")
     if not _SEQUENCE.fullmatch(sequence):
         raise Undecodable(Reason.BAD_DATA, "entityEventSequence must be a positive number in decimal digits")

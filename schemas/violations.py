@@ -20,21 +20,21 @@ _LIMITS = {
     "too_short": (ViolatedRule.MIN_SIZE, "min_length", "must have a size of at least {}"),
 }
 
-# Formats: start of the error type -> what was expected. The first match counts.
+# Formats: start of the error type -> what was expected, and the same with its article. The first match counts.
 _FORMATS = (
-    ("string_unicode", "valid Unicode text"),
-    ("string_", "text"),
-    ("finite_number", "finite number"),
-    ("float_", "number"),
-    ("int_", "integer"),
-    ("bool_", "true or false"),
-    ("model_", "object"),
-    ("dict_", "object"),
-    ("tuple_", "list"),
-    ("list_", "list"),
-    ("datetime_", "ISO 8601 time in UTC"),
-    ("timezone_", "ISO 8601 time in UTC"),
-    ("json_", "JSON"),
+    ("string_unicode", "Unicode text", "valid Unicode text"),
+    ("string_", "text", "text"),
+    ("finite_number", "finite number", "a finite number"),
+    ("float_", "number", "a number"),
+    ("int_", "integer", "an integer"),
+    ("bool_", "true or false", "true or false"),
+    ("model_", "object", "an object"),
+    ("dict_", "object", "an object"),
+    ("tuple_", "list", "a list"),
+    ("list_", "list", "a list"),
+    ("datetime_", "ISO 8601 time", "an ISO 8601 time with its offset from UTC"),
+    ("timezone_", "ISO 8601 time", "an ISO 8601 time with its offset from UTC"),
+    ("", "valid value", "a valid value"),
 )
 
 
@@ -74,10 +74,10 @@ def _violation_of(detail: Mapping[str, Any], prefix: str) -> Violation:
             violated_rule=rule,
             data={"threshold": threshold},
         )
-    expected = _expected(kind, context)
+    expected, phrase = _expected(kind, context)
     return Violation(
         field=field,
-        description=f"must be {_with_article(expected)}",
+        description=f"must be {phrase}",
         violated_rule=ViolatedRule.FORMAT,
         data={"expected": expected},
     )
@@ -98,13 +98,9 @@ def _shortest(limit: float) -> float:
     return int(limit) if float(limit).is_integer() else limit
 
 
-def _expected(kind: str, context: Mapping[str, Any]) -> str:
+def _expected(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
+    """What was expected instead of the value, and the same as part of a sentence."""
     if kind in ("enum", "literal_error"):
-        return "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", ")
-    return next((expected for start, expected in _FORMATS if kind.startswith(start)), "value of another kind")
-
-
-def _with_article(noun: str) -> str:
-    if noun.startswith(("text", "valid", "true", "one of", "JSON")):
-        return noun
-    return f"{'an' if noun[0].lower() in 'aeio' else 'a'} {noun}"
+        choice = "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", ")
+        return choice, choice
+    return next((expected, phrase) for start, expected, phrase in _FORMATS if kind.startswith(start))

@@ -120,9 +120,11 @@ def test_names_of_python_are_not_names_of_the_wire() -> None:
         (_VALUE, command_headers(siteid="a/b"), Reason.BAD_ATTRIBUTE),
         (_VALUE, command_headers(siteid="a" * 65), Reason.BAD_ATTRIBUTE),
         (_VALUE, command_headers(replyto="no topic!"), Reason.BAD_ATTRIBUTE),
+        (_VALUE, command_headers(replyto=".."), Reason.BAD_ATTRIBUTE),
         (_VALUE, command_headers(correlationid="\0"), Reason.BAD_ATTRIBUTE),
         (_VALUE, command_headers("DropGallery"), Reason.UNKNOWN_TYPE),
         (_VALUE, command_headers(type="CreateItems"), Reason.UNKNOWN_TYPE),
+        (_VALUE, command_headers(type="x" * 10_000), Reason.UNKNOWN_TYPE),
     ],
 )
 def test_each_refusal_has_its_reason(value: bytes | None, headers: Headers, reason: Reason) -> None:
@@ -130,6 +132,7 @@ def test_each_refusal_has_its_reason(value: bytes | None, headers: Headers, reas
         decode_command(value, headers)
     assert caught.value.reason is reason
     assert caught.value.origin is not None
+    assert len(caught.value.text) < 500
 
 
 @pytest.mark.parametrize(
