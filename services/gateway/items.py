@@ -46,7 +46,7 @@ async def create_item(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId
     """Create an item in a gallery."""
     body = parse_body(CreateItemBody, await read_body(request, gateway.settings.gateway_body_limit))
     command = CreateItems(gallery_id=gallery_id, items=(body.item,))
-    written = await gateway.writes.perform(order, command, _path_in_request)
+    written = await gateway.writes.perform(order, command, request_path)
     if len(written.item_ids) != 1:
         # The command id was used before, for a write of another kind.
         raise Refused(409, "ALREADY_EXISTS", "the idempotency key belongs to another request")
@@ -55,8 +55,8 @@ async def create_item(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId
     return answer
 
 
-def _path_in_request(field: str) -> str:
-    """`items[0].image` of the command is `item.image` of the request."""
+def request_path(field: str) -> str:
+    """The path in a createGalleryItem of a field of its command: `items[0].image` is `item.image`."""
     first = "items[0]"
     return "item" + field.removeprefix(first) if field.startswith(first) else field
 

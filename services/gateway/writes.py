@@ -68,7 +68,7 @@ class Writes:
     ) -> None:
         self._topics = topics
         self._sender = sender
-        self._replies = replies
+        self.replies = replies
         self._heads = heads
         self._views = views
         # The publisher has a deadline of its own; this one also covers finding a broker.
@@ -98,7 +98,7 @@ class Writes:
         )
         gallery_id = gallery_id_of(envelope)
         # Both ears are open before the command leaves: its effects may be heard at once, and in any order.
-        with self._heads.watch(gallery_id) as watch, self._replies.expect(order.correlation_id) as future:
+        with self._heads.watch(gallery_id) as watch, self.replies.expect(order.correlation_id) as future:
             await self._publish(envelope)
             try:
                 reply = await asyncio.wait_for(future, self._reply_seconds)

@@ -1,0 +1,99 @@
+"""Plays the command service and the projector, as a test says: real records, real views, scripted decisions."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from schemas.envelope import CommandEnvelope, decode_command, encode_reply
+from schemas.joined import gallery_key
+from schemas.replies import Reply
+from services.kit.settings import KitSettings
+from services.kit.tail import tail
+from services.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
+from tests.support.installation import Installation
+from tests.support.kafka import raw_producer
+
+DEADLINE_SECONDS = 20
+DATE = "2024-01-01T00:00:00.000Z"
+
+
+def item(item_id: str, sort_order: float = 1) -> dict[str, Any]:
+    """The wire form of an item."""
+    return {
+        "id": item_id,
+        "sortOrder": sort_order,
+        "type": "TEXT",
+        "text": {"html": "x"},
+        "createdDate": DATE,
+        "updatedDate": DATE,
+    }
+
+
+class Backend:
+    """What stands behind the gateway."""
+
+    def __init__(self, installation: Installation, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        self._database = installation.database
+        self._topics = installation.topics
+        self._consumer = consumer
+        self._producer = producer
+
+    async def next_command(self) -> CommandEnvelope:
+        """The next command on the topic."""
+        record = await asyncio.wait_for(self._consumer.getone(), DEADLINE_SECONDS)
+        return decode_command(record.value, record.headers)
+
+    async def answer(self, command: CommandEnvelope, reply: Reply) -> None:
+        """Publish the reply to a command."""
+        message = encode_reply(reply, correlation_id=command.correlation_id, site_id=command.site_id)
+        await self._producer.send_and_wait(
+            self._topics.replies, message.value, key=message.key, headers=list(message.headers)
+        )
+
+    async def accept(self, command: CommandEnvelope, gallery_id: str, sequence: int, *item_ids: str) -> None:
+        """Publish the reply of an accepted command."""
+        await self.answer(
+            command,
+            Reply(
+                command_id=command.command_id,
+                outcome="accepted",
+                gallery_id=gallery_id,
+                sequence=sequence,
+                item_ids=list(item_ids),
+            ),
+        )
+
+    async def store(
+        self, gallery_id: str, sequence: int, items: Sequence[dict[str, Any]] = (), site_id: str = "default"
+    ) -> None:
+        """Write views without telling anybody."""
+        for wire in items:
+            document = item_document(site_id, gallery_id, wire, sequence)
+            await self._database[ITEM_VIEWS].replace_one({"_id": wire["id"]}, document, upsert=True)
+        # Last, as the projector's transaction: whoever sees this sequence sees the items too.
+        gallery = {"id": gallery_id, "name": "N", "sortOrder": 1, "createdDate": DATE}
+        document = gallery_document(site_id, gallery, total_items=len(items), sequence=sequence)
+        await self._database[GALLERY_VIEWS].replace_one({"_id": gallery_id}, document, upsert=True)
+
+    async def show(self, gallery_id: str, sequence: int, items: Sequence[dict[str, Any]] = ()) -> None:
+        """Write views and publish the gallery's record."""
+        await self.store(gallery_id, sequence, items)
+        await self.publish_head(gallery_id, orjson.dumps({"galleryId": gallery_id, "sequence": sequence}))
+
+    async def publish_head(self, gallery_id: str, value: bytes | None) -> None:
+        """Publish a gallery's record, or its tombstone."""
+        await self._producer.send_and_wait(self._topics.galleries, value, key=gallery_key(gallery_id))
+
+
+@asynccontextmanager
+async def open_backend(installation: Installation) -> AsyncIterator[Backend]:
+    """A backend that hears every command from now on."""
+    async with (
+        tail(installation.settings(KitSettings), [installation.topics.commands]) as consumer,
+        raw_producer(installation.addresses.kafka_bootstrap) as producer,
+    ):
+        yield Backend(installation, consumer, producer)

@@ -1,0 +1,144 @@
+"""The HTTP side: bad requests of every kind, faults, health and documentation."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from services.gateway.app import compose
+from services.gateway.settings import GatewaySettings
+from services.kit.failures import StartRefused
+from services.readmodel.queries import Views
+from tests.integration.gateway.conftest import GALLERIES, KEY, Door, OpenDoor
+from tests.support.installation import Installation
+
+JSON = {"Content-Type": "application/json"}
+ITEMS = f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000/items"
+
+
+async def test_bodies_that_break_rules(door: Door) -> None:
+    for path, body, fields in [
+        (GALLERIES, b"{", [""]),
+        (GALLERIES, b"null", [""]),
+        (GALLERIES, b"[]", [""]),
+        (GALLERIES, b'"\xff"', [""]),
+        (GALLERIES, b'{"gallery":' * 5_000, [""]),
+        (GALLERIES, b"[" * 100_000, [""]),
+        (GALLERIES, rb'{"gallery":{"name":"\ud800"}}', [""]),
+        (GALLERIES, b'{"gallery":{"sortOrder":NaN}}', ["gallery.sortOrder"]),
+        (GALLERIES, b'{"gallery":{"sortOrder":"Infinity"}}', ["gallery.sortOrder"]),
+        (GALLERIES, b'{"cloneFromGalleryId":"x","gallery":{"name":1}}', ["gallery.name", "cloneFromGalleryId"]),
+        (ITEMS, b"", [""]),
+        (ITEMS, b"{}", ["item"]),
+        (ITEMS, b'{"item":{}}', ["item"]),
+        (ITEMS, b'{"item":{"image":{"imageInfo":{"url":"data:x"}}}}', ["item.image.imageInfo.url"]),
+        (
+            ITEMS,
+            b'{"item":{"title":1,"image":{"imageInfo":{"url":"https://e.org"},"quality":101}}}',
+            ["item.title", "item.image.quality"],
+        ),
+    ]:
+        answer = await door.client.post(path, content=body, headers=JSON)
+        assert answer.status_code == 400, body[:80]
+        violations = answer.json()["details"]["validationError"]["fieldViolations"]
+        assert [found["field"] for found in violations] == fields, body[:80]
+
+
+async def test_a_clone_has_no_items_of_its_own(door: Door) -> None:
+    clone = {
+        "cloneFromGalleryId": "4937b26c-0000-4000-8000-000000000000",
+        "gallery": {"items": [{"text": {"html": ""}}]},
+    }
+    answer = await door.client.post(GALLERIES, json=clone)
+    (violation,) = answer.json()["details"]["validationError"]["fieldViolations"]
+    assert (answer.status_code, violation["field"]) == (400, "gallery.items")
+
+
+async def test_requests_that_no_endpoint_takes(door: Door) -> None:
+    for method, path, headers, status, code in [
+        ("GET", "/", {}, 404, "NOT_FOUND"),
+        ("GET", f"{GALLERIES}/", {}, 404, "NOT_FOUND"),
+        ("GET", "/v2/galleries", {}, 404, "NOT_FOUND"),
+        ("PUT", GALLERIES, {}, 405, "UNIMPLEMENTED"),
+        ("POST", GALLERIES, {"Content-Type": "text/plain"}, 415, "INVALID_ARGUMENT"),
+        ("POST", GALLERIES, {"Content-Type": "application/x-www-form-urlencoded"}, 415, "INVALID_ARGUMENT"),
+    ]:
+        answer = await door.client.request(method, path, headers=headers, content=b"{}")
+        assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (status, code)
+        assert len(answer.headers["X-Wix-Request-Id"]) == 36
+    answer = await door.client.post(GALLERIES, headers={"Idempotency-Key": "a" * 256})
+    assert answer.json()["details"]["validationError"]["fieldViolations"][0]["field"] == "Idempotency-Key"
+
+
+async def test_bodies_beyond_the_limit(open_door: OpenDoor) -> None:
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b" " * 1_000
+
+    async with open_door(gateway_body_limit=10_000) as door:
+        for content in (b" " * 10_001, chunks(11), chunks(10_000)):
+            answer = await door.client.post(GALLERIES, content=content, headers=JSON)
+            assert answer.status_code == 413
+            assert answer.json()["details"]["applicationError"]["data"] == {"threshold": 10_000}
+        # At the limit it is read, and then not JSON.
+        answer = await door.client.post(GALLERIES, content=chunks(10), headers=JSON)
+        assert answer.status_code == 400
+
+
+async def test_the_size_is_refused_before_the_body_comes(open_door: OpenDoor) -> None:
+    async with open_door(gateway_body_limit=10_000) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        head = f"POST {GALLERIES} HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\nContent-Length: 99999999999\r\n\r\n"
+        writer.write(head.encode())
+        assert await asyncio.wait_for(reader.readline(), 10) == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+        writer.close()
+
+
+class BrokenViews(Views):
+    """Fails in a way nobody foresaw."""
+
+    async def list_galleries(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("a secret detail")
+
+
+async def test_a_fault_tells_nothing(door: Door, installation: Installation) -> None:
+    door.app.state.parts = dataclasses.replace(door.parts, views=BrokenViews(installation.database))
+    answer = await door.client.get(GALLERIES)
+    assert (answer.status_code, answer.json()) == (500, {"message": "", "details": {}})
+    assert answer.headers["X-Wix-Request-Id"]
+
+
+async def test_health_and_metrics(door: Door) -> None:
+    await door.client.get(f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000")
+    anonymous = {"Authorization": ""}
+    assert (await door.client.get("/health/live", headers=anonymous)).json() == {"status": "live"}
+    assert (await door.client.get("/health/ready", headers=anonymous)).json() == {"status": "ready"}
+    metrics = (await door.client.get("/metrics", headers=anonymous)).text
+    assert 'route="/v2/galleries/{galleryId}",status="404"' in metrics
+
+
+async def test_the_documentation_describes_bodies_and_failures(door: Door) -> None:
+    assert (await door.client.get("/docs")).status_code == 200
+    text = (await door.client.get("/openapi.json")).text
+    document = json.loads(text)
+    schemas = document["components"]["schemas"]
+    for name in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
+        assert name in schemas
+    post = document["paths"]["/progallery/v2/galleries/{galleryId}/items"]["post"]
+    assert set(post["responses"]) == {"200", "default"}
+    body = post["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/CreateItemBodyInput"}
+    assert schemas["CreateItemBodyInput"]["properties"] == {"item": {"$ref": "#/components/schemas/NewItemInput"}}
+
+
+async def test_it_does_not_start_without_topics_or_kafka(installation: Installation) -> None:
+    for fields, reason in [
+        ({"topic_prefix": f"{installation.name}.none."}, "triptych provision"),
+        ({"kafka_bootstrap": "127.0.0.1:1"}, "TRIPTYCH_KAFKA_BOOTSTRAP"),
+    ]:
+        with pytest.raises(StartRefused, match=reason):
+            async with compose(installation.settings(GatewaySettings, **cast("dict[str, object]", fields))):
+                pass

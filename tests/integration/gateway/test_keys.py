@@ -1,0 +1,77 @@
+"""API keys in MongoDB, and at the door."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.gateway.keys import ApiKey, Keys, hash_key, store_key
+from tests.integration.gateway.backend import Backend
+from tests.integration.gateway.conftest import GALLERIES, Door
+from tests.support.installation import Installation
+
+
+async def revoke(installation: Installation, key: str) -> None:
+    await installation.database["api_keys"].update_one(
+        {"_id": hash_key(key)}, {"$set": {"revokedAt": datetime.now(UTC)}}
+    )
+
+
+async def test_a_stored_key_is_found_and_nothing_of_it_is_stored(installation: Installation) -> None:
+    keys = Keys(installation.database, timedelta(0))
+    assert await keys.find("secret-1") is None
+    await store_key(installation.database, "secret-1", site_id="s", scopes=["read"], name="n")
+    assert await keys.find("secret-1") == ApiKey("s", frozenset({"read"}))
+    (document,) = await installation.database["api_keys"].find({}).to_list(None)
+    assert "secret-1" not in repr(document)
+
+
+async def test_storing_again_changes_a_key_and_does_not_bring_it_back(installation: Installation) -> None:
+    keys = Keys(installation.database, timedelta(0))
+    for scopes in (["read"], ["manage", "read"]):
+        await store_key(installation.database, "k", site_id=None, scopes=scopes, name="n")
+    assert await keys.find("k") == ApiKey(None, frozenset({"read", "manage"}))
+    await revoke(installation, "k")
+    await store_key(installation.database, "k", site_id=None, scopes=["read"], name="n")
+    assert await keys.find("k") is None
+
+
+async def test_unknown_scopes_are_refused(installation: Installation) -> None:
+    with pytest.raises(ValueError, match="admin"):
+        await store_key(installation.database, "k", site_id=None, scopes=["admin"], name="n")
+
+
+async def test_a_key_is_remembered_for_a_while(installation: Installation) -> None:
+    now = 0.0
+    keys = Keys(installation.database, timedelta(seconds=5), lambda: now)
+    await store_key(installation.database, "k", site_id=None, scopes=["read"], name="n")
+    assert await keys.find("k") is not None
+    await revoke(installation, "k")
+    now = 4.9
+    assert await keys.find("k") is not None
+    now = 5.0
+    assert await keys.find("k") is None
+
+
+async def test_who_is_let_in(door: Door, backend: Backend, installation: Installation) -> None:
+    gallery_id = str(uuid.uuid4())
+    await backend.store(gallery_id, 1, site_id="site-1")
+    await store_key(installation.database, "bound", site_id="site-1", scopes=["read"], name="n")
+    gallery = f"{GALLERIES}/{gallery_id}"
+    for key, site, status in [
+        ("", None, 401),
+        ("wrong", None, 401),
+        ("Bearer bound", None, 401),
+        ("bound", None, 200),
+        ("bound", "site-1", 200),
+        ("bound", "site-2", 403),
+        ("bound", "../x", 400),
+    ]:
+        headers = {"Authorization": key, **({} if site is None else {"wix-site-id": site})}
+        answer = await door.client.get(gallery, headers=headers)
+        assert answer.status_code == status, (key, site)
+    answer = await door.client.post(GALLERIES, headers={"Authorization": "bound"})
+    assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (403, "PERMISSION_DENIED")
+    # Without a key nothing else is told, not even that the request is wrong.
+    answer = await door.client.get(f"{GALLERIES}/nope", headers={"Authorization": "wrong"})
+    assert answer.json()["details"]["applicationError"]["code"] == "UNAUTHENTICATED"

@@ -1,0 +1,207 @@
+"""Writes: a command out, a reply in, an answer once the read model shows the change."""
+
+import asyncio
+import os
+import re
+import uuid
+
+import pytest
+
+from schemas.commands import CreateGallery, CreateItems
+from schemas.identity import derived_gallery_id
+from schemas.replies import ErrorCode, Reply, ReplyError
+from services.gateway.consistency import CONSISTENT_HEADER
+from services.gateway.writes import COMMAND_ID_HEADER
+from tests.integration.gateway.backend import Backend, item
+from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
+from tests.support.installation import Installation
+
+NOTHING = {"message": "", "details": {}}
+TEXT = {"title": "t", "text": {"html": "x"}}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_create_gallery(door: Door, backend: Backend, installation: Installation) -> None:
+    posting = asyncio.create_task(
+        door.client.post(
+            GALLERIES,
+            json={"gallery": {"name": "N", "items": [TEXT], "id": "ignored", "unknown": 1}, "galleryId": "ignored"},
+            headers={"wix-site-id": "site-1", "traceparent": TRACE},
+        )
+    )
+    command = await backend.next_command()
+    assert isinstance(command.data, CreateGallery)
+    assert command.data.to_wire() == {"gallery": {"name": "N", "items": [TEXT]}}
+    assert (command.site_id, command.reply_to, command.traceparent) == ("site-1", installation.topics.replies, TRACE)
+    gallery_id, item_id = derived_gallery_id("site-1", command.command_id), str(uuid.uuid4())
+    await backend.accept(command, gallery_id, 2, item_id)
+    # The views are written only now: an answer that did not wait for them could not have this content.
+    await backend.store(gallery_id, 2, [item(item_id)], "site-1")
+    await backend.publish_head(gallery_id, b'{"sequence":2}')
+    answer = await posting
+    assert answer.status_code == 200
+    assert answer.json()["gallery"]["items"] == [item(item_id)]
+    assert answer.json()["gallery"]["totalItems"] == 1
+    assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:2"
+    assert answer.headers["X-Wix-Request-Id"] == command.correlation_id
+    door.assert_nothing_waits()
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"gallery":null}', b'{"gallery":{"items":null}}'])
+async def test_an_empty_gallery(door: Door, backend: Backend, body: bytes) -> None:
+    posting = asyncio.create_task(door.client.post(GALLERIES, content=body))
+    command = await backend.next_command()
+    gallery_id = derived_gallery_id("default", command.command_id)
+    await backend.accept(command, gallery_id, 1)
+    await backend.show(gallery_id, 1)
+    assert (await posting).json()["gallery"]["items"] == []
+
+
+async def test_create_item(door: Door, backend: Backend) -> None:
+    gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
+    await backend.store(gallery_id, 1)
+    posting = asyncio.create_task(
+        door.client.post(
+            f"{GALLERIES}/{gallery_id.upper()}/items",
+            json={"galleryId": str(uuid.uuid4()), "item": TEXT},
+            headers={"Idempotency-Key": "order-7"},
+        )
+    )
+    command = await backend.next_command()
+    assert isinstance(command.data, CreateItems)
+    assert command.command_id == "order-7"
+    assert command.data.to_wire() == {"galleryId": gallery_id, "items": [TEXT]}
+    await backend.accept(command, gallery_id, 2, item_id)
+    await backend.show(gallery_id, 2, [item(item_id)])
+    answer = await posting
+    assert (answer.status_code, answer.json()) == (200, {"item": item(item_id)})
+    assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:2"
+
+
+async def test_a_change_that_is_visible_before_its_reply_comes(door: Door, backend: Backend) -> None:
+    posting = asyncio.create_task(door.client.post(GALLERIES))
+    command = await backend.next_command()
+    gallery_id = derived_gallery_id("default", command.command_id)
+    await backend.show(gallery_id, 1)
+    await backend.accept(command, gallery_id, 1)
+    assert (await posting).status_code == 200
+
+
+async def test_a_repeated_command_of_which_nothing_more_is_heard(door: Door, backend: Backend) -> None:
+    gallery_id = derived_gallery_id("default", "again")
+    await backend.store(gallery_id, 8)
+    posting = asyncio.create_task(door.client.post(GALLERIES, headers={"Idempotency-Key": "again"}))
+    await backend.accept(await backend.next_command(), gallery_id, 1)
+    answer = await posting
+    assert answer.status_code == 200
+    assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:1"
+
+
+async def test_a_gallery_deleted_before_its_creation_is_answered(
+    door: Door, backend: Backend, installation: Installation
+) -> None:
+    posting = asyncio.create_task(door.client.post(GALLERIES))
+    command = await backend.next_command()
+    gallery_id = derived_gallery_id("default", command.command_id)
+    await backend.accept(command, gallery_id, 1)
+    await installation.database["gallery_views"].insert_one(
+        {"_id": gallery_id, "siteId": "default", "sequence": 2, "deleted": True}
+    )
+    await backend.publish_head(gallery_id, None)
+    assert (await posting).status_code == 404
+
+
+@pytest.mark.parametrize("item_ids", [(), ("a", "b")])
+async def test_an_idempotency_key_of_a_write_of_another_kind(
+    door: Door, backend: Backend, item_ids: tuple[str, ...]
+) -> None:
+    gallery_id = str(uuid.uuid4())
+    await backend.store(gallery_id, 1)
+    posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    await backend.accept(await backend.next_command(), gallery_id, 1, *item_ids)
+    assert (await posting).status_code == 409
+
+
+async def test_an_idempotency_key_of_another_gallery(door: Door, backend: Backend) -> None:
+    posting = asyncio.create_task(door.client.post(GALLERIES))
+    await backend.accept(await backend.next_command(), str(uuid.uuid4()), 1)
+    answer = await posting
+    assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (409, "ALREADY_EXISTS")
+
+
+async def test_a_rejection_is_told_in_words_of_the_request(door: Door, backend: Backend) -> None:
+    gallery_id = str(uuid.uuid4())
+    posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    command = await backend.next_command()
+    error = ReplyError(code=ErrorCode.ALREADY_EXISTS, message="taken", data={"field": "items[0].sortOrder"})
+    reply = Reply(command_id=command.command_id, outcome="rejected", gallery_id=gallery_id, error=error)
+    await backend.answer(command, reply)
+    answer = await posting
+    assert answer.status_code == 409
+    assert answer.json()["details"]["applicationError"]["data"] == {"field": "item.sortOrder"}
+    door.assert_nothing_waits()
+
+
+async def test_no_reply_in_time(open_door: OpenDoor) -> None:
+    async with open_door(gateway_reply_timeout=0.2) as door:
+        answer = await door.client.post(GALLERIES, headers={"Idempotency-Key": "mine"})
+        assert (answer.status_code, answer.json()) == (504, NOTHING)
+        assert answer.headers[COMMAND_ID_HEADER] == "mine"
+        door.assert_nothing_waits()
+
+
+async def test_a_read_model_that_falls_behind(open_door: OpenDoor, backend: Backend) -> None:
+    async with open_door(gateway_view_timeout=0.2) as door:
+        posting = asyncio.create_task(door.client.post(GALLERIES))
+        command = await backend.next_command()
+        gallery_id = derived_gallery_id("default", command.command_id)
+        await backend.accept(command, gallery_id, 1)
+        answer = await posting
+        assert (answer.status_code, answer.json()) == (504, NOTHING)
+        assert answer.headers[COMMAND_ID_HEADER] == command.command_id
+        assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:1"
+        door.assert_nothing_waits()
+
+
+async def test_more_than_one_message_can_hold(door: Door) -> None:
+    # Random, so that compression does not make it fit.
+    items = [{"text": {"html": os.urandom(45_000).hex()}} for _ in range(40)]
+    answer = await door.client.post(GALLERIES, json={"gallery": {"items": items}})
+    assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (413, "RESOURCE_EXHAUSTED")
+
+
+async def test_a_client_that_leaves_leaves_nothing_behind(open_door: OpenDoor, backend: Backend) -> None:
+    async with open_door() as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(f"POST {GALLERIES} HTTP/1.1\r\nHost: x\r\nAuthorization: test-key\r\n\r\n".encode())
+        command = await backend.next_command()
+        writer.close()
+        await writer.wait_closed()
+        gallery_id = derived_gallery_id("default", command.command_id)
+        await backend.accept(command, gallery_id, 1)
+        await backend.show(gallery_id, 1)
+        # Heard after the other one, so that the abandoned request has ended when this one is answered.
+        later = asyncio.create_task(door.client.post(GALLERIES))
+        command = await backend.next_command()
+        other_id = derived_gallery_id("default", command.command_id)
+        await backend.show(other_id, 1)
+        await backend.accept(command, other_id, 1)
+        assert (await later).status_code == 200
+        assert reader.at_eof() or await reader.read() == b""
+    door.assert_nothing_waits()
+
+
+async def test_many_writes_at_once(door: Door, backend: Backend) -> None:
+    count = 200
+    posting = asyncio.gather(*(door.client.post(GALLERIES) for _ in range(count)))
+    seen = set()
+    for _ in range(count):
+        command = await backend.next_command()
+        gallery_id = derived_gallery_id("default", command.command_id)
+        seen.add(gallery_id)
+        await backend.show(gallery_id, 1)
+        await backend.accept(command, gallery_id, 1)
+    answers = await posting
+    assert {answer.json()["gallery"]["id"] for answer in answers} == seen
+    assert all(re.fullmatch(r"[0-9a-f-]{36}:1", answer.headers[CONSISTENT_HEADER]) for answer in answers)
+    door.assert_nothing_waits()

@@ -1,0 +1,50 @@
+"""Who is let in, and for which site."""
+
+import pytest
+
+from services.gateway.auth import Caller, admit
+from services.gateway.errors import Failure
+from services.gateway.keys import ApiKey, Scope, hash_key
+
+ANY_SITE = ApiKey(None, frozenset({"read", "manage"}))
+OWN_SITE = ApiKey("site-1", frozenset({"read", "manage"}))
+READ_ONLY = ApiKey(None, frozenset({"read"}))
+
+
+@pytest.mark.parametrize(
+    ("key", "named", "site"),
+    [
+        (ANY_SITE, None, "default"),
+        (ANY_SITE, "site-2", "site-2"),
+        (OWN_SITE, None, "site-1"),
+        (OWN_SITE, "site-1", "site-1"),
+    ],
+)
+def test_the_site_is_the_keys_own_or_else_the_one_named(key: ApiKey, named: str | None, site: str) -> None:
+    assert admit(key, Scope.MANAGE, named) == Caller(site)
+
+
+@pytest.mark.parametrize(
+    ("key", "needed", "named", "status"),
+    [
+        (None, Scope.READ, None, 401),
+        (READ_ONLY, Scope.MANAGE, None, 403),
+        (OWN_SITE, Scope.READ, "site-2", 403),
+        (ANY_SITE, Scope.READ, "", 400),
+        (ANY_SITE, Scope.READ, "a" * 65, 400),
+        (ANY_SITE, Scope.READ, "../other", 400),
+        (OWN_SITE, Scope.READ, "site 1", 400),
+    ],
+)
+def test_who_stays_outside(key: ApiKey | None, needed: Scope, named: str | None, status: int) -> None:
+    with pytest.raises(Failure) as caught:
+        admit(key, needed, named)
+    assert caught.value.status == status
+
+
+def test_a_read_only_key_may_read() -> None:
+    assert admit(READ_ONLY, Scope.READ, None) == Caller("default")
+
+
+def test_keys_are_hashed_with_sha_256() -> None:
+    assert hash_key("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

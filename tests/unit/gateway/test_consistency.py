@@ -1,0 +1,79 @@
+"""Waiting for the read model, without a read model."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from schemas.joined import gallery_key, item_key
+from services.gateway.consistency import Heads, Position
+
+G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
+OTHER = "4dbae4a7-a303-465d-a437-4c2a785ed61d"
+
+
+def head(sequence: int) -> bytes:
+    return orjson.dumps({"galleryId": G, "sequence": sequence})
+
+
+def test_positions_survive_the_header() -> None:
+    position = Position(G, 12)
+    assert Position.parse(str(position)) == position
+
+
+@pytest.mark.parametrize("text", ["", "12", G, f"{G}:", f"{G}:-1", f"{G}:1e3", f"{G}:{'9' * 19}", f"{G.upper()}:1"])
+def test_other_texts_are_not_positions_of_ours(text: str) -> None:
+    assert Position.parse(text) is None
+
+
+async def test_a_watch_hears_its_gallery_from_its_beginning_on() -> None:
+    heads = Heads()
+    with heads.watch(G) as watch:
+        for key, value in [
+            (gallery_key(OTHER), head(9)),
+            (item_key(G, OTHER), head(9)),
+            (None, None),
+            (b"not a key", head(9)),
+            (gallery_key(G), b"not json"),
+            (gallery_key(G), b"{}"),
+        ]:
+            heads.hear(key, value)
+        assert watch.sequence == -1
+        heads.hear(gallery_key(G), head(3))
+        heads.hear(gallery_key(G), head(2))
+        assert watch.sequence == 3
+        await watch.heard(3)  # before the question is asked as well as after
+
+
+async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:
+    heads = Heads()
+    with heads.watch(G) as watch:
+        waiting = asyncio.create_task(watch.heard(5))
+        await asyncio.sleep(0)
+        heads.hear(gallery_key(G), head(4))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        heads.hear(gallery_key(G), head(6))
+        await waiting
+
+
+async def test_a_tombstone_is_news_once() -> None:
+    heads = Heads()
+    with heads.watch(G) as watch:
+        heads.hear(gallery_key(G), None)
+        await watch.heard(5)
+        again = asyncio.create_task(watch.heard(5))
+        await asyncio.sleep(0)
+        assert not again.done()
+        again.cancel()
+
+
+async def test_several_requests_watch_one_gallery() -> None:
+    heads = Heads()
+    with heads.watch(G) as first:
+        with heads.watch(G) as second:
+            heads.hear(gallery_key(G), head(1))
+        heads.hear(gallery_key(G), head(2))
+        assert (first.sequence, second.sequence) == (2, 1)
+    assert len(heads) == 0

@@ -1,0 +1,103 @@
+"""The bodies of failures."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.base import ViolatedRule
+from schemas.replies import ErrorCode, ReplyError, Violation
+from services.gateway.errors import Failure, Invalid, Refused, bad_header, not_found, render
+from services.gateway.items import request_path
+from services.gateway.rejections import failure_of
+
+TOO_LOW = Violation(
+    field="items[0].image.quality",
+    description="must be at least 30",
+    violated_rule=ViolatedRule.MIN,
+    data={"threshold": 30},
+)
+
+
+def body_of(failure: Failure) -> Any:
+    return orjson.loads(bytes(render(failure).body))
+
+
+def test_a_refusal_has_an_application_error() -> None:
+    assert body_of(not_found("gallery", galleryId="g")) == {
+        "message": "gallery not found",
+        "details": {
+            "applicationError": {"code": "NOT_FOUND", "description": "gallery not found", "data": {"galleryId": "g"}}
+        },
+    }
+
+
+def test_invalid_input_has_every_violation() -> None:
+    other = Violation(field="", description="must be JSON", violated_rule=ViolatedRule.FORMAT)
+    assert body_of(Invalid([TOO_LOW, other])) == {
+        "message": "items[0].image.quality must be at least 30; the body must be JSON",
+        "details": {
+            "validationError": {
+                "fieldViolations": [
+                    {
+                        "field": "items[0].image.quality",
+                        "description": "must be at least 30",
+                        "violatedRule": "MIN",
+                        "data": {"threshold": 30},
+                    },
+                    {"field": "", "description": "must be JSON", "violatedRule": "FORMAT"},
+                ]
+            }
+        },
+    }
+
+
+def test_a_fault_tells_nothing() -> None:
+    response = render(Failure(503, {"Retry-After": "1"}))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert bytes(response.body) == b'{"message":"","details":{}}'
+
+
+def test_a_bad_header_is_a_violation() -> None:
+    assert bad_header("Idempotency-Key", "short").violations[0].field == "Idempotency-Key"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (ErrorCode.INVALID_ARGUMENT, 400),
+        (ErrorCode.NOT_FOUND, 404),
+        (ErrorCode.ALREADY_EXISTS, 409),
+        (ErrorCode.SEQUENCE_CONFLICT, 409),
+        (ErrorCode.FAILED_PRECONDITION, 409),
+        (ErrorCode.UNIMPLEMENTED, 400),
+    ],
+)
+def test_rejections_keep_code_message_and_data(code: ErrorCode, status: int) -> None:
+    failure = failure_of(ReplyError(code=code, message="why", data={"itemId": "i"}))
+    assert isinstance(failure, Refused)
+    assert (failure.status, failure.error) == (status, {"code": code, "description": "why", "data": {"itemId": "i"}})
+
+
+def test_a_fault_of_the_command_service_is_not_explained() -> None:
+    failure = failure_of(ReplyError(code=ErrorCode.INTERNAL, message="stack trace"))
+    assert failure.status == 503
+    assert body_of(failure) == {"message": "", "details": {}}
+
+
+def test_paths_of_the_command_become_paths_of_the_request() -> None:
+    invalid = failure_of(ReplyError(code=ErrorCode.INVALID_ARGUMENT, message="", violations=[TOO_LOW]), request_path)
+    assert isinstance(invalid, Invalid)
+    assert invalid.violations[0].field == "item.image.quality"
+    taken = failure_of(
+        ReplyError(code=ErrorCode.ALREADY_EXISTS, message="", data={"field": "items[0].sortOrder"}), request_path
+    )
+    assert isinstance(taken, Refused)
+    assert taken.error["data"] == {"field": "item.sortOrder"}
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"), [("items[0]", "item"), ("items", "items"), ("galleryId", "galleryId")]
+)
+def test_only_the_item_is_renamed(command: str, expected: str) -> None:
+    assert request_path(command) == expected

@@ -1,0 +1,37 @@
+"""Pages and headers of requests."""
+
+import pytest
+from pydantic import ValidationError
+
+from services.gateway.errors import Invalid
+from services.gateway.parameters import GalleriesPage, ItemsPage, check_idempotency_key
+
+
+def test_defaults_of_the_contract() -> None:
+    assert GalleriesPage().model_dump() == {"limit": 10, "offset": 0, "item_limit": 10}
+    assert ItemsPage().model_dump() == {"item_limit": 50, "item_offset": 0}
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "low", "high"),
+    [
+        (GalleriesPage, "limit", 1, 10),
+        (GalleriesPage, "itemLimit", 1, 100),
+        (GalleriesPage, "offset", 0, 2**31 - 1),
+        (ItemsPage, "itemLimit", 1, 200),
+        (ItemsPage, "itemOffset", 0, 2**31 - 1),
+    ],
+)
+def test_bounds(page: type[GalleriesPage | ItemsPage], field: str, low: int, high: int) -> None:
+    for inside in (low, high):
+        assert page.model_validate({field: str(inside)}).to_wire()[field] == inside
+    for outside in (low - 1, high + 1):
+        with pytest.raises(ValidationError):
+            page.model_validate({field: str(outside)})
+
+
+def test_idempotency_keys_are_printable() -> None:
+    assert check_idempotency_key("order 7/a") == "order 7/a"
+    for key in ("", "a" * 256, "tab\there", "caf\xe9"):
+        with pytest.raises(Invalid):
+            check_idempotency_key(key)
