@@ -1,14 +1,15 @@
 """Handles batches of events: fold, one transaction, publish the join (design, section 5)."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client import Counter
 
 from schemas.cloudevents import Undecodable
 from schemas.envelope import event_headers
 from schemas.events import Event, decode_event
-from schemas.joined import gallery_key
+from schemas.joined import HEAD_ITEMS_MAX, gallery_key
 from schemas.topics import Topics
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.ownership import Ownership
@@ -19,14 +20,15 @@ from services.projector.projection import Batch, Outcome, View, fold
 from services.projector.repository import Repository
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 EVENTS = Counter("triptych_projected_events_total", "Events by what became of them", ["outcome"])
 GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events were found to have a hole")
 
 # Small items make a batch of a few hundred kB; the largest ones must not make a transaction of a hundred MB.
 TRANSACTION_BYTES = 8 * 1024 * 1024
-# Bounds the head records in memory at once, each up to 1 MB.
-GALLERIES_AT_ONCE = 50
+# Items read for head records at once: bounds memory when items are of the largest size.
+ITEMS_AT_ONCE = 1_000
 CONTENT_TYPE = (("content-type", b"application/json"),)
 
 
@@ -84,19 +86,17 @@ class EventHandler:
     async def _publish(self, batch: Batch) -> None:
         """Publish every gallery and item touched, coalesced to one record each."""
         partitions = await self._publisher.partitions(self._topic)
-        touched = list(batch.touched)
         repeated = [item_id for ids in batch.touched.values() for item_id in ids if item_id not in batch.items]
         items = {**await self._repository.load_items(repeated), **batch.items}
-        for start in range(0, len(touched), GALLERIES_AT_ONCE):
-            views = [batch.views[gallery_id] for gallery_id in touched[start : start + GALLERIES_AT_ONCE]]
+        for views in _portions([batch.views[gallery_id] for gallery_id in batch.touched]):
             first_items = await self._repository.first_items(views)
             records = []
             for view in views:
-                changed = {item_id: items.get(item_id) for item_id in batch.touched[view.gallery_id]}
+                touched = {item_id: items.get(item_id) for item_id in batch.touched[view.gallery_id]}
                 partition = partition_of(gallery_key(view.gallery_id), partitions)
                 records += [
                     Record(self._topic, key, value, CONTENT_TYPE, partition)
-                    for key, value in join(view, first_items.get(view.gallery_id, ()), changed)
+                    for key, value in join(view, first_items.get(view.gallery_id, ()), touched)
                 ]
             await self._publisher.publish(records)
 
@@ -115,13 +115,23 @@ def _report(loaded: Mapping[str, View], batch: Batch) -> None:
             )
 
 
-def _slices(records: Sequence[IncomingRecord]) -> Iterator[Sequence[IncomingRecord]]:
+def _slices(records: Sequence[IncomingRecord]) -> Iterable[Sequence[IncomingRecord]]:
     """Consecutive parts of a batch that fit into one transaction each."""
-    start, size = 0, 0
-    for position, record in enumerate(records):
-        added = len(record.value or b"")
-        if size and size + added > TRANSACTION_BYTES:
-            yield records[start:position]
-            start, size = position, 0
-        size += added
-    yield records[start:]
+    return _split(records, lambda record: len(record.value or b""), TRANSACTION_BYTES)
+
+
+def _portions(views: Sequence[View]) -> Iterable[Sequence[View]]:
+    """Consecutive parts of the galleries whose first items fit into memory together."""
+    return _split(views, lambda view: min(view.total_items, HEAD_ITEMS_MAX), ITEMS_AT_ONCE)
+
+
+def _split(parts: Sequence[T], weight_of: Callable[[T], int], limit: int) -> Iterator[Sequence[T]]:
+    start, weight = 0, 0
+    for position, part in enumerate(parts):
+        added = weight_of(part)
+        if weight and weight + added > limit:
+            yield parts[start:position]
+            start, weight = position, 0
+        weight += added
+    if start < len(parts):
+        yield parts[start:]

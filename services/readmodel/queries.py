@@ -15,7 +15,8 @@ INDEXES: Mapping[str, list[IndexModel]] = {
         # Empty as long as nothing is missing.
         IndexModel([("gap.received", ASCENDING)], sparse=True),
     ],
-    ITEM_VIEWS: [IndexModel([("siteId", ASCENDING), ("galleryId", ASCENDING), ("sortOrder", DESCENDING)])],
+    # Without the site, which a gallery id implies: the projector asks for galleries of many sites at once.
+    ITEM_VIEWS: [IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)])],
 }
 
 # MongoDB refuses larger numbers; no site and no gallery reaches that far.

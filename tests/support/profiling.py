@@ -1,0 +1,28 @@
+"""What MongoDB says it did for the operations of a block, by its profiler."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.kit.mongo import Database, Document
+
+
+@asynccontextmanager
+async def profiled(database: Database) -> AsyncIterator[list[Document]]:
+    """The profiler's entries for the product's collections; the list is filled when the block ends."""
+    operations: list[Document] = []
+    await database.command("profile", 2)
+    try:
+        yield operations
+    finally:
+        await database.command("profile", 0)
+    entries = await database["system.profile"].find({"op": {"$ne": "insert"}}).to_list(None)
+    operations += [entry for entry in entries if not entry["ns"].endswith(("$cmd", "system.profile"))]
+
+
+def unindexed(operations: list[Document]) -> list[Document]:
+    """The operations that read a whole collection or sorted in memory."""
+    return [
+        operation
+        for operation in operations
+        if "COLLSCAN" in operation.get("planSummary", "COLLSCAN") or operation.get("hasSortStage")
+    ]
