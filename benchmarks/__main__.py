@@ -1,0 +1,63 @@
+"""Runs benchmarks on the local stack: `python -m benchmarks [SCENARIO ...] [--rounds N | --quick]`."""
+
+import asyncio
+import logging
+import shlex
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.arguments import Arguments, parse_arguments
+from benchmarks.catalogue import find_scenarios
+from benchmarks.machine import describe_machine, package_versions, server_versions
+from benchmarks.report import render, write
+from benchmarks.runner import play
+from benchmarks.scenario import RoundFailed, Scenario
+from deploy.local.stack import Addresses, StackUnavailable, local_stack
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+
+
+def main() -> int:
+    """Measure, print and write; the exit status: 0, or 1 when there are no figures."""
+    if sys.platform != "linux":
+        print("The benchmarks read /proc: they run on Linux only.", file=sys.stderr)
+        return 1
+    scenarios = find_scenarios()
+    arguments = parse_arguments(sys.argv[1:], scenarios)
+    # Topics just created have no leader for a moment, and each retry is a warning.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        with tempfile.TemporaryDirectory(prefix="triptych-bench-") as folder:
+            data_dir = Path(folder)
+            with local_stack(data_dir=data_dir, keep=False) as addresses:
+                asyncio.run(_measure(arguments, scenarios, addresses, data_dir / "logs"))
+    except (RoundFailed, StackUnavailable) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _measure(arguments: Arguments, scenarios: dict[str, Scenario], addresses: Addresses, logs: Path) -> None:
+    circumstances = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "machine": describe_machine(),
+        "servers": await server_versions(addresses),
+        "packages": package_versions(),
+    }
+    results = []
+    for name in arguments.scenarios:
+        results.append(await play(scenarios[name], arguments.rounds, addresses, logs, _say))
+        print(render(results[-1]), flush=True)
+    write(RESULTS, results, circumstances)
+    _say(f"written: {RESULTS}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

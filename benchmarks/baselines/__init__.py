@@ -1,0 +1,1 @@
+"""What the product is compared with: programs that stand in for one of its processes."""

@@ -1,0 +1,55 @@
+"""Describes what the figures were measured on: hardware, versions of servers and packages."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from deploy.local.jars import KAFKA_VERSION
+from deploy.local.stack import Addresses, Provider
+from services.kit.mongo import open_database
+
+PACKAGES = ("triptych", "aiokafka", "cramjam", "faststream", "orjson", "pydantic", "pymongo", "uvloop")
+
+
+def describe_machine() -> dict[str, str | int]:
+    """Processor, cores that this process may use, memory, system and Python."""
+    return {
+        "cpu": _value_of("model name", Path("/proc/cpuinfo")) or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memoryMiB": int((_value_of("MemTotal", Path("/proc/meminfo")) or "0 kB").split()[0]) // 1024,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """The installed versions of what the figures depend on."""
+    return {name: version(name) for name in PACKAGES}
+
+
+async def server_versions(addresses: Addresses) -> dict[str, str]:
+    """Versions of Kafka and MongoDB, and who provides them."""
+    async with open_database(addresses.mongo_uri, "admin") as database:
+        build = await database.command("buildInfo")
+    return {"provider": addresses.provider, "kafka": _kafka_version(addresses), "mongodb": build["version"]}
+
+
+def _kafka_version(addresses: Addresses) -> str:
+    match addresses.provider:
+        case Provider.PROCESSES:
+            return KAFKA_VERSION
+        case Provider.CONTAINERS:
+            from deploy.local.containers import KAFKA_IMAGE  # needs an optional dependency
+
+            return KAFKA_IMAGE
+        case _:
+            return "unknown"  # brokers tell their features, not their version
+
+
+def _value_of(name: str, path: Path) -> str | None:
+    for line in path.read_text().splitlines():
+        label, _, value = line.partition(":")
+        if label.strip() == name:
+            return value.strip()
+    return None

@@ -1,0 +1,126 @@
+"""Measures a process that turns a topic full of commands into events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from benchmarks.process import cpu_seconds, peak_rss_mib
+from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.statistics import events_per_second
+from benchmarks.workload import EventRecord, Workload, WrongEvents
+from deploy.local.children import Child
+from services.command.app import indexes
+from services.command.settings import CommandSettings
+from services.kit.brokers import make_producer, make_reader
+from services.kit.provision import ensure_indexes
+from services.kit.publisher import Publisher
+
+DEADLINE_SECONDS = 120.0
+STOP_SECONDS = 30.0
+# Asking for the ends of a topic costs next to nothing; reading along would take a share of the cores.
+POLL_SECONDS = 0.1
+PUBLISHED_AT_ONCE = 5_000
+
+
+async def measure(of_round: Round, workload: Workload, module: str, *args: str, **fields: object) -> Figures:
+    """Run `python -m module` on a prepared commands topic until its events are all there, and check them.
+
+    Its processor time is split at the first events: `starting_cpu_seconds` before, `cpu_us_per_event` after. `fields`
+    are settings of the process.
+
+    Raises:
+        RoundFailed: the process ended or was too slow, or what it did is not what the commands ask for.
+    """
+    await _prepare(of_round, workload)
+    async with _events_topic(of_round) as (reader, places):
+        child = of_round.start(module, *args, **fields)
+        try:
+            used = await _watch(child, reader, places, workload.commands)
+        finally:
+            await asyncio.to_thread(child.stop, STOP_SECONDS)
+        # Only now, so that events that came too many are seen.
+        events = await _read_all(reader, places)
+    try:
+        workload.check(events)
+        rate = events_per_second([record.timestamp for record in events])
+    except (WrongEvents, ValueError) as error:
+        raise RoundFailed(str(error)) from None
+    await _check_state(of_round, workload)
+    return {"events_per_second": rate, **used}
+
+
+async def _prepare(of_round: Round, workload: Workload) -> None:
+    """Galleries, the product's indexes for whoever is measured, and the commands."""
+    await ensure_indexes(of_round.database, indexes(CommandSettings.model_validate(of_round.settings.model_dump())))
+    await of_round.database["galleries"].insert_many(workload.heads())
+    publisher = Publisher(lambda: make_producer(of_round.settings))
+    records = workload.records(of_round.topics.commands)
+    try:
+        for start in range(0, len(records), PUBLISHED_AT_ONCE):
+            await publisher.publish(records[start : start + PUBLISHED_AT_ONCE])
+    finally:
+        await publisher.stop()
+
+
+@asynccontextmanager
+async def _events_topic(of_round: Round) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+    reader = make_reader(of_round.settings, auto_offset_reset="earliest")
+    await reader.start()
+    try:
+        topic = of_round.topics.events
+        count = of_round.settings.topic_partitions
+        yield reader, [TopicPartition(topic, partition) for partition in range(count)]
+    finally:
+        await reader.stop()
+
+
+async def _watch(child: Child, reader: AIOKafkaConsumer, places: list[TopicPartition], expected: int) -> Figures:
+    """Wait for all events; what the process has used when the first and the last ones were there."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    first: tuple[int, float] | None = None
+    while True:
+        if (code := child.poll()) is not None:
+            raise RoundFailed(f"the process ended with exit code {code}.\n{child.log.read_text(errors='replace')}")
+        count = sum((await reader.end_offsets(places)).values())
+        if count and first is None:
+            first = (count, cpu_seconds(child.pid))
+        if count >= expected and first is not None:
+            if count == first[0]:
+                raise RoundFailed("all events came between two looks: too few to tell what they cost")
+            return {
+                "cpu_us_per_event": 1e6 * (cpu_seconds(child.pid) - first[1]) / (count - first[0]),
+                "starting_cpu_seconds": first[1],
+                "peak_rss_mib": peak_rss_mib(child.pid),
+            }
+        if time.monotonic() > deadline:
+            log = child.log.read_text(errors="replace")
+            raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{log}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _read_all(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> list[EventRecord]:
+    """Everything on the topic now, in order per partition."""
+    reader.assign(list(places))
+    ends = await reader.end_offsets(places)
+    events: list[EventRecord] = []
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while len(events) < sum(ends.values()):
+        if time.monotonic() > deadline:
+            raise RoundFailed(f"read only {len(events)} events of {sum(ends.values())}")
+        for records in (await reader.getmany(timeout_ms=500)).values():
+            events.extend(records)
+    return events
+
+
+async def _check_state(of_round: Round, workload: Workload) -> None:
+    """A process that publishes what it has not stored is fast and wrong."""
+    items = await of_round.database["items"].count_documents({})
+    sums = await of_round.database["galleries"].aggregate(
+        [{"$group": {"_id": None, "items": {"$sum": "$totalItems"}, "steps": {"$sum": {"$add": ["$sequence", -1]}}}}]
+    )
+    (found,) = await sums.to_list()
+    if not items == found["items"] == found["steps"] == workload.commands:
+        raise RoundFailed(f"{workload.commands} commands left {items} items, and galleries that say {found}")

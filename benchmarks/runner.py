@@ -1,0 +1,66 @@
+"""Plays the variants of a scenario in turns, each round on topics and a database of its own."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from benchmarks.report import Result
+from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from deploy.local.stack import Addresses
+from services.kit.mongo import open_database
+from services.kit.provision import ensure_topics
+
+
+async def play(
+    scenario: Scenario, rounds: int, addresses: Addresses, folder: Path, say: Callable[[str], None]
+) -> Result:
+    """Play `rounds` rounds of each variant, A B C A B C: what changes on the machine meanwhile changes for all.
+
+    Logs of child processes go to `folder`, progress to `say`.
+
+    Raises:
+        RoundFailed: one round failed; the others are of no use without it.
+    """
+    played: dict[str, list[Figures]] = {variant: [] for variant in scenario.variants}
+    for number in range(1, rounds + 1):
+        for variant, measure in scenario.variants.items():
+            where = f"{scenario.name}, {variant}, round {number} of {rounds}"
+            try:
+                async with _fresh_round(addresses, folder) as of_round:
+                    figures = await measure(of_round)
+            except RoundFailed as failure:
+                raise RoundFailed(f"{where}: {failure}") from failure
+            worthless = [name for name, value in figures.items() if not value > 0]
+            if worthless:
+                raise RoundFailed(f"{where}: nothing was measured for {', '.join(worthless)}")
+            played[variant].append(figures)
+            say(f"{where}: " + ", ".join(f"{name} {value:,.4g}" for name, value in figures.items()))
+    return Result(scenario.name, scenario.description, played)
+
+
+@asynccontextmanager
+async def _fresh_round(addresses: Addresses, folder: Path) -> AsyncIterator[Round]:
+    name = f"bench{uuid.uuid4().hex[:10]}"
+    async with open_database(addresses.mongo_uri, name) as database:
+        fresh = Round(addresses, name, database, folder)
+        settings = fresh.settings
+        specs = [
+            # The broker's clock tells when a record was there, whoever produced it.
+            replace(spec, config={**spec.config, "message.timestamp.type": "LogAppendTime"})
+            for spec in fresh.topics.catalogue(settings.topic_partitions, settings.topic_replication)
+        ]
+        await ensure_topics(settings, specs)
+        try:
+            yield fresh
+        finally:
+            await database.client.drop_database(name)
+            admin = AIOKafkaAdminClient(bootstrap_servers=addresses.kafka_bootstrap)
+            await admin.start()
+            try:
+                await admin.delete_topics([spec.name for spec in specs])
+            finally:
+                await admin.close()

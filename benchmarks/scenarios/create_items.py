@@ -1,0 +1,33 @@
+"""How fast waiting commands become events: the command service, a floor and a naive service."""
+
+from benchmarks.pipeline import measure
+from benchmarks.scenario import Figures, Round, Scenario
+from benchmarks.workload import GALLERIES, Workload
+
+# Each round takes its variant several seconds; rates are compared, so the slow one gets fewer.
+BACKLOG = Workload(20_000)
+NAIVE_BACKLOG = Workload(1_500)
+FLOOR_BATCH = 1_000
+"""The batch size that serves the floor best; scenario floor-batches shows it."""
+
+
+async def product(of_round: Round) -> Figures:
+    """The command service."""
+    return await measure(of_round, BACKLOG, "services.command", command_port=0)
+
+
+async def floor(of_round: Round) -> Figures:
+    """The same reads and writes by the same clients."""
+    return await measure(of_round, BACKLOG, "benchmarks.baselines.floor", str(FLOOR_BATCH))
+
+
+async def naive(of_round: Round) -> Figures:
+    """One message at a time, typed, acknowledged automatically."""
+    return await measure(of_round, NAIVE_BACKLOG, "benchmarks.baselines.naive")
+
+
+SCENARIO = Scenario(
+    name="create-items",
+    description=f"{BACKLOG.commands:,} waiting commands of one image each, over {GALLERIES:,} galleries, to events",
+    variants={"product": product, "floor": floor, "naive": naive},
+)

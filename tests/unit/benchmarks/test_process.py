@@ -1,0 +1,19 @@
+"""Reading what a process has used."""
+
+import os
+
+from benchmarks.process import cpu_seconds, parse_cpu_ticks, parse_peak_kib, peak_rss_mib
+
+
+def test_cpu_ticks_are_found_behind_any_name() -> None:
+    # pid (comm) state ppid pgrp session tty tpgid flags minflt cminflt majflt cmajflt utime stime ...
+    assert parse_cpu_ticks("7 (a (b) c) S 1 7 7 0 -1 4194560 10 11 12 13 150 50 3 4 20 0 1 0 99") == 200
+
+
+def test_peak_memory_is_not_the_present_one() -> None:
+    assert parse_peak_kib("Name:\tpython\nVmPeak:\t  900 kB\nVmHWM:\t  300 kB\nVmRSS:\t  200 kB\n") == 300
+
+
+def test_this_process_has_used_something() -> None:
+    assert cpu_seconds(os.getpid()) > 0
+    assert peak_rss_mib(os.getpid()) > 1
