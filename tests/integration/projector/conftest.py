@@ -19,7 +19,9 @@ async def publish(installation: Installation) -> AsyncIterator[Publish]:
 
         async def publish(messages: Sequence[Message]) -> None:
             for message in messages:
-                await producer.send(installation.topics.events, message.value, message.key, headers=list(message.headers))
+                await producer.send(
+                    installation.topics.events, message.value, message.key, headers=list(message.headers)
+                )
             await producer.flush()
 
         yield publish

@@ -1,0 +1,124 @@
+"""The projector's storage on a real MongoDB, over both drivers."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.mongo import Database, open_database
+from services.kit.ownership import Ownership
+from services.kit.provision import ensure_indexes
+from services.projector.app import INDEXES
+from services.projector.projection import Batch, View, fold
+from services.projector.repository import Repository
+from services.readmodel.queries import Views
+from tests.support.histories import History
+from tests.support.installation import Installation
+from tests.support.profiling import profiled, unindexed
+
+PARTITION = 0
+
+
+@pytest.fixture(params=["pymongo", "motor"])
+async def database(installation: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """The installation's database over each driver, with its indexes."""
+    async with open_database(installation.addresses.mongo_uri, installation.name, request.param) as database:
+        await ensure_indexes(database, INDEXES)
+        yield database
+
+
+async def _owner(database: Database) -> Repository:
+    """The repository of a process that has just become the owner."""
+    ownership = Ownership(database, "scope")
+    await ownership.claim([PARTITION])
+    return Repository(database, ownership)
+
+
+async def _apply(repository: Repository, *histories: History, loaded: dict[str, View] | None = None) -> Batch:
+    """Fold and save, from what is stored or from what was `loaded` earlier."""
+    if loaded is None:
+        loaded = await repository.load([history.gallery_id for history in histories])
+    batch = fold(loaded, [(history.site_id, event) for history in histories for event in history.events])
+    await repository.save(loaded, batch, [PARTITION])
+    return batch
+
+
+def _filled(items: int, site_id: str = "s") -> History:
+    history = History(site_id=site_id).create()
+    for order in range(items):
+        history.add_item(order)
+    return history
+
+
+async def test_what_is_saved_is_loaded_again(database: Database) -> None:
+    repository = await _owner(database)
+    shown, holed, unopened, deleted = (_filled(2) for _ in range(4))
+    deleted.delete()
+    del holed.wire[1], unopened.wire[0]
+    batch = await _apply(repository, shown, holed, unopened, deleted)
+    assert await repository.load(list(batch.views)) == batch.views
+    assert await repository.count_incomplete() == 2
+    stored = {item_id: item for item_id, item in batch.items.items() if item.item is not None}
+    assert len(stored) == 2
+    assert await repository.load_items(list(batch.items)) == stored
+
+
+async def test_the_first_items_of_small_and_large_galleries(database: Database) -> None:
+    repository = await _owner(database)
+    histories: Sequence[History] = [_filled(0), _filled(3), _filled(100), _filled(101, site_id="another"), _filled(2)]
+    batch = await _apply(repository, *histories)
+    first = await repository.first_items(batch.views.values())
+    assert first == {history.gallery_id: history.shown_items()[:100] for history in histories[1:]}
+
+
+async def test_items_left_in_a_deleted_gallery_go_with_it(database: Database) -> None:
+    repository = await _owner(database)
+    history, other = _filled(2), _filled(2)
+    await _apply(repository, history, other)
+    history.items.clear()
+    await _apply(repository, history.delete())
+    assert await repository.load_items([item for event in history.events if (item := event.item_id)]) == {}
+    assert len(await repository.load_items(list(other.items))) == 2
+
+
+async def test_a_former_owner_can_write_nothing(database: Database) -> None:
+    former, history = await _owner(database), _filled(1)
+    owner = await _owner(database)
+    with pytest.raises(OwnershipLost):
+        await _apply(former, history)
+    assert await Views(database).get_gallery("s", history.gallery_id, 1) is None
+    assert await database["item_views"].count_documents({}) == 0
+    await _apply(owner, history)
+    assert await Views(database).sequence_of("s", history.gallery_id) == 2
+
+
+async def test_a_view_that_changed_since_it_was_loaded_is_not_overwritten(database: Database) -> None:
+    repository, history = await _owner(database), _filled(1)
+    await _apply(repository, history)
+    with pytest.raises(TransientFailure, match="created by another writer"):
+        await _apply(repository, history, loaded={})
+
+    outdated = await repository.load([history.gallery_id])
+    history.add_item(8)
+    await _apply(repository, history)
+    history.add_item(9)
+    with pytest.raises(TransientFailure, match="changed by another writer"):
+        await _apply(repository, history, loaded=outdated)
+    page = await Views(database).get_gallery("s", history.gallery_id, 10)
+    assert page is not None
+    assert (page.sequence, len(page.items)) == (3, 2)
+
+
+async def test_every_operation_is_served_by_an_index(database: Database) -> None:
+    repository = await _owner(database)
+    histories = [_filled(3), _filled(101), _filled(1).delete()]
+    batch = await _apply(repository, *histories)
+    for history in histories[:2]:
+        history.update_item(next(iter(history.items)), title="T").delete_item(next(iter(history.items)))
+    async with profiled(database) as operations:
+        await _apply(repository, *histories[:1], histories[1].delete())
+        await repository.first_items(batch.views.values())
+        await repository.load_items(list(batch.items))
+        await repository.count_incomplete()
+    assert {operation["op"] for operation in operations} >= {"query", "update", "remove", "command"}
+    assert unindexed(operations) == []

@@ -1,0 +1,73 @@
+"""The records of the join."""
+
+from typing import Any
+
+import orjson
+
+from schemas.joined import HEAD_BYTES_MAX, GalleryRecord, ItemRecord, gallery_key, item_key
+from services.projector.joined import join
+from services.projector.projection import ItemView, View, fold
+from tests.support.histories import History
+
+
+def _value(value: bytes | None) -> dict[str, Any]:
+    assert value is not None
+    decoded: dict[str, Any] = orjson.loads(value)
+    return decoded
+
+
+def _folded(history: History) -> tuple[View, dict[str, ItemView | None]]:
+    batch = fold({}, [(history.site_id, event) for event in history.events])
+    return batch.views[history.gallery_id], dict(batch.items)
+
+
+def test_items_come_first_and_their_gallery_last_as_the_schemas_say() -> None:
+    history = History(site_id="s").create()
+    first, second = history.add_item(1), history.add_item(2)
+    view, items = _folded(history)
+    *item_records, (key, head) = join(view, history.shown_items(), items)
+
+    assert key == gallery_key(history.gallery_id)
+    assert _value(head) == {
+        "galleryId": history.gallery_id,
+        "siteId": "s",
+        "sequence": 3,
+        "totalItems": 2,
+        "gallery": {**history.head(), "items": []},
+        "items": history.shown_items(),
+        "itemsTruncated": False,
+    }
+    GalleryRecord.model_validate_json(head or b"")
+    assert [key for key, _ in item_records] == [item_key(history.gallery_id, item_id) for item_id in (first, second)]
+    value = _value(item_records[1][1])
+    assert (value["sequence"], value["siteId"], value["item"]) == (3, "s", history.items[second])
+    assert value["gallery"].keys() == {"id", "name", "sortOrder", "createdDate"}
+    ItemRecord.model_validate(value)
+
+
+def test_what_is_gone_is_a_tombstone() -> None:
+    history = History().create()
+    kept, removed = history.add_item(1), history.add_item(2)
+    history.delete_item(removed)
+    view, items = _folded(history)
+    unknown = "00000000-0000-4000-8000-000000000000"
+    records = dict(join(view, history.shown_items(), {**items, unknown: None}))
+    assert records[item_key(history.gallery_id, kept)] is not None
+    assert records[item_key(history.gallery_id, removed)] is None
+    assert records[item_key(history.gallery_id, unknown)] is None
+
+    view, items = _folded(history.delete())
+    records = dict(join(view, [], items))
+    assert set(records.values()) == {None}
+    assert gallery_key(history.gallery_id) in records
+
+
+def test_a_head_stays_below_the_limit_of_a_message_and_says_that_it_was_cut() -> None:
+    history = History().create()
+    for order in range(5):
+        history.add_item(order, text={"html": "h" * 250_000})
+    view, _ = _folded(history)
+    ((_, value),) = join(view, history.shown_items(), {})
+    head = _value(value)
+    assert (len(head["items"]), head["itemsTruncated"], head["totalItems"]) == (3, True, 5)
+    assert len(value or b"") < HEAD_BYTES_MAX + 1_000
