@@ -11,6 +11,9 @@ from services.kit.failures import TransientFailure
 from services.kit.partitions import partition_of
 from services.kit.publisher import Publisher, Record
 
+# The default number of partitions: a lane each, so that one partition without a leader does not hold up the others.
+LANES = 12
+
 
 class TooLarge(Exception):
     """Kafka does not take a record of this size, now or later."""
@@ -22,10 +25,11 @@ class _Parcel(NamedTuple):
 
 
 class Sender:
-    """One lane a partition: what arrives while a lane is busy goes out in its next round trip.
+    """A few lanes, chosen by key: what arrives while a lane is busy goes out in its next round trip.
 
     aiokafka takes one batch a partition at a time; requests that waited for that place on their own would starve each
-    other (seen: a tenth of 100 concurrent writes to one gallery).
+    other (seen: a tenth of 100 concurrent writes to one gallery). And a request that gives up must not interrupt the
+    publisher, which may be connecting at that moment.
     """
 
     def __init__(self, publisher: Publisher) -> None:
@@ -40,25 +44,28 @@ class Sender:
             TransientFailure: it may be on the topic or not.
             TooLarge: it is not on the topic.
         """
-        partition = partition_of(message.key, await self._publisher.partitions(topic))
-        record = Record(topic, message.key, message.value, message.headers, partition)
+        record = Record(topic, message.key, message.value, message.headers)
         parcel = _Parcel(record, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(partition, []).append(parcel)
-        if partition not in self._lanes:
-            self._lanes[partition] = asyncio.create_task(self._run(partition))
+        lane = partition_of(message.key, LANES)
+        self._waiting.setdefault(lane, []).append(parcel)
+        if lane not in self._lanes:
+            self._lanes[lane] = asyncio.create_task(self._run(lane))
         await parcel.sent
 
     async def close(self) -> None:
-        """Wait for what is under way, which ends by the publisher's deadline."""
-        await asyncio.gather(*self._lanes.values())
+        """End what is under way; nobody waits for it any more."""
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
 
-    async def _run(self, partition: int) -> None:
+    async def _run(self, lane: int) -> None:
         try:
-            while parcels := self._waiting.pop(partition, None):
+            while parcels := self._waiting.pop(lane, None):
                 # A request that has given up has been told so; its command must not follow.
                 await self._deliver([parcel for parcel in parcels if not parcel.sent.done()])
         finally:
-            del self._lanes[partition]
+            del self._lanes[lane]
 
     async def _deliver(self, parcels: Sequence[_Parcel]) -> None:
         try:

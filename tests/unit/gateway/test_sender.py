@@ -20,9 +20,6 @@ class Post(Publisher):
         self.groups: list[list[bytes | None]] = []
         self.failure: Exception | None = None
 
-    async def partitions(self, topic: str) -> int:
-        return 1
-
     async def publish(self, records: Sequence[Record]) -> None:
         self.groups.append([record.value for record in records])
         await self.open.wait()
