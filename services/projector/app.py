@@ -55,7 +55,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
 
         async def check_completeness() -> str | None:
             count = await repository.count_incomplete()
-            return f"{count} galleries wait for events that did not come" if count else None
+            return f"galleries that wait for events that did not come: {count}" if count else None
 
         health.add("events", check_consumer)
         health.add("mongodb", check_mongo)

@@ -5,8 +5,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from starlette.types import ASGIApp
 
 from schemas.envelope import Message
 from schemas.joined import GalleryRecord, ItemRecord
@@ -45,6 +47,10 @@ async def _view_reaches(database: Database, history: History) -> None:
         return await views.sequence_of(history.site_id, history.gallery_id) == len(history.wire)
 
     await eventually(is_there, f"the view of {history.gallery_id} at {len(history.wire)}")
+
+
+def _client(app: ASGIApp) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://projector")
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
@@ -189,7 +195,7 @@ async def test_a_hole_stops_only_its_own_gallery_until_it_is_filled(
         whole.add_item(order)
     messages = holed.messages
     views = Views(installation.database)
-    async with compose(installation.settings(ProjectorSettings)):
+    async with compose(installation.settings(ProjectorSettings)) as app, _client(app) as client:
         await publish([*messages[:2], *messages[3:], *whole.messages])
         await _view_reaches(installation.database, whole)
 
@@ -201,9 +207,13 @@ async def test_a_hole_stops_only_its_own_gallery_until_it_is_filled(
         page = await views.get_gallery("default", holed.gallery_id, 10)
         assert page is not None
         assert (page.sequence, page.gallery["totalItems"], len(page.items)) == (2, 1, 1)
+        answer = await client.get("/health/ready")
+        problems = {"completeness": "galleries that wait for events that did not come: 1"}
+        assert (answer.status_code, answer.json()["problems"]) == (503, problems)
 
         await publish(messages[2:])
         await _join_comes_to(joined, {holed.gallery_id: 5})
+        assert (await client.get("/health/ready")).status_code == 200
     page = await views.get_gallery("default", holed.gallery_id, 10)
     assert page is not None
     assert (page.gap, page.items) == (None, holed.shown_items())
