@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,16 +23,12 @@ log = logging.getLogger(__name__)
 RETRY_AFTER = {"Retry-After": "1"}
 MESSAGE_MAX = 1_000
 
-# Wix's standard codes are those of gRPC, which also says which of them a status stands for.
+# Wix's standard codes are those of gRPC; any other status that the frameworks give is the client's fault too.
 _CODES = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
 
 
 class Failure(Exception):
     """Ends a request with an answer other than 200. Its body must not tell more than the client may know."""
-
-    status: int
-    headers: Mapping[str, str]
-    message: ClassVar[str] = ""
 
     def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)

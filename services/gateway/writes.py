@@ -97,7 +97,7 @@ class Writes:
             traceparent=order.traceparent,
         )
         gallery_id = gallery_id_of(envelope)
-        # Both ears are open before the command leaves: its effects may be heard at once, and in any order.
+        # Listening begins before the command leaves: its effects may be heard at once, and in any order.
         with self._heads.watch(gallery_id) as watch, self.replies.expect(order.correlation_id) as future:
             await self._publish(envelope)
             try:
