@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aiokafka.errors import MessageSizeTooLargeError
-
 from schemas.envelope import Message
-from services.kit.failures import TransientFailure
+from services.kit.failures import RecordTooLarge
 from services.kit.partitions import partition_of
 from services.kit.publisher import Publisher, Record
 
@@ -70,10 +68,8 @@ class Sender:
     async def _deliver(self, parcels: Sequence[_Parcel]) -> None:
         try:
             await self._publisher.publish([parcel.record for parcel in parcels])
-        except TransientFailure as error:
-            if not isinstance(error.__cause__, MessageSizeTooLargeError):
-                _settle(parcels, error)
-            elif len(parcels) == 1:
+        except RecordTooLarge:
+            if len(parcels) == 1:
                 _settle(parcels, TooLarge())
             else:
                 # One of them is; the others are sent again, which is harmless for commands.

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OutOfOrderSequenceNumber, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
-from services.kit.failures import TransientFailure
+from services.kit.failures import RecordTooLarge, TransientFailure
 from services.kit.partitions import partition_of
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Publisher:
         self._timeout = timeout_seconds
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        # aiokafka takes one batch per partition at a time: concurrent calls would starve each other.
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
@@ -83,6 +86,7 @@ class Publisher:
 
         Raises:
             TransientFailure: some may be on the topic and some not; publish the same records again.
+            RecordTooLarge: the broker will never take one of them; others may be on the topic.
         """
         if not records:
             return
@@ -96,7 +100,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 # Partitions fill at the same time, so that one request to the broker carries a batch of each.
-                await asyncio.gather(*(_send(producer, *place, part) for place, part in by_partition.items()))
+                await asyncio.gather(*(self._send(producer, *place, part) for place, part in by_partition.items()))
         except BROKEN_PRODUCER as error:
             await self._replace(producer)
             raise TransientFailure(f"producer lost its sequence and was replaced: {error!r}") from error
@@ -104,8 +108,14 @@ class Publisher:
             # An idempotent batch never expires by itself; a new producer keeps old batches from piling up.
             await self._replace(producer)
             raise TransientFailure(f"Kafka did not acknowledge within {self._timeout:g} s") from error
+        except MessageSizeTooLargeError as error:
+            raise RecordTooLarge(f"Kafka refuses the size of a record: {error!r}") from error
         except KafkaError as error:
             raise TransientFailure(f"Kafka refused the records: {error!r}") from error
+
+    async def _send(self, producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
+        async with self._turns[topic, partition]:
+            await _send(producer, topic, partition, records)
 
     async def _current(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -113,9 +123,11 @@ class Publisher:
                 producer = self._make()
                 try:
                     await producer.start()
-                except KafkaError as error:
+                except BaseException as error:
                     await _close(producer)
-                    raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                    if isinstance(error, KafkaError):
+                        raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                    raise
                 self._producer = producer
             return self._producer
 
@@ -128,6 +140,7 @@ class Publisher:
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
+    """Send in as few batches as possible and wait for all."""
     acknowledgements: list[asyncio.Future[RecordMetadata]] = []
     batch = producer.create_batch()
     for record in records:

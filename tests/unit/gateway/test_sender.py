@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas.envelope import Message
 from services.gateway.sender import Sender, TooLarge
-from services.kit.failures import TransientFailure
+from services.kit.failures import RecordTooLarge, TransientFailure
 from services.kit.publisher import Publisher, Record
 
 
@@ -26,7 +25,7 @@ class Post(Publisher):
         if self.failure is not None:
             raise self.failure
         if any(record.value == b"large" for record in records):
-            raise TransientFailure("refused") from MessageSizeTooLargeError()
+            raise RecordTooLarge("refused")
 
 
 def command(value: bytes) -> Message:
