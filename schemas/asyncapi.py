@@ -9,6 +9,7 @@ from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS
 from schemas.domain_event import EVENTS
 from schemas.joined import GalleryRecord, ItemRecord
 from schemas.replies import REPLY_TYPE, Reply
+from schemas.snapshots import SNAPSHOT_PARTS, SNAPSHOT_TYPE_PREFIX
 from schemas.topics import Topics
 
 CONTRACT_VERSION = "1.0.0"
@@ -16,7 +17,10 @@ CONTRACT_VERSION = "1.0.0"
 MESSAGES: dict[str, tuple[tuple[type[BaseModel], str | None], ...]] = {
     "commands": tuple((model, COMMAND_TYPE_PREFIX + name) for name, model in COMMANDS.items()),
     "replies": ((Reply, REPLY_TYPE),),
-    "events": tuple((model, event_type.value) for event_type, model in EVENTS.items()),
+    "events": (
+        *((model, event_type.value) for event_type, model in EVENTS.items()),
+        *((part, SNAPSHOT_TYPE_PREFIX + part.model_fields["part"].default) for part in SNAPSHOT_PARTS),
+    ),
     "galleries": ((GalleryRecord, None), (ItemRecord, None)),
 }
 """The messages of each topic with their CloudEvents types; joined records are state, not events, and have none."""

@@ -30,6 +30,7 @@ from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS, CommandData, command
 from schemas.identity import gallery_id_of
 from schemas.item import SMALL, SMALL_BYTES
 from schemas.replies import REPLY_TYPE, Reply, Violation
+from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from schemas.violations import violations_of
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "encode_command",
     "encode_event",
     "encode_reply",
+    "encode_snapshot",
     "event_headers",
 ]
 
@@ -175,6 +177,29 @@ def encode_event(
             ce_time=event["eventTime"],
             ce_subject=gallery_id,
             ce_sequence=event["entityEventSequence"],
+            ce_siteid=site_id,
+            ce_correlationid=correlation_id,
+            ce_causationid=causation_id,
+            traceparent=traceparent,
+        ),
+    )
+
+
+def encode_snapshot(
+    part: Mapping[str, Any], *, site_id: str, correlation_id: str, causation_id: str | None, traceparent: str | None
+) -> Message:
+    """A part of `schemas.snapshots` as it is published on the events topic; the key is the gallery's id."""
+    gallery_id: str = part["galleryId"]
+    place = part.get("position", part["part"])
+    return Message(
+        key=gallery_id.encode(),
+        value=orjson.dumps(part),
+        headers=_headers(
+            ce_id=f"{part['snapshotId']}/{place}",
+            ce_type=SNAPSHOT_TYPE_PREFIX + part["part"],
+            ce_source="triptych/command",
+            ce_subject=gallery_id,
+            ce_sequence=str(part["sequence"]),
             ce_siteid=site_id,
             ce_correlationid=correlation_id,
             ce_causationid=causation_id,
