@@ -5,6 +5,7 @@ Usage: `python -m benchmarks.baselines.floor BATCH_SIZE`, with the settings of t
 """
 
 import asyncio
+import gc
 import os
 import sys
 from collections import defaultdict
@@ -250,4 +251,7 @@ async def main(batch_size: int) -> None:
 
 
 if __name__ == "__main__":
+    # Batches make thousands of objects that live as long as the batch; looking through them costs a tenth of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     uvloop.run(main(int(sys.argv[1])))
