@@ -5,7 +5,7 @@ hides it: both are handed out under PyMongo's types, and everything else uses on
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
 
@@ -44,6 +44,7 @@ __all__ = [
     "ReplaceOne",
     "Session",
     "UpdateOne",
+    "aggregate",
     "connect",
     "is_duplicate_key",
     "is_transient",
@@ -178,6 +179,15 @@ async def _abort(session: Session) -> None:
             await session.abort_transaction()
         except PyMongoError:
             return  # the server drops it by itself; the first error is the one worth telling
+
+
+async def aggregate(collection: Collection, pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
+    """The results of an aggregation. Raises the driver's errors."""
+    starting: Any = collection.aggregate(list(pipeline))
+    # PyMongo hands out cursors through a coroutine, Motor directly.
+    cursor = await starting if asyncio.iscoroutine(starting) else starting
+    found: list[Document] = await cursor.to_list(None)
+    return found
 
 
 def is_duplicate_key(error: BaseException) -> bool:
