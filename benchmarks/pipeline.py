@@ -23,6 +23,7 @@ STOP_SECONDS = 30.0
 # Asking for the ends of a topic costs next to nothing; reading along would take a share of the cores.
 POLL_SECONDS = 0.1
 PUBLISHED_AT_ONCE = 5_000
+LOG_LINES = 30
 
 
 async def measure(of_round: Round, workload: Workload, module: str, *args: str, **fields: object) -> Figures:
@@ -83,7 +84,7 @@ async def _watch(child: Child, reader: AIOKafkaConsumer, places: list[TopicParti
     first: tuple[int, float] | None = None
     while True:
         if (code := child.poll()) is not None:
-            raise RoundFailed(f"the process ended with exit code {code}.\n{child.log.read_text(errors='replace')}")
+            raise RoundFailed(f"the process ended with exit code {code}.\n{_end_of_log(child)}")
         count = sum((await reader.end_offsets(places)).values())
         if count and first is None:
             first = (count, cpu_seconds(child.pid))
@@ -96,9 +97,12 @@ async def _watch(child: Child, reader: AIOKafkaConsumer, places: list[TopicParti
                 "peak_rss_mib": peak_rss_mib(child.pid),
             }
         if time.monotonic() > deadline:
-            log = child.log.read_text(errors="replace")
-            raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{log}")
+            raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{_end_of_log(child)}")
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _end_of_log(child: Child) -> str:
+    return "\n".join(child.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
 
 async def _read_all(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> list[EventRecord]:

@@ -5,8 +5,8 @@ from benchmarks.scenario import Figures, Round, Scenario
 from benchmarks.workload import GALLERIES, Workload
 
 # Each round takes its variant several seconds; rates are compared, so the slow one gets fewer.
-BACKLOG = Workload(20_000)
-NAIVE_BACKLOG = Workload(1_500)
+BACKLOG = Workload(40_000)
+NAIVE_BACKLOG = Workload(2_000)
 FLOOR_BATCH = 1_000
 """The batch size that serves the floor best; scenario floor-batches shows it."""
 

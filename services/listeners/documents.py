@@ -1,0 +1,117 @@
+"""What listeners look like in MongoDB, in memory, and to administrators."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from schemas.base import format_instant
+from services.kit.mongo import Document
+from services.listeners.keys import Format
+from services.listeners.retries import RetryProfile
+
+
+class ListenerStatus(StrEnum):
+    """Whether a listener is sent anything."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Deliveries are planned, and wait."""
+    DISABLED = "disabled"
+    """By the relay, because it fails or asked for it. What would have been delivered is kept as cancelled."""
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A key that a listener's deliveries are signed with, until a moment if it has been replaced."""
+
+    key_id: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An external subscriber. Delays and timeout are in seconds, the rate limit in deliveries a second."""
+
+    id: str
+    site_id: str
+    url: str
+    event_types: frozenset[str]
+    gallery_ids: frozenset[str] | None
+    format: Format
+    retry_profile: RetryProfile
+    retry_delays: tuple[float, ...]
+    timeout_seconds: float
+    rate_limit: float | None
+    ordered: bool
+    description: str
+    status: ListenerStatus
+    keys: tuple[KeyUse, ...]
+    """Newest first."""
+    problem: str | None
+    """Why it is disabled, or what an administrator should know."""
+    failing_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    def wants(self, site_id: str, event_type: str, gallery_id: str) -> bool:
+        """Whether an event is for this listener. Never a type that was not asked for (wire contract, section 7.4)."""
+        return (
+            site_id == self.site_id
+            and event_type in self.event_types
+            and (self.gallery_ids is None or gallery_id in self.gallery_ids)
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """What administrators see; nothing in it is secret."""
+        return {
+            "id": self.id,
+            "url": self.url,
+            "eventTypes": sorted(self.event_types),
+            "galleryIds": None if self.gallery_ids is None else sorted(self.gallery_ids),
+            "format": self.format.value,
+            "retryProfile": self.retry_profile.value,
+            "retryDelays": list(self.retry_delays),
+            "timeoutSeconds": self.timeout_seconds,
+            "rateLimit": self.rate_limit,
+            "ordered": self.ordered,
+            "description": self.description,
+            "status": self.status.value,
+            "problem": self.problem,
+            "failingSince": None if self.failing_since is None else format_instant(self.failing_since),
+            "keyIds": [use.key_id for use in self.keys],
+            "createdDate": format_instant(self.created_at),
+            "updatedDate": format_instant(self.updated_at),
+        }
+
+
+def listener_of(document: Mapping[str, Any]) -> Listener:
+    """The listener of a stored document."""
+    galleries = document["galleryIds"]
+    return Listener(
+        id=document["_id"],
+        site_id=document["siteId"],
+        url=document["url"],
+        event_types=frozenset(document["eventTypes"]),
+        gallery_ids=None if galleries is None else frozenset(galleries),
+        format=Format(document["format"]),
+        retry_profile=RetryProfile(document["retryProfile"]),
+        retry_delays=tuple(document["retryDelays"]),
+        timeout_seconds=document["timeoutSeconds"],
+        rate_limit=document["rateLimit"],
+        ordered=document["ordered"],
+        description=document["description"],
+        status=ListenerStatus(document["status"]),
+        keys=tuple(KeyUse(use["keyId"], use["until"]) for use in document["keys"]),
+        problem=document["problem"],
+        failing_since=document["failingSince"],
+        created_at=document["createdAt"],
+        updated_at=document["updatedAt"],
+    )
+
+
+def key_use_document(key_id: str, until: datetime | None = None) -> Document:
+    """How a key's use is stored within its listener."""
+    return {"keyId": key_id, "until": until}

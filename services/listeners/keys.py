@@ -1,0 +1,49 @@
+"""Makes and reads the keys that deliveries are signed with: shared secrets, Ed25519 and RSA pairs."""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+HMAC_PREFIX = "whsec_"
+ED25519_PREFIX = "whsk_"
+_HMAC_BYTES = 32
+_RSA_BITS = 2048
+
+
+class Format(StrEnum):
+    """What a listener is sent: two dialects, one of them with two ways of signing."""
+
+    STANDARD_HMAC = "standard-hmac"
+    STANDARD_ED25519 = "standard-ed25519"
+    WIX_JWT = "wix-jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: what its owner is shown once, and the SPKI PEM of its public half, if it has one."""
+
+    secret: str
+    public_key: str | None
+
+
+def make_key(dialect: Format) -> NewKey:
+    """A key for this format, from the system's randomness."""
+    if dialect is Format.STANDARD_HMAC:
+        return NewKey(HMAC_PREFIX + base64.b64encode(secrets.token_bytes(_HMAC_BYTES)).decode(), None)
+    if dialect is Format.STANDARD_ED25519:
+        pair = ed25519.Ed25519PrivateKey.generate()
+        # As Standard Webhooks writes it: the seed followed by the public key.
+        raw = pair.private_bytes_raw() + pair.public_key().public_bytes_raw()
+        return NewKey(ED25519_PREFIX + base64.b64encode(raw).decode(), _pem(pair.public_key()))
+    rsa_pair = rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS)
+    secret = rsa_pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return NewKey(secret, _pem(rsa_pair.public_key()))
+
+
+def _pem(public_key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> str:
+    # SPKI is the only form that Wix's client takes (wire contract, section 7.3).
+    return public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

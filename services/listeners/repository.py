@@ -1,0 +1,210 @@
+"""Administers listeners and their keys; every query names the site."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.kit.mongo import ASCENDING, DESCENDING, Binary, Database, Document, IndexModel
+from services.listeners.documents import Listener, ListenerStatus, key_use_document, listener_of
+from services.listeners.keys import Format, make_key
+from services.listeners.models import ListenerChange, NewListener
+from services.listeners.sealing import STATE, Sealer
+
+LISTENERS = "listeners"
+SIGNING_KEYS = "signing_keys"
+VERSION_ID = "version"
+
+
+INDEXES: Mapping[str, list[IndexModel]] = {
+    LISTENERS: [
+        IndexModel([("siteId", ASCENDING), ("_id", ASCENDING)]),
+        # A deleted listener stays as long as its log.
+        IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
+    ],
+    SIGNING_KEYS: [IndexModel([("siteId", ASCENDING), ("format", ASCENDING), ("createdAt", DESCENDING)])],
+    STATE: [],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A listener with its newest key, whose secret is shown here and never again.
+
+    The RSA pair of `wix-jwt` belongs to the site and signs for all of its listeners, so that an event is signed once
+    for all of them; its private half is shown to whoever made it, and `secret` is None for those who came later.
+    """
+
+    listener: Listener
+    secret: str | None
+    public_key: str | None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The answer to whoever created the listener or rotated its secret."""
+        return {"listener": self.listener.to_wire(), "secret": self.secret, "publicKey": self.public_key}
+
+
+class Listeners:
+    """The listeners of all sites."""
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        retention: timedelta,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._retention = retention
+        self._listeners = database[LISTENERS]
+        self._keys = database[SIGNING_KEYS]
+        self._state = database[STATE]
+        self._sealer = sealer
+        self._clock = clock
+
+    async def create(self, site_id: str, new: NewListener) -> Created:
+        """Store a listener; it gets every event published after this has returned."""
+        now = self._now()
+        key_id, secret, public_key = await self._key_for(site_id, new.format)
+        document: Document = {
+            "_id": str(uuid.uuid4()),
+            "siteId": site_id,
+            "url": new.url,
+            "eventTypes": sorted(set(new.event_types)),
+            "galleryIds": None if new.gallery_ids is None else sorted(set(new.gallery_ids)),
+            "format": new.format.value,
+            "retryProfile": new.retry_profile,
+            "retryDelays": new.retry_delays,
+            "timeoutSeconds": new.timeout_seconds,
+            "rateLimit": new.rate_limit,
+            "ordered": new.ordered,
+            "description": new.description,
+            "status": ListenerStatus.ACTIVE.value,
+            "keys": [key_use_document(key_id)],
+            "problem": None,
+            "failingSince": None,
+            "createdAt": now,
+            "updatedAt": now,
+        }
+        await self._listeners.insert_one(document)
+        await self._announce()
+        return Created(listener_of(document), secret, public_key)
+
+    async def get(self, site_id: str, listener_id: str) -> Listener | None:
+        """One listener, or None if the site has none of that id."""
+        found = await self._listeners.find_one(_one(site_id, listener_id))
+        return None if found is None else listener_of(found)
+
+    async def list(self, site_id: str, limit: int, after: str | None = None) -> list[Listener]:
+        """Listeners by id, those behind `after`."""
+        query: Document = {"siteId": site_id, "status": {"$ne": ListenerStatus.DELETED.value}}
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        found = await self._listeners.find(query).sort([("_id", ASCENDING)]).limit(limit).to_list(None)
+        return [listener_of(document) for document in found]
+
+    async def change(self, site_id: str, listener_id: str, change: ListenerChange) -> Listener | None:
+        """Change what is given; deliveries under way follow the new settings."""
+        names = {
+            "url": "url",
+            "event_types": "eventTypes",
+            "gallery_ids": "galleryIds",
+            "retry_profile": "retryProfile",
+            "retry_delays": "retryDelays",
+            "timeout_seconds": "timeoutSeconds",
+            "rate_limit": "rateLimit",
+            "description": "description",
+        }
+        values = {stored: getattr(change, name) for name, stored in names.items() if name in change.model_fields_set}
+        for name in ("eventTypes", "galleryIds"):
+            if values.get(name) is not None:
+                values[name] = sorted(set(values[name]))
+        if "url" in values:
+            values["problem"] = None  # what was wrong was said of the old address
+        return await self._update(site_id, listener_id, values)
+
+    async def pause(self, site_id: str, listener_id: str) -> Listener | None:
+        """Send nothing until it is resumed; deliveries are planned meanwhile, and wait."""
+        return await self._update(site_id, listener_id, {"status": ListenerStatus.PAUSED.value})
+
+    async def resume(self, site_id: str, listener_id: str) -> Listener | None:
+        """Send again, whether it was paused or disabled."""
+        values = {"status": ListenerStatus.ACTIVE.value, "problem": None, "failingSince": None}
+        return await self._update(site_id, listener_id, values)
+
+    async def delete(self, site_id: str, listener_id: str) -> bool:
+        """Send nothing more; the relay cancels what is under way, the log stays. False if there is none."""
+        values = {"status": ListenerStatus.DELETED.value, "expiresAt": self._now() + self._retention}
+        return await self._update(site_id, listener_id, values) is not None
+
+    async def rotate(self, site_id: str, listener_id: str, overlap: timedelta) -> Created | None:
+        """Give a listener a new key; for the length of `overlap` the old one counts too.
+
+        During it Standard Webhooks deliveries carry both signatures, while a token, which has room for one only, is
+        still signed with the old key: time for the receiver to learn the new one.
+        """
+        listener = await self.get(site_id, listener_id)
+        if listener is None:
+            return None
+        key_id, secret, public_key = await self._new_key(site_id, listener.format)
+        until = self._now() + overlap
+        old = [key_use_document(use.key_id, min(use.until, until) if use.until else until) for use in listener.keys]
+        kept = [use for use in old if use["until"] > self._now()]
+        changed = await self._update(site_id, listener_id, {"keys": [key_use_document(key_id), *kept]})
+        return None if changed is None else Created(changed, secret, public_key)
+
+    async def public_key(self, site_id: str, key_id: str) -> str | None:
+        """The SPKI PEM of a key of the site; None if there is no such key, or it is a shared secret."""
+        found = await self._keys.find_one({"_id": key_id, "siteId": site_id}, {"publicKey": 1})
+        return None if found is None else found["publicKey"]
+
+    async def _key_for(self, site_id: str, dialect: Format) -> tuple[str, str | None, str | None]:
+        if dialect is Format.WIX_JWT:
+            found = await self._keys.find_one(
+                {"siteId": site_id, "format": dialect.value}, {"publicKey": 1}, sort=[("createdAt", DESCENDING)]
+            )
+            if found is not None:
+                return found["_id"], None, found["publicKey"]
+        return await self._new_key(site_id, dialect)
+
+    async def _new_key(self, site_id: str, dialect: Format) -> tuple[str, str, str | None]:
+        key = await asyncio.to_thread(make_key, dialect)  # an RSA pair takes a tenth of a second
+        key_id = str(uuid.uuid4())
+        await self._keys.insert_one(
+            {
+                "_id": key_id,
+                "siteId": site_id,
+                "format": dialect.value,
+                "sealed": Binary(self._sealer.seal(key.secret.encode())),
+                "publicKey": key.public_key,
+                "createdAt": self._now(),
+            }
+        )
+        return key_id, key.secret, key.public_key
+
+    async def _update(self, site_id: str, listener_id: str, values: Mapping[str, Any]) -> Listener | None:
+        found = await self._listeners.find_one_and_update(
+            _one(site_id, listener_id), {"$set": {**values, "updatedAt": self._now()}}, return_document=True
+        )
+        if found is None:
+            return None
+        await self._announce()
+        return listener_of(found)
+
+    async def _announce(self) -> None:
+        """Let every relay read the listeners anew before it plans the next event."""
+        await announce_change(self._state.database)
+
+    def _now(self) -> datetime:
+        at = self._clock()
+        return at.replace(microsecond=at.microsecond // 1000 * 1000)  # as MongoDB keeps it
+
+
+async def announce_change(database: Database) -> None:
+    """Raise the version of the listeners, which the relay compares before each batch."""
+    await database[STATE].update_one({"_id": VERSION_ID}, {"$inc": {"version": 1}}, upsert=True)
+
+
+def _one(site_id: str, listener_id: str) -> Document:
+    return {"_id": listener_id, "siteId": site_id, "status": {"$ne": ListenerStatus.DELETED.value}}
