@@ -8,12 +8,18 @@ from aiokafka import AIOKafkaProducer
 from starlette.applications import Starlette
 
 from schemas.topics import Topics
+from services.command import documents as documents_module
 from services.command import outbox as outbox_module
-from services.command import repository as repository_module
+from services.command.answers import Answers
 from services.command.consumer import CommandHandler
+from services.command.executor import Executor
+from services.command.jobs import JobStore
+from services.command.loading import Loader
 from services.command.outbox import Outbox
 from services.command.repository import Repository
+from services.command.runner import JobRunner
 from services.command.settings import CommandSettings
+from services.command.staging import Staging
 from services.kit import ownership as ownership_module
 from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
@@ -28,7 +34,7 @@ from services.kit.publisher import Publisher
 def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
     """Every index the service relies on."""
     return {
-        **repository_module.indexes(settings.processed_retention),
+        **documents_module.indexes(settings.processed_retention),
         **outbox_module.indexes(settings.outbox_retention),
         **ownership_module.INDEXES,
     }
@@ -54,15 +60,13 @@ async def compose(
         ownership = Ownership(database, group)
         outbox = Outbox(database, publisher, topics.events)
         dead_letters = DeadLetters(publisher, topics.dead_letter)
-        handler = CommandHandler(
-            Repository(database, ownership, outbox),
-            outbox,
-            ownership,
-            publisher,
-            dead_letters,
-            topics,
-            lambda: str(uuid_utils.uuid7()),
-        )
+        jobs = JobStore(database)
+        loader = Loader(database)
+        answers = Answers(publisher, topics)
+        repository = Repository(database, ownership, outbox, jobs)
+        executor = Executor(loader, repository, outbox, publisher, answers, _new_event_id)
+        runner = JobRunner(executor, jobs, loader, Staging(database), _new_event_id)
+        handler = CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
         broker = make_broker(settings)
         consumer = BatchConsumer(
             broker, topics.commands, group, handler, dead_letters, max_records=settings.command_batch_size
@@ -85,4 +89,9 @@ async def compose(
         finally:
             consumer.begin_stop()
             await broker.stop()
+            await runner.stop()
             await publisher.stop()
+
+
+def _new_event_id() -> str:
+    return str(uuid_utils.uuid7())

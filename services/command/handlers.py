@@ -1,70 +1,232 @@
-"""Decides commands one after another against a workspace; every outcome is a reply."""
+"""Decides commands one after another against a workspace; every outcome is a reply, or work that ends in one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
-from schemas.commands import Command, CreateGallery, CreateItems
-from schemas.envelope import encode_event
+from schemas.commands import (
+    ClearGallery,
+    Command,
+    CreateGallery,
+    CreateItems,
+    DeleteGallery,
+    DeleteItems,
+    MoveItem,
+    RebalanceItems,
+    RepublishGallery,
+    UpdateGallery,
+    UpdateItem,
+)
+from schemas.envelope import CommandEnvelope, Message, encode_event, encode_snapshot
 from schemas.replies import ErrorCode, Reply
-from services.command.domain import Change, Origin, Rejected, create_gallery, create_items
+from services.command.galleries import (
+    clone_gallery,
+    create_gallery,
+    delete_gallery,
+    new_head,
+    republish,
+    update_gallery,
+)
+from services.command.items import create_items, delete_items, update_item, without
+from services.command.moves import FIRST_LOOK, move_item
+from services.command.rebalancing import space_out, spaced_gap
+from services.command.state import (
+    Change,
+    GalleryHead,
+    JobKind,
+    JobRequest,
+    Origin,
+    Rejected,
+    Status,
+    StoredItem,
+    Unloaded,
+)
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 
+DIRECT_ITEMS = 1_000
+"""Up to this many items are dealt with in the command's own transaction; more are the work of a job."""
 
-def decide(command: PlacedCommand, workspace: Workspace, at: datetime, new_event_id: Callable[[], str]) -> Reply:
+
+def decide(
+    command: PlacedCommand,
+    workspace: Workspace,
+    at: datetime,
+    new_event_id: Callable[[], str],
+    running_job: str | None = None,
+) -> Reply | None:
     """Carry out one command in the workspace.
 
-    A command id that was seen before gets the reply of the first time, and nothing happens again.
+    A command id that was seen before gets the reply of the first time, and nothing happens again. Without a reply,
+    the command has started a job or waits for one (`running_job` is the one that it has waited for).
+
+    Raises:
+        Unloaded: the workspace must be loaded anew, with more, before this command can be decided.
     """
     envelope = command.envelope
     known = workspace.outcomes.get(CommandKey.of(envelope))
     if known is not None:
         return known
+    current = workspace.heads.get(command.gallery_id)
+    if current is not None and current.job not in (None, running_job):
+        workspace.parked.append(command)
+        return None
     origin = Origin(envelope.site_id, envelope.command_id, at, new_event_id)
     try:
         change = _change(command, workspace, origin)
     except Rejected as rejected:
-        reply = Reply(
-            command_id=envelope.command_id,
-            outcome="rejected",
-            gallery_id=command.gallery_id,
-            error=rejected.error,
-        )
-    else:
-        messages = [
-            encode_event(
-                event,
-                site_id=envelope.site_id,
-                correlation_id=envelope.correlation_id,
-                causation_id=envelope.command_id,
-                traceparent=envelope.traceparent,
-            )
-            for event in change.events
-        ]
-        workspace.record(command, change, messages)
-        reply = Reply(
-            command_id=envelope.command_id,
-            outcome="accepted",
-            gallery_id=command.gallery_id,
-            sequence=change.head.sequence,
-            item_ids=[item.item_id for item in change.created],
-        )
+        reply = rejected.reply(envelope.command_id, command.gallery_id)
+        workspace.settle(envelope, reply)
+        return reply
+    if change.job is not None:
+        job_head = replace(change.head, job=str(CommandKey.of(envelope)))
+        workspace.record(command, replace(change, head=job_head), [])
+        workspace.jobs.append((command, change.job))
+        if change.job.again:
+            workspace.parked.append(command)
+        return None
+    workspace.record(command, change, messages_of(change, envelope))
+    reply = accepted(envelope, change.head, change.item_ids)
     workspace.settle(envelope, reply)
     return reply
+
+
+def accepted(envelope: CommandEnvelope, head: GalleryHead, item_ids: tuple[str, ...] | None) -> Reply:
+    """The reply to a command that was carried out."""
+    return Reply(
+        command_id=envelope.command_id,
+        outcome="accepted",
+        gallery_id=head.gallery_id,
+        sequence=head.sequence,
+        item_ids=None if item_ids is None else list(item_ids),
+    )
+
+
+def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
+    """The records that a change publishes, in order."""
+    return [
+        encode(
+            content,
+            site_id=envelope.site_id,
+            correlation_id=envelope.correlation_id,
+            causation_id=envelope.command_id,
+            traceparent=envelope.traceparent,
+        )
+        for encode, contents in ((encode_event, change.events), (encode_snapshot, change.snapshot))
+        for content in contents
+    ]
 
 
 def _change(command: PlacedCommand, workspace: Workspace, origin: Origin) -> Change:
     data = command.envelope.data
     head = workspace.head_of(command.gallery_id, origin.site_id)
-    _check_expected(data, head.sequence if head else 0)
+    if isinstance(data, CreateGallery):
+        _check_expected(data, head.sequence if head else 0)
+        return _create_gallery(command.gallery_id, data, workspace, origin)
+    if head is None:
+        raise Rejected(ErrorCode.NOT_FOUND, "gallery not found", galleryId=command.gallery_id)
+    _check_expected(data, head.sequence)
+    gallery_id = head.gallery_id
+    taken = workspace.taken[gallery_id]
     match data:
-        case CreateGallery():
-            return _create_gallery(command.gallery_id, data, workspace, origin)
         case CreateItems():
-            if head is None:
-                raise Rejected(ErrorCode.NOT_FOUND, "gallery not found", galleryId=command.gallery_id)
-            return create_items(head, data.items, workspace.taken[head.gallery_id], origin)
-        case _:
-            raise Rejected(ErrorCode.UNIMPLEMENTED, f"{command.envelope.name} is not supported yet")
+            return create_items(head, data.items, taken, origin)
+        case UpdateItem():
+            return update_item(head, workspace.item_of(data.item_id, gallery_id), data.item, taken, origin)
+        case MoveItem():
+            look = workspace.looks.get(CommandKey.of(command.envelope), FIRST_LOOK)
+            return move_item(
+                head, data, _items_in(gallery_id, workspace), workspace.stretches[gallery_id], look, origin
+            )
+        case DeleteItems():
+            return delete_items(head, data.item_ids, _items_in(gallery_id, workspace), origin)
+        case UpdateGallery():
+            _refuse_taken_place(workspace, data.gallery.sort_order, origin.site_id, gallery_id)
+            return update_gallery(head, data.gallery, _items_in(gallery_id, workspace), taken, origin)
+        case DeleteGallery() | ClearGallery() | RebalanceItems() | RepublishGallery():
+            return _on_all_items(head, data, workspace, origin)
+
+
+class _ItemsIn(dict[str, StoredItem | None]):
+    """The loaded items of one gallery; those of others are not there."""
+
+    def __init__(self, gallery_id: str, workspace: Workspace) -> None:
+        super().__init__()
+        self._gallery_id = gallery_id
+        self._workspace = workspace
+
+    def get(self, item_id: str, default: StoredItem | None = None) -> StoredItem | None:  # type: ignore[override]
+        return self._workspace.item_of(item_id, self._gallery_id) or default
+
+
+def _items_in(gallery_id: str, workspace: Workspace) -> _ItemsIn:
+    return _ItemsIn(gallery_id, workspace)
+
+
+def _on_all_items(
+    head: GalleryHead,
+    data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery,
+    workspace: Workspace,
+    origin: Origin,
+) -> Change:
+    if head.total_items > DIRECT_ITEMS:
+        return _start_job(head, data)
+    if head.gallery_id not in workspace.whole:
+        raise Unloaded
+    items = workspace.all_items(head.gallery_id)
+    match data:
+        case DeleteGallery():
+            return delete_gallery(head, [item.item_id for item in items], origin)
+        case ClearGallery():
+            return without(head, [item.item_id for item in items], origin)
+        case RepublishGallery():
+            return republish(head, items, origin)
+        case RebalanceItems():
+            if not items:
+                return Change(head)
+            low = items[-1].sort_order
+            gap = spaced_gap(low, len(items))
+            return space_out(head, items[::-1], low, gap, 0, len(items), origin)
+
+
+def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery) -> Change:
+    match data:
+        case DeleteGallery():
+            return Change(replace(head, status=Status.DELETED), job=JobRequest(JobKind.DELETE))
+        case ClearGallery():
+            return Change(head, job=JobRequest(JobKind.CLEAR))
+        case RebalanceItems():
+            return Change(head, job=JobRequest(JobKind.REBALANCE))
+        case RepublishGallery():
+            return Change(head, job=JobRequest(JobKind.REPUBLISH))
+
+
+def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, origin: Origin) -> Change:
+    # Whatever site it belongs to, deleted or not: ids are keys on the topics, which all sites share.
+    if workspace.heads.get(gallery_id) is not None:
+        raise Rejected(ErrorCode.ALREADY_EXISTS, "a gallery with this id exists", galleryId=gallery_id)
+    gallery = data.gallery
+    source = None
+    if data.clone_from_gallery_id is not None:
+        source = workspace.head_of(data.clone_from_gallery_id, origin.site_id)
+        if source is None:
+            raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=data.clone_from_gallery_id)
+    sort_order = gallery.sort_order if gallery else None
+    if sort_order is None:
+        sort_order = workspace.free_places[origin.site_id].pop()
+    else:
+        _refuse_taken_place(workspace, sort_order, origin.site_id, gallery_id)
+    name = gallery.name if gallery else None
+    if source is None:
+        head = new_head(gallery_id, name, sort_order, origin)
+        return create_gallery(head, gallery.items if gallery else (), origin)
+    has_name = gallery is not None and "name" in gallery.model_fields_set
+    head = new_head(gallery_id, name if has_name else source.name, sort_order, origin)
+    if source.total_items > DIRECT_ITEMS or source.job is not None:
+        state = {"source": source.gallery_id}
+        return Change(replace(head, status=Status.BUILDING), job=JobRequest(JobKind.CLONE, state))
+    if source.gallery_id not in workspace.whole:
+        raise Unloaded
+    return clone_gallery(head, workspace.all_items(source.gallery_id), origin)
 
 
 def _check_expected(data: Command, sequence: int) -> None:
@@ -76,24 +238,13 @@ def _check_expected(data: Command, sequence: int) -> None:
         )
 
 
-def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, origin: Origin) -> Change:
-    if data.clone_from_gallery_id is not None:
-        raise Rejected(ErrorCode.UNIMPLEMENTED, "cloning is not supported yet")
-    # Whatever site it belongs to: ids are keys on the topics, which all sites share.
-    if workspace.heads.get(gallery_id) is not None:
-        raise Rejected(ErrorCode.ALREADY_EXISTS, "a gallery with this id exists", galleryId=gallery_id)
-    gallery = data.gallery
-    sort_order = gallery.sort_order if gallery else None
-    if sort_order is None:
-        sort_order = workspace.free_places[origin.site_id].pop()
-    elif (blocking := workspace.gallery_places.get((origin.site_id, sort_order))) is not None:
+def _refuse_taken_place(workspace: Workspace, place: float | None, site_id: str, gallery_id: str) -> None:
+    blocking = None if place is None else workspace.gallery_places.get((site_id, place))
+    if blocking is not None and blocking != gallery_id:
         raise Rejected(
             ErrorCode.ALREADY_EXISTS,
             "sortOrder is taken by another gallery",
             galleryId=blocking,
-            sortOrder=sort_order,
+            sortOrder=place,
             field="gallery.sortOrder",
         )
-    return create_gallery(
-        gallery_id, gallery.name if gallery else None, sort_order, gallery.items if gallery else (), origin
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from schemas.envelope import CommandOrigin, InvalidCommand, Undecodable, decode_command
 from schemas.identity import gallery_id_of
 from schemas.replies import ErrorCode, Reply, ReplyError
+from services.command.answers import Answer
 from services.command.workspace import PlacedCommand
 from services.kit.dead_letters import IncomingRecord
 from services.kit.partitions import partition_of
@@ -13,16 +14,6 @@ from services.kit.publisher import Record
 
 FORWARDED = "triptych-forwarded"
 """Header of a record that was moved to its gallery's partition; its value is where the record came from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply and where it goes."""
-
-    reply: Reply
-    site_id: str
-    correlation_id: str
-    reply_to: str | None
 
 
 @dataclass(slots=True)
@@ -56,7 +47,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
             gallery_id = gallery_id_of(envelope)
             partition = partition_of(gallery_id.encode(), partitions)
             if partition == record.partition:
-                intake.commands.append(PlacedCommand(partition, gallery_id, envelope))
+                intake.commands.append(PlacedCommand(partition, gallery_id, envelope, record.value, record.headers))
             elif any(name == FORWARDED for name, _ in record.headers):
                 # Whoever forwarded it counted partitions differently: moving it on could go round for ever.
                 origin = CommandOrigin(

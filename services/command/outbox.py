@@ -60,7 +60,8 @@ class Outbox:
         """The rows for everything that the workspace has decided."""
         by_partition: dict[int, list[Message]] = {}
         for command, _, messages in workspace.changes:
-            by_partition.setdefault(command.partition, []).extend(messages)
+            if messages:
+                by_partition.setdefault(command.partition, []).extend(messages)
         rows = []
         for partition, messages in by_partition.items():
             epoch = ownership.epoch(partition)

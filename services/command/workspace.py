@@ -1,20 +1,28 @@
 """What one transaction has read and decided so far, in memory; later commands of a batch see the earlier ones."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from schemas.envelope import CommandEnvelope, Message
+from schemas.envelope import CommandEnvelope, Headers, Message
 from schemas.replies import Reply
-from services.command.domain import Change, GalleryHead
+from services.command.neighbours import HIGHEST, LOWEST, Stretch
+from services.command.state import Change, GalleryHead, JobRequest, Status, StoredItem
 
 
 class PlacedCommand(NamedTuple):
-    """A command and the partition that it came on, which is its gallery's."""
+    """A command, the partition that it came on, which is its gallery's, and the record as it was received.
+
+    `parked_id` is there if it waited for a job.
+    """
 
     partition: int
     gallery_id: str
     envelope: CommandEnvelope
+    value: bytes
+    headers: Headers
+    parked_id: str | None = None
 
 
 class CommandKey(NamedTuple):
@@ -37,46 +45,100 @@ class Workspace:
     """The loaded part of the write model, changed in memory by one decision after another.
 
     Attributes:
-        heads: galleries by id; None for one that does not exist.
+        heads: galleries by id, deleted ones included; None for one that never was.
+        items: items by id as they are now; None for one that is not in the gallery it was looked for in.
         taken: item ids by sort order, by gallery; complete for the values that this batch can ask for.
-        gallery_places: gallery ids by (site, sort order); complete in the same way.
+        stretches: known parts of galleries' orders.
+        looks: how many neighbours are known, for each command that moves an item.
+        whole: galleries of which every item is loaded.
+        gallery_places: gallery ids by (site, sort order); complete in the same way as `taken`.
         free_places: sort orders reserved for new galleries, by site, lowest last.
         outcomes: replies to commands carried out before, in this batch or an earlier one.
+        loaded_items, loaded_heads: what was in the database.
         decided: replies to those carried out in this batch.
-        changes: what accepted commands did, in order, with their events.
+        parked: commands that wait for a job of their gallery.
+        jobs: work that goes on after the transaction, each with the command that asked for it.
+        changes: what accepted commands did, in order, with their messages.
     """
 
     heads: dict[str, GalleryHead | None] = field(default_factory=dict)
+    items: dict[str, StoredItem | None] = field(default_factory=dict)
     taken: dict[str, dict[float, str]] = field(default_factory=lambda: defaultdict(dict))
+    stretches: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
+    looks: dict[CommandKey, int] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
     gallery_places: dict[tuple[str, float], str] = field(default_factory=dict)
     free_places: dict[str, list[float]] = field(default_factory=dict)
     outcomes: dict[CommandKey, Reply] = field(default_factory=dict)
-    loaded_sequences: dict[str, int] = field(default_factory=dict)
-    changes: list[tuple[PlacedCommand, Change, list[Message]]] = field(default_factory=list)
+    loaded_heads: dict[str, GalleryHead] = field(default_factory=dict)
+    loaded_items: dict[str, StoredItem] = field(default_factory=dict)
     decided: dict[CommandKey, Reply] = field(default_factory=dict)
+    parked: list[PlacedCommand] = field(default_factory=list)
+    jobs: list[tuple[PlacedCommand, JobRequest]] = field(default_factory=list)
+    changes: list[tuple[PlacedCommand, Change, list[Message]]] = field(default_factory=list)
 
     def load_head(self, head: GalleryHead) -> None:
         """Add a gallery as it stands in the database."""
-        self.heads[head.gallery_id] = head
-        self.loaded_sequences[head.gallery_id] = head.sequence
+        self.heads[head.gallery_id] = self.loaded_heads[head.gallery_id] = head
+
+    def load_items(self, items: Iterable[StoredItem]) -> None:
+        """Add items as they stand in the database."""
+        for item in items:
+            self.items[item.item_id] = self.loaded_items[item.item_id] = item
+            self.taken[item.gallery_id][item.sort_order] = item.item_id
+
+    def load_whole(self, gallery_id: str, items: Iterable[StoredItem]) -> None:
+        """Add all items of a gallery."""
+        items = list(items)
+        self.load_items(items)
+        self.whole.add(gallery_id)
+        entries = sorted((item.sort_order, item.item_id) for item in items)
+        self.stretches[gallery_id].append(Stretch(LOWEST, HIGHEST, entries))
 
     def head_of(self, gallery_id: str, site_id: str) -> GalleryHead | None:
         """The gallery, if it exists in this site: one of another site is not there (design, section 6, I8)."""
         head = self.heads.get(gallery_id)
-        return head if head is not None and head.site_id == site_id else None
+        return head if head is not None and head.site_id == site_id and head.status is Status.LIVE else None
+
+    def item_of(self, item_id: str, gallery_id: str) -> StoredItem | None:
+        """The item, if it is in this gallery."""
+        item = self.items.get(item_id)
+        return item if item is not None and item.gallery_id == gallery_id else None
+
+    def all_items(self, gallery_id: str) -> list[StoredItem]:
+        """The items of a gallery that is loaded whole, in display order."""
+        stretch = next(known for known in self.stretches[gallery_id] if known.low == LOWEST and known.high == HIGHEST)
+        found = [self.items[item_id] for _, item_id in reversed(stretch.entries)]
+        return [item for item in found if item is not None]
 
     def record(self, command: PlacedCommand, change: Change, messages: list[Message]) -> None:
         """Take over an accepted change."""
-        head = change.head
-        self.heads[head.gallery_id] = head
-        self.gallery_places[head.site_id, head.sort_order] = head.gallery_id
-        taken = self.taken[head.gallery_id]
-        for item in change.created:
-            taken[item.sort_order] = item.item_id
+        head, gallery_id = change.head, change.head.gallery_id
+        before = self.heads.get(gallery_id)
+        if before is not None:
+            self.gallery_places.pop((before.site_id, before.sort_order), None)
+        elif head.status is Status.LIVE:
+            self.load_whole(gallery_id, ())  # a gallery that begins here is known completely
+        self.heads[gallery_id] = head
+        if head.status is not Status.DELETED:
+            self.gallery_places[head.site_id, head.sort_order] = gallery_id
+        self._follow(gallery_id, change.items)
         self.changes.append((command, change, messages))
+
+    def _follow(self, gallery_id: str, changed: dict[str, StoredItem | None]) -> None:
+        taken = self.taken[gallery_id]
+        old = {item_id: self.items.get(item_id) for item_id in changed}
+        for item in old.values():
+            if item is not None and taken.get(item.sort_order) == item.item_id:
+                del taken[item.sort_order]
+        for item_id, item in changed.items():
+            self.items[item_id] = item
+            if item is not None:
+                taken[item.sort_order] = item_id
+            previous = old[item_id]
+            for stretch in self.stretches[gallery_id]:
+                stretch.follow(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
 
     def settle(self, envelope: CommandEnvelope, reply: Reply) -> None:
         """Remember the outcome, for repeats of the command."""
-        key = CommandKey.of(envelope)
-        self.decided[key] = reply
-        self.outcomes[key] = reply
+        self.decided[CommandKey.of(envelope)] = self.outcomes[CommandKey.of(envelope)] = reply

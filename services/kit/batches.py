@@ -42,6 +42,9 @@ class BatchHandler(Protocol):
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Prepare to own these partitions; no record of them is handled before this has succeeded."""
 
+    async def released(self) -> None:
+        """These partitions are not ours any more; nothing may be written for them."""
+
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Finish all records, which come in order per partition; safe to repeat.
 
@@ -119,6 +122,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         except TimeoutError:
             log.warning("%s: partitions left while a batch was still in hand", self.topic)
         self._owned = frozenset()
+        await self._handler.released()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Start preparing; polling goes on meanwhile, so that the group does not expel us."""

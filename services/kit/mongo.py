@@ -49,6 +49,7 @@ __all__ = [
     "is_duplicate_key",
     "is_transient",
     "open_database",
+    "snapshot_session",
     "transaction",
 ]
 
@@ -62,7 +63,9 @@ DUPLICATE_KEY = 11000
 COMMIT_ATTEMPTS = 5
 # Codes of a server that is stepping down, shutting down or has lost its majority; PyMongo gives most of them a class of
 # their own, but inside bulk writes they arrive as bare codes.
-TRANSIENT_CODES = frozenset({6, 7, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436, 24, 50, 64})
+TRANSIENT_CODES = frozenset(
+    {6, 7, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436, 24, 50, 64, 246}
+)
 
 
 def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Document]:
@@ -138,8 +141,8 @@ async def transaction(database: Database) -> AsyncIterator[Session]:
     Raises:
         TransientFailure: the server was away, or another transaction wrote the same documents (write conflict).
     """
-    starting = database.client.start_session()
     # Motor hands out sessions through a coroutine, PyMongo directly.
+    starting = database.client.start_session()
     session = await starting if asyncio.iscoroutine(starting) else starting
     async with session:
         begun = session.start_transaction()
@@ -156,6 +159,15 @@ async def transaction(database: Database) -> AsyncIterator[Session]:
             await _abort(session)
             raise
         await _commit(session)
+
+
+@asynccontextmanager
+async def snapshot_session(database: Database) -> AsyncIterator[Session]:
+    """Reads in this session all see the database as it was at the first of them."""
+    starting = database.client.start_session(snapshot=True)
+    session = await starting if asyncio.iscoroutine(starting) else starting
+    async with session:
+        yield session
 
 
 async def _commit(session: Session) -> None:

@@ -53,6 +53,10 @@ class EventHandler:
         """Fence off the previous owner. What it wrote without publishing comes again as repeated events."""
         await self._ownership.claim(partitions)
 
+    async def released(self) -> None:
+        """Write nothing more for these partitions."""
+        self._ownership.release()
+
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Bring the events of a batch into the views and the join; see `BatchHandler`."""
         for part in _slices(records):

@@ -23,9 +23,13 @@ class Recorder:
         self._fail = fail
         self.values: list[bytes] = []
         self.preparations = 0
+        self.releases = 0
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         self.preparations += 1
+
+    async def released(self) -> None:
+        self.releases += 1
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         for record in records:

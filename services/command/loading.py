@@ -1,0 +1,222 @@
+"""Loads what commands need to know: everything a batch touches, in a bounded number of queries."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from schemas.commands import (
+    ClearGallery,
+    CreateGallery,
+    CreateItems,
+    DeleteGallery,
+    DeleteItems,
+    MoveItem,
+    RebalanceItems,
+    RepublishGallery,
+    UpdateGallery,
+    UpdateItem,
+)
+from schemas.replies import Reply
+from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_of, item_of
+from services.command.handlers import DIRECT_ITEMS
+from services.command.items import default_base
+from services.command.moves import FIRST_LOOK
+from services.command.neighbours import HIGHEST, LOWEST, Stretch
+from services.command.places import GalleryPlaces
+from services.command.state import GalleryHead, StoredItem
+from services.command.workspace import CommandKey, PlacedCommand, Workspace
+from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, snapshot_session
+
+ON_ALL_ITEMS = (DeleteGallery, ClearGallery, RebalanceItems, RepublishGallery)
+
+
+class Loader:
+    """Reads the write model."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._galleries = database[GALLERIES]
+        self._items = database[ITEMS]
+        self._processed = database[PROCESSED]
+        self._places = GalleryPlaces(database)
+
+    async def load(self, commands: Sequence[PlacedCommand], at: datetime, looks: Mapping[CommandKey, int]) -> Workspace:
+        """A workspace for these commands.
+
+        Args:
+            commands: to be decided, in this order.
+            at: when; defaults of sort orders follow from it.
+            looks: how many neighbours to load for commands that were found to need more than the usual two.
+        """
+        workspace = Workspace(looks=dict(looks))
+        await asyncio.gather(self._load_outcomes(workspace, commands), self._load_heads(workspace, commands))
+        fresh = [command for command in commands if CommandKey.of(command.envelope) not in workspace.outcomes]
+        now_ms = int(at.timestamp() * 1000)
+        await asyncio.gather(
+            self._places.load(workspace, fresh, now_ms),
+            self._load_named_items(workspace, fresh),
+            self._load_taken(workspace, fresh, now_ms),
+            self._load_whole_galleries(workspace, fresh),
+        )
+        await self._load_neighbours(workspace, fresh)
+        return workspace
+
+    async def load_head(self, gallery_id: str) -> Workspace:
+        """A workspace that knows one gallery's head."""
+        workspace = Workspace()
+        async for found in self._galleries.find({"_id": gallery_id}):
+            workspace.load_head(head_of(found))
+        return workspace
+
+    async def sizes(self, gallery_ids: Iterable[str]) -> dict[str, int]:
+        """How many items these galleries have."""
+        found = self._galleries.find({"_id": {"$in": list(gallery_ids)}}, {"totalItems": 1})
+        return {document["_id"]: document["totalItems"] async for document in found}
+
+    async def _load_outcomes(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+        keys = {str(key): key for key in (CommandKey.of(command.envelope) for command in commands)}
+        async for found in self._processed.find({"_id": {"$in": list(keys)}}):
+            workspace.outcomes[keys[found["_id"]]] = Reply.model_validate(found["reply"])
+
+    async def _load_heads(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+        ids = {command.gallery_id for command in commands}
+        for command in commands:
+            data = command.envelope.data
+            if isinstance(data, CreateGallery) and data.clone_from_gallery_id:
+                ids.add(data.clone_from_gallery_id)
+        async for found in self._galleries.find({"_id": {"$in": list(ids)}}):
+            workspace.load_head(head_of(found))
+
+    async def _load_named_items(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+        ids: set[str] = set()
+        for command in commands:
+            match command.envelope.data:
+                case UpdateItem(item_id=item_id):
+                    ids.add(item_id)
+                case MoveItem(item_id=item_id, before=before, after=after):
+                    ids.update(filter(None, (item_id, before, after)))
+                case DeleteItems(item_ids=item_ids):
+                    ids.update(item_ids)
+                case UpdateGallery(gallery=gallery):
+                    ids.update(entry.id for entry in gallery.items or () if entry.id)
+                case _:
+                    pass
+        if ids:
+            workspace.load_items(await self._find({"_id": {"$in": list(ids)}}))
+
+    async def _load_taken(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
+        asked: dict[str, list[float]] = defaultdict(list)
+        missing: dict[str, int] = defaultdict(int)
+        for command in commands:
+            for place in _asked_places(command):
+                if place is None:
+                    missing[command.gallery_id] += 1
+                else:
+                    asked[command.gallery_id].append(place)
+        if asked:
+            clauses = [{"galleryId": gallery, "sortOrder": {"$in": values}} for gallery, values in asked.items()]
+            await self._add_taken(workspace, {"$or": clauses})
+        for gallery_id, count in missing.items():
+            head = workspace.heads.get(gallery_id)
+            if head is not None and head.highest >= default_base(head, now_ms):
+                await self._load_window(workspace, head, now_ms, count + len(asked[gallery_id]))
+
+    async def _load_window(self, workspace: Workspace, head: GalleryHead, now_ms: int, count: int) -> None:
+        """Learn what is taken from the first default up, until `count` free values are known to lie there."""
+        base = default_base(head, now_ms)
+        known, width = 0, count
+        while known < width:
+            bounds = {"$gte": base + known, "$lt": base + width}
+            known = width
+            width += await self._add_taken(workspace, {"galleryId": head.gallery_id, "sortOrder": bounds})
+
+    async def _add_taken(self, workspace: Workspace, query: Document) -> int:
+        found = 0
+        async for item in self._items.find(query, {"galleryId": 1, "sortOrder": 1}):
+            workspace.taken[item["galleryId"]][item["sortOrder"]] = item["_id"]
+            found += 1
+        return found
+
+    async def _load_whole_galleries(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+        wanted: set[str] = set()
+        for command in commands:
+            data = command.envelope.data
+            if isinstance(data, ON_ALL_ITEMS):
+                wanted.add(command.gallery_id)
+            elif isinstance(data, CreateGallery) and data.clone_from_gallery_id:
+                wanted.add(data.clone_from_gallery_id)
+        for gallery_id in wanted:
+            head = workspace.heads.get(gallery_id)
+            if head is not None and head.job is None and head.total_items <= DIRECT_ITEMS:
+                # From one moment: a gallery to clone may belong to another process, which goes on changing it.
+                async with snapshot_session(self._database) as session:
+                    found = self._items.find({"galleryId": gallery_id}, session=session)
+                    workspace.load_whole(gallery_id, [item_of(document) async for document in found])
+
+    async def _load_neighbours(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+        searches = []
+        for command in commands:
+            data = command.envelope.data
+            if isinstance(data, MoveItem) and workspace.heads.get(command.gallery_id) is not None:
+                look = workspace.looks.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)
+                searches.append(self._load_line(workspace, command.gallery_id, data, look))
+        await asyncio.gather(*searches)
+
+    async def _load_line(self, workspace: Workspace, gallery_id: str, move: MoveItem, look: int) -> None:
+        """The items on the side of the new place that decides; at a second look on both, with their contents."""
+        beside = workspace.item_of(move.before or move.after or "", gallery_id)
+        if move.to is None and beside is None:
+            return
+        place = beside.sort_order if beside else (HIGHEST if move.to == "start" else LOWEST)
+        both = look > FIRST_LOOK
+        count = look + 2  # the place itself and the moved item may be among them
+        low = high = place
+        entries: dict[str, float] = {}
+        if move.after or move.to == "start" or both:
+            below = await self._line(workspace, gallery_id, {"$lte": place}, DESCENDING, count, both)
+            low = below[-1][0] if len(below) == count else LOWEST
+            entries.update((item_id, value) for value, item_id in below)
+        if move.before or move.to == "end" or both:
+            above = await self._line(workspace, gallery_id, {"$gte": place}, ASCENDING, count, both)
+            high = above[-1][0] if len(above) == count else HIGHEST
+            entries.update((item_id, value) for value, item_id in above)
+        known = sorted((value, item_id) for item_id, value in entries.items())
+        workspace.stretches[gallery_id].append(Stretch(low, high, known))
+
+    async def _line(
+        self, workspace: Workspace, gallery_id: str, bounds: Document, direction: int, count: int, whole: bool
+    ) -> list[tuple[float, str]]:
+        query = {"galleryId": gallery_id, "sortOrder": bounds}
+        if whole:
+            items = await self._find(query, direction, count)
+            workspace.load_items(items)
+            return [(item.sort_order, item.item_id) for item in items]
+        found = self._items.find(query, {"sortOrder": 1}).sort("sortOrder", direction).limit(count)
+        return [(document["sortOrder"], document["_id"]) async for document in found]
+
+    async def page(self, gallery_id: str, bounds: Document | None, direction: int, count: int) -> list[StoredItem]:
+        """Up to `count` items of a gallery by sort order, within bounds if there are any."""
+        query: Document = {"galleryId": gallery_id}
+        if bounds:
+            query["sortOrder"] = bounds
+        return await self._find(query, direction, count)
+
+    async def _find(self, query: Document, direction: int | None = None, count: int = 0) -> list[StoredItem]:
+        found = self._items.find(query)
+        if direction is not None:
+            found = found.sort("sortOrder", direction).limit(count)
+        return [item_of(document) async for document in found]
+
+
+def _asked_places(command: PlacedCommand) -> list[float | None]:
+    """The sort orders of items that a command asks for; None for each that a default may be needed for."""
+    match command.envelope.data:
+        case CreateItems(items=items):
+            return [item.sort_order for item in items]
+        case UpdateItem(item=patch):
+            return [] if patch.sort_order is None else [patch.sort_order]
+        case UpdateGallery(gallery=gallery):
+            return [entry.sort_order for entry in gallery.items or ()]
+        case _:
+            return []

@@ -1,0 +1,189 @@
+"""Does long work step by step beside the batches, and then carries out the commands that have waited for it."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from services.command.answers import Answer
+from services.command.executor import Executor
+from services.command.handlers import accepted, messages_of
+from services.command.jobs import Job, JobStore, JobUpdate
+from services.command.loading import Loader
+from services.command.repository import Conflict, Extra
+from services.command.staging import Staging
+from services.command.state import Change, JobKind, Origin, Rejected, Status
+from services.command.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
+from services.command.workspace import Workspace
+from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.mongo import ASCENDING, DESCENDING, is_transient
+
+log = logging.getLogger(__name__)
+
+JOBS_AT_ONCE = 20
+PARKED_AT_ONCE = 200
+PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class JobRunner:
+    """One task that goes round all open jobs, one step each, so that none waits for the end of another."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        jobs: JobStore,
+        loader: Loader,
+        staging: Staging,
+        new_event_id: Callable[[], str],
+    ) -> None:
+        self._executor = executor
+        self._jobs = jobs
+        self._loader = loader
+        self._staging = staging
+        self._new_event_id = new_event_id
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, partitions: frozenset[int]) -> None:
+        """Go on with the jobs of these partitions, whoever started them."""
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(sorted(partitions)))
+
+    def wake(self) -> None:
+        """There is a new job."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """End after the step in hand, or in the middle of it: the next owner goes on from the last commit."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self, partitions: list[int]) -> None:
+        pause = PAUSE_SECONDS
+        while True:
+            self._wake.clear()
+            try:
+                jobs = await self._jobs.open_jobs(partitions, JOBS_AT_ONCE)
+                has_advanced = [await self._step(job) for job in jobs]
+            except OwnershipLost:
+                log.info("long work goes on elsewhere")
+                return
+            except Exception as error:
+                if not isinstance(error, TransientFailure | Conflict) and not is_transient(error):
+                    log.exception("a step of long work failed and is tried again")
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                continue
+            pause = PAUSE_SECONDS
+            if not jobs:
+                await self._wake.wait()
+            elif not any(has_advanced):
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _step(self, job: Job) -> bool:
+        """One step of a job; False if it has to wait for something else."""
+        if job.is_done:
+            await self._drain(job)
+            return True
+        if job.kind is JobKind.CLONE and "total" not in job.state:
+            return await self._stage(job)
+        async with self._executor.turn:
+            await self._executor.catch_up()
+            await self._advance(job)
+        return True
+
+    async def _advance(self, job: Job) -> None:
+        at = datetime.now(UTC)
+        origin = Origin(job.envelope.site_id, job.envelope.command_id, at, self._new_event_id)
+        workspace = await self._loader.load_head(job.command.gallery_id)
+        head = workspace.heads[job.command.gallery_id]
+        assert head is not None  # noqa: S101 - a gallery with a job has a document
+        try:
+            if job.kind is JobKind.CLONE:
+                bodies = await self._staging.page(job.job_id, job.state.get("copied", 0), STEP_ITEMS)
+                step = advance_clone(job.state, head, bodies, origin)
+            else:
+                page = page_of(job.kind, job.state)
+                items = await self._loader.page(
+                    head.gallery_id, page.bounds, DESCENDING if page.is_descending else ASCENDING, STEP_ITEMS
+                )
+                workspace.load_items(items)
+                step = advance(job.kind, job.state, head, items, origin)
+        except Rejected as rejected:
+            await self._reject(job, workspace, rejected, at)
+        else:
+            await self._save(job, workspace, step, at)
+
+    async def _save(self, job: Job, workspace: Workspace, step: Step, at: datetime) -> None:
+        envelope = job.envelope
+        change = replace(step.change, head=replace(step.change.head, job=job.job_id))
+        workspace.record(job.command, change, messages_of(change, envelope))
+        answers = []
+        if step.is_last and not job.again:
+            reply = accepted(envelope, change.head, None)
+            workspace.settle(envelope, reply)
+            answers.append(Answer.to(envelope, reply))
+        update = JobUpdate(job.job_id, step.state, is_done=step.is_last)
+        rows = await self._executor.save(workspace, job.command.partition, at, Extra(update))
+        await self._executor.publish(rows, answers)
+        if step.is_last and job.kind is JobKind.CLONE:
+            await self._staging.clear(job.job_id)
+
+    async def _reject(self, job: Job, workspace: Workspace, rejected: Rejected, at: datetime) -> None:
+        """The work turns out to be impossible: answer so, and let the gallery's other commands go on."""
+        envelope = job.envelope
+        head = workspace.heads[job.command.gallery_id]
+        assert head is not None  # noqa: S101 - see above
+        if head.status is Status.BUILDING:
+            head = replace(head, status=Status.DELETED)
+        workspace.record(job.command, Change(head), [])
+        reply = rejected.reply(envelope.command_id, head.gallery_id)
+        workspace.settle(envelope, reply)
+        update = JobUpdate(job.job_id, job.state, is_done=True)
+        rows = await self._executor.save(workspace, job.command.partition, at, Extra(update))
+        await self._executor.publish(rows, [Answer.to(envelope, reply)])
+
+    async def _stage(self, job: Job) -> bool:
+        """Copy the source aside as it is at one moment; nobody waits for that, since nothing of it is seen yet."""
+        source = job.state["source"]
+        try:
+            total = await self._staging.fill(job.job_id, source, job.envelope.site_id)
+        except Rejected as rejected:
+            async with self._executor.turn:
+                await self._executor.catch_up()
+                workspace = await self._loader.load_head(job.command.gallery_id)
+                await self._reject(job, workspace, rejected, datetime.now(UTC))
+            return True
+        if total is None:
+            return False
+        async with self._executor.turn:
+            await self._executor.catch_up()
+            update = JobUpdate(job.job_id, {**job.state, "total": total})
+            await self._executor.save(Workspace(), job.command.partition, datetime.now(UTC), Extra(update))
+            await self._executor.publish((), ())
+        return True
+
+    async def _drain(self, job: Job) -> None:
+        """Carry out some of the commands that have waited; end the job when none is left."""
+        gallery_id = job.command.gallery_id
+        waiting = await self._jobs.parked_commands(gallery_id, PARKED_AT_ONCE)
+        if waiting:
+            await self._executor.carry_out(waiting, running_job=job.job_id)
+            return
+        async with self._executor.turn:
+            await self._executor.catch_up()
+            if await self._jobs.parked_commands(gallery_id, 1):
+                return  # it came while we waited for our turn
+            workspace = await self._loader.load_head(gallery_id)
+            head = workspace.heads[gallery_id]
+            if head is not None and head.job == job.job_id:
+                workspace.record(job.command, Change(replace(head, job=None)), [])
+            await self._executor.save(
+                workspace, job.command.partition, datetime.now(UTC), Extra(JobUpdate(job.job_id, None))
+            )
+            await self._executor.publish((), ())

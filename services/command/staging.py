@@ -1,0 +1,55 @@
+"""Copies a gallery aside as it is at one moment, in display order, for a clone that is made step by step."""
+
+from typing import Any
+
+from schemas.replies import ErrorCode
+from services.command.documents import GALLERIES, ITEMS, STAGED
+from services.command.state import Rejected, Status
+from services.kit.mongo import DESCENDING, Database, snapshot_session
+
+INSERT_ITEMS = 500
+
+
+class Staging:
+    """Staged items: `{_id: job/position, job, position, body}`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._galleries = database[GALLERIES]
+        self._items = database[ITEMS]
+        self._staged = database[STAGED]
+
+    async def fill(self, job_id: str, source_id: str, site_id: str) -> int | None:
+        """Stage all items of the source, in memory for one page of them; how many, or None if it is being worked on.
+
+        Raises:
+            Rejected: the source is gone.
+        """
+        await self.clear(job_id)  # what a crash has left
+        async with snapshot_session(self._database) as session:
+            head = await self._galleries.find_one({"_id": source_id, "siteId": site_id}, session=session)
+            if head is None or head["status"] != Status.LIVE:
+                raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=source_id)
+            if head["job"] is not None:
+                return None
+            position = 0
+            page: list[dict[str, Any]] = []
+            found = self._items.find({"galleryId": source_id}, session=session).sort("sortOrder", DESCENDING)
+            async for item in found:
+                page.append({"_id": f"{job_id}/{position}", "job": job_id, "position": position, "body": item["item"]})
+                position += 1
+                if len(page) == INSERT_ITEMS:
+                    await self._staged.insert_many(page, ordered=False)
+                    page = []
+            if page:
+                await self._staged.insert_many(page, ordered=False)
+            return position
+
+    async def page(self, job_id: str, first: int, count: int) -> list[dict[str, Any]]:
+        """Bodies of staged items from position `first` on, in display order."""
+        query = {"job": job_id, "position": {"$gte": first, "$lt": first + count}}
+        return [staged["body"] async for staged in self._staged.find(query).sort("position")]
+
+    async def clear(self, job_id: str) -> None:
+        """Forget what was staged."""
+        await self._staged.delete_many({"job": job_id})

@@ -1,0 +1,108 @@
+"""A producer of commands that waits for their replies."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from services.command.app import compose
+from services.command.settings import CommandSettings
+from tests.support.commands import TEXT, body, structured
+from tests.support.installation import Installation
+from tests.support.kafka import Record, TopicReader, raw_producer, topic_reader
+
+
+class Sender:
+    """Sends commands and finds their replies and events."""
+
+    def __init__(
+        self, installation: Installation, producer: AIOKafkaProducer, replies: TopicReader, events: TopicReader
+    ) -> None:
+        self._commands = installation.topics.commands
+        self.installation = installation
+        self.producer = producer
+        self.replies = replies
+        self.events = events
+
+    async def put(self, name: str, data: dict[str, Any], command_id: str | None = None) -> str:
+        """Put a command on the topic; its id."""
+        command_id = command_id or str(uuid.uuid4())
+        key = data.get("galleryId")
+        await self.producer.send(
+            self._commands, structured(name, data, id=command_id), key=key.encode() if key else None
+        )
+        return command_id
+
+    async def reply_to(self, command_id: str, *, deadline_seconds: float = 30.0) -> dict[str, Any]:
+        """The reply to a command that was put."""
+        await self.producer.flush()
+        found: list[dict[str, Any]] = []
+
+        def is_there(records: list[Record]) -> bool:
+            found[:] = [body(record) for record in records if record.key == command_id.encode()]
+            return bool(found)
+
+        await self.replies.read_until(is_there, f"a reply to {command_id}", deadline_seconds=deadline_seconds)
+        return found[0]
+
+    async def send(self, name: str, data: dict[str, Any], command_id: str | None = None) -> dict[str, Any]:
+        """Put a command and wait for its reply."""
+        return await self.reply_to(await self.put(name, data, command_id))
+
+    async def gallery(self, count: int, name: str = "G") -> str:
+        """A new gallery with `count` text items titled by their place in display order; its id."""
+        gallery_id = str(uuid.uuid4())
+        first = await self.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": name}})
+        sent = [first]
+        titles = [str(number) for number in range(count)]
+        while titles:
+            # Each call is shown before the earlier ones, in its own order.
+            part, titles = titles[-500:], titles[:-500]
+            items = [{**TEXT, "title": title} for title in part]
+            sent.append(await self.put("CreateItems", {"galleryId": gallery_id, "items": items}))
+        for command_id in sent:
+            assert (await self.reply_to(command_id))["outcome"] == "accepted"
+        return gallery_id
+
+    async def events_of(self, gallery_id: str, last_sequence: int) -> list[dict[str, Any]]:
+        """The gallery's events up to a sequence, first appearances only, which must come in order (I3)."""
+        firsts: dict[int, dict[str, Any]] = {}
+
+        def are_there(records: list[Record]) -> bool:
+            firsts.clear()
+            for record in records:
+                event = body(record)
+                if event.get("entityId") == gallery_id:
+                    firsts.setdefault(int(event["entityEventSequence"]), event)
+            return last_sequence in firsts
+
+        await self.events.read_until(are_there, f"event {last_sequence} of {gallery_id}", deadline_seconds=30)
+        assert list(firsts) == list(range(1, max(firsts) + 1))
+        return list(firsts.values())[:last_sequence]
+
+    async def titles(self, gallery_id: str) -> list[str]:
+        """Titles in display order, from the write model."""
+        found = self.installation.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
+        return [item["item"]["title"] async for item in found]
+
+
+@asynccontextmanager
+async def sending(installation: Installation) -> AsyncIterator[Sender]:
+    """A sender; the service is the test's own affair."""
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    async with (
+        raw_producer(bootstrap) as producer,
+        topic_reader(bootstrap, topics.replies) as replies,
+        topic_reader(bootstrap, topics.events) as events,
+    ):
+        yield Sender(installation, producer, replies, events)
+
+
+@pytest.fixture
+async def sender(installation: Installation) -> AsyncIterator[Sender]:
+    """A sender, with a command service running."""
+    async with sending(installation) as made, compose(installation.settings(CommandSettings)):
+        yield made

@@ -1,0 +1,100 @@
+"""Work on galleries of more items than fit one transaction: complete, in order, and out of everybody's way."""
+
+from services.command.handlers import DIRECT_ITEMS
+from tests.integration.command.conftest import Sender
+from tests.support.commands import TEXT, body
+from tests.support.kafka import Record
+
+MANY = 2 * DIRECT_ITEMS + 300
+
+
+async def test_a_clone_has_everything_in_order_and_later_commands_wait_for_it(sender: Sender) -> None:
+    source = await sender.gallery(MANY, name="Source")
+    clone_id = await sender.put("CreateGallery", {"cloneFromGalleryId": source, "gallery": {"sortOrder": 5}}, "clone")
+    cloned = await sender.reply_to(clone_id)
+    assert (cloned["outcome"], cloned["sequence"]) == ("accepted", 1 + MANY)
+    target = cloned["galleryId"]
+    assert await sender.titles(target) == [str(number) for number in range(MANY)]
+    events = await sender.events_of(target, 1 + MANY)
+    assert events[0]["createdEvent"]["entity"]["totalItems"] == MANY
+    assert events[0]["createdEvent"]["entity"]["name"] == "Source"
+    assert len({event["actionEvent"]["body"]["item"]["id"] for event in events[1:]}) == MANY
+    again = await sender.send("CreateGallery", {"cloneFromGalleryId": source, "gallery": {"sortOrder": 5}}, "clone")
+    assert again == cloned
+    assert await sender.installation.database["staged_items"].count_documents({}) == 0
+
+
+async def test_commands_sent_during_long_work_are_carried_out_after_it_in_order(sender: Sender) -> None:
+    gallery_id = await sender.gallery(MANY)
+    sequence = 1 + MANY
+    cleared = await sender.put("ClearGallery", {"galleryId": gallery_id})
+    later = [
+        await sender.put("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": title}]})
+        for title in ("a", "b", "c")
+    ]
+    repeated = await sender.put("ClearGallery", {"galleryId": gallery_id}, cleared)
+    other = await sender.send("CreateGallery", {})
+    assert other["outcome"] == "accepted"
+    reply = await sender.reply_to(cleared)
+    assert (reply["outcome"], reply["sequence"]) == ("accepted", sequence + MANY)
+    replies = [await sender.reply_to(command_id) for command_id in later]
+    assert [reply["sequence"] for reply in replies] == [sequence + MANY + 1 + turn for turn in range(3)]
+    assert await sender.titles(gallery_id) == ["c", "b", "a"]
+    await sender.events_of(gallery_id, sequence + MANY + 3)
+
+    def answered_twice(records: list[Record]) -> bool:
+        return [record.key for record in records].count(repeated.encode()) == 2
+
+    await sender.replies.read_until(answered_twice, "the repeated command is answered as well")
+    database = sender.installation.database
+    assert await database["jobs"].count_documents({}) == 0
+    assert await database["parked_commands"].count_documents({}) == 0
+
+
+async def test_deleting_ends_with_the_gallery_and_nothing_finds_it_afterwards(sender: Sender) -> None:
+    gallery_id = await sender.gallery(MANY)
+    deleted = await sender.put("DeleteGallery", {"galleryId": gallery_id})
+    too_late = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
+    last = 1 + MANY + MANY + 1
+    assert (await sender.reply_to(deleted))["sequence"] == last
+    assert (await sender.reply_to(too_late))["error"]["code"] == "NOT_FOUND"
+    assert (await sender.send("CreateGallery", {"galleryId": gallery_id}))["error"]["code"] == "ALREADY_EXISTS"
+    events = await sender.events_of(gallery_id, last)
+    assert {event["originatedFrom"] for event in events[1 + MANY : -1]} == {"Gallery Deleted"}
+    assert events[-1]["deletedEvent"] == {}
+    assert await sender.titles(gallery_id) == []
+
+
+async def test_rebalancing_keeps_the_order_after_every_step(sender: Sender) -> None:
+    gallery_id = await sender.gallery(MANY)
+    reply = await sender.send("RebalanceItems", {"galleryId": gallery_id})
+    assert reply["sequence"] == 1 + 2 * MANY
+    assert await sender.titles(gallery_id) == [str(number) for number in range(MANY)]
+    places: dict[str, float] = {}
+    for event in await sender.events_of(gallery_id, 1 + MANY):
+        if item := event.get("actionEvent", {}).get("body", {}).get("item"):
+            places[item["title"]] = item["sortOrder"]
+    for number, event in enumerate((await sender.events_of(gallery_id, 1 + 2 * MANY))[1 + MANY :]):
+        item = event["actionEvent"]["body"]["updatedItem"]
+        places[item["title"]] = item["sortOrder"]
+        if number % 400 == 0:
+            assert sorted(places, key=lambda title: -places[title]) == [str(title) for title in range(MANY)]
+    added = await sender.send("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": "new"}]})
+    assert added["outcome"] == "accepted"
+    assert (await sender.titles(gallery_id))[0] == "new"
+
+
+async def test_republishing_gives_the_state_in_one_piece(sender: Sender) -> None:
+    gallery_id = await sender.gallery(MANY)
+    asked = await sender.put("RepublishGallery", {"galleryId": gallery_id})
+    added = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
+    assert (await sender.reply_to(asked))["sequence"] == 1 + MANY
+    assert (await sender.reply_to(added))["sequence"] == 2 + MANY
+    await sender.events_of(gallery_id, 2 + MANY)
+    records = [body(record) for record in sender.events.records if record.key == gallery_id.encode()]
+    start = next(index for index, record in enumerate(records) if record.get("part") == "Started")
+    snapshot = records[start : start + MANY + 2]
+    assert [part.get("part") for part in snapshot] == ["Started", *["Item"] * MANY, "Ended"]
+    assert [part["item"]["title"] for part in snapshot[1:-1]] == [str(number) for number in range(MANY)]
+    assert {part["sequence"] for part in snapshot} == {1 + MANY}
+    assert records[start + MANY + 2]["entityEventSequence"] == str(2 + MANY)

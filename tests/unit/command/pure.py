@@ -1,0 +1,67 @@
+"""Drives the pure decisions without any database: a workspace that holds everything, and commands as models."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from schemas.commands import COMMANDS
+from schemas.envelope import CommandEnvelope
+from schemas.identity import gallery_id_of
+from schemas.replies import Reply
+from services.command.handlers import decide
+from services.command.state import StoredItem, Unloaded
+from services.command.workspace import CommandKey, PlacedCommand, Workspace
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SITE = "site"
+
+
+class World:
+    """All galleries of one site, in memory; every command is decided against complete knowledge."""
+
+    def __init__(self) -> None:
+        self.workspace = Workspace()
+        self.now = START
+        self.events: list[dict[str, Any]] = []
+        self._numbers = itertools.count()
+        self._place = int(START.timestamp() * 1000)
+
+    def send(self, name: str, data: dict[str, Any], command_id: str | None = None) -> Reply:
+        """Decide one command; AssertionError if it does not end in a reply."""
+        command_id = command_id or f"command-{next(self._numbers)}"
+        model = COMMANDS[name].model_validate(data)
+        envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None)
+        command = PlacedCommand(0, gallery_id_of(envelope), envelope, b"", ())
+        places = self.workspace.free_places.setdefault(SITE, [])
+        if not places:
+            self._place += 1
+            places.append(float(self._place))
+        done = len(self.workspace.changes)
+        while True:
+            try:
+                reply = decide(command, self.workspace, self.now, self._event_id)
+                break
+            except Unloaded as unloaded:
+                self.workspace.looks[CommandKey.of(envelope)] = unloaded.neighbours
+        assert reply is not None, f"{name} did not end"
+        for _, change, _ in self.workspace.changes[done:]:
+            self.events += change.events
+        return reply
+
+    def order(self, gallery_id: str) -> list[str]:
+        """Item ids in display order, from their sort orders alone."""
+        items = [item for item in self.workspace.items.values() if item and item.gallery_id == gallery_id]
+        places = [item.sort_order for item in items]
+        assert len(set(places)) == len(places), "two items have the same sort order"
+        return [item.item_id for item in sorted(items, key=lambda item: -item.sort_order)]
+
+    def item(self, item_id: str) -> StoredItem | None:
+        """An item, if it exists."""
+        return self.workspace.items.get(item_id)
+
+    def tick(self, milliseconds: int) -> None:
+        """Let time pass, or go back."""
+        self.now += timedelta(milliseconds=milliseconds)
+
+    def _event_id(self) -> str:
+        return f"event-{next(self._numbers)}"
