@@ -22,6 +22,8 @@ class Operation(StrEnum):
 
     LISTENER_DISABLED = "listener.disabled"
     ADDRESS_FORBIDDEN = "listener.address-forbidden"
+    LISTENER_BEHIND = "listener.behind"
+    """Something has been due for over a minute: the listener is too slow, or its limits too low."""
     DELIVERY_DEAD = "delivery.dead"
 
 

@@ -1,4 +1,4 @@
-"""Every index that listeners and their deliveries rely on; the gateway, the relay and `triptych provision` create them."""
+"""Every index that listeners and their deliveries rely on; gateway, relay and `triptych provision` create them."""
 
 from collections.abc import Mapping
 

@@ -1,5 +1,6 @@
 """Decides what becomes of a delivery after an attempt, purely: delivered, tried again at a time, or dead."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -37,6 +38,15 @@ class Answer:
     body: bytes = b""
     """The first bytes of the answer."""
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent where, and what came back."""
+
+    url: str
+    headers: Mapping[str, str]
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Composition root of the webhook relay."""
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from schemas.topics import Topics
+from services.kit.batches import BatchConsumer
+from services.kit.brokers import make_broker, make_producer
+from services.kit.dead_letters import DeadLetters
+from services.kit.health import Health
+from services.kit.mongo import PyMongoError, open_database
+from services.kit.provision import ensure_indexes, require_topics
+from services.kit.publisher import Publisher
+from services.listeners.operations import Operations
+from services.listeners.provision import INDEXES as LISTENER_INDEXES
+from services.listeners.sealing import make_sealer, require_same_key
+from services.webhooks import shards as shards_module
+from services.webhooks.connector import open_session
+from services.webhooks.consequences import Consequences
+from services.webhooks.consumer import EventHandler
+from services.webhooks.directory import Directory
+from services.webhooks.intake import Intake
+from services.webhooks.recorder import Recorder
+from services.webhooks.repository import Repository
+from services.webhooks.sender import Sender, Signer
+from services.webhooks.settings import WebhookSettings
+from services.webhooks.shards import Shards
+from services.webhooks.worker import Worker
+
+INDEXES = {**LISTENER_INDEXES, shards_module.WORKERS: [], shards_module.SHARDS: []}
+SPARE_FILES = 256
+
+
+@asynccontextmanager
+async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
+    """Everything of the relay, running; its HTTP side is health and metrics.
+
+    Raises:
+        StartRefused: MongoDB, Kafka or the key of the secrets cannot be used as they are.
+    """
+    sealer = make_sealer(settings)
+    topics = Topics(settings.topic_prefix)
+    await require_topics(settings, [topics.events, topics.dead_letter(topics.events)])
+    _allow_sockets(settings.webhooks_concurrency)
+    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        await ensure_indexes(database, INDEXES)
+        await require_same_key(database, sealer)
+        async with open_session(settings.webhooks_allowed_networks) as session:
+            directory = Directory(database, sealer)
+            shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
+            repository = Repository(database, settings.webhooks_lease, settings.webhooks_retention)
+            recorder = Recorder(repository)
+            operations = Operations(database, settings.webhooks_retention)
+            worker = Worker(
+                settings,
+                repository,
+                Sender(session, Signer(directory), settings.webhooks_answer_bytes),
+                recorder,
+                Consequences(repository, operations, settings.webhooks_disable_after),
+                shards.owns,
+            )
+            intake = Intake(settings, repository, directory, shards, worker, operations)
+            publisher = Publisher(lambda: make_producer(settings))
+            dead_letters = DeadLetters(publisher, topics.dead_letter)
+            handler = EventHandler(
+                repository,
+                directory,
+                intake,
+                publisher,
+                dead_letters,
+                settings.webhooks_lease,
+                settings.webhooks_retention,
+            )
+            broker = make_broker(settings)
+            consumer = BatchConsumer(
+                broker,
+                topics.events,
+                f"{settings.topic_prefix}webhooks.v1",
+                handler,
+                dead_letters,
+                max_records=settings.webhooks_batch_size,
+            )
+            health = Health()
+
+            async def check_consumer() -> str | None:
+                return consumer.problem
+
+            async def check_mongo() -> str | None:
+                await database.command("ping")
+                return None
+
+            async def check_intake() -> str | None:
+                return intake.trouble
+
+            health.add("events", check_consumer)
+            health.add("mongodb", check_mongo)
+            health.add("deliveries", check_intake)
+            await shards.balance()
+            recording = asyncio.create_task(recorder.run())
+            sharing = asyncio.create_task(shards.run())
+            serving = asyncio.create_task(intake.run())
+            try:
+                await publisher.start()
+                await broker.start()
+                yield Starlette(routes=health.routes())
+            finally:
+                consumer.begin_stop()
+                await broker.stop()
+                intake.stop()
+                await worker.stop()
+                await _end(serving, sharing, recording)
+                with contextlib.suppress(PyMongoError):
+                    await shards.release()
+                await publisher.stop()
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _allow_sockets(count: int) -> None:
+    """Let the process open as many sockets as its settings allow requests at a time, if the system permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))

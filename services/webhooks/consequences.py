@@ -1,0 +1,66 @@
+"""What the outcome of an attempt means for the listener itself: failing since when, flagged, disabled, told about."""
+
+import logging
+from datetime import datetime, timedelta
+
+from services.listeners.documents import ListenerStatus
+from services.listeners.operations import Operation, Operations
+from services.webhooks.delivery import (
+    Dead,
+    DeathReason,
+    Delivered,
+    Sent,
+    Verdict,
+    is_overdue_for_disabling,
+)
+from services.webhooks.lanes import Lane
+from services.webhooks.repository import Claimed, Repository
+
+log = logging.getLogger(__name__)
+
+
+class Consequences:
+    """Keeps listeners' state in step with their answers."""
+
+    def __init__(self, repository: Repository, operations: Operations, disable_after: timedelta) -> None:
+        self._repository = repository
+        self._operations = operations
+        self._disable_after = disable_after
+
+    async def follow(self, lane: Lane, claimed: Claimed, verdict: Verdict, sent: Sent | None, now: datetime) -> None:
+        """Do what follows from an attempt. Raises the driver's errors."""
+        if isinstance(verdict, Delivered):
+            if lane.failing_since is not None:
+                lane.failing_since = None
+                await self._repository.set_failing(claimed.listener_id, None)
+            return
+        if lane.failing_since is None:
+            lane.failing_since = now
+            await self._repository.set_failing(claimed.listener_id, now)
+        if isinstance(verdict, Dead):
+            await self._mourn(lane, claimed, verdict, sent, now)
+        if is_overdue_for_disabling(lane.failing_since, now, self._disable_after):
+            since = f"{lane.failing_since:%Y-%m-%d %H:%M} UTC"
+            await self._disable(lane, f"no delivery has succeeded since {since}", now)
+
+    async def _mourn(self, lane: Lane, claimed: Claimed, dead: Dead, sent: Sent | None, now: datetime) -> None:
+        listener = lane.listener
+        text = f"delivery {claimed.delivery_id} of event {claimed.event_id} is dead: {dead.reason.value}"
+        log.error("listener %s: %s", listener.id, text)
+        await self._operations.tell(Operation.DELIVERY_DEAD, listener.site_id, listener.id, text, now)
+        if dead.reason is DeathReason.GONE:
+            await self._disable(lane, "it answered 410 Gone", now)
+        elif dead.reason is DeathReason.FORBIDDEN_ADDRESS and sent is not None:
+            await self._repository.flag(listener.id, sent.answer.text)
+            await self._operations.tell(
+                Operation.ADDRESS_FORBIDDEN, listener.site_id, listener.id, sent.answer.text, now
+            )
+
+    async def _disable(self, lane: Lane, problem: str, now: datetime) -> None:
+        listener = lane.listener
+        lane.is_closed = True
+        if not await self._repository.disable(listener.id, problem, now):
+            return
+        log.error("listener %s is disabled: %s", listener.id, problem)
+        await self._operations.tell(Operation.LISTENER_DISABLED, listener.site_id, listener.id, problem, now)
+        await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now)

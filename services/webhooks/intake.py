@@ -1,0 +1,192 @@
+"""Keeps a lane for each listener of this process, and takes due deliveries in hand where there is room."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from prometheus_client import Gauge
+
+from services.kit.mongo import PyMongoError
+from services.listeners.documents import ListenerStatus
+from services.listeners.operations import Operation, Operations
+from services.webhooks.directory import Directory
+from services.webhooks.lanes import Lane
+from services.webhooks.repository import Claimed, Due, Repository
+from services.webhooks.settings import WebhookSettings
+from services.webhooks.shards import Shards
+from services.webhooks.worker import Worker
+
+log = logging.getLogger(__name__)
+
+OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest due delivery has been waiting")
+
+SCAN_SECONDS = 1.0
+# A scan may take no more than this part of the time, however many listeners there are.
+SCAN_SHARE = 0.1
+HOUSEKEEPING_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
+LANES_AT_ONCE = 64
+# Nothing due waits longer than this unnoticed (design, section 6, I6).
+BEHIND_SECONDS = 60.0
+
+
+class Intake:
+    """The lanes of this process's shards."""
+
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        repository: Repository,
+        directory: Directory,
+        shards: Shards,
+        worker: Worker,
+        operations: Operations,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._concurrency = settings.webhooks_listener_concurrency
+        self._repository = repository
+        self._directory = directory
+        self._shards = shards
+        self._worker = worker
+        self._operations = operations
+        self._clock = clock
+        self._lanes: dict[str, Lane] = {}
+        self._behind: set[str] = set()
+        self._is_stopping = False
+        self.trouble: str | None = None
+        """Why deliveries cannot be taken in hand, or None."""
+
+    def room(self, listener_id: str) -> int:
+        """How many new deliveries of a listener may be planned as taken in hand by this process."""
+        lane = self._lanes.get(listener_id)
+        if lane is None or lane.is_hungry or lane.listener.ordered or not self._shards.owns(listener_id):
+            return 0
+        return min(lane.room, self._worker.free)
+
+    def accept(self, claims: Sequence[Claimed]) -> None:
+        """Send what is in hand."""
+        for claimed in claims:
+            lane = self._lanes.get(claimed.listener_id)
+            if lane is None or self._is_stopping:
+                self._worker.give_back(claimed)
+            else:
+                self._worker.accept(lane, claimed)
+
+    def notice(self, listener_ids: Iterable[str]) -> None:
+        """Look for due deliveries of these listeners now."""
+        for listener_id in listener_ids:
+            lane = self._lanes.get(listener_id)
+            if lane is not None:
+                lane.is_hungry = True
+                self._worker.has_room.set()
+
+    async def run(self) -> None:
+        """Take in hand until `stop`."""
+        scan_at = housekeeping_at = 0.0
+        while not self._is_stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._worker.has_room.wait(), max(0.0, scan_at - time.monotonic()))
+            self._worker.has_room.clear()
+            started = time.monotonic()
+            try:
+                if started >= scan_at:
+                    await self._scan()
+                    scan_at = time.monotonic() + max(SCAN_SECONDS, (time.monotonic() - started) / SCAN_SHARE)
+                if started >= housekeeping_at:
+                    await self._keep_house()
+                    housekeeping_at = started + HOUSEKEEPING_SECONDS
+                await self._take_in_hand()
+                self.trouble = None
+            except PyMongoError as error:
+                if self.trouble is None:
+                    log.warning("deliveries wait for MongoDB: %s", error)
+                self.trouble = str(error)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """Take nothing more in hand, and give back what was not started."""
+        self._is_stopping = True
+        self._worker.has_room.set()
+        for lane in self._lanes.values():
+            self._worker.empty(lane)
+
+    async def _scan(self) -> None:
+        """See what has changed, and which lanes have something due."""
+        await self._directory.refresh()
+        self._adjust()
+        now = self._clock()
+        due = await self._repository.due(list(self._lanes), 1, now)
+        for listener_id in due.keys() & self._lanes.keys():
+            self._lanes[listener_id].is_hungry = True
+        await self._tell_who_is_behind(due, now)
+
+    async def _tell_who_is_behind(self, due: dict[str, Due], now: datetime) -> None:
+        ages = {listener_id: (now - one.oldest).total_seconds() for listener_id, one in due.items()}
+        OLDEST_DUE.set(max(ages.values(), default=0.0))
+        behind = {listener_id for listener_id, age in ages.items() if age > BEHIND_SECONDS}
+        for listener_id in behind - self._behind:
+            text = f"deliveries have been due for {ages[listener_id]:.0f} s"
+            log.warning("listener %s: %s", listener_id, text)
+            listener = self._directory.listeners[listener_id]
+            await self._operations.tell(Operation.LISTENER_BEHIND, listener.site_id, listener_id, text, now)
+        self._behind = behind
+
+    def _adjust(self) -> None:
+        """Have a lane for each active listener of our shards, and no others."""
+        active = {
+            listener.id: listener
+            for listener in self._directory.listeners.values()
+            if listener.status is ListenerStatus.ACTIVE and self._shards.owns(listener.id)
+        }
+        for listener_id in self._lanes.keys() - active.keys():
+            self._worker.empty(self._lanes.pop(listener_id))
+        for listener_id, listener in active.items():
+            if listener_id in self._lanes:
+                self._lanes[listener_id].listener = listener
+            else:
+                self._lanes[listener_id] = Lane(listener, self._concurrency)
+
+    async def _keep_house(self) -> None:
+        """Finish what a crash, here or elsewhere, may have left half done."""
+        now = self._clock()
+        for listener in list(self._directory.listeners.values()):
+            if not self._shards.owns(listener.id):
+                continue
+            if listener.status in (ListenerStatus.DISABLED, ListenerStatus.DELETED):
+                await self._repository.cancel(listener.id, listener.status, now)
+            elif listener.ordered:
+                await self._repository.promote_all(listener.id, now)
+
+    async def _take_in_hand(self) -> None:
+        hungry = [
+            lane
+            for listener_id, lane in self._lanes.items()
+            if lane.is_hungry and lane.wants_more and self._shards.owns(listener_id)
+        ]
+        if not hungry or not self._worker.free:
+            return
+        # Those with the least in hand first, so that a long backlog does not come before the others.
+        hungry.sort(key=lambda lane: len(lane.queue) + lane.in_flight)
+        rooms = {lane.listener.id: lane.room for lane in hungry[:LANES_AT_ONCE]}
+        for lane in hungry[:LANES_AT_ONCE]:
+            lane.is_hungry = False  # before looking, so that what is planned meanwhile is noticed
+        now = self._clock()
+        try:
+            due = await self._repository.due(list(rooms), max(rooms.values()), now)
+            free = self._worker.free
+            wanted: list[str] = []
+            for listener_id, found in due.items():
+                part = found.delivery_ids[: min(rooms[listener_id], free - len(wanted))]
+                wanted += part
+                if len(part) < len(found.delivery_ids) or len(part) == rooms[listener_id]:
+                    self.notice([listener_id])
+            claims = await self._repository.claim(wanted, now) if wanted else []
+        except BaseException:
+            self.notice(rooms)
+            raise
+        self.accept(claims)
+        if len(hungry) > LANES_AT_ONCE:
+            self._worker.has_room.set()
