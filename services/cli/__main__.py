@@ -2,22 +2,20 @@
 
 import asyncio
 import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from typing import Annotated
 
 import orjson
 import typer
 
-from deploy.local.errors import StackUnavailable
 from schemas.envelope import DEFAULT_SITE_ID
+from services.cli import keys
+from services.cli.refusals import refusals
 from services.cli.settings import CliSettings
-from services.kit.failures import StartRefused, TransientFailure
 from services.kit.settings import load_settings
 from services.kit.telemetry import configure_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()
@@ -25,7 +23,7 @@ def up() -> None:
     """Run everything on this machine: Kafka, MongoDB and the services; Ctrl-C ends it."""
     from services.cli.up import up as run
 
-    with _refusals():
+    with refusals():
         run(_settings())
 
 
@@ -34,7 +32,7 @@ def provision() -> None:
     """Create topics and indexes that are missing."""
     from services.cli.provision import provision as run
 
-    with _refusals():
+    with refusals():
         created = asyncio.run(run(_settings()))
         print("\n".join(f"created {name}" for name in created) or "everything was there")
 
@@ -50,7 +48,7 @@ def send(
     from services.cli.send import read_command
     from services.cli.send import send as run
 
-    with _refusals():
+    with refusals():
         reply = asyncio.run(run(_settings(), read_command(name, data, site, command_id)))
     print(orjson.dumps(reply).decode())
     if reply.get("outcome") != "accepted":
@@ -62,7 +60,7 @@ def watch() -> None:
     """Print a line per event, as they happen, until Ctrl-C."""
     from services.cli.watch import watch as run
 
-    with _refusals(), contextlib.suppress(KeyboardInterrupt):
+    with refusals(), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(_settings(), lambda line: print(line, flush=True)))
 
 
@@ -70,16 +68,6 @@ def _settings() -> CliSettings:
     settings = load_settings(CliSettings)
     configure_logging("WARNING", settings.log_format)
     return settings
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    """Say in words what cannot be done; a trace is for faults of ours."""
-    try:
-        yield
-    except (StartRefused, StackUnavailable, TransientFailure) as refusal:
-        print(f"triptych: {refusal}", file=sys.stderr)
-        raise typer.Exit(os.EX_CONFIG) from None
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx
 
+from services.gateway.examples import DEMO_KEY
+
 DEMO: dict[str, Any] = {
     "name": "Three panels",
     "items": [
@@ -31,5 +33,7 @@ def ensure_demo(gateway: str, key: str) -> str:
         listed = client.get("/galleries", params={"limit": 1}).raise_for_status().json()
         if listed["galleries"]:
             return str(listed["galleries"][0]["id"])
-        created = client.post("/galleries", json={"gallery": DEMO}).raise_for_status().json()
+        # The key makes its ids the same everywhere, so that examples can name them.
+        headers = {"Idempotency-Key": DEMO_KEY}
+        created = client.post("/galleries", json={"gallery": DEMO}, headers=headers).raise_for_status().json()
         return str(created["gallery"]["id"])

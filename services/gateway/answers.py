@@ -1,13 +1,17 @@
 """Answers: how they are written, and their shapes for the OpenAPI document (wire contract, sections 2 and 5)."""
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, TypeAlias
 
 import orjson
+from pydantic import Field
 from starlette.responses import Response
 
-from schemas.base import WireModel
+from schemas.base import Guid, ViolatedRule, WireModel
 from schemas.gallery import Gallery
 from schemas.item import Item
+
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 
 class JsonAnswer(Response):
@@ -40,16 +44,58 @@ class ItemAnswer(WireModel):
 
 
 class ItemsAnswer(WireModel):
-    """A page of a gallery's items."""
+    """A page of a gallery's items; `next_cursor` only if paging by cursor was asked for and there are more."""
 
     items: list[Item]
+    next_cursor: str | None = None
+
+
+class GalleryIdAnswer(WireModel):
+    """The gallery that was deleted."""
+
+    gallery_id: Guid
+
+
+class ItemIdAnswer(WireModel):
+    """The item that was deleted."""
+
+    item_id: Guid
+
+
+class ItemIdsAnswer(WireModel):
+    """The items that were deleted."""
+
+    item_ids: list[Guid]
+
+
+class ApplicationError(WireModel):
+    """Why a request that is understood cannot be carried out; `code` is one of Wix's standard codes."""
+
+    code: str
+    description: str
+    data: dict[str, Any]
+
+
+class FieldViolation(WireModel):
+    """A rule that the request breaks; `field` is a path in it, empty for the whole body."""
+
+    field: str
+    description: str
+    violated_rule: ViolatedRule
+    data: dict[str, Any] | None = None
+
+
+class ValidationFailure(WireModel):
+    """Every rule that the request is known to break."""
+
+    field_violations: list[FieldViolation]
 
 
 class FailureDetails(WireModel):
-    """Exactly one of the two, or neither for a fault that is not the client's."""
+    """One of the two, or neither for a fault that is not the client's."""
 
-    application_error: dict[str, Any] | None = None
-    validation_error: dict[str, Any] | None = None
+    application_error: ApplicationError | None = None
+    validation_error: ValidationFailure | None = None
 
 
 class FailureAnswer(WireModel):
@@ -57,3 +103,45 @@ class FailureAnswer(WireModel):
 
     message: str
     details: FailureDetails
+
+
+class BulkItemMetadata(WireModel):
+    """What became of one item of a bulk request: `id` if it succeeded, `error` if not."""
+
+    original_index: int
+    success: bool
+    id: Guid | None = None
+    error: ApplicationError | None = None
+
+
+class BulkItemResult(WireModel):
+    """One item of a bulk request."""
+
+    item_metadata: BulkItemMetadata
+
+
+class BulkMetadata(WireModel):
+    """How many items succeeded and failed."""
+
+    total_successes: int
+    total_failures: int
+
+
+class BulkAnswer(WireModel):
+    """What became of each item, in the order of the request."""
+
+    results: list[BulkItemResult] = Field(default_factory=list)
+    bulk_action_metadata: BulkMetadata
+
+
+def failures(*statuses: int) -> Responses:
+    """`responses` of an endpoint that may fail in these ways."""
+    return {status: {"model": FailureAnswer, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+ANY = failures(400, 401, 403, 429, 500, 503)
+"""How every endpoint may fail."""
+
+READ: Responses = {304: {"description": "The client has it already (If-None-Match)"}}
+WRITE = failures(409, 504)
+WITH_BODY = failures(413, 415)

@@ -7,18 +7,23 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from schemas.topics import Topics
-from services.gateway import galleries, items, keys
-from services.gateway.answers import FailureAnswer
+from services.gateway import bulk, events, galleries, items, keys
+from services.gateway.answers import ANY
 from services.gateway.consistency import Heads
 from services.gateway.context import Parts
+from services.gateway.echoes import Echoes
 from services.gateway.edge import Edge
 from services.gateway.errors import install_handlers
-from services.gateway.feed import Feed, follow
+from services.gateway.feed import Feed, Record, follow
 from services.gateway.keys import Keys
-from services.gateway.openapi import complete_openapi
+from services.gateway.limits import RateLimit
+from services.gateway.openapi import complete_openapi, operation_id
+from services.gateway.pages import asyncapi_routes
+from services.gateway.pulse import Pulse, beating
 from services.gateway.replies import Replies
 from services.gateway.sender import Sender
 from services.gateway.settings import GatewaySettings
+from services.gateway.streams import Streams
 from services.gateway.writes import Writes
 from services.kit.brokers import make_producer
 from services.kit.failures import StartRefused, TransientFailure
@@ -45,17 +50,30 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         StartRefused: MongoDB or Kafka cannot be used as they are.
     """
     topics = Topics(settings.topic_prefix)
-    await require_topics(settings, [topics.commands, topics.replies, topics.galleries])
+    await require_topics(settings, [topics.commands, topics.replies, topics.events, topics.galleries])
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver)
         )
         await ensure_indexes(database, indexes(settings))
-        replies, heads, views = Replies(), Heads(), Views(database)
+        replies, echoes, heads, views = Replies(), Echoes(), Heads(), Views(database)
+        streams = Streams(settings, topics.events)
+        stack.callback(streams.end)
+
+        def hear_event(record: Record) -> None:
+            echoes.hear(record)
+            streams.hear(record)
+
         feeds = [
-            await stack.enter_async_context(follow(settings, topics.replies, replies.hear)),
-            await stack.enter_async_context(follow(settings, topics.galleries, heads.hear)),
+            await stack.enter_async_context(follow(settings, topic, hear))
+            for topic, hear in (
+                (topics.replies, lambda record: replies.hear(record.key, record.value)),
+                (topics.galleries, lambda record: heads.hear(record.key, record.value)),
+                (topics.events, hear_event),
+            )
         ]
+        streams.begin(await feeds[-1].positions())
+        pulse = await stack.enter_async_context(beating(feeds[0].consumer.topics))
         publisher = Publisher(lambda: make_producer(settings), settings.gateway_publish_timeout.total_seconds())
         stack.push_async_callback(publisher.stop)
         try:
@@ -68,35 +86,39 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             Parts(
                 settings=settings,
                 keys=Keys(database, settings.gateway_key_cache),
+                limit=RateLimit(settings.gateway_requests_per_minute),
                 views=views,
                 heads=heads,
-                writes=Writes(settings, topics, sender, replies, heads, views),
+                writes=Writes(settings, topics, sender, pulse, replies, echoes, heads, views),
+                streams=streams,
             ),
-            _health(database, feeds),
+            _health(database, feeds, pulse),
+            topics,
         )
 
 
-def make_app(parts: Parts, health: Health) -> FastAPI:
+def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
     """The HTTP side: one set of endpoints under the three prefixes, health, metrics and documentation."""
     app = FastAPI(
         title="Triptych",
         version=version("triptych"),
         redirect_slashes=False,
         redoc_url=None,
-        responses={"default": {"model": FailureAnswer, "description": "Any failure"}},
+        responses=ANY,
+        generate_unique_id_function=operation_id,
     )
     app.state.parts = parts
     install_handlers(app)
     app.add_middleware(Edge)
     for prefix in PREFIXES:
-        for router in (galleries.router, items.router):
+        for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
-    app.router.routes.extend(health.routes())
-    complete_openapi(app, [galleries.CreateGalleryBody, items.CreateItemBody])
+    app.router.routes.extend([*health.routes(), *asyncapi_routes(topics)])
+    complete_openapi(app, [*galleries.BODIES, *items.BODIES, *bulk.BODIES])
     return app
 
 
-def _health(database: Database, feeds: list[Feed]) -> Health:
+def _health(database: Database, feeds: list[Feed], pulse: Pulse) -> Health:
     health = Health()
 
     async def check_mongo() -> str | None:
@@ -104,7 +126,7 @@ def _health(database: Database, feeds: list[Feed]) -> Health:
         return None
 
     async def check_feeds() -> str | None:
-        return next((feed.problem for feed in feeds if feed.problem), None)
+        return pulse.problem or next((feed.problem for feed in feeds if feed.problem), None)
 
     health.add("mongodb", check_mongo)
     health.add("kafka", check_feeds)

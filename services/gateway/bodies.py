@@ -38,7 +38,19 @@ def parse_body(kind: type[ModelT], body: bytearray) -> ModelT:
         Invalid: with every violation.
     """
     try:
-        return kind.model_validate_json(body, context={SMALL: len(body) <= SMALL_BYTES})
+        return kind.model_validate_json(body, context={SMALL: len(body) <= SMALL_BYTES}, by_name=False)
+    except ValidationError as error:
+        raise Invalid(violations_of(error)) from None
+
+
+def make_command(kind: type[ModelT], **fields: object) -> ModelT:
+    """A command from the parts of a request.
+
+    Raises:
+        Invalid: they do not go together.
+    """
+    try:
+        return kind(**fields)
     except ValidationError as error:
         raise Invalid(violations_of(error)) from None
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -16,6 +16,7 @@ from services.readmodel.queries import Views
 log = logging.getLogger(__name__)
 
 CONSISTENT_HEADER = "X-Wix-Consistent"
+POSITIONS_MAX = 8
 _POSITION = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
 
 
@@ -34,6 +35,20 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.gallery_id}:{self.sequence}"
+
+
+def parse_positions(header: str) -> list[Position]:
+    """The positions in an `X-Wix-Consistent`, newest first, without what is not ours."""
+    found = (Position.parse(part) for part in header.split(",", POSITIONS_MAX)[:POSITIONS_MAX])
+    return [position for position in found if position is not None]
+
+
+def format_positions(newest: Position, others: Iterable[Position]) -> str:
+    """The header that tells them; of each gallery only the newest, and of the oldest galleries nothing."""
+    by_gallery = {newest.gallery_id: newest}
+    for position in others:
+        by_gallery.setdefault(position.gallery_id, position)
+    return ",".join(map(str, list(by_gallery.values())[:POSITIONS_MAX]))
 
 
 class Watch:
@@ -100,6 +115,19 @@ class Heads:
             return
         for watch in watches:
             watch.note(sequence)
+
+
+async def wait_until_all_shown(
+    views: Views, heads: Heads, site_id: str, positions: Sequence[Position], timeout_seconds: float
+) -> bool:
+    """Whether the read model shows every one of these positions before the time is up."""
+    ends = asyncio.get_running_loop().time() + timeout_seconds
+    for position in positions:
+        with heads.watch(position.gallery_id) as watch:
+            remaining = max(0.0, ends - asyncio.get_running_loop().time())
+            if not await wait_until_shown(views, watch, site_id, position, remaining):
+                return False
+    return True
 
 
 async def wait_until_shown(

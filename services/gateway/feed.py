@@ -5,36 +5,47 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
 
 log = logging.getLogger(__name__)
 
-Hear = Callable[[bytes | None, bytes | None], None]
+Record: TypeAlias = ConsumerRecord[Any, Any]
+Hear: TypeAlias = Callable[[Record], None]
 POLL_MS = 1_000
 PAUSE_SECONDS = 0.5
 
 
 class Feed:
-    """A running feed."""
+    """A running feed.
+
+    Attributes:
+        consumer: of one topic, all partitions.
+        problem: why nothing is heard, None if all is well.
+    """
 
     def __init__(self, topic: str, consumer: AIOKafkaConsumer, hear: Hear) -> None:
         self._topic = topic
-        self._consumer = consumer
         self._hear = hear
+        self.consumer = consumer
         self.problem: str | None = None
+
+    async def positions(self) -> dict[int, int]:
+        """The offset of the next record to hear, by partition."""
+        return {place.partition: await self.consumer.position(place) for place in self.consumer.assignment()}
 
     async def run(self) -> None:
         """Hear, until cancelled."""
         while True:
             try:
-                batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+                batches = await self.consumer.getmany(timeout_ms=POLL_MS)
                 for records in batches.values():
                     for record in records:
-                        self._hear(record.key, record.value)
+                        self._hear(record)
             except Exception as error:
                 # Whatever it is: if this loop ended, every write from now on would time out.
                 self.problem = f"{self._topic}: {error!r}"
@@ -46,7 +57,7 @@ class Feed:
 
 @asynccontextmanager
 async def follow(settings: KitSettings, topic: str, hear: Hear) -> AsyncIterator[Feed]:
-    """Call `hear` with key and value of every record published to `topic` after this has been entered.
+    """Call `hear` with every record published to `topic` after this has been entered.
 
     Raises:
         StartRefused: no broker answers.

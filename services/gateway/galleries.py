@@ -1,23 +1,36 @@
 """Endpoints of galleries (wire contract, section 2)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from schemas.base import Guid, WireModel
-from schemas.commands import CreateGallery
-from schemas.gallery import NewGallery
-from schemas.violations import violations_of
-from services.gateway.answers import GalleriesAnswer, GalleryAnswer, JsonAnswer
-from services.gateway.bodies import parse_body, read_body
-from services.gateway.context import Gateway, Reader, WriteOrder
-from services.gateway.errors import Invalid, not_found
+from schemas.commands import CreateGallery, DeleteGallery, RebalanceItems, UpdateGallery
+from schemas.gallery import GalleryPatch, NewGallery
+from services.gateway import examples
+from services.gateway.answers import (
+    READ,
+    WITH_BODY,
+    WRITE,
+    GalleriesAnswer,
+    GalleryAnswer,
+    GalleryIdAnswer,
+    JsonAnswer,
+    failures,
+)
+from services.gateway.bodies import make_command, parse_body, read_body
+from services.gateway.context import ConditionalOrder, Gateway, Parts, Reader, WriteOrder
+from services.gateway.errors import not_found
+from services.gateway.etags import answer_read
 from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleriesPage, GalleryId, ItemsPage
+from services.gateway.writes import Written
 
 router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
+
+PARTIAL_HEADER = "X-Triptych-Partial"
+"""Names the part of an answer that is not complete, because the read model does not show the write yet."""
 
 
 class CreateGalleryBody(WireModel):
@@ -27,38 +40,98 @@ class CreateGalleryBody(WireModel):
     clone_from_gallery_id: Guid | None = None
 
 
-@router.get("", response_model=GalleriesAnswer)
-async def list_galleries(caller: Reader, gateway: Gateway, page: Annotated[GalleriesPage, Query()]) -> Response:
+class UpdateGalleryBody(WireModel):
+    """What updateGallery takes."""
+
+    gallery: GalleryPatch
+
+
+BODIES = (CreateGalleryBody, UpdateGalleryBody)
+
+
+@router.get("", response_model=GalleriesAnswer, responses=READ)
+async def list_galleries(
+    request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPage, Query()]
+) -> Response:
     """A page of the site's galleries, newest first (D4)."""
     total, galleries = await gateway.views.list_galleries(caller.site_id, page.limit, page.offset, page.item_limit)
-    return JsonAnswer({"totalGalleries": total, "galleries": [gallery.to_wire() for gallery in galleries]})
+    return answer_read(request, {"totalGalleries": total, "galleries": [gallery.to_wire() for gallery in galleries]})
 
 
-@router.get("/{galleryId}", response_model=GalleryAnswer)
+@router.get("/{galleryId}", response_model=GalleryAnswer, responses={**READ, **failures(404)})
 async def get_gallery(
-    caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
+    request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
 ) -> Response:
     """One gallery with a page of its items."""
-    return await _gallery_answer(gateway, caller.site_id, gallery_id, page)
+    found = await gateway.views.get_gallery(caller.site_id, gallery_id, page.item_limit, page.item_offset)
+    if found is None:
+        raise not_found("gallery", galleryId=gallery_id)
+    return answer_read(request, {"gallery": found.to_wire()}, found.sequence)
 
 
-@router.post("", response_model=GalleryAnswer, openapi_extra=json_body(CreateGalleryBody, required=False))
+@router.post(
+    "",
+    response_model=GalleryAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404)},
+    openapi_extra=json_body(CreateGalleryBody, examples.CREATE_GALLERY, required=False),
+)
 async def create_gallery(order: WriteOrder, gateway: Gateway, request: Request) -> Response:
     """Create a gallery with its items, or a copy of another one."""
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(CreateGalleryBody, raw or bytearray(b"{}"))
-    try:
-        command = CreateGallery(gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id)
-    except ValidationError as error:
-        raise Invalid(violations_of(error)) from None
+    command = make_command(CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id)
+    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+@router.patch(
+    "/{galleryId}",
+    response_model=GalleryAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    openapi_extra=json_body(UpdateGalleryBody, examples.UPDATE_GALLERY),
+)
+async def update_gallery(
+    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
+) -> Response:
+    """Change the fields that are given; `items` change those of their ids and create others (D6)."""
+    body = parse_body(UpdateGalleryBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, expected_sequence=order.expected_sequence)
+    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+@router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404, 412)})
+async def delete_gallery(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
+    """Delete a gallery and its items."""
+    command = DeleteGallery(gallery_id=gallery_id, expected_sequence=order.expected_sequence)
     written = await gateway.writes.perform(order, command)
-    answer = await _gallery_answer(gateway, order.site_id, written.position.gallery_id, ItemsPage())
-    answer.headers.update(written.headers)
-    return answer
+    return JsonAnswer({"galleryId": gallery_id}, headers=written.headers)
 
 
-async def _gallery_answer(gateway: Gateway, site_id: str, gallery_id: str, page: ItemsPage) -> Response:
-    gallery = await gateway.views.get_gallery(site_id, gallery_id, page.item_limit, page.item_offset)
-    if gallery is None:
-        raise not_found("gallery", galleryId=gallery_id)
-    return JsonAnswer({"gallery": gallery.to_wire()})
+@router.post(
+    "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404, 412)}, tags=["beyond"]
+)
+async def rebalance_gallery(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
+    """Space the sort orders of all items evenly, without changing the order shown."""
+    command = RebalanceItems(gallery_id=gallery_id, expected_sequence=order.expected_sequence)
+    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+async def answer_gallery(gateway: Parts, site_id: str, written: Written) -> Response:
+    """The gallery after a write, with its first items.
+
+    If the read model does not show the write in time, the answer is what the write's own events tell: all of a
+    gallery that it created; of one that it changed, the gallery and those items that it touched.
+
+    Raises:
+        Failure: 404 if the gallery was deleted meanwhile, 504 if the events do not tell.
+    """
+    gallery_id, limit = written.position.gallery_id, ItemsPage().item_limit
+    if written.echo is None:
+        found = await gateway.views.get_gallery(site_id, gallery_id, limit)
+        if found is None:
+            raise not_found("gallery", galleryId=gallery_id)
+        return JsonAnswer({"gallery": found.to_wire()}, headers=written.headers)
+    if written.echo.gallery is None:
+        raise written.unseen()
+    gallery: dict[str, Any] = {**written.echo.gallery, "items": written.echo.page(limit)}
+    partial = {} if written.echo.created else {PARTIAL_HEADER: "items"}
+    return JsonAnswer({"gallery": gallery}, headers={**written.headers, **partial})

@@ -1,21 +1,42 @@
-"""Endpoints of items (wire contract, section 2)."""
+"""Endpoints of items (wire contract, section 2), and moving one."""
 
-from typing import Annotated
+import logging
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
-from schemas.base import WireModel
-from schemas.commands import CreateItems
-from schemas.item import NewItem
-from services.gateway.answers import ItemAnswer, ItemsAnswer, JsonAnswer
-from services.gateway.bodies import parse_body, read_body
-from services.gateway.context import Gateway, Reader, WriteOrder
-from services.gateway.errors import Refused, not_found
+from schemas.base import Guid, WireModel
+from schemas.commands import DELETED_ITEMS_MAX, ClearGallery, CreateItems, DeleteItems, MoveItem, UpdateItem
+from schemas.item import ItemPatch, NewItem
+from services.gateway import examples
+from services.gateway.answers import (
+    READ,
+    WITH_BODY,
+    WRITE,
+    GalleryAnswer,
+    ItemAnswer,
+    ItemIdAnswer,
+    ItemIdsAnswer,
+    ItemsAnswer,
+    JsonAnswer,
+    failures,
+)
+from services.gateway.bodies import make_command, parse_body, read_body
+from services.gateway.context import ConditionalOrder, Gateway, Parts, Reader
+from services.gateway.errors import not_found
+from services.gateway.etags import answer_read
+from services.gateway.galleries import answer_gallery
 from services.gateway.openapi import json_body
-from services.gateway.parameters import GalleryId, ItemId, ItemsPage
+from services.gateway.parameters import GalleryId, ItemId, ItemsQuery
+from services.gateway.writes import Written, key_reused
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v2/galleries/{galleryId}/items", tags=["items"])
+
+ItemIds = Annotated[list[Guid], Field(min_length=1, max_length=DELETED_ITEMS_MAX)]
 
 
 class CreateItemBody(WireModel):
@@ -24,35 +45,154 @@ class CreateItemBody(WireModel):
     item: NewItem
 
 
-@router.get("", response_model=ItemsAnswer)
+class UpdateItemBody(WireModel):
+    """What updateGalleryItem takes."""
+
+    item: ItemPatch
+
+
+class DeleteItemsBody(WireModel):
+    """What bulkDeleteGalleryItems takes."""
+
+    item_ids: ItemIds
+
+
+class MoveItemBody(WireModel):
+    """Where an item goes in display order: one of the three."""
+
+    before: Guid | None = None
+    after: Guid | None = None
+    to: Literal["start", "end"] | None = None
+
+
+BODIES = (CreateItemBody, UpdateItemBody, DeleteItemsBody, MoveItemBody)
+
+
+@router.get("", response_model=ItemsAnswer, responses={**READ, **failures(404)})
 async def list_items(
-    caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
+    request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, query: Annotated[ItemsQuery, Query()]
 ) -> Response:
     """A page of a gallery's items, by descending sortOrder (D3)."""
-    items = await gateway.views.list_items(caller.site_id, gallery_id, page.item_limit, page.item_offset)
-    if items is None:
+    found = await gateway.views.get_gallery(caller.site_id, gallery_id, query.item_limit, query.item_offset)
+    if found is None:
         raise not_found("gallery", galleryId=gallery_id)
-    return JsonAnswer({"items": items})
+    return answer_read(request, {"items": found.items}, found.sequence)
 
 
-@router.get("/{itemId}", response_model=ItemAnswer)
-async def get_item(caller: Reader, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId) -> Response:
+@router.get("/{itemId}", response_model=ItemAnswer, responses={**READ, **failures(404)})
+async def get_item(
+    request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId
+) -> Response:
     """One item."""
-    return await _item_answer(gateway, caller.site_id, gallery_id, item_id)
+    # First, so that the tag never promises a later state than the item's.
+    sequence = await gateway.views.sequence_of(caller.site_id, gallery_id)
+    item = await gateway.views.get_item(caller.site_id, gallery_id, item_id)
+    if item is None:
+        raise not_found("item", galleryId=gallery_id, itemId=item_id)
+    return answer_read(request, {"item": item}, sequence)
 
 
-@router.post("", response_model=ItemAnswer, openapi_extra=json_body(CreateItemBody))
-async def create_item(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+@router.post(
+    "",
+    response_model=ItemAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    openapi_extra=json_body(CreateItemBody, examples.CREATE_ITEM),
+)
+async def create_item(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Create an item in a gallery."""
     body = parse_body(CreateItemBody, await read_body(request, gateway.settings.gateway_body_limit))
-    command = CreateItems(gallery_id=gallery_id, items=(body.item,))
+    command = CreateItems(gallery_id=gallery_id, items=(body.item,), expected_sequence=order.expected_sequence)
     written = await gateway.writes.perform(order, command, request_path)
     if len(written.item_ids) != 1:
-        # The command id was used before, for a write of another kind.
-        raise Refused(409, "ALREADY_EXISTS", "the idempotency key belongs to another request")
-    answer = await _item_answer(gateway, order.site_id, gallery_id, written.item_ids[0])
-    answer.headers.update(written.headers)
-    return answer
+        raise key_reused()
+    return await _answer_item(gateway, order.site_id, written, written.item_ids[0])
+
+
+@router.patch(
+    "/{itemId}",
+    response_model=ItemAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    openapi_extra=json_body(UpdateItemBody, examples.UPDATE_ITEM),
+)
+async def update_item(
+    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
+) -> Response:
+    """Change the fields of an item that are given; another medium replaces the old one (D10)."""
+    body = parse_body(UpdateItemBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = UpdateItem(
+        gallery_id=gallery_id, item_id=item_id, item=body.item, expected_sequence=order.expected_sequence
+    )
+    return await _answer_item(gateway, order.site_id, await gateway.writes.perform(order, command), item_id)
+
+
+@router.delete("/{itemId}", response_model=ItemIdAnswer, responses={**WRITE, **failures(404, 412)})
+async def delete_item(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId) -> Response:
+    """Delete an item."""
+    command = DeleteItems(gallery_id=gallery_id, item_ids=(item_id,), expected_sequence=order.expected_sequence)
+    written = await gateway.writes.perform(order, command)
+    if written.item_ids != (item_id,):
+        raise not_found("item", galleryId=gallery_id, itemId=item_id)
+    return JsonAnswer({"itemId": item_id}, headers=written.headers)
+
+
+@router.delete("", response_model=GalleryAnswer, responses={**WRITE, **failures(404, 412)}, deprecated=True)
+async def delete_items(
+    order: ConditionalOrder,
+    gateway: Gateway,
+    gallery_id: GalleryId,
+    items_ids: Annotated[list[Guid] | None, Query(alias="itemsIds", max_length=DELETED_ITEMS_MAX)] = None,
+) -> Response:
+    """Delete the items named, or all items of the gallery if none is (D8)."""
+    if items_ids:
+        command: DeleteItems | ClearGallery = DeleteItems(
+            gallery_id=gallery_id, item_ids=tuple(items_ids), expected_sequence=order.expected_sequence
+        )
+    else:
+        log.warning("deleteGalleryItems without ids empties gallery %s of site %s", gallery_id, order.site_id)
+        command = ClearGallery(gallery_id=gallery_id, expected_sequence=order.expected_sequence)
+    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+@router.post(
+    "/delete",
+    response_model=ItemIdsAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    openapi_extra=json_body(DeleteItemsBody, examples.DELETE_ITEMS),
+)
+async def bulk_delete_items(
+    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
+) -> Response:
+    """Delete the items named; ids that are not in the gallery are skipped and left out of the answer (D9)."""
+    body = parse_body(DeleteItemsBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = DeleteItems(
+        gallery_id=gallery_id, item_ids=tuple(body.item_ids), expected_sequence=order.expected_sequence
+    )
+    written = await gateway.writes.perform(order, command)
+    return JsonAnswer({"itemIds": list(written.item_ids)}, headers=written.headers)
+
+
+@router.post(
+    "/{itemId}/move",
+    response_model=ItemAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    openapi_extra=json_body(MoveItemBody, examples.MOVE_ITEM),
+    tags=["beyond"],
+)
+async def move_item(
+    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
+) -> Response:
+    """Move an item in display order: right before or after another one, or to one of the ends."""
+    body = parse_body(MoveItemBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = make_command(
+        MoveItem,
+        gallery_id=gallery_id,
+        item_id=item_id,
+        before=body.before,
+        after=body.after,
+        to=body.to,
+        expected_sequence=order.expected_sequence,
+    )
+    return await _answer_item(gateway, order.site_id, await gateway.writes.perform(order, command), item_id)
 
 
 def request_path(field: str) -> str:
@@ -61,8 +201,15 @@ def request_path(field: str) -> str:
     return "item" + field.removeprefix(first) if field.startswith(first) else field
 
 
-async def _item_answer(gateway: Gateway, site_id: str, gallery_id: str, item_id: str) -> Response:
-    item = await gateway.views.get_item(site_id, gallery_id, item_id)
-    if item is None:
-        raise not_found("item", galleryId=gallery_id, itemId=item_id)
-    return JsonAnswer({"item": item})
+async def _answer_item(gateway: Parts, site_id: str, written: Written, item_id: str) -> Response:
+    """The item after a write: from the read model, or, if that does not show it in time, from the write's own event."""
+    gallery_id = written.position.gallery_id
+    if written.echo is None:
+        item = await gateway.views.get_item(site_id, gallery_id, item_id)
+        if item is None:
+            raise not_found("item", galleryId=gallery_id, itemId=item_id)
+    else:
+        item = written.echo.items.get(item_id)
+        if item is None:
+            raise written.unseen()
+    return JsonAnswer({"item": item}, headers=written.headers)

@@ -1,5 +1,6 @@
-"""API keys: stored as hashes, looked up by hash, remembered for a few seconds."""
+"""API keys: made at random, stored as hashes, looked up by hash, remembered for a few seconds, revoked."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
-from services.kit.mongo import Database, IndexModel
+from services.kit.mongo import ASCENDING, Database, IndexModel
 
 API_KEYS = "api_keys"
 INDEXES: Mapping[str, list[IndexModel]] = {API_KEYS: []}
 REMEMBERED_MAX = 10_000
+KEY_PREFIX = "tk_"
+"""Lets scanners for leaked secrets recognise a key."""
+KEY_BYTES = 32
 
 
 class Scope(StrEnum):
@@ -19,14 +23,28 @@ class Scope(StrEnum):
 
     READ = "read"
     MANAGE = "manage"
+    LISTENERS = "listeners"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """What a key stands for. Without a site it acts for any that the request names."""
 
+    key_id: str
     site_id: str | None
     scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """A key as it is listed; `key_id` names it without telling it."""
+
+    key_id: str
+    name: str
+    site_id: str | None
+    scopes: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None
 
 
 class Keys:
@@ -53,7 +71,7 @@ class Keys:
         found = await self._collection.find_one({"_id": hashed, "revokedAt": None}, {"siteId": 1, "scopes": 1})
         if found is None:
             return None
-        api_key = ApiKey(found["siteId"], frozenset(found["scopes"]))
+        api_key = ApiKey(hashed, found["siteId"], frozenset(found["scopes"]))
         if len(self._remembered) >= REMEMBERED_MAX:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[hashed] = (self._clock() + self._seconds, api_key)
@@ -79,3 +97,32 @@ async def store_key(database: Database, key: str, *, site_id: str | None, scopes
         },
         upsert=True,
     )
+
+
+def new_key() -> str:
+    """A key that nobody can guess."""
+    return KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+
+
+async def list_keys(database: Database) -> list[KeyEntry]:
+    """All keys, revoked ones too, oldest first."""
+    found = await database[API_KEYS].find({}).sort([("createdAt", ASCENDING), ("_id", ASCENDING)]).to_list(None)
+    return [
+        KeyEntry(
+            key_id=document["_id"],
+            name=document["name"],
+            site_id=document["siteId"],
+            scopes=tuple(document["scopes"]),
+            created_at=document["createdAt"],
+            revoked_at=document.get("revokedAt"),
+        )
+        for document in found
+    ]
+
+
+async def revoke_key(database: Database, key_id: str) -> bool:
+    """Let no request in with this key any more, once gateways have forgotten it; whether there is such a key."""
+    result = await database[API_KEYS].update_one(
+        {"_id": key_id}, [{"$set": {"revokedAt": {"$ifNull": ["$revokedAt", datetime.now(UTC)]}}}]
+    )
+    return result.matched_count == 1

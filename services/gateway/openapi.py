@@ -1,23 +1,30 @@
 """Completes FastAPI's OpenAPI document: bodies that are read from their bytes, and the failures of the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
 # Inputs and answers share models, with other fields required; the suffix keeps the two apart.
 _REF = "#/components/schemas/{model}Input"
 
 
-def json_body(kind: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+def operation_id(route: APIRoute) -> str:
+    """`createGallery`, after the endpoint's function."""
+    return to_camel(route.name)
+
+
+def json_body(kind: type[BaseModel], example: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:
     """`openapi_extra` of an endpoint that takes this body."""
-    schema = {"$ref": _REF.format(model=kind.__name__)}
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+    content = {"schema": {"$ref": _REF.format(model=kind.__name__)}, "example": example}
+    return {"requestBody": {"required": required, "content": {"application/json": content}}}
 
 
-def complete_openapi(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
+def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
     """Let the application's document define the `bodies` that `json_body` refers to, and promise no 422."""
     document = app.openapi()  # FastAPI keeps it and gives out the same object from now on
     _, definitions = models_json_schema([(kind, "validation") for kind in bodies], ref_template=_REF)

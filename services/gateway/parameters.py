@@ -6,13 +6,15 @@ from fastapi import Path
 from pydantic import Field
 
 from schemas.base import Guid, WireModel
+from services.gateway import examples
 from services.gateway.errors import bad_header
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-_ID_MAX = 255
+# A command id may have 255; commands of one request get a number each.
+_ID_MAX = 250
 
-GalleryId: TypeAlias = Annotated[Guid, Path(alias="galleryId")]
-ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId")]
+GalleryId: TypeAlias = Annotated[Guid, Path(alias="galleryId", examples=[examples.GALLERY_ID])]
+ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId", examples=[examples.ITEM_IDS[0]])]
 
 Offset: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -30,6 +32,10 @@ class ItemsPage(WireModel):
 
     item_limit: Annotated[int, Field(ge=1, le=200)] = 50
     item_offset: Offset = 0
+
+
+class ItemsQuery(ItemsPage):
+    """Which items of a gallery to list."""
 
 
 def check_idempotency_key(key: str) -> str:

@@ -20,3 +20,11 @@ class GatewaySettings(KitSettings):
     gateway_view_timeout: timedelta = Field(timedelta(seconds=5), gt=_NOTHING)
     # How long a revoked key may still be accepted.
     gateway_key_cache: timedelta = Field(timedelta(seconds=5), ge=_NOTHING)
+    # Requests a minute that each key may make, and as many at once; without a number, as many as it likes.
+    gateway_requests_per_minute: int | None = Field(None, ge=1)
+    # Live streams: how many at a time, how long each before the client has to come again, how often a quiet one says
+    # that it is alive, and how many records a resumed one may have to look through.
+    gateway_streams: int = Field(1_000, ge=0)
+    gateway_stream_lifetime: timedelta = Field(timedelta(minutes=15), gt=_NOTHING)
+    gateway_stream_heartbeat: timedelta = Field(timedelta(seconds=15), gt=_NOTHING)
+    gateway_stream_resume: int = Field(100_000, ge=0)

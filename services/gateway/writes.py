@@ -2,15 +2,26 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from schemas.commands import CommandData, command_name
+from schemas.commands import CommandData, CreateItems, command_name
 from schemas.envelope import CommandEnvelope, encode_command
 from schemas.identity import gallery_id_of
 from schemas.replies import Reply
 from schemas.topics import Topics
-from services.gateway.consistency import CONSISTENT_HEADER, Heads, Position, Watch, wait_until_shown
+from services.gateway.consistency import (
+    CONSISTENT_HEADER,
+    Heads,
+    Position,
+    Watch,
+    format_positions,
+    wait_until_all_shown,
+    wait_until_shown,
+)
+from services.gateway.echoes import Echo, Echoes
 from services.gateway.errors import RETRY_AFTER, Failure, Refused
+from services.gateway.pulse import Pulse
 from services.gateway.rejections import Rename, failure_of, same
 from services.gateway.replies import Replies
 from services.gateway.sender import Sender, TooLarge
@@ -33,25 +44,43 @@ class Order:
         command_id: the idempotency key.
         correlation_id: unique to this request.
         traceparent: W3C trace context of the request, if it has one.
+        expected_sequence: that of the gallery, if the write shall happen only then.
+        earlier: positions of earlier writes that the client carries along.
     """
 
     site_id: str
     command_id: str
     correlation_id: str
     traceparent: str | None = None
+    expected_sequence: int | None = None
+    earlier: tuple[Position, ...] = ()
+
+    def part(self, index: int) -> "Order":
+        """The order of one of several commands that make up the write."""
+        return replace(self, command_id=f"{self.command_id}/{index}", correlation_id=f"{self.correlation_id}/{index}")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A write that every reader sees: where the gallery stands after it, and the ids of the items it created."""
+    """A write that has happened.
+
+    Attributes:
+        position: where the gallery stands after it.
+        item_ids: of the items that it created, changed or deleted; empty after large ones.
+        headers: what the answer tells about it.
+        command_id: of its command.
+        echo: what its events told, if the read model does not show it yet; None when every reader sees it.
+    """
 
     position: Position
     item_ids: tuple[str, ...]
+    headers: dict[str, str]
+    command_id: str
+    echo: Echo | None
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the answer tells about it."""
-        return {CONSISTENT_HEADER: str(self.position)}
+    def unseen(self) -> Failure:
+        """The answer when neither the read model nor the write's events tell what to answer."""
+        return Failure(504, {COMMAND_ID_HEADER: self.command_id, **self.headers})
 
 
 class Writes:
@@ -62,13 +91,17 @@ class Writes:
         settings: GatewaySettings,
         topics: Topics,
         sender: Sender,
+        pulse: Pulse,
         replies: Replies,
+        echoes: Echoes,
         heads: Heads,
         views: Views,
     ) -> None:
         self._topics = topics
         self._sender = sender
+        self._pulse = pulse
         self.replies = replies
+        self.echoes = echoes
         self._heads = heads
         self._views = views
         # The publisher has a deadline of its own; this one also covers finding a broker.
@@ -87,7 +120,54 @@ class Writes:
         Raises:
             Failure: it was rejected, or what became of it is not known in time.
         """
-        envelope = CommandEnvelope(
+        envelope = self._envelope(order, data)
+        gallery_id = gallery_id_of(envelope)
+        # Listening begins before the command leaves: its effects may be heard at once, and in any order.
+        with self._heads.watch(gallery_id) as watch, self.echoes.listen(order.site_id, order.command_id) as echo:
+            reply = await self._ask(envelope)
+            if reply.error is not None:
+                raise failure_of(reply.error, rename)
+            if reply.gallery_id != gallery_id or reply.sequence is None:
+                # The command id was used before, for a gallery other than this one.
+                raise key_reused()
+            position = Position(gallery_id, reply.sequence)
+            is_shown = await self._await_view(order, watch, position)
+            return Written(
+                position=position,
+                item_ids=tuple(reply.item_ids or ()),
+                headers=await self._headers(order, position),
+                command_id=order.command_id,
+                echo=None if is_shown else echo,
+            )
+
+    async def perform_each(
+        self, order: Order, gallery_id: str, commands: Mapping[int, CreateItems]
+    ) -> tuple[dict[int, Reply | Failure], dict[str, str]]:
+        """Carry out commands of one gallery in their order and each on its own, as numbered parts of one order.
+
+        Returns what became of each, and headers of the answer. Those that were accepted are visible by then, unless
+        the read model did not catch up in time.
+
+        Raises:
+            Failure: of none of them it is known in time what became of it.
+        """
+        with self._heads.watch(gallery_id) as watch:
+            tried = await asyncio.gather(
+                *(self._try(self._envelope(order.part(number), data)) for number, data in commands.items())
+            )
+            faults = [outcome for outcome in tried if isinstance(outcome, Failure) and outcome.status >= 500]
+            if faults and len(faults) == len(tried):
+                raise Failure(faults[0].status, {**faults[0].headers, COMMAND_ID_HEADER: order.command_id})
+            outcomes = dict(zip(commands, tried, strict=True))
+            reached = [reply.sequence for reply in tried if isinstance(reply, Reply) and reply.sequence is not None]
+            if not reached:
+                return outcomes, {}
+            position = Position(gallery_id, max(reached))
+            await self._await_view(order, watch, position)
+            return outcomes, await self._headers(order, position)
+
+    def _envelope(self, order: Order, data: CommandData) -> CommandEnvelope:
+        return CommandEnvelope(
             command_id=order.command_id,
             site_id=order.site_id,
             name=command_name(data),
@@ -96,40 +176,49 @@ class Writes:
             correlation_id=order.correlation_id,
             traceparent=order.traceparent,
         )
-        gallery_id = gallery_id_of(envelope)
-        # Listening begins before the command leaves: its effects may be heard at once, and in any order.
-        with self._heads.watch(gallery_id) as watch, self.replies.expect(order.correlation_id) as future:
+
+    async def _try(self, envelope: CommandEnvelope) -> Reply | Failure:
+        try:
+            return await self._ask(envelope)
+        except Failure as failure:
+            return failure
+
+    async def _ask(self, envelope: CommandEnvelope) -> Reply:
+        with self.replies.expect(envelope.correlation_id) as future:
             await self._publish(envelope)
             try:
-                reply = await asyncio.wait_for(future, self._reply_seconds)
+                return await asyncio.wait_for(future, self._reply_seconds)
             except TimeoutError:
-                log.warning("no reply to command %s in time", order.command_id)
-                raise Failure(504, {COMMAND_ID_HEADER: order.command_id}) from None
-            written = _written(reply, gallery_id, rename)
-            await self._await_view(order, watch, written)
-        return written
+                log.warning("no reply to command %s in time", envelope.command_id)
+                raise Failure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
         try:
             async with asyncio.timeout(self._publish_seconds):
-                await self._sender.send(self._topics.commands, encode_command(envelope))
+                await self._pulse.during(self._sender.send(self._topics.commands, encode_command(envelope)))
         except TooLarge:
             raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
         except (TransientFailure, TimeoutError) as error:
             log.warning("Kafka did not take command %s: %s", envelope.command_id, error)
             raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
-    async def _await_view(self, order: Order, watch: Watch, written: Written) -> None:
-        if not await wait_until_shown(self._views, watch, order.site_id, written.position, self._view_seconds):
-            log.warning("the read model does not show command %s in time", order.command_id)
-            raise Failure(504, {COMMAND_ID_HEADER: order.command_id, **written.headers})
+    async def _await_view(self, order: Order, watch: Watch, position: Position) -> bool:
+        is_shown = await wait_until_shown(self._views, watch, order.site_id, position, self._view_seconds)
+        if not is_shown:
+            log.warning("the read model does not show %s in time", position)
+        return is_shown
+
+    async def _headers(self, order: Order, position: Position) -> dict[str, str]:
+        """The position, and those of earlier writes to other galleries that are not visible yet."""
+        unseen = [
+            earlier
+            for earlier in order.earlier
+            if earlier.gallery_id != position.gallery_id
+            and not await wait_until_all_shown(self._views, self._heads, order.site_id, [earlier], 0)
+        ]
+        return {CONSISTENT_HEADER: format_positions(position, unseen)}
 
 
-def _written(reply: Reply, gallery_id: str, rename: Rename) -> Written:
-    """What an accepted reply tells; raises Failure for a rejected one."""
-    if reply.error is not None:
-        raise failure_of(reply.error, rename)
-    if reply.gallery_id != gallery_id or reply.sequence is None:
-        # The command id was used before, for a gallery other than this one.
-        raise Refused(409, "ALREADY_EXISTS", "the idempotency key belongs to another request")
-    return Written(Position(gallery_id, reply.sequence), tuple(reply.item_ids or ()))
+def key_reused() -> Refused:
+    """The failure for an idempotency key that was used before, for something else."""
+    return Refused(409, "ALREADY_EXISTS", "the idempotency key belongs to another request")

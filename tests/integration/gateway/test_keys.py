@@ -1,27 +1,21 @@
 """API keys in MongoDB, and at the door."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from services.gateway.keys import ApiKey, Keys, hash_key, store_key
+from services.gateway.keys import ApiKey, Keys, hash_key, list_keys, new_key, revoke_key, store_key
 from tests.integration.gateway.backend import Backend
 from tests.integration.gateway.conftest import GALLERIES, Door
 from tests.support.installation import Installation
-
-
-async def revoke(installation: Installation, key: str) -> None:
-    await installation.database["api_keys"].update_one(
-        {"_id": hash_key(key)}, {"$set": {"revokedAt": datetime.now(UTC)}}
-    )
 
 
 async def test_a_stored_key_is_found_and_nothing_of_it_is_stored(installation: Installation) -> None:
     keys = Keys(installation.database, timedelta(0))
     assert await keys.find("secret-1") is None
     await store_key(installation.database, "secret-1", site_id="s", scopes=["read"], name="n")
-    assert await keys.find("secret-1") == ApiKey("s", frozenset({"read"}))
+    assert await keys.find("secret-1") == ApiKey(hash_key("secret-1"), "s", frozenset({"read"}))
     (document,) = await installation.database["api_keys"].find({}).to_list(None)
     assert "secret-1" not in repr(document)
 
@@ -30,10 +24,25 @@ async def test_storing_again_changes_a_key_and_does_not_bring_it_back(installati
     keys = Keys(installation.database, timedelta(0))
     for scopes in (["read"], ["manage", "read"]):
         await store_key(installation.database, "k", site_id=None, scopes=scopes, name="n")
-    assert await keys.find("k") == ApiKey(None, frozenset({"read", "manage"}))
-    await revoke(installation, "k")
+    assert await keys.find("k") == ApiKey(hash_key("k"), None, frozenset({"read", "manage"}))
+    assert await revoke_key(installation.database, hash_key("k"))
     await store_key(installation.database, "k", site_id=None, scopes=["read"], name="n")
     assert await keys.find("k") is None
+
+
+async def test_keys_are_listed_without_being_told(installation: Installation) -> None:
+    key = new_key()
+    assert key.startswith("tk_")
+    assert len(key) > 40
+    await store_key(installation.database, key, site_id="s", scopes=["read"], name="shop")
+    assert not await revoke_key(installation.database, "0" * 64)
+    assert await revoke_key(installation.database, hash_key(key))
+    (entry,) = await list_keys(installation.database)
+    assert (entry.key_id, entry.name, entry.site_id, entry.scopes) == (hash_key(key), "shop", "s", ("read",))
+    first = entry.revoked_at
+    assert first is not None
+    assert await revoke_key(installation.database, hash_key(key))
+    assert (await list_keys(installation.database))[0].revoked_at == first
 
 
 async def test_unknown_scopes_are_refused(installation: Installation) -> None:
@@ -46,7 +55,7 @@ async def test_a_key_is_remembered_for_a_while(installation: Installation) -> No
     keys = Keys(installation.database, timedelta(seconds=5), lambda: now)
     await store_key(installation.database, "k", site_id=None, scopes=["read"], name="n")
     assert await keys.find("k") is not None
-    await revoke(installation, "k")
+    assert await revoke_key(installation.database, hash_key("k"))
     now = 4.9
     assert await keys.find("k") is not None
     now = 5.0

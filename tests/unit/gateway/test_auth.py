@@ -6,9 +6,9 @@ from services.gateway.auth import Caller, admit
 from services.gateway.errors import Failure
 from services.gateway.keys import ApiKey, Scope, hash_key
 
-ANY_SITE = ApiKey(None, frozenset({"read", "manage"}))
-OWN_SITE = ApiKey("site-1", frozenset({"read", "manage"}))
-READ_ONLY = ApiKey(None, frozenset({"read"}))
+ANY_SITE = ApiKey("k", None, frozenset({"read", "manage"}))
+OWN_SITE = ApiKey("k", "site-1", frozenset({"read", "manage"}))
+READ_ONLY = ApiKey("k", None, frozenset({"read"}))
 
 
 @pytest.mark.parametrize(

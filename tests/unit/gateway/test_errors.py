@@ -68,7 +68,7 @@ def test_a_bad_header_is_a_violation() -> None:
         (ErrorCode.INVALID_ARGUMENT, 400),
         (ErrorCode.NOT_FOUND, 404),
         (ErrorCode.ALREADY_EXISTS, 409),
-        (ErrorCode.SEQUENCE_CONFLICT, 409),
+        (ErrorCode.SEQUENCE_CONFLICT, 412),
         (ErrorCode.FAILED_PRECONDITION, 409),
         (ErrorCode.UNIMPLEMENTED, 400),
     ],

@@ -1,0 +1,95 @@
+"""The endpoint that creates many items, each on its own, which the contract does not know."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import Field, ValidationError
+from starlette.responses import Response
+
+from schemas.base import WireModel
+from schemas.commands import CreateItems
+from schemas.gallery import ITEMS_MAX
+from schemas.item import NewItem
+from schemas.replies import Reply
+from schemas.violations import violations_of
+from services.gateway import examples
+from services.gateway.answers import WITH_BODY, WRITE, BulkAnswer, JsonAnswer, failures
+from services.gateway.bodies import parse_body, read_body
+from services.gateway.context import Gateway, WriteOrder
+from services.gateway.errors import Failure, Invalid, Refused
+from services.gateway.openapi import json_body
+from services.gateway.parameters import GalleryId
+from services.gateway.rejections import failure_of
+
+router = APIRouter(prefix="/v2/galleries/{galleryId}/items", tags=["beyond"])
+
+
+class CreateItemsBody(WireModel):
+    """What bulk creation takes: up to 500 items."""
+
+    items: Annotated[list[NewItem], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+BODIES = (CreateItemsBody,)
+
+
+class _UncheckedItems(WireModel):
+    """The same, with items that are judged one by one."""
+
+    items: Annotated[list[Any], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+@router.post(
+    "/bulk",
+    response_model=BulkAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404)},
+    openapi_extra=json_body(CreateItemsBody, examples.CREATE_ITEMS),
+)
+async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Create items, shown in the order given; one that is refused does not keep the others from being created."""
+    body = parse_body(_UncheckedItems, await read_body(request, gateway.settings.gateway_body_limit))
+    judged = {index: _judge(raw, index) for index, raw in enumerate(body.items)}
+    commands = {
+        index: CreateItems(gallery_id=gallery_id, items=(item,))
+        # What is created later is shown earlier, so the first of them is created last.
+        for index, item in reversed(judged.items())
+        if isinstance(item, NewItem)
+    }
+    outcomes, headers = await gateway.writes.perform_each(order, gallery_id, commands)
+    results = [_told(index, outcomes[index] if isinstance(item, NewItem) else item) for index, item in judged.items()]
+    successes = sum(result["itemMetadata"]["success"] for result in results)
+    return JsonAnswer(
+        {
+            "results": results,
+            "bulkActionMetadata": {"totalSuccesses": successes, "totalFailures": len(results) - successes},
+        },
+        headers=headers,
+    )
+
+
+def _judge(raw: Any, index: int) -> NewItem | Invalid:
+    try:
+        return NewItem.model_validate(raw, by_name=False)
+    except ValidationError as error:
+        return Invalid(violations_of(error, f"items[{index}]"))
+
+
+def _told(index: int, outcome: Reply | Failure | NewItem) -> dict[str, Any]:
+    """What became of an item."""
+    if isinstance(outcome, Reply) and outcome.item_ids:
+        return {"itemMetadata": {"originalIndex": index, "success": True, "id": outcome.item_ids[0]}}
+    if isinstance(outcome, Reply) and outcome.error is not None:
+        outcome = failure_of(outcome.error, lambda field: field.replace("items[0]", f"items[{index}]", 1))
+    match outcome:
+        case Invalid():
+            description = outcome.body()["message"]
+            data = {"fieldViolations": [violation.to_wire() for violation in outcome.violations]}
+            error = {"code": "INVALID_ARGUMENT", "description": description, "data": data}
+        case Refused(status=404):
+            raise outcome  # the gallery is not there, for none of the items
+        case Refused():
+            error = outcome.error
+        case _:
+            description = "what became of it is not known: repeat the request with the same Idempotency-Key"
+            error = {"code": "UNAVAILABLE", "description": description, "data": {}}
+    return {"itemMetadata": {"originalIndex": index, "success": False, "error": error}}

@@ -1,0 +1,86 @@
+"""Hears what writes of this gateway did, from their own events, for answers that the read model cannot give yet."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from schemas.cloudevents import Undecodable
+from schemas.events import Event, EventType, decode_event
+from schemas.gallery import ITEMS_MAX
+from services.gateway.feed import Record
+
+log = logging.getLogger(__name__)
+
+
+class Echo:
+    """What one command did, as far as its events tell.
+
+    Attributes:
+        created: whether it created the gallery.
+        gallery: the gallery as it left it, without items, if it touched the gallery itself.
+        items: items that it created or changed, by id; the first `ITEMS_MAX` of them.
+    """
+
+    def __init__(self) -> None:
+        self.created = False
+        self.gallery: dict[str, Any] | None = None
+        self.items: dict[str, dict[str, Any]] = {}
+
+    def note(self, event: Event) -> None:
+        """Take an event that the command caused."""
+        match event.event_type:
+            case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
+                self.created = self.created or event.event_type is EventType.GALLERY_CREATED
+                self.gallery = {name: value for name, value in event.body.items() if name != "items"}
+            case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
+                # Those of a clone come in display order, and nothing else has more than ITEMS_MAX.
+                if len(self.items) < ITEMS_MAX:
+                    self.items[event.body["id"]] = event.body
+
+    def page(self, limit: int) -> list[dict[str, Any]]:
+        """The first of the items in display order (D3)."""
+        return sorted(self.items.values(), key=lambda item: -float(item["sortOrder"]))[:limit]
+
+
+class Echoes:
+    """The writes that listen for their events, by site and command id; two requests may carry out the same command."""
+
+    def __init__(self) -> None:
+        self._listening: dict[tuple[bytes, bytes], list[Echo]] = {}
+
+    def __len__(self) -> int:
+        return len(self._listening)
+
+    @contextmanager
+    def listen(self, site_id: str, command_id: str) -> Iterator[Echo]:
+        """Listen for the events of a command; enter before sending it."""
+        key = site_id.encode(), command_id.encode()
+        echo = Echo()
+        echoes = self._listening.setdefault(key, [])
+        echoes.append(echo)
+        try:
+            yield echo
+        finally:
+            echoes.remove(echo)
+            if not echoes:
+                self._listening.pop(key, None)
+
+    def hear(self, record: Record) -> None:
+        """Take a record of the events topic."""
+        if not self._listening:
+            return
+        headers = dict(record.headers)
+        key = headers.get("ce_siteid", b""), headers.get("ce_causationid", b"")
+        echoes = self._listening.get(key)
+        if echoes is None or not headers.get("ce_type", b"").startswith(b"wix."):
+            return
+        try:
+            event = decode_event(record.value)
+        except Undecodable as undecodable:
+            log.error(
+                "an event at %s-%d@%d cannot be read: %s", record.topic, record.partition, record.offset, undecodable
+            )
+            return
+        for echo in echoes:
+            echo.note(event)

@@ -1,0 +1,186 @@
+"""Live streams of events: who listens, what is kept for each of them, and what was missed while nobody listened."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.domain_event import EventType
+from services.gateway.errors import Refused, bad_header
+from services.gateway.feed import Record
+from services.gateway.settings import GatewaySettings
+from services.kit.brokers import make_reader
+from services.kit.partitions import partition_of
+
+log = logging.getLogger(__name__)
+
+LAST_EVENT_ID_HEADER = "Last-Event-ID"
+QUEUE_MAX = 1_000
+"""Events kept for a client that reads too slowly; then its stream ends, and it comes again where it was."""
+_POLL_MS = 200
+_TYPES = {event_type.value.encode(): event_type for event_type in EventType}
+_PLACES = re.compile(r"\d{1,6}:\d{1,19}(?:,\d{1,6}:\d{1,19})*")
+
+Places: TypeAlias = Mapping[int, int]
+"""The offset of the next record by partition: what a stream's event ids stand for."""
+
+
+def type_of(record: Record) -> EventType | None:
+    """The type of the domain event in this record; None for what is none, such as a part of a snapshot."""
+    return _TYPES.get(dict(record.headers).get("ce_type", b""))
+
+
+def parse_places(event_id: str) -> dict[int, int]:
+    """The places that an event id stands for.
+
+    Raises:
+        Invalid: it is not one of ours.
+    """
+    if not _PLACES.fullmatch(event_id):
+        raise bad_header(LAST_EVENT_ID_HEADER, "the id of an event of this stream")
+    pairs = (pair.split(":") for pair in event_id.split(","))
+    return {int(partition): int(offset) for partition, offset in pairs}
+
+
+def format_places(places: Places) -> str:
+    """The event id that stands for these places."""
+    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events a stream carries: those of a site, or of one of its galleries."""
+
+    site_id: str
+    gallery_id: str | None = None
+
+    def includes(self, record: Record) -> bool:
+        """Whether the stream carries the event in this record."""
+        if self.gallery_id is not None and record.key != self.gallery_id.encode():
+            return False
+        return dict(record.headers).get("ce_siteid") == self.site_id.encode() and type_of(record) is not None
+
+
+class Subscription:
+    """What one stream carries, from `begins` on."""
+
+    def __init__(self, wanted: Wanted, begins: Places) -> None:
+        self.wanted = wanted
+        self.begins = begins
+        self._queue: asyncio.Queue[Record | None] = asyncio.Queue(QUEUE_MAX)
+        self._has_ended = False
+
+    def offer(self, record: Record) -> None:
+        """Keep the record for the stream; end it after those kept already if they are too many."""
+        if self._has_ended:
+            return
+        if self._queue.qsize() >= QUEUE_MAX - 1:
+            log.warning("a stream of site %s reads too slowly and is ended", self.wanted.site_id)
+            self.end()
+        else:
+            self._queue.put_nowait(record)
+
+    def end(self) -> None:
+        """Let the stream end."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._queue.put_nowait(None)
+
+    async def next(self, timeout_seconds: float) -> Record | None:
+        """The next record, None when the stream has to end. Raises TimeoutError when there is none in time."""
+        return await asyncio.wait_for(self._queue.get(), timeout_seconds)
+
+
+class Streams:
+    """The open streams; hears the events topic."""
+
+    def __init__(self, settings: GatewaySettings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._places: dict[int, int] = {}
+        self._subscriptions: set[Subscription] = set()
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    def begin(self, places: Places) -> None:
+        """Say where hearing begins."""
+        for partition, offset in places.items():
+            self._places.setdefault(partition, offset)
+
+    def hear(self, record: Record) -> None:
+        """Take a record of the events topic."""
+        self._places[record.partition] = record.offset + 1
+        for subscription in self._subscriptions:
+            if subscription.wanted.includes(record):
+                subscription.offer(record)
+
+    def end(self) -> None:
+        """End every stream; clients come again, to another gateway."""
+        for subscription in self._subscriptions:
+            subscription.end()
+
+    @contextmanager
+    def subscribe(self, wanted: Wanted) -> Iterator[Subscription]:
+        """Everything wanted that happens from now on.
+
+        Raises:
+            Refused: there are too many streams.
+        """
+        if len(self._subscriptions) >= self._settings.gateway_streams:
+            raise Refused(429, "RESOURCE_EXHAUSTED", "too many streams are open", headers={"Retry-After": "10"})
+        subscription = Subscription(wanted, self.places_of(wanted))
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def places_of(self, wanted: Wanted) -> dict[int, int]:
+        """Where hearing stands now, in the partitions that matter."""
+        if wanted.gallery_id is None:
+            return dict(self._places)
+        partition = partition_of(wanted.gallery_id.encode(), len(self._places))
+        return {partition: self._places[partition]}
+
+    @asynccontextmanager
+    async def replay(self, since: Places, until: Places) -> AsyncIterator[AsyncIterator[Record]]:
+        """All records between two places, wanted or not, read anew.
+
+        Raises:
+            Refused: 410 if they are not kept any more, or are too many.
+        """
+        reader = make_reader(self._settings)
+        try:
+            await reader.start()
+            ends = {TopicPartition(self._topic, partition): end for partition, end in until.items()}
+            starts = await reader.beginning_offsets(list(ends))
+            counts = [end - since.get(place.partition, -1) for place, end in ends.items()]
+            is_kept = all(starts[place] <= since.get(place.partition, -1) for place in ends)
+            if not is_kept or min(counts) < 0 or sum(counts) > self._settings.gateway_stream_resume:
+                raise Refused(
+                    410, "OUT_OF_RANGE", "the stream cannot go on from there: read the state, then begin anew"
+                )
+            behind = {place: end for place, end in ends.items() if since[place.partition] < end}
+            reader.assign(list(behind))
+            for place in behind:
+                reader.seek(place, since[place.partition])
+            yield _read(reader, behind)
+        finally:
+            await reader.stop()
+
+
+async def _read(reader: AIOKafkaConsumer, behind: dict[TopicPartition, int]) -> AsyncIterator[Record]:
+    while behind:
+        for place, records in (await reader.getmany(*behind, timeout_ms=_POLL_MS)).items():
+            for record in records:
+                if record.offset < behind[place]:
+                    yield record
+        for place in list(behind):
+            if await reader.position(place) >= behind[place]:
+                del behind[place]
