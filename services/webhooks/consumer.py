@@ -51,6 +51,9 @@ class EventHandler:
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Nothing to prepare: whoever plans a delivery again finds that it is there."""
 
+    async def released(self) -> None:
+        """Nothing to forget: what is planned belongs to no partition."""
+
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Plan a delivery for each event and each listener that wants it; see `BatchHandler`."""
         # Every listener whose creation was answered before these events were published is known after this.

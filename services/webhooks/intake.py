@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
-from services.kit.mongo import PyMongoError
 from services.listeners.documents import ListenerStatus
 from services.listeners.operations import Operation, Operations
 from services.webhooks.directory import Directory
@@ -100,10 +99,10 @@ class Intake:
                     housekeeping_at = started + HOUSEKEEPING_SECONDS
                 await self._take_in_hand()
                 self.trouble = None
-            except PyMongoError as error:
+            except Exception as error:
                 if self.trouble is None:
-                    log.warning("deliveries wait for MongoDB: %s", error)
-                self.trouble = str(error)
+                    log.warning("deliveries cannot be taken in hand", exc_info=error)
+                self.trouble = f"{type(error).__name__}: {error}"
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def stop(self) -> None:

@@ -91,7 +91,7 @@ class Repository:
                 {"$match": {"due.0": {"$exists": True}}},
             ],
         )
-        return {row["_id"]: Due(tuple(one["_id"] for one in row["due"]), row["due"][0]["dueAt"]) async for row in found}
+        return {row["_id"]: Due(tuple(one["_id"] for one in row["due"]), row["due"][0]["dueAt"]) for row in found}
 
     async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[Claimed]:
         """Take deliveries in hand, counting the attempt; those that somebody else was faster to take are left out."""

@@ -1,0 +1,1 @@
+"""The webhook relay on real servers and real sockets."""

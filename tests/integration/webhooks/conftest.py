@@ -1,0 +1,118 @@
+"""A relay, a receiver, and ways to publish events and look at deliveries."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import pytest
+
+from schemas.envelope import Message
+from schemas.events import EventType
+from services.kit.mongo import Database, Document
+from services.kit.provision import ensure_indexes
+from services.listeners.deliveries import DELIVERIES, DeliveryStatus
+from services.listeners.documents import Listener
+from services.listeners.models import NewListener
+from services.listeners.provision import INDEXES
+from services.listeners.repository import Listeners
+from services.listeners.resending import Deliveries
+from services.listeners.sealing import Sealer, make_sealer
+from services.webhooks.app import compose
+from services.webhooks.settings import WebhookSettings
+from tests.support.installation import Installation
+from tests.support.kafka import raw_producer
+from tests.support.receiver import Receiver, open_receiver
+from tests.support.waiting import eventually
+
+Publish: TypeAlias = Callable[[Sequence[Message]], Coroutine[Any, Any, None]]
+OpenRelay: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]
+ALL_TYPES = [event_type.value for event_type in EventType]
+SITE = "default"
+RETENTION = timedelta(days=30)
+
+
+@pytest.fixture
+async def publish(installation: Installation) -> AsyncIterator[Publish]:
+    """Puts messages on the topic of events, in order."""
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+
+        async def publish(messages: Sequence[Message]) -> None:
+            for message in messages:
+                await producer.send(
+                    installation.topics.events, message.value, message.key, headers=list(message.headers)
+                )
+            await producer.flush()
+
+        yield publish
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Somebody to deliver to."""
+    async with open_receiver() as opened:
+        yield opened
+
+
+def relay_settings(installation: Installation, **fields: object) -> WebhookSettings:
+    """A relay that may deliver to this machine."""
+    return installation.settings(
+        WebhookSettings, **{"local": True, "webhooks_allowed_networks": "127.0.0.0/8", **fields}
+    )
+
+
+@pytest.fixture
+def open_relay(installation: Installation) -> OpenRelay:
+    """Starts a relay with settings of its own."""
+
+    @asynccontextmanager
+    async def start(**fields: object) -> AsyncIterator[Any]:
+        async with compose(relay_settings(installation, **fields)) as app:
+            yield app
+
+    return start
+
+
+class Admin:
+    """Administers the listeners of one site, and looks at what became of deliveries."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self.database = database
+        self.sealer = sealer
+        self.listeners = Listeners(database, sealer, RETENTION)
+        self.log = Deliveries(database)
+
+    async def subscribe(self, url: str, **fields: object) -> Listener:
+        """A new listener to everything, unless `fields` say otherwise; retried soon."""
+        sent = {"url": url, "eventTypes": ALL_TYPES, "retryDelays": [0.05, 0.05], **fields}
+        return (await self.listeners.create(SITE, NewListener.model_validate(sent))).listener
+
+    async def deliveries(self, listener: Listener, status: DeliveryStatus | None = None) -> list[Document]:
+        """The deliveries of a listener with their logs, oldest first."""
+        query: Document = {"listenerId": listener.id, **({} if status is None else {"status": status.value})}
+        return await self.database[DELIVERIES].find(query).sort([("_id", 1)]).to_list(None)
+
+    async def until(
+        self, listener: Listener, status: DeliveryStatus, count: int = 1, *, deadline_seconds: float = 20.0
+    ) -> list[Document]:
+        """The deliveries of a status, once there are `count`."""
+
+        async def are_there() -> list[Document] | None:
+            found = await self.deliveries(listener, status)
+            return found if len(found) >= count else None
+
+        what = f"{count} {status} deliveries"
+        return await eventually(are_there, what, deadline_seconds=deadline_seconds)
+
+    async def current(self, listener: Listener) -> Listener:
+        """The listener as it is now."""
+        found = await self.listeners.get(SITE, listener.id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+async def admin(installation: Installation) -> Admin:
+    """An administrator."""
+    await ensure_indexes(installation.database, INDEXES)
+    return Admin(installation.database, make_sealer(relay_settings(installation)))

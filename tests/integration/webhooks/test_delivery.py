@@ -1,0 +1,158 @@
+"""What a listener receives: everything it asked for, once, signed, and again until it is taken."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from services.listeners.deliveries import DeliveryStatus
+from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.receiver import Behaviour, Receiver, drip, hang, reset, status
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_every_event_is_delivered_once(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, driver: str
+) -> None:
+    listener = await admin.subscribe(receiver.url())
+    history = History().create()
+    history.add_item(1)
+    history.rename("n").delete()
+    async with open_relay(mongo_driver=driver):
+        await publish(history.messages)
+        await admin.until(listener, DeliveryStatus.DELIVERED, 5)
+    assert Counter(request.id for request in receiver.requests) == Counter(event.id for event in history.events)
+    for request in receiver.requests:
+        body = json.loads(request.body)
+        wire = next(dict(wire) for wire in history.wire if wire["id"] == request.id)
+        assert body == {"type": wire.pop("eventType"), "timestamp": wire["eventTime"], "data": wire}
+
+
+@pytest.mark.parametrize("items", [1, 2, 1000])
+async def test_n_deletions_are_n_deliveries(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, items: int
+) -> None:
+    deleted = "wix.pro_gallery.gallery_v2_gallery_item_deleted"
+    listener = await admin.subscribe(receiver.url(), eventTypes=[deleted])
+    history = History().create()
+    for order in range(items):
+        history.add_item(order)
+    history.delete()
+    async with open_relay():
+        await publish(history.messages)
+        await admin.until(listener, DeliveryStatus.DELIVERED, items)
+    assert len(receiver.requests) == items
+    assert len({request.id for request in receiver.requests}) == items
+    assert len(await admin.deliveries(listener)) == items
+
+
+async def test_only_what_was_asked_for(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    mine, other, foreign = History().create(), History().create(), History(site_id="other").create()
+    mine.rename("n")
+    await admin.subscribe(
+        receiver.url("/one"), eventTypes=["wix.pro_gallery.gallery_v2_updated"], galleryIds=[mine.gallery_id]
+    )
+    all_of_site = await admin.subscribe(receiver.url("/all"))
+    other.rename("n")
+    async with open_relay():
+        await publish([*foreign.messages, *other.messages, *mine.messages])
+        await admin.until(all_of_site, DeliveryStatus.DELIVERED, 4)
+    assert [request.id for request in receiver.at("/one")] == [mine.events[1].id]
+    assert {request.id for request in receiver.at("/all")} == {event.id for event in (*mine.events, *other.events)}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure", "code"),
+    [
+        (status(500), None, 500),
+        (status(404), None, 404),
+        (status(302, Location="http://127.0.0.1:1/"), None, 302),
+        (reset, "connection", None),
+        (drip(500), None, 500),
+    ],
+    ids=["500", "404", "redirect", "reset", "drip"],
+)
+async def test_a_failure_is_tried_again(
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    behaviour: Behaviour,
+    failure: str | None,
+    code: int | None,
+) -> None:
+    listener = await admin.subscribe(receiver.url(), timeoutSeconds=0.5)
+    receiver.script = [behaviour]
+    async with open_relay():
+        await publish(History().create().messages)
+        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+    first, second = delivery["log"]
+    assert (first["status"], first["failure"], second["status"]) == (code, failure, 200)
+    assert (delivery["attempts"], delivery["failures"]) == (2, 1)
+    # Signed anew under the same id.
+    once, again = receiver.requests
+    assert once.id == again.id
+    assert once.body == again.body
+
+
+async def test_a_hanging_listener_is_cut_off_and_waits_at_least_the_minimum(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    listener = await admin.subscribe(receiver.url(), timeoutSeconds=0.3)
+    receiver.script = [hang, status(429)]
+    async with open_relay(webhooks_minimum_wait=0.5):
+        await publish(History().create().messages)
+        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+    assert [(entry["status"], entry["failure"]) for entry in delivery["log"]] == [
+        (None, "timeout"),
+        (429, None),
+        (200, None),
+    ]
+    first, second, third = (request.at for request in receiver.requests)
+    assert second - first >= 0.3 + 0.5
+    assert third - second >= 0.5
+
+
+async def test_an_answer_is_read_up_to_a_cap(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    listener = await admin.subscribe(receiver.url())
+    receiver.script = [status(200, b"x" * 10 * 1024 * 1024)]
+    async with open_relay(webhooks_answer_bytes=100):
+        await publish(History().create().messages)
+        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+    (entry,) = delivery["log"]
+    assert bytes(entry["answer"]) == b"x" * 100
+    assert entry["headers"]["webhook-id"] == receiver.requests[0].id
+
+
+async def test_a_dripping_success_is_a_success(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    listener = await admin.subscribe(receiver.url(), timeoutSeconds=0.5)
+    receiver.script = [drip(200)]
+    async with open_relay():
+        await publish(History().create().messages)
+        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+    assert len(delivery["log"]) == len(receiver.requests) == 1
+
+
+async def test_exhausted_is_dead_listed_and_told(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    listener = await admin.subscribe(receiver.url())
+    receiver.usual = status(503)
+    history = History().create()
+    async with open_relay():
+        await publish(history.messages)
+        (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
+        assert (delivery["reason"], delivery["attempts"]) == ("exhausted", 3)
+        assert len(receiver.requests) == 3
+        (listed,) = await admin.log.page(listener, DeliveryStatus.DEAD, 10)
+        assert listed["_id"] == delivery["_id"]
+    assert (await admin.current(listener)).failing_since is not None
+    events = await admin.database["operational_events"].find({"siteId": SITE}).to_list(None)
+    assert [(event["kind"], event["count"]) for event in events] == [("delivery.dead", 1)]
