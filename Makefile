@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: up test test-fast test-containers lint types bench schemas clean
+.PHONY: up test test-fast test-containers conformance lint types bench schemas clean
 
 up: $(INSTALLED)
 	@exec $(BIN)/triptych up
@@ -21,6 +21,10 @@ test-fast: $(INSTALLED)
 # The tests that need servers, on the official images; needs a Docker engine.
 test-containers: $(INSTALLED)
 	TRIPTYCH_STACK=containers $(BIN)/pytest tests/integration tests/e2e
+
+# The official client against the product; needs Node.js 20 or newer. Part of `make test` as well.
+conformance: $(INSTALLED)
+	$(BIN)/pytest tests/conformance
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -107,8 +107,11 @@ def install_handlers(app: FastAPI) -> None:
         return render(failure)
 
     @app.exception_handler(RequestValidationError)
-    async def parameters(_request: Request, error: RequestValidationError) -> Response:
-        return render(Invalid(_violations_of_parameters(error)))
+    async def parameters(request: Request, error: RequestValidationError) -> Response:
+        violations = _violations_of_parameters(error)
+        if request.method == "PATCH":
+            violations = _as_in_body(violations, str(request.scope["route"].path))
+        return render(Invalid(violations))
 
     @app.exception_handler(HTTPException)
     async def framework(_request: Request, error: HTTPException) -> Response:
@@ -132,3 +135,13 @@ def _violations_of_parameters(error: RequestValidationError) -> list[Violation]:
             kind = PydanticCustomError(kind, problem["msg"], context)
         details.append(InitErrorDetails(type=kind, loc=problem["loc"][1:], input=problem["input"], ctx=context))
     return violations_of(ValidationError.from_exception_data("request", details))
+
+
+def _as_in_body(violations: Sequence[Violation], route: str) -> list[Violation]:
+    """The same of a PATCH, whose client knows the last id of the path as one in the body (wire contract, section 5)."""
+    changed = "itemId" if route.endswith("{itemId}") else "galleryId"
+    renamed = f"{changed.removesuffix('Id')}.id"
+    return [
+        violation.model_copy(update={"field": renamed}) if violation.field == changed else violation
+        for violation in violations
+    ]

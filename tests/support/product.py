@@ -1,0 +1,77 @@
+"""The whole product in this process, with its gateway on a real port."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from services.command.app import compose as compose_command
+from services.command.settings import CommandSettings
+from services.gateway.app import compose as compose_gateway
+from services.gateway.keys import Scope, store_key
+from services.gateway.settings import GatewaySettings
+from services.projector.app import compose as compose_projector
+from services.projector.settings import ProjectorSettings
+from tests.support.installation import Installation
+
+KEY = "product-key"
+"""A key for every site and scope."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway, and a client of it with `KEY`."""
+
+    app: FastAPI
+    address: str
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
+    """A gateway alone; paths given to its client begin behind the prefix, with `/v2`."""
+    await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="tests")
+    async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            async with httpx.AsyncClient(
+                base_url=f"{address}/progallery", headers={"Authorization": KEY}, timeout=60
+            ) as client:
+                yield Gateway(app, address, client)
+        finally:
+            app.state.parts.streams.end()
+            server.should_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def running_command_service(installation: Installation, **fields: object) -> AsyncIterator[None]:
+    """The command service."""
+    async with compose_command(installation.settings(CommandSettings, **fields)):
+        yield
+
+
+@asynccontextmanager
+async def running_projector(installation: Installation, **fields: object) -> AsyncIterator[None]:
+    """The projector."""
+    async with compose_projector(installation.settings(ProjectorSettings, **fields)):
+        yield
+
+
+@asynccontextmanager
+async def running_product(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
+    """All three."""
+    async with (
+        running_command_service(installation),
+        running_projector(installation),
+        running_gateway(installation, **fields) as gateway,
+    ):
+        yield gateway
