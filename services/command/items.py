@@ -14,6 +14,7 @@ from schemas.replies import ErrorCode, Violation
 from services.command.sort_orders import first_repeated, places_above
 from services.command.state import Change, GalleryHead, Origin, Rejected, StoredItem, shortest
 
+_FIRST_FIELDS = {"id": "", "sortOrder": 0}  # so that people who read JSON find them first
 _TYPES = {"image": "IMAGE", "video": "VIDEO", "text": "TEXT"}
 
 
@@ -157,6 +158,7 @@ def new_items(
 def new_item(head: GalleryHead, content: Mapping[str, Any], place: float, origin: Origin, item_id: str) -> StoredItem:
     """An item from its content in wire form; id, sort order, type and dates of the content are replaced."""
     body = {
+        **_FIRST_FIELDS,
         **content,
         "id": item_id,
         "sortOrder": shortest(place),
