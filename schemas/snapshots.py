@@ -55,9 +55,7 @@ SNAPSHOT_PARTS: tuple[type[WireModel], ...] = (SnapshotStarted, SnapshotItem, Sn
 _PARTS: TypeAdapter[SnapshotPart] = TypeAdapter(Annotated[SnapshotPart, Field(discriminator="part")])
 
 
-def snapshot_started(
-    snapshot_id: str, gallery_id: str, sequence: int, gallery: Mapping[str, Any]
-) -> dict[str, Any]:
+def snapshot_started(snapshot_id: str, gallery_id: str, sequence: int, gallery: Mapping[str, Any]) -> dict[str, Any]:
     """The first part, from the head's wire form."""
     return _part("Started", snapshot_id, gallery_id, sequence, gallery={**gallery, "items": []})
 
