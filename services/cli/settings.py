@@ -5,10 +5,14 @@ from pydantic import Field
 from services.command.settings import CommandSettings
 from services.gateway.settings import GatewaySettings
 from services.projector.settings import ProjectorSettings
+from services.webhooks.settings import WebhookSettings
 
 
-class CliSettings(CommandSettings, ProjectorSettings, GatewaySettings):
-    """See the settings of the services; these two are for `triptych up` alone."""
+class CliSettings(CommandSettings, ProjectorSettings, GatewaySettings, WebhookSettings):
+    """See the settings of the services; the ports are for `triptych up` alone."""
+
+    # A key that does not fit an installation is refused, so guessing the one of `triptych up` does no harm.
+    local: bool = True
 
     kafka_port: int = Field(9092, ge=1, le=65_535)
     mongo_port: int = Field(27017, ge=1, le=65_535)

@@ -35,6 +35,7 @@ STOP_SECONDS = 25.0
 SERVICES: Mapping[str, Callable[[CliSettings], int]] = {
     "command": lambda settings: settings.command_port,
     "projector": lambda settings: settings.projector_port,
+    "webhooks": lambda settings: settings.webhooks_port,
     "gateway": lambda settings: settings.gateway_port,
 }
 
@@ -81,7 +82,10 @@ async def _prepare(settings: CliSettings) -> None:
 @contextlib.contextmanager
 def _services(settings: CliSettings) -> Iterator[None]:
     environ = {
+        # Listeners under development are on this machine too.
+        f"{PREFIX}WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         **os.environ,
+        f"{PREFIX}LOCAL": "true",
         f"{PREFIX}KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         f"{PREFIX}MONGO_URI": settings.mongo_uri,
     }

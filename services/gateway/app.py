@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from schemas.topics import Topics
-from services.gateway import bulk, events, galleries, items, keys
+from services.gateway import bulk, deliveries, events, galleries, items, keys, listeners
 from services.gateway.answers import ANY
 from services.gateway.consistency import Heads
 from services.gateway.context import Parts
@@ -31,6 +31,7 @@ from services.kit.health import Health
 from services.kit.mongo import Database, IndexModel, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
+from services.listeners.provision import INDEXES as LISTENER_INDEXES
 from services.readmodel.queries import Views
 
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
@@ -38,8 +39,8 @@ PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
 
 
 def indexes(_settings: GatewaySettings) -> Mapping[str, list[IndexModel]]:
-    """The gateway's own collections; those of the views are the projector's."""
-    return keys.INDEXES
+    """The gateway's own collections and those it administers; those of the views are the projector's."""
+    return {**keys.INDEXES, **LISTENER_INDEXES}
 
 
 @asynccontextmanager
@@ -82,7 +83,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             raise StartRefused(str(failure)) from None
         sender = Sender(publisher)
         stack.push_async_callback(sender.close)
-        yield make_app(
+        app = make_app(
             Parts(
                 settings=settings,
                 keys=Keys(database, settings.gateway_key_cache),
@@ -95,6 +96,8 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             _health(database, feeds, pulse),
             topics,
         )
+        app.state.administration = await listeners.administration_of(settings, database)
+        yield app
 
 
 def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
@@ -113,8 +116,10 @@ def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
     for prefix in PREFIXES:
         for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
+    for router in (listeners.router, deliveries.router):
+        app.include_router(router)
     app.router.routes.extend([*health.routes(), *asyncapi_routes(topics)])
-    complete_openapi(app, [*galleries.BODIES, *items.BODIES, *bulk.BODIES])
+    complete_openapi(app, [*galleries.BODIES, *items.BODIES, *bulk.BODIES, *listeners.BODIES, *deliveries.BODIES])
     return app
 
 

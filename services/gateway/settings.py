@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from services.kit.settings import KitSettings
+from services.listeners.settings import ListenerSettings
 
 _NOTHING = timedelta(0)
 
 
-class GatewaySettings(KitSettings):
+class GatewaySettings(ListenerSettings):
     """See `KitSettings`; durations accept seconds or ISO 8601."""
 
     gateway_port: int = Field(8080, ge=0, le=65_535)

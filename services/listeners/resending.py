@@ -29,6 +29,8 @@ class Range:
 class Progress:
     """What one step has queued, and where the next one goes on; `cursor` is None when nothing is left."""
 
+    seen: int
+    """Dead deliveries or events looked at."""
     queued: int
     cursor: str | None
 
@@ -69,7 +71,7 @@ class Deliveries:
         found = await self._deliveries.find(query, {"log": 0}).sort([("_id", ASCENDING)]).limit(CHUNK).to_list(None)
         unsent = [delivery for delivery in found if not delivery.get("resentAt")]
         await self._send_again(listener, unsent)
-        return Progress(len(unsent), found[-1]["_id"] if len(found) == CHUNK else None)
+        return Progress(len(found), len(unsent), found[-1]["_id"] if len(found) == CHUNK else None)
 
     async def count_dead(self, listener: Listener) -> int:
         """How many dead deliveries a listener has, those resent included."""
@@ -102,7 +104,8 @@ class Deliveries:
         wanted = [event for event in events if listener.wants(event["siteId"], event["eventType"], event["galleryId"])]
         await self._insert(listener, wanted)
         more = len(events) == CHUNK
-        return Progress(len(wanted), f"{events[-1]['occurredAt'].isoformat()}|{events[-1]['_id']}" if more else None)
+        following = f"{events[-1]['occurredAt'].isoformat()}|{events[-1]['_id']}" if more else None
+        return Progress(len(events), len(wanted), following)
 
     async def count_events(self, site_id: str, which: Range) -> int:
         """How many stored events lie in a range."""

@@ -46,7 +46,7 @@ class Up:
 
 @contextmanager
 def running_up(installation: Installation, directory: Path, **fields: object) -> Iterator[Up]:
-    ports = dict(zip(("command_port", "projector_port", "gateway_port"), free_ports(3), strict=True))
+    ports = dict(zip(("command_port", "projector_port", "gateway_port", "webhooks_port"), free_ports(4), strict=True))
     environ = {**os.environ, **installation.environ(**{**ports, **fields})}
     output = directory / "up.txt"
     with output.open("w") as file:
@@ -91,7 +91,7 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(
         assert re.findall(r"#(\d+)", events) == ["5", "6"]
 
         services = up.services()
-        assert len(services) == 3
+        assert len(services) == 4
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(30) == 0
         assert all_gone(services)

@@ -15,7 +15,7 @@ from tests.support.installation import Installation
 def service_process(installation: Installation, module: str, directory: Path, **fields: object) -> Iterator[Child]:
     """`python -m module` with the settings of the installation and a free port; ended afterwards."""
     (port,) = free_ports(1)
-    ports = {f"{name}_port": port for name in ("command", "projector", "gateway")}
+    ports = {f"{name}_port": port for name in ("command", "projector", "gateway", "webhooks")}
     environ = {**os.environ, **installation.environ(**ports, **fields)}
     child = start_child([sys.executable, "-m", module], env=environ, log=directory / f"{module}.log")
     try:

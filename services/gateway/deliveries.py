@@ -1,0 +1,126 @@
+"""Endpoints of the delivery log, and of sending again."""
+
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Path, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from schemas.base import Guid, Instant, ViolatedRule, WireModel
+from schemas.replies import Violation
+from services.gateway.answers import JsonAnswer
+from services.gateway.bodies import parse_body, read_body
+from services.gateway.context import Gateway
+from services.gateway.errors import Invalid, Refused, not_found
+from services.gateway.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerId, Office
+from services.gateway.openapi import json_body
+from services.kit.mongo import Document
+from services.listeners.deliveries import DeliveryStatus, delivery_wire
+from services.listeners.documents import Listener, ListenerStatus
+from services.listeners.resending import Progress, Range
+
+router = APIRouter(prefix="/v1", tags=["deliveries"])
+DeliveryId: TypeAlias = Annotated[Guid, Path(alias="deliveryId")]
+
+
+class StepBody(WireModel):
+    """Where to go on: the cursor of the step before."""
+
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class ReplayBody(StepBody):
+    """Which events to send again: from `since` on, before `until`, of one gallery or of all."""
+
+    since: Instant | None = None
+    until: Instant | None = None
+    gallery_id: Guid | None = None
+
+
+BODIES = (StepBody, ReplayBody)
+
+
+@router.get("/listeners/{listenerId}/deliveries", response_model=dict[str, Any])
+async def list_deliveries(
+    admin: Admin,
+    listener_id: ListenerId,
+    status: DeliveryStatus | None = None,
+    limit: Limit = PAGE_MAX,
+    cursor: Cursor = None,
+) -> Response:
+    """The deliveries of a listener, newest first; `cursor` of the answer leads to older ones."""
+    page = await admin.deliveries.page(await admin.listener(listener_id), status, limit, cursor)
+    following = page[-1]["_id"] if len(page) == limit else None
+    return JsonAnswer({"deliveries": [delivery_wire(one, with_log=False) for one in page], "cursor": following})
+
+
+@router.get("/deliveries/{deliveryId}", response_model=dict[str, Any])
+async def get_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
+    """One delivery with each of its attempts: headers sent, status, latency, first bytes of the answer."""
+    return JsonAnswer({"delivery": delivery_wire(await _delivery(admin, delivery_id), with_log=True)})
+
+
+@router.post("/deliveries/{deliveryId}/resend", response_model=dict[str, Any])
+async def resend_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
+    """Send a delivery once more, whatever became of it; the answer is the new one."""
+    delivery = await _delivery(admin, delivery_id)
+    listener = _sendable(await admin.listener(delivery["listenerId"]))
+    sent = await admin.deliveries.resend(listener, delivery)
+    return JsonAnswer({"delivery": delivery_wire(sent, with_log=False)})
+
+
+@router.post(
+    "/listeners/{listenerId}/resend-dead",
+    response_model=dict[str, Any],
+    openapi_extra=json_body(StepBody, {}, required=False),
+)
+async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
+    """Send dead deliveries of a listener again, each once, a part at a time: repeat with the cursor of the answer."""
+    raw = await read_body(request, gateway.settings.gateway_body_limit)
+    body = parse_body(StepBody, raw or bytearray(b"{}"))
+    listener = _sendable(await admin.listener(listener_id))
+    return _progress(await admin.deliveries.resend_dead(listener, body.cursor))
+
+
+@router.post(
+    "/listeners/{listenerId}/replay",
+    response_model=dict[str, Any],
+    openapi_extra=json_body(ReplayBody, {"since": "2026-01-01T00:00:00Z"}, required=False),
+)
+async def replay_events(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
+    """Send a listener the events of a time range or a gallery, a part at a time: repeat with the cursor."""
+    raw = await read_body(request, gateway.settings.gateway_body_limit)
+    body = parse_body(ReplayBody, raw or bytearray(b"{}"))
+    listener = _sendable(await admin.listener(listener_id))
+    which = Range(body.since, body.until, body.gallery_id)
+    try:
+        return _progress(await admin.deliveries.replay(listener, which, body.cursor))
+    except ValueError:
+        expected = "the cursor of an earlier answer"
+        raise Invalid(
+            [
+                Violation(
+                    field="cursor",
+                    description=f"must be {expected}",
+                    violated_rule=ViolatedRule.FORMAT,
+                    data={"expected": expected},
+                )
+            ]
+        ) from None
+
+
+async def _delivery(admin: Office, delivery_id: str) -> Document:
+    delivery = await admin.deliveries.get(admin.site_id, delivery_id)
+    if delivery is None:
+        raise not_found("delivery", deliveryId=delivery_id)
+    return delivery
+
+
+def _sendable(listener: Listener) -> Listener:
+    if listener.status is ListenerStatus.DISABLED:
+        raise Refused(409, "FAILED_PRECONDITION", "the listener is disabled; resume it first")
+    return listener
+
+
+def _progress(progress: Progress) -> Response:
+    return JsonAnswer({"queued": progress.queued, "cursor": progress.cursor})

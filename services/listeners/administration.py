@@ -1,0 +1,31 @@
+"""What administrators work with, over HTTP and on the command line: listeners, deliveries, operational events."""
+
+from dataclasses import dataclass
+
+from services.kit.mongo import Database
+from services.listeners.operations import Operations
+from services.listeners.repository import Listeners
+from services.listeners.resending import Deliveries
+from services.listeners.sealing import make_sealer, require_same_key
+from services.listeners.settings import ListenerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """The three collections; every query of theirs names a site."""
+
+    listeners: Listeners
+    deliveries: Deliveries
+    operations: Operations
+
+
+async def open_administration(database: Database, settings: ListenerSettings) -> Administration:
+    """The administration of this installation; its indexes must exist.
+
+    Raises:
+        StartRefused: the key of the secrets cannot be used, or is not the one they are encrypted under.
+    """
+    sealer = make_sealer(settings)
+    await require_same_key(database, sealer)
+    retention = settings.webhooks_retention
+    return Administration(Listeners(database, sealer, retention), Deliveries(database), Operations(database, retention))
