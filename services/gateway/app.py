@@ -1,5 +1,6 @@
 """Composition root of the gateway."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from services.gateway.writes import Writes
 from services.kit.brokers import make_producer
 from services.kit.failures import StartRefused, TransientFailure
 from services.kit.health import Health
+from services.kit.lifecycle import stop_requested
 from services.kit.mongo import Database, IndexModel, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
@@ -59,7 +61,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         await ensure_indexes(database, indexes(settings))
         replies, echoes, heads, views = Replies(), Echoes(), Heads(), Views(database)
         streams = Streams(settings, topics.events)
-        stack.callback(streams.end)
+        await stack.enter_async_context(_ending(streams, stop_requested()))
 
         def hear_event(record: Record) -> None:
             echoes.hear(record)
@@ -98,6 +100,22 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         )
         app.state.administration = await listeners.administration_of(settings, database)
         yield app
+
+
+@asynccontextmanager
+async def _ending(streams: Streams, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """End the streams when the process stops; the server waits for every answer that is under way."""
+
+    async def end() -> None:
+        await stopping.wait()
+        streams.end()
+
+    task = asyncio.create_task(end())
+    try:
+        yield
+    finally:
+        task.cancel()
+        streams.end()
 
 
 def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import uvicorn
@@ -22,6 +23,12 @@ log = logging.getLogger(__name__)
 GRACEFUL_HTTP_SECONDS = 20
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
 Compose = Callable[[SettingsT], AbstractAsyncContextManager[ASGIApp]]
+_stopping: ContextVar[asyncio.Event | None] = ContextVar("stopping", default=None)
+
+
+def stop_requested() -> asyncio.Event:
+    """Set when this process begins to stop: answers that go on until somebody ends them have to end now."""
+    return _stopping.get() or asyncio.Event()
 
 
 class _Server(uvicorn.Server):
@@ -56,6 +63,7 @@ def run_service(
 
 async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int) -> None:
     stopping = asyncio.Event()
+    _stopping.set(stopping)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

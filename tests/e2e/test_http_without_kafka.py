@@ -1,0 +1,104 @@
+"""The gateway while Kafka is down, and after it has come back."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.cache import cache_dir
+from deploy.local.kafka import running_kafka
+from deploy.local.ports import free_ports
+from deploy.local.processes import processes_missing
+from deploy.local.stack import Addresses
+from services.gateway.writes import COMMAND_ID_HEADER
+from services.kit.mongo import open_database
+from services.kit.provision import ensure_topics
+from services.kit.settings import KitSettings
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.product import running_product
+from tests.support.waiting import eventually
+
+
+class OwnKafka:
+    """A broker that the test may stop, and start again with what it has stored."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port, self._controller_port = free_ports(2)
+        self._stack = ExitStack()
+
+    @property
+    def bootstrap(self) -> str:
+        """Its address."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        ready = self._stack.enter_context(
+            running_kafka(
+                data=self._folder / "kafka",
+                logs=self._folder / "logs",
+                port=self._port,
+                controller_port=self._controller_port,
+                cache=cache_dir(os.environ),
+                environ=os.environ,
+                say=print,
+            )
+        )
+        ready()
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._stack.close()
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Any:
+    """A running broker of this test."""
+    if lacks := processes_missing(os.environ):
+        pytest.skip(f"needs a broker of its own: {lacks[0]}")
+    kafka = OwnKafka(tmp_path)
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture
+async def own_installation(own_kafka: OwnKafka, stack: Addresses) -> AsyncIterator[Installation]:
+    """An installation on it, and on the MongoDB of all tests."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    async with open_database(stack.mongo_uri, name) as database:
+        made = Installation(Addresses(own_kafka.bootstrap, stack.mongo_uri, stack.provider), name, database)
+        await ensure_topics(made.settings(KitSettings), made.topics.catalogue(PARTITIONS, 1))
+        yield made
+        await database.client.drop_database(name)
+
+
+async def test_writes_are_refused_and_reads_are_not(own_kafka: OwnKafka, own_installation: Installation) -> None:
+    async with running_product(own_installation) as gateway:
+        gallery = (await gateway.client.post("/v2/galleries")).raise_for_status().json()["gallery"]
+        path = f"/v2/galleries/{gallery['id']}"
+        await asyncio.to_thread(own_kafka.stop)
+        refused = await gateway.client.post(f"{path}/items", json={"item": {"text": {"html": "x"}}})
+        assert (refused.status_code, refused.json()) == (503, {"message": "", "details": {}})
+        assert refused.headers["Retry-After"] == "1"
+        again = {"Idempotency-Key": refused.headers[COMMAND_ID_HEADER]}
+        assert (await gateway.client.get(path)).json()["gallery"] == gallery
+        ready = await gateway.client.get(f"{gateway.address}/health/ready")
+        assert (ready.status_code, ready.json()["problems"]) == (503, {"kafka": "Kafka does not answer"})
+
+        own_kafka.start()
+
+        async def is_written() -> bool:
+            body = {"item": {"text": {"html": "x"}}}
+            return (await gateway.client.post(f"{path}/items", json=body, headers=again)).status_code == 200
+
+        # However often it was tried, and whether or not a try that was refused had reached Kafka, it is there once.
+        await eventually(is_written, "the write is taken", deadline_seconds=60)
+        await is_written()
+        assert (await gateway.client.get(path)).json()["gallery"]["totalItems"] == 1
