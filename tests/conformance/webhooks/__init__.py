@@ -1,0 +1,1 @@
+"""The official client accepts the relay's deliveries."""
