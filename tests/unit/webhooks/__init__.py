@@ -1,0 +1,1 @@
+"""Units of the webhook relay, without servers."""

@@ -1,0 +1,56 @@
+"""Listeners and deliveries in hand, as plain as possible."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from services.listeners.documents import Listener, ListenerStatus
+from services.listeners.keys import Format
+from services.listeners.retries import RetryProfile
+from services.webhooks.repository import Claimed
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def listener(**fields: Any) -> Listener:
+    """A listener to everything of site `s`."""
+    plain: dict[str, Any] = {
+        "id": "l",
+        "site_id": "s",
+        "url": "http://127.0.0.1/",
+        "event_types": frozenset({"t"}),
+        "gallery_ids": None,
+        "format": Format.STANDARD_HMAC,
+        "retry_profile": RetryProfile.CUSTOM,
+        "retry_delays": (1.0,),
+        "timeout_seconds": 1.0,
+        "rate_limit": None,
+        "ordered": False,
+        "description": "",
+        "status": ListenerStatus.ACTIVE,
+        "keys": (),
+        "problem": None,
+        "failing_since": None,
+        "created_at": NOW,
+        "updated_at": NOW,
+    }
+    return Listener(**{**plain, **fields})
+
+
+def claimed(**fields: Any) -> Claimed:
+    """A delivery in hand."""
+    plain: dict[str, Any] = {
+        "delivery_id": "d",
+        "site_id": "s",
+        "listener_id": "l",
+        "event_id": "e",
+        "gallery_id": "g",
+        "occurred_at": NOW,
+        "manual": False,
+        "ordered": False,
+        "attempts": 1,
+        "failures": 0,
+        "lease": "t",
+        "until": 0.0,
+        "value": b"{}",
+    }
+    return Claimed(**{**plain, **fields})

@@ -1,0 +1,61 @@
+"""One listener's limits: how much at a time, how fast, how carefully after failures."""
+
+from services.webhooks.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane
+from tests.unit.webhooks.examples import claimed, listener
+
+
+def test_as_many_at_a_time_as_allowed() -> None:
+    lane = Lane(listener(), concurrency=2)
+    assert lane.may_start_at(5.0) == 5.0
+    lane.start(5.0)
+    lane.start(5.0)
+    assert lane.may_start_at(5.0) is None
+    lane.finish(6.0, 1.0, success=True)
+    assert lane.may_start_at(6.0) == 6.0
+
+
+def test_the_rate_limit_spaces_requests() -> None:
+    lane = Lane(listener(rate_limit=2.0), concurrency=10)
+    starts = []
+    now = 0.0
+    for _ in range(4):
+        at = lane.may_start_at(now)
+        assert at is not None
+        starts.append(at)
+        now = at
+        lane.start(now)
+    assert starts == [0.0, 0.5, 1.0, 1.5]
+
+
+def test_failures_in_a_row_leave_one_at_a_time_with_growing_pauses_until_one_succeeds() -> None:
+    lane = Lane(listener(), concurrency=8)
+    pauses = []
+    for count in range(FAILURES_TO_BREAK + 8):
+        lane.start(0.0)
+        lane.finish(0.0, 0.01, success=False)
+        at = lane.may_start_at(0.0)
+        assert at is not None
+        if count + 1 < FAILURES_TO_BREAK:
+            assert (at, lane.limit) == (0.0, 8)
+        else:
+            pauses.append(at)
+            assert lane.limit == 1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    lane.start(1.0)
+    lane.finish(1.0, 0.01, success=True)
+    assert (lane.may_start_at(1.0), lane.limit) == (1.0, 8)
+
+
+def test_what_is_taken_ahead_is_bounded_and_shrinks_for_slow_listeners() -> None:
+    lane = Lane(listener(), concurrency=4)
+    assert lane.room <= AHEAD_MAX
+    for _ in range(40):
+        lane.start(0.0)
+        lane.finish(0.0, 10.0, success=True)
+    assert lane.room == 4  # two seconds' worth would be less than one each
+    lane.queue.extend(claimed() for _ in range(3))
+    assert lane.room == 1
+    assert not lane.wants_more
+    limited = Lane(listener(rate_limit=0.1), concurrency=4)
+    assert limited.room == 1
