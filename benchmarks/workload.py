@@ -1,52 +1,84 @@
-"""Galleries, create-items commands for them, and what their events have to be; the same in every round."""
+"""Galleries, commands for them, and what their events and their end have to be; the same in every round."""
 
-import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import orjson
 from aiokafka import ConsumerRecord
 
+from benchmarks.simulation import SimulatedGallery, Step, gallery_id, made_id, new_galleries, photo, play
+from services.command.documents import head_document, item_document
+from services.command.state import GalleryHead, StoredItem
 from services.kit.mongo import Document
 from services.kit.publisher import Record
 
 GALLERIES = 1_000
 
 EventRecord: TypeAlias = ConsumerRecord[Any, Any]
-_NAMESPACE = uuid.UUID("7a1f5a52-58f0-4a0e-9d0c-6f0d3a1c2b4e")  # any
+Ends: TypeAlias = dict[str, tuple[int, int, list[str]]]
+"""Sequence, number of items and their titles in display order, by gallery."""
+
+_DATE = "2025-01-01T00:00:00.000Z"
+# Below any clock, and far enough apart for many moves.
+_FIRST_PLACE, _GAP = 1_600_000_000_000.0, 1_000.0
 
 
 class WrongEvents(Exception):
-    """The events are not those of the commands; the message tells the first difference."""
+    """The events, or what is stored, are not those of the commands; the message tells the first difference."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """`commands` commands of one image each, going round the galleries, so that neighbours never share one."""
+    """`commands` commands in the proportions of `mix`, one event each, on galleries that have `items` items each."""
 
     commands: int
+    mix: Mapping[str, float] = field(default_factory=lambda: {"CreateItems": 1})
+    items: int = 0
+    galleries: int = GALLERIES
+
+    @cached_property
+    def _played(self) -> tuple[list[Step], list[SimulatedGallery]]:
+        galleries = new_galleries(self.galleries, self.items)
+        return play(galleries, self.commands, self.mix), galleries
 
     def heads(self) -> list[Document]:
-        """The galleries as the write model stores them, empty, at sequence 1."""
-        return [
-            {
-                "_id": _gallery_id(number),
-                "siteId": "default",
-                "name": f"Gallery {number}",
-                "sortOrder": float(number),
-                "createdDate": "2025-01-01T00:00:00.000Z",
-                "totalItems": 0,
-                "sequence": 1,
-                "lastDefault": 0.0,
-                "highest": 0.0,
-            }
-            for number in range(GALLERIES)
-        ]
+        """The galleries as the write model stores them, at sequence 1."""
+        return [{"_id": gallery_id(number), **head_document(self._head(number))} for number in range(self.galleries)]
+
+    def _head(self, number: int) -> GalleryHead:
+        return GalleryHead(
+            gallery_id=gallery_id(number),
+            site_id="default",
+            name=f"Gallery {number}",
+            sort_order=float(number),
+            created_date=_DATE,
+            total_items=self.items,
+            sequence=1,
+            last_default=0.0,
+            highest=_FIRST_PLACE,
+        )
+
+    def stored_items(self) -> Iterable[Document]:
+        """Their items as the write model stores them."""
+        for gallery in new_galleries(self.galleries, self.items):
+            for place, item in enumerate(gallery.order):
+                sort_order = _FIRST_PLACE - place * _GAP
+                body = {
+                    **photo(gallery.number * self.items + place, item.title),
+                    "id": item.item_id,
+                    "sortOrder": int(sort_order),
+                    "type": "IMAGE",
+                    "createdDate": _DATE,
+                    "updatedDate": _DATE,
+                }
+                yield item_document(StoredItem(item.item_id, gallery.gallery_id, "default", sort_order, body))
 
     def records(self, topic: str) -> list[Record]:
-        """The commands as a producer publishes them: binary mode, keyed by gallery (design, section 3)."""
-        return [_record(topic, number) for number in range(self.commands)]
+        """The commands as a producer publishes them."""
+        steps, _ = self._played
+        return [command_record(topic, step.name, step.data, made_id("command", n)) for n, step in enumerate(steps)]
 
     def check(self, events: Iterable[EventRecord]) -> None:
         """Check events that come in order per gallery: one for each command, sequences 2, 3, ... in each gallery.
@@ -54,67 +86,61 @@ class Workload:
         Raises:
             WrongEvents: one is missing, too many, out of order, or not that of its command.
         """
-        seen = dict.fromkeys((_gallery_id(number) for number in range(GALLERIES)), 0)
-        numbers = {gallery_id: number for number, gallery_id in enumerate(seen)}
+        expected: dict[str, list[tuple[str, str]]] = {gallery_id(number): [] for number in range(self.galleries)}
+        steps, _ = self._played
+        for step in steps:
+            expected[step.data["galleryId"]].append(step.expected)
+        seen = dict.fromkeys(expected, 0)
         for record in events:
             event = orjson.loads(record.value)
-            gallery_id = event["entityId"]
-            if record.key != gallery_id.encode() or gallery_id not in seen:
-                raise WrongEvents(f"an event of gallery {gallery_id} has the key {record.key!r}")
-            of_command = seen[gallery_id] * GALLERIES + numbers[gallery_id]
-            seen[gallery_id] += 1
-            expected = (str(seen[gallery_id] + 1), _title(of_command))
-            found = (event["entityEventSequence"], event["actionEvent"]["body"]["item"]["title"])
-            if found != expected:
-                raise WrongEvents(f"gallery {gallery_id}: expected {expected}, found {found}")
+            of_gallery = event["entityId"]
+            if record.key != of_gallery.encode() or of_gallery not in seen:
+                raise WrongEvents(f"an event of gallery {of_gallery} has the key {record.key!r}")
+            position = seen[of_gallery]
+            seen[of_gallery] += 1
+            ((kind, content),) = event["actionEvent"]["body"].items()
+            found = (event["entityEventSequence"], kind, content if kind == "itemId" else content["title"])
+            wanted = (str(position + 2), *(expected[of_gallery][position : position + 1] or [("nothing", "")])[0])
+            if found != wanted:
+                raise WrongEvents(f"gallery {of_gallery}: expected {wanted}, found {found}")
         # In order and of the right commands so far, so their number tells whether all are there.
         if (count := sum(seen.values())) != self.commands:
             raise WrongEvents(f"{self.commands} commands made {count} events")
 
+    def check_ends(self, ends: Ends) -> None:
+        """Check what the write model holds in the end: who publishes what he has not stored is fast and wrong.
 
-def _gallery_id(number: int) -> str:
-    return str(uuid.uuid5(_NAMESPACE, f"gallery {number}"))
+        Raises:
+            WrongEvents: a gallery has other items, another order or another sequence than its commands lead to.
+        """
+        steps, galleries = self._played
+        sequences = dict.fromkeys((gallery.gallery_id for gallery in galleries), 1)
+        for step in steps:
+            sequences[step.data["galleryId"]] += 1
+        for gallery in galleries:
+            wanted = (sequences[gallery.gallery_id], len(gallery.order), [item.title for item in gallery.order])
+            if ends.get(gallery.gallery_id) != wanted:
+                raise WrongEvents(
+                    f"gallery {gallery.gallery_id}: expected {wanted}, stored {ends.get(gallery.gallery_id)}"
+                )
 
 
-def _title(number: int) -> str:
-    return f"Photo {number:06d}"
-
-
-def _record(topic: str, number: int) -> Record:
-    gallery_id = _gallery_id(number % GALLERIES)
-    command_id = str(uuid.uuid5(_NAMESPACE, f"command {number}"))
-    media_id = f"{uuid.uuid5(_NAMESPACE, f'media {number}').hex}~mv2.jpg"
-    item = {
-        "title": _title(number),
-        "description": "Morning light over the harbour, taken from the north pier just after the fog had lifted.",
-        "link": {"text": "Order a print", "url": f"https://example.com/prints/{number}"},
-        "image": {
-            "imageInfo": {
-                "id": media_id,
-                "url": f"https://static.wixstatic.com/media/{media_id}",
-                "height": 3024,
-                "width": 4032,
-                "altText": "Fishing boats in a harbour",
-                "filename": f"harbour-{number}.jpg",
-            },
-            "focalPoint": {"x": 0.5, "y": 0.375},
-            "quality": 90,
-        },
-        "tags": {"values": ["harbour", "morning", "boats"]},
-    }
+def command_record(topic: str, name: str, data: Mapping[str, Any], command_id: str) -> Record:
+    """A command in binary mode, keyed by its gallery (design, section 3)."""
+    of_gallery: str = data["galleryId"]
     headers = {
         "ce_specversion": "1.0",
         "ce_id": command_id,
-        "ce_type": "triptych.command.v1.CreateItems",
+        "ce_type": f"triptych.command.v1.{name}",
         "ce_source": "benchmarks",
-        "ce_subject": gallery_id,
+        "ce_subject": of_gallery,
         "ce_siteid": "default",
         "ce_correlationid": command_id,
         "content-type": "application/json",
     }
     return Record(
         topic,
-        gallery_id.encode(),
-        orjson.dumps({"galleryId": gallery_id, "items": [item]}),
-        tuple((name, value.encode()) for name, value in headers.items()),
+        of_gallery.encode(),
+        orjson.dumps(data),
+        tuple((header, value.encode()) for header, value in headers.items()),
     )

@@ -1,4 +1,4 @@
-"""The floor of create-items: the reads and writes of the command service by the same clients, and no product code.
+"""The floor: the reads and writes of the command service by the same clients, and no product code.
 
 It skips what costs judgement instead of I/O: validation, rejections, retries, repeated commands, forwarding, metrics.
 Usage: `python -m benchmarks.baselines.floor BATCH_SIZE`, with the settings of the command service.
@@ -13,20 +13,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import uuid_utils
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 from bson import Binary
-from pymongo import AsyncMongoClient, InsertOne, UpdateOne
+from pymongo import AsyncMongoClient, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-BATCH_BYTES = 512 * 1024
+from benchmarks.baselines.floor_changes import Changes
+from benchmarks.baselines.floor_messages import Document, Message, event_message, reply_message
 
-Document = dict[str, Any]
-Message = tuple[bytes, bytes, list[tuple[str, bytes]]]
+BATCH_BYTES = 512 * 1024
+LINE_ITEMS = 4
+
+Command = tuple[int, str, str, Document]
+"""Partition, id, name and data."""
 
 
 class Floor:
@@ -57,55 +60,26 @@ class Floor:
         """Carry out a batch of commands."""
         at = datetime.now(UTC)
         now = at.isoformat(timespec="milliseconds")[:-6] + "Z"
-        now_ms = at.timestamp() * 1000 // 1
-        commands = [
-            (place.partition, dict(record.headers)["ce_id"].decode(), orjson.loads(record.value))
-            for place, records in batch.items()
-            for record in records
-        ]
-        _, heads = await asyncio.gather(
-            self._find("processed_commands", [f"default/{command_id}" for _, command_id, _ in commands]),
-            self._find("galleries", list({data["galleryId"] for _, _, data in commands})),
-        )
-        loaded = {gallery_id: head["sequence"] for gallery_id, head in heads.items()}
-        items: list[Document] = []
+        commands = [_command(place.partition, record) for place, records in batch.items() for record in records]
+        changes = await self._load(commands, now, at.timestamp() * 1000 // 1)
         processed: list[Document] = []
         events: dict[int, list[Message]] = defaultdict(list)
         replies: dict[int, list[Message]] = defaultdict(list)
-        for partition, command_id, data in commands:
-            head = heads[data["galleryId"]]
-            item_ids = []
-            for item in data["items"]:
-                head["sequence"] += 1
-                head["totalItems"] += 1
-                head["lastDefault"] = head["highest"] = place = max(now_ms, head["lastDefault"] + 1)
-                item["id"] = str(uuid_utils.uuid7())
-                item["sortOrder"] = int(place)
-                item["type"] = "IMAGE"
-                item["createdDate"] = item["updatedDate"] = now
-                item_ids.append(item["id"])
-                items.append(
-                    {
-                        "_id": item["id"],
-                        "siteId": "default",
-                        "galleryId": head["_id"],
-                        "sortOrder": place,
-                        "item": item,
-                    }
-                )
-                events[partition].append(_event(head, item, command_id, now))
+        for partition, command_id, name, data in commands:
+            head, item_id, body = changes.apply(name, data)
+            events[partition].append(event_message(head, body, command_id, now))
             reply = {
                 "commandId": command_id,
                 "outcome": "accepted",
                 "galleryId": head["_id"],
                 "sequence": head["sequence"],
-                "itemIds": item_ids,
+                "itemIds": [item_id],
             }
             processed.append({"_id": f"default/{command_id}", "reply": reply, "at": at})
-            message = _reply(reply)
+            message = reply_message(reply)
             replies[(murmur2(message[0]) & 0x7FFFFFFF) % self._partitions].append(message)
         rows = [self._row(partition, messages) for partition, messages in events.items()]
-        await self._save([heads[gallery_id] for gallery_id in loaded], loaded, items, rows, processed)
+        await self._save(changes, rows, processed)
         await asyncio.gather(
             *(self._publish(self._events, partition, messages) for partition, messages in events.items()),
             *(self._publish(self._replies, partition, messages) for partition, messages in replies.items()),
@@ -116,32 +90,58 @@ class Floor:
         )
         await self._consumer.commit({place: records[-1].offset + 1 for place, records in batch.items()})
 
+    async def _load(self, commands: list[Command], now: str, now_ms: float) -> Changes:
+        named: set[str] = set()
+        for _, _, _, data in commands:
+            named.update(data[key] for key in ("itemId", "before", "after") if key in data)
+            named.update(data.get("itemIds", ()))
+        _, heads, items = await asyncio.gather(
+            self._find("processed_commands", [f"default/{command_id}" for _, command_id, _, _ in commands]),
+            self._find("galleries", list({data["galleryId"] for _, _, _, data in commands})),
+            self._find("items", list(named)),
+        )
+        changes = Changes(heads, items, now, now_ms)
+        moves = [data for _, _, name, data in commands if name == "MoveItem"]
+        for gallery_id, entries in await asyncio.gather(*(self._line(data, items) for data in moves)):
+            changes.lines[gallery_id] = sorted({*changes.lines[gallery_id], *entries})
+        return changes
+
+    async def _line(self, move: Document, items: dict[str, Document]) -> tuple[str, list[tuple[float, str]]]:
+        """The items on the side of the new place that decides."""
+        beside = items.get(move.get("before") or move.get("after") or "")
+        is_above = "before" in move or move.get("to") == "end"
+        query: Document = {"galleryId": move["galleryId"]}
+        if beside is not None:
+            query["sortOrder"] = {"$gte" if is_above else "$lte": beside["sortOrder"]}
+        found = self._database["items"].find(query, {"sortOrder": 1})
+        found = found.sort("sortOrder", 1 if is_above else -1).limit(LINE_ITEMS)
+        return move["galleryId"], [(item["sortOrder"], item["_id"]) async for item in found]
+
     async def _find(self, collection: str, ids: list[str]) -> dict[str, Document]:
+        if not ids:
+            return {}
         return {found["_id"]: found async for found in self._database[collection].find({"_id": {"$in": ids}})}
 
-    async def _save(
-        self,
-        heads: list[Document],
-        loaded: dict[str, int],
-        items: list[Document],
-        rows: list[Document],
-        processed: list[Document],
-    ) -> None:
+    async def _save(self, changes: Changes, rows: list[Document], processed: list[Document]) -> None:
         database = self._database
-        updates: list[InsertOne[Document] | UpdateOne] = [
-            UpdateOne(
-                {"_id": head["_id"], "sequence": loaded[head["_id"]]},
-                {"$set": {name: value for name, value in head.items() if name != "_id"}},
-            )
-            for head in heads
+        heads = [
+            ReplaceOne({"_id": gallery_id, "sequence": changes.loaded[gallery_id]}, head)
+            for gallery_id, head in changes.heads.items()
         ]
+        gone, new, changed = changes.writes()
         touched = [row["partition"] for row in rows]
         async with database.client.start_session() as session, await session.start_transaction():
             await database["partition_owners"].update_many(
                 {"scope": "floor", "partition": {"$in": touched}}, {"$inc": {"writes": 1}}, session=session
             )
-            await database["galleries"].bulk_write(updates, ordered=False, session=session)
-            await database["items"].insert_many(items, ordered=False, session=session)
+            await database["galleries"].bulk_write(heads, ordered=False, session=session)
+            if gone:
+                await database["items"].delete_many({"_id": {"$in": gone}}, session=session)
+            if changed:
+                replaced = [ReplaceOne({"_id": item["_id"]}, item) for item in changed]
+                await database["items"].bulk_write(replaced, ordered=False, session=session)
+            if new:
+                await database["items"].insert_many(new, ordered=False, session=session)
             await database["outbox"].insert_many(rows, ordered=False, session=session)
             await database["processed_commands"].insert_many(processed, ordered=False, session=session)
 
@@ -175,50 +175,10 @@ class Floor:
         await asyncio.gather(*acknowledgements)
 
 
-def _event(head: Document, item: Document, command_id: str, now: str) -> Message:
-    gallery_id, sequence, event_id = head["_id"], str(head["sequence"]), str(uuid_utils.uuid7())
-    event = {
-        "eventType": "wix.pro_gallery.gallery_v2_gallery_item_created",
-        "id": event_id,
-        "entityFqdn": "wix.pro_gallery.v2.gallery",
-        "slug": "gallery_item_created",
-        "entityId": gallery_id,
-        "eventTime": now,
-        "triggeredByAnonymizeRequest": False,
-        "originatedFrom": "",
-        "entityEventSequence": sequence,
-        "actionEvent": {"body": {"item": item}},
-    }
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
-        ("ce_type", b"wix.pro_gallery.gallery_v2_gallery_item_created"),
-        ("ce_source", b"triptych/command"),
-        ("ce_time", now.encode()),
-        ("ce_subject", gallery_id.encode()),
-        ("ce_sequence", sequence.encode()),
-        ("ce_siteid", b"default"),
-        ("ce_correlationid", command_id.encode()),
-        ("ce_causationid", command_id.encode()),
-        ("content-type", b"application/json"),
-    ]
-    return gallery_id.encode(), orjson.dumps(event), headers
-
-
-def _reply(reply: Document) -> Message:
-    command_id = reply["commandId"].encode()
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", command_id),
-        ("ce_type", b"triptych.reply.v1"),
-        ("ce_source", b"triptych/command"),
-        ("ce_subject", reply["galleryId"].encode()),
-        ("ce_siteid", b"default"),
-        ("ce_correlationid", command_id),
-        ("ce_causationid", command_id),
-        ("content-type", b"application/json"),
-    ]
-    return command_id, orjson.dumps(reply), headers
+def _command(partition: int, record: Any) -> Command:
+    headers = dict(record.headers)
+    name = headers["ce_type"].decode().rpartition(".")[2]
+    return partition, headers["ce_id"].decode(), name, orjson.loads(record.value)
 
 
 async def main(batch_size: int) -> None:

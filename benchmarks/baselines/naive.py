@@ -1,17 +1,19 @@
-"""A naive create-items service, as tutorials show it: one typed message at a time, acknowledged by the framework.
+"""A naive command service, as tutorials show it: one typed message at a time, acknowledged by the framework.
 
 It does less than the product: no reply, no idempotency, no transaction; a crash loses commands or leaves half of one.
 Usage: `python -m benchmarks.baselines.naive`, with the settings of the command service.
 """
 
 import os
+import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
 from faststream import FastStream
-from faststream.kafka import KafkaBroker
+from faststream.kafka import KafkaBroker, KafkaMessage
 from pydantic import BaseModel
 from pymongo import AsyncMongoClient
 
@@ -78,31 +80,120 @@ class CreateItems(BaseModel):
     items: list[Item]
 
 
-@broker.subscriber(f"{PREFIX}commands", group_id=f"{PREFIX}naive", auto_offset_reset="earliest")
+class ItemPatch(BaseModel):
+    """What changes."""
+
+    title: str | None = None
+    description: str | None = None
+    tags: Tags | None = None
+
+
+class UpdateItem(BaseModel):
+    """The command."""
+
+    galleryId: str  # noqa: N815
+    itemId: str  # noqa: N815
+    item: ItemPatch
+
+
+class MoveItem(BaseModel):
+    """The command."""
+
+    galleryId: str  # noqa: N815
+    itemId: str  # noqa: N815
+    before: str | None = None
+    after: str | None = None
+    to: str | None = None
+
+
+class DeleteItems(BaseModel):
+    """The command."""
+
+    galleryId: str  # noqa: N815
+    itemIds: list[str]  # noqa: N815
+
+
+commands = broker.subscriber(f"{PREFIX}commands", group_id=f"{PREFIX}naive", auto_offset_reset="earliest")
+
+
+def _named(name: str) -> Callable[[KafkaMessage], bool]:
+    return lambda message: message.headers["ce_type"].endswith(name)
+
+
+@commands(filter=_named("CreateItems"))
 async def create_items(command: CreateItems) -> None:
     """Store each item and tell of it."""
     for item in command.items:
-        gallery = await database["galleries"].find_one_and_update(
-            {"_id": command.galleryId}, {"$inc": {"sequence": 1, "totalItems": 1}}, return_document=True
-        )
-        if gallery is None:
-            return
+        top = await database["items"].find_one({"galleryId": command.galleryId}, sort=[("sortOrder", -1)])
+        place = max(time.time() * 1000 // 1, top["sortOrder"] + 1 if top else 0.0)
         now = datetime.now(UTC).isoformat()
         body = {**item.model_dump(), "id": str(uuid.uuid4()), "createdDate": now, "updatedDate": now}
         await database["items"].insert_one(
-            {"_id": body["id"], "galleryId": command.galleryId, "sortOrder": gallery["sequence"], "item": body}
+            {"_id": body["id"], "galleryId": command.galleryId, "sortOrder": place, "item": body}
         )
-        event = {
-            "eventType": "wix.pro_gallery.gallery_v2_gallery_item_created",
-            "id": str(uuid.uuid4()),
-            "entityFqdn": "wix.pro_gallery.v2.gallery",
-            "slug": "gallery_item_created",
-            "entityId": command.galleryId,
-            "eventTime": now,
-            "entityEventSequence": str(gallery["sequence"]),
-            "actionEvent": {"body": {"item": body}},
-        }
-        await broker.publish(event, f"{PREFIX}events", key=command.galleryId.encode())
+        await publish(command.galleryId, "gallery_item_created", {"item": body}, total=1)
+
+
+@commands(filter=_named("UpdateItem"))
+async def update_item(command: UpdateItem) -> None:
+    """Change the item and tell of it."""
+    item = await database["items"].find_one({"_id": command.itemId, "galleryId": command.galleryId})
+    if item is None:
+        return
+    body = {**item["item"], **command.item.model_dump(exclude_none=True), "updatedDate": datetime.now(UTC).isoformat()}
+    await database["items"].update_one({"_id": command.itemId}, {"$set": {"item": body}})
+    await publish(command.galleryId, "gallery_item_updated", {"updatedItem": body})
+
+
+@commands(filter=_named("MoveItem"))
+async def move_item(command: MoveItem) -> None:
+    """Put the item between its new neighbours and tell of it."""
+    item = await database["items"].find_one({"_id": command.itemId, "galleryId": command.galleryId})
+    if item is None:
+        return
+    others = {"galleryId": command.galleryId, "_id": {"$ne": command.itemId}}
+    beside = await database["items"].find_one({**others, "_id": command.before or command.after})
+    is_above = command.before is not None or command.to == "end"
+    if beside is not None:
+        others["sortOrder"] = {"$gt" if is_above else "$lt": beside["sortOrder"]}
+    neighbour = await database["items"].find_one(others, sort=[("sortOrder", 1 if is_above else -1)])
+    known = [found["sortOrder"] for found in (beside, neighbour) if found is not None]
+    if len(known) == 2:
+        place = sum(known) / 2
+    else:
+        place = known[0] + (1000 if command.to == "start" or command.before else -1000)
+    body = {**item["item"], "sortOrder": place, "updatedDate": datetime.now(UTC).isoformat()}
+    await database["items"].update_one({"_id": command.itemId}, {"$set": {"sortOrder": place, "item": body}})
+    await publish(command.galleryId, "gallery_item_updated", {"updatedItem": body})
+
+
+@commands(filter=_named("DeleteItems"))
+async def delete_items(command: DeleteItems) -> None:
+    """Delete each item and tell of it."""
+    for item_id in command.itemIds:
+        deleted = await database["items"].delete_one({"_id": item_id, "galleryId": command.galleryId})
+        if deleted.deleted_count:
+            await publish(command.galleryId, "gallery_item_deleted", {"itemId": item_id}, total=-1)
+
+
+async def publish(gallery_id: str, slug: str, body: dict[str, Any], total: int = 0) -> None:
+    """Count the change in its gallery and publish its event."""
+    gallery = await database["galleries"].find_one_and_update(
+        {"_id": gallery_id}, {"$inc": {"sequence": 1, "totalItems": total}}, return_document=True
+    )
+    if gallery is None:
+        return
+    event = {
+        "eventType": f"wix.pro_gallery.gallery_v2_{slug}",
+        "id": str(uuid.uuid4()),
+        "entityFqdn": "wix.pro_gallery.v2.gallery",
+        "slug": slug,
+        "entityId": gallery_id,
+        "eventTime": datetime.now(UTC).isoformat(),
+        "entityEventSequence": str(gallery["sequence"]),
+        "actionEvent": {"body": body},
+    }
+    await broker.publish(event, f"{PREFIX}events", key=gallery_id.encode())
 
 
 if __name__ == "__main__":
