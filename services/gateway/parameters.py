@@ -3,6 +3,7 @@
 from typing import Annotated, TypeAlias
 
 from fastapi import Path
+from fastapi.openapi.models import Example
 from pydantic import Field
 
 from schemas.base import Guid, WireModel
@@ -13,8 +14,13 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 # A command id may have 255; commands of one request get a number each.
 _ID_MAX = 250
 
-GalleryId: TypeAlias = Annotated[Guid, Path(alias="galleryId", examples=[examples.GALLERY_ID])]
-ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId", examples=[examples.ITEM_IDS[0]])]
+
+def _demo(value: str) -> dict[str, Example]:
+    return {"demo": {"value": value}}
+
+
+GalleryId: TypeAlias = Annotated[Guid, Path(alias="galleryId", openapi_examples=_demo(examples.GALLERY_ID))]
+ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId", openapi_examples=_demo(examples.ITEM_IDS[0]))]
 
 Offset: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
