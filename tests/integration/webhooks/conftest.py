@@ -14,6 +14,7 @@ from services.kit.provision import ensure_indexes
 from services.listeners.deliveries import DELIVERIES, DeliveryStatus
 from services.listeners.documents import Listener
 from services.listeners.models import NewListener
+from services.listeners.operations import OPERATIONAL_EVENTS
 from services.listeners.provision import INDEXES
 from services.listeners.repository import Listeners
 from services.listeners.resending import Deliveries
@@ -103,6 +104,15 @@ class Admin:
 
         what = f"{count} {status} deliveries"
         return await eventually(are_there, what, deadline_seconds=deadline_seconds)
+
+    async def until_operations(self, kinds: set[str]) -> list[Document]:
+        """The operational events, once there are some of all these kinds."""
+
+        async def are_there() -> list[Document] | None:
+            found = await self.database[OPERATIONAL_EVENTS].find({}).to_list(None)
+            return found if kinds <= {event["kind"] for event in found} else None
+
+        return await eventually(are_there, f"operational events {kinds}")
 
     async def current(self, listener: Listener) -> Listener:
         """The listener as it is now."""
