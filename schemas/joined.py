@@ -1,9 +1,7 @@
 """The records of the compacted topic of joined galleries: a head per gallery, a record per item (design, section 2)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
 from pydantic import Field
 
 from schemas.base import Guid, Instant, SortOrder, WireModel, parse_guid
@@ -68,20 +66,14 @@ def parse_key(key: bytes) -> tuple[str, str | None]:
     return parse_guid(gallery_id), parse_guid(item_id) if slash else None
 
 
-def bounded_head(
-    gallery: Mapping[str, Any], items: Sequence[Mapping[str, Any]], budget_bytes: int = HEAD_BYTES_MAX
-) -> tuple[list[Mapping[str, Any]], bool]:
-    """As many whole items of the first 100 as fit the budget beside their gallery, and whether any were cut.
+def count_fitting(items: Sequence[bytes], budget_bytes: int = HEAD_BYTES_MAX) -> int:
+    """How many whole items of a head record, given as JSON in display order, fit the budget as an array.
 
-    Takes the wire forms, items in display order. A cut keeps the order: no later, smaller item fills the room left.
+    A cut keeps the order: no later, smaller item fills the room left.
     """
-    first = list(items[:HEAD_ITEMS_MAX])
-    room = budget_bytes - len(orjson.dumps(gallery))
-    if len(orjson.dumps(first)) <= room:
-        return first, False
-    room -= len(b"[]")
-    for count, item in enumerate(first):
-        room -= len(orjson.dumps(item)) + len(b",")
-        if room < 0:
-            return first[:count], True
-    return first, False
+    used = len(b"[]") - len(b",")
+    for count, item in enumerate(items):
+        used += len(item) + len(b",")
+        if used > budget_bytes:
+            return count
+    return len(items)

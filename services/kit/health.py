@@ -1,7 +1,7 @@
 """Says whether a process is alive and whether it is ready, over HTTP, with its metrics beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,15 +18,19 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._details: dict[str, Check] = {}
 
     def add(self, name: str, check: Check) -> None:
         """Let readiness depend on `check`, which has two seconds to answer."""
         self._checks[name] = check
 
+    def add_detail(self, name: str, check: Check) -> None:
+        """Let readiness tell what `check` finds, without depending on it: the process works, but not all is well."""
+        self._details[name] = check
+
     async def problems(self) -> dict[str, str]:
         """Problems by name of check; empty when ready."""
-        answers = await asyncio.gather(*(_ask(check) for check in self._checks.values()))
-        return {name: answer for name, answer in zip(self._checks, answers, strict=True) if answer is not None}
+        return await _answers(self._checks)
 
     def routes(self) -> list[Route]:
         """`/health/live` (the process answers), `/health/ready` (200 or 503 with the problems) and `/metrics`."""
@@ -38,12 +42,18 @@ class Health:
             problems = await self.problems()
             if problems:
                 return JSONResponse({"status": "not ready", "problems": problems}, status_code=503)
-            return JSONResponse({"status": "ready"})
+            details = await _answers(self._details)
+            return JSONResponse({"status": "ready", **({"details": details} if details else {})})
 
         async def metrics(_request: Request) -> Response:
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
+
+
+async def _answers(checks: Mapping[str, Check]) -> dict[str, str]:
+    answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
+    return {name: answer for name, answer in zip(checks, answers, strict=True) if answer is not None}
 
 
 async def _ask(check: Check) -> str | None:

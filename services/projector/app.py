@@ -1,5 +1,8 @@
 """Composition root of the projector."""
 
+import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,20 +10,19 @@ from starlette.applications import Starlette
 
 from schemas.topics import Topics
 from services.kit import ownership as ownership_module
-from services.kit.batches import BatchConsumer
-from services.kit.brokers import make_broker, make_producer
-from services.kit.dead_letters import DeadLetters
 from services.kit.health import Health
-from services.kit.mongo import open_database
-from services.kit.ownership import Ownership
+from services.kit.mongo import Database, PyMongoError, open_database
 from services.kit.provision import ensure_indexes, require_topics
-from services.kit.publisher import Publisher
-from services.projector.consumer import EventHandler
-from services.projector.repository import Repository
+from services.projector.running import Projection, running_projection
 from services.projector.settings import ProjectorSettings
 from services.readmodel import queries
+from services.readmodel.versions import Versions
+
+log = logging.getLogger(__name__)
 
 INDEXES = {**queries.INDEXES, **ownership_module.INDEXES}
+# How soon a new version of the views is noticed, and how soon a failed start is tried again.
+LOOK_SECONDS = 0.5
 
 
 @asynccontextmanager
@@ -33,38 +35,75 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
-        await ensure_indexes(database, INDEXES)
-        group = f"{settings.topic_prefix}projector.v1"
-        publisher = Publisher(lambda: make_producer(settings))
-        ownership = Ownership(database, group)
-        repository = Repository(database, ownership)
-        dead_letters = DeadLetters(publisher, topics.dead_letter)
-        handler = EventHandler(repository, ownership, publisher, dead_letters, topics)
-        broker = make_broker(settings)
-        consumer = BatchConsumer(
-            broker, topics.events, group, handler, dead_letters, max_records=settings.projector_batch_size
-        )
+        await ensure_indexes(database, ownership_module.INDEXES)
+        projector = Projector(settings, database)
         health = Health()
-
-        async def check_consumer() -> str | None:
-            return consumer.problem
-
-        async def check_mongo() -> str | None:
-            await database.command("ping")
-            return None
-
-        async def check_completeness() -> str | None:
-            count = await repository.count_incomplete()
-            return f"galleries that wait for events that did not come: {count}" if count else None
-
-        health.add("events", check_consumer)
-        health.add("mongodb", check_mongo)
-        health.add("completeness", check_completeness)
+        health.add("events", projector.problem)
+        health.add("mongodb", lambda: _ping(database))
+        health.add_detail("completeness", projector.incompleteness)
+        running = asyncio.create_task(projector.run())
         try:
-            await publisher.start()
-            await broker.start()
+            await asyncio.wait({running, projector.started}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
             yield Starlette(routes=health.routes())
         finally:
-            consumer.begin_stop()
-            await broker.stop()
-            await publisher.stop()
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+class Projector:
+    """Projects into the active version of the views, and changes to the next when there is one."""
+
+    def __init__(self, settings: ProjectorSettings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._versions = Versions(database)
+        self._projection: Projection | None = None
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when it projects for the first time."""
+
+    async def run(self) -> None:
+        """Project, until cancelled.
+
+        Raises:
+            StartRefused, TransientFailure: it could not even start.
+        """
+        while True:
+            try:
+                version = await self._versions.active()
+                async with running_projection(self._settings, self._database, version, is_active=True) as projection:
+                    self._projection = projection
+                    if not self.started.done():
+                        self.started.set_result(None)
+                    await self._replaced(version)
+                    log.info("version %d of the views was replaced", version)
+            except Exception:
+                if not self.started.done():
+                    raise
+                # Whatever it is: if this loop ended, nothing would be projected any more.
+                log.exception("cannot project")
+                await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                self._projection = None
+
+    async def problem(self) -> str | None:
+        """Why it does not project, or None."""
+        return self._projection.consumer.problem if self._projection else "not projecting"
+
+    async def incompleteness(self) -> str | None:
+        """How many galleries wait for events that did not come, in words; None if none does."""
+        count = await self._projection.repository.count_incomplete() if self._projection else 0
+        return f"galleries that wait for events that did not come: {count}" if count else None
+
+    async def _replaced(self, version: int) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(PyMongoError):
+                if await self._versions.active() != version:
+                    return
+
+
+async def _ping(database: Database) -> None:
+    await database.command("ping")

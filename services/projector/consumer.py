@@ -1,39 +1,42 @@
 """Handles batches of events: fold, one transaction, publish the join (design, section 5)."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import Counter
 
-from schemas.cloudevents import Undecodable
+from schemas.cloudevents import Headers, Undecodable
 from schemas.envelope import event_headers
-from schemas.events import Event, decode_event
-from schemas.joined import HEAD_ITEMS_MAX, gallery_key
-from schemas.topics import Topics
+from schemas.events import decode_event
+from schemas.joined import gallery_key, item_key
+from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.ownership import Ownership
-from services.kit.partitions import partition_of
-from services.kit.publisher import Publisher, Record
-from services.projector.joined import join
-from services.projector.projection import Batch, Outcome, View, fold
+from services.kit.publisher import Publisher
+from services.projector.batch import Batch, Input, fold, remove_item
+from services.projector.losses import Losses
+from services.projector.progress import Loss, Progress
+from services.projector.projection import Outcome, View
+from services.projector.publication import Publication
 from services.projector.repository import Repository
+from services.projector.snapshots import read_part
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 EVENTS = Counter("triptych_projected_events_total", "Events by what became of them", ["outcome"])
 GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events were found to have a hole")
 
-# Small items make a batch of a few hundred kB; the largest ones must not make a transaction of a hundred MB.
+# Small items make a batch of a few MB; the largest ones must not make a transaction of a hundred MB.
 TRANSACTION_BYTES = 8 * 1024 * 1024
-# Items read for head records at once: bounds memory when items are of the largest size.
-ITEMS_AT_ONCE = 1_000
-CONTENT_TYPE = (("content-type", b"application/json"),)
+_SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
 class EventHandler:
-    """A `BatchHandler` for the events topic."""
+    """A `BatchHandler` for the events topic and one version of the views.
+
+    `publication` is None as long as nobody reads this version.
+    """
 
     def __init__(
         self,
@@ -41,101 +44,172 @@ class EventHandler:
         ownership: Ownership,
         publisher: Publisher,
         dead_letters: DeadLetters,
-        topics: Topics,
+        losses: Losses,
+        publication: Publication | None,
+        check_writable: Callable[[], Awaitable[None]],
     ) -> None:
         self._repository = repository
         self._ownership = ownership
         self._publisher = publisher
         self._dead_letters = dead_letters
-        self._topic = topics.galleries
+        self._losses = losses
+        self._publication = publication
+        self._check_writable = check_writable
+        self.progress = Progress()
+        self.alone = asyncio.Lock()
+        """Held by whoever writes views or publishes them."""
+        self.found_gap = asyncio.Event()
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Fence off the previous owner. What it wrote without publishing comes again as repeated events."""
-        await self._ownership.claim(partitions)
+        async with self.alone:
+            await self._ownership.claim(partitions)
+            await self._check_writable()
+            if self._publication is not None:
+                await self._publication.own(partitions)
+            lost = self.progress.begin(*await self._losses.starts(partitions))
+            await self._meet(lost)
 
     async def released(self) -> None:
-        """Write nothing more for these partitions."""
+        """Stop repairing and watching what belongs to others now."""
         self._ownership.release()
+        if self._publication is not None:
+            self._publication.disown()
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Bring the events of a batch into the views and the join; see `BatchHandler`."""
-        for part in _slices(records):
-            await self._project(part)
+        async with self.alone:
+            await self._meet(self.progress.losses(records))
+            self.progress.take(records)
+            for part in _slices(records):
+                await self._project(part)
+            self.progress.finish(records)
+
+    async def remove(self, gallery_id: str) -> None:
+        """Remove a gallery that is not in the write model any more, and whose deletion was missed.
+
+        Raises:
+            OwnershipLost, TransientFailure: nothing was removed.
+        """
+        async with self.alone:
+            loaded = await self._repository.load([gallery_id])
+            view = loaded.get(gallery_id)
+            if view is None or view.is_deleted:
+                return
+            if self._publication is not None:
+                await self._publication.remove([gallery_key(gallery_id)])
+            last = max(view.sequence, view.missing.received if view.missing else 0)
+            batch = Batch({gallery_id: View(view.site_id, gallery_id, last)}, {gallery_id})
+            batch.touched[gallery_id] = set()
+            batch.swept[gallery_id] = last + 1
+            await self._store(loaded, batch, {await self._losses.partition_of(gallery_id)})
+
+    async def mend(self) -> int:
+        """Publish again what a former owner has overwritten with something outdated; the number of records.
+
+        Raises:
+            TransientFailure: Kafka or MongoDB is away; looking again does no harm.
+        """
+        if self._publication is None:
+            return 0
+        async with self.alone:
+            return await self._publication.mend()
+
+    async def _meet(self, losses: Sequence[Loss]) -> None:
+        for loss in losses:
+            if await self._losses.meet(loss):
+                self.found_gap.set()
+            if self._publication is not None:
+                self._publication.windows.clear()
 
     async def _project(self, records: Sequence[IncomingRecord]) -> None:
-        events: list[tuple[str, Event]] = []
+        inputs: list[tuple[str, Input]] = []
         sources: list[IncomingRecord] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
             try:
-                events.append((event_headers(record.headers).site_id, decode_event(record.value)))
+                inputs.append((event_headers(record.headers).site_id, _read(record)))
                 sources.append(record)
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
 
-        loaded = await self._repository.load({event.gallery_id for _, event in events})
-        batch = fold(loaded, events)
-        await self._repository.save(loaded, batch, {record.partition for record in records})
-        _report(loaded, batch)
-        await self._publish(batch)
+        loaded = await self._load({thing.gallery_id for _, thing in inputs})
+        batch = fold(loaded, inputs)
+        await self._store(loaded, batch, {record.partition for record in records})
 
-        for record, (_, event), outcome in zip(sources, events, batch.outcomes, strict=True):
+        for record, (_, thing), outcome in zip(sources, inputs, batch.outcomes, strict=True):
             EVENTS.labels(outcome).inc()
             if outcome is Outcome.UNFIT:
-                refused.append((record, outcome, f"event {event.sequence} does not fit gallery {event.gallery_id}"))
+                refused.append((record, outcome, f"event {thing.sequence} does not fit gallery {thing.gallery_id}"))
+        if self._publication is None:
+            return  # the active version's projector puts them aside
         await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
         for refusal in refused:
             self._dead_letters.report(*refusal)
 
-    async def _publish(self, batch: Batch) -> None:
-        """Publish every gallery and item touched, coalesced to one record each."""
-        partitions = await self._publisher.partitions(self._topic)
-        repeated = [item_id for ids in batch.touched.values() for item_id in ids if item_id not in batch.items]
-        items = {**await self._repository.load_items(repeated), **batch.items}
-        for views in _portions([batch.views[gallery_id] for gallery_id in batch.touched]):
-            first_items = await self._repository.first_items(views)
-            records = []
-            for view in views:
-                touched = {item_id: items.get(item_id) for item_id in batch.touched[view.gallery_id]}
-                partition = partition_of(gallery_key(view.gallery_id), partitions)
-                records += [
-                    Record(self._topic, key, value, CONTENT_TYPE, partition)
-                    for key, value in join(view, first_items.get(view.gallery_id, ()), touched)
-                ]
-            await self._publisher.publish(records)
+    async def _load(self, gallery_ids: set[str]) -> dict[str, View]:
+        windows = self._publication.windows if self._publication is not None else None
+        loaded = {id_: view for id_ in gallery_ids if windows and (view := windows.view(id_))}
+        return loaded | await self._repository.load(gallery_ids - loaded.keys())
+
+    async def _store(self, loaded: Mapping[str, View], batch: Batch, partitions: set[int]) -> None:
+        """Write and publish. A crash in between leads to the same again: what is published may come twice."""
+        try:
+            await self._sweep(batch)
+            await self._repository.save(loaded, batch, partitions)
+        except BaseException:
+            if self._publication is not None:
+                self._publication.windows.clear()
+            raise
+        if _report_gaps(loaded, batch):
+            self.found_gap.set()
+        if self._publication is not None:
+            await self._publication.publish(batch)
+
+    async def _sweep(self, batch: Batch) -> None:
+        """Let the batch remove the items that a snapshot did not bring, or that outlived their gallery."""
+        for gallery_id, sequence in batch.swept.items():
+            ids = await self._repository.items_before(gallery_id, sequence)
+            left = [item_id for item_id in ids if item_id not in batch.items]
+            if left and self._publication is not None:
+                # Before they are removed: if a crash came after that, nothing would tell that they were there.
+                await self._publication.remove([item_key(gallery_id, item_id) for item_id in left])
+            for item_id in left:
+                remove_item(batch, batch.views[gallery_id], item_id)
 
 
-def _report(loaded: Mapping[str, View], batch: Batch) -> None:
-    """Tell of every gallery in which this batch found a hole."""
+def _read(record: IncomingRecord) -> Input:
+    headers: Headers = record.headers
+    if any(name == "ce_type" and value.startswith(_SNAPSHOT_TYPE) for name, value in headers):
+        return read_part(record.value)
+    return decode_event(record.value)
+
+
+def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
+    """Tell of every gallery in which this batch found a hole; whether there is one."""
+    found = False
     for gallery_id in batch.changed:
         missing = batch.views[gallery_id].missing
         if missing and not (gallery_id in loaded and loaded[gallery_id].missing):
+            found = True
             GAPS.inc()
             log.error(
-                "gallery %s: event %d is missing, but %d has come; its view stands still until it is repaired",
+                "gallery %s: event %d is missing, %d has come; its view stands still until it is repaired",
                 gallery_id,
                 missing.expected,
                 missing.received,
             )
+    return found
 
 
-def _slices(records: Sequence[IncomingRecord]) -> Iterable[Sequence[IncomingRecord]]:
+def _slices(records: Sequence[IncomingRecord]) -> Iterator[Sequence[IncomingRecord]]:
     """Consecutive parts of a batch that fit into one transaction each."""
-    return _split(records, lambda record: len(record.value or b""), TRANSACTION_BYTES)
-
-
-def _portions(views: Sequence[View]) -> Iterable[Sequence[View]]:
-    """Consecutive parts of the galleries whose first items fit into memory together."""
-    return _split(views, lambda view: min(view.total_items, HEAD_ITEMS_MAX), ITEMS_AT_ONCE)
-
-
-def _split(parts: Sequence[T], weight_of: Callable[[T], int], limit: int) -> Iterator[Sequence[T]]:
     start, weight = 0, 0
-    for position, part in enumerate(parts):
-        added = weight_of(part)
-        if weight and weight + added > limit:
-            yield parts[start:position]
+    for position, record in enumerate(records):
+        added = len(record.value or b"")
+        if weight and weight + added > TRANSACTION_BYTES:
+            yield records[start:position]
             start, weight = position, 0
         weight += added
-    if start < len(parts):
-        yield parts[start:]
+    if start < len(records):
+        yield records[start:]

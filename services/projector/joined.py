@@ -5,53 +5,69 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from schemas.joined import bounded_head, gallery_key, item_key
-from services.projector.projection import ItemView, View
+from schemas.joined import HEAD_BYTES_MAX, HEAD_ITEMS_MAX, count_fitting, gallery_key, item_key
+from services.projector.projection import View
 
 KeyValue: TypeAlias = tuple[bytes, bytes | None]
+EncodedItem: TypeAlias = tuple[int, bytes]
+"""The sequence of an item's last event, and the item's JSON."""
 
 
-def join(view: View, first_items: Sequence[Mapping[str, Any]], items: Mapping[str, ItemView | None]) -> list[KeyValue]:
+def join(view: View, first_items: Sequence[bytes], items: Mapping[str, EncodedItem | None]) -> list[KeyValue]:
     """The records of a gallery and of those `items` of it, by id, that may have changed.
 
+    The gallery has no record of its own as long as it is not shown, and a tombstone once it is deleted.
+
     Args:
-        view: the gallery; if it is deleted, its record is a tombstone.
-        first_items: the wire forms of its first items in display order.
-        items: None, or a view whose item is None, makes a tombstone.
+        view: the gallery.
+        first_items: the JSON of its first items in display order.
+        items: None makes a tombstone.
     """
-    records = [_item_record(view, item_id, item) for item_id, item in items.items()]
-    records.append((gallery_key(view.gallery_id), _head_value(view, first_items)))
+    records = _item_records(view, items)
+    if view.is_deleted:
+        records.append((gallery_key(view.gallery_id), None))
+    elif view.is_shown and view.head is not None:
+        records.append((gallery_key(view.gallery_id), _head_value(view, view.head, first_items)))
     return records
 
 
-def _head_value(view: View, first_items: Sequence[Mapping[str, Any]]) -> bytes | None:
-    if view.head is None:
-        return None
-    gallery = {**view.head, "totalItems": view.total_items, "items": []}
-    items, truncated = bounded_head(gallery, first_items)
+def _item_records(view: View, items: Mapping[str, EncodedItem | None]) -> list[KeyValue]:
+    """The records of items alone; each repeats the fields of its gallery."""
+    head = view.restoration.head if view.restoration else view.head
+    if head is None:
+        return [(item_key(view.gallery_id, item_id), None) for item_id in items]
+    gallery = orjson.Fragment(orjson.dumps(head))
+    return [
+        (item_key(view.gallery_id, item_id), None if item is None else _item_value(view, gallery, item_id, *item))
+        for item_id, item in items.items()
+    ]
+
+
+def _item_value(view: View, gallery: orjson.Fragment, item_id: str, sequence: int, encoded: bytes) -> bytes:
+    return orjson.dumps(
+        {
+            "galleryId": view.gallery_id,
+            "siteId": view.site_id,
+            "itemId": item_id,
+            "sequence": sequence,
+            "gallery": gallery,
+            "item": orjson.Fragment(encoded),
+        }
+    )
+
+
+def _head_value(view: View, head: Mapping[str, Any], first_items: Sequence[bytes]) -> bytes:
+    gallery = orjson.dumps({**head, "totalItems": view.total_items, "items": []})
+    wanted = first_items[:HEAD_ITEMS_MAX]
+    count = count_fitting(wanted, HEAD_BYTES_MAX - len(gallery))
     return orjson.dumps(
         {
             "galleryId": view.gallery_id,
             "siteId": view.site_id,
             "sequence": view.sequence,
             "totalItems": view.total_items,
-            "gallery": gallery,
-            "items": items,
-            "itemsTruncated": truncated,
+            "gallery": orjson.Fragment(gallery),
+            "items": [orjson.Fragment(item) for item in wanted[:count]],
+            "itemsTruncated": count < len(wanted),
         }
     )
-
-
-def _item_record(view: View, item_id: str, item: ItemView | None) -> KeyValue:
-    key = item_key(view.gallery_id, item_id)
-    if view.head is None or item is None or item.item is None:
-        return key, None
-    value = {
-        "galleryId": view.gallery_id,
-        "siteId": view.site_id,
-        "itemId": item_id,
-        "sequence": item.sequence,
-        "gallery": view.head,
-        "item": item.item,
-    }
-    return key, orjson.dumps(value)

@@ -1,11 +1,12 @@
-"""Folds events into views, purely: which events apply, and what a gallery and its items then look like.
+"""Folds events and snapshots into views, purely: what applies, and what a gallery and its items then look like.
 
 One gallery's events are numbered without holes and shared by the gallery and its items (design, section 3), so the
-sequence alone tells a repeat from the next event from one that came too early.
+sequence alone tells a repeat from the next event from one that came too early. What a snapshot does is in
+`services.projector.snapshots`.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,7 +17,7 @@ _HEAD_FIELDS = ("id", "name", "sortOrder", "createdDate")
 
 
 class Outcome(StrEnum):
-    """What became of one event."""
+    """What became of one event, or of one part of a snapshot."""
 
     APPLIED = "applied"
     REPEATED = "repeated"
@@ -24,14 +25,26 @@ class Outcome(StrEnum):
     """It came before its predecessor; the view does not change until that has come."""
     UNFIT = "unfit"
     """The next in number, but its content cannot follow what is there."""
+    PASSED_OVER = "passed-over"
+    """Part of a snapshot of which another part did not come, or came too late."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingEvents:
-    """From `expected` on, the next one of the view; `received` is the highest sequence seen beyond."""
+    """From `expected` on, the next one of the view; `received` is the highest sequence seen from there on."""
 
     expected: int
     received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """A snapshot that is coming in: its head is as in `View`, and `position` items of it have come."""
+
+    snapshot_id: str
+    sequence: int
+    head: Mapping[str, Any]
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,7 @@ class View:
 
     `head` has the wire fields `id`, `name` if there is one, `sortOrder` and `createdDate`; it is None before the first
     event and after the deletion. `total_items` is counted here, so that it always agrees with the items.
+    `complete_at` is the sequence of the last item that the gallery is created with, 0 once that has come.
     """
 
     site_id: str
@@ -47,12 +61,19 @@ class View:
     sequence: int = 0
     head: Mapping[str, Any] | None = None
     total_items: int = 0
+    complete_at: int = 0
     missing: MissingEvents | None = None
+    restoration: Restoration | None = None
 
     @property
     def is_deleted(self) -> bool:
         """Whether the gallery existed and is gone."""
         return self.head is None and self.sequence > 0
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether readers see it: it exists, with all the items that it was created with (wire contract, 6.3)."""
+        return self.head is not None and not self.complete_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,67 +87,61 @@ class ItemView:
     item: dict[str, Any] | None
 
 
-@dataclass(slots=True)
-class Batch:
-    """What a batch of events comes to."""
-
-    views: dict[str, View]
-    """Galleries by id, as loaded and then as folded."""
-    changed: set[str] = field(default_factory=set)
-    """Ids of the galleries whose views differ from what was loaded."""
-    items: dict[str, ItemView] = field(default_factory=dict)
-    """Changed items by id, each in its last state."""
-    touched: dict[str, set[str]] = field(default_factory=dict)
-    """What to publish: gallery id to ids of items, of applied and repeated events alike, since a repeat may mean that
-    a crash came between writing and publishing."""
-    outcomes: list[Outcome] = field(default_factory=list)
-    """One for each event, in order."""
-
-
-def fold(views: Mapping[str, View], events: Iterable[tuple[str, Event]]) -> Batch:
-    """Apply events, each given with its site, to the views of their galleries."""
-    batch = Batch(dict(views))
-    for site_id, event in events:
-        gallery_id = event.gallery_id
-        view = batch.views.get(gallery_id) or View(site_id, gallery_id)
-        after, outcome = project(view, site_id, event)
-        batch.outcomes.append(outcome)
-        if after is not view:
-            batch.views[gallery_id] = after
-            batch.changed.add(gallery_id)
-        if outcome in (Outcome.APPLIED, Outcome.REPEATED):
-            batch.touched.setdefault(gallery_id, set()).update([event.item_id] if event.item_id else [])
-        if outcome is Outcome.APPLIED and event.item_id is not None:
-            item = None if event.event_type is EventType.ITEM_DELETED else event.body
-            batch.items[event.item_id] = ItemView(view.site_id, gallery_id, event.item_id, event.sequence, item)
-    return batch
-
-
 def project(view: View, site_id: str, event: Event) -> tuple[View, Outcome]:
     """The view after an event of `site_id`; the same object if nothing changes."""
     if view.site_id != site_id:
         return view, Outcome.UNFIT
-    if event.sequence <= view.sequence:
+    # Of a gallery that is gone, nothing that may still come is news: its id is never used again.
+    if event.sequence <= view.sequence or view.is_deleted:
         return view, Outcome.REPEATED
-    expected = view.sequence + 1
-    if event.sequence > expected:
-        received = max(event.sequence, view.missing.received if view.missing else 0)
-        missing = MissingEvents(expected, received)
-        return (view if missing == view.missing else replace(view, missing=missing)), Outcome.HELD_BACK
+    if event.sequence > view.sequence + 1:
+        return lacking(view, event.sequence), Outcome.HELD_BACK
     if not _fits(view, event):
-        return view, Outcome.UNFIT
-    missing_after = None
-    if view.missing and view.missing.received > event.sequence:
-        missing_after = MissingEvents(expected + 1, view.missing.received)
-    return replace(_apply(view, event), sequence=event.sequence, missing=missing_after), Outcome.APPLIED
+        return lacking(view, event.sequence), Outcome.UNFIT
+    return advance(_apply(view, event), event.sequence), Outcome.APPLIED
+
+
+def lacking(view: View, received: int) -> View:
+    """The view, marked as lacking what follows it up to `received`."""
+    missing = MissingEvents(view.sequence + 1, max(received, view.missing.received if view.missing else 0))
+    return view if missing == view.missing else replace(view, missing=missing)
+
+
+def advance(view: View, sequence: int) -> View:
+    """The view at a higher sequence, which ends what it waited for up to there."""
+    missing = view.missing
+    if missing is not None:
+        missing = MissingEvents(sequence + 1, missing.received) if missing.received > sequence else None
+    complete_at = view.complete_at if view.complete_at > sequence else 0
+    # A snapshot in the middle of coming in would now be older than the view, or soon is.
+    return replace(view, sequence=sequence, missing=missing, complete_at=complete_at, restoration=None)
+
+
+def head_of(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a gallery's wire form that a view keeps, or None if it is not a gallery."""
+    try:
+        created_at = datetime.fromisoformat(body["createdDate"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if created_at.tzinfo is None or not _is_number(body.get("sortOrder")):
+        return None
+    return {name: body[name] for name in _HEAD_FIELDS if name in body}
+
+
+def is_item(body: Mapping[str, Any], item_id: str | None) -> bool:
+    """Whether a wire form has what the view of an item is made of."""
+    return body.get("id") == item_id and _is_number(body.get("sortOrder")) and isinstance(body.get("type"), str)
 
 
 def _apply(view: View, event: Event) -> View:
     match event.event_type:
-        case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
-            return replace(view, head={name: event.body[name] for name in _HEAD_FIELDS if name in event.body})
+        case EventType.GALLERY_CREATED:
+            first_items: int = event.body.get("totalItems", 0)
+            return replace(view, head=head_of(event.body), complete_at=event.sequence + first_items)
+        case EventType.GALLERY_UPDATED:
+            return replace(view, head=head_of(event.body))
         case EventType.GALLERY_DELETED:
-            return replace(view, head=None, total_items=0)
+            return replace(view, head=None, total_items=0, complete_at=0)
         case EventType.ITEM_CREATED:
             return replace(view, total_items=view.total_items + 1)
         case EventType.ITEM_UPDATED:
@@ -137,27 +152,19 @@ def _apply(view: View, event: Event) -> View:
 
 def _fits(view: View, event: Event) -> bool:
     """Whether the event can follow this view, and its content has what a view is made of."""
-    body = event.body
     match event.event_type:
         case EventType.GALLERY_CREATED:
-            return view.sequence == 0 and _is_head(body)
+            total = event.body.get("totalItems", 0)
+            is_count = isinstance(total, int) and not isinstance(total, bool) and total >= 0
+            return view.sequence == 0 and is_count and head_of(event.body) is not None
         case EventType.GALLERY_UPDATED:
-            return view.head is not None and _is_head(body)
+            return view.head is not None and head_of(event.body) is not None
         case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
-            is_item = body["id"] == event.item_id and _is_number(body.get("sortOrder")) and "type" in body
-            return view.head is not None and is_item
+            return view.head is not None and is_item(event.body, event.item_id)
         case EventType.GALLERY_DELETED:
             return view.head is not None
         case EventType.ITEM_DELETED:
             return view.head is not None and view.total_items > 0
-
-
-def _is_head(body: Mapping[str, Any]) -> bool:
-    try:
-        created_at = datetime.fromisoformat(body["createdDate"])
-    except (KeyError, TypeError, ValueError):
-        return False
-    return created_at.tzinfo is not None and _is_number(body.get("sortOrder"))
 
 
 def _is_number(value: object) -> bool:

@@ -3,10 +3,15 @@
 from pydantic import Field
 
 from services.kit.settings import KitSettings
+from services.projector.losses import LossPolicy
 
 
 class ProjectorSettings(KitSettings):
-    """See `KitSettings`."""
+    """See `KitSettings`.
+
+    The batch size is a bound: a lone event is projected at once, and batches grow with what is waiting.
+    """
 
     projector_port: int = Field(8082, ge=0, le=65_535)
-    projector_batch_size: int = Field(500, ge=1, le=5_000)
+    projector_batch_size: int = Field(5_000, ge=1, le=10_000)
+    projector_lost_events: LossPolicy = LossPolicy.REPAIR

@@ -2,9 +2,12 @@
 
 Collections (design, section 4):
 
-* `gallery_views`: one document per gallery. One that has no `createdAt` is not shown: either a tombstone
-  (`deleted`), which keeps late repeats from bringing the gallery back, or a gallery whose first event is missing.
+* `gallery_views`: one document per gallery. One that has no `createdAt` is not shown: a tombstone (`deleted`), which
+  keeps late repeats from bringing the gallery back, a gallery whose first event is missing, or one that waits for the
+  items it was created with (`completeAt`, the sequence of the last of them).
 * `item_views`: one document per item, with the item's wire form as it came in its event.
+
+`services.readmodel.versions` tells which collections have these roles now.
 """
 
 from collections.abc import Mapping
@@ -29,7 +32,13 @@ class Gap(TypedDict):
 
 
 def gallery_document(
-    site_id: str, gallery: Mapping[str, Any], *, total_items: int, sequence: int, gap: Gap | None = None
+    site_id: str,
+    gallery: Mapping[str, Any],
+    *,
+    total_items: int,
+    sequence: int,
+    gap: Gap | None = None,
+    complete_at: int = 0,
 ) -> Document:
     """A gallery's view from its wire form, whose `items` and `totalItems` are not looked at.
 
@@ -39,23 +48,22 @@ def gallery_document(
         total_items: how many items the view has.
         sequence: of the last event that the view contains.
         gap: what is missing after that event, if anything is.
+        complete_at: the sequence from which on readers see it; 0 if they do.
 
     Raises:
         KeyError, TypeError, ValueError: `gallery` is not a gallery.
     """
-    document: Document = {
-        "_id": gallery["id"],
-        "siteId": site_id,
-        "sortOrder": float(gallery["sortOrder"]),
-        "createdDate": gallery["createdDate"],
-        "createdAt": datetime.fromisoformat(gallery["createdDate"]),
-        "totalItems": total_items,
-        "sequence": sequence,
-    }
+    document = hidden_gallery_document(site_id, gallery["id"], sequence=sequence, gap=gap)
+    document["sortOrder"] = float(gallery["sortOrder"])
+    document["createdDate"] = gallery["createdDate"]
+    document["totalItems"] = total_items
+    created_at = datetime.fromisoformat(gallery["createdDate"])
+    if complete_at:
+        document["completeAt"] = complete_at
+    else:
+        document["createdAt"] = created_at
     if "name" in gallery:
         document["name"] = gallery["name"]
-    if gap is not None:
-        document["gap"] = dict(gap)
     return document
 
 
@@ -73,11 +81,12 @@ def hidden_gallery_document(
 
 def is_shown(document: Mapping[str, Any]) -> bool:
     """Whether readers see this gallery."""
-    return "createdAt" in document
+    # Read from an index alone, a missing field comes as null.
+    return document.get("createdAt") is not None
 
 
 def gallery_wire(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The gallery of wire contract 3.1 without its items, from a document that `is_shown`."""
+    """The gallery of wire contract 3.1 without its items, from a document that was made of one."""
     wire: dict[str, Any] = {"id": document["_id"]}
     if "name" in document:
         wire["name"] = document["name"]

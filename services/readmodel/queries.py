@@ -1,23 +1,38 @@
 """Reads the views; every query is limited to one site and served by an index."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from services.kit.mongo import ASCENDING, DESCENDING, Collection, Database, Document, IndexModel
-from services.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, Gap, gallery_wire, is_shown, item_wire
+from services.readmodel.cursors import read_cursor, write_cursor
+from services.readmodel.documents import Gap, gallery_wire, is_shown, item_wire
+from services.readmodel.versions import FIRST_VERSION, Versions, names_of
 
-INDEXES: Mapping[str, list[IndexModel]] = {
-    GALLERY_VIEWS: [
-        IndexModel([("siteId", ASCENDING), ("createdAt", DESCENDING), ("_id", ASCENDING)]),
-        # Empty as long as nothing is missing.
-        IndexModel([("gap.received", ASCENDING)], sparse=True),
-    ],
-    # Without the site, which a gallery id implies: the projector asks for galleries of many sites at once.
-    ITEM_VIEWS: [IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)])],
-}
+T = TypeVar("T")
+
+
+def indexes(version: int = FIRST_VERSION) -> dict[str, list[IndexModel]]:
+    """The indexes of a version of the views."""
+    names = names_of(version)
+    return {
+        names.galleries: [
+            IndexModel([("siteId", ASCENDING), ("createdAt", DESCENDING), ("_id", ASCENDING)]),
+            # Empty as long as nothing is missing.
+            IndexModel([("gap.received", ASCENDING)], sparse=True),
+        ],
+        # Without the site, which a gallery id implies: the projector asks for galleries of many sites at once.
+        names.items: [
+            IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)]),
+            IndexModel([("galleryId", ASCENDING), ("type", ASCENDING), ("sortOrder", DESCENDING)]),
+            IndexModel([("galleryId", ASCENDING), ("tags", ASCENDING), ("sortOrder", DESCENDING)]),
+        ],
+    }
+
+
+INDEXES: Mapping[str, list[IndexModel]] = indexes()
 
 # MongoDB refuses larger numbers; no site and no gallery reaches that far.
 _MAX_OFFSET = 2**31 - 1
@@ -44,56 +59,168 @@ class GalleryPage:
         return {**self.gallery, "items": self.items}
 
 
+@dataclass(frozen=True, slots=True)
+class ItemsPage:
+    """Some of a gallery's items; `next_cursor` leads to those behind them, and is None at the end."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items are wanted: of a type of the wire contract (3.2), with a tag, or both."""
+
+    type: str | None = None
+    tag: str | None = None
+
+    def to_query(self) -> Document:
+        """The condition in MongoDB's terms."""
+        asked = {"type": self.type, "tags": self.tag}
+        return {field: value for field, value in asked.items() if value is not None}
+
+
+ALL = ItemFilter()
+
+
+class _Collections:
+    """The collections of one version."""
+
+    def __init__(self, database: Database, version: int) -> None:
+        names = names_of(version)
+        self.galleries: Collection = database[names.galleries]
+        self.items: Collection = database[names.items]
+
+
 class Views:
     """The queries of the read model. All of them raise the driver's errors when MongoDB is away."""
 
     def __init__(self, database: Database) -> None:
-        self._galleries: Collection = database[GALLERY_VIEWS]
-        self._items: Collection = database[ITEM_VIEWS]
+        self._database = database
+        self._versions = Versions(database)
+        self._known: tuple[int, _Collections] | None = None
 
     async def get_gallery(
         self, site_id: str, gallery_id: str, item_limit: int, item_offset: int = 0
     ) -> GalleryPage | None:
         """A gallery with `item_limit` (1 or more) of its items; None if the site has no such gallery."""
-        head = await self._head(site_id, gallery_id)
-        return None if head is None else await self._page(head, item_limit, item_offset)
+
+        async def read(views: _Collections) -> GalleryPage | None:
+            head = await _head(views, site_id, gallery_id)
+            return None if head is None else await _page(views, head, item_limit, item_offset)
+
+        return await self._read(read, lambda page: page is not None and _is_full(page, item_limit, item_offset))
 
     async def list_galleries(
         self, site_id: str, limit: int, offset: int, item_limit: int
     ) -> tuple[int, list[GalleryPage]]:
         """How many galleries the site has, and `limit` of them with first items: newest first, then by id (D4)."""
-        shown = {"siteId": site_id, "createdAt": _SHOWN}
-        heads = self._galleries.find(shown).sort(_NEWEST_FIRST).skip(min(offset, _MAX_OFFSET)).limit(limit)
-        total, found = await asyncio.gather(self._galleries.count_documents(shown), heads.to_list(None))
-        return total, list(await asyncio.gather(*(self._page(head, item_limit, 0) for head in found)))
 
-    async def list_items(self, site_id: str, gallery_id: str, limit: int, offset: int) -> list[dict[str, Any]] | None:
+        async def read(views: _Collections) -> tuple[int, list[GalleryPage]]:
+            shown = {"siteId": site_id, "createdAt": _SHOWN}
+            heads = views.galleries.find(shown).sort(_NEWEST_FIRST).skip(min(offset, _MAX_OFFSET)).limit(limit)
+            total, found = await asyncio.gather(views.galleries.count_documents(shown), heads.to_list(None))
+            return total, list(await asyncio.gather(*(_page(views, head, item_limit, 0) for head in found)))
+
+        def is_whole(answer: tuple[int, list[GalleryPage]]) -> bool:
+            total, pages = answer
+            is_expected = len(pages) == min(limit, max(0, total - offset)) and total > 0
+            return is_expected and all(_is_full(page, item_limit, 0) for page in pages)
+
+        return await self._read(read, is_whole)
+
+    async def list_items(
+        self, site_id: str, gallery_id: str, limit: int, offset: int, wanted: ItemFilter = ALL
+    ) -> list[dict[str, Any]] | None:
         """A gallery's items by descending `sortOrder` (D3); None if the site has no such gallery."""
-        if await self._head(site_id, gallery_id) is None:
+
+        async def read(views: _Collections) -> list[dict[str, Any]] | None:
+            if await _head(views, site_id, gallery_id) is None:
+                return None
+            return await _items_of(
+                views, {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query()}, limit, offset
+            )
+
+        return await self._read(read, lambda items: items is not None and len(items) == limit)
+
+    async def list_items_after(
+        self, site_id: str, gallery_id: str, limit: int, cursor: str | None = None, wanted: ItemFilter = ALL
+    ) -> ItemsPage | None:
+        """The items behind a cursor of `ItemsPage`, or the first ones; None if the site has no such gallery.
+
+        A page costs the same wherever it is, and items that come or go before it do not move it.
+
+        Raises:
+            InvalidCursor: no page of ours had this cursor.
+        """
+        behind = {} if cursor is None else {"sortOrder": {"$lt": read_cursor(cursor)}}
+
+        async def read(views: _Collections) -> list[dict[str, Any]] | None:
+            if await _head(views, site_id, gallery_id) is None:
+                return None
+            query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query(), **behind}
+            return await _items_of(views, query, limit + 1, 0)
+
+        found = await self._read(read, lambda items: items is not None and len(items) > limit)
+        if found is None:
             return None
-        return await self._items_of(site_id, gallery_id, limit, offset)
+        has_more = len(found) > limit
+        items = found[:limit]
+        return ItemsPage(items, write_cursor(items[-1]["sortOrder"]) if has_more else None)
 
     async def get_item(self, site_id: str, gallery_id: str, item_id: str) -> dict[str, Any] | None:
         """One item; None if there is none, or if it belongs to another gallery or site."""
-        found = await self._items.find_one({"_id": item_id, "siteId": site_id, "galleryId": gallery_id})
-        return None if found is None else item_wire(found)
+
+        async def read(views: _Collections) -> dict[str, Any] | None:
+            # Items of a gallery that is not complete yet are there, but not to be seen.
+            head, found = await asyncio.gather(
+                views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}),
+                views.items.find_one({"_id": item_id, "siteId": site_id, "galleryId": gallery_id}),
+            )
+            return None if head is None or found is None or not is_shown(head) else item_wire(found)
+
+        return await self._read(read, lambda item: item is not None)
 
     async def sequence_of(self, site_id: str, gallery_id: str) -> int | None:
         """The last sequence that the views contain of a gallery, deleted ones included; None if they know nothing."""
-        found = await self._galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"sequence": 1})
-        return None if found is None else int(found["sequence"])
 
-    async def _head(self, site_id: str, gallery_id: str) -> Document | None:
-        found = await self._galleries.find_one({"_id": gallery_id, "siteId": site_id})
-        return found if found is not None and is_shown(found) else None
+        async def read(views: _Collections) -> int | None:
+            found = await views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"sequence": 1})
+            return None if found is None else int(found["sequence"])
 
-    async def _page(self, head: Document, item_limit: int, item_offset: int) -> GalleryPage:
-        # After the head, so that the items are never older than the sequence that the head tells.
-        items = await self._items_of(head["siteId"], head["_id"], item_limit, item_offset)
-        return GalleryPage(gallery_wire(head), items, head["sequence"], head.get("gap"))
+        return await self._read(read, lambda sequence: sequence is not None)
 
-    async def _items_of(self, site_id: str, gallery_id: str, limit: int, offset: int) -> list[dict[str, Any]]:
-        found = self._items.find({"siteId": site_id, "galleryId": gallery_id}).sort(_DISPLAY_ORDER)
-        return [
-            item_wire(document) for document in await found.skip(min(offset, _MAX_OFFSET)).limit(limit).to_list(None)
-        ]
+    async def _read(self, read: Callable[[_Collections], Awaitable[T]], is_whole: Callable[[T], bool]) -> T:
+        """What `read` finds in the active version; if that is not everything, the version may have been replaced."""
+        while True:
+            version, views = self._known or await self._look_up()
+            answer = await read(views)
+            if is_whole(answer) or (await self._look_up())[0] == version:
+                return answer
+
+    async def _look_up(self) -> tuple[int, _Collections]:
+        version = await self._versions.active()
+        if self._known is None or self._known[0] != version:
+            self._known = version, _Collections(self._database, version)
+        return self._known
+
+
+async def _head(views: _Collections, site_id: str, gallery_id: str) -> Document | None:
+    found = await views.galleries.find_one({"_id": gallery_id, "siteId": site_id})
+    return found if found is not None and is_shown(found) else None
+
+
+async def _page(views: _Collections, head: Document, item_limit: int, item_offset: int) -> GalleryPage:
+    # After the head, so that the items are never older than the sequence that the head tells.
+    items = await _items_of(views, {"siteId": head["siteId"], "galleryId": head["_id"]}, item_limit, item_offset)
+    return GalleryPage(gallery_wire(head), items, head["sequence"], head.get("gap"))
+
+
+async def _items_of(views: _Collections, query: Document, limit: int, offset: int) -> list[dict[str, Any]]:
+    found = views.items.find(query).sort(_DISPLAY_ORDER).skip(min(offset, _MAX_OFFSET)).limit(limit)
+    return [item_wire(document) for document in await found.to_list(None)]
+
+
+def _is_full(page: GalleryPage, limit: int, offset: int) -> bool:
+    total: int = page.gallery["totalItems"]
+    return len(page.items) >= min(limit, max(0, total - offset))

@@ -4,9 +4,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas import events
+from schemas import events, snapshots
 from schemas.base import format_instant
-from schemas.envelope import Message, encode_event
+from schemas.envelope import Message, encode_event, encode_snapshot
 from schemas.events import Event, decode_event
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,15 +38,15 @@ class History:
             for wire in self.wire
         ]
 
-    def create(self, name: str = "N", sort_order: float = 1.5) -> "History":
-        """Create the gallery, empty."""
+    def create(self, name: str = "N", sort_order: float = 1.5, *, first_items: int = 0) -> "History":
+        """Create the gallery, empty; it tells of the `first_items` that are added next."""
         self._gallery = {
             "id": self.gallery_id,
             "name": name,
             "sortOrder": sort_order,
             "createdDate": format_instant(self.created_at),
         }
-        return self._add(events.gallery_created, self._gallery_wire())
+        return self._add(events.gallery_created, {**self._gallery_wire(), "totalItems": first_items})
 
     def rename(self, name: str) -> "History":
         """Change the gallery's name."""
@@ -76,6 +76,22 @@ class History:
         for item_id in list(self.items):
             self.delete_item(item_id, events.GALLERY_DELETED_ORIGIN)
         return self._add(events.gallery_deleted)
+
+    def snapshot(self, snapshot_id: str = "s") -> list[Message]:
+        """The state as it is now, published again."""
+        sequence = len(self.wire)
+        parts = [
+            snapshots.snapshot_started(snapshot_id, self.gallery_id, sequence, self._gallery_wire()),
+            *(
+                snapshots.snapshot_item(snapshot_id, self.gallery_id, sequence, position, item)
+                for position, item in enumerate(self.shown_items())
+            ),
+            snapshots.snapshot_ended(snapshot_id, self.gallery_id, sequence, len(self.items)),
+        ]
+        return [
+            encode_snapshot(part, site_id=self.site_id, correlation_id="c", causation_id="c", traceparent=None)
+            for part in parts
+        ]
 
     def shown_items(self) -> list[dict[str, Any]]:
         """The items in display order (D3)."""

@@ -9,11 +9,18 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {"command", "projector", "gateway", "webhooks"}
 # Modules that decide without I/O: they see the standard library, `schemas`, and other pure modules of their service.
 PURE = {
-    "services/command/domain.py",
+    "services/command/galleries.py",
+    "services/command/items.py",
+    "services/command/state.py",
     "services/command/sort_orders.py",
     "services/command/handlers.py",
     "services/command/workspace.py",
+    "services/projector/batch.py",
     "services/projector/projection.py",
+    "services/projector/snapshots.py",
+    "services/projector/windows.py",
+    "services/projector/joined.py",
+    "services/projector/stored.py",
 }
 
 

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from services.kit.failures import TransientFailure
 from services.kit.mongo import Database, open_database
 from services.kit.provision import ensure_indexes
+from services.readmodel.cursors import InvalidCursor, write_cursor
 from services.readmodel.documents import (
     GALLERY_VIEWS,
     ITEM_VIEWS,
@@ -14,12 +16,14 @@ from services.readmodel.documents import (
     hidden_gallery_document,
     item_document,
 )
-from services.readmodel.queries import INDEXES, Views
+from services.readmodel.queries import INDEXES, ItemFilter, Views, indexes
+from services.readmodel.versions import FIRST_VERSION, Versions, ViewNames, names_of
 from tests.support.histories import EPOCH, History
 from tests.support.installation import Installation
 from tests.support.profiling import profiled, unindexed
 
 HOUR = timedelta(hours=1)
+FIRST = names_of(FIRST_VERSION)
 
 
 @pytest.fixture(params=["pymongo", "motor"])
@@ -30,15 +34,15 @@ async def database(installation: Installation, request: pytest.FixtureRequest) -
         yield database
 
 
-async def _store(database: Database, *histories: History) -> None:
+async def _store(database: Database, *histories: History, names: ViewNames = FIRST) -> None:
     for history in histories:
         head = gallery_document(
             history.site_id, history.head(), total_items=len(history.items), sequence=len(history.wire)
         )
-        await database[GALLERY_VIEWS].insert_one(head)
+        await database[names.galleries].insert_one(head)
         items = [item_document(history.site_id, history.gallery_id, item, 1) for item in history.items.values()]
         if items:
-            await database[ITEM_VIEWS].insert_many(items)
+            await database[names.items].insert_many(items)
 
 
 def _filled(site_id: str = "s", age: timedelta = HOUR, gallery_id: str | None = None, items: int = 5) -> History:
@@ -126,8 +130,161 @@ async def test_every_query_is_served_by_an_index(database: Database) -> None:
         await views.list_items("s", gallery_id, 2, 1)
         await views.get_item("s", gallery_id, next(iter(histories[0].items)))
         await views.sequence_of("s", gallery_id)
-    assert len(operations) == 9
-    assert unindexed(operations) == []
+        for wanted in (ItemFilter(), ItemFilter(type="TEXT"), ItemFilter(tag="t"), ItemFilter("TEXT", "t")):
+            await views.list_items("s", gallery_id, 2, 1, wanted)
+            page = await views.list_items_after("s", gallery_id, 2, None, wanted)
+            assert page is not None
+            await views.list_items_after("s", gallery_id, 2, page.next_cursor, wanted)
+    collections = {operation["ns"].partition(".")[2] for operation in operations}
+    assert collections == {GALLERY_VIEWS, ITEM_VIEWS, "view_versions"}
+    assert unindexed([operation for operation in operations if not operation["ns"].endswith("view_versions")]) == []
+
+
+async def test_a_cursor_leads_through_all_items_and_is_not_moved_by_others(database: Database) -> None:
+    history = _filled(items=7)
+    await _store(database, history)
+    views, items, gallery_id = Views(database), history.shown_items(), history.gallery_id
+
+    page = await views.list_items_after("s", gallery_id, 3)
+    assert page is not None
+    assert page.items == items[:3]
+    new = {**items[0], "id": "new", "sortOrder": 99.5}
+    await database[ITEM_VIEWS].insert_one(item_document("s", gallery_id, new, 9))
+    await database[ITEM_VIEWS].delete_one({"_id": items[2]["id"]})
+    page = await views.list_items_after("s", gallery_id, 3, page.next_cursor)
+    assert page is not None
+    assert page.items == items[3:6]
+    page = await views.list_items_after("s", gallery_id, 3, page.next_cursor)
+    assert page is not None
+    assert (page.items, page.next_cursor) == (items[6:], None)
+
+    assert await views.list_items_after("s", "unknown", 3) is None
+    with pytest.raises(InvalidCursor):
+        await views.list_items_after("s", gallery_id, 3, "nonsense")
+
+
+async def test_items_by_type_and_tag(database: Database) -> None:
+    history = _filled(items=6)
+    for number, item in enumerate(history.items.values()):
+        item["type"] = "IMAGE" if number % 2 else "TEXT"
+        item["tags"] = {"values": ["all", f"third{number % 3}"]}
+    await _store(database, history)
+    views, items = Views(database), history.shown_items()
+
+    async def found(wanted: ItemFilter, limit: int = 10, offset: int = 0) -> list[int]:
+        listed = await views.list_items("s", history.gallery_id, limit, offset, wanted)
+        assert listed is not None
+        page = await views.list_items_after("s", history.gallery_id, limit, None, wanted)
+        assert page is not None
+        assert offset or page.items == listed
+        return [items.index(item) for item in listed]
+
+    assert await found(ItemFilter(type="IMAGE")) == [0, 2, 4]
+    assert await found(ItemFilter(type="IMAGE"), 1, 1) == [2]
+    assert await found(ItemFilter(tag="third0")) == [2, 5]
+    assert await found(ItemFilter(type="TEXT", tag="third0")) == [5]
+    assert await found(ItemFilter(tag="all"), 2) == [0, 1]
+    assert await found(ItemFilter(tag="none")) == []
+
+
+async def test_a_page_far_behind_costs_what_the_first_one_costs(database: Database) -> None:
+    count, size = 100_000, 100
+    gallery = _filled(items=0)
+    await _store(database, gallery)
+    await database[GALLERY_VIEWS].update_one({"_id": gallery.gallery_id}, {"$set": {"totalItems": count}})
+    for start in range(0, count, 10_000):
+        await database[ITEM_VIEWS].insert_many(
+            [
+                item_document("s", gallery.gallery_id, {"id": f"i{place}", "sortOrder": place, "type": "TEXT"}, 2)
+                for place in range(start, start + 10_000)
+            ]
+        )
+    views = Views(database)
+    async with profiled(database) as operations:
+        first = await views.list_items_after("s", gallery.gallery_id, size)
+        thousandth = await views.list_items_after("s", gallery.gallery_id, size, write_cursor(count - 999 * size))
+    assert first is not None
+    assert thousandth is not None
+    assert (first.items[0]["id"], thousandth.items[0]["id"]) == ("i99999", "i99")
+    pages = [operation for operation in operations if operation["ns"].endswith(ITEM_VIEWS)]
+    assert [page["nreturned"] for page in pages] == [101, 100]
+    assert [page["keysExamined"] for page in pages] == [101, 100]
+    assert [page["docsExamined"] for page in pages] == [101, 100]
+
+
+async def test_a_gallery_that_waits_for_its_first_items_is_not_shown(database: Database) -> None:
+    history = _filled(items=2)
+    await _store(database, history)
+    head = gallery_document("s", history.head(), total_items=2, sequence=3, complete_at=4)
+    await database[GALLERY_VIEWS].replace_one({"_id": history.gallery_id}, head)
+    views = Views(database)
+    assert await views.get_gallery("s", history.gallery_id, 10) is None
+    assert await views.list_galleries("s", 10, 0, 10) == (0, [])
+    assert await views.list_items("s", history.gallery_id, 10, 0) is None
+    assert await views.get_item("s", history.gallery_id, next(iter(history.items))) is None
+    assert await views.sequence_of("s", history.gallery_id) == 3
+
+
+async def test_readers_change_to_a_new_version_all_at_once(database: Database) -> None:
+    old, new = _filled(items=2), _filled(items=3)
+    await _store(database, old)
+    views, versions = Views(database), Versions(database)
+    assert await views.sequence_of("s", old.gallery_id) == 3
+
+    building = await versions.begin_building()
+    assert (building, await versions.begin_building(), await versions.active()) == (2, 2, 1)
+    await ensure_indexes(database, indexes(building))
+    await _store(database, new, names=names_of(building))
+    assert await views.get_gallery("s", new.gallery_id, 10) is None
+    assert await views.get_gallery("s", old.gallery_id, 10) is not None
+
+    await versions.check_writable(1)
+    await versions.begin_switch(building)
+    with pytest.raises(TransientFailure, match="being switched"):
+        await versions.check_writable(1)
+    await versions.end_switch(building)
+    for asked in (views, Views(database)):
+        page = await asked.get_gallery("s", new.gallery_id, 10)
+        assert page is not None
+        assert page.items == new.shown_items()
+        assert await asked.get_gallery("s", old.gallery_id, 10) is None
+    assert (await views.list_galleries("s", 10, 0, 1))[0] == 1
+    await versions.check_writable(2)
+    with pytest.raises(TransientFailure, match="not in use"):
+        await versions.check_writable(1)
+    assert not {GALLERY_VIEWS, ITEM_VIEWS} & set(await database.list_collection_names())
+
+
+async def test_a_reader_that_is_between_head_and_items_when_versions_change_reads_again(database: Database) -> None:
+    history = _filled(items=3)
+    await _store(database, history)
+    views, versions = Views(database), Versions(database)
+    assert await views.get_gallery("s", history.gallery_id, 10) is not None
+    building = await versions.begin_building()
+    await ensure_indexes(database, indexes(building))
+    await _store(database, history, names=names_of(building))
+    await versions.begin_switch(building)
+    await versions.end_switch(building)
+    # The head of the old version as a reader has it that was slow.
+    head = gallery_document("s", history.head(), total_items=3, sequence=4)
+    await database[GALLERY_VIEWS].insert_one(head)
+    page = await views.get_gallery("s", history.gallery_id, 10)
+    assert page is not None
+    assert page.items == history.shown_items()
+
+
+async def test_a_switch_that_comes_too_late_does_not_happen(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = Versions(database)
+    building = await versions.begin_building()
+    monkeypatch.setattr("services.readmodel.versions.SWITCH_TIME", timedelta(seconds=1))
+    await versions.begin_switch(building)
+    with pytest.raises(TransientFailure, match="too long"):
+        await versions.end_switch(building)
+    assert await versions.active() == 1
+    await versions.cancel_switch()
+    await versions.check_writable(1)
 
 
 async def test_a_query_without_index_would_be_noticed(database: Database) -> None:

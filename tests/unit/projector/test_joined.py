@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 
 from schemas.joined import HEAD_BYTES_MAX, GalleryRecord, ItemRecord, gallery_key, item_key
-from services.projector.joined import join
-from services.projector.projection import ItemView, View, fold
+from services.projector.batch import fold
+from services.projector.joined import EncodedItem, join
+from services.projector.projection import View
 from tests.support.histories import History
 
 
@@ -16,16 +17,23 @@ def _value(value: bytes | None) -> dict[str, Any]:
     return decoded
 
 
-def _folded(history: History) -> tuple[View, dict[str, ItemView | None]]:
+def _folded(history: History) -> tuple[View, dict[str, EncodedItem | None]]:
     batch = fold({}, [(history.site_id, event) for event in history.events])
-    return batch.views[history.gallery_id], dict(batch.items)
+    items = {
+        item.item_id: (item.sequence, orjson.dumps(item.item)) if item.item else None for item in batch.items.values()
+    }
+    return batch.views[history.gallery_id], items
+
+
+def _first_items(history: History) -> list[bytes]:
+    return [orjson.dumps(item) for item in history.shown_items()]
 
 
 def test_items_come_first_and_their_gallery_last_as_the_schemas_say() -> None:
     history = History(site_id="s").create()
     first, second = history.add_item(1), history.add_item(2)
     view, items = _folded(history)
-    *item_records, (key, head) = join(view, history.shown_items(), items)
+    *item_records, (key, head) = join(view, _first_items(history), items)
 
     assert key == gallery_key(history.gallery_id)
     assert _value(head) == {
@@ -51,7 +59,7 @@ def test_what_is_gone_is_a_tombstone() -> None:
     history.delete_item(removed)
     view, items = _folded(history)
     unknown = "00000000-0000-4000-8000-000000000000"
-    records = dict(join(view, history.shown_items(), {**items, unknown: None}))
+    records = dict(join(view, _first_items(history), {**items, unknown: None}))
     assert records[item_key(history.gallery_id, kept)] is not None
     assert records[item_key(history.gallery_id, removed)] is None
     assert records[item_key(history.gallery_id, unknown)] is None
@@ -67,7 +75,16 @@ def test_a_head_stays_below_the_limit_of_a_message_and_says_that_it_was_cut() ->
     for order in range(5):
         history.add_item(order, text={"html": "h" * 250_000})
     view, _ = _folded(history)
-    ((_, value),) = join(view, history.shown_items(), {})
+    ((_, value),) = join(view, _first_items(history), {})
     head = _value(value)
     assert (len(head["items"]), head["itemsTruncated"], head["totalItems"]) == (3, True, 5)
     assert len(value or b"") < HEAD_BYTES_MAX + 1_000
+
+
+def test_a_gallery_that_is_not_complete_yet_has_items_and_no_record_of_its_own() -> None:
+    history = History().create(first_items=2)
+    first = history.add_item(1)
+    view, items = _folded(history)
+    ((key, value),) = join(view, _first_items(history), items)
+    assert (key, _value(value)["item"]) == (item_key(history.gallery_id, first), history.items[first])
+    assert join(View("s", history.gallery_id), [], {}) == []

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Event, EventType
-from services.projector.projection import Batch, ItemView, MissingEvents, Outcome, View, fold, project
+from services.projector.batch import Batch, fold
+from services.projector.projection import ItemView, MissingEvents, Outcome, View, project
 from tests.support.histories import History
 
 SITE = "s"
@@ -42,12 +43,15 @@ def test_a_history_becomes_a_view_and_its_items() -> None:
     assert batch.outcomes == [Outcome.APPLIED] * 6
 
 
-def test_the_total_is_counted_and_not_taken_from_the_gallery() -> None:
-    history = History(site_id=SITE).create()
-    history.wire[0]["createdEvent"]["entity"]["totalItems"] = 2
-    history.add_item(1)
-    history.add_item(2)
-    assert _fold(history).views[history.gallery_id].total_items == 2
+def test_a_gallery_is_shown_once_it_has_the_items_it_was_created_with() -> None:
+    history = History(site_id=SITE).create(first_items=2)
+    for place in range(3):
+        history.add_item(place)
+    gallery_id = history.gallery_id
+    views = [fold({}, _events(history)[:count]).views[gallery_id] for count in range(1, 5)]
+    assert [view.is_shown for view in views] == [False, False, True, True]
+    assert [view.total_items for view in views] == [0, 1, 2, 3]
+    assert not fold({}, _events(history)[:2]).views[gallery_id].is_deleted
 
 
 def test_a_deleted_gallery_stays_deleted() -> None:
@@ -57,8 +61,8 @@ def test_a_deleted_gallery_stays_deleted() -> None:
     batch = fold({history.gallery_id: view}, _events(history))
     assert batch.outcomes == [Outcome.REPEATED] * 8
     assert batch.changed == set()
-    again = replace(history.events[0], sequence=9)
-    assert project(view, SITE, again) == (view, Outcome.UNFIT)
+    for sequence in (9, 20):
+        assert project(view, SITE, replace(history.events[0], sequence=sequence)) == (view, Outcome.REPEATED)
 
 
 def test_repeats_change_nothing_and_are_published_again() -> None:
@@ -104,6 +108,7 @@ def test_an_event_of_another_site_does_not_fit() -> None:
     ("event_type", "body"),
     [
         (EventType.GALLERY_CREATED, None),
+        (EventType.GALLERY_CREATED, {"sortOrder": 1, "createdDate": "2026-01-01T00:00:00Z", "totalItems": -1}),
         (EventType.GALLERY_UPDATED, {"sortOrder": "1", "createdDate": "2026-01-01T00:00:00Z"}),
         (EventType.GALLERY_UPDATED, {"sortOrder": 1, "createdDate": "yesterday"}),
         (EventType.GALLERY_UPDATED, {"sortOrder": 1, "createdDate": "2026-01-01T00:00:00"}),
@@ -124,7 +129,8 @@ def test_content_that_no_view_can_be_made_of_does_not_fit(event_type: EventType,
     event = replace(
         created, event_type=event_type, sequence=2, body=created.body if body is None else body, item_id="i"
     )
-    assert project(view, SITE, event) == (view, Outcome.UNFIT)
+    marked = replace(view, missing=MissingEvents(2, 2))
+    assert project(view, SITE, event) == (marked, Outcome.UNFIT)
 
 
 @pytest.mark.parametrize("position", range(1, 6))
@@ -132,7 +138,7 @@ def test_only_the_creation_can_come_first(position: int) -> None:
     history = _long_history()
     event = replace(history.events[position], sequence=1)
     view = View(SITE, history.gallery_id)
-    assert project(view, SITE, event) == (view, Outcome.UNFIT)
+    assert project(view, SITE, event) == (replace(view, missing=MissingEvents(1, 1)), Outcome.UNFIT)
 
 
 @st.composite

@@ -1,0 +1,119 @@
+"""Meets the loss of events that expired before they were projected: by name, and never by going on as if nothing were.
+
+Under the policy "repair", the galleries that lost events are found by comparing with the write model, of which only
+ids and sequences are read, and marked; `services.projector.repairs` then asks for what they lack. Under "rebuild",
+nothing is projected until `triptych rebuild` has made a new version of the views.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from prometheus_client import Counter
+
+from services.kit.failures import TransientFailure
+from services.kit.mongo import Database, Document
+from services.kit.partitions import partition_of
+from services.kit.publisher import Publisher
+from services.projector.batch import Batch
+from services.projector.progress import Loss
+from services.projector.projection import View, lacking
+from services.projector.repository import Repository
+from services.projector.topic import EventsTopic
+
+log = logging.getLogger(__name__)
+
+EXPIRED = Counter("triptych_projection_expired_events_total", "Events that expired before they were projected")
+
+WRITE_GALLERIES = "galleries"
+GALLERIES_AT_ONCE = 1_000
+
+
+class LossPolicy(StrEnum):
+    """What to do about lost events."""
+
+    REPAIR = "repair"
+    REBUILD = "rebuild"
+
+
+class EventsExpired(TransientFailure):
+    """Events expired unread, and the policy is to wait for a rebuild."""
+
+
+class Losses:
+    """Of one version of the views."""
+
+    def __init__(
+        self, database: Database, repository: Repository, publisher: Publisher, topic: EventsTopic, policy: LossPolicy
+    ) -> None:
+        self._written = database[WRITE_GALLERIES]
+        self._repository = repository
+        self._publisher = publisher
+        self._topic = topic
+        self._policy = policy
+
+    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
+        """Where the group stands in these partitions, 0 if it is new, and where the topic begins.
+
+        Raises:
+            TransientFailure: Kafka is away.
+        """
+        partitions = list(partitions)
+        committed = await self._topic.committed()
+        return {number: committed.get(number, 0) for number in partitions}, await self._topic.beginnings(partitions)
+
+    async def partition_of(self, gallery_id: str) -> int:
+        """The partition of a gallery's events. Raises TransientFailure if Kafka is away."""
+        return partition_of(gallery_id.encode(), await self._publisher.partitions(self._topic.name))
+
+    async def meet(self, loss: Loss) -> int:
+        """Mark the galleries that may have lost events; how many.
+
+        Raises:
+            EventsExpired: the policy is to wait for a rebuild.
+            OwnershipLost, TransientFailure: see `Repository.save`; meeting it again does no harm.
+        """
+        EXPIRED.inc(loss.end - loss.first)
+        if self._policy is LossPolicy.REBUILD:
+            raise EventsExpired(f"{loss}; run: triptych rebuild")
+        marked = 0
+        async for written in self._galleries(loss.partition):
+            views = await self._repository.load(written)
+            marked += await self._mark(loss.partition, views, _behind(written, views))
+        async for views in self._repository.all_views(GALLERIES_AT_ONCE):
+            ours = [view for view in views.values() if await self.partition_of(view.gallery_id) == loss.partition]
+            found = await self._written.find({"_id": {"$in": [v.gallery_id for v in ours]}}, {"_id": 1}).to_list(None)
+            known = {document["_id"] for document in found}
+            gone = [lacking(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
+            marked += await self._mark(loss.partition, views, gone)
+        log.error("%s; galleries marked for repair: %d", loss, marked)
+        return marked
+
+    async def _mark(self, partition: int, views: Mapping[str, View], changed: list[View]) -> int:
+        batch = Batch({**views, **{view.gallery_id: view for view in changed}})
+        batch.changed = {view.gallery_id for view in changed}
+        await self._repository.save(views, batch, [partition])
+        return len(changed)
+
+    async def _galleries(self, partition: int) -> AsyncIterator[dict[str, Document]]:
+        """The write model's galleries of a partition, in parts."""
+        part: dict[str, Document] = {}
+        async for found in self._written.find({}, {"siteId": 1, "sequence": 1}):
+            if await self.partition_of(found["_id"]) == partition:
+                part[found["_id"]] = found
+                if len(part) == GALLERIES_AT_ONCE:
+                    yield part
+                    part = {}
+        if part:
+            yield part
+
+
+def _behind(written: Mapping[str, Mapping[str, Any]], views: Mapping[str, View]) -> list[View]:
+    """The views, also new ones, of the galleries that the write model has at a higher sequence, marked."""
+    behind = []
+    for gallery_id, document in written.items():
+        view = views.get(gallery_id) or View(document["siteId"], gallery_id)
+        if not view.is_deleted and view.sequence < document["sequence"]:
+            behind.append(lacking(view, document["sequence"]))
+    return behind

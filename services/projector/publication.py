@@ -1,0 +1,153 @@
+"""Publishes the join: what a batch touched, coalesced, and again what a former owner has overwritten."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import orjson
+
+from schemas.joined import parse_key
+from services.kit.partitions import partition_of
+from services.kit.publisher import Publisher, Record
+from services.projector.batch import Batch
+from services.projector.guard import JoinGuard, Latest
+from services.projector.joined import EncodedItem, join
+from services.projector.projection import ItemView, View
+from services.projector.repository import Repository
+from services.projector.windows import WINDOW_ITEMS, Window, Windows
+
+CONTENT_TYPE = (("content-type", b"application/json"),)
+# Bounds memory: what is published at once weighs so many bytes of item JSON, or is a single gallery.
+PORTION_BYTES = 16 * 1024 * 1024
+# What an item not seen yet counts as: more than most have, less than the largest.
+UNSEEN_ITEM_BYTES = 8 * 1024
+
+
+class Publication:
+    """Turns views into records of the joined topic; the caller sees to it that only one call runs at a time."""
+
+    def __init__(self, repository: Repository, publisher: Publisher, guard: JoinGuard, topic: str) -> None:
+        self._repository = repository
+        self._publisher = publisher
+        self._guard = guard
+        self._topic = topic
+        self.windows = Windows()
+
+    async def own(self, partitions: Iterable[int]) -> None:
+        """Begin to publish for the galleries of these partitions of the events topic."""
+        self.windows.clear()
+        partitions = set(partitions)
+        count = await self._publisher.partitions(self._topic)
+        # Galleries have the same number on both topics, unless somebody has changed one of them.
+        await self._guard.own(number for number in range(count) if number in partitions)
+
+    def disown(self) -> None:
+        """Stop watching over what was published."""
+        self._guard.disown()
+
+    async def remove(self, keys: Iterable[bytes]) -> None:
+        """Publish tombstones."""
+        await self._guard.publish(await self._records([(key, None) for key in keys]))
+
+    async def publish(self, batch: Batch) -> dict[int, int]:
+        """Publish every gallery and item that a stored batch touched; how many records, by partition.
+
+        Raises:
+            TransientFailure: some records may be on the topic and some not.
+        """
+        encoded = {item.item_id: _encode(item) for item in batch.items.values()}
+        self._follow(batch, encoded)
+        repeated = [item_id for ids in batch.touched.values() for item_id in ids if item_id not in encoded]
+        found = await self._repository.load_items(repeated)
+        encoded.update((item.item_id, _encode(item)) for item in found.values())
+        sent: dict[int, int] = {}
+        for views in self._portions([batch.views[gallery_id] for gallery_id in batch.touched]):
+            await self._read_windows(views)
+            pairs = []
+            for view in views:
+                window = self.windows.window(view.gallery_id)
+                first = window.first() if window else ()
+                pairs += join(view, first, {id_: encoded.get(id_) for id_ in batch.touched[view.gallery_id]})
+            records = await self._records(pairs)
+            await self._guard.publish(records)
+            for record in records:
+                sent[record.partition or 0] = sent.get(record.partition or 0, 0) + 1
+            self.windows.trim()
+        return sent
+
+    async def mend(self) -> int:
+        """Publish again what somebody else has overwritten with something outdated; the number of records."""
+        mended: dict[int, int] = {}
+        async for latest in self._guard.suspects():
+            for partition, count in (await self.publish(await self._outdated(latest))).items():
+                mended[partition] = mended.get(partition, 0) + count
+        await self._guard.settle(mended)
+        return sum(mended.values())
+
+    async def _outdated(self, latest: Latest) -> Batch:
+        keys = {key: parse_key(key) for key in latest}
+        views = await self._repository.load({gallery_id for gallery_id, _ in keys.values()})
+        items = await self._repository.load_item_sequences([item_id for _, item_id in keys.values() if item_id])
+        outdated = Batch(views)
+        for key, (gallery_id, item_id) in keys.items():
+            view = views.get(gallery_id)
+            if view is None:
+                continue
+            right = items.get(item_id) if item_id else (view.sequence if view.is_shown else None)
+            if latest[key] != right:
+                outdated.touched.setdefault(gallery_id, set()).update([item_id] if item_id else [])
+        return outdated
+
+    def _follow(self, batch: Batch, encoded: Mapping[str, EncodedItem | None]) -> None:
+        """Bring the windows to where the batch has brought the views."""
+        for item in batch.items.values():
+            window = self.windows.window(item.gallery_id)
+            if window is None:
+                continue
+            entry = encoded[item.item_id]
+            if item.item is None or entry is None:
+                window.remove(item.item_id)
+            else:
+                window.put(item.item_id, float(item.item["sortOrder"]), entry[1])
+        for gallery_id in batch.changed:
+            self.windows.follow(batch.views[gallery_id])
+
+    async def _read_windows(self, views: Sequence[View]) -> None:
+        unknown = [view for view in views if view.is_shown and self.windows.window(view.gallery_id) is None]
+        first = await self._repository.first_items(unknown, WINDOW_ITEMS) if unknown else {}
+        for view in views:
+            window = self.windows.window(view.gallery_id)
+            if window is None and view.gallery_id in first:
+                items = first[view.gallery_id]
+                window = Window(
+                    ((item["id"], float(item["sortOrder"]), orjson.dumps(item)) for item in items),
+                    is_whole=len(items) < WINDOW_ITEMS,
+                )
+            if window is not None:
+                self.windows.keep(view, window)
+
+    def _portions(self, views: Sequence[View]) -> Iterator[Sequence[View]]:
+        """Consecutive parts of the galleries whose first items fit into memory together."""
+        start, weight = 0, 0
+        for position, view in enumerate(views):
+            window = self.windows.window(view.gallery_id)
+            added = window.size if window else min(view.total_items, WINDOW_ITEMS) * UNSEEN_ITEM_BYTES
+            if weight and weight + added > PORTION_BYTES:
+                yield views[start:position]
+                start, weight = position, 0
+            weight += added
+        if start < len(views):
+            yield views[start:]
+
+    async def _records(self, pairs: Sequence[tuple[bytes, bytes | None]]) -> list[Record]:
+        partitions = await self._publisher.partitions(self._topic)
+        return [
+            Record(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_part(key), partitions))
+            for key, value in pairs
+        ]
+
+
+def _gallery_part(key: bytes) -> bytes:
+    return key.partition(b"/")[0]
+
+
+def _encode(item: ItemView) -> EncodedItem | None:
+    return None if item.item is None else (item.sequence, orjson.dumps(item.item))

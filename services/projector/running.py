@@ -1,0 +1,138 @@
+"""Runs the projection of the events topic into one version of the views: the consumer and what watches over it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from schemas.topics import Topics
+from services.kit.batches import BatchConsumer
+from services.kit.brokers import make_broker, make_producer
+from services.kit.dead_letters import DeadLetters
+from services.kit.failures import TransientFailure
+from services.kit.mongo import Database, PyMongoError
+from services.kit.ownership import Ownership
+from services.kit.provision import ensure_indexes
+from services.kit.publisher import Publisher
+from services.projector.consumer import EventHandler
+from services.projector.guard import JoinGuard
+from services.projector.losses import Losses, LossPolicy
+from services.projector.publication import Publication
+from services.projector.repairs import Repairs
+from services.projector.repository import Repository
+from services.projector.settings import ProjectorSettings
+from services.projector.topic import EventsTopic
+from services.readmodel.queries import indexes
+from services.readmodel.versions import Versions
+
+log = logging.getLogger(__name__)
+
+# How often the joined topic is looked at for what a former owner has published; it bounds how long that stays.
+MEND_SECONDS = 2.0
+LAG_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A running projection."""
+
+    version: int
+    consumer: BatchConsumer
+    handler: EventHandler
+    repository: Repository
+    ownership: Ownership
+    publisher: Publisher
+    topic: EventsTopic
+
+    async def lag(self) -> int:
+        """Events of the partitions owned now that are not in the views yet."""
+        progress = self.handler.progress
+        ends = await self.topic.ends(progress.finished)
+        progress.report(ends)
+        return progress.lag(ends)
+
+
+def group_of(settings: ProjectorSettings, version: int) -> str:
+    """The consumer group of a version: each has read the topic on its own."""
+    return f"{settings.topic_prefix}projector.v{version}"
+
+
+@asynccontextmanager
+async def running_projection(
+    settings: ProjectorSettings, database: Database, version: int, *, is_active: bool
+) -> AsyncIterator[Projection]:
+    """Project into `version` until the block ends.
+
+    Args:
+        settings: of the service.
+        database: where the views are.
+        version: of the views.
+        is_active: whether readers see this version; only then the join is published, and refused records are put
+            aside.
+
+    Raises:
+        StartRefused, TransientFailure: Kafka or MongoDB cannot be used as they are.
+    """
+    topics = Topics(settings.topic_prefix)
+    versions = Versions(database)
+    if is_active:
+        await versions.drop_before(version)
+    await ensure_indexes(database, indexes(version))
+    group = group_of(settings, version)
+    ownership = Ownership(database, group)
+    repository = Repository(database, ownership, version)
+    publisher = Publisher(lambda: make_producer(settings))
+    dead_letters = DeadLetters(publisher, topics.dead_letter)
+    topic = EventsTopic(settings, topics.events, group)
+    guard = JoinGuard(settings, topics.galleries, publisher, database)
+    # A new version begins anew: what the topic does not hold any more is no loss, but has to be asked for.
+    policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
+    handler = EventHandler(
+        repository,
+        ownership,
+        publisher,
+        dead_letters,
+        Losses(database, repository, publisher, topic, policy),
+        Publication(repository, publisher, guard, topics.galleries) if is_active else None,
+        lambda: versions.check_writable(version),
+    )
+    broker = make_broker(settings)
+    consumer = BatchConsumer(
+        broker, topics.events, group, handler, dead_letters, max_records=settings.projector_batch_size
+    )
+    projection = Projection(version, consumer, handler, repository, ownership, publisher, topic)
+    repairs = Repairs(settings, repository, ownership, publisher, handler)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        await publisher.start()
+        await broker.start()
+        tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(handler))]
+        yield projection
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        consumer.begin_stop()
+        await broker.stop()
+        await publisher.stop()
+        await guard.stop()
+        await topic.stop()
+
+
+async def _measure(projection: Projection) -> None:
+    while True:
+        with contextlib.suppress(TransientFailure):
+            await projection.lag()
+        await asyncio.sleep(LAG_SECONDS)
+
+
+async def _mend(handler: EventHandler) -> None:
+    while True:
+        try:
+            if count := await handler.mend():
+                log.warning("a former owner has published outdated records; published anew: %d", count)
+        except (TransientFailure, PyMongoError) as error:
+            log.info("cannot look at the joined topic: %s", error)
+        await asyncio.sleep(MEND_SECONDS)

@@ -1,0 +1,75 @@
+"""Asks Kafka about the events topic: where the consumer stands, where the topic begins and ends."""
+
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from services.kit.brokers import make_reader
+from services.kit.failures import TransientFailure
+from services.kit.settings import KitSettings
+
+
+class EventsTopic:
+    """The events topic and the offsets of one consumer group. Every call raises TransientFailure if Kafka is away."""
+
+    def __init__(self, settings: KitSettings, name: str, group: str) -> None:
+        self._settings = settings
+        self.name = name
+        self.group = group
+        self._reader: AIOKafkaConsumer | None = None
+
+    async def committed(self) -> dict[int, int]:
+        """The offsets that the group has committed, by partition, where it has."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap, client_id="triptych")
+        try:
+            await admin.start()
+            offsets = await admin.list_consumer_group_offsets(self.group)
+        except KafkaError as error:
+            raise TransientFailure(f"no offsets of {self.group}: {error!r}") from error
+        finally:
+            await admin.close()
+        return {
+            place.partition: found.offset
+            for place, found in offsets.items()
+            if place.topic == self.name and found.offset >= 0
+        }
+
+    async def beginnings(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The first offsets that the topic still has."""
+        reader = await self._reading()
+        try:
+            found: Mapping[TopicPartition, int] = await reader.beginning_offsets(self._places(partitions))
+        except KafkaError as error:
+            raise TransientFailure(f"no offsets of {self.name}: {error!r}") from error
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The offsets behind the last records of the topic."""
+        reader = await self._reading()
+        try:
+            found: Mapping[TopicPartition, int] = await reader.end_offsets(self._places(partitions))
+        except KafkaError as error:
+            raise TransientFailure(f"no offsets of {self.name}: {error!r}") from error
+        return {place.partition: offset for place, offset in found.items()}
+
+    async def stop(self) -> None:
+        """Close the client."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.stop()
+
+    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        return [TopicPartition(self.name, partition) for partition in partitions]
+
+    async def _reading(self) -> AIOKafkaConsumer:
+        if self._reader is None:
+            reader = make_reader(self._settings)
+            try:
+                await reader.start()
+            except KafkaError as error:
+                await reader.stop()
+                raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+            self._reader = reader
+        return self._reader

@@ -1,0 +1,28 @@
+"""Opaque cursors into a gallery's items: a place in display order, which stays where it is when items come and go."""
+
+import math
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+_FORMAT = struct.Struct(">Bd")
+_VERSION = 1
+
+
+class InvalidCursor(ValueError):
+    """A text that no page of ours was left with."""
+
+
+def write_cursor(sort_order: float) -> str:
+    """The cursor behind the item at this sort order."""
+    return urlsafe_b64encode(_FORMAT.pack(_VERSION, sort_order)).decode()
+
+
+def read_cursor(cursor: str) -> float:
+    """The sort order that a cursor is behind. Raises InvalidCursor."""
+    try:
+        version, sort_order = _FORMAT.unpack(urlsafe_b64decode(cursor.encode("ascii")))
+    except (ValueError, struct.error):
+        raise InvalidCursor("the cursor is not one of this server's") from None
+    if version != _VERSION or not math.isfinite(sort_order) or write_cursor(sort_order) != cursor:
+        raise InvalidCursor("the cursor is not one of this server's")
+    return float(sort_order)
