@@ -1,0 +1,201 @@
+"""Live events over HTTP: what happens, as it happens, and what was missed in between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+
+from services.gateway.keys import Scope, store_key
+from tests.support.commands import TEXT
+from tests.support.installation import Installation
+from tests.support.product import Gateway, running_gateway, running_product
+from tests.support.waiting import eventually
+
+DEADLINE_SECONDS = 20
+
+
+class Frame(NamedTuple):
+    """A Server-Sent Event; one without data only tells the place of the stream."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+    @property
+    def sequence(self) -> int:
+        return int(self.data["entityEventSequence"])
+
+
+class Listener:
+    """Reads a stream as the HTML standard says."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._lines = response.aiter_lines()
+
+    async def frame(self) -> Frame:
+        """The next frame, with or without an event."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            async for line in self._lines:
+                if not line:
+                    return Frame(fields["id"], fields.get("event", ""), orjson.loads(fields.get("data", "{}")))
+                name, _, value = line.partition(":")
+                fields[name] = value.removeprefix(" ")
+        raise EOFError
+
+    async def event(self) -> Frame:
+        """The next event."""
+        while not (frame := await self.frame()).data:
+            pass
+        return frame
+
+    async def ends(self) -> bool:
+        """Whether the stream ends, after whatever it still has to say."""
+        try:
+            while True:
+                await self.frame()
+        except EOFError:
+            return True
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway, path: str, since: str | None = None, **headers: str) -> AsyncIterator[Listener]:
+    """A stream that has begun."""
+    given = {**headers, **({} if since is None else {"Last-Event-ID": since})}
+    async with gateway.client.stream("GET", path, headers=given) as response:
+        assert response.status_code == 200, await response.aread()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield Listener(response)
+
+
+async def new_gallery(gateway: Gateway, **headers: str) -> str:
+    answer = (await gateway.client.post("/v2/galleries", headers=headers)).raise_for_status()
+    return f"/v2/galleries/{answer.json()['gallery']['id']}"
+
+
+async def test_events_as_they_happen(installation: Installation) -> None:
+    async with running_product(installation) as one, running_gateway(installation) as other:
+        path, elsewhere = await new_gallery(one), await new_gallery(one)
+        async with listening(one, "/v2/events") as site, listening(other, f"{path}/events") as gallery:
+            await site.frame()
+            await gallery.frame()
+            await one.client.post(f"{elsewhere}/items", json={"item": TEXT})
+            item = (await one.client.post(f"{path}/items", json={"item": TEXT})).json()["item"]
+            await one.client.patch(path, json={"gallery": {"name": "N"}})
+            await one.client.delete(path)
+            heard = [await gallery.event() for _ in range(4)]
+            assert [frame.event for frame in heard] == [
+                "gallery_item_created",
+                "updated",
+                "gallery_item_deleted",
+                "deleted",
+            ]
+            assert [frame.sequence for frame in heard] == [2, 3, 4, 5]
+            assert heard[0].data["actionEvent"]["body"]["item"] == item
+            everything = [await site.event() for _ in range(5)]
+            of_gallery = [frame.data for frame in everything if frame.data["entityId"] == path.rpartition("/")[2]]
+            assert of_gallery == [frame.data for frame in heard]
+
+
+async def test_a_stream_goes_on_where_it_broke(installation: Installation) -> None:
+    async with running_product(installation) as one, running_gateway(installation) as other:
+        galleries = [await new_gallery(one) for _ in range(4)]
+        async with listening(one, "/v2/events") as site, listening(one, f"{galleries[0]}/events") as gallery:
+            since_site, since_gallery = (await site.frame()).id, (await gallery.frame()).id
+        written = []
+        for number in range(12):
+            path = galleries[number % 4]
+            body = {"item": {"title": str(number), **TEXT}}
+            written.append((await one.client.post(f"{path}/items", json=body)).json()["item"])
+        # Through the other gateway: a place is the same everywhere.
+        async with listening(other, "/v2/events", since_site) as site:
+            missed = [await site.event() for _ in range(12)]
+            later = (await one.client.post(f"{galleries[1]}/items", json={"item": TEXT})).json()["item"]
+            live = await site.event()
+        items = [frame.data["actionEvent"]["body"]["item"] for frame in (*missed, live)]
+        assert sorted(item["id"] for item in items) == sorted(item["id"] for item in (*written, later))
+        for number in range(4):
+            mine = [item["title"] for item in items if item in written[number::4]]
+            assert mine == [item["title"] for item in written[number::4]]
+        # In the middle of what was missed, neither less nor more comes than what is behind it.
+        async with listening(other, "/v2/events", missed[6].id) as site:
+            rest = [(await site.event()).data["id"] for _ in range(6)]
+        assert rest == [frame.data["id"] for frame in (*missed[7:], live)]
+        async with listening(other, f"{galleries[0]}/events", since_gallery) as gallery:
+            assert [(await gallery.event()).sequence for _ in range(3)] == [2, 3, 4]
+
+
+async def test_a_stream_that_cannot_go_on_says_so(installation: Installation) -> None:
+    async with running_product(installation, gateway_stream_resume=3) as gateway:
+        path = await new_gallery(gateway)
+        async with listening(gateway, f"{path}/events") as stream:
+            place = (await stream.frame()).id
+        for _ in range(4):
+            await gateway.client.post(f"{path}/items", json={"item": TEXT})
+        partition, _, offset = place.partition(":")
+        for since, status in [
+            (place, 410),
+            (f"{partition}:{int(offset) + 100}", 410),
+            ("99:0", 410),
+            ("nonsense", 400),
+            (f"{place},", 400),
+        ]:
+            refused = await gateway.client.get(f"{path}/events", headers={"Last-Event-ID": since})
+            assert refused.status_code == status, since
+        async with listening(gateway, f"{path}/events", f"{partition}:{int(offset) + 2}") as stream:
+            assert [(await stream.event()).sequence for _ in range(2)] == [4, 5]
+
+
+async def test_a_stranger_hears_nothing(installation: Installation) -> None:
+    async with running_product(installation) as gateway:
+        await store_key(installation.database, "stranger", site_id="other", scopes=list(Scope), name="stranger")
+        async with listening(gateway, "/v2/events") as ours:
+            before = (await ours.frame()).id
+            path = await new_gallery(gateway)
+            await ours.event()
+        stranger = {"Authorization": "stranger"}
+        assert (await gateway.client.get(f"{path}/events", headers=stranger)).status_code == 404
+        async with listening(gateway, "/v2/events", before, **stranger) as theirs:
+            await gateway.client.post(f"{path}/items", json={"item": TEXT})
+            own = await new_gallery(gateway, **stranger)
+            heard = await theirs.event()
+            assert heard.data["entityId"] == own.rpartition("/")[2]
+
+
+async def test_a_quiet_stream_lives_on_for_its_time(installation: Installation) -> None:
+    fields = {"gateway_stream_heartbeat": 0.05, "gateway_stream_lifetime": 1}
+    async with running_product(installation, **fields) as gateway:
+        async with listening(gateway, "/v2/events") as stream:
+            first = await stream.frame()
+            path = await new_gallery(gateway, **{"wix-site-id": "another"})
+            # What happened elsewhere moves the place on, so that nobody has to look through it again.
+            while (later := await stream.frame()).id == first.id:
+                pass
+            assert later.data == {}
+            assert await stream.ends()
+        async with listening(gateway, f"{path}/events", **{"wix-site-id": "another"}) as stream:
+            gateway.app.state.parts.streams.end()
+            assert await stream.ends()
+
+        async def nobody_listens() -> bool:
+            return len(gateway.app.state.parts.streams) == 0
+
+        await eventually(nobody_listens, "no stream is open")
+
+
+async def test_streams_are_bounded(installation: Installation) -> None:
+    async with running_product(installation, gateway_streams=1) as gateway:
+        async with listening(gateway, "/v2/events"):
+            refused = await gateway.client.get("/v2/events")
+            error = refused.json()["details"]["applicationError"]
+            assert (refused.status_code, error["code"]) == (429, "RESOURCE_EXHAUSTED")
+            assert refused.headers["Retry-After"]
+
+        async def is_free() -> bool:
+            async with gateway.client.stream("GET", "/v2/events") as response:
+                return response.status_code == 200
+
+        await eventually(is_free, "the place of the stream that was left is free")
