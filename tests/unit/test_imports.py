@@ -9,18 +9,26 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {"command", "projector", "gateway", "webhooks"}
 # Modules that decide without I/O: they see the standard library, `schemas`, and other pure modules of their service.
 PURE = {
-    "services/command/galleries.py",
-    "services/command/items.py",
-    "services/command/state.py",
-    "services/command/sort_orders.py",
-    "services/command/handlers.py",
-    "services/command/workspace.py",
-    "services/projector/batch.py",
-    "services/projector/projection.py",
-    "services/projector/snapshots.py",
-    "services/projector/windows.py",
+    *(
+        f"services/command/{name}.py"
+        for name in (
+            "galleries",
+            "handlers",
+            "items",
+            "moves",
+            "neighbours",
+            "rebalancing",
+            "sort_orders",
+            "state",
+            "steps",
+            "workspace",
+        )
+    ),
     "services/projector/joined.py",
-    "services/projector/stored.py",
+    "services/projector/projection.py",
+    "services/webhooks/addresses.py",
+    "services/webhooks/delivery.py",
+    "services/webhooks/signing.py",
 }
 
 
