@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas.cloudevents import Undecodable
 from schemas.events import Event, EventType, decode_event
+from schemas.snapshots import is_snapshot
 from schemas.topics import Topics
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
@@ -40,13 +41,17 @@ def _subject(event: Event) -> str:
 
 
 async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
-    """Say a line per event until cancelled.
+    """Say a line per event until cancelled; snapshots are repetitions and are passed over.
 
     Raises:
         StartRefused: Kafka does not answer.
     """
     async with tail(settings, [Topics(settings.topic_prefix).events]) as events:
         async for record in events:
+            if is_snapshot(
+                next((text.decode(errors="replace") for name, text in record.headers if name == "ce_type"), None)
+            ):
+                continue
             try:
                 say(describe(decode_event(record.value)))
             except Undecodable as undecodable:

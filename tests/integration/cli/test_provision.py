@@ -1,0 +1,34 @@
+"""`triptych provision` on real servers: everything is made, a second time nothing is."""
+
+import pytest
+
+from schemas.topics import Topics
+from services.cli.provision import provision
+from services.cli.settings import CliSettings
+from services.command.app import compose
+from services.command.settings import CommandSettings
+from services.kit.failures import StartRefused
+from tests.support.installation import Installation
+
+
+async def test_provisioning_twice_changes_nothing_the_second_time(installation: Installation) -> None:
+    settings = installation.settings(CliSettings, topic_prefix=f"{installation.name}.other.")
+    created = await provision(settings)
+    topics = Topics(settings.topic_prefix)
+    assert {topics.commands, topics.events, topics.replies, topics.galleries} <= set(created)
+    assert await provision(settings) == []
+    indexes = await installation.database["items"].index_information()
+    assert any(index.get("unique") and "sortOrder" in dict(index["key"]) for index in indexes.values())
+
+
+async def test_a_service_without_topics_says_what_to_run(installation: Installation) -> None:
+    settings = installation.settings(CommandSettings, topic_prefix=f"{installation.name}.missing.")
+    with pytest.raises(StartRefused, match="triptych provision"):
+        async with compose(settings):
+            pass
+
+
+async def test_nobody_at_the_kafka_address_is_said_so(installation: Installation) -> None:
+    settings = installation.settings(CliSettings, kafka_bootstrap="127.0.0.1:1")
+    with pytest.raises(StartRefused, match=r"Kafka does not answer at 127\.0\.0\.1:1"):
+        await provision(settings)

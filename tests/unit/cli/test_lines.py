@@ -1,0 +1,50 @@
+"""What the command line prints and refuses, without any server."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.events import decode_event, gallery_created, gallery_deleted, item_created, item_deleted
+from services.cli.send import read_command
+from services.cli.watch import describe
+from services.kit.failures import StartRefused
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+GALLERY = "4937b26c-0000-4000-8000-000000000000"
+ITEM = "a045b201-0000-4000-8000-000000000000"
+HEAD = {"id": GALLERY, "name": "Sea", "totalItems": 2, "sortOrder": 1, "createdDate": "2026-01-02T03:04:05.678Z"}
+BODY = {"id": ITEM, "title": "Dawn", "type": "IMAGE", "sortOrder": 1}
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (gallery_created(ITEM, GALLERY, 1, AT, HEAD), "03:04:05.678  4937b26c  #1     gallery created  'Sea', 2 items"),
+        (item_created(ITEM, GALLERY, 2, AT, BODY), "03:04:05.678  4937b26c  #2     item created     'Dawn' (IMAGE)"),
+        (item_deleted(ITEM, GALLERY, 3, AT, ITEM), f"03:04:05.678  4937b26c  #3     item deleted     {ITEM}"),
+        (gallery_deleted(ITEM, GALLERY, 4, AT), "03:04:05.678  4937b26c  #4     gallery deleted"),
+    ],
+)
+def test_an_event_is_one_readable_line(event: dict[str, Any], line: str) -> None:
+    assert describe(decode_event(orjson.dumps(event))) == line
+
+
+def test_a_typed_command_becomes_an_envelope() -> None:
+    envelope = read_command("DeleteGallery", f'{{"galleryId": "{GALLERY}"}}', "red", "id-1")
+    assert (envelope.command_id, envelope.site_id, envelope.correlation_id) == ("id-1", "red", "id-1")
+    assert envelope.data.gallery_id == GALLERY
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("Nonsense", "{}", "There is no command Nonsense"),
+        ("DeleteGallery", "{}", "galleryId: is required"),
+        ("DeleteGallery", "{", "not the data of DeleteGallery"),
+    ],
+)
+def test_a_mistyped_command_is_explained(name: str, data: str, words: str) -> None:
+    with pytest.raises(StartRefused, match=words):
+        read_command(name, data, "default", None)
