@@ -47,7 +47,7 @@ class Up:
 @contextmanager
 def running_up(installation: Installation, directory: Path, **fields: object) -> Iterator[Up]:
     ports = dict(zip(("command_port", "projector_port", "gateway_port", "webhooks_port"), free_ports(4), strict=True))
-    environ = {**os.environ, **installation.environ(**{**ports, **fields})}
+    environ = {**os.environ, **installation.environ(**{**ports, **fields}), "TRIPTYCH_STACK": "external"}
     output = directory / "up.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
