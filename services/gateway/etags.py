@@ -14,7 +14,7 @@ from starlette.responses import Response
 from services.gateway.answers import JsonAnswer
 from services.gateway.errors import bad_header
 
-_EXPECTED = re.compile(r'"(\d{1,18})(?:-[0-9a-f]{16})?"')
+_EXPECTED = re.compile(r'"([0-9]{1,18})(?:-[0-9a-f]{16})?"')
 
 
 def answer_read(request: Request, content: Any, sequence: int | None = None) -> Response:

@@ -50,7 +50,8 @@ class Pulse:
         """Ask until cancelled."""
         while True:
             try:
-                await asyncio.wait_for(self._ask(), ANSWER_SECONDS)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._ask()
             except (KafkaError, TimeoutError) as error:
                 if not self._lost.is_set():
                     log.warning("Kafka does not answer: %r", error)

@@ -24,7 +24,7 @@ QUEUE_MAX = 1_000
 """Events kept for a client that reads too slowly; then its stream ends, and it comes again where it was."""
 _POLL_MS = 200
 _TYPES = {event_type.value.encode(): event_type for event_type in EventType}
-_PLACES = re.compile(r"\d{1,6}:\d{1,19}(?:,\d{1,6}:\d{1,19})*")
+_PLACES = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
 
 Places: TypeAlias = Mapping[int, int]
 """The offset of the next record by partition: what a stream's event ids stand for."""
@@ -93,7 +93,8 @@ class Subscription:
 
     async def next(self, timeout_seconds: float) -> Record | None:
         """The next record, None when the stream has to end. Raises TimeoutError when there is none in time."""
-        return await asyncio.wait_for(self._queue.get(), timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            return await self._queue.get()
 
 
 class Streams:

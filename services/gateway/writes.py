@@ -187,7 +187,8 @@ class Writes:
         with self.replies.expect(envelope.correlation_id) as future:
             await self._publish(envelope)
             try:
-                return await asyncio.wait_for(future, self._reply_seconds)
+                async with asyncio.timeout(self._reply_seconds):
+                    return await future
             except TimeoutError:
                 log.warning("no reply to command %s in time", envelope.command_id)
                 raise Failure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None

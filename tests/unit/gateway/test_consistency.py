@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from schemas.joined import gallery_key, item_key
-from services.gateway.consistency import Heads, Position
+from services.gateway.consistency import Heads, Position, format_positions, parse_positions
 
 G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
 OTHER = "4dbae4a7-a303-465d-a437-4c2a785ed61d"
@@ -24,6 +24,18 @@ def test_positions_survive_the_header() -> None:
 @pytest.mark.parametrize("text", ["", "12", G, f"{G}:", f"{G}:-1", f"{G}:1e3", f"{G}:{'9' * 19}", f"{G.upper()}:1"])
 def test_other_texts_are_not_positions_of_ours(text: str) -> None:
     assert Position.parse(text) is None
+
+
+def test_the_header_carries_the_newest_position_of_a_few_galleries() -> None:
+    ids = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(12)]
+    earlier = [Position(gallery_id, 3) for gallery_id in ids]
+    text = format_positions(Position(ids[2], 9), earlier)
+    assert parse_positions(text) == [
+        Position(ids[2], 9),
+        *(Position(gallery_id, 3) for gallery_id in (*ids[:2], *ids[3:8])),
+    ]
+    assert parse_positions(f"somebody else's,{Position(G, 1)},") == [Position(G, 1)]
+    assert parse_positions("") == []
 
 
 async def test_a_watch_hears_its_gallery_from_its_beginning_on() -> None:

@@ -1,0 +1,77 @@
+"""Work that needs Kafka ends at once when Kafka is away."""
+
+import asyncio
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from services.gateway import pulse as pulse_module
+from services.gateway.pulse import Pulse, beating
+from services.kit.failures import TransientFailure
+
+
+class Kafka:
+    """Answers or not, as the test says."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.asked = 0
+
+    async def ask(self) -> None:
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+
+    async def next_answer(self) -> None:
+        """Until a question asked from now on has been answered."""
+        enough = self.asked + 2
+        while self.asked < enough:
+            await asyncio.sleep(0)
+
+
+def problem_of(pulse: Pulse) -> str | None:
+    return pulse.problem
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse_module, "INTERVAL_SECONDS", 0)
+
+
+async def test_work_has_its_result_or_its_own_failure() -> None:
+    async def fail() -> None:
+        raise ValueError("mine")
+
+    pulse = Pulse(Kafka().ask)
+    assert await pulse.during(asyncio.sleep(0, "done")) == "done"
+    with pytest.raises(ValueError, match="mine"):
+        await pulse.during(fail())
+
+
+@pytest.mark.parametrize("failure", [KafkaConnectionError(), TimeoutError()])
+async def test_work_under_way_ends_when_kafka_goes(failure: Exception) -> None:
+    kafka = Kafka()
+    async with beating(kafka.ask) as pulse:
+        never = asyncio.get_running_loop().create_future()
+        working = asyncio.create_task(pulse.during(never))
+        await kafka.next_answer()
+        assert not working.done()
+        assert problem_of(pulse) is None
+        kafka.failure = failure
+        with pytest.raises(TransientFailure):
+            await asyncio.wait_for(working, 10)
+        assert never.cancelled()
+        assert problem_of(pulse) == "Kafka does not answer"
+        with pytest.raises(TransientFailure):
+            await pulse.during(asyncio.get_running_loop().create_future())
+        kafka.failure = None
+        await kafka.next_answer()
+        assert problem_of(pulse) is None
+
+
+async def test_a_fault_of_ours_does_not_end_the_pulse() -> None:
+    kafka = Kafka()
+    kafka.failure = RuntimeError("a fault")
+    async with beating(kafka.ask) as pulse:
+        await kafka.next_answer()
+        assert problem_of(pulse) is None

@@ -1,0 +1,96 @@
+"""Who hears what, and where streams stand, without Kafka."""
+
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from schemas.domain_event import EventType
+from services.gateway import streams as streams_module
+from services.gateway.errors import Invalid, Refused
+from services.gateway.settings import GatewaySettings
+from services.gateway.streams import Streams, Wanted, format_places, parse_places
+from services.kit.partitions import partition_of
+
+G, OTHER = "49fbb84b-52a6-46d3-896c-ebf52f06c0df", "4dbae4a7-a303-465d-a437-4c2a785ed61d"
+
+
+def record(
+    gallery_id: str = G, site: str | None = "s", kind: str = EventType.ITEM_CREATED, partition: int = 0, offset: int = 0
+) -> Any:
+    headers = [("ce_type", kind.encode()), *([("ce_siteid", site.encode())] if site else [])]
+    return ConsumerRecord("events", partition, offset, 0, 0, gallery_id.encode(), b"{}", None, 0, 0, tuple(headers))
+
+
+def begun(partitions: int = 3, **fields: Any) -> Streams:
+    streams = Streams(GatewaySettings(**fields), "events")
+    streams.begin(dict.fromkeys(range(partitions), 10))
+    return streams
+
+
+def test_places_survive_the_event_id() -> None:
+    assert parse_places(format_places({2: 5, 0: 7})) == {0: 7, 2: 5}
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:", "1:2,", "a:1", "-1:2", "1:2;3:4", f"1:{'9' * 19}"])
+def test_other_ids_are_refused(text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_places(text)
+    assert caught.value.violations[0].field == "Last-Event-ID"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "event", "expected"),
+    [
+        (Wanted("s"), record(), True),
+        (Wanted("s", G), record(), True),
+        (Wanted("s", OTHER), record(), False),
+        (Wanted("t"), record(), False),
+        (Wanted("t", G), record(), False),
+        (Wanted("default"), record(site=None), False),
+        (Wanted("s"), record(kind="triptych.snapshot.v1.Item"), False),
+    ],
+)
+def test_what_a_stream_carries(wanted: Wanted, event: Any, expected: bool) -> None:
+    assert wanted.includes(event) is expected
+
+
+async def test_a_stream_begins_where_hearing_stands() -> None:
+    streams = begun()
+    streams.hear(record(partition=1, offset=20))
+    with streams.subscribe(Wanted("s")) as site, streams.subscribe(Wanted("s", G)) as gallery:
+        partition = partition_of(G.encode(), 3)
+        assert site.begins == {0: 10, 1: 21, 2: 10}
+        assert gallery.begins == {partition: site.begins[partition]}
+        streams.hear(record(partition=2, offset=10))
+        heard = await site.next(1)
+        assert heard is not None
+        assert heard.offset == 10
+        assert await gallery.next(1) == heard
+        with pytest.raises(TimeoutError):
+            await site.next(0.01)
+    assert len(streams) == 0
+
+
+async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "QUEUE_MAX", 4)
+    streams = begun()
+    with streams.subscribe(Wanted("s")) as subscription:
+        for offset in range(10):
+            streams.hear(record(offset=offset))
+        offsets = []
+        while (heard := await subscription.next(1)) is not None:
+            offsets.append(heard.offset)
+        assert offsets == [0, 1, 2]
+
+
+async def test_too_many_streams() -> None:
+    streams = begun(gateway_streams=1)
+    with streams.subscribe(Wanted("s")) as first:
+        with pytest.raises(Refused) as caught, streams.subscribe(Wanted("s")):
+            pass
+        assert caught.value.status == 429
+        streams.end()
+        assert await first.next(1) is None
+    with streams.subscribe(Wanted("s")):
+        pass
