@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter as Counted
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import Counter
@@ -29,6 +30,7 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 
 # Small items make a batch of a few MB; the largest ones must not make a transaction of a hundred MB.
 TRANSACTION_BYTES = 8 * 1024 * 1024
+SITES_MAX = 10_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
@@ -55,6 +57,7 @@ class EventHandler:
         self._losses = losses
         self._publication = publication
         self._check_writable = check_writable
+        self._sites: dict[bytes, str] = {}
         self.progress = Progress()
         self.alone = asyncio.Lock()
         """Held by whoever writes views or publishes them."""
@@ -128,7 +131,7 @@ class EventHandler:
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
             try:
-                inputs.append((event_headers(record.headers).site_id, _read(record)))
+                inputs.append((self._site_of(record.headers), _read(record)))
                 sources.append(record)
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
@@ -137,8 +140,9 @@ class EventHandler:
         batch = fold(loaded, inputs)
         await self._store(loaded, batch, {record.partition for record in records})
 
+        for outcome, count in Counted(batch.outcomes).items():
+            EVENTS.labels(outcome).inc(count)
         for record, (_, thing), outcome in zip(sources, inputs, batch.outcomes, strict=True):
-            EVENTS.labels(outcome).inc()
             if outcome is Outcome.UNFIT:
                 refused.append((record, outcome, f"event {thing.sequence} does not fit gallery {thing.gallery_id}"))
         if self._publication is None:
@@ -146,6 +150,16 @@ class EventHandler:
         await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
         for refusal in refused:
             self._dead_letters.report(*refusal)
+
+    def _site_of(self, headers: Headers) -> str:
+        """The site of an event. There are far fewer sites than events, so their names are read once."""
+        raw = next((value for name, value in headers if name == "ce_siteid"), b"")
+        site_id = self._sites.get(raw)
+        if site_id is None:
+            site_id = event_headers(headers).site_id
+            if raw and len(self._sites) < SITES_MAX:
+                self._sites[raw] = site_id
+        return site_id
 
     async def _load(self, gallery_ids: set[str]) -> dict[str, View]:
         windows = self._publication.windows if self._publication is not None else None

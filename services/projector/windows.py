@@ -68,6 +68,8 @@ class Windows:
         self._bytes_max = bytes_max
         self._views: dict[str, View] = {}
         self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._size = 0
 
     def view(self, gallery_id: str) -> View | None:
         """The gallery as it is stored, if that is known."""
@@ -83,26 +85,24 @@ class Windows:
         self._views[view.gallery_id] = view
         self._windows[view.gallery_id] = window
         self._windows.move_to_end(view.gallery_id)
+        self._size += window.size - self._sizes.get(view.gallery_id, 0)
+        self._sizes[view.gallery_id] = window.size
 
     def follow(self, view: View) -> None:
         """Take over the view of a gallery that is remembered."""
         if view.gallery_id in self._windows:
             self._views[view.gallery_id] = view
 
-    def forget(self, gallery_id: str) -> None:
-        """Do not answer for this gallery any more."""
-        self._views.pop(gallery_id, None)
-        self._windows.pop(gallery_id, None)
-
     def clear(self) -> None:
         """Forget everything: somebody else may have written."""
         self._views.clear()
         self._windows.clear()
+        self._sizes.clear()
+        self._size = 0
 
     def trim(self) -> None:
         """Forget the galleries touched longest ago until the rest is within bounds."""
-        total = sum(window.size for window in self._windows.values())
-        while total > self._bytes_max:
-            gallery_id, window = self._windows.popitem(last=False)
+        while self._size > self._bytes_max:
+            gallery_id, _ = self._windows.popitem(last=False)
             del self._views[gallery_id]
-            total -= window.size
+            self._size -= self._sizes.pop(gallery_id)

@@ -1,0 +1,119 @@
+"""Measures a process that turns a topic full of events into views and the joined topic."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from aiokafka import TopicPartition
+
+from benchmarks.event_workload import EventWorkload
+from benchmarks.process import cpu_seconds, peak_rss_mib
+from benchmarks.scenario import Figures, Round, RoundFailed
+from deploy.local.children import Child
+from services.kit.brokers import make_producer, make_reader
+from services.kit.failures import TransientFailure
+from services.kit.provision import ensure_indexes
+from services.kit.publisher import Publisher, Record
+from services.projector.app import INDEXES
+from services.projector.topic import EventsTopic
+
+DEADLINE_SECONDS = 240.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.1
+PUBLISHED_AT_ONCE = 5_000
+LOG_LINES = 30
+
+
+async def fill(of_round: Round, records: Iterable[Record]) -> int:
+    """Put records on the events topic; how many."""
+    publisher = Publisher(lambda: make_producer(of_round.settings))
+    count = 0
+    try:
+        portion: list[Record] = []
+        for record in records:
+            portion.append(replace(record, topic=of_round.topics.events))
+            if len(portion) == PUBLISHED_AT_ONCE:
+                await publisher.publish(portion)
+                count += len(portion)
+                portion = []
+        await publisher.publish(portion)
+        return count + len(portion)
+    finally:
+        await publisher.stop()
+
+
+async def measure(of_round: Round, workload: EventWorkload, module: str, group: str, *args: str, **fields: object) -> Figures:
+    """Run `python -m module` on the events that are on the topic until its group has read them, and check everything.
+
+    Rates and processor time leave out what comes before the first committed batch.
+
+    Raises:
+        RoundFailed: the process ended or was too slow, or views or join are not what the events ask for.
+    """
+    await ensure_indexes(of_round.database, INDEXES)
+    topic = EventsTopic(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
+    child = of_round.start(module, *args, **fields)
+    try:
+        figures = await _watch(child, topic)
+    finally:
+        await asyncio.to_thread(child.stop, STOP_SECONDS)
+        await topic.stop()
+    await check(of_round, workload)
+    return figures
+
+
+async def _watch(child: Child, topic: EventsTopic) -> Figures:
+    ends = await topic.ends(range(12))
+    expected, deadline = sum(ends.values()), time.monotonic() + DEADLINE_SECONDS
+    first: tuple[int, float, float] | None = None
+    while True:
+        if (code := child.poll()) is not None:
+            raise RoundFailed(f"the process ended with exit code {code}.\n{_end_of_log(child)}")
+        count = 0
+        with contextlib.suppress(TransientFailure):  # a broker just started has no coordinator yet
+            count = sum((await topic.committed()).values())
+        now, cpu = time.monotonic(), cpu_seconds(child.pid)
+        if count and first is None:
+            first = (count, now, cpu)
+        if count >= expected and first is not None:
+            done = count - first[0]
+            return {
+                "events_per_second": done / (now - first[1]),
+                "cpu_seconds_per_1000": 1000 * (cpu - first[2]) / done,
+                "peak_rss_mib": peak_rss_mib(child.pid),
+            }
+        if now > deadline:
+            raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{_end_of_log(child)}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def check(of_round: Round, workload: EventWorkload) -> None:
+    """Compare every view and every joined record with what the events come to. Raises RoundFailed."""
+    database = of_round.database
+    heads = {found["_id"]: found async for found in database["gallery_views"].find({})}
+    items = {found["_id"]: found async for found in database["item_views"].find({})}
+    workload.check_views(heads, items)
+    workload.check_join(await latest(of_round))
+
+
+async def latest(of_round: Round) -> dict[bytes, bytes | None]:
+    """The last value of each key on the joined topic."""
+    found: dict[bytes, bytes | None] = {}
+    reader = make_reader(of_round.settings, auto_offset_reset="earliest")
+    await reader.start()
+    try:
+        places = [TopicPartition(of_round.topics.galleries, number) for number in range(12)]
+        ends = await reader.end_offsets(places)
+        reader.assign([place for place in places if ends[place]])
+        while any([await reader.position(place) < ends[place] for place in reader.assignment()]):
+            for records in (await reader.getmany(timeout_ms=500)).values():
+                found.update((record.key, record.value) for record in records)
+    finally:
+        await reader.stop()
+    return found
+
+
+def _end_of_log(child: Child) -> str:
+    return "\n".join(child.log.read_text(errors="replace").splitlines()[-LOG_LINES:])

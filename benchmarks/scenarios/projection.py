@@ -1,0 +1,41 @@
+"""How fast waiting events become views and joined records: the projector, a floor and a naive service."""
+
+from benchmarks.event_workload import EventWorkload
+from benchmarks.projecting import fill, measure
+from benchmarks.scenario import Figures, Round, Scenario
+
+GALLERIES = 1_000
+EVENTS = 200_000
+NAIVE_EVENTS = 6_000
+"""Rates are compared, so the slow one gets fewer."""
+FLOOR_BATCH = 5_000
+"""The batch size that serves the floor best, of 500, 1,000, 2,000, 5,000 and 10,000."""
+
+
+async def _measure(of_round: Round, events: int, module: str, group: str, *args: str, **fields: object) -> Figures:
+    workload = EventWorkload(GALLERIES)
+    await fill(of_round, workload.beginnings())
+    await fill(of_round, workload.changes(events))
+    return await measure(of_round, workload, module, group, *args, **fields)
+
+
+async def product(of_round: Round) -> Figures:
+    """The projector."""
+    return await _measure(of_round, EVENTS, "services.projector", "projector.v1", projector_port=0)
+
+
+async def floor(of_round: Round) -> Figures:
+    """The same reads and writes by the same clients."""
+    return await _measure(of_round, EVENTS, "benchmarks.baselines.projection_floor", "floor", str(FLOOR_BATCH))
+
+
+async def naive(of_round: Round) -> Figures:
+    """One event at a time, as tutorials show it."""
+    return await _measure(of_round, NAIVE_EVENTS, "benchmarks.baselines.projection_naive", "naive")
+
+
+SCENARIO = Scenario(
+    name="projection",
+    description=f"{EVENTS:,} waiting events of {GALLERIES:,} galleries, to views and joined records",
+    variants={"product": product, "floor": floor, "naive": naive},
+)
