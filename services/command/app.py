@@ -25,7 +25,7 @@ from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.health import Health
-from services.kit.mongo import IndexModel, open_database
+from services.kit.mongo import Database, IndexModel, open_database
 from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
@@ -57,16 +57,8 @@ async def compose(
         await ensure_indexes(database, indexes(settings))
         group = f"{settings.topic_prefix}command.v1"
         publisher = make_publisher(lambda: make_producer(settings))
-        ownership = Ownership(database, group)
-        outbox = Outbox(database, publisher, topics.events)
         dead_letters = DeadLetters(publisher, topics.dead_letter)
-        jobs = JobStore(database)
-        loader = Loader(database)
-        answers = Answers(publisher, topics)
-        repository = Repository(database, ownership, outbox, jobs)
-        executor = Executor(loader, repository, outbox, publisher, answers, _new_event_id)
-        runner = JobRunner(executor, jobs, loader, Staging(database), _new_event_id)
-        handler = CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
+        handler = make_handler(database, publisher, dead_letters, topics, group)
         broker = make_broker(settings)
         consumer = BatchConsumer(
             broker, topics.commands, group, handler, dead_letters, max_records=settings.command_batch_size
@@ -89,8 +81,23 @@ async def compose(
         finally:
             consumer.begin_stop()
             await broker.stop()
-            await runner.stop()
+            await handler.released()
             await publisher.stop()
+
+
+def make_handler(
+    database: Database, publisher: Publisher, dead_letters: DeadLetters, topics: Topics, group: str
+) -> CommandHandler:
+    """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions."""
+    ownership = Ownership(database, group)
+    outbox = Outbox(database, publisher, topics.events)
+    jobs = JobStore(database)
+    loader = Loader(database)
+    answers = Answers(publisher, topics)
+    repository = Repository(database, ownership, outbox, jobs)
+    executor = Executor(loader, repository, outbox, publisher, answers, dead_letters, _new_event_id)
+    runner = JobRunner(executor, jobs, loader, Staging(database), _new_event_id)
+    return CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
 
 
 def _new_event_id() -> str:

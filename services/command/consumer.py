@@ -55,7 +55,8 @@ class CommandHandler:
         intake = sort_records(records, await self._publisher.partitions(self._topics.commands), DEFAULT_SITE_ID)
         letters = [self._dead_letters.letter(record, reason, text) for record, reason, text in intake.refused]
         others = [*letters, *intake.forwards, *await self._answers.records(intake.answers)]
-        if await self._executor.carry_out(intake.commands, others=others):
+        outcome = await self._executor.carry_out(intake.commands, others=others)
+        if outcome.has_jobs:
             self._runner.wake()
         for record, reason, text in intake.refused:
             self._dead_letters.report(record, reason, text)

@@ -10,13 +10,16 @@ from datetime import UTC, datetime
 from prometheus_client import Counter
 
 from schemas.commands import CreateGallery, CreateItems, DeleteItems, UpdateGallery
+from schemas.replies import ErrorCode, Reply, ReplyError
 from services.command.answers import Answer, Answers
 from services.command.handlers import DIRECT_ITEMS, decide
-from services.command.loading import ON_ALL_ITEMS, Loader
+from services.command.jobs import JobUpdate
+from services.command.loading import ON_ALL_ITEMS, Knowledge, Loader
 from services.command.outbox import Outbox, OutboxRow
-from services.command.repository import Conflict, Extra, Repository
+from services.command.repository import Conflict, Repository
 from services.command.state import Unloaded
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
+from services.kit.dead_letters import DeadLetters
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import is_transient
 from services.kit.publisher import Publisher, Record
@@ -29,15 +32,26 @@ COMMANDS = Counter("triptych_commands_total", "Commands answered", ["name", "out
 TRANSACTION_WEIGHT = 2_000
 # Alone, a command conflicts only with another process; each try sees what the other one has committed.
 ATTEMPTS_ALONE = 8
+FAULT = "handler-failed"
 
 
 @dataclass(slots=True)
 class Settled:
-    """What was committed: answers to send, and rows to publish, both in order."""
+    """What became of commands: answers to send and rows to publish, both in order, and those that broke our code."""
 
     answers: list[Answer] = field(default_factory=list)
     rows: list[OutboxRow] = field(default_factory=list)
+    faulty: list[tuple[PlacedCommand, Exception]] = field(default_factory=list)
     has_jobs: bool = False
+    waiting: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Whether commands have started a job, and the ids of parked ones that have to wait for another."""
+
+    has_jobs: bool = False
+    waiting: set[str] = field(default_factory=set)
 
 
 class Executor:
@@ -50,6 +64,7 @@ class Executor:
         outbox: Outbox,
         publisher: Publisher,
         answers: Answers,
+        dead_letters: DeadLetters,
         new_event_id: Callable[[], str],
     ) -> None:
         self._loader = loader
@@ -57,6 +72,7 @@ class Executor:
         self._outbox = outbox
         self._publisher = publisher
         self._answers = answers
+        self._dead_letters = dead_letters
         self._new_event_id = new_event_id
         # Held from before a transaction until its events are on the topic. Waiters take turns, so a batch waits for
         # one step of long work at most.
@@ -87,29 +103,34 @@ class Executor:
 
     async def carry_out(
         self, commands: Sequence[PlacedCommand], *, running_job: str | None = None, others: Sequence[Record] = ()
-    ) -> bool:
-        """Commands carried out in order, and answered; whether any of them started a job.
+    ) -> Outcome:
+        """Commands carried out in order, and answered or put aside.
 
         Args:
             commands: each on its gallery's partition.
             running_job: the job that these commands have waited for.
             others: records to publish along with the results.
+
+        Raises:
+            TransientFailure, OwnershipLost: see `BatchHandler`.
         """
-        has_jobs = False
+        outcome = Outcome()
         async with self.turn:
             await self.catch_up()
             for part in _slices(commands, await self._weights(commands)):
                 self._is_unpublished = True
                 settled = await self._execute(part, running_job)
                 await self.publish(settled.rows, settled.answers)
-                has_jobs = has_jobs or settled.has_jobs
+                await self._put_aside(settled.faulty)
+                outcome.has_jobs = outcome.has_jobs or settled.has_jobs
+                outcome.waiting |= settled.waiting
             await self._publisher.publish(others)
-        return has_jobs
+        return outcome
 
-    async def save(self, workspace: Workspace, partition: int, at: datetime, extra: Extra) -> list[OutboxRow]:
-        """Commit a step of long work; called with the turn held. Raises what `Repository.save` does."""
+    async def save(self, workspace: Workspace, partition: int, at: datetime, update: JobUpdate) -> None:
+        """Commit a step of long work and publish it; called with the turn held. Raises what `Repository.save` does."""
         self._is_unpublished = True
-        return await self._repository.save(workspace, {partition}, at, extra)
+        await self.publish(await self._repository.save(workspace, {partition}, at, update), ())
 
     async def publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
         """Publish what was committed last; called with the turn held."""
@@ -118,46 +139,80 @@ class Executor:
         await self._outbox.mark_published([row.row_id for row in rows])
         self._is_unpublished = False
 
+    async def _put_aside(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
+        """Keep commands that broke our code as dead letters, and say so to their senders; no outcome is recorded."""
+        error = ReplyError(code=ErrorCode.INTERNAL, message="a fault of the service; the command was put aside")
+        records, answers = [], []
+        for command, fault in faulty:
+            envelope = command.envelope
+            records.append(self._dead_letters.letter(command.record, FAULT, repr(fault)))
+            reply = Reply(
+                command_id=envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error
+            )
+            answers.append(Answer.to(envelope, reply))
+        await self._publisher.publish([*records, *await self._answers.records(answers)])
+        for command, fault in faulty:
+            self._dead_letters.report(command.record, FAULT, repr(fault))
+
     async def _execute(self, commands: Sequence[PlacedCommand], running_job: str | None) -> Settled:
-        """One transaction for all. If they conflict, one for each half, and so on: neighbours do not suffer."""
+        """One transaction for all. If one fails, one for each half, and so on: neighbours do not suffer."""
         settled = Settled()
         parts = deque([commands])
-        looks: dict[CommandKey, int] = {}
+        knowledge = Knowledge()
         attempts = 0
         while parts:
             part = parts.popleft()
-            at = datetime.now(UTC)
-            workspace = await self._loader.load(part, at, looks)
-            answers = self._decide(part, workspace, looks, at, running_job)
-            decided, rest = part[: len(answers)], part[len(answers) :]
             try:
-                if not decided:
-                    raise Conflict("the first command needs more than was loaded")
-                unparked = _unparked(decided, answers, workspace)
-                partitions = {command.partition for command in decided}
-                settled.rows += await self._repository.save(workspace, partitions, at, Extra(unparked=unparked))
-            except Conflict as conflict:
+                done = await self._attempt(part, knowledge, running_job, settled)
+            except Exception as error:
+                if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+                    raise
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    parts.extendleft((part[middle:], part[:middle]))
+                    continue
+                key = CommandKey.of(part[0].envelope)
                 attempts += 1
-                if attempts > ATTEMPTS_ALONE:
-                    raise TransientFailure(f"a command keeps conflicting: {conflict}") from conflict
-                middle = len(decided) // 2
-                parts.extendleft(filter(None, (rest, decided[middle:], decided[:middle])))
-                continue
+                if isinstance(error, Conflict | Unloaded) and attempts < ATTEMPTS_ALONE:
+                    knowledge.suspects.add(key)
+                    parts.appendleft(part)
+                    continue
+                log.exception("command %s cannot be carried out", key)
+                settled.faulty.append((part[0], error))
+                done = 1
             attempts = 0
-            settled.answers += [answer for answer in answers if answer is not None]
-            settled.has_jobs = settled.has_jobs or bool(workspace.jobs)
-            if rest:
-                parts.appendleft(rest)
-            for command, answer in zip(decided, answers, strict=True):
-                if answer is not None:
-                    COMMANDS.labels(command.envelope.name, answer.reply.outcome).inc()
+            if done < len(part):
+                parts.appendleft(part[done:])
         return settled
+
+    async def _attempt(
+        self, commands: Sequence[PlacedCommand], knowledge: Knowledge, running_job: str | None, settled: Settled
+    ) -> int:
+        """One transaction for the first commands, up to one that needs more than was loaded; how many they are.
+
+        Raises:
+            Conflict, Unloaded: nothing was written; another try may succeed.
+        """
+        at = datetime.now(UTC)
+        workspace = await self._loader.load(commands, at, knowledge)
+        answers = self._decide(commands, workspace, knowledge, at, running_job)
+        decided = commands[: len(answers)]
+        if not decided:
+            raise Unloaded
+        settled.rows += await self._repository.save(workspace, {command.partition for command in decided}, at)
+        settled.answers += [answer for answer in answers if answer is not None]
+        settled.has_jobs = settled.has_jobs or bool(workspace.jobs)
+        settled.waiting.update(command.parked_id for command in workspace.parked if command.parked_id)
+        for command, answer in zip(decided, answers, strict=True):
+            if answer is not None:
+                COMMANDS.labels(command.envelope.name, answer.reply.outcome).inc()
+        return len(decided)
 
     def _decide(
         self,
         commands: Sequence[PlacedCommand],
         workspace: Workspace,
-        looks: dict[CommandKey, int],
+        knowledge: Knowledge,
         at: datetime,
         running_job: str | None,
     ) -> list[Answer | None]:
@@ -167,7 +222,7 @@ class Executor:
             try:
                 reply = decide(command, workspace, at, self._new_event_id, running_job)
             except Unloaded as unloaded:
-                looks[CommandKey.of(command.envelope)] = unloaded.neighbours
+                knowledge.looks[CommandKey.of(command.envelope)] = unloaded.neighbours
                 break
             answers.append(Answer.to(command.envelope, reply) if reply is not None else None)
         return answers
@@ -177,16 +232,6 @@ class Executor:
         whole = {_whole_gallery(command) for command in commands} - {None}
         sizes = await self._loader.sizes(filter(None, whole)) if whole else {}
         return [_weight(command, sizes) for command in commands]
-
-
-def _unparked(commands: Sequence[PlacedCommand], answers: Sequence[Answer | None], workspace: Workspace) -> list[str]:
-    """Ids of parked commands that need not wait any longer."""
-    waiting = {command.parked_id for command in workspace.parked}
-    return [
-        command.parked_id
-        for command, _ in zip(commands, answers, strict=True)
-        if command.parked_id is not None and command.parked_id not in waiting
-    ]
 
 
 def _whole_gallery(command: PlacedCommand) -> str | None:

@@ -28,7 +28,7 @@ from services.command.galleries import (
     update_gallery,
 )
 from services.command.items import create_items, delete_items, update_item, without
-from services.command.moves import FIRST_LOOK, move_item
+from services.command.moves import FIRST_LOOK, WIDEST_LOOK, move_item
 from services.command.rebalancing import space_out, spaced_gap
 from services.command.state import (
     Change,
@@ -72,6 +72,8 @@ def decide(
         return None
     origin = Origin(envelope.site_id, envelope.command_id, at, new_event_id)
     try:
+        if CommandKey.of(envelope) in workspace.spent:
+            raise Rejected(ErrorCode.ALREADY_EXISTS, "a command with this id has created items long ago")
         change = _change(command, workspace, origin)
     except Rejected as rejected:
         reply = rejected.reply(envelope.command_id, command.gallery_id)
@@ -81,8 +83,8 @@ def decide(
         job_head = replace(change.head, job=str(CommandKey.of(envelope)))
         workspace.record(command, replace(change, head=job_head), [])
         workspace.jobs.append((command, change.job))
-        if change.job.again:
-            workspace.parked.append(command)
+        # It is the first of the commands that wait for the job: its answer comes when theirs do.
+        workspace.parked.append(command)
         return None
     workspace.record(command, change, messages_of(change, envelope))
     reply = accepted(envelope, change.head, change.item_ids)
@@ -133,7 +135,8 @@ def _change(command: PlacedCommand, workspace: Workspace, origin: Origin) -> Cha
         case UpdateItem():
             return update_item(head, workspace.item_of(data.item_id, gallery_id), data.item, taken, origin)
         case MoveItem():
-            look = workspace.looks.get(CommandKey.of(command.envelope), FIRST_LOOK)
+            is_whole = gallery_id in workspace.whole
+            look = WIDEST_LOOK if is_whole else workspace.looks.get(CommandKey.of(command.envelope), FIRST_LOOK)
             return move_item(
                 head, data, _items_in(gallery_id, workspace), workspace.stretches[gallery_id], look, origin
             )

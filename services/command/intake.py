@@ -7,7 +7,7 @@ from schemas.envelope import CommandOrigin, InvalidCommand, Undecodable, decode_
 from schemas.identity import gallery_id_of
 from schemas.replies import ErrorCode, Reply, ReplyError
 from services.command.answers import Answer
-from services.command.workspace import PlacedCommand
+from services.command.workspace import PlacedCommand, Received
 from services.kit.dead_letters import IncomingRecord
 from services.kit.partitions import partition_of
 from services.kit.publisher import Record
@@ -47,7 +47,10 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
             gallery_id = gallery_id_of(envelope)
             partition = partition_of(gallery_id.encode(), partitions)
             if partition == record.partition:
-                intake.commands.append(PlacedCommand(partition, gallery_id, envelope, record.value, record.headers))
+                received = Received(
+                    record.topic, record.partition, record.offset, record.key, record.value, record.headers
+                )
+                intake.commands.append(PlacedCommand(partition, gallery_id, envelope, received))
             elif any(name == FORWARDED for name, _ in record.headers):
                 # Whoever forwarded it counted partitions differently: moving it on could go round for ever.
                 origin = CommandOrigin(

@@ -1,24 +1,27 @@
 """Keeps long work and the commands that wait for it in MongoDB, so that both survive any crash."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from schemas.envelope import CommandEnvelope, Headers, decode_command
+from schemas.envelope import CommandEnvelope, decode_command
 from services.command.documents import JOBS, PARKED
 from services.command.state import JobKind
-from services.command.workspace import CommandKey, PlacedCommand, Workspace
+from services.command.workspace import CommandKey, PlacedCommand, Received, Workspace
 from services.kit.mongo import ASCENDING, Binary, Database, Document, Session
 from services.kit.ownership import Ownership
+
+JOBS_AT_ONCE = 20
+"""Read from the database: each holds the record of its command, up to a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work in progress on a gallery.
 
-    `state` is what its steps know and update; `is_done` once only the commands that wait for it are left to carry out.
-    With `again`, its own command is the first of those.
+    `state` is what its steps know and update; `is_done` once only the commands that wait for it are left to carry out
+    or to answer. Its own command is the first of those, and with `again` it was not carried out yet.
     """
 
     job_id: str
@@ -63,7 +66,7 @@ class JobStore:
                 "again": request.again,
                 "isDone": False,
                 "startedAt": at,
-                **_record(command.value, command.headers),
+                "record": _record(command.record),
             }
             for command, request in workspace.jobs
         ]
@@ -84,23 +87,27 @@ class JobStore:
             "partition": command.partition,
             "epoch": epoch,
             "number": self._number,
-            **_record(command.value, command.headers),
+            "record": _record(command.record),
         }
 
-    async def apply(self, update: JobUpdate | None, unparked: Sequence[str], session: Session) -> None:
-        """Add a job's progress, and the end of parking for some commands, to the transaction of `session`."""
-        if update is not None and update.state is None:
+    async def apply(self, update: JobUpdate, session: Session) -> None:
+        """Add a job's progress to the transaction of `session`."""
+        if update.state is None:
             await self._jobs.delete_one({"_id": update.job_id}, session=session)
-        elif update is not None:
+        else:
             change = {"$set": {"state": update.state, "isDone": update.is_done}}
             await self._jobs.update_one({"_id": update.job_id}, change, session=session)
-        if unparked:
-            await self._parked.delete_many({"_id": {"$in": list(unparked)}}, session=session)
 
-    async def open_jobs(self, partitions: Sequence[int], count: int) -> list[Job]:
-        """The oldest jobs of these partitions."""
-        found = self._jobs.find({"partition": {"$in": list(partitions)}}).sort("startedAt", ASCENDING).limit(count)
-        return [_job(document) async for document in found]
+    async def unpark(self, parked_ids: Sequence[str]) -> None:
+        """Forget commands that were carried out and answered; a crash before this has them answered again."""
+        if parked_ids:
+            await self._parked.delete_many({"_id": {"$in": list(parked_ids)}})
+
+    async def open_jobs(self, partitions: Sequence[int]) -> AsyncIterator[Job]:
+        """The jobs of these partitions, the oldest first."""
+        found = self._jobs.find({"partition": {"$in": list(partitions)}}).sort("startedAt", ASCENDING)
+        async for document in found.batch_size(JOBS_AT_ONCE):
+            yield _job(document)
 
     async def parked_commands(self, gallery_id: str, count: int) -> list[PlacedCommand]:
         """The first commands that wait for the gallery, in order."""
@@ -108,15 +115,22 @@ class JobStore:
         return [_placed(document, document["_id"]) async for document in found.limit(count)]
 
 
-def _record(value: bytes, headers: Headers) -> Document:
-    return {"value": Binary(value), "headers": [[name, Binary(text)] for name, text in headers]}
+def _record(record: Received) -> Document:
+    return {
+        "topic": record.topic,
+        "offset": record.offset,
+        "key": None if record.key is None else Binary(record.key),
+        "value": Binary(record.value),
+        "headers": [[name, Binary(text)] for name, text in record.headers],
+    }
 
 
 def _placed(document: Document, parked_id: str | None = None) -> PlacedCommand:
-    value = bytes(document["value"])
-    headers = [(name, bytes(text)) for name, text in document["headers"]]
-    envelope = decode_command(value, headers)
-    return PlacedCommand(document["partition"], document["galleryId"], envelope, value, headers, parked_id)
+    stored, partition = document["record"], document["partition"]
+    key = None if stored["key"] is None else bytes(stored["key"])
+    headers = [(name, bytes(text)) for name, text in stored["headers"]]
+    record = Received(stored["topic"], partition, stored["offset"], key, bytes(stored["value"]), headers)
+    return PlacedCommand(partition, document["galleryId"], decode_command(record.value, headers), record, parked_id)
 
 
 def _job(document: Document) -> Job:

@@ -1,8 +1,9 @@
 """Loads what commands need to know: everything a batch touches, in a bounded number of queries."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.commands import (
@@ -17,6 +18,7 @@ from schemas.commands import (
     UpdateGallery,
     UpdateItem,
 )
+from schemas.identity import derived_item_id
 from schemas.replies import Reply
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_of, item_of
 from services.command.handlers import DIRECT_ITEMS
@@ -28,7 +30,22 @@ from services.command.state import GalleryHead, StoredItem
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, snapshot_session
 
+# From this many moves of one gallery on, their neighbourhoods are not looked up one by one.
+MANY_MOVES = 4
 ON_ALL_ITEMS = (DeleteGallery, ClearGallery, RebalanceItems, RepublishGallery)
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What earlier tries of the same commands have taught.
+
+    Attributes:
+        looks: how many neighbours to load for commands that were found to need more than the usual two.
+        suspects: commands that a unique index has refused: perhaps their ids were used before.
+    """
+
+    looks: dict[CommandKey, int] = field(default_factory=dict)
+    suspects: set[CommandKey] = field(default_factory=set)
 
 
 class Loader:
@@ -41,15 +58,15 @@ class Loader:
         self._processed = database[PROCESSED]
         self._places = GalleryPlaces(database)
 
-    async def load(self, commands: Sequence[PlacedCommand], at: datetime, looks: Mapping[CommandKey, int]) -> Workspace:
+    async def load(self, commands: Sequence[PlacedCommand], at: datetime, knowledge: Knowledge) -> Workspace:
         """A workspace for these commands.
 
         Args:
             commands: to be decided, in this order.
             at: when; defaults of sort orders follow from it.
-            looks: how many neighbours to load for commands that were found to need more than the usual two.
+            knowledge: from earlier tries.
         """
-        workspace = Workspace(looks=dict(looks))
+        workspace = Workspace(looks=dict(knowledge.looks))
         await asyncio.gather(self._load_outcomes(workspace, commands), self._load_heads(workspace, commands))
         fresh = [command for command in commands if CommandKey.of(command.envelope) not in workspace.outcomes]
         now_ms = int(at.timestamp() * 1000)
@@ -60,6 +77,9 @@ class Loader:
             self._load_whole_galleries(workspace, fresh),
         )
         await self._load_neighbours(workspace, fresh)
+        for command in fresh:
+            if CommandKey.of(command.envelope) in knowledge.suspects:
+                await self._load_spent(workspace, command)
         return workspace
 
     async def load_head(self, gallery_id: str) -> Workspace:
@@ -139,26 +159,40 @@ class Loader:
         return found
 
     async def _load_whole_galleries(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
-        wanted: set[str] = set()
+        moves = Counter(command.gallery_id for command in commands if isinstance(command.envelope.data, MoveItem))
+        wanted = {gallery_id for gallery_id, count in moves.items() if count >= MANY_MOVES}
         for command in commands:
             data = command.envelope.data
             if isinstance(data, ON_ALL_ITEMS):
+                # Also if a job has it: that may be the one that this command has waited for.
                 wanted.add(command.gallery_id)
             elif isinstance(data, CreateGallery) and data.clone_from_gallery_id:
-                wanted.add(data.clone_from_gallery_id)
+                source = workspace.heads.get(data.clone_from_gallery_id)
+                if source is not None and source.job is None:
+                    wanted.add(source.gallery_id)
         for gallery_id in wanted:
             head = workspace.heads.get(gallery_id)
-            if head is not None and head.job is None and head.total_items <= DIRECT_ITEMS:
+            if head is not None and head.total_items <= DIRECT_ITEMS:
                 # From one moment: a gallery to clone may belong to another process, which goes on changing it.
                 async with snapshot_session(self._database) as session:
                     found = self._items.find({"galleryId": gallery_id}, session=session)
                     workspace.load_whole(gallery_id, [item_of(document) async for document in found])
 
+    async def _load_spent(self, workspace: Workspace, command: PlacedCommand) -> None:
+        """Learn whether items exist that only this command can have created (their ids follow from its own)."""
+        envelope = command.envelope
+        ids = [
+            derived_item_id(envelope.site_id, envelope.command_id, index)
+            for index in range(_created_at_most(command, workspace))
+        ]
+        if await self._items.find_one({"_id": {"$in": ids}}, {"_id": 1}):
+            workspace.spent.add(CommandKey.of(envelope))
+
     async def _load_neighbours(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
         searches = []
         for command in commands:
             data = command.envelope.data
-            if isinstance(data, MoveItem) and workspace.heads.get(command.gallery_id) is not None:
+            if isinstance(data, MoveItem) and command.gallery_id not in workspace.whole:
                 look = workspace.looks.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)
                 searches.append(self._load_line(workspace, command.gallery_id, data, look))
         await asyncio.gather(*searches)
@@ -207,6 +241,22 @@ class Loader:
         if direction is not None:
             found = found.sort("sortOrder", direction).limit(count)
         return [item_of(document) async for document in found]
+
+
+def _created_at_most(command: PlacedCommand, workspace: Workspace) -> int:
+    """How many items a command creates in its own transaction, at most."""
+    match command.envelope.data:
+        case CreateItems(items=items):
+            return len(items)
+        case UpdateGallery(gallery=patch):
+            return len(patch.items or ())
+        case CreateGallery(clone_from_gallery_id=str(source)):
+            head = workspace.heads.get(source)
+            return min(head.total_items, DIRECT_ITEMS) if head else 0
+        case CreateGallery(gallery=gallery) if gallery is not None:
+            return len(gallery.items)
+        case _:
+            return 0
 
 
 def _asked_places(command: PlacedCommand) -> list[float | None]:

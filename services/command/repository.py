@@ -1,7 +1,5 @@
 """Writes what was decided in one transaction: state, outbox, outcomes, jobs and parked commands."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_document, item_document
@@ -26,14 +24,6 @@ class Conflict(Exception):
     """Somebody else changed what the workspace was loaded from: load and decide again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """What a job adds to a transaction: its own progress, and the parked commands that have been carried out."""
-
-    job: JobUpdate | None = None
-    unparked: Sequence[str] = field(default_factory=tuple)
-
-
 class Repository:
     """The write model in MongoDB."""
 
@@ -47,9 +37,9 @@ class Repository:
         self._processed = database[PROCESSED]
 
     async def save(
-        self, workspace: Workspace, partitions: set[int], at: datetime, extra: Extra | None = None
+        self, workspace: Workspace, partitions: set[int], at: datetime, update: JobUpdate | None = None
     ) -> list[OutboxRow]:
-        """Write what was decided, wholly or not at all; the outbox rows to publish.
+        """Write what was decided, and how far a job has come, wholly or not at all; the outbox rows to publish.
 
         Raises:
             Conflict: a unique index or another writer refused; nothing was written.
@@ -71,8 +61,8 @@ class Repository:
                     ]
                     await self._processed.insert_many(outcomes, ordered=False, session=session)
                 await self._jobs.insert(workspace, self._ownership, at, session)
-                if extra is not None:
-                    await self._jobs.apply(extra.job, extra.unparked, session)
+                if update is not None:
+                    await self._jobs.apply(update, session)
         except (BulkWriteError, DuplicateKeyError) as error:
             if is_duplicate_key(error):
                 raise Conflict("a unique index refused the write") from error

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from services.command.answers import Answer
 from services.command.executor import Executor
 from services.command.handlers import accepted, messages_of
 from services.command.jobs import Job, JobStore, JobUpdate
 from services.command.loading import Loader
-from services.command.repository import Conflict, Extra
 from services.command.staging import Staging
 from services.command.state import Change, JobKind, Origin, Rejected, Status
 from services.command.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
@@ -22,7 +20,6 @@ from services.kit.mongo import ASCENDING, DESCENDING, is_transient
 
 log = logging.getLogger(__name__)
 
-JOBS_AT_ONCE = 20
 PARKED_AT_ONCE = 200
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
@@ -44,6 +41,7 @@ class JobRunner:
         self._loader = loader
         self._staging = staging
         self._new_event_id = new_event_id
+        self._put_off: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -67,23 +65,41 @@ class JobRunner:
         pause = PAUSE_SECONDS
         while True:
             self._wake.clear()
+            has_jobs = has_advanced = False
             try:
-                jobs = await self._jobs.open_jobs(partitions, JOBS_AT_ONCE)
-                has_advanced = [await self._step(job) for job in jobs]
+                async for job in self._jobs.open_jobs(partitions):
+                    has_jobs = True
+                    has_advanced = await self._try(job) or has_advanced
             except OwnershipLost:
                 log.info("long work goes on elsewhere")
                 return
             except Exception as error:
-                if not isinstance(error, TransientFailure | Conflict) and not is_transient(error):
-                    log.exception("a step of long work failed and is tried again")
+                if not isinstance(error, TransientFailure) and not is_transient(error):
+                    log.exception("long work is interrupted and tried again")
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue
             pause = PAUSE_SECONDS
-            if not jobs:
+            if not has_jobs:
                 await self._wake.wait()
-            elif not any(has_advanced):
+            elif not has_advanced:
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _try(self, job: Job) -> bool:
+        """A step of a job, if it is not put off; one that fails for reasons of its own must not hold up the others."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._put_off.get(job.job_id, 0.0):
+            return False
+        try:
+            has_advanced = await self._step(job)
+        except Exception as error:
+            if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+                raise
+            log.exception("a step of job %s failed and is tried again", job.job_id)
+            self._put_off[job.job_id] = loop.time() + LONGEST_PAUSE_SECONDS
+            return False
+        self._put_off.pop(job.job_id, None)
+        return has_advanced
 
     async def _step(self, job: Job) -> bool:
         """One step of a job; False if it has to wait for something else."""
@@ -123,14 +139,10 @@ class JobRunner:
         envelope = job.envelope
         change = replace(step.change, head=replace(step.change.head, job=job.job_id))
         workspace.record(job.command, change, messages_of(change, envelope))
-        answers = []
         if step.is_last and not job.again:
-            reply = accepted(envelope, change.head, None)
-            workspace.settle(envelope, reply)
-            answers.append(Answer.to(envelope, reply))
+            workspace.settle(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, step.state, is_done=step.is_last)
-        rows = await self._executor.save(workspace, job.command.partition, at, Extra(update))
-        await self._executor.publish(rows, answers)
+        await self._executor.save(workspace, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
             await self._staging.clear(job.job_id)
 
@@ -142,11 +154,9 @@ class JobRunner:
         if head.status is Status.BUILDING:
             head = replace(head, status=Status.DELETED)
         workspace.record(job.command, Change(head), [])
-        reply = rejected.reply(envelope.command_id, head.gallery_id)
-        workspace.settle(envelope, reply)
+        workspace.settle(envelope, rejected.reply(envelope.command_id, head.gallery_id))
         update = JobUpdate(job.job_id, job.state, is_done=True)
-        rows = await self._executor.save(workspace, job.command.partition, at, Extra(update))
-        await self._executor.publish(rows, [Answer.to(envelope, reply)])
+        await self._executor.save(workspace, job.command.partition, at, update)
 
     async def _stage(self, job: Job) -> bool:
         """Copy the source aside as it is at one moment; nobody waits for that, since nothing of it is seen yet."""
@@ -164,26 +174,27 @@ class JobRunner:
         async with self._executor.turn:
             await self._executor.catch_up()
             update = JobUpdate(job.job_id, {**job.state, "total": total})
-            await self._executor.save(Workspace(), job.command.partition, datetime.now(UTC), Extra(update))
-            await self._executor.publish((), ())
+            await self._executor.save(Workspace(), job.command.partition, datetime.now(UTC), update)
         return True
 
     async def _drain(self, job: Job) -> None:
-        """Carry out some of the commands that have waited; end the job when none is left."""
+        """Carry out or answer some of the commands that have waited; end the job when it is no longer waited for."""
         gallery_id = job.command.gallery_id
         waiting = await self._jobs.parked_commands(gallery_id, PARKED_AT_ONCE)
         if waiting:
-            await self._executor.carry_out(waiting, running_job=job.job_id)
-            return
+            outcome = await self._executor.carry_out(waiting, running_job=job.job_id)
+            parked = [command.parked_id for command in waiting if command.parked_id]
+            await self._jobs.unpark([parked_id for parked_id in parked if parked_id not in outcome.waiting])
+            if not outcome.waiting:
+                return
         async with self._executor.turn:
             await self._executor.catch_up()
-            if await self._jobs.parked_commands(gallery_id, 1):
-                return  # it came while we waited for our turn
             workspace = await self._loader.load_head(gallery_id)
             head = workspace.heads[gallery_id]
             if head is not None and head.job == job.job_id:
+                if await self._jobs.parked_commands(gallery_id, 1):
+                    return  # it came while we waited for our turn
                 workspace.record(job.command, Change(replace(head, job=None)), [])
-            await self._executor.save(
-                workspace, job.command.partition, datetime.now(UTC), Extra(JobUpdate(job.job_id, None))
-            )
-            await self._executor.publish((), ())
+            # Otherwise one of the commands has started another job, which the rest of them wait for.
+            update = JobUpdate(job.job_id, None)
+            await self._executor.save(workspace, job.command.partition, datetime.now(UTC), update)

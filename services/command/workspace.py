@@ -11,8 +11,19 @@ from services.command.neighbours import HIGHEST, LOWEST, Stretch
 from services.command.state import Change, GalleryHead, JobRequest, Status, StoredItem
 
 
+class Received(NamedTuple):
+    """A record of the commands topic as it was received."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
 class PlacedCommand(NamedTuple):
-    """A command, the partition that it came on, which is its gallery's, and the record as it was received.
+    """A command, the record that it came as, and the partition that this was on, which is its gallery's.
 
     `parked_id` is there if it waited for a job.
     """
@@ -20,8 +31,7 @@ class PlacedCommand(NamedTuple):
     partition: int
     gallery_id: str
     envelope: CommandEnvelope
-    value: bytes
-    headers: Headers
+    record: Received
     parked_id: str | None = None
 
 
@@ -54,6 +64,7 @@ class Workspace:
         gallery_places: gallery ids by (site, sort order); complete in the same way as `taken`.
         free_places: sort orders reserved for new galleries, by site, lowest last.
         outcomes: replies to commands carried out before, in this batch or an earlier one.
+        spent: commands whose items exist, although nothing is known of their outcome any more.
         loaded_items, loaded_heads: what was in the database.
         decided: replies to those carried out in this batch.
         parked: commands that wait for a job of their gallery.
@@ -70,6 +81,7 @@ class Workspace:
     gallery_places: dict[tuple[str, float], str] = field(default_factory=dict)
     free_places: dict[str, list[float]] = field(default_factory=dict)
     outcomes: dict[CommandKey, Reply] = field(default_factory=dict)
+    spent: set[CommandKey] = field(default_factory=set)
     loaded_heads: dict[str, GalleryHead] = field(default_factory=dict)
     loaded_items: dict[str, StoredItem] = field(default_factory=dict)
     decided: dict[CommandKey, Reply] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from aiokafka import ConsumerRecord
 
@@ -15,6 +15,23 @@ IncomingRecord: TypeAlias = ConsumerRecord[Any, Any]
 MAX_TEXT = 1_000
 
 
+class Refused(Protocol):
+    """What there is to know of a record that is put aside."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
 class DeadLetters:
     """Publishes to `<topic>.dead-letter`; key, value and headers of the record stay as they were received."""
 
@@ -22,7 +39,7 @@ class DeadLetters:
         self._publisher = publisher
         self._topic_of = topic_of
 
-    async def put(self, record: IncomingRecord, reason: str, text: str, attempts: int = 1) -> None:
+    async def put(self, record: Refused, reason: str, text: str, attempts: int = 1) -> None:
         """Put one record aside.
 
         Args:
@@ -37,14 +54,14 @@ class DeadLetters:
         await self._publisher.publish([self.letter(record, reason, text, attempts)])
         self.report(record, reason, text)
 
-    def report(self, record: IncomingRecord, reason: str, text: str) -> None:
+    def report(self, record: Refused, reason: str, text: str) -> None:
         """Count and log a letter that was published."""
         DEAD_LETTERS.labels(record.topic, reason).inc()
         log.warning(
             "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
         )
 
-    def letter(self, record: IncomingRecord, reason: str, text: str, attempts: int = 1) -> Record:
+    def letter(self, record: Refused, reason: str, text: str, attempts: int = 1) -> Record:
         """The record that `put` publishes, on the partition it had. Headers named `dead-letter-*` carry the origin."""
         origin = f"{record.topic}-{record.partition}@{record.offset}"
         added: Sequence[tuple[str, str]] = (

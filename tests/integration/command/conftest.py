@@ -13,6 +13,7 @@ from services.command.settings import CommandSettings
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import Installation
 from tests.support.kafka import Record, TopicReader, raw_producer, topic_reader
+from tests.support.write_model import until_no_work_is_left
 
 
 class Sender:
@@ -82,6 +83,10 @@ class Sender:
         await self.events.read_until(are_there, f"event {last_sequence} of {gallery_id}", deadline_seconds=30)
         assert list(firsts) == list(range(1, max(firsts) + 1))
         return list(firsts.values())[:last_sequence]
+
+    async def until_no_work_is_left(self) -> None:
+        """Wait until no job is left, and nothing waits for one."""
+        await until_no_work_is_left(self.installation.database)
 
     async def titles(self, gallery_id: str) -> list[str]:
         """Titles in display order, from the write model."""

@@ -46,9 +46,15 @@ async def test_commands_sent_during_long_work_are_carried_out_after_it_in_order(
         return [record.key for record in records].count(repeated.encode()) == 2
 
     await sender.replies.read_until(answered_twice, "the repeated command is answered as well")
-    database = sender.installation.database
-    assert await database["jobs"].count_documents({}) == 0
-    assert await database["parked_commands"].count_documents({}) == 0
+    await sender.until_no_work_is_left()
+
+
+async def test_what_waits_for_long_work_may_be_about_all_that_is_left(sender: Sender) -> None:
+    gallery_id = await sender.gallery(MANY)
+    sent = [await sender.put(name, {"galleryId": gallery_id}) for name in ("ClearGallery", "DeleteGallery")]
+    replies = [await sender.reply_to(command_id) for command_id in sent]
+    assert [reply["sequence"] for reply in replies] == [1 + 2 * MANY, 2 + 2 * MANY]
+    await sender.until_no_work_is_left()
 
 
 async def test_deleting_ends_with_the_gallery_and_nothing_finds_it_afterwards(sender: Sender) -> None:

@@ -10,7 +10,7 @@ from schemas.identity import gallery_id_of
 from schemas.replies import Reply
 from services.command.handlers import decide
 from services.command.state import StoredItem, Unloaded
-from services.command.workspace import CommandKey, PlacedCommand, Workspace
+from services.command.workspace import CommandKey, PlacedCommand, Received, Workspace
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SITE = "site"
@@ -31,7 +31,7 @@ class World:
         command_id = command_id or f"command-{next(self._numbers)}"
         model = COMMANDS[name].model_validate(data)
         envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None)
-        command = PlacedCommand(0, gallery_id_of(envelope), envelope, b"", ())
+        command = PlacedCommand(0, gallery_id_of(envelope), envelope, Received("", 0, 0, None, b"", ()))
         places = self.workspace.free_places.setdefault(SITE, [])
         if not places:
             self._place += 1

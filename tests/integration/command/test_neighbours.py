@@ -1,0 +1,197 @@
+"""Commands handled as one batch end as if each had come alone: nobody is harmed by its neighbours."""
+
+import os
+import random
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from services.command import executor, handlers, loading
+from services.command.app import compose, indexes, make_handler
+from services.command.consumer import CommandHandler
+from services.command.handlers import DIRECT_ITEMS
+from services.command.settings import CommandSettings
+from services.command.state import Change
+from services.command.workspace import PlacedCommand
+from services.kit.brokers import make_producer
+from services.kit.dead_letters import DeadLetters
+from services.kit.mongo import Database
+from services.kit.provision import ensure_indexes
+from services.kit.publisher import Publisher, Record
+from tests.integration.command.conftest import Sender
+from tests.support.command_mix import CommandMix, Sent, received
+from tests.support.commands import TEXT, body, header, structured
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import raw_producer, topic_reader
+from tests.support.write_model import until_no_work_is_left
+
+LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "20"))
+
+
+class RecordingPublisher(Publisher):
+    """Remembers what it has published."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.published: list[Record] = []
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        await super().publish(records)
+        self.published += records
+
+
+class Side:
+    """A command service without consumer, on a database of its own."""
+
+    def __init__(self, handler: CommandHandler, database: Database, publisher: RecordingPublisher, topic: str) -> None:
+        self._handler = handler
+        self._database = database
+        self._publisher = publisher
+        self._topic = topic
+
+    async def handle(self, sent: list[Sent]) -> None:
+        """One batch, and the long work that it starts."""
+        await self._handler.handle(received(self._topic, sent, PARTITIONS))
+        await until_no_work_is_left(self._database)
+
+    def replies(self) -> dict[str, list[dict[str, Any]]]:
+        """What was answered, by command id, in order, and forgotten thereby; without what a clock has chosen."""
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for record in self._publisher.published:
+            if record.topic.endswith(".replies"):
+                reply = orjson.loads(record.value or b"")
+                found[reply["commandId"]].append(reply)
+        self._publisher.published.clear()
+        return found
+
+    async def state(self, galleries: set[str]) -> dict[str, Any]:
+        """Heads and items in display order; of sort orders those that somebody asked for."""
+        heads = self._database["galleries"].find({"_id": {"$in": list(galleries)}})
+        state: dict[str, Any] = {}
+        async for head in heads:
+            items = self._database["items"].find({"galleryId": head["_id"]}).sort("sortOrder", -1)
+            shown = [
+                {name: value for name, value in item["item"].items() if name not in ("createdDate", "updatedDate")}
+                async for item in items
+            ]
+            for item in shown:
+                item["sortOrder"] = _explicit(item["sortOrder"])
+            kept = {name: head.get(name) for name in ("name", "totalItems", "sequence", "status", "job")}
+            state[head["_id"]] = {**kept, "sortOrder": _explicit(head.get("sortOrder")), "items": shown}
+        return state
+
+
+def _explicit(place: float | None) -> float | None:
+    return place if place is None or abs(place) < 1e9 or abs(place) > 1e15 else None
+
+
+@asynccontextmanager
+async def handling(installation: Installation, name: str) -> AsyncIterator[Side]:
+    settings = installation.settings(CommandSettings)
+    database = installation.database.client.get_database(
+        f"{installation.name}-{name}",
+        read_concern=installation.database.read_concern,
+        write_concern=installation.database.write_concern,
+    )
+    topics = installation.topics
+    publisher = RecordingPublisher(lambda: make_producer(settings))
+    handler = make_handler(database, publisher, DeadLetters(publisher, topics.dead_letter), topics, name)
+    await ensure_indexes(database, indexes(settings))
+    await publisher.start()
+    try:
+        await handler.assigned(frozenset(range(PARTITIONS)))
+        yield Side(handler, database, publisher, topics.commands)
+    finally:
+        await handler.released()
+        await publisher.stop()
+        await installation.database.client.drop_database(database.name)
+
+
+@pytest.mark.timeout(600 + LISTS)
+@pytest.mark.parametrize("are_jobs_common", [False, True])
+async def test_a_batch_ends_as_if_each_command_had_come_alone(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, are_jobs_common: bool
+) -> None:
+    if are_jobs_common:
+        # Long work on galleries of four items, in steps of two.
+        for module in (handlers, executor, loading):
+            monkeypatch.setattr(module, "DIRECT_ITEMS", 3)
+        monkeypatch.setattr("services.command.runner.STEP_ITEMS", 2)
+    async with handling(installation, "batch") as together, handling(installation, "single") as apart:
+        for number in range(LISTS):
+            chance = random.Random(number)
+            mix = CommandMix(chance, f"list{number}-{are_jobs_common}")
+            if are_jobs_common:
+                # A clone shows its source at one moment after the command; with other commands around it, at any.
+                mix.weights["CloneGallery"] = 0
+            sent = mix.batch(chance.randint(2, 40))
+            galleries = {one.gallery_id for one in sent}
+            await together.handle(sent)
+            for one in sent:
+                await apart.handle([one])
+            expected = apart.replies()
+            assert together.replies() == expected, f"list {number}"
+            assert await together.state(galleries) == await apart.state(galleries), f"list {number}"
+            assert expected or all(one.value.startswith((b"\xff", b'{"specversion":')) for one in sent)
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A command id that the domain breaks on."""
+    change = handlers._change
+
+    def breaking(command: PlacedCommand, *args: Any) -> Change:
+        if command.envelope.command_id == "poison":
+            raise ZeroDivisionError("a fault of ours")
+        return change(command, *args)
+
+    monkeypatch.setattr(handlers, "_change", breaking)
+    return "poison"
+
+
+async def test_a_command_that_breaks_the_domain_is_put_aside_and_its_neighbours_are_carried_out(
+    installation: Installation, poison: str
+) -> None:
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    gallery_id = str(uuid.uuid4())
+    async with raw_producer(bootstrap) as producer:
+        await producer.send_and_wait(
+            topics.commands, structured("CreateGallery", {"galleryId": gallery_id}, id="c"), key=gallery_id.encode()
+        )
+        for command_id in ("a", poison, "b"):
+            add = structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, id=command_id)
+            await producer.send_and_wait(topics.commands, add, key=gallery_id.encode())
+    async with (
+        compose(installation.settings(CommandSettings)),
+        topic_reader(bootstrap, topics.replies) as replies,
+        topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters,
+    ):
+        answers = {body(reply)["commandId"]: body(reply) for reply in await replies.read_count(4)}
+        assert answers.pop(poison)["error"]["code"] == "INTERNAL"
+        assert {name: answer["sequence"] for name, answer in answers.items()} == {"c": 1, "a": 2, "b": 3}
+        (letter,) = await letters.read_count(1)
+    assert header(letter, "dead-letter-reason") == "handler-failed"
+    assert b'"id": "poison"' in letter.value
+
+
+async def test_a_command_that_breaks_the_domain_after_waiting_for_long_work_delays_nobody(
+    sender: Sender, poison: str
+) -> None:
+    installation = sender.installation
+    large, other = await sender.gallery(DIRECT_ITEMS + 1), await sender.gallery(DIRECT_ITEMS + 1)
+    cleared = await sender.put("ClearGallery", {"galleryId": large})
+    await sender.put("CreateItems", {"galleryId": large, "items": [TEXT]}, poison)
+    after = await sender.put("CreateItems", {"galleryId": large, "items": [TEXT]})
+    also = await sender.put("ClearGallery", {"galleryId": other})
+    for command_id in (cleared, after, also):
+        assert (await sender.reply_to(command_id))["outcome"] == "accepted"
+    topics = installation.topics
+    async with topic_reader(installation.addresses.kafka_bootstrap, topics.dead_letter(topics.commands)) as letters:
+        (letter,) = await letters.read_count(1)
+    assert b'"id": "poison"' in letter.value
+    await sender.until_no_work_is_left()

@@ -1,0 +1,102 @@
+"""What must be true of the command service's database at any moment, whoever died before it."""
+
+from collections import defaultdict
+from typing import Any
+
+import orjson
+
+from services.kit.mongo import Database, Document, snapshot_session
+from tests.support.waiting import eventually
+
+
+async def until_no_work_is_left(database: Database, deadline_seconds: float = 60.0) -> None:
+    """Wait until no job is left, and nothing waits for one."""
+
+    async def is_quiet() -> bool:
+        return await database["jobs"].find_one() is None
+
+    await eventually(is_quiet, "no job is left", deadline_seconds=deadline_seconds)
+    assert await database["parked_commands"].count_documents({}) == 0
+
+
+async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Hold state, outbox and outcomes against each other, as they were at one moment; the events by gallery.
+
+    Raises AssertionError if a command is done by half, an event is missing or repeated, or a reply does not agree.
+    """
+    async with snapshot_session(database) as session:
+
+        async def read(name: str) -> list[Document]:
+            return [document async for document in database[name].find({}, session=session)]
+
+        rows, heads, items = await read("outbox"), await read("galleries"), await read("items")
+        outcomes, jobs = await read("processed_commands"), await read("jobs")
+    events = _events(rows)
+    stored: dict[str, dict[str, Any]] = defaultdict(dict)
+    for item in items:
+        stored[item["galleryId"]][item["_id"]] = item["item"]
+        assert item["item"]["sortOrder"] == item["sortOrder"]
+    for head in heads:
+        _check_gallery(head, events.pop(head["_id"], []), stored.pop(head["_id"], {}))
+    assert not events, "events of galleries that do not exist"
+    assert not stored, "items of galleries that do not exist"
+    history = _events(rows)
+    _check_outcomes(outcomes, {job["_id"] for job in jobs}, history)
+    return history
+
+
+def _events(rows: list[Document]) -> dict[str, list[dict[str, Any]]]:
+    """Events by gallery, in the order of the outbox, each with the command that caused it."""
+    events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row["partition"], row["epoch"], row["number"])):
+        for record in row["events"]:
+            headers = dict(orjson.loads(record["headers"]))
+            if headers["ce_type"].startswith("wix."):
+                event = orjson.loads(record["value"])
+                event["cause"] = f"{headers['ce_siteid']}/{headers['ce_causationid']}"
+                events[record["key"]].append(event)
+    return events
+
+
+def _check_gallery(head: Document, events: list[dict[str, Any]], items: dict[str, Any]) -> None:
+    name = head["_id"]
+    sequences = [int(event["entityEventSequence"]) for event in events]
+    assert sequences == list(range(1, head["sequence"] + 1)), f"{name}: the events have holes or repeats"
+    folded: dict[str, Any] = {}
+    for event in events:
+        body = event.get("actionEvent", {}).get("body", {})
+        if "itemId" in body:
+            del folded[body["itemId"]]
+        elif "item" in body:
+            assert body["item"]["id"] not in folded
+            folded[body["item"]["id"]] = body["item"]
+        elif body:
+            assert body["updatedItem"]["id"] in folded
+            folded[body["updatedItem"]["id"]] = body["updatedItem"]
+    assert folded == items, f"{name}: the events and the items differ"
+    assert head["totalItems"] == len(items), f"{name}: wrong total"
+    if head["status"] == "deleted" and head["job"] is None and events:
+        assert "deletedEvent" in events[-1]
+        assert items == {}
+
+
+def _check_outcomes(outcomes: list[Document], jobs: set[str], history: dict[str, list[dict[str, Any]]]) -> None:
+    caused: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for events in history.values():
+        for event in events:
+            caused[event["cause"]].append(event)
+    for outcome in outcomes:
+        key, reply, events = outcome["_id"], outcome["reply"], caused.pop(outcome["_id"], [])
+        if reply["outcome"] == "rejected":
+            assert not events, f"{key} was rejected and has events"
+            continue
+        if events:
+            assert {event["entityId"] for event in events} == {reply["galleryId"]}
+            assert int(events[-1]["entityEventSequence"]) == reply["sequence"], f"{key}: wrong sequence in the reply"
+        bodies = [event.get("actionEvent", {}).get("body", {}) for event in events]
+        touched = {(body.get("item") or body.get("updatedItem") or {"id": body.get("itemId")})["id"] for body in bodies}
+        assert set(reply.get("itemIds") or ()) >= {
+            body["item"]["id"] for body in bodies if "item" in body and reply.get("itemIds") is not None
+        }, f"{key}: the reply names other items than the events"
+        assert not reply.get("itemIds") or not events or set(reply["itemIds"]) <= touched
+    assert set(caused) <= jobs, "commands without outcome have events"
