@@ -20,7 +20,7 @@ from services.gateway.keys import Keys
 from services.gateway.limits import RateLimit
 from services.gateway.openapi import complete_openapi, operation_id
 from services.gateway.pages import asyncapi_routes
-from services.gateway.pulse import Pulse, beating
+from services.gateway.pulse import Pulse, feel_pulse
 from services.gateway.replies import Replies
 from services.gateway.sender import Sender
 from services.gateway.settings import GatewaySettings
@@ -76,7 +76,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             )
         ]
         streams.begin(await feeds[-1].positions())
-        pulse = await stack.enter_async_context(beating(feeds[0].consumer.topics))
+        pulse = await stack.enter_async_context(feel_pulse(settings))
         publisher = Publisher(lambda: make_producer(settings), settings.gateway_publish_timeout.total_seconds())
         stack.push_async_callback(publisher.stop)
         try:

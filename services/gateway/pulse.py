@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from aiokafka.errors import KafkaError
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from services.kit.failures import TransientFailure
+from services.kit.failures import StartRefused, TransientFailure
+from services.kit.settings import KitSettings
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.5
-ANSWER_SECONDS = 2.0
+# A connection refused is known at once; a broker that only takes its time gets some.
+ANSWER_SECONDS = 5.0
 T = TypeVar("T")
 
 
@@ -61,6 +64,28 @@ class Pulse:
             else:
                 self._lost.clear()
             await asyncio.sleep(INTERVAL_SECONDS)
+
+
+@asynccontextmanager
+async def feel_pulse(settings: KitSettings) -> AsyncIterator[Pulse]:
+    """The pulse of the brokers as long as the block runs.
+
+    Raises:
+        StartRefused: no broker answers.
+    """
+    # A connection of its own: on those of consumers, questions wait behind fetches that wait for records.
+    client = AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
+    try:
+        try:
+            await client.bootstrap()
+        except KafkaConnectionError:
+            raise StartRefused(
+                f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP)."
+            ) from None
+        async with beating(client.fetch_all_metadata) as pulse:
+            yield pulse
+    finally:
+        await client.close()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from services.gateway.app import compose
+from services.gateway.keys import store_key
 from services.gateway.settings import GatewaySettings
 from services.kit.failures import StartRefused
 from services.readmodel.queries import Views
@@ -27,6 +28,16 @@ async def test_bodies_that_break_rules(door: Door) -> None:
         (GALLERIES, b'"\xff"', [""]),
         (GALLERIES, b'{"gallery":' * 5_000, [""]),
         (GALLERIES, b"[" * 100_000, [""]),
+        (GALLERIES, b"\x00", [""]),
+        (GALLERIES, b'{"gallery":{"name":"\x00"}}', [""]),
+        (GALLERIES, b'{"gallery":{"name":' + b"9" * 5_000 + b"}}", [""]),
+        (GALLERIES, b'{"gallery":{"sortOrder":1e999}}', ["gallery.sortOrder"]),
+        (GALLERIES, b'{"gallery":{"items":[null]}}', ["gallery.items[0]"]),
+        (ITEMS, b'{"item":{"text":{"html":"","css":{"a\\u0000":1}}}}', ["item.text.css"]),
+        (ITEMS, b'{"item":{"text":{"html":"","css":' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"}}}", ["item.text.css"]),
+        (f"{ITEMS}/delete", b'{"itemIds":[]}', ["itemIds"]),
+        (f"{ITEMS}/delete", b'{"itemIds":["x"]}', ["itemIds[0]"]),
+        (f"{ITEMS}/bulk", b'{"items":[]}', ["items"]),
         (GALLERIES, rb'{"gallery":{"name":"\ud800"}}', [""]),
         (GALLERIES, b'{"gallery":{"sortOrder":NaN}}', ["gallery.sortOrder"]),
         (GALLERIES, b'{"gallery":{"sortOrder":"Infinity"}}', ["gallery.sortOrder"]),
@@ -143,3 +154,22 @@ async def test_it_does_not_start_without_topics_or_kafka(installation: Installat
         with pytest.raises(StartRefused, match=reason):
             async with compose(installation.settings(GatewaySettings, **cast("dict[str, object]", fields))):
                 pass
+
+
+async def test_a_key_that_asks_too_often(open_door: OpenDoor, installation: Installation) -> None:
+    await store_key(installation.database, "other", site_id=None, scopes=["read"], name="other")
+    async with open_door(gateway_requests_per_minute=3) as door:
+        answers = [await door.client.get(GALLERIES) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[3].json()["details"]["applicationError"]["code"] == "RESOURCE_EXHAUSTED"
+        assert 0 < int(answers[3].headers["Retry-After"]) <= 20
+        assert (await door.client.get(GALLERIES, headers={"Authorization": "other"})).status_code == 200
+        assert (await door.client.get(GALLERIES, headers={"Authorization": "unknown"})).status_code == 401
+
+
+async def test_the_topics_are_described(door: Door, installation: Installation) -> None:
+    page = await door.client.get("/asyncapi", headers={"Authorization": ""})
+    assert (page.status_code, "/asyncapi.json" in page.text) == (200, True)
+    document = (await door.client.get("/asyncapi.json")).json()
+    addresses = {channel["address"] for channel in document["channels"].values()}
+    assert addresses == {getattr(installation.topics, name) for name in ("commands", "replies", "events", "galleries")}
