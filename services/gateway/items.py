@@ -1,7 +1,7 @@
 """Endpoints of items (wire contract, section 2), and moving one."""
 
 import logging
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -31,6 +31,7 @@ from services.gateway.galleries import answer_gallery
 from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleryId, ItemId, ItemsQuery
 from services.gateway.writes import Written, key_reused
+from services.readmodel.queries import ALL, ItemFilter, ItemsPage
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,23 @@ async def list_items(
     request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, query: Annotated[ItemsQuery, Query()]
 ) -> Response:
     """A page of a gallery's items, by descending sortOrder (D3)."""
-    found = await gateway.views.get_gallery(caller.site_id, gallery_id, query.item_limit, query.item_offset)
-    if found is None:
+    views, site_id, wanted = gateway.views, caller.site_id, ItemFilter(query.type, query.tag)
+    if query.cursor is None and wanted == ALL:
+        page = await views.get_gallery(site_id, gallery_id, query.item_limit, query.item_offset)
+        if page is None:
+            raise not_found("gallery", galleryId=gallery_id)
+        return answer_read(request, {"items": page.items}, page.sequence)
+    # First, so that the tag never promises a later state than that of the items.
+    sequence = await views.sequence_of(site_id, gallery_id)
+    if query.cursor is None:
+        items = await views.list_items(site_id, gallery_id, query.item_limit, query.item_offset, wanted)
+        content = None if items is None else {"items": items}
+    else:
+        found = await views.list_items_after(site_id, gallery_id, query.item_limit, query.cursor or None, wanted)
+        content = None if found is None else _cursor_page(found)
+    if content is None:
         raise not_found("gallery", galleryId=gallery_id)
-    return answer_read(request, {"items": found.items}, found.sequence)
+    return answer_read(request, content, sequence)
 
 
 @router.get("/{itemId}", response_model=ItemAnswer, responses={**READ, **failures(404)})
@@ -213,3 +227,10 @@ async def _answer_item(gateway: Parts, site_id: str, written: Written, item_id: 
         if item is None:
             raise written.unseen()
     return JsonAnswer({"item": item}, headers=written.headers)
+
+
+def _cursor_page(page: ItemsPage) -> dict[str, Any]:
+    content: dict[str, Any] = {"items": page.items}
+    if page.next_cursor is not None:
+        content["nextCursor"] = page.next_cursor
+    return content

@@ -1,14 +1,15 @@
 """Parameters of requests: ids in the path, pages in the query (wire contract, section 2.1), and headers of writes."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from fastapi import Path
 from fastapi.openapi.models import Example
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import Guid, WireModel
+from schemas.base import Guid, ViolatedRule, WireModel, broken
 from services.gateway import examples
 from services.gateway.errors import bad_header
+from services.readmodel.cursors import InvalidCursor, read_cursor
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 # A command id may have 255; commands of one request get a number each.
@@ -41,7 +42,28 @@ class ItemsPage(WireModel):
 
 
 class ItemsQuery(ItemsPage):
-    """Which items of a gallery to list."""
+    """Which items of a gallery to list; the last three are not known to the contract.
+
+    A cursor, empty for the first page, makes the answer tell the next one.
+    """
+
+    cursor: Annotated[str, Field(max_length=100)] | None = None
+    type: Literal["IMAGE", "VIDEO", "TEXT"] | None = None
+    tag: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _check_paging(self) -> Self:
+        if self.cursor is not None and self.item_offset:
+            raise broken(ViolatedRule.CUSTOM, "must be absent when a cursor is given", field="itemOffset")
+        if self.cursor:
+            try:
+                read_cursor(self.cursor)
+            except InvalidCursor:
+                expected = "the nextCursor of a page"
+                raise broken(
+                    ViolatedRule.FORMAT, f"must be {expected}", field="cursor", data={"expected": expected}
+                ) from None
+        return self
 
 
 def check_idempotency_key(key: str) -> str:

@@ -129,6 +129,46 @@ async def test_every_example_works_when_pasted(gateway: Gateway) -> None:
         assert answer.status_code == 200, (method, path, answer.text)
 
 
+async def test_items_by_cursor_and_filter(gateway: Gateway) -> None:
+    path, _ = await new_gallery(gateway, *"abcdefg")
+    for number in range(3):
+        body = {"item": {**IMAGE, "title": f"image {number}"}}
+        (await gateway.client.post(f"{path}/items", json=body)).raise_for_status()
+
+    async def page(**query: Any) -> dict[str, Any]:
+        answer = (await gateway.client.get(f"{path}/items", params=query)).raise_for_status()
+        content: dict[str, Any] = answer.json()
+        return content
+
+    first = await page(cursor="", itemLimit=4)
+    assert [item["title"] for item in first["items"]] == ["image 2", "image 1", "image 0", "a"]
+    # What comes before the place of a cursor does not move it.
+    await gateway.client.post(f"{path}/items", json={"item": text("new")})
+    await gateway.client.delete(f"{path}/items/{first['items'][0]['id']}")
+    second = await page(cursor=first["nextCursor"], itemLimit=4)
+    third = await page(cursor=second["nextCursor"], itemLimit=4)
+    assert [item["title"] for item in (*second["items"], *third["items"])] == list("bcdefg")
+    assert "nextCursor" not in third
+    assert "nextCursor" not in await page(itemLimit=1)
+    assert [item["title"] for item in (await page(type="IMAGE"))["items"]] == ["image 1", "image 0"]
+    assert [item["title"] for item in (await page(tag="sea", itemOffset=1))["items"]] == ["image 0"]
+    assert (await page(tag="se"))["items"] == []
+    assert (await page(type="TEXT", tag="sea"))["items"] == []
+    filtered = await page(type="TEXT", cursor="", itemLimit=1)
+    following = await page(type="TEXT", cursor=filtered["nextCursor"], itemLimit=2)
+    assert [item["title"] for item in following["items"]] == ["a", "b"]
+    refusals: list[tuple[dict[str, Any], str]] = [
+        ({"cursor": "x"}, "cursor"),
+        ({"cursor": "", "itemOffset": 1}, "itemOffset"),
+        ({"type": "AUDIO"}, "type"),
+        ({"tag": ""}, "tag"),
+    ]
+    for query, field in refusals:
+        refused = await gateway.client.get(f"{path}/items", params=query)
+        violations = refused.json()["details"]["validationError"]["fieldViolations"]
+        assert (refused.status_code, [violation["field"] for violation in violations]) == (400, [field])
+
+
 async def test_items_are_moved(gateway: Gateway) -> None:
     path, ids = await new_gallery(gateway, "a", "b", "c", "d")
     for title, where, expected in [
