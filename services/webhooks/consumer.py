@@ -57,7 +57,7 @@ class EventHandler:
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Plan a delivery for each event and each listener that wants it; see `BatchHandler`."""
         # Every listener whose creation was answered before these events were published is known after this.
-        await self._directory.refresh()
+        await self._intake.refresh()
         events: list[Document] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:

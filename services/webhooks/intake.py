@@ -58,6 +58,11 @@ class Intake:
         self.trouble: str | None = None
         """Why deliveries cannot be taken in hand, or None."""
 
+    async def refresh(self) -> None:
+        """See every change of a listener made before this call. Raises the driver's errors."""
+        if await self._directory.refresh():
+            self._adjust()
+
     def room(self, listener_id: str) -> int:
         """How many new deliveries of a listener may be planned as taken in hand by this process."""
         lane = self._lanes.get(listener_id)
@@ -115,7 +120,7 @@ class Intake:
     async def _scan(self) -> None:
         """See what has changed, and which lanes have something due."""
         await self._directory.refresh()
-        self._adjust()
+        self._adjust()  # shards may have come or gone as well
         now = self._clock()
         due = await self._repository.due(list(self._lanes), 1, now)
         for listener_id in due.keys() & self._lanes.keys():
@@ -144,9 +149,11 @@ class Intake:
             self._worker.empty(self._lanes.pop(listener_id))
         for listener_id, listener in active.items():
             if listener_id in self._lanes:
-                self._lanes[listener_id].listener = listener
+                self._lanes[listener_id].update(listener)
             else:
                 self._lanes[listener_id] = Lane(listener, self._concurrency)
+                if listener.ordered:  # whoever served it before may have died between an end and a promotion
+                    self._worker.spawn(self._repository.promote_all(listener_id, self._clock()))
 
     async def _keep_house(self) -> None:
         """Finish what a crash, here or elsewhere, may have left half done."""

@@ -33,6 +33,13 @@ class Lane:
         self._next_at = 0.0
         self._seconds = 0.05
 
+    def update(self, listener: Listener) -> None:
+        """Follow a listener that may have been read anew."""
+        if listener is not self.listener:
+            self.listener = listener
+            self.failing_since = listener.failing_since
+            self.is_closed = False
+
     @property
     def limit(self) -> int:
         """Requests at a time."""

@@ -1,0 +1,114 @@
+"""The command line that scripts rely on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from services.listeners.deliveries import DeliveryStatus
+from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.installation import Installation
+from tests.support.receiver import Receiver, status
+
+CREATED = "wix.pro_gallery.gallery_v2_created"
+DELETED = "wix.pro_gallery.gallery_v2_deleted"
+
+
+def cli(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", *words],
+        env={**os.environ, **installation.environ()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_listeners_from_a_script(installation: Installation, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    options = ["--event", CREATED, "--event", DELETED, "--format", "wix-jwt", "--retry-delays", "1,5,30"]
+    (created,) = answers(
+        cli(installation, "listeners", "create", "https://e.com/h", *options, "--public-key", str(key))
+    )
+    listener = created["listener"]
+    assert created["id"] == listener["id"]
+    assert created["secret"].startswith("-----BEGIN PRIVATE KEY-----")
+    assert (listener["eventTypes"], listener["retryDelays"]) == ([CREATED, DELETED], [1, 5, 30])
+    assert key.read_text() == created["publicKey"]
+    assert cli(installation, "listeners", "public-key", created["id"]).stdout == key.read_text()
+    assert answers(cli(installation, "listeners", "list")) == [listener]
+    (changed,) = answers(cli(installation, "listeners", "change", created["id"], "--retry-profile", "wix"))
+    assert len(changed["retryDelays"]) == 12
+    (rotated,) = answers(cli(installation, "listeners", "rotate-secret", created["id"], "--overlap", "60"))
+    assert rotated["secret"] != created["secret"]
+    assert answers(cli(installation, "listeners", "pause", created["id"]))[0]["status"] == "paused"
+    answers(cli(installation, "listeners", "delete", created["id"]))
+    assert answers(cli(installation, "listeners", "list")) == []
+
+
+def test_mistakes_are_explained(installation: Installation) -> None:
+    for words, said in [
+        (("listeners", "create", "ftp://e.com"), "url: must be an http or https address"),
+        (("listeners", "create", "https://e.com", "--retry-delays", "x"), "retryDelays[0]"),
+        (("listeners", "show", "nope"), "no listener nope"),
+        (("listeners", "pause", "nope"), "no listener nope"),
+        (("listeners", "delete", "nope"), "no listener nope"),
+        (("listeners", "rotate-secret", "nope"), "no listener nope"),
+        (("deliveries", "show", "nope"), "no delivery nope"),
+    ]:
+        done = cli(installation, *words)
+        assert done.returncode == os.EX_CONFIG, (words, done)
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+async def test_deliveries_from_a_script(
+    installation: Installation, open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    listener = await admin.subscribe(receiver.url(), retryDelays=[])
+    receiver.script = [status(500)]
+    history = History().create()
+    async with open_relay():
+        await publish(history.messages)
+        await admin.until(listener, DeliveryStatus.DEAD)
+        (dead,) = answers(cli(installation, "deliveries", "list", listener.id, "--status", "dead"))
+        (shown,) = answers(cli(installation, "deliveries", "show", dead["id"]))
+        assert shown["log"][0]["status"] == 500
+        assert answers(cli(installation, "deliveries", "resend-dead", listener.id)) == [{"queued": 1}]
+        (resent,) = answers(cli(installation, "deliveries", "resend", dead["id"]))
+        assert resent["manual"]
+        since, gallery = "2026-01-01T00:00:00Z", history.gallery_id
+        replayed = cli(installation, "deliveries", "replay", listener.id, "--since", since, "--gallery", gallery)
+        assert answers(replayed) == [{"queued": 1}]
+        assert answers(cli(installation, "deliveries", "replay", listener.id, "--until", since)) == [{"queued": 0}]
+        await admin.until(listener, DeliveryStatus.DELIVERED, 3)
+    (event,) = answers(cli(installation, "listeners", "events"))
+    assert event["type"] == "delivery.dead"
+    await admin.database["listeners"].update_one({"_id": listener.id}, {"$set": {"status": "disabled"}})
+    refused = cli(installation, "deliveries", "resend", dead["id"], "--site", SITE)
+    assert "is disabled" in refused.stderr
+
+
+def test_another_key_is_refused(installation: Installation) -> None:
+    answers(cli(installation, "listeners", "create", "https://e.com/h"))
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", "listeners", "list"],
+        env={
+            **os.environ,
+            **installation.environ(),
+            "TRIPTYCH_SECRETS_KEY": "c29tZS1vdGhlci1rZXktb2YtMzItYnl0ZXMtbGVuZ3Q=",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == os.EX_CONFIG
+    assert "TRIPTYCH_SECRETS_KEY is not the key" in done.stderr

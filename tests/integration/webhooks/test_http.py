@@ -1,0 +1,171 @@
+"""The administration over HTTP: shapes, rules, scopes, and that no site sees another's."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from services.gateway.keys import store_key
+from services.listeners.deliveries import DeliveryStatus
+from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.installation import Installation
+from tests.support.product import running_gateway
+from tests.support.receiver import Receiver, status
+from tests.support.waiting import eventually
+
+CREATED = "wix.pro_gallery.gallery_v2_created"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway, with a key for everything."""
+    async with (
+        running_gateway(installation, local=True) as gateway,
+        httpx.AsyncClient(base_url=f"{gateway.address}/v1", headers=gateway.client.headers, timeout=30) as client,
+    ):
+        yield client
+
+
+async def create(client: httpx.AsyncClient, url: str = "https://example.com/h", **fields: Any) -> dict[str, Any]:
+    listener = {"url": url, "eventTypes": [CREATED], **fields}
+    answer = await client.post("/listeners", json={"listener": listener})
+    assert answer.status_code == 200, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+async def test_a_listener_from_its_creation_to_its_end(client: httpx.AsyncClient) -> None:
+    created = await create(client, description="shop")
+    listener, secret = created["listener"], created["secret"]
+    path = f"/listeners/{listener['id']}"
+    assert secret.startswith("whsec_")
+    assert (listener["status"], listener["format"], listener["retryProfile"]) == ("active", "standard-hmac", "standard")
+    for answer in (await client.get(path), await client.get("/listeners")):
+        assert answer.status_code == 200
+        assert secret not in answer.text
+    assert (await client.get("/listeners")).json() == {"listeners": [listener], "cursor": None}
+
+    changed = await client.patch(path, json={"listener": {"timeoutSeconds": 3, "galleryIds": [UNKNOWN]}})
+    assert changed.json()["listener"]["timeoutSeconds"] == 3
+    assert changed.json()["listener"]["galleryIds"] == [UNKNOWN]
+    assert (await client.post(f"{path}/pause")).json()["listener"]["status"] == "paused"
+    assert (await client.post(f"{path}/resume")).json()["listener"]["status"] == "active"
+    rotated = (await client.post(f"{path}/rotate-secret", json={"overlapSeconds": 60})).json()
+    assert rotated["secret"] != secret
+    assert len(rotated["listener"]["keyIds"]) == 2
+    assert (await client.get(f"{path}/public-key")).status_code == 404
+    assert (await client.delete(path)).json() == {"listenerId": listener["id"]}
+    for answer in (await client.get(path), await client.delete(path), await client.post(f"{path}/pause")):
+        assert answer.status_code == 404
+        assert answer.json()["details"]["applicationError"]["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("dialect", ["wix-jwt", "standard-ed25519"])
+async def test_public_keys_can_be_downloaded(client: httpx.AsyncClient, dialect: str) -> None:
+    created = await create(client, format=dialect)
+    answer = await client.get(f"/listeners/{created['listener']['id']}/public-key")
+    assert answer.text == created["publicKey"]
+    assert answer.text.startswith("-----BEGIN PUBLIC KEY-----")
+
+
+async def test_pages(client: httpx.AsyncClient) -> None:
+    ids = {(await create(client))["listener"]["id"] for _ in range(5)}
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": 2, **({} if cursor is None else {"cursor": cursor})}
+        page = (await client.get("/listeners", params=query)).json()
+        seen += [listener["id"] for listener in page["listeners"]]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    assert (len(seen), set(seen)) == (5, ids)
+
+
+async def test_rules_are_told_by_the_contract(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/listeners", json={"listener": {"url": "ftp://x", "eventTypes": [], "rateLimit": 0}})
+    assert answer.status_code == 400
+    violations = answer.json()["details"]["validationError"]["fieldViolations"]
+    assert {violation["field"] for violation in violations} == {
+        "listener.url",
+        "listener.eventTypes",
+        "listener.rateLimit",
+    }
+    path = f"/listeners/{(await create(client))['listener']['id']}"
+    for wrong in ({"ordered": True}, {"url": "nope"}):
+        assert (await client.patch(path, json={"listener": wrong})).status_code == 400
+    assert (await client.get("/listeners/nope")).status_code == 400
+    assert (await client.post(f"{path}/replay", json={"cursor": "nope"})).status_code == 400
+    assert (await client.post(f"{path}/replay", content=b"{")).status_code == 400
+
+
+async def test_scopes_and_sites(client: httpx.AsyncClient, installation: Installation) -> None:
+    path = f"/listeners/{(await create(client))['listener']['id']}"
+    await store_key(installation.database, "no-scope", site_id=None, scopes=["read", "manage"], name="n")
+    assert (await client.get(path, headers={"Authorization": "no-scope"})).status_code == 403
+    assert (await client.get(path, headers={"Authorization": "wrong"})).status_code == 401
+    other = {"wix-site-id": "other"}
+    assert (await client.get("/listeners", headers=other)).json()["listeners"] == []
+    for method, suffix in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/pause"),
+        ("POST", "/resume"),
+        ("POST", "/rotate-secret"),
+        ("POST", "/replay"),
+        ("POST", "/resend-dead"),
+        ("GET", "/deliveries"),
+        ("GET", "/public-key"),
+    ]:
+        assert (await client.request(method, path + suffix, headers=other)).status_code == 404, suffix
+    assert (await client.patch(path, headers=other, json={"listener": {}})).status_code == 404
+    assert (await client.get(path)).json()["listener"]["status"] == "active"
+
+
+async def test_a_gateway_without_the_key_serves_everything_else(installation: Installation) -> None:
+    async with running_gateway(installation) as gateway:
+        answer = await gateway.client.get(f"{gateway.address}/v1/listeners")
+        assert (answer.status_code, answer.json()) == (503, {"message": "", "details": {}})
+        assert (await gateway.client.get("/v2/galleries")).status_code == 200
+
+
+async def test_the_log_and_sending_again(
+    client: httpx.AsyncClient, open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    receiver.script = [status(500, b"no \xff", X_Reason="mood")]
+    created = await create(client, receiver.url(), retryDelays=[])
+    path = f"/listeners/{created['listener']['id']}"
+    listener = await admin.listeners.get("default", created["listener"]["id"])
+    assert listener is not None
+    history = History().create()
+    async with open_relay():
+        await publish(history.messages)
+        await admin.until(listener, DeliveryStatus.DEAD)
+        (listed,) = (await client.get(f"{path}/deliveries", params={"status": "dead"})).json()["deliveries"]
+        assert (listed["eventId"], listed["reason"], listed["attempts"]) == (history.events[0].id, "exhausted", 1)
+        shown = (await client.get(f"/deliveries/{listed['id']}")).json()["delivery"]
+        (attempt,) = shown["log"]
+        assert (attempt["status"], attempt["answer"], attempt["failure"]) == (500, "no \ufffd", None)
+        assert attempt["requestHeaders"]["webhook-id"] == history.events[0].id
+        assert attempt["latencySeconds"] > 0
+
+        resent = (await client.post(f"/deliveries/{listed['id']}/resend")).json()["delivery"]
+        assert (resent["manual"], resent["eventId"]) == (True, listed["eventId"])
+        await admin.until(listener, DeliveryStatus.DELIVERED, 1)
+        assert (await client.post(f"{path}/resend-dead")).json() == {"queued": 0, "cursor": None}
+        assert (await client.post(f"{path}/replay", json={"galleryId": history.gallery_id})).json()["queued"] == 1
+        await admin.until(listener, DeliveryStatus.DELIVERED, 2)
+
+        async def told() -> list[dict[str, Any]]:
+            events: list[dict[str, Any]] = (await client.get("/operational-events")).json()["operationalEvents"]
+            return events
+
+        (event,) = await eventually(told, "the operational event")
+        assert (event["type"], event["listenerId"]) == ("delivery.dead", listener.id)
+    assert (await client.get(f"/deliveries/{UNKNOWN}")).status_code == 404
+    other = {"wix-site-id": "other"}
+    assert (await client.get(f"/deliveries/{listed['id']}", headers=other)).status_code == 404
+    assert (await client.post(f"/deliveries/{listed['id']}/resend", headers=other)).status_code == 404

@@ -1,0 +1,119 @@
+"""One listener's trouble stays its own; memory is bounded; two relays share the work."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import uuid_utils
+
+from services.listeners.deliveries import DELIVERIES, DeliveryStatus, new_delivery
+from services.webhooks.lanes import AHEAD_MAX
+from services.webhooks.shards import Shards
+from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.installation import Installation
+from tests.support.receiver import Receiver, hang, open_receiver
+from tests.support.waiting import eventually
+
+
+async def test_a_hanging_listener_holds_up_nobody(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    async with open_receiver() as stuck:
+        stuck.usual = hang
+        hanging = await admin.subscribe(stuck.url(), timeoutSeconds=30)
+        good = await admin.subscribe(receiver.url())
+        histories = [History().create() for _ in range(100)]
+        async with open_relay(webhooks_listener_concurrency=4):
+            await publish([message for history in histories for message in history.messages])
+            await admin.until(good, DeliveryStatus.DELIVERED, 100)
+            assert len(stuck.requests) <= 4
+            assert await admin.deliveries(hanging, DeliveryStatus.DELIVERED) == []
+            # Give the stuck requests an end, so that stopping need not wait for theirs.
+            await admin.listeners.delete("default", hanging.id)
+
+
+async def test_what_is_in_hand_of_a_long_backlog_is_bounded(
+    open_relay: OpenRelay, admin: Admin, receiver: Receiver
+) -> None:
+    receiver.usual = hang
+    listener = await admin.subscribe(receiver.url(), timeoutSeconds=1)
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    event = {"eventType": "t", "galleryId": "g", "sequence": 1, "occurredAt": now}
+    backlog = [new_delivery(listener, {**event, "_id": str(uuid_utils.uuid7())}, now) for _ in range(5_000)]
+    values = [{"_id": row["eventId"], "value": b'{"eventType":"t","eventTime":"x"}'} for row in backlog]
+    await admin.database["webhook_events"].insert_many(values)
+    await admin.database[DELIVERIES].insert_many(backlog)
+    in_hand = {"lease": {"$ne": None}}
+    async with open_relay(webhooks_listener_concurrency=4):
+        await receiver.until(4)
+        assert 4 <= await admin.database[DELIVERIES].count_documents(in_hand) <= AHEAD_MAX
+        await admin.until_operations({"listener.behind"})
+    assert await admin.database[DELIVERIES].count_documents(in_hand) == 0
+
+
+@pytest.mark.parametrize("dialect", ["standard-hmac", "wix-jwt"])
+async def test_one_event_to_many_listeners(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, dialect: str
+) -> None:
+    count = 200
+    for number in range(count):
+        await admin.subscribe(receiver.url(f"/{number}"), format=dialect)
+    async with open_relay():
+        await publish(History().create().messages)
+
+        async def all_there() -> bool:
+            return len(receiver.requests) >= count
+
+        await eventually(all_there, "each listener has it")
+    assert Counter(request.path for request in receiver.requests) == {f"/{number}": 1 for number in range(count)}
+    if dialect == "wix-jwt":
+        # Signed once for all of them: the key is the site's.
+        assert len({request.body for request in receiver.requests}) == 1
+
+
+async def test_two_relays_share_the_listeners_and_send_nothing_twice(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, installation: Installation
+) -> None:
+    listeners = [await admin.subscribe(receiver.url(f"/{number}")) for number in range(8)]
+    histories = [History().create() for _ in range(60)]
+    async with open_relay(webhooks_shard_lease=1), open_relay(webhooks_shard_lease=1):
+
+        async def shared() -> bool:
+            owners = await admin.database["webhook_shards"].distinct("owner")
+            return len(owners) == 2 and await admin.database["webhook_shards"].count_documents({}) == 16
+
+        await eventually(shared, "both have shards")
+        await publish([message for history in histories for message in history.messages])
+        for listener in listeners:
+            await admin.until(listener, DeliveryStatus.DELIVERED, 60)
+    received = Counter((request.path, request.id) for request in receiver.requests)
+    assert len(received) == 8 * 60
+    assert set(received.values()) == {1}
+
+
+async def test_shards_are_spread_taken_over_and_given_up(installation: Installation) -> None:
+    now = 0.0
+    first = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
+    second = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
+    await first.balance()
+    assert first.owned == frozenset(range(8))
+    await second.balance()  # all are held
+    assert second.owned == frozenset()
+    await first.balance()
+    await second.balance()
+    assert len(first.owned) == len(second.owned) == 4
+    assert first.owned | second.owned == frozenset(range(8))
+
+    # The first one dies: its lease ends by the server's clock.
+    async def taken_over() -> bool:
+        await second.balance()
+        return len(second.owned) == 8
+
+    await eventually(taken_over, "the second one has all shards")
+    now = 2.0
+    assert first.owned == frozenset()  # and knows by its own clock that it may not send
+    await second.release()
+    third = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
+    await third.balance()
+    assert len(third.owned) == 8

@@ -1,0 +1,158 @@
+"""A relay that is killed at any point costs at most one extra POST per delivery, and never one less."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from services.kit.mongo import Database
+from services.listeners.deliveries import DELIVERIES, DeliveryStatus
+from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.installation import Installation
+from tests.support.processes import service_process
+from tests.support.receiver import Receiver, status
+from tests.support.waiting import eventually
+
+FIELDS = {"local": True, "webhooks_allowed_networks": "127.0.0.0/8", "webhooks_shard_lease": "PT1S"}
+EVENTS = 40
+
+
+def history_of(events: int) -> History:
+    history = History().create()
+    for number in range(events - 1):
+        history.rename(f"{number}")
+    return history
+
+
+async def leases_end(database: Database) -> None:
+    """As if the time of all leases of a dead process had passed."""
+
+    async def quiet() -> bool:
+        running = await database.client.admin.command(
+            {"currentOp": 1, "active": True, "ns": f"{database.name}.{DELIVERIES}"}
+        )
+        return not running["inprog"]
+
+    await eventually(quiet, "what the dead process had sent is written")
+    await database[DELIVERIES].update_many(
+        {"lease": {"$ne": None}, "status": "pending"}, {"$set": {"dueAt": datetime.now(UTC)}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("die_at", "ordered"),
+    [
+        ("plan:before", False),
+        ("plan:after", True),
+        ("claim:after", True),
+        ("write:before", False),
+        ("write:after", True),
+    ],
+)
+async def test_killed_at_a_step(
+    installation: Installation,
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    die_at: str,
+    ordered: bool,
+) -> None:
+    monkeypatch.setenv("DIE_AT", die_at)
+    listener = await admin.subscribe(receiver.url(), ordered=ordered)
+    history = history_of(EVENTS)
+    await publish(history.messages)
+    with service_process(installation, "tests.support.dying_relay", tmp_path, **FIELDS) as child:
+
+        async def dead() -> bool:
+            return child.poll() is not None
+
+        await eventually(dead, "the relay has died")
+        assert child.poll() == -signal.SIGKILL
+    await leases_end(admin.database)
+    async with open_relay(webhooks_shard_lease=1):
+        await admin.until(listener, DeliveryStatus.DELIVERED, EVENTS)
+    received = Counter(request.id for request in receiver.requests)
+    assert set(received) == {event.id for event in history.events}
+    assert max(received.values()) <= 2
+    assert len(await admin.deliveries(listener)) == EVENTS
+
+
+async def test_killed_under_load_again_and_again(
+    installation: Installation,
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    tmp_path: Path,
+) -> None:
+    listener = await admin.subscribe(receiver.url())
+    histories = [history_of(100) for _ in range(6)]
+    kills = 2
+    for kill in range(kills):
+        with service_process(installation, "services.webhooks", tmp_path, **FIELDS) as child:
+            await publish([message for history in histories[3 * kill : 3 * kill + 3] for message in history.messages])
+            await receiver.until(300 * kill + 50)
+            os.kill(child.pid, signal.SIGKILL)
+            await asyncio.to_thread(child.stop, 5)
+        await leases_end(admin.database)
+    async with open_relay(webhooks_shard_lease=1):
+        await admin.until(listener, DeliveryStatus.DELIVERED, 600)
+    received = Counter(request.id for request in receiver.requests)
+    assert set(received) == {event.id for history in histories for event in history.events}
+    assert max(received.values()) <= 1 + kills
+
+
+async def test_an_interrupted_attempt_takes_nothing_from_the_schedule(
+    installation: Installation,
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DIE_AT", "write:before")
+    receiver.usual = status(500)
+    listener = await admin.subscribe(receiver.url(), retryDelays=[0.05, 0.05])
+    await publish(History().create().messages)
+    with service_process(installation, "tests.support.dying_relay", tmp_path, **FIELDS) as child:
+
+        async def dead() -> bool:
+            return child.poll() is not None
+
+        await eventually(dead, "the relay has died")
+    await leases_end(admin.database)
+    async with open_relay(webhooks_shard_lease=1):
+        (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
+    # One that was never recorded, and the three of the schedule.
+    assert len(receiver.requests) == 4
+    assert (delivery["attempts"], delivery["failures"], len(delivery["log"])) == (4, 3, 3)
+
+
+async def test_stopping_finishes_what_is_under_way_and_gives_back_the_rest(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(request: object) -> object:
+        await go_on.wait()
+        return await status(200)(request)  # type: ignore[arg-type]
+
+    receiver.usual = slow  # type: ignore[assignment]
+    listener = await admin.subscribe(receiver.url())
+    async with open_relay(webhooks_listener_concurrency=2):
+        await publish(history_of(10).messages)
+        await receiver.until(2)
+        asyncio.get_running_loop().call_later(0.2, go_on.set)
+    assert len(await admin.deliveries(listener, DeliveryStatus.DELIVERED)) == len(receiver.requests)
+    waiting = await admin.deliveries(listener, DeliveryStatus.PENDING)
+    assert {delivery["lease"] for delivery in waiting} <= {None}
+    assert {delivery["attempts"] for delivery in waiting} <= {0}

@@ -1,0 +1,33 @@
+"""A relay that kills itself with SIGKILL just before or after a step of its work, named by `DIE_AT` (`plan:after`)."""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.kit.lifecycle import run_service
+from services.webhooks.app import compose
+from services.webhooks.repository import Repository
+from services.webhooks.settings import WebhookSettings
+
+
+def deadly(step: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awaitable[Any]]:
+    """The same step, except that the process does not survive it if there was anything to do."""
+
+    async def die(*args: Any, **kwargs: Any) -> Any:
+        has_work = bool(args[-1] if when == "before" else True)
+        if when == "before" and has_work:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = await step(*args, **kwargs)
+        if when == "after" and done != set() and done != []:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    return die
+
+
+if __name__ == "__main__":
+    name, _, when = os.environ["DIE_AT"].partition(":")
+    setattr(Repository, name, deadly(getattr(Repository, name), when))
+    sys.exit(run_service("webhooks", WebhookSettings, compose, lambda settings: settings.webhooks_port))
