@@ -76,7 +76,7 @@ async def test_pages(client: httpx.AsyncClient) -> None:
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        query = {"limit": 2, **({} if cursor is None else {"cursor": cursor})}
+        query: dict[str, Any] = {"limit": 2, **({} if cursor is None else {"cursor": cursor})}
         page = (await client.get("/listeners", params=query)).json()
         seen += [listener["id"] for listener in page["listeners"]]
         cursor = page["cursor"]

@@ -1,0 +1,112 @@
+"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in all three languages."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.listeners.models import NewListener
+from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.receiver import Receiver
+
+PAGE = (Path(__file__).parents[3] / "docs" / "listeners.md").read_text()
+
+# What calls the page's function: headers, body and key come in files, the exit status tells.
+CALLS = {
+    ("python", "verify"): """
+import json, sys
+verify(json.load(open("headers.json")), open("body", "rb").read(), open("key").read())
+""",
+    ("python", "read"): """
+print(read(open("body", "rb").read(), open("key").read())["eventType"])
+""",
+    ("javascript", "verify"): """
+import { readFileSync } from 'node:fs';
+verify(JSON.parse(readFileSync('headers.json')), readFileSync('body'), readFileSync('key', 'utf8'));
+""",
+    ("javascript", "read"): """
+import { readFileSync } from 'node:fs';
+console.log(read(readFileSync('body'), readFileSync('key', 'utf8')).eventType);
+""",
+    ("go", "Verify"): """
+package main
+
+import ("encoding/json"; "os")
+
+func main() {
+	headers := map[string]string{}
+	raw, _ := os.ReadFile("headers.json")
+	body, _ := os.ReadFile("body")
+	key, _ := os.ReadFile("key")
+	if json.Unmarshal(raw, &headers) != nil || Verify(headers, body, string(key)) != nil {
+		os.Exit(1)
+	}
+}
+""",
+    ("go", "Read"): """
+package main
+
+import ("fmt"; "os")
+
+func main() {
+	body, _ := os.ReadFile("body")
+	key, _ := os.ReadFile("key")
+	event, err := Read(body, string(key))
+	if err != nil {
+		os.Exit(1)
+	}
+	fmt.Println(event["eventType"])
+}
+""",
+}
+
+
+def accepts(language: str, function: str, folder: Path) -> bool:
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    (block,) = (block for block in blocks if re.search(rf"(def|function|func) {function}\(", block))
+    call = CALLS[language, function]
+    if language == "go":
+        folder.joinpath("page.go").write_text(block)
+        folder.joinpath("main.go").write_text(call)
+        command = ["go", "run", "page.go", "main.go"]
+    else:
+        name = "page.py" if language == "python" else "page.mjs"
+        folder.joinpath(name).write_text(block + call)
+        command = [sys.executable if language == "python" else "node", name]
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("language", ["python", "javascript", "go"])
+@pytest.mark.parametrize(("dialect", "function"), [("standard-hmac", "verify"), ("wix-jwt", "read")])
+async def test_the_page_verifies(
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    tmp_path: Path,
+    language: str,
+    dialect: str,
+    function: str,
+) -> None:
+    if language == "go" and shutil.which("go") is None:
+        pytest.skip("no Go here")
+    new = NewListener.model_validate({"url": receiver.url(), "eventTypes": ALL_TYPES, "format": dialect})
+    created = await admin.listeners.create(SITE, new)
+    async with open_relay():
+        await publish(History().create().messages)
+        (request,) = await receiver.until(1)
+    key = created.public_key or created.secret
+    assert key is not None
+    tmp_path.joinpath("headers.json").write_text(json.dumps(request.headers))
+    tmp_path.joinpath("key").write_text(key)
+    function = function.capitalize() if language == "go" else function
+    tmp_path.joinpath("body").write_bytes(request.body)
+    assert accepts(language, function, tmp_path)
+    altered = request.body.replace(b"false", b"true") if dialect == "standard-hmac" else request.body[:-4] + b"AAAA"
+    tmp_path.joinpath("body").write_bytes(altered)
+    assert not accepts(language, function, tmp_path)
