@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -68,6 +69,7 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with compose(settings) as app:
+        _calm_garbage_collector()
         server = _Server(
             uvicorn.Config(
                 app,
@@ -87,6 +89,17 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
         server.should_exit = True
         waiting.cancel()
         await serving
+
+
+def _calm_garbage_collector() -> None:
+    """Make cyclic garbage collection rare, and let it pass over what lives as long as the process.
+
+    A batch makes thousands of objects that live as long as the batch: at Python's own thresholds, looking through them
+    again and again took a fifth of the processor time (measured).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 async def _listen(server: uvicorn.Server, host: str, port: int) -> None:
