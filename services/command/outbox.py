@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
 from schemas.envelope import Message
 from services.command.workspace import Workspace
-from services.kit.mongo import ASCENDING, Binary, Collection, Database, Document, IndexModel, Session
+from services.kit.mongo import ASCENDING, Collection, Database, Document, IndexModel, Session
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher, Record
 
@@ -137,11 +135,8 @@ def _document(row: OutboxRow) -> Document:
         "number": row.number,
         "pending": True,
         "events": [
-            {
-                "key": message.key.decode(),
-                "value": Binary(message.value),
-                "headers": Binary(orjson.dumps([[name, value.decode()] for name, value in message.headers])),
-            }
+            # Events never have two headers of one name.
+            {"key": message.key, "value": message.value, "headers": dict(message.headers)}
             for message in row.messages
         ],
     }
@@ -158,5 +153,4 @@ def _row(document: Document) -> OutboxRow:
 
 
 def _message(event: dict[str, Any]) -> Message:
-    headers = tuple((name, value.encode()) for name, value in orjson.loads(event["headers"]))
-    return Message(key=event["key"].encode(), value=bytes(event["value"]), headers=headers)
+    return Message(key=event["key"], value=event["value"], headers=tuple(event["headers"].items()))
