@@ -14,17 +14,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply and where it goes."""
+    """A reply and where it goes; `partition` is the command's."""
 
     reply: Reply
+    partition: int
     site_id: str
     correlation_id: str
     reply_to: str | None
 
     @classmethod
-    def to(cls, envelope: CommandEnvelope, reply: Reply) -> "Answer":
+    def to(cls, envelope: CommandEnvelope, partition: int, reply: Reply) -> "Answer":
         """The answer to a command."""
-        return cls(reply, envelope.site_id, envelope.correlation_id, envelope.reply_to)
+        return cls(reply, partition, envelope.site_id, envelope.correlation_id, envelope.reply_to)
 
 
 class Answers:
@@ -35,12 +36,20 @@ class Answers:
         self._topics = topics
 
     async def records(self, answers: Sequence[Answer]) -> list[Record]:
-        """One record for each answer. Raises TransientFailure if it cannot be learnt which topics exist."""
+        """One record for each answer, on the partition of its command as far as the topic has so many.
+
+        Keyed partitioning would buy nothing: a correlation id is used once, so each would have to be hashed (15 µs),
+        and the answers to a batch would be strewn over all partitions.
+
+        Raises:
+            TransientFailure: it cannot be learnt which topics exist.
+        """
         records = []
         for answer in answers:
             message = encode_reply(answer.reply, correlation_id=answer.correlation_id, site_id=answer.site_id)
             topic = await self._topic(answer.reply_to)
-            records.append(Record(topic, message.key, message.value, message.headers))
+            partition = answer.partition % await self._publisher.partitions(topic)
+            records.append(Record(topic, message.key, message.value, message.headers, partition))
         return records
 
     async def _topic(self, asked: str | None) -> str:

@@ -149,7 +149,7 @@ class Executor:
             reply = Reply(
                 command_id=envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error
             )
-            answers.append(Answer.to(envelope, reply))
+            answers.append(Answer.to(envelope, command.partition, reply))
         await self._publisher.publish([*records, *await self._answers.records(answers)])
         for command, fault in faulty:
             self._dead_letters.report(command.record, FAULT, repr(fault))
@@ -224,7 +224,7 @@ class Executor:
             except Unloaded as unloaded:
                 knowledge.looks[CommandKey.of(command.envelope)] = unloaded.neighbours
                 break
-            answers.append(Answer.to(command.envelope, reply) if reply is not None else None)
+            answers.append(Answer.to(command.envelope, command.partition, reply) if reply is not None else None)
         return answers
 
     async def _weights(self, commands: Sequence[PlacedCommand]) -> list[int]:

@@ -40,7 +40,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
             envelope = decode_command(record.value, record.headers)
         except InvalidCommand as invalid:
             error = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message=str(invalid), violations=invalid.violations)
-            _reject(intake, invalid.origin, error, default_site, invalid.gallery_id)
+            _reject(intake, record, invalid.origin, error, default_site, invalid.gallery_id)
         except Undecodable as undecodable:
             _refuse(intake, record, undecodable.origin, undecodable.reason.value, undecodable.text, default_site)
         else:
@@ -78,11 +78,16 @@ def _refuse(
     intake.refused.append((record, reason, text))
     if origin is not None:
         code = ErrorCode.UNIMPLEMENTED if reason == "UNKNOWN_TYPE" else ErrorCode.INVALID_ARGUMENT
-        _reject(intake, origin, ReplyError(code=code, message=text), default_site)
+        _reject(intake, record, origin, ReplyError(code=code, message=text), default_site)
 
 
 def _reject(
-    intake: Intake, origin: CommandOrigin, error: ReplyError, default_site: str, gallery_id: str | None = None
+    intake: Intake,
+    record: IncomingRecord,
+    origin: CommandOrigin,
+    error: ReplyError,
+    default_site: str,
+    gallery_id: str | None = None,
 ) -> None:
     # Without an id of the command, nobody could tell which one the reply is about.
     if origin.command_id is not None:
@@ -90,6 +95,7 @@ def _reject(
         intake.answers.append(
             Answer(
                 reply,
+                record.partition,
                 origin.site_id or default_site,
                 origin.correlation_id or origin.command_id,
                 origin.reply_to,
