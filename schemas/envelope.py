@@ -55,6 +55,8 @@ _COMMANDS_BY_TYPE = {
     COMMAND_TYPE_PREFIX + name: (name, command.__pydantic_validator__) for name, command in COMMANDS.items()
 }
 _SMALL_BODY = {SMALL: True}
+_SPECVERSION_HEADER = ("ce_specversion", SPECVERSION.encode())
+_JSON_HEADER = ("content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,7 @@ def event_headers(headers: Headers) -> EventHeaders:
 
 def _headers(**attributes: str | None) -> tuple[tuple[str, bytes], ...]:
     present = [(name, value.encode()) for name, value in attributes.items() if value is not None]
-    return (("ce_specversion", SPECVERSION.encode()), *present, ("content-type", b"application/json"))
+    return (_SPECVERSION_HEADER, *present, _JSON_HEADER)
 
 
 def _data_of(body: Mapping[str, object], origin: CommandOrigin) -> object:

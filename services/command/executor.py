@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from prometheus_client import Counter
+import prometheus_client
 
 from schemas.commands import CreateGallery, CreateItems, DeleteItems, UpdateGallery
 from schemas.replies import ErrorCode, Reply, ReplyError
@@ -26,7 +26,7 @@ from services.kit.publisher import Publisher, Record
 
 log = logging.getLogger(__name__)
 
-COMMANDS = Counter("triptych_commands_total", "Commands answered", ["name", "outcome"])
+COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answered", ["name", "outcome"])
 
 # A transaction of this many galleries and items takes well under a second and stays far below MongoDB's limits.
 TRANSACTION_WEIGHT = 2_000
@@ -203,9 +203,13 @@ class Executor:
         settled.answers += [answer for answer in answers if answer is not None]
         settled.has_jobs = settled.has_jobs or bool(workspace.jobs)
         settled.waiting.update(command.parked_id for command in workspace.parked if command.parked_id)
-        for command, answer in zip(decided, answers, strict=True):
-            if answer is not None:
-                COMMANDS.labels(command.envelope.name, answer.reply.outcome).inc()
+        answered = Counter(
+            (command.envelope.name, answer.reply.outcome)
+            for command, answer in zip(decided, answers, strict=True)
+            if answer is not None
+        )
+        for labels, count in answered.items():
+            COMMANDS.labels(*labels).inc(count)
         return len(decided)
 
     def _decide(
