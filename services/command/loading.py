@@ -23,12 +23,11 @@ from schemas.replies import Reply
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_of, item_of
 from services.command.handlers import DIRECT_ITEMS
 from services.command.items import default_base
-from services.command.moves import FIRST_LOOK
-from services.command.neighbours import HIGHEST, LOWEST, Stretch
+from services.command.lines import load_lines
 from services.command.places import GalleryPlaces
 from services.command.state import GalleryHead, StoredItem
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
-from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, snapshot_session
+from services.kit.mongo import Database, Document, snapshot_session
 
 # From this many moves of one gallery on, their neighbourhoods are not looked up one by one.
 MANY_MOVES = 4
@@ -76,7 +75,7 @@ class Loader:
             self._load_taken(workspace, fresh, now_ms),
             self._load_whole_galleries(workspace, fresh),
         )
-        await self._load_neighbours(workspace, fresh)
+        await load_lines(self._items, workspace, fresh)
         for command in fresh:
             if CommandKey.of(command.envelope) in knowledge.suspects:
                 await self._load_spent(workspace, command)
@@ -123,7 +122,8 @@ class Loader:
                 case _:
                     pass
         if ids:
-            workspace.load_items(await self._find({"_id": {"$in": list(ids)}}))
+            found = self._items.find({"_id": {"$in": list(ids)}})
+            workspace.load_items([item_of(document) async for document in found])
 
     async def _load_taken(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
         asked: dict[str, list[float]] = defaultdict(list)
@@ -188,58 +188,12 @@ class Loader:
         if await self._items.find_one({"_id": {"$in": ids}}, {"_id": 1}):
             workspace.spent.add(CommandKey.of(envelope))
 
-    async def _load_neighbours(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
-        searches = []
-        for command in commands:
-            data = command.envelope.data
-            if isinstance(data, MoveItem) and command.gallery_id not in workspace.whole:
-                look = workspace.looks.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)
-                searches.append(self._load_line(workspace, command.gallery_id, data, look))
-        await asyncio.gather(*searches)
-
-    async def _load_line(self, workspace: Workspace, gallery_id: str, move: MoveItem, look: int) -> None:
-        """The items on the side of the new place that decides; at a second look on both, with their contents."""
-        beside = workspace.item_of(move.before or move.after or "", gallery_id)
-        if move.to is None and beside is None:
-            return
-        place = beside.sort_order if beside else (HIGHEST if move.to == "start" else LOWEST)
-        both = look > FIRST_LOOK
-        count = look + 2  # the place itself and the moved item may be among them
-        low = high = place
-        entries: dict[str, float] = {}
-        if move.after or move.to == "start" or both:
-            below = await self._line(workspace, gallery_id, {"$lte": place}, DESCENDING, count, both)
-            low = below[-1][0] if len(below) == count else LOWEST
-            entries.update((item_id, value) for value, item_id in below)
-        if move.before or move.to == "end" or both:
-            above = await self._line(workspace, gallery_id, {"$gte": place}, ASCENDING, count, both)
-            high = above[-1][0] if len(above) == count else HIGHEST
-            entries.update((item_id, value) for value, item_id in above)
-        known = sorted((value, item_id) for item_id, value in entries.items())
-        workspace.stretches[gallery_id].append(Stretch(low, high, known))
-
-    async def _line(
-        self, workspace: Workspace, gallery_id: str, bounds: Document, direction: int, count: int, whole: bool
-    ) -> list[tuple[float, str]]:
-        query = {"galleryId": gallery_id, "sortOrder": bounds}
-        if whole:
-            items = await self._find(query, direction, count)
-            workspace.load_items(items)
-            return [(item.sort_order, item.item_id) for item in items]
-        found = self._items.find(query, {"sortOrder": 1}).sort("sortOrder", direction).limit(count)
-        return [(document["sortOrder"], document["_id"]) async for document in found]
-
     async def page(self, gallery_id: str, bounds: Document | None, direction: int, count: int) -> list[StoredItem]:
         """Up to `count` items of a gallery by sort order, within bounds if there are any."""
         query: Document = {"galleryId": gallery_id}
         if bounds:
             query["sortOrder"] = bounds
-        return await self._find(query, direction, count)
-
-    async def _find(self, query: Document, direction: int | None = None, count: int = 0) -> list[StoredItem]:
-        found = self._items.find(query)
-        if direction is not None:
-            found = found.sort("sortOrder", direction).limit(count)
+        found = self._items.find(query).sort("sortOrder", direction).limit(count)
         return [item_of(document) async for document in found]
 
 
