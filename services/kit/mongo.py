@@ -5,6 +5,7 @@ hides it: both are handed out under PyMongo's types, and everything else uses on
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
@@ -46,12 +47,15 @@ __all__ = [
     "UpdateOne",
     "aggregate",
     "connect",
+    "end_sessions",
     "is_duplicate_key",
     "is_transient",
     "open_database",
     "snapshot_session",
     "transaction",
 ]
+
+log = logging.getLogger(__name__)
 
 Document: TypeAlias = dict[str, Any]
 Database: TypeAlias = AsyncDatabase[Document]
@@ -168,6 +172,16 @@ async def snapshot_session(database: Database) -> AsyncIterator[Session]:
     session = await starting if asyncio.iscoroutine(starting) else starting
     async with session:
         yield session
+
+
+async def end_sessions(database: Database, session_ids: Sequence[bytes]) -> None:
+    """Abort the transactions of these sessions, whose processes are gone or shall not go on."""
+    if not session_ids:
+        return
+    try:
+        await database.client.admin.command("killSessions", [{"id": session_id} for session_id in session_ids])
+    except OperationFailure as error:
+        log.warning("MongoDB does not let us end the transactions of a former owner, and may do so late: %s", error)
 
 
 async def _commit(session: Session) -> None:
