@@ -45,14 +45,12 @@ class JoinGuard:
 
     async def own(self, partitions: Iterable[int]) -> None:
         """Begin to watch over these partitions, from where their former owner has left off."""
-        ids = {partition: self._id(partition) for partition in partitions}
-        stored = await self._stored.find({"_id": {"$in": list(ids.values())}}).to_list(None)
-        offsets = {found["_id"]: int(found["checked"]) for found in stored}
-        self._checked = {partition: offsets.get(place, 0) for partition, place in ids.items()}
-        self._sent = dict.fromkeys(ids)
-        for partition, place in ids.items():
-            if place not in offsets:
-                await self._store(partition, 0)
+        partitions = list(partitions)
+        stored = await self._load(partitions)
+        self._checked = {partition: stored.get(partition, 0) for partition in partitions}
+        self._sent = dict.fromkeys(partitions)
+        for partition in self._checked.keys() - stored.keys():
+            await self._store(partition, 0)
 
     def disown(self) -> None:
         """Stop watching; the next owner goes on from what is stored."""
@@ -79,15 +77,14 @@ class JoinGuard:
             TransientFailure: Kafka does not answer.
         """
         try:
-            reader = await self._reading()
-            ends = await reader.end_offsets([TopicPartition(self._topic, number) for number in self._checked])
-            self._looked_until = {place.partition: end for place, end in ends.items()}
+            ends = await self._ends(list(self._checked))
             ranges = {}
-            for partition, end in self._looked_until.items():
-                sent, checked = self._sent[partition], self._checked[partition]
+            for partition, end in ends.items():
+                sent, checked = self._sent.get(partition), self._checked.get(partition, end)
                 if sent is None or checked + sent != end:
                     ranges[partition] = (checked, end)
                     self._sent[partition] = None
+            self._looked_until = ends
             if any(start < end for start, end in ranges.values()):
                 async for part in self._read(ranges):
                     yield part
@@ -122,14 +119,17 @@ class JoinGuard:
                 latest: dict[bytes, int | None] = {}
                 found = await consumer.getmany(*ends, timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
                 for records in found.values():
-                    latest.update(
-                        (record.key, _sequence_of(record.value)) for record in records if _is_ours(record.key)
-                    )
+                    latest.update((record.key, sequence_of(record.value)) for record in records if _is_ours(record.key))
                 if latest:
                     yield latest
                 ends = {place: end for place, end in ends.items() if await consumer.position(place) < end}
         finally:
             await consumer.stop()
+
+    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        reader = await self._reading()
+        ends = await reader.end_offsets([TopicPartition(self._topic, number) for number in partitions])
+        return {place.partition: end for place, end in ends.items()}
 
     async def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
@@ -137,6 +137,11 @@ class JoinGuard:
             await reader.start()
             self._reader = reader
         return self._reader
+
+    async def _load(self, partitions: Iterable[int]) -> dict[int, int]:
+        ids = {self._id(partition): partition for partition in partitions}
+        stored = await self._stored.find({"_id": {"$in": list(ids)}}).to_list(None)
+        return {ids[found["_id"]]: int(found["checked"]) for found in stored}
 
     async def _store(self, partition: int, offset: int) -> None:
         await self._stored.update_one({"_id": self._id(partition)}, {"$max": {"checked": offset}}, upsert=True)
@@ -153,7 +158,7 @@ def _is_ours(key: bytes | None) -> bool:
     return True
 
 
-def _sequence_of(value: bytes | None) -> int | None:
+def sequence_of(value: bytes | None) -> int | None:
     """-1 for a record that we cannot have written."""
     if value is None:
         return None

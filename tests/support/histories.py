@@ -22,6 +22,7 @@ class History:
         self.site_id = site_id
         self.created_at = created_at
         self.items: dict[str, dict[str, Any]] = {}
+        self.exists = False
         self.wire: list[dict[str, Any]] = []
         self._gallery: dict[str, Any] = {}
 
@@ -46,6 +47,7 @@ class History:
             "sortOrder": sort_order,
             "createdDate": format_instant(self.created_at),
         }
+        self.exists = True
         return self._add(events.gallery_created, {**self._gallery_wire(), "totalItems": first_items})
 
     def rename(self, name: str) -> "History":
@@ -75,6 +77,7 @@ class History:
         """Delete the items, then the gallery."""
         for item_id in list(self.items):
             self.delete_item(item_id, events.GALLERY_DELETED_ORIGIN)
+        self.exists = False
         return self._add(events.gallery_deleted)
 
     def snapshot(self, snapshot_id: str = "s") -> list[Message]:

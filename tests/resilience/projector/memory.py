@@ -1,0 +1,152 @@
+"""A world in memory: stores and topics that do what the projector asks of the real ones, and nothing more.
+
+The same plans run on the real ones (`test_convergence_on_servers`), which is what makes these trustworthy.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from services.kit.dead_letters import DeadLetters
+from services.kit.ownership import Ownership
+from services.kit.publisher import Publisher, Record
+from services.projector.batch import Batch
+from services.projector.consumer import EventHandler
+from services.projector.guard import JoinGuard, Latest, sequence_of
+from services.projector.losses import Losses
+from services.projector.projection import ItemView, View
+from services.projector.publication import Publication
+from services.projector.repository import Repository
+from tests.resilience.projector.world import PARTITION, Crash, Log, Saboteur, Stored
+
+
+class MemoryWorld:
+    """See `World`."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, View] = {}
+        self.items: dict[str, ItemView] = {}
+        self.joined: list[tuple[bytes, bytes | None]] = []
+        self.checked: dict[int, int] = {}
+
+    async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
+        repository = cast("Repository", _Repository(self, saboteur))
+        publisher = cast("Publisher", _Publisher(self, saboteur))
+        handler = EventHandler(
+            repository,
+            cast("Ownership", _Ownership()),
+            publisher,
+            DeadLetters(publisher, lambda topic: f"{topic}.dead-letter"),
+            cast("Losses", _Losses(committed)),
+            Publication(repository, publisher, _Guard(self, publisher), "galleries"),
+            _nothing,
+        )
+        await handler.assigned(frozenset([PARTITION]))
+        return handler
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        self.joined += [(record.key or b"", record.value) for record in records if record.topic == "galleries"]
+
+    async def stored(self) -> Stored:
+        return self.views, self.items
+
+    async def log(self) -> Log:
+        return self.joined
+
+
+class _Repository:
+    def __init__(self, world: MemoryWorld, saboteur: Saboteur) -> None:
+        self._world = world
+        self._saboteur = saboteur
+
+    async def load(self, gallery_ids: Iterable[str]) -> dict[str, View]:
+        return {id_: self._world.views[id_] for id_ in gallery_ids if id_ in self._world.views}
+
+    async def load_items(self, item_ids: Iterable[str]) -> dict[str, ItemView]:
+        return {id_: self._world.items[id_] for id_ in item_ids if id_ in self._world.items}
+
+    async def load_item_sequences(self, item_ids: Iterable[str]) -> dict[str, int]:
+        return {id_: item.sequence for id_, item in (await self.load_items(item_ids)).items()}
+
+    async def first_items(self, views: Iterable[View], limit: int) -> dict[str, list[dict[str, Any]]]:
+        return {
+            view.gallery_id: sorted(
+                (item.item for item in self._world.items.values() if item.item and item.gallery_id == view.gallery_id),
+                key=lambda item: -float(item["sortOrder"]),
+            )[:limit]
+            for view in views
+        }
+
+    async def items_before(self, gallery_id: str, sequence: int) -> list[str]:
+        items = self._world.items.values()
+        return [item.item_id for item in items if item.gallery_id == gallery_id and item.sequence < sequence]
+
+    async def save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int]) -> None:
+        self._saboteur.before_saving()
+        for gallery_id in batch.changed:
+            assert self._world.views.get(gallery_id) == loaded.get(gallery_id)
+            self._world.views[gallery_id] = batch.views[gallery_id]
+        for item_id, item in batch.items.items():
+            if item.item is None:
+                self._world.items.pop(item_id, None)
+            else:
+                self._world.items[item_id] = item
+        self._saboteur.has_saved = True
+
+
+class _Publisher:
+    def __init__(self, world: MemoryWorld, saboteur: Saboteur) -> None:
+        self._world = world
+        self._saboteur = saboteur
+
+    async def partitions(self, topic: str) -> int:
+        return 1
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        joined = [record for record in records if record.topic == "galleries"]
+        published = self._saboteur.of_joined(joined)
+        await self._world.publish(published)
+        if len(published) < len(joined):
+            raise Crash
+
+
+class _Guard(JoinGuard):
+    def __init__(self, world: MemoryWorld, publisher: Publisher) -> None:
+        self._world = world
+        self._publisher = publisher
+        self._topic = "galleries"
+        self._checked, self._sent, self._looked_until = {}, {}, {}
+
+    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {partition: len(self._world.joined) for partition in partitions}
+
+    async def _read(self, ranges: Mapping[int, tuple[int, int]]) -> AsyncIterator[Latest]:
+        for start, end in ranges.values():
+            yield {key: sequence_of(value) for key, value in self._world.joined[start:end]}
+
+    async def _load(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {
+            partition: self._world.checked[partition] for partition in partitions if partition in self._world.checked
+        }
+
+    async def _store(self, partition: int, offset: int) -> None:
+        self._world.checked[partition] = max(offset, self._world.checked.get(partition, 0))
+
+
+class _Ownership:
+    async def claim(self, partitions: Iterable[int]) -> None:
+        """Only one process runs at a time here."""
+
+
+class _Losses:
+    def __init__(self, committed: int) -> None:
+        self._committed = committed
+
+    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
+        return dict.fromkeys(partitions, self._committed), dict.fromkeys(partitions, 0)
+
+    async def partition_of(self, gallery_id: str) -> int:
+        return PARTITION
+
+
+async def _nothing() -> None:
+    """Any version may be written."""

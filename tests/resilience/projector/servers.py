@@ -1,0 +1,133 @@
+"""A world on real servers: MongoDB holds the views, Kafka the joined topic."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local.stack import Addresses
+from schemas.topics import Topics
+from services.kit.brokers import make_producer
+from services.kit.dead_letters import DeadLetters
+from services.kit.mongo import Database, open_database
+from services.kit.ownership import Ownership
+from services.kit.provision import ensure_indexes, ensure_topics
+from services.kit.publisher import Publisher, Record
+from services.kit.settings import KitSettings
+from services.projector.app import INDEXES
+from services.projector.consumer import EventHandler
+from services.projector.guard import JoinGuard
+from services.projector.losses import Losses, LossPolicy
+from services.projector.publication import Publication
+from services.projector.stored import item_view_of, view_of
+from services.projector.topic import EventsTopic
+from tests.resilience.projector.world import PARTITION, Crash, Log, SabotagedRepository, Saboteur, Stored
+from tests.support.kafka import topic_reader
+
+
+class ServerWorld:
+    """See `World`."""
+
+    def __init__(self, settings: KitSettings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._topics = Topics(settings.topic_prefix)
+        self._publishers: list[Publisher] = []
+        self._guards: list[JoinGuard] = []
+
+    async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
+        ownership = Ownership(self._database, "convergence")
+        repository = SabotagedRepository(self._database, ownership)
+        repository.saboteur = saboteur
+        publisher = _SabotagedPublisher(lambda: make_producer(self._settings))
+        publisher.saboteur = saboteur
+        guard = JoinGuard(self._settings, self._topics.galleries, publisher, self._database)
+        self._publishers.append(publisher)
+        self._guards.append(guard)
+        topic = EventsTopic(self._settings, self._topics.events, "convergence")
+        losses = _Losses(self._database, repository, publisher, topic, LossPolicy.REPAIR)
+        losses.committed = committed
+        handler = EventHandler(
+            repository,
+            ownership,
+            publisher,
+            DeadLetters(publisher, self._topics.dead_letter),
+            losses,
+            Publication(repository, publisher, guard, self._topics.galleries),
+            _nothing,
+        )
+        await handler.assigned(frozenset([PARTITION]))
+        return handler
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        publisher = Publisher(lambda: make_producer(self._settings))
+        await publisher.publish(records)
+        await publisher.stop()
+
+    async def stored(self) -> Stored:
+        views = [view_of(found) async for found in self._database["gallery_views"].find({})]
+        items = [item_view_of(found) async for found in self._database["item_views"].find({})]
+        return {view.gallery_id: view for view in views}, {item.item_id: item for item in items}
+
+    async def log(self) -> Log:
+        publisher = self._publishers[-1]
+        marker = b"00000000-0000-4000-8000-ffffffffffff"
+        await publisher.publish([Record(self._topics.galleries, marker, None)])
+        async with topic_reader(self._settings.kafka_bootstrap, self._topics.galleries) as reader:
+            records = await reader.read_until(
+                lambda records: any(record.key == marker for record in records), "the end"
+            )
+        return [(record.key, record.value) for record in records if record.key != marker]
+
+    async def stop(self) -> None:
+        """Close all processes."""
+        for guard in self._guards:
+            await guard.stop()
+        for publisher in self._publishers:
+            await publisher.stop()
+
+
+@asynccontextmanager
+async def server_world(stack: Addresses) -> AsyncIterator[ServerWorld]:
+    """A world of its own: a database, and topics of one partition."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    settings = KitSettings(
+        kafka_bootstrap=stack.kafka_bootstrap, mongo_uri=stack.mongo_uri, mongo_database=name, topic_prefix=f"{name}."
+    )
+    specs = Topics(settings.topic_prefix).catalogue(1, 1)
+    async with open_database(stack.mongo_uri, name) as database:
+        await ensure_topics(settings, specs)
+        await ensure_indexes(database, INDEXES)
+        world = ServerWorld(settings, database)
+        try:
+            yield world
+        finally:
+            await world.stop()
+            await database.client.drop_database(name)
+            admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+            await admin.start()
+            await admin.delete_topics([spec.name for spec in specs])
+            await admin.close()
+
+
+class _SabotagedPublisher(Publisher):
+    saboteur: Saboteur
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        joined = [record for record in records if record.topic.endswith(".galleries")]
+        published = self.saboteur.of_joined(joined)
+        await super().publish([*published, *(record for record in records if record not in joined)])
+        if len(published) < len(joined):
+            raise Crash
+
+
+class _Losses(Losses):
+    committed: int
+
+    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
+        return dict.fromkeys(partitions, self.committed), dict.fromkeys(partitions, 0)
+
+
+async def _nothing() -> None:
+    """Any version may be written."""

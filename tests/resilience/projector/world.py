@@ -1,0 +1,174 @@
+"""Runs a plan against the projector's own code, in memory or on real servers, and checks what has come of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from schemas.consumer import Galleries
+from schemas.envelope import Message
+from schemas.joined import HEAD_ITEMS_MAX, gallery_key, item_key
+from services.kit.failures import TransientFailure
+from services.kit.publisher import Record
+from services.projector.batch import Batch
+from services.projector.consumer import EventHandler
+from services.projector.projection import ItemView, View
+from services.projector.repository import Repository
+from tests.resilience.projector.plans import Fault, Plan
+
+PARTITION = 0
+Stored = tuple[dict[str, View], dict[str, ItemView]]
+Log = Sequence[tuple[bytes, bytes | None]]
+
+
+class Crash(TransientFailure):
+    """This process goes no further."""
+
+
+class Saboteur:
+    """Makes one process end where its plan says; `held` is what it had in hand when it was paused."""
+
+    def __init__(self) -> None:
+        self.fault: Fault | None = None
+        self.held: list[list[Record]] = []
+        self.has_saved = False
+
+    def before_saving(self) -> None:
+        """Called with each transaction."""
+        if self.fault is Fault.BEFORE_SAVING:
+            raise Crash
+
+    def of_joined(self, records: Sequence[Record]) -> Sequence[Record]:
+        """What of these records gets published; raises Crash after that if it is not everything."""
+        match self.fault:
+            case Fault.AFTER_SAVING if self.has_saved:
+                return []
+            case Fault.WHILE_PUBLISHING:
+                return records[: len(records) // 2]
+            case Fault.PAUSED:
+                self.held.append(list(records))
+                return []
+            case _:
+                return records
+
+
+class World(Protocol):
+    """Where a plan runs."""
+
+    async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
+        """A new process, which has claimed the partition and goes on from this offset."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Put records on the joined topic, whoever owns it."""
+
+    async def stored(self) -> Stored:
+        """All views."""
+
+    async def log(self) -> Log:
+        """The joined topic."""
+
+
+async def carry_out(plan: Plan, world: World) -> None:
+    """Run the plan to its end, let everything settle, and check views and join."""
+    records = [record_of(offset, message) for offset, message in enumerate(plan.messages)]
+    committed = 0
+    saboteur = Saboteur()
+    handler = await world.start(saboteur, committed)
+    asleep: list[list[Record]] = []
+    steps = iter(plan.steps)
+    while committed < len(records):
+        step = next(steps, None)
+        size = step.size if step else len(records)
+        saboteur.fault, saboteur.has_saved = step.fault if step else None, False
+        batch = records[committed : committed + size]
+        try:
+            await handler.handle(batch)
+            committed += len(batch)
+        except Crash:
+            asleep += saboteur.held
+            saboteur = Saboteur()
+            committed = max(0, committed - (step.back if step else 0))
+            handler = await world.start(saboteur, committed)
+        if step and step.wakes:
+            while asleep:
+                await world.publish(asleep.pop())
+            await handler.mend()
+    for held in asleep:
+        await world.publish(held)
+    saboteur.fault = None
+    for gallery_id in plan.unrepaired:
+        await handler.remove(gallery_id)
+    await handler.mend()
+    check_views(plan, await world.stored())
+    check_join(plan, await world.log())
+    assert await handler.mend() == 0
+
+
+def record_of(offset: int, message: Message) -> ConsumerRecord[Any, Any]:
+    """A message as it comes from the events topic."""
+    return ConsumerRecord(
+        "events", PARTITION, offset, 0, 0, message.key, message.value, None, 0, 0, tuple(message.headers)
+    )
+
+
+def check_views(plan: Plan, stored: Stored) -> None:
+    """The views are the fold of the histories."""
+    views, items = stored
+    for history in plan.histories:
+        view = views.get(history.gallery_id)
+        if not history.exists:
+            assert view is None or view.is_deleted
+            continue
+        assert view is not None
+        assert view.head is not None
+        assert view.is_shown
+        assert {**view.head, "totalItems": view.total_items} == history.head()
+        assert (view.sequence, view.missing, view.restoration) == (len(history.wire), None, None)
+    expected = {id_: item for history in plan.histories if history.exists for id_, item in history.items.items()}
+    assert {item_id: item.item for item_id, item in items.items()} == expected
+
+
+def check_join(plan: Plan, log: Log) -> None:
+    """The topic compacts to what is right, and a consumer of it is right whether it was compacted or not."""
+    last = dict(log)
+    expected: dict[bytes, object] = {}
+    for history in (history for history in plan.histories if history.exists):
+        items = history.shown_items()
+        expected[gallery_key(history.gallery_id)] = (history.head(), items[:HEAD_ITEMS_MAX])
+        expected |= {item_key(history.gallery_id, item["id"]): item for item in items}
+    assert {key: _content(value) for key, value in last.items() if value is not None} == expected
+
+    compacted = [(key, value) for offset, (key, value) in enumerate(log) if offset == _last_offset(log, key)]
+    for records in (log, compacted, [*log, *log[len(log) // 3 :]]):
+        consumer = Galleries()
+        for key, value in records:
+            consumer.feed(key, value)
+        assert sorted(consumer) == sorted(history.gallery_id for history in plan.histories if history.exists)
+        for history in plan.histories:
+            shown = {**history.head(), "items": history.shown_items()} if history.exists else None
+            assert consumer.get(history.gallery_id) == shown
+
+
+def _content(value: bytes) -> object:
+    record = orjson.loads(value)
+    if "item" in record:
+        return record["item"]
+    assert record["gallery"].pop("items") == []
+    return record["gallery"], record["items"]
+
+
+def _last_offset(log: Log, key: bytes) -> int:
+    return max(offset for offset, (other, _) in enumerate(log) if other == key)
+
+
+class SabotagedRepository(Repository):
+    """The real one, which may crash before it saves."""
+
+    saboteur: Saboteur
+
+    async def save(self, loaded: Mapping[str, View], batch: Batch, partitions: Any) -> None:
+        """See `Repository`."""
+        self.saboteur.before_saving()
+        await super().save(loaded, batch, partitions)
+        self.saboteur.has_saved = True

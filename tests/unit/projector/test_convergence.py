@@ -1,0 +1,39 @@
+"""Whatever happens, views and join come to what the histories of the galleries say; in memory, so in great number."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.resilience.projector.memory import MemoryWorld
+from tests.resilience.projector.plans import Fault, Plan, Step, plans
+from tests.resilience.projector.world import carry_out
+from tests.support.histories import History
+
+
+@given(plans())
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_views_and_join_converge(plan: Plan) -> None:
+    asyncio.run(carry_out(plan, MemoryWorld()))
+
+
+@pytest.mark.parametrize("fault", [None, *Fault])
+def test_an_item_whose_deletion_was_lost_leaves_no_record_behind(fault: Fault | None) -> None:
+    history = History().create()
+    history.add_item(1)
+    removed = history.add_item(2)
+    before = history.messages
+    history.delete_item(removed).rename("later")
+    messages = [*before, history.messages[-1], *history.snapshot()]
+    plan = Plan([history], messages, [Step(len(before)), Step(len(messages), fault, wakes=True)])
+    asyncio.run(carry_out(plan, MemoryWorld()))
+
+
+@pytest.mark.parametrize("fault", [None, *Fault])
+def test_a_gallery_whose_deletion_was_lost_leaves_no_record_behind(fault: Fault | None) -> None:
+    history = History().create()
+    history.add_item(1)
+    messages = history.messages
+    history.delete()
+    plan = Plan([history], messages, [Step(1), Step(1, fault, wakes=True)], unrepaired=[history.gallery_id])
+    asyncio.run(carry_out(plan, MemoryWorld()))
