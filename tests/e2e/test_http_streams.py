@@ -123,7 +123,8 @@ async def test_a_stream_goes_on_where_it_broke(installation: Installation) -> No
         # In the middle of what was missed, neither less nor more comes than what is behind it.
         async with listening(other, "/v2/events", missed[6].id) as site:
             rest = [(await site.event()).data["id"] for _ in range(6)]
-        assert rest == [frame.data["id"] for frame in (*missed[7:], live)]
+        # Galleries keep their order, but nothing says how events of several partitions interleave.
+        assert sorted(rest) == sorted(frame.data["id"] for frame in (*missed[7:], live))
         async with listening(other, f"{galleries[0]}/events", since_gallery) as gallery:
             assert [(await gallery.event()).sequence for _ in range(3)] == [2, 3, 4]
 
