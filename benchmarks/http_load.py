@@ -1,0 +1,77 @@
+"""Sends HTTP requests and takes their times: at a steady rate, or a number at a time."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import httpx
+
+from benchmarks.scenario import RoundFailed
+from deploy.local.children import Child
+
+Request: TypeAlias = Callable[[], Awaitable[None]]
+"""Sends one request and checks its answer; raises RoundFailed if it is not as it should be."""
+
+START_SECONDS = 60.0
+
+
+async def at_rate(request: Request, per_second: float, count: int) -> list[float]:
+    """Milliseconds of each of `count` requests that begin at a steady rate, whether earlier ones are answered or not.
+
+    Each is timed from the moment it was due, so that a server that stalls is not asked less.
+    """
+    begins = time.perf_counter()
+
+    async def one(number: int) -> float:
+        due = begins + number / per_second
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await request()
+        return 1000 * (time.perf_counter() - due)
+
+    return list(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+async def at_a_time(request: Request, width: int, count: int) -> tuple[list[float], float]:
+    """Milliseconds of each of `count` requests, `width` of them under way at any moment, and requests per second."""
+    times: list[float] = []
+    left = count
+
+    async def worker() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            started = time.perf_counter()
+            await request()
+            times.append(1000 * (time.perf_counter() - started))
+
+    started = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(width)))
+    return times, count / (time.perf_counter() - started)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The smallest value that at least this share of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+async def until_ready(child: Child, url: str) -> None:
+    """Wait until a child answers at this address.
+
+    Raises:
+        RoundFailed: it ended, or is not ready in time.
+    """
+    ends = time.monotonic() + START_SECONDS
+    async with httpx.AsyncClient() as client:
+        while True:
+            if (code := child.poll()) is not None:
+                raise RoundFailed(f"the process for {url} ended with exit code {code}")
+            try:
+                if (await client.get(url)).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > ends:
+                raise RoundFailed(f"{url} is not ready after {START_SECONDS:g} s")
+            await asyncio.sleep(0.05)

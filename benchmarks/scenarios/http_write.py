@@ -1,0 +1,119 @@
+"""How long an HTTP write takes until everybody sees it: the product beside its raw hops."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+
+import aiohttp
+
+from benchmarks.http_load import Request, at_a_time, at_rate, quantile, until_ready
+from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from deploy.local.ports import free_ports
+from services.gateway.keys import store_key
+
+KEY = "benchmark"
+STEADY_PER_SECOND, STEADY = 20, 400
+SINGLE = 200
+WIDTH, WIDE = 32, 2_000
+WARM_UP = 100
+STOP_SECONDS = 30.0
+BODY = {
+    "item": {
+        "title": "Photo",
+        "description": "Morning light over the harbour, taken from the north pier just after the fog had lifted.",
+        "image": {"imageInfo": {"url": "https://example.com/harbour.jpg"}, "quality": 90},
+        "tags": {"values": ["harbour", "morning"]},
+    }
+}
+GALLERIES = 50
+
+
+async def _measure(request: Request) -> Figures:
+    await at_a_time(request, 4, WARM_UP)
+    steady = await at_rate(request, STEADY_PER_SECOND, STEADY)
+    single, _ = await at_a_time(request, 1, SINGLE)
+    wide, rate = await at_a_time(request, WIDTH, WIDE)
+    return {
+        "at_20_a_second_p50_ms": quantile(steady, 0.5),
+        "at_20_a_second_p99_ms": quantile(steady, 0.99),
+        "one_at_a_time_p50_ms": quantile(single, 0.5),
+        "one_at_a_time_p99_ms": quantile(single, 0.99),
+        "32_at_a_time_p50_ms": quantile(wide, 0.5),
+        "32_at_a_time_p99_ms": quantile(wide, 0.99),
+        "32_at_a_time_per_second": rate,
+    }
+
+
+WRITES = WARM_UP + STEADY + SINGLE + WIDE
+
+
+@asynccontextmanager
+async def _services(of_round: Round) -> AsyncIterator[str]:
+    """The product; yields the address of its gateway."""
+    await store_key(of_round.database, KEY, site_id=None, scopes=["read", "manage"], name=KEY)
+    with ExitStack() as stack:
+        ports = free_ports(3)
+        for name, port in zip(("command", "projector", "gateway"), ports, strict=True):
+            logged = replace(of_round, folder=of_round.folder / name)
+            child = logged.start(f"services.{name}", **{f"{name}_port": port})
+            stack.callback(child.stop, STOP_SECONDS)
+            await until_ready(child, f"http://127.0.0.1:{port}/health/ready")
+        yield f"http://127.0.0.1:{ports[-1]}/progallery/v2/galleries"
+
+
+async def product(of_round: Round) -> Figures:
+    """createGalleryItem, answered when every reader sees the item."""
+    async with (
+        _services(of_round) as address,
+        aiohttp.ClientSession(headers={"Authorization": KEY}) as session,
+    ):
+        galleries = []
+        for _ in range(GALLERIES):
+            async with session.post(address) as answer:
+                galleries.append((await answer.json())["gallery"]["id"])
+        turn = 0
+
+        async def request() -> None:
+            nonlocal turn
+            turn += 1
+            async with session.post(f"{address}/{galleries[turn % GALLERIES]}/items", json=BODY) as answer:
+                if answer.status != 200 or "id" not in (await answer.json())["item"]:
+                    raise RoundFailed(f"a write was answered with {answer.status}")
+
+        figures = await _measure(request)
+    stored = await of_round.database["item_views"].count_documents({})
+    if stored != WRITES:
+        raise RoundFailed(f"{WRITES} writes, {stored} items")
+    return figures
+
+
+async def floor(of_round: Round) -> Figures:
+    """Two Kafka round trips, one transaction, one view write."""
+    (port,) = free_ports(1)
+    child = of_round.start("benchmarks.baselines.http_write_floor", str(port))
+    try:
+        address = f"http://127.0.0.1:{port}/"
+        await until_ready(child, address)
+        async with aiohttp.ClientSession() as session:
+
+            async def request() -> None:
+                async with session.post(address, json=BODY) as answer:
+                    if uuid.UUID((await answer.json())["_id"]).version != 4:
+                        raise RoundFailed("a write was answered wrongly")
+
+            figures = await _measure(request)
+    finally:
+        await asyncio.to_thread(child.stop, STOP_SECONDS)
+    stored = await of_round.database["views"].count_documents({})
+    if stored != WRITES:
+        raise RoundFailed(f"{WRITES} writes, {stored} items")
+    return figures
+
+
+SCENARIO = Scenario(
+    name="http-write",
+    description="one item over HTTP until every reader sees it, and the raw hops of it",
+    variants={"product": product, "floor": floor},
+)
