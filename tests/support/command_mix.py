@@ -162,13 +162,12 @@ class CommandMix:
         return head
 
     def _new_items(self, least: int) -> list[dict[str, Any]]:
-        return [self._new_item() for _ in range(self.chance.randint(least, self.most_items))]
-
-    def _new_item(self) -> dict[str, Any]:
-        item: dict[str, Any] = {**TEXT, "title": f"t{self.chance.randrange(1000)}"}
-        if self.chance.random() < self.trouble:
-            item["sortOrder"] = self.chance.choice(PLACES)
-        return item
+        chance = self.chance
+        items = [{**TEXT, "title": f"t{chance.randrange(1000)}"} for _ in range(chance.randint(least, self.most_items))]
+        for item in chance.sample(items, min(len(items), 2)):
+            if chance.random() < self.trouble:
+                item["sortOrder"] = chance.choice(PLACES)
+        return items
 
     def _entries(self, known: list[str]) -> list[dict[str, Any]]:
         entries = []

@@ -50,11 +50,11 @@ def _events(rows: list[Document]) -> dict[str, list[dict[str, Any]]]:
     events: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row["partition"], row["epoch"], row["number"])):
         for record in row["events"]:
-            headers = dict(orjson.loads(record["headers"]))
+            headers = {name: text.decode() for name, text in record["headers"].items()}
             if headers["ce_type"].startswith("wix."):
                 event = orjson.loads(record["value"])
                 event["cause"] = f"{headers['ce_siteid']}/{headers['ce_causationid']}"
-                events[record["key"]].append(event)
+                events[record["key"].decode()].append(event)
     return events
 
 

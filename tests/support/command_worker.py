@@ -1,0 +1,134 @@
+"""Command services that take their records from a seed and are killed, one after another, at random moments.
+
+`python -m tests.support.command_worker`, with the settings of a service, WORKER_SEED and WORKER_KILLS. Ends with status
+0 once all is done and the database was found in order after every kill. All workers are forks of this process, which
+has imported everything and connected to nothing: a start costs milliseconds.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any
+
+from schemas.topics import Topics
+from services.command.app import indexes, make_handler
+from services.command.consumer import CommandHandler
+from services.command.settings import CommandSettings
+from services.kit.brokers import make_producer
+from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.mongo import open_database
+from services.kit.provision import ensure_indexes
+from services.kit.publisher import Publisher
+from tests.support.command_mix import CommandMix, received
+from tests.support.installation import PARTITIONS
+from tests.support.write_model import audit, until_no_work_is_left
+
+ALL = frozenset(range(PARTITIONS))
+WEIGHTS = {
+    "CreateGallery": 4,
+    "CloneGallery": 4,
+    "UpdateGallery": 4,
+    "DeleteGallery": 2,
+    "CreateItems": 12,
+    "UpdateItem": 6,
+    "MoveItem": 6,
+    "DeleteItems": 3,
+    "ClearGallery": 2,
+    "RebalanceItems": 1,
+    "RepublishGallery": 1,
+}
+
+
+async def work(settings: CommandSettings, seed: int, *, lifetime: float | None = None, until: int = 0) -> None:
+    """Handle batches from where the last worker was killed, until killed or, without lifetime, so many are done."""
+    topics = Topics(settings.topic_prefix)
+    chance = random.Random(seed)
+    mix = CommandMix(chance, f"seed{seed}", gallery_count=3, most_items=500, trouble=0.15, weights=WEIGHTS)
+    started = time.monotonic()
+    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        publisher = Publisher(lambda: make_producer(settings))
+        await publisher.start()
+        handler = make_handler(database, publisher, DeadLetters(publisher, topics.dead_letter), topics, "workers")
+        if lifetime is not None:
+            threading.Timer(lifetime, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        await handler.assigned(ALL)
+        logging.info("took over after %.2f s", time.monotonic() - started)
+        # As committed offsets do: batches up to here are finished.
+        progress = await database["worker_progress"].find_one({"_id": seed}) or {"done": 0}
+        for number in count():
+            batch = mix.batch(chance.randint(1, 12))
+            if number < progress["done"]:
+                continue
+            await _finish(handler, received(topics.commands, batch, PARTITIONS, number * 100))
+            await database["worker_progress"].replace_one({"_id": seed}, {"done": number + 1}, upsert=True)
+            logging.info("batch %d after %.2f s", number, time.monotonic() - started)
+            if lifetime is None and number + 1 >= until:
+                break
+        await until_no_work_is_left(database)
+        await handler.released()
+        await publisher.stop()
+
+
+async def _finish(handler: CommandHandler, records: list[IncomingRecord]) -> None:
+    """Handle a batch as `BatchConsumer` does when nothing is wrong with the records."""
+    while True:
+        try:
+            await handler.handle(records)
+        except OwnershipLost:
+            # What a dead predecessor asked of MongoDB last may take effect after our own claim.
+            await handler.assigned(ALL)
+        except TransientFailure as failure:
+            logging.info("again: %s", failure)
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def _prepare(settings: CommandSettings) -> None:
+    async with open_database(settings.mongo_uri, settings.mongo_database) as database:
+        await ensure_indexes(database, indexes(settings))
+
+
+async def _audit(settings: CommandSettings) -> None:
+    async with open_database(settings.mongo_uri, settings.mongo_database) as database:
+        await audit(database)
+
+
+def _in_a_fork(task: Coroutine[Any, Any, None]) -> int:
+    """The exit code of a process that does this; negative: the signal that ended it."""
+    pid = os.fork()
+    if pid:
+        task.close()
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status)
+    try:
+        asyncio.run(task)
+    except BaseException:
+        logging.exception("failed")
+        os._exit(1)
+    os._exit(0)
+
+
+def main() -> int:
+    """Kill, look, and finally let one worker live."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
+    settings, seed, kills = CommandSettings(), int(os.environ["WORKER_SEED"]), int(os.environ["WORKER_KILLS"])
+    chance = random.Random(seed)
+    codes = [_in_a_fork(_prepare(settings))]
+    for _ in range(kills):
+        code = _in_a_fork(work(settings, seed, lifetime=chance.uniform(0.02, 1.0)))
+        codes += [0 if code == -signal.SIGKILL else code, _in_a_fork(_audit(settings))]
+    codes += [_in_a_fork(work(settings, seed, until=kills)), _in_a_fork(_audit(settings))]
+    return int(any(codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
