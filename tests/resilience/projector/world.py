@@ -90,13 +90,13 @@ async def carry_out(plan: Plan, world: World) -> None:
             saboteur = Saboteur()
             committed = max(0, committed - (step.back if step else 0))
             handler = await world.start(saboteur, committed)
+        saboteur.fault = None
         if step and step.wakes:
             while asleep:
                 await world.publish(asleep.pop())
             await handler.mend()
     for held in asleep:
         await world.publish(held)
-    saboteur.fault = None
     for gallery_id in plan.unrepaired:
         await handler.remove(gallery_id)
     await handler.mend()

@@ -25,7 +25,7 @@ def test_an_item_whose_deletion_was_lost_leaves_no_record_behind(fault: Fault | 
     before = history.messages
     history.delete_item(removed).rename("later")
     messages = [*before, history.messages[-1], *history.snapshot()]
-    plan = Plan([history], messages, [Step(len(before)), Step(len(messages), fault, wakes=True)])
+    plan = Plan([history], messages, [Step(len(before), wakes=True), Step(len(messages), fault, wakes=True)])
     asyncio.run(carry_out(plan, MemoryWorld()))
 
 
@@ -35,5 +35,5 @@ def test_a_gallery_whose_deletion_was_lost_leaves_no_record_behind(fault: Fault 
     history.add_item(1)
     messages = history.messages
     history.delete()
-    plan = Plan([history], messages, [Step(1), Step(1, fault, wakes=True)], unrepaired=[history.gallery_id])
+    plan = Plan([history], messages, [Step(1, wakes=True), Step(1, fault, wakes=True)], unrepaired=[history.gallery_id])
     asyncio.run(carry_out(plan, MemoryWorld()))
