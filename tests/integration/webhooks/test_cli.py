@@ -1,12 +1,14 @@
 """The command line that scripts rely on."""
 
+import asyncio
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner, Result
+
+from services.cli.__main__ import app
 from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
@@ -17,18 +19,14 @@ CREATED = "wix.pro_gallery.gallery_v2_created"
 DELETED = "wix.pro_gallery.gallery_v2_deleted"
 
 
-def cli(installation: Installation, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli", *words],
-        env={**os.environ, **installation.environ()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def cli(installation: Installation, *words: str, **environ: str) -> Result:
+    """Run the command as a shell would, in this process."""
+    return CliRunner().invoke(app, words, env={**installation.environ(), **environ})
 
 
-def answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert done.returncode == 0, done.stderr
+def answers(done: Result) -> list[dict[str, Any]]:
+    """What a command printed for scripts."""
+    assert done.exit_code == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -65,7 +63,7 @@ def test_mistakes_are_explained(installation: Installation) -> None:
         (("deliveries", "show", "nope"), "no delivery nope"),
     ]:
         done = cli(installation, *words)
-        assert done.returncode == os.EX_CONFIG, (words, done)
+        assert done.exit_code == os.EX_CONFIG, (words, done)
         assert said in done.stderr
         assert "Traceback" not in done.stderr
 
@@ -76,39 +74,34 @@ async def test_deliveries_from_a_script(
     listener = await admin.subscribe(receiver.url(), retryDelays=[])
     receiver.script = [status(500)]
     history = History().create()
+
+    async def run(*words: str) -> list[dict[str, Any]]:
+        return answers(await asyncio.to_thread(cli, installation, "deliveries", *words))
+
     async with open_relay():
         await publish(history.messages)
         await admin.until(listener, DeliveryStatus.DEAD)
-        (dead,) = answers(cli(installation, "deliveries", "list", listener.id, "--status", "dead"))
-        (shown,) = answers(cli(installation, "deliveries", "show", dead["id"]))
+        (dead,) = await run("list", listener.id, "--status", "dead")
+        (shown,) = await run("show", dead["id"])
         assert shown["log"][0]["status"] == 500
-        assert answers(cli(installation, "deliveries", "resend-dead", listener.id)) == [{"queued": 1}]
-        (resent,) = answers(cli(installation, "deliveries", "resend", dead["id"]))
+        assert await run("resend-dead", listener.id) == [{"queued": 1}]
+        (resent,) = await run("resend", dead["id"])
         assert resent["manual"]
-        since, gallery = "2026-01-01T00:00:00Z", history.gallery_id
-        replayed = cli(installation, "deliveries", "replay", listener.id, "--since", since, "--gallery", gallery)
-        assert answers(replayed) == [{"queued": 1}]
-        assert answers(cli(installation, "deliveries", "replay", listener.id, "--until", since)) == [{"queued": 0}]
+        since = "2026-01-01T00:00:00Z"
+        assert await run("replay", listener.id, "--since", since, "--gallery", history.gallery_id) == [{"queued": 1}]
+        assert await run("replay", listener.id, "--until", since) == [{"queued": 0}]
         await admin.until(listener, DeliveryStatus.DELIVERED, 3)
-    (event,) = answers(cli(installation, "listeners", "events"))
+    (event,) = answers(await asyncio.to_thread(cli, installation, "listeners", "events"))
     assert event["type"] == "delivery.dead"
     await admin.database["listeners"].update_one({"_id": listener.id}, {"$set": {"status": "disabled"}})
-    refused = cli(installation, "deliveries", "resend", dead["id"], "--site", SITE)
+    refused = await asyncio.to_thread(cli, installation, "deliveries", "resend", dead["id"], "--site", SITE)
     assert "is disabled" in refused.stderr
 
 
 def test_another_key_is_refused(installation: Installation) -> None:
     answers(cli(installation, "listeners", "create", "https://e.com/h"))
-    done = subprocess.run(
-        [sys.executable, "-m", "services.cli", "listeners", "list"],
-        env={
-            **os.environ,
-            **installation.environ(),
-            "TRIPTYCH_SECRETS_KEY": "c29tZS1vdGhlci1rZXktb2YtMzItYnl0ZXMtbGVuZ3Q=",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == os.EX_CONFIG
+    key = "c29tZS1vdGhlci1rZXktb2YtMzItYnl0ZXMtbGVuZ3Q="
+    done = cli(installation, "listeners", "list", TRIPTYCH_SECRETS_KEY=key)
+    assert done.exit_code == os.EX_CONFIG
     assert "TRIPTYCH_SECRETS_KEY is not the key" in done.stderr
+    assert key not in done.output

@@ -1,0 +1,77 @@
+"""A listener that answers as fast as it can and counts, so that the sender is what is measured.
+
+Usage: `python -m benchmarks.baselines.webhooks_receiver PORT`. `GET /` answers with the counts as JSON.
+"""
+
+import asyncio
+import sys
+import time
+from typing import cast
+
+import orjson
+import uvloop
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Counts:
+    """What has come: times in seconds on the monotonic clock, ids of deliveries by path."""
+
+    def __init__(self) -> None:
+        self.first = self.last = 0.0
+        self.total = 0
+        self.seen: set[tuple[bytes, int]] = set()
+
+    def add(self, path: bytes, body: bytes) -> None:
+        """Count a POST; those with the same body to the same path are one delivery."""
+        self.last = time.monotonic()
+        self.first = self.first or self.last
+        self.total += 1
+        self.seen.add((path, hash(body)))
+
+    def to_json(self) -> bytes:
+        """The counts."""
+        return orjson.dumps({"total": self.total, "distinct": len(self.seen), "seconds": self.last - self.first})
+
+
+class Connection(asyncio.Protocol):
+    """Just enough HTTP/1.1 for clients that send a Content-Length."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is complete."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = bytes(self._buffer[:end])
+            method, path, _ = head.split(b" ", 2)
+            lowered = head.lower()
+            at = lowered.find(b"content-length:")
+            length = int(lowered[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self._buffer) < end + 4 + length:
+                return
+            body = bytes(self._buffer[end + 4 : end + 4 + length])
+            del self._buffer[: end + 4 + length]
+            if method == b"POST":
+                self._counts.add(path, body)
+                self._transport.write(ANSWER)
+            else:
+                content = self._counts.to_json()
+                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
+
+
+async def main(port: int) -> None:
+    """Serve until killed."""
+    counts = Counts()
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(counts), "127.0.0.1", port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1])))

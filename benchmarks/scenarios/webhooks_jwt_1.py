@@ -1,0 +1,5 @@
+"""How fast events reach one listener(s), signed as tokens: the relay and a plain POST loop."""
+
+from benchmarks.webhooks import scenario
+
+SCENARIO = scenario(listeners=1, events=8_000, dialect="wix-jwt")

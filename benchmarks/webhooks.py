@@ -1,0 +1,194 @@
+"""Measures sending to listeners: from events on the topic to the last answer."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from benchmarks.process import cpu_seconds, peak_rss_mib
+from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from deploy.local.children import Child
+from deploy.local.ports import free_ports
+from schemas.envelope import Message, encode_event
+from schemas.events import gallery_created
+from services.kit.brokers import make_producer
+from services.kit.provision import ensure_indexes
+from services.kit.publisher import Publisher, Record
+from services.listeners.deliveries import DELIVERIES, EVENTS, new_delivery
+from services.listeners.models import NewListener
+from services.listeners.repository import Listeners
+from services.listeners.sealing import make_sealer
+from services.listeners.settings import ListenerSettings
+from services.webhooks.app import INDEXES
+
+DEADLINE_SECONDS = 180.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.2
+INSERTED_AT_ONCE = 5_000
+EVENT_TYPE = "wix.pro_gallery.gallery_v2_created"
+
+
+def events_of(count: int) -> list[dict[str, Any]]:
+    """Events of as many galleries, each about 700 bytes as an item's would be."""
+    made = []
+    for _ in range(count):
+        gallery_id = str(uuid.uuid4())
+        gallery = {"id": gallery_id, "name": "n" * 300, "sortOrder": 1, "createdDate": "2026-01-01T00:00:00.000Z"}
+        made.append(gallery_created(str(uuid.uuid4()), gallery_id, 1, datetime.now(UTC), gallery))
+    return made
+
+
+def event_values(count: int) -> list[bytes]:
+    """The same as they are on the topic."""
+    return [message_of(event).value for event in events_of(count)]
+
+
+async def subscribe(of_round: Round, port: int, count: int, dialect: str) -> None:
+    """Listeners on the receiver at this port, each with a path of its own."""
+    await ensure_indexes(of_round.database, INDEXES)
+    listeners = Listeners(of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30))
+    for number in range(count):
+        url = f"http://127.0.0.1:{port}/{number}"
+        new = NewListener.model_validate(
+            {"url": url, "eventTypes": [EVENT_TYPE], "format": dialect, "timeoutSeconds": 30}
+        )
+        await listeners.create("default", new)
+
+
+async def product(of_round: Round, listeners: int, events: int, dialect: str) -> Figures:
+    """The relay, started on a topic full of events."""
+    (port,) = free_ports(1)
+    await subscribe(of_round, port, listeners, dialect)
+    publisher = Publisher(lambda: make_producer(of_round.settings))
+    try:
+        messages = [message_of(event) for event in events_of(events)]
+        await publisher.publish([Record(of_round.topics.events, m.key, m.value, m.headers) for m in messages])
+    finally:
+        await publisher.stop()
+    fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
+    figures = await _measure(of_round, port, listeners * events, "services.webhooks", **fields)
+    deadline = time.monotonic() + STOP_SECONDS
+    while (done := await of_round.database[DELIVERIES].count_documents({"status": "delivered"})) < listeners * events:
+        if time.monotonic() > deadline:
+            raise RoundFailed(f"{done} of {listeners * events} deliveries are recorded as delivered")
+        await asyncio.sleep(POLL_SECONDS)
+    return figures
+
+
+async def floor(of_round: Round, listeners: int, events: int, dialect: str) -> Figures:
+    """The loop of `benchmarks.baselines.webhooks_floor`."""
+    (port,) = free_ports(1)
+    words = (str(port), str(listeners), str(events), dialect)
+    return await _measure(of_round, port, listeners * events, "benchmarks.baselines.webhooks_floor", *words)
+
+
+async def backlog(of_round: Round, due: int, sent: int) -> Figures:
+    """The relay with `due` deliveries that are due, until `sent` of them are received."""
+    (port,) = free_ports(1)
+    await subscribe(of_round, port, 1, "standard-hmac")
+    (listener,) = await Listeners(
+        of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30)
+    ).list("default", 1)
+    (event,) = events_of(1)
+    now = datetime.now(UTC)
+    stored = {
+        "_id": event["id"],
+        "siteId": "default",
+        "eventType": EVENT_TYPE,
+        "galleryId": event["entityId"],
+        "sequence": 1,
+        "occurredAt": now,
+    }
+    await of_round.database[EVENTS].insert_one({**stored, "value": message_of(event).value})
+    for start in range(0, due, INSERTED_AT_ONCE):
+        count = min(INSERTED_AT_ONCE, due - start)
+        rows = [new_delivery(listener, stored, now, manual=True) for _ in range(count)]
+        await of_round.database[DELIVERIES].insert_many(rows, ordered=False)
+    fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
+    async with running_receiver(of_round, port):
+        relay = of_round.start("services.webhooks", **fields)
+        try:
+            counts = await _all_received(port, sent, relay)
+            memory = peak_rss_mib(relay.pid)
+        finally:
+            await asyncio.to_thread(relay.stop, STOP_SECONDS)
+    return {"deliveries_per_second": counts["total"] / counts["seconds"], "peak_rss_mib": memory}
+
+
+async def _measure(of_round: Round, port: int, expected: int, module: str, *args: str, **fields: object) -> Figures:
+    async with running_receiver(of_round, port):
+        sender = of_round.start(module, *args, **fields)
+        try:
+            counts = await _all_received(port, expected, sender)
+            used = {
+                "cpu_us_per_delivery": 1e6 * cpu_seconds(sender.pid) / expected,
+                "peak_rss_mib": peak_rss_mib(sender.pid),
+            }
+        finally:
+            await asyncio.to_thread(sender.stop, STOP_SECONDS)
+        counts = await _counts(port)
+    if not counts["total"] == counts["distinct"] == expected:
+        raise RoundFailed(f"{expected} deliveries expected, received {counts}")
+    return {"deliveries_per_second": expected / counts["seconds"], **used}
+
+
+@asynccontextmanager
+async def running_receiver(of_round: Round, port: int | None = None) -> AsyncIterator[int]:
+    """The port of `benchmarks.baselines.webhooks_receiver`, which answers."""
+    port = port or free_ports(1)[0]
+    receiver = of_round.start("benchmarks.baselines.webhooks_receiver", str(port))
+    try:
+        await _counts(port)
+        yield port
+    finally:
+        await asyncio.to_thread(receiver.stop, STOP_SECONDS)
+
+
+async def _all_received(port: int, expected: int, sender: Child) -> dict[str, float]:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        counts = await _counts(port)
+        if counts["total"] >= expected:
+            return counts
+        if sender.poll() is not None or time.monotonic() > deadline:
+            raise RoundFailed(f"{counts} of {expected}.\n{sender.log.read_text(errors='replace')[-3_000:]}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _counts(port: int) -> dict[str, float]:
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            async with httpx.AsyncClient() as client:
+                counts: dict[str, float] = (await client.get(f"http://127.0.0.1:{port}/")).json()
+                return counts
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise RoundFailed("the receiver does not answer") from None
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def message_of(event: dict[str, Any]) -> Message:
+    """An event as it is published."""
+    return encode_event(event, site_id="default", correlation_id="c", causation_id="c", traceparent=None)
+
+
+def scenario(listeners: int, events: int, dialect: str) -> Scenario:
+    """Events to a number of listeners in one dialect."""
+
+    async def play_product(of_round: Round) -> Figures:
+        return await product(of_round, listeners, events, dialect)
+
+    async def play_floor(of_round: Round) -> Figures:
+        return await floor(of_round, listeners, events, dialect)
+
+    return Scenario(
+        name=f"webhooks-{dialect}-{listeners}",
+        description=f"{events:,} waiting events to {listeners} listener(s) on loopback, {dialect}, to the last answer",
+        variants={"product": play_product, "floor": play_floor},
+    )

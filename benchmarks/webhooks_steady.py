@@ -1,0 +1,113 @@
+"""Measures a relay that is already running: a steady stream of events, and one event to many listeners."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.webhooks import (
+    POLL_SECONDS,
+    STOP_SECONDS,
+    events_of,
+    message_of,
+    running_receiver,
+    subscribe,
+)
+from deploy.local.ports import free_ports
+from services.kit.brokers import make_producer
+from services.kit.publisher import Publisher, Record
+from services.listeners.deliveries import DELIVERIES
+
+READY_SECONDS = 60.0
+PERCENTILE = 0.99
+
+
+@asynccontextmanager
+async def running_relay(of_round: Round) -> AsyncIterator[None]:
+    """A relay that has its partitions and its listeners."""
+    fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
+    relay = of_round.start("services.webhooks", **fields)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(relay.stop, STOP_SECONDS)
+
+
+@asynccontextmanager
+async def hanging_server() -> AsyncIterator[int]:
+    """The port of somebody who takes connections and never answers."""
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def steady(of_round: Round, events: int, per_second: float, *, troubled: bool) -> Figures:
+    """Latencies of one good listener; if `troubled`, beside one that hangs and one that refuses connections."""
+    async with running_receiver(of_round) as port, hanging_server() as stuck:
+        await subscribe(of_round, port, 1, "standard-hmac")
+        if troubled:
+            (closed,) = free_ports(1)
+            await subscribe(of_round, stuck, 1, "standard-hmac")
+            await subscribe(of_round, closed, 1, "standard-hmac")
+        good = await of_round.database["listeners"].find_one({"url": f"http://127.0.0.1:{port}/0"})
+        assert good is not None
+        publisher = Publisher(lambda: make_producer(of_round.settings))
+        try:
+            async with running_relay(of_round):
+                await _publish_steadily(of_round, publisher, 50, per_second)  # until everybody is warm
+                await _delivered(of_round, good["_id"], 50)
+                await _publish_steadily(of_round, publisher, events, per_second)
+                latencies = (await _delivered(of_round, good["_id"], 50 + events))[50:]
+        finally:
+            await publisher.stop()
+    return {"p50_ms": _percentile(latencies, 0.5), "p99_ms": _percentile(latencies, PERCENTILE)}
+
+
+async def fan_out(of_round: Round, listeners: int, dialect: str) -> Figures:
+    """How long one event takes to be answered by all listeners, on a relay that is warm."""
+    async with running_receiver(of_round) as port:
+        await subscribe(of_round, port, listeners, dialect)
+        publisher = Publisher(lambda: make_producer(of_round.settings))
+        try:
+            async with running_relay(of_round):
+                for number in (1, 2):
+                    await _publish_steadily(of_round, publisher, 1, 1_000)
+                    latencies = await _delivered(of_round, None, number * listeners)
+        finally:
+            await publisher.stop()
+    return {"last_answer_ms": max(latencies[listeners:])}
+
+
+async def _publish_steadily(of_round: Round, publisher: Publisher, count: int, per_second: float) -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
+        message = message_of(events_of(1)[0])  # made now: its time is when it was published
+        await publisher.publish([Record(of_round.topics.events, message.key, message.value, message.headers)])
+
+
+async def _delivered(of_round: Round, listener_id: str | None, count: int) -> list[float]:
+    """Milliseconds from each event to its recorded answer, in order of the events."""
+    query = {"status": "delivered", **({} if listener_id is None else {"listenerId": listener_id})}
+    deadline = asyncio.get_running_loop().time() + READY_SECONDS
+    while await of_round.database[DELIVERIES].count_documents(query) < count:
+        if asyncio.get_running_loop().time() > deadline:
+            raise RoundFailed(f"not {count} deliveries within {READY_SECONDS:g} s")
+        await asyncio.sleep(POLL_SECONDS)
+    found = await of_round.database[DELIVERIES].find(query).sort([("occurredAt", 1)]).to_list(None)
+    return [(row["log"][-1]["at"] - row["occurredAt"]) / timedelta(milliseconds=1) for row in found]
+
+
+def _percentile(values: Sequence[float], part: float) -> float:
+    return sorted(values)[int(part * (len(values) - 1))]
