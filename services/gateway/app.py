@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from schemas.topics import Topics
 from services.gateway import bulk, deliveries, events, galleries, items, keys, listeners
-from services.gateway.answers import ANY
+from services.gateway.answers import ANY, failures
 from services.gateway.consistency import Heads
 from services.gateway.context import Parts
 from services.gateway.echoes import Echoes
@@ -135,7 +135,7 @@ def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
         for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
     for router in (listeners.router, deliveries.router):
-        app.include_router(router)
+        app.include_router(router, responses=failures(404, 409, 413, 415))
     app.router.routes.extend([*health.routes(), *asyncapi_routes(topics)])
     complete_openapi(app, [*galleries.BODIES, *items.BODIES, *bulk.BODIES, *listeners.BODIES, *deliveries.BODIES])
     return app

@@ -1,0 +1,64 @@
+"""Thousands of generated requests, valid and not, against the product: every answer is one that the document promises."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from tests.support.installation import Installation
+from tests.support.product import KEY, running_product
+
+CASES_MIN = 3_000
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "ignored_auth",
+)
+
+
+@pytest.mark.timeout(600)
+async def test_every_answer_is_documented(installation: Installation, tmp_path: Path) -> None:
+    # Streams that end at once, or the run would not.
+    fields = {
+        "gateway_stream_lifetime": 0.05,
+        "gateway_stream_heartbeat": 0.05,
+        "secrets_key": Fernet.generate_key().decode(),
+    }
+    async with running_product(installation, **fields) as gateway:
+        report = tmp_path / "report.json"
+        process = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("st"),
+            "run",
+            f"{gateway.address}/openapi.json",
+            f"--header=Authorization: {KEY}",
+            f"--checks={','.join(CHECKS)}",
+            "--seed=1",
+            "--generation-deterministic",
+            "--max-examples=20",
+            "--continue-on-failure",
+            "--no-shrink",
+            "--request-timeout=30",
+            "--suppress-health-check=all",
+            "--warnings=off",
+            "--report=json",
+            f"--report-json-path={report}",
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output = (await process.communicate())[0].decode()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 0, output
+    summary = json.loads(report.read_text())
+    assert summary["operations"]["tested"] == summary["operations"]["total"]
+    assert summary["test_cases"]["generated"] >= CASES_MIN
