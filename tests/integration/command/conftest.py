@@ -88,6 +88,11 @@ class Sender:
         """Wait until no job is left, and nothing waits for one."""
         await until_no_work_is_left(self.installation.database)
 
+    async def item_ids(self, gallery_id: str) -> list[str]:
+        """Ids in display order, from the write model."""
+        found = self.installation.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
+        return [item["_id"] async for item in found]
+
     async def titles(self, gallery_id: str) -> list[str]:
         """Titles in display order, from the write model."""
         found = self.installation.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
