@@ -1,4 +1,4 @@
-"""Thousands of generated requests, valid and not, against the product: every answer is one that the document promises."""
+"""Thousands of generated requests, valid and not, against the product: every answer is one that is documented."""
 
 import asyncio
 import json
