@@ -66,6 +66,27 @@ def watch() -> None:
         asyncio.run(run(_settings(), lambda line: print(line, flush=True)))
 
 
+@app.command()
+def rebuild() -> None:
+    """Build the views anew beside the old ones, prove them, and put them in their place; interrupted, it goes on."""
+    from services.cli.rebuild import rebuild as run
+
+    with refusals():
+        print(asyncio.run(run(_settings())))
+
+
+@app.command()
+def verify() -> None:
+    """Compare the views with the write model, gallery by gallery; exit status 1 if one differs."""
+    from services.cli.verify import verify as run
+
+    with refusals():
+        differences = asyncio.run(run(_settings()))
+    print("\n".join(differences) or "the views are equal to the write model")
+    if differences:
+        raise typer.Exit(1)
+
+
 def _settings() -> CliSettings:
     settings = load_settings(CliSettings)
     configure_logging("WARNING", settings.log_format)

@@ -134,7 +134,11 @@ class JoinGuard:
     async def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
             reader = make_reader(self._settings)
-            await reader.start()
+            try:
+                await reader.start()
+            except BaseException:
+                await reader.stop()
+                raise
             self._reader = reader
         return self._reader
 

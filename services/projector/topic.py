@@ -54,6 +54,21 @@ class EventsTopic:
             raise TransientFailure(f"no offsets of {self.name}: {error!r}") from error
         return {place.partition: offset for place, offset in found.items()}
 
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Set offsets of the group, which must have no members."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap, group_id=self.group, enable_auto_commit=False
+        )
+        try:
+            await consumer.start()
+            places = {TopicPartition(self.name, partition): offset for partition, offset in offsets.items()}
+            consumer.assign(list(places))
+            await consumer.commit(places)
+        except KafkaError as error:
+            raise TransientFailure(f"cannot set offsets of {self.group}: {error!r}") from error
+        finally:
+            await consumer.stop()
+
     async def stop(self) -> None:
         """Close the client."""
         reader, self._reader = self._reader, None
@@ -68,8 +83,10 @@ class EventsTopic:
             reader = make_reader(self._settings)
             try:
                 await reader.start()
-            except KafkaError as error:
+            except BaseException as error:
                 await reader.stop()
-                raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                if isinstance(error, KafkaError):
+                    raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                raise
             self._reader = reader
         return self._reader

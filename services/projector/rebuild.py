@@ -1,0 +1,174 @@
+"""Builds a new version of the views beside the active one and puts it in its place.
+
+The new version reads the events topic in a consumer group of its own, so it can be stopped and gone on with at any
+time. What the topic does not hold any more is asked for at the command service. Readers see the old version, and the
+projector goes on with it, until the new one was proved equal to the write model. Then writers pause for a moment:
+
+1. The projector is told to stop, and its partitions are claimed, so that it has to.
+2. The new version reads what is left, and its consumer ends.
+3. Galleries in which the old version was wrong are published to the joined topic.
+4. The new group takes over the offsets of the old one: what the old one had stored without publishing comes again.
+5. The new version becomes the active one, the old one is dropped, and the projector goes on with the new group.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from schemas.joined import gallery_key, item_key
+from services.kit.brokers import make_producer
+from services.kit.mongo import Database
+from services.kit.ownership import Ownership
+from services.kit.publisher import Publisher
+from services.projector.batch import Batch
+from services.projector.digests import Source
+from services.projector.guard import JoinGuard
+from services.projector.publication import Publication
+from services.projector.repository import Repository
+from services.projector.running import Projection, group_of, running_projection
+from services.projector.settings import ProjectorSettings
+from services.projector.topic import EventsTopic
+from services.projector.verification import Difference, find_differences
+from services.readmodel.versions import Versions
+
+LOOK_SECONDS = 0.2
+ITEMS_AT_ONCE = 1_000
+
+
+class Listener(Protocol):
+    """Hears how far a rebuild has come."""
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        """`done` of `total`, which may grow, in this phase."""
+
+
+class Unequal(Exception):
+    """The new version is not what the write model is; the old one stays."""
+
+    def __init__(self, differences: list[Difference]) -> None:
+        lines = "\n".join(f"  {difference}" for difference in differences[:10])
+        super().__init__(f"{len(differences)} galleries of the new version differ from the write model:\n{lines}")
+
+
+class Rebuild:
+    """One rebuild, from the beginning or from where an earlier one was interrupted."""
+
+    def __init__(self, settings: ProjectorSettings, database: Database, listener: Listener) -> None:
+        self._settings = settings
+        self._database = database
+        self._versions = Versions(database)
+        self._listener = listener
+
+    async def run(self) -> int:
+        """Build, prove, switch; the number of galleries in which the old version was wrong.
+
+        Raises:
+            Unequal, StartRefused, TransientFailure: the old version stays; run it again to go on.
+        """
+        old = await self._versions.active()
+        new = await self._versions.begin_building()
+        switching = False
+        try:
+            async with running_projection(self._settings, self._database, new, is_active=False) as projection:
+                await self._catch_up(projection)
+                if differences := await find_differences(self._database, new, self._compared):
+                    raise Unequal(differences)
+                suspects = await self._unequal(old, new, None)
+                self._listener.tell("switching", 0, 1)
+                switching = True
+                await self._versions.begin_switch(new)
+                await Ownership(self._database, group_of(self._settings, old)).claim(await self._partitions(projection))
+                await self._drain(projection)
+            wrong = await self._unequal(old, new, suspects)
+            await self._publish(old, new, wrong)
+            await self._take_over_offsets(old, new)
+            await self._versions.end_switch(new)
+        except BaseException:
+            if switching:
+                await asyncio.shield(self._versions.cancel_switch())
+            raise
+        self._listener.tell("switching", 1, 1)
+        return len(wrong)
+
+    async def _catch_up(self, projection: Projection) -> None:
+        """Read the topic to its end, and wait for what it did not hold."""
+        partitions = await self._partitions(projection)
+        beginnings = await projection.topic.beginnings(partitions)
+        missing_at_most = 0
+        while True:
+            ends = await projection.topic.ends(partitions)
+            finished = projection.handler.progress.finished
+            lag = projection.handler.progress.lag(ends)
+            total = sum(ends.values()) - sum(beginnings.values())
+            self._listener.tell("events", max(0, total - lag), total)
+            if lag == 0 and finished.keys() >= partitions:
+                missing = await projection.repository.count_incomplete()
+                if not missing:
+                    break
+                missing_at_most = max(missing_at_most, missing)
+                self._listener.tell("galleries published again", missing_at_most - missing, missing_at_most)
+            await asyncio.sleep(LOOK_SECONDS)
+        if missing_at_most:
+            self._listener.tell("galleries published again", missing_at_most, missing_at_most)
+
+    async def _drain(self, projection: Projection) -> None:
+        """Read what the old version has read."""
+        ends = await projection.topic.ends(await self._partitions(projection))
+        while projection.handler.progress.lag(ends):
+            await asyncio.sleep(LOOK_SECONDS / 10)
+
+    async def _partitions(self, projection: Projection) -> frozenset[int]:
+        return frozenset(range(await projection.publisher.partitions(projection.topic.name)))
+
+    def _compared(self, done: int, total: int) -> None:
+        self._listener.tell("galleries compared", done, total)
+
+    async def _unequal(self, old: int, new: int, among: Iterable[str] | None) -> list[str]:
+        """The galleries that are not the same in both versions, of all or `among` some; once quiet, the wrong ones."""
+        old_source, new_source = Source(self._database, old), Source(self._database, new)
+        unequal: list[str] = []
+        parts = [list(among)] if among is not None else [part async for part in new_source.ids()]
+        parts += [part async for part in old_source.ids()] if among is None else []
+        for ids in parts:
+            in_old, in_new = await old_source.digests(ids), await new_source.digests(ids)
+            for gallery_id in ids:
+                one, other = in_old.get(gallery_id), in_new.get(gallery_id)
+                is_gone = (one is None or one.content is None) and (other is None or other.content is None)
+                if one != other and not is_gone:
+                    unequal.append(gallery_id)
+        return list(dict.fromkeys(unequal))
+
+    async def _publish(self, old: int, new: int, galleries: Iterable[str]) -> None:
+        """Publish these galleries whole, and tombstones for what only the old version had."""
+        publisher = Publisher(lambda: make_producer(self._settings))
+        topic = f"{self._settings.topic_prefix}galleries"
+        guard = JoinGuard(self._settings, topic, publisher, self._database)
+        repository = Repository(self._database, Ownership(self._database, group_of(self._settings, new)), new)
+        publication = Publication(repository, publisher, guard, topic)
+        try:
+            for gallery_id in galleries:
+                await self._versions.begin_switch(new)  # again, so that it does not end meanwhile
+                items = await Source(self._database, new).item_ids(gallery_id)
+                removed = await Source(self._database, old).item_ids(gallery_id) - items
+                await publication.remove(item_key(gallery_id, item_id) for item_id in removed)
+                views = await repository.load([gallery_id])
+                if not views:
+                    await publication.remove([gallery_key(gallery_id)])
+                    continue
+                ordered = sorted(items)
+                for start in range(0, max(1, len(ordered)), ITEMS_AT_ONCE):
+                    touched = set(ordered[start : start + ITEMS_AT_ONCE])
+                    await publication.publish(Batch(views, touched={gallery_id: touched}))
+        finally:
+            await publisher.stop()
+
+    async def _take_over_offsets(self, old: int, new: int) -> None:
+        name = f"{self._settings.topic_prefix}events"
+        of_old = EventsTopic(self._settings, name, group_of(self._settings, old))
+        of_new = EventsTopic(self._settings, name, group_of(self._settings, new))
+        try:
+            former, reached = await of_old.committed(), await of_new.committed()
+            await of_new.commit({place: min(offset, former.get(place, 0)) for place, offset in reached.items()})
+        finally:
+            await of_old.stop()
+            await of_new.stop()

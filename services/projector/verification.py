@@ -1,0 +1,80 @@
+"""Proves that a version of the views is what the write model is, gallery by gallery, while both go on changing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.kit.mongo import Database
+from services.projector.digests import Digest, Source
+
+Tell = Callable[[int, int], None]
+"""Hears of progress: done, total."""
+
+# Galleries that change while they are looked at are looked at again, so often and after so long.
+LOOKS = 20
+PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A gallery that is not the same in both."""
+
+    gallery_id: str
+    written: Digest | None
+    viewed: Digest | None
+
+    def __str__(self) -> str:
+        return f"{self.gallery_id}: {_words(self.written)} in the write model, {_words(self.viewed)} in the views"
+
+
+async def find_differences(database: Database, version: int, tell: Tell) -> list[Difference]:
+    """Compare all galleries, by a hash of everything in them.
+
+    A gallery counts as different only if the views do not come to where the write model was when it was first seen.
+    """
+    written, viewed = Source(database), Source(database, version)
+    total = max(await written.count(), await viewed.count())
+    done = 0
+    suspects: dict[str, int] = {}
+    """Galleries to be looked at again, and the sequences that they must have reached then."""
+    async for ids in written.ids():
+        suspects |= await _unequal(written, viewed, ids)
+        done += len(ids)
+        tell(done, max(total, done))
+    async for ids in viewed.ids():
+        known = await written.digests(ids)
+        suspects |= dict.fromkeys(set(ids) - known.keys(), 0)
+
+    for _ in range(LOOKS):
+        again = await _unequal(written, viewed, list(suspects))
+        suspects = {id_: suspects[id_] for id_ in again}
+        if not suspects:
+            return []
+        await asyncio.sleep(PAUSE_SECONDS)
+    in_one, in_other = await written.digests(list(suspects)), await viewed.digests(list(suspects))
+    differences = [Difference(id_, in_one.get(id_), in_other.get(id_)) for id_ in suspects]
+    return [difference for difference in differences if not _is_moving(difference, suspects[difference.gallery_id])]
+
+
+async def _unequal(written: Source, viewed: Source, ids: list[str]) -> dict[str, int]:
+    """Those of these galleries that are not seen to be equal, with the sequences that the write model has them at."""
+    in_one, in_other = await written.digests(ids), await viewed.digests(ids)
+    unequal = {}
+    for gallery_id in ids:
+        one, other = in_one.get(gallery_id), in_other.get(gallery_id)
+        is_gone = (one is None or one.content is None) and (other is None or other.content is None)
+        if one != other and not is_gone:
+            unequal[gallery_id] = one.sequence if one else 0
+    return unequal
+
+
+def _is_moving(difference: Difference, reached: int) -> bool:
+    """Whether the views keep up with a gallery that never stands still."""
+    one, other = difference.written, difference.viewed
+    return one is not None and other is not None and reached < other.sequence < one.sequence
+
+
+def _words(digest: Digest | None) -> str:
+    if digest is None:
+        return "not there or changing"
+    return f"at {digest.sequence}" + (" (deleted)" if digest.content is None else f" ({digest.content[:8]})")

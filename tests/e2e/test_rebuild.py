@@ -1,0 +1,222 @@
+"""Rebuilding the views on real servers, beside the services that go on working."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from schemas.consumer import Galleries
+from services.cli.rebuild import rebuild
+from services.cli.settings import CliSettings
+from services.cli.verify import verify
+from services.projector.rebuild import Rebuild
+from services.projector.settings import ProjectorSettings
+from services.readmodel.queries import Views
+from services.readmodel.versions import Versions
+from tests.support.commands import TEXT, structured
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import raw_producer, topic_reader
+from tests.support.product import running_command_service, running_projector
+from tests.support.waiting import eventually
+
+GALLERIES = [str(uuid.UUID(int=number, version=4)) for number in range(12)]
+Send = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def send(installation: Installation) -> AsyncIterator[Send]:
+    """Puts a command on its topic."""
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+
+        async def send(name: str, gallery_id: str, **data: object) -> None:
+            await _send(producer, installation, name, gallery_id, data)
+
+        yield send
+
+
+async def _send(
+    producer: AIOKafkaProducer, installation: Installation, name: str, gallery_id: str, data: dict[str, Any]
+) -> None:
+    command = structured(name, {"galleryId": gallery_id, **data})
+    await producer.send_and_wait(installation.topics.commands, command, key=gallery_id.encode())
+
+
+async def _fill(installation: Installation, send: Send) -> None:
+    """Galleries with some items, one of them deleted, all of it in the views."""
+    for number, gallery_id in enumerate(GALLERIES):
+        await send("CreateGallery", gallery_id, gallery={"name": f"N{number}", "items": [TEXT] * (number % 4)})
+        await send("CreateItems", gallery_id, items=[TEXT] * 3)
+    await send("DeleteGallery", GALLERIES[0])
+    await _views_are_written(installation)
+
+
+async def _views_are_written(installation: Installation) -> None:
+    """Wait until the projector has come to where the write model is."""
+    views, written = Views(installation.database), installation.database["galleries"]
+
+    async def is_there() -> bool:
+        found = await written.find({}).to_list(None)
+        reached = [await views.sequence_of("default", document["_id"]) == document["sequence"] for document in found]
+        return len(found) == len(GALLERIES) and all(reached)
+
+    await eventually(is_there, "the views at the write model's sequences", deadline_seconds=40)
+
+
+async def _spoil(installation: Installation) -> None:
+    """Break the views in all the ways that a fault of ours might."""
+    items, galleries = installation.database["item_views"], installation.database["gallery_views"]
+    wrong = await items.find_one({"galleryId": GALLERIES[1]})
+    assert wrong is not None
+    await items.update_one({"_id": wrong["_id"]}, {"$set": {"item.title": "wrong"}})
+    await items.delete_one({"_id": (await items.find_one({"galleryId": GALLERIES[2]}) or {})["_id"]})
+    ghost = {**wrong, "_id": str(uuid.uuid4()), "galleryId": GALLERIES[3]}
+    await items.insert_one({**ghost, "item": {**ghost["item"], "id": ghost["_id"]}})
+    await galleries.delete_one({"_id": GALLERIES[4]})
+    await galleries.update_one({"_id": GALLERIES[5]}, {"$set": {"name": "wrong"}})
+
+
+async def _check_join(installation: Installation) -> None:
+    """A consumer of the joined topic has the galleries that the views have."""
+    views = Views(installation.database)
+    async with topic_reader(installation.addresses.kafka_bootstrap, installation.topics.galleries) as reader:
+        consumer, fed = Galleries(), 0
+
+        async def is_equal() -> bool:
+            nonlocal fed
+            records = await reader.read_until(lambda _: True, "anything")
+            with contextlib.suppress(AssertionError):
+                records = await reader.read_until(lambda found: len(found) > fed, "more", deadline_seconds=0.3)
+            for record in records[fed:]:
+                consumer.feed(record.key, record.value)
+            fed = len(records)
+            for gallery_id in GALLERIES:
+                page = await views.get_gallery("default", gallery_id, 200)
+                if consumer.get(gallery_id) != (page.to_wire() if page else None):
+                    return False
+            return True
+
+        await eventually(is_equal, "the join as the views are", deadline_seconds=40)
+
+
+class Phases:
+    """Hears of a rebuild; `after` ends it in a phase, as Ctrl-C would."""
+
+    def __init__(self, after: str | None = None) -> None:
+        self.heard: dict[str, tuple[int, int]] = {}
+        self._after = after
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        self.heard[phase] = (done, total)
+        if phase == self._after:
+            raise KeyboardInterrupt
+
+
+async def test_a_rebuild_replaces_wrong_views_while_everything_goes_on(installation: Installation, send: Send) -> None:
+    settings = installation.settings(CliSettings)
+    async with running_command_service(installation), running_projector(installation):
+        await _fill(installation, send)
+        assert await verify(settings) == []
+        await _spoil(installation)
+        assert {line[:36] for line in await verify(settings)} == set(GALLERIES[1:6])
+
+        stop = asyncio.Event()
+
+        async def write_and_read() -> int:
+            views, rounds = Views(installation.database), 0
+            while not stop.is_set():
+                await send("CreateItems", GALLERIES[6 + rounds % 6], items=[TEXT])
+                assert await views.get_gallery("default", GALLERIES[7], 10) is not None
+                assert await views.get_gallery("default", GALLERIES[0], 10) is None
+                assert (await views.list_galleries("default", 10, 0, 10))[0] >= len(GALLERIES) - 2
+                rounds += 1
+            return rounds
+
+        at_work = asyncio.create_task(write_and_read())
+        said = await rebuild(settings)
+        stop.set()
+        assert await at_work > 0
+        assert said.endswith("wrong before: 5")
+        assert await Versions(installation.database).active() == 2
+        await _views_are_written(installation)
+        assert await verify(settings) == []
+        await _check_join(installation)
+        await send("CreateItems", GALLERIES[1], items=[TEXT])
+        await _views_are_written(installation)
+        await _check_join(installation)
+    assert not {"gallery_views", "item_views"} & set(await installation.database.list_collection_names())
+
+
+@pytest.mark.parametrize("phase", ["events", "galleries compared", "switching"])
+async def test_an_interrupted_rebuild_goes_on(installation: Installation, send: Send, phase: str) -> None:
+    settings = installation.settings(ProjectorSettings)
+    async with running_command_service(installation), running_projector(installation):
+        await _fill(installation, send)
+        await _spoil(installation)
+        with pytest.raises(KeyboardInterrupt):
+            await Rebuild(settings, installation.database, Phases(after=phase)).run()
+        assert await Versions(installation.database).active() == 1
+        await send("CreateItems", GALLERIES[8], items=[TEXT])
+        await eventually(lambda: _has(installation, GALLERIES[8]), "the projector goes on meanwhile")
+
+        assert await Rebuild(settings, installation.database, Phases()).run() == 5
+        assert await verify(installation.settings(CliSettings)) == []
+        await _check_join(installation)
+
+
+async def _has(installation: Installation, gallery_id: str) -> bool:
+    written = await installation.database["galleries"].find_one({"_id": gallery_id})
+    reached = await Views(installation.database).sequence_of("default", gallery_id)
+    return written is not None and reached == written["sequence"] > 4
+
+
+async def test_a_rebuild_asks_for_what_the_topic_does_not_hold_any_more(installation: Installation, send: Send) -> None:
+    phases = Phases()
+    async with running_command_service(installation), running_projector(installation):
+        await _fill(installation, send)
+        await _spoil(installation)
+        await _expire_events(installation)
+        assert await Rebuild(installation.settings(ProjectorSettings), installation.database, phases).run() == 5
+        assert phases.heard["galleries published again"] == (len(GALLERIES), len(GALLERIES))
+        assert await verify(installation.settings(CliSettings)) == []
+        await _check_join(installation)
+
+
+async def test_events_that_expired_unread_are_asked_for(installation: Installation, send: Send) -> None:
+    async with running_command_service(installation):
+        async with running_projector(installation):
+            await _fill(installation, send)
+        for gallery_id in GALLERIES[1:]:
+            await send("CreateItems", gallery_id, items=[TEXT])
+        await send("DeleteGallery", GALLERIES[11])
+
+        async def is_written() -> bool:
+            found = await installation.database["galleries"].find_one({"_id": GALLERIES[11]})
+            events = await installation.database["outbox"].count_documents({"pending": True})
+            return found is not None and found["status"] == "deleted" and events == 0
+
+        await eventually(is_written, "everything written")
+        await _expire_events(installation)
+        async with running_projector(installation):
+
+            async def is_equal() -> bool:
+                return await verify(installation.settings(CliSettings)) == []
+
+            await eventually(is_equal, "views equal to the write model", deadline_seconds=60)
+            assert await Views(installation.database).get_gallery("default", GALLERIES[11], 1) is None
+            await _check_join(installation)
+
+
+async def _expire_events(installation: Installation) -> None:
+    """Let the events topic forget everything, as retention would."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
+    await admin.start()
+    try:
+        places = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
+        await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
+    finally:
+        await admin.close()
