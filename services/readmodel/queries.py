@@ -106,7 +106,7 @@ class Views:
         """A gallery with `item_limit` (1 or more) of its items; None if the site has no such gallery."""
 
         async def read(views: _Collections) -> GalleryPage | None:
-            # One round trip: measured, two thirds of the cost of two. The items are read when the head has been, as in `_page`.
+            # One round trip (measured: two thirds of the cost of two), in which the head is read first, as in `_page`.
             items = [
                 {"$match": {"siteId": site_id, "galleryId": gallery_id}},
                 {"$sort": dict(_DISPLAY_ORDER)},
