@@ -102,7 +102,7 @@ def _is_led(topic: Mapping[str, Any]) -> bool:
 
 
 async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
-    """Create collections and their indexes; those that exist are left as they are.
+    """Create collections and their indexes, and give documents that expire the lifetime that is wanted now.
 
     Raises:
         StartRefused: the server refuses an index, for instance because one of that name is defined otherwise.
@@ -110,8 +110,20 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
     for name, models in indexes.items():
         try:
             if models:
+                await _adjust_lifetimes(database, name, models)
                 await database[name].create_indexes(list(models))
             elif name not in await database.list_collection_names():
                 await database.create_collection(name)
         except PyMongoError as error:
             raise StartRefused(f"MongoDB refuses the indexes of {name}: {error}") from None
+
+
+async def _adjust_lifetimes(database: Database, collection: str, models: Sequence[IndexModel]) -> None:
+    """A lifetime is a setting: creating the index again with another one would be refused."""
+    existing = await database[collection].index_information()
+    for index in (model.document for model in models):
+        there = existing.get(index["name"], {})
+        wanted = index.get("expireAfterSeconds")
+        if wanted is not None and there.get("expireAfterSeconds", wanted) != wanted:
+            change = {"keyPattern": index["key"], "expireAfterSeconds": wanted}
+            await database.command("collMod", collection, index=change)

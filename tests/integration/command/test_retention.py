@@ -1,0 +1,61 @@
+"""What is kept for a while goes away by itself, after as long as the settings say."""
+
+import pytest
+
+from services.command.app import compose, indexes
+from services.command.settings import CommandSettings
+from services.kit.failures import StartRefused
+from services.kit.mongo import ASCENDING, Database, IndexModel
+from services.kit.provision import ensure_indexes
+from tests.integration.command.conftest import Sender
+from tests.support.commands import TEXT
+from tests.support.installation import Installation
+from tests.support.waiting import eventually
+
+
+async def lifetimes(database: Database) -> dict[str, dict[str, int]]:
+    """Seconds that documents live, by collection and field."""
+    found: dict[str, dict[str, int]] = {}
+    for name in ("processed_commands", "outbox"):
+        for index in (await database[name].index_information()).values():
+            if "expireAfterSeconds" in index:
+                found.setdefault(name, {})[index["key"][0][0]] = index["expireAfterSeconds"]
+    return found
+
+
+async def test_lifetimes_follow_the_settings_also_when_they_change(installation: Installation) -> None:
+    async with compose(installation.settings(CommandSettings)):
+        week, day = 7 * 24 * 3600, 24 * 3600
+        assert await lifetimes(installation.database) == {
+            "processed_commands": {"at": week},
+            "outbox": {"publishedAt": day},
+        }
+    changed = installation.settings(CommandSettings, processed_retention="P30D", outbox_retention=60)
+    for _ in range(2):
+        async with compose(changed):
+            assert await lifetimes(installation.database) == {
+                "processed_commands": {"at": 30 * day},
+                "outbox": {"publishedAt": 60},
+            }
+
+
+async def test_an_index_that_is_defined_otherwise_is_refused(installation: Installation) -> None:
+    await ensure_indexes(installation.database, indexes(installation.settings(CommandSettings)))
+    other = IndexModel([("galleryId", ASCENDING), ("sortOrder", ASCENDING)])
+    with pytest.raises(StartRefused, match="items"):
+        await ensure_indexes(installation.database, {"items": [other]})
+
+
+async def test_whatever_is_done_with_has_the_date_that_it_expires_by(sender: Sender) -> None:
+    database = sender.installation.database
+    gallery_id = await sender.gallery(2)
+    assert (await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}))["outcome"] == "accepted"
+
+    async def is_marked() -> bool:
+        return await database["outbox"].count_documents({"pending": True}) == 0
+
+    await eventually(is_marked, "all rows are marked as published")
+    # Only what has a date expires: rows that still have to be published have none.
+    assert await database["outbox"].count_documents({"publishedAt": {"$type": "date"}}) > 0
+    assert await database["outbox"].count_documents({"publishedAt": {"$not": {"$type": "date"}}}) == 0
+    assert await database["processed_commands"].count_documents({"at": {"$not": {"$type": "date"}}}) == 0
