@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from services.command import executor, handlers, loading
 from services.command.app import compose, indexes, make_handler
@@ -195,3 +196,30 @@ async def test_a_command_that_breaks_the_domain_after_waiting_for_long_work_dela
         (letter,) = await letters.read_count(1)
     assert b'"id": "poison"' in letter.value
     await sender.until_no_work_is_left()
+
+
+@pytest.mark.parametrize("asked", ["__consumer_offsets", "no-such-topic"])
+async def test_a_reply_that_cannot_go_where_it_was_asked_for_holds_nobody_up(sender: Sender, asked: str) -> None:
+    topics = sender.installation.topics
+    create = structured("CreateGallery", {}, id="strange", replyto=asked)
+    await sender.producer.send_and_wait(topics.commands, create, partition=0)
+    assert (await sender.send("CreateGallery", {}, "usual"))["outcome"] == "accepted"
+    assert (await sender.reply_to("strange"))["outcome"] == "accepted"
+
+
+async def test_a_record_as_large_as_kafka_takes_is_put_aside_like_any_other(sender: Sender) -> None:
+    topics = sender.installation.topics
+    large = random.Random(1).randbytes(1024 * 1024 - 100)  # nothing that compression would make small
+    producer = AIOKafkaProducer(
+        bootstrap_servers=sender.installation.addresses.kafka_bootstrap, max_request_size=2 * 1024 * 1024
+    )
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics.commands, large, partition=0)
+    finally:
+        await producer.stop()
+    assert (await sender.send("CreateGallery", {}))["outcome"] == "accepted"
+    bootstrap = sender.installation.addresses.kafka_bootstrap
+    async with topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters:
+        (letter,) = await letters.read_count(1)
+    assert letter.value == large
