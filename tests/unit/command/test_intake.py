@@ -1,0 +1,81 @@
+"""Sorting raw records: what is carried out here, forwarded, answered, or put aside."""
+
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from schemas.envelope import DEFAULT_SITE_ID
+from schemas.identity import derived_gallery_id
+from services.command.intake import FORWARDED, Intake, sort_records
+from services.kit.partitions import partition_of
+from tests.support.commands import TEXT, structured
+
+PARTITIONS = 6
+GALLERY = "10000000-0000-4000-8000-000000000000"
+HOME = partition_of(GALLERY.encode(), PARTITIONS)
+
+
+def record(
+    value: bytes | None, partition: int = HOME, headers: tuple[tuple[str, bytes], ...] = ()
+) -> ConsumerRecord[Any, Any]:
+    return ConsumerRecord("commands", partition, 7, 0, 0, b"key", value, None, 0, 0, headers)
+
+
+def sort(*records: ConsumerRecord[Any, Any]) -> Intake:
+    return sort_records(records, PARTITIONS, DEFAULT_SITE_ID)
+
+
+def test_a_command_on_its_gallerys_partition_is_carried_out_with_the_record_it_came_as() -> None:
+    value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
+    (command,) = sort(record(value)).commands
+    assert (command.partition, command.gallery_id, command.envelope.command_id) == (HOME, GALLERY, "c")
+    assert (command.record.offset, command.record.key, command.record.value) == (7, b"key", value)
+
+
+def test_a_command_elsewhere_is_forwarded_unchanged_but_for_where_it_came_from() -> None:
+    value = structured("ClearGallery", {"galleryId": GALLERY})
+    elsewhere = (HOME + 1) % PARTITIONS
+    (forward,) = sort(record(value, elsewhere, (("traceparent", b"t"),))).forwards
+    assert (forward.partition, forward.key, forward.value) == (HOME, b"key", value)
+    assert forward.headers == (("traceparent", b"t"), (FORWARDED, f"commands-{elsewhere}@7".encode()))
+
+
+def test_what_was_forwarded_once_is_not_forwarded_again() -> None:
+    value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
+    intake = sort(record(value, (HOME + 1) % PARTITIONS, ((FORWARDED, b"x"),)))
+    assert not intake.forwards
+    assert [reason for _, reason, _ in intake.refused] == ["misplaced"]
+    assert [answer.reply.command_id for answer in intake.answers] == ["c"]
+
+
+def test_a_creation_without_id_belongs_where_its_derived_id_does() -> None:
+    gallery_id = derived_gallery_id(DEFAULT_SITE_ID, "c")
+    home = partition_of(gallery_id.encode(), PARTITIONS)
+    (command,) = sort(record(structured("CreateGallery", {}, id="c"), home)).commands
+    assert command.gallery_id == gallery_id
+
+
+def test_a_broken_rule_is_answered_and_not_put_aside() -> None:
+    value = structured("CreateItems", {"galleryId": GALLERY, "items": []}, id="c", siteid="s", correlationid="r")
+    intake = sort(record(value))
+    (answer,) = intake.answers
+    assert (answer.site_id, answer.correlation_id, answer.reply.gallery_id) == ("s", "r", GALLERY)
+    assert answer.reply.error is not None
+    assert [violation.field for violation in answer.reply.error.violations] == ["items"]
+    assert not intake.refused
+
+
+def test_what_cannot_be_read_is_put_aside_and_answered_only_if_somebody_can_know_it() -> None:
+    unknown = structured("Nonsense", {}, id="u")
+    intake = sort(record(b"{"), record(None), record(unknown))
+    assert [reason for _, reason, _ in intake.refused] == ["NOT_JSON", "TOMBSTONE", "UNKNOWN_TYPE"]
+    (answer,) = intake.answers
+    assert answer.reply.command_id == "u"
+    assert answer.reply.error is not None
+    assert answer.reply.error.code == "UNIMPLEMENTED"
+
+
+def test_neighbours_keep_their_order() -> None:
+    adds = [structured("CreateItems", {"galleryId": GALLERY, "items": [TEXT]}, id=str(number)) for number in range(5)]
+    intake = sort(record(adds[0]), record(b"{"), *(record(add) for add in adds[1:]))
+    assert [command.envelope.command_id for command in intake.commands] == ["0", "1", "2", "3", "4"]
