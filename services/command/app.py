@@ -74,6 +74,7 @@ async def compose(
 
         health.add("commands", check_consumer)
         health.add("mongodb", check_mongo)
+        health.add("kafka", publisher.problem)
         try:
             await publisher.start()
             await broker.start()

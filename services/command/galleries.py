@@ -31,7 +31,7 @@ from services.command.items import (
     without,
 )
 from services.command.sort_orders import places_above, places_of_new_list
-from services.command.state import Change, GalleryHead, Origin, Rejected, Status, StoredItem
+from services.command.state import Change, Find, GalleryHead, Origin, Rejected, Status, StoredItem
 
 
 def new_head(gallery_id: str, name: str | None, sort_order: float, origin: Origin) -> GalleryHead:
@@ -95,7 +95,7 @@ def _with_first_items(head: GalleryHead, created: Sequence[StoredItem], origin: 
 def update_gallery(
     head: GalleryHead,
     patch: GalleryPatch,
-    items: Mapping[str, StoredItem | None],
+    find: Find,
     taken: Mapping[float, str],
     origin: Origin,
 ) -> Change:
@@ -104,7 +104,7 @@ def update_gallery(
     Args:
         head: the gallery; the caller has made sure that the sort order asked for is free in the site.
         patch: `model_fields_set` is what changes.
-        items: those of the gallery that the patch names.
+        find: knows the items that the patch names.
         taken: see `create_items`.
         origin: of the command.
 
@@ -118,8 +118,8 @@ def update_gallery(
         sequence=head.sequence + 1,
     )
     entries = patch.items or ()
-    merged = _merge(after, entries, items, taken, origin)
-    created = [item for item in merged if items.get(item.item_id) is None]
+    merged = _merge(after, entries, find, taken, origin)
+    created = [item for item in merged if find(item.item_id) is None]
     after = replace(
         after,
         total_items=head.total_items + len(created),
@@ -129,7 +129,7 @@ def update_gallery(
                 *(
                     item.sort_order
                     for entry, item in zip(entries, merged, strict=True)
-                    if entry.sort_order is None and items.get(item.item_id) is None
+                    if entry.sort_order is None and find(item.item_id) is None
                 ),
             ]
         ),
@@ -138,7 +138,7 @@ def update_gallery(
     )
     first = gallery_updated(origin.new_event_id(), head.gallery_id, head.sequence + 1, origin.at, after.to_wire())
     events = [
-        (item_created if items.get(item.item_id) is None else item_updated)(
+        (item_created if find(item.item_id) is None else item_updated)(
             origin.new_event_id(), head.gallery_id, sequence, origin.at, item.body
         )
         for sequence, item in enumerate(merged, head.sequence + 2)
@@ -154,12 +154,12 @@ def update_gallery(
 def _merge(
     head: GalleryHead,
     entries: Sequence[ItemEntry],
-    items: Mapping[str, StoredItem | None],
+    find: Find,
     taken: Mapping[float, str],
     origin: Origin,
 ) -> list[StoredItem]:
     """The entries as items, in their order: changed ones where the id is in the gallery, otherwise new ones."""
-    known = [items.get(entry.id) if entry.id else None for entry in entries]
+    known = [find(entry.id) if entry.id else None for entry in entries]
     named = [item.item_id for item in known if item is not None]
     if len(set(named)) != len(named):
         raise Rejected(ErrorCode.INVALID_ARGUMENT, "gallery.items names an item twice")

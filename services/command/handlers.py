@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from schemas.commands import (
     ClearGallery,
@@ -38,7 +39,6 @@ from services.command.state import (
     Origin,
     Rejected,
     Status,
-    StoredItem,
     Unloaded,
 )
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
@@ -129,40 +129,23 @@ def _change(command: PlacedCommand, workspace: Workspace, origin: Origin) -> Cha
     _check_expected(data, head.sequence)
     gallery_id = head.gallery_id
     taken = workspace.taken[gallery_id]
+    find = partial(workspace.item_of, gallery_id)
     match data:
         case CreateItems():
             return create_items(head, data.items, taken, origin)
         case UpdateItem():
-            return update_item(head, workspace.item_of(data.item_id, gallery_id), data.item, taken, origin)
+            return update_item(head, find(data.item_id), data.item, taken, origin)
         case MoveItem():
             is_whole = gallery_id in workspace.whole
             look = WIDEST_LOOK if is_whole else workspace.looks.get(CommandKey.of(command.envelope), FIRST_LOOK)
-            return move_item(
-                head, data, _items_in(gallery_id, workspace), workspace.stretches[gallery_id], look, origin
-            )
+            return move_item(head, data, find, workspace.stretches[gallery_id], look, origin)
         case DeleteItems():
-            return delete_items(head, data.item_ids, _items_in(gallery_id, workspace), origin)
+            return delete_items(head, data.item_ids, find, origin)
         case UpdateGallery():
             _refuse_taken_place(workspace, data.gallery.sort_order, origin.site_id, gallery_id)
-            return update_gallery(head, data.gallery, _items_in(gallery_id, workspace), taken, origin)
+            return update_gallery(head, data.gallery, find, taken, origin)
         case DeleteGallery() | ClearGallery() | RebalanceItems() | RepublishGallery():
             return _on_all_items(head, data, workspace, origin)
-
-
-class _ItemsIn(dict[str, StoredItem | None]):
-    """The loaded items of one gallery; those of others are not there."""
-
-    def __init__(self, gallery_id: str, workspace: Workspace) -> None:
-        super().__init__()
-        self._gallery_id = gallery_id
-        self._workspace = workspace
-
-    def get(self, item_id: str, default: StoredItem | None = None) -> StoredItem | None:  # type: ignore[override]
-        return self._workspace.item_of(item_id, self._gallery_id) or default
-
-
-def _items_in(gallery_id: str, workspace: Workspace) -> _ItemsIn:
-    return _ItemsIn(gallery_id, workspace)
 
 
 def _on_all_items(

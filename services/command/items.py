@@ -12,7 +12,7 @@ from schemas.identity import derived_item_id
 from schemas.item import ITEM_BYTES_MAX, MEDIA, ItemPatch, NewItem
 from schemas.replies import ErrorCode, Violation
 from services.command.sort_orders import first_repeated, places_above
-from services.command.state import Change, GalleryHead, Origin, Rejected, StoredItem, shortest
+from services.command.state import Change, Find, GalleryHead, Origin, Rejected, StoredItem, shortest
 
 _FIRST_FIELDS = {"id": "", "sortOrder": 0}  # so that people who read JSON find them first
 _TYPES = {"image": "IMAGE", "video": "VIDEO", "text": "TEXT"}
@@ -72,11 +72,9 @@ def update_item(
     )
 
 
-def delete_items(
-    head: GalleryHead, item_ids: Iterable[str], items: Mapping[str, StoredItem | None], origin: Origin
-) -> Change:
+def delete_items(head: GalleryHead, item_ids: Iterable[str], find: Find, origin: Origin) -> Change:
     """Items deleted; ids that are not in the gallery are skipped, repeated ones count once (D9)."""
-    present = [item_id for item_id in dict.fromkeys(item_ids) if items.get(item_id) is not None]
+    present = [item_id for item_id in dict.fromkeys(item_ids) if find(item_id) is not None]
     return without(head, present, origin)
 
 

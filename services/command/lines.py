@@ -71,7 +71,7 @@ def _search(workspace: Workspace, command: PlacedCommand) -> _Search | None:
     move, gallery_id = command.envelope.data, command.gallery_id
     if not isinstance(move, MoveItem) or gallery_id in workspace.whole or workspace.heads.get(gallery_id) is None:
         return None
-    beside = workspace.item_of(move.before or move.after or "", gallery_id)
+    beside = workspace.item_of(gallery_id, move.before or move.after or "")
     if move.to is None and beside is None:
         return None
     look = workspace.looks.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)

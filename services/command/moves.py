@@ -9,7 +9,17 @@ from schemas.commands import MoveItem
 from schemas.replies import ErrorCode
 from services.command.items import updated_events
 from services.command.neighbours import HIGHEST, LOWEST, Line, Stretch, line_around
-from services.command.state import Change, GalleryHead, JobKind, JobRequest, Origin, Rejected, StoredItem, Unloaded
+from services.command.state import (
+    Change,
+    Find,
+    GalleryHead,
+    JobKind,
+    JobRequest,
+    Origin,
+    Rejected,
+    StoredItem,
+    Unloaded,
+)
 
 # Between neighbours at an end of the list: room for 22 halvings near the present milliseconds.
 END_GAP = 1_000.0
@@ -23,7 +33,7 @@ FIRST_LOOK, SECOND_LOOK, WIDEST_LOOK = 2, 16, 256
 def move_item(
     head: GalleryHead,
     command: MoveItem,
-    items: Mapping[str, StoredItem | None],
+    find: Find,
     stretches: Sequence[Stretch],
     look: int,
     origin: Origin,
@@ -36,7 +46,7 @@ def move_item(
     Args:
         head: the gallery.
         command: what to move, and where to.
-        items: the item, the one it is put beside, and beyond the first look those that may have to make room.
+        find: knows the item, the one it is put beside, and beyond the first look those that may have to make room.
         stretches: known parts of the order.
         look: how many items on each side of the new place are known, if there are so many.
         origin: of the command.
@@ -45,10 +55,10 @@ def move_item(
         Rejected: one of the items is not in the gallery.
         Unloaded: more of the order has to be known.
     """
-    item = items.get(command.item_id)
+    item = find(command.item_id)
     if item is None:
         raise Rejected(ErrorCode.NOT_FOUND, "item not found", itemId=command.item_id)
-    place, above = _target(command, items)
+    place, above = _target(command, find)
     line = line_around(stretches, place, look)
     if line is None:
         raise Unloaded(look)
@@ -61,15 +71,15 @@ def move_item(
     if places is None:
         # Hundreds of neighbours with hardly a number between them: space out the whole gallery first.
         return Change(head, job=JobRequest(JobKind.REBALANCE, again=True))
-    return _placed(head, item, places, items, origin)
+    return _placed(head, item, places, find, origin)
 
 
-def _target(command: MoveItem, items: Mapping[str, StoredItem | None]) -> tuple[float, bool]:
+def _target(command: MoveItem, find: Find) -> tuple[float, bool]:
     """A sort order, and whether the item goes right above it (otherwise right below)."""
     if command.to is not None:
         return (HIGHEST, False) if command.to == "start" else (LOWEST, True)
     beside_id = command.before or command.after
-    beside = items.get(beside_id) if beside_id else None
+    beside = find(beside_id) if beside_id else None
     if beside is None:
         raise Rejected(ErrorCode.NOT_FOUND, "the item to move beside was not found", itemId=beside_id)
     return beside.sort_order, command.before is not None
@@ -136,12 +146,12 @@ def _placed(
     head: GalleryHead,
     item: StoredItem,
     places: Mapping[str, float],
-    items: Mapping[str, StoredItem | None],
+    find: Find,
     origin: Origin,
 ) -> Change:
     moved = []
     for item_id, place in places.items():
-        before = item if item_id == item.item_id else items.get(item_id)
+        before = item if item_id == item.item_id else find(item_id)
         if before is None:
             raise Unloaded(SECOND_LOOK)
         if before.sort_order != place:

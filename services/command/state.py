@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from schemas.base import format_instant
 from schemas.replies import ErrorCode, Reply, ReplyError, Violation
@@ -89,6 +89,10 @@ class StoredItem:
         """The item at another place."""
         body = {**self.body, "sortOrder": shortest(sort_order), "updatedDate": date}
         return StoredItem(self.item_id, self.gallery_id, self.site_id, sort_order, body)
+
+
+Find: TypeAlias = Callable[[str], StoredItem | None]
+"""Looks an item of one gallery up by its id; those of other galleries are not there."""
 
 
 @dataclass(frozen=True, slots=True)

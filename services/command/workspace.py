@@ -112,7 +112,7 @@ class Workspace:
         head = self.heads.get(gallery_id)
         return head if head is not None and head.site_id == site_id and head.status is Status.LIVE else None
 
-    def item_of(self, item_id: str, gallery_id: str) -> StoredItem | None:
+    def item_of(self, gallery_id: str, item_id: str) -> StoredItem | None:
         """The item, if it is in this gallery."""
         item = self.items.get(item_id)
         return item if item is not None and item.gallery_id == gallery_id else None
