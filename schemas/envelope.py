@@ -27,7 +27,7 @@ from schemas.cloudevents import (
     traceparent_of,
 )
 from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS, CommandData, command_name
-from schemas.identity import gallery_id_of
+from schemas.identity import derived_gallery_id
 from schemas.item import SMALL, SMALL_BYTES
 from schemas.replies import REPLY_TYPE, Reply, Violation
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
@@ -49,6 +49,7 @@ __all__ = [
     "encode_reply",
     "encode_snapshot",
     "event_headers",
+    "gallery_id_of",
 ]
 
 _COMMANDS_BY_TYPE = {
@@ -138,6 +139,11 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
         correlation_id=attributes.get("correlationid", attributes["id"]),
         traceparent=traceparent_of(attributes),
     )
+
+
+def gallery_id_of(envelope: CommandEnvelope) -> str:
+    """The gallery that a command is about: its partition key."""
+    return envelope.data.gallery_id or derived_gallery_id(envelope.site_id, envelope.command_id)
 
 
 def encode_command(envelope: CommandEnvelope) -> Message:

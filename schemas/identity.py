@@ -1,11 +1,7 @@
-"""Ids that follow from a command, and the gallery a command is about."""
+"""Ids that follow from a command."""
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
 from uuid import UUID
-
-if TYPE_CHECKING:
-    from schemas.envelope import CommandEnvelope
 
 
 def derived_gallery_id(site_id: str, command_id: str) -> str:
@@ -20,11 +16,6 @@ def derived_gallery_id(site_id: str, command_id: str) -> str:
 def derived_item_id(site_id: str, command_id: str, index: int) -> str:
     """The id of the item that a command creates at this position of its list; for the reason see above."""
     return _derived("item", site_id, command_id, str(index))
-
-
-def gallery_id_of(envelope: "CommandEnvelope") -> str:
-    """The gallery that a command is about: its partition key."""
-    return envelope.data.gallery_id or derived_gallery_id(envelope.site_id, envelope.command_id)
 
 
 def _derived(*parts: str) -> str:

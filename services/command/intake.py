@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from schemas.envelope import CommandOrigin, InvalidCommand, Undecodable, decode_command
-from schemas.identity import gallery_id_of
+from schemas.envelope import CommandOrigin, InvalidCommand, Undecodable, decode_command, gallery_id_of
 from schemas.replies import ErrorCode, Reply, ReplyError
 from services.command.answers import Answer
 from services.command.workspace import PlacedCommand, Received

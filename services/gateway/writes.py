@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from schemas.commands import CommandData, CreateItems, command_name
-from schemas.envelope import CommandEnvelope, encode_command
-from schemas.identity import gallery_id_of
+from schemas.envelope import CommandEnvelope, encode_command, gallery_id_of
 from schemas.replies import Reply
 from schemas.topics import Topics
 from services.gateway.consistency import (

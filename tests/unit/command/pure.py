@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.commands import COMMANDS
-from schemas.envelope import CommandEnvelope
-from schemas.identity import gallery_id_of
+from schemas.envelope import CommandEnvelope, gallery_id_of
 from schemas.replies import Reply
 from services.command.handlers import decide
 from services.command.state import StoredItem, Unloaded

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from schemas.commands import CreateGallery, DeleteGallery
-from schemas.envelope import CommandEnvelope
-from schemas.identity import derived_gallery_id, derived_item_id, gallery_id_of
+from schemas.envelope import CommandEnvelope, gallery_id_of
+from schemas.identity import derived_gallery_id, derived_item_id
 from tests.unit.schemas.examples import GALLERY_ID
 
 
