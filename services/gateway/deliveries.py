@@ -1,6 +1,6 @@
 """Endpoints of the delivery log, and of sending again."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
@@ -12,6 +12,12 @@ from services.gateway.answers import JsonAnswer
 from services.gateway.bodies import parse_body, read_body
 from services.gateway.context import Gateway
 from services.gateway.errors import Invalid, Refused, not_found
+from services.gateway.listener_answers import (
+    DeliveriesAnswer,
+    DeliveryAnswer,
+    LoggedDeliveryAnswer,
+    ProgressAnswer,
+)
 from services.gateway.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerId, Office
 from services.gateway.openapi import json_body
 from services.kit.mongo import Document
@@ -40,7 +46,7 @@ class ReplayBody(StepBody):
 BODIES = (StepBody, ReplayBody)
 
 
-@router.get("/listeners/{listenerId}/deliveries", response_model=dict[str, Any])
+@router.get("/listeners/{listenerId}/deliveries", response_model=DeliveriesAnswer)
 async def list_deliveries(
     admin: Admin,
     listener_id: ListenerId,
@@ -54,13 +60,13 @@ async def list_deliveries(
     return JsonAnswer({"deliveries": [delivery_wire(one, with_log=False) for one in page], "cursor": following})
 
 
-@router.get("/deliveries/{deliveryId}", response_model=dict[str, Any])
+@router.get("/deliveries/{deliveryId}", response_model=LoggedDeliveryAnswer)
 async def get_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
     """One delivery with each of its attempts: headers sent, status, latency, first bytes of the answer."""
     return JsonAnswer({"delivery": delivery_wire(await _delivery(admin, delivery_id), with_log=True)})
 
 
-@router.post("/deliveries/{deliveryId}/resend", response_model=dict[str, Any])
+@router.post("/deliveries/{deliveryId}/resend", response_model=DeliveryAnswer)
 async def resend_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
     """Send a delivery once more, whatever became of it; the answer is the new one."""
     delivery = await _delivery(admin, delivery_id)
@@ -71,7 +77,7 @@ async def resend_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
 
 @router.post(
     "/listeners/{listenerId}/resend-dead",
-    response_model=dict[str, Any],
+    response_model=ProgressAnswer,
     openapi_extra=json_body(StepBody, {}, required=False),
 )
 async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
@@ -84,7 +90,7 @@ async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: Li
 
 @router.post(
     "/listeners/{listenerId}/replay",
-    response_model=dict[str, Any],
+    response_model=ProgressAnswer,
     openapi_extra=json_body(ReplayBody, {"since": "2026-01-01T00:00:00Z"}, required=False),
 )
 async def replay_events(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 import logging
 from datetime import timedelta
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
@@ -11,9 +11,16 @@ from starlette.responses import Response
 from schemas.base import Guid, WireModel
 from services.gateway.answers import JsonAnswer
 from services.gateway.bodies import parse_body, read_body
-from services.gateway.context import Gateway, Key, Site, admitted
+from services.gateway.context import Gateway, admitted
 from services.gateway.errors import Failure, not_found
 from services.gateway.keys import Scope
+from services.gateway.listener_answers import (
+    DeletedAnswer,
+    ListenerAnswer,
+    ListenersAnswer,
+    OperationalEventsAnswer,
+    SecretAnswer,
+)
 from services.gateway.openapi import json_body
 from services.kit.failures import StartRefused
 from services.kit.mongo import Database
@@ -81,8 +88,8 @@ async def administration_of(settings: ListenerSettings, database: Database) -> A
         return None
 
 
-async def _office(request: Request, gateway: Gateway, key: Key, site: Site = None) -> Office:
-    caller = await admitted(gateway, key, site, Scope.LISTENERS)
+async def _office(request: Request) -> Office:
+    caller = await admitted(request, Scope.LISTENERS)
     administration: Administration | None = request.app.state.administration
     if administration is None:
         raise Failure(503)
@@ -102,7 +109,7 @@ def found(listener: Listener | None, listener_id: str) -> Listener:
 
 @router.post(
     "/listeners",
-    response_model=dict[str, Any],
+    response_model=SecretAnswer,
     openapi_extra=json_body(CreateListenerBody, {"listener": _EXAMPLE}),
 )
 async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> Response:
@@ -112,7 +119,7 @@ async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> R
     return JsonAnswer(created.to_wire())
 
 
-@router.get("/listeners", response_model=dict[str, Any])
+@router.get("/listeners", response_model=ListenersAnswer)
 async def list_listeners(admin: Admin, limit: Limit = PAGE_MAX, cursor: Cursor = None) -> Response:
     """The listeners of the site by id; `cursor` of the answer leads to the next page."""
     page = await admin.listeners.list(admin.site_id, limit, cursor)
@@ -120,7 +127,7 @@ async def list_listeners(admin: Admin, limit: Limit = PAGE_MAX, cursor: Cursor =
     return JsonAnswer({"listeners": [listener.to_wire() for listener in page], "cursor": following})
 
 
-@router.get("/listeners/{listenerId}", response_model=dict[str, Any])
+@router.get("/listeners/{listenerId}", response_model=ListenerAnswer)
 async def get_listener(admin: Admin, listener_id: ListenerId) -> Response:
     """One listener."""
     return _answer(await admin.listener(listener_id))
@@ -128,7 +135,7 @@ async def get_listener(admin: Admin, listener_id: ListenerId) -> Response:
 
 @router.patch(
     "/listeners/{listenerId}",
-    response_model=dict[str, Any],
+    response_model=ListenerAnswer,
     openapi_extra=json_body(ChangeListenerBody, {"listener": {"timeoutSeconds": 5}}),
 )
 async def change_listener(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
@@ -137,7 +144,7 @@ async def change_listener(admin: Admin, gateway: Gateway, listener_id: ListenerI
     return _answer(found(await admin.listeners.change(admin.site_id, listener_id, body.listener), listener_id))
 
 
-@router.delete("/listeners/{listenerId}", response_model=dict[str, Any])
+@router.delete("/listeners/{listenerId}", response_model=DeletedAnswer)
 async def delete_listener(admin: Admin, listener_id: ListenerId) -> Response:
     """Send nothing more; what is under way is cancelled, the log stays."""
     if not await admin.listeners.delete(admin.site_id, listener_id):
@@ -145,13 +152,13 @@ async def delete_listener(admin: Admin, listener_id: ListenerId) -> Response:
     return JsonAnswer({"listenerId": listener_id})
 
 
-@router.post("/listeners/{listenerId}/pause", response_model=dict[str, Any])
+@router.post("/listeners/{listenerId}/pause", response_model=ListenerAnswer)
 async def pause_listener(admin: Admin, listener_id: ListenerId) -> Response:
     """Let deliveries wait until the listener is resumed."""
     return _answer(found(await admin.listeners.pause(admin.site_id, listener_id), listener_id))
 
 
-@router.post("/listeners/{listenerId}/resume", response_model=dict[str, Any])
+@router.post("/listeners/{listenerId}/resume", response_model=ListenerAnswer)
 async def resume_listener(admin: Admin, listener_id: ListenerId) -> Response:
     """Send again, whether the listener was paused or disabled."""
     return _answer(found(await admin.listeners.resume(admin.site_id, listener_id), listener_id))
@@ -159,7 +166,7 @@ async def resume_listener(admin: Admin, listener_id: ListenerId) -> Response:
 
 @router.post(
     "/listeners/{listenerId}/rotate-secret",
-    response_model=dict[str, Any],
+    response_model=SecretAnswer,
     openapi_extra=json_body(RotateBody, {"overlapSeconds": 86_400}, required=False),
 )
 async def rotate_secret(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
@@ -187,7 +194,7 @@ async def download_public_key(
     return Response(pem, media_type="application/x-pem-file")
 
 
-@router.get("/operational-events", response_model=dict[str, Any])
+@router.get("/operational-events", response_model=OperationalEventsAnswer)
 async def list_operational_events(admin: Admin, limit: Limit = PAGE_MAX) -> Response:
     """What happened to listeners that their owners should know, the latest first."""
     return JsonAnswer({"operationalEvents": await admin.operations.list(admin.site_id, limit)})

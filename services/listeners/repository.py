@@ -24,7 +24,10 @@ INDEXES: Mapping[str, list[IndexModel]] = {
         # A deleted listener stays as long as its log.
         IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
     ],
-    SIGNING_KEYS: [IndexModel([("siteId", ASCENDING), ("format", ASCENDING), ("createdAt", DESCENDING)])],
+    SIGNING_KEYS: [
+        IndexModel([("siteId", ASCENDING), ("format", ASCENDING), ("createdAt", DESCENDING)]),
+        IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
+    ],
     STATE: [],
 }
 
@@ -135,8 +138,14 @@ class Listeners:
 
     async def delete(self, site_id: str, listener_id: str) -> bool:
         """Send nothing more; the relay cancels what is under way, the log stays. False if there is none."""
-        values = {"status": ListenerStatus.DELETED.value, "expiresAt": self._now() + self._retention}
-        return await self._update(site_id, listener_id, values) is not None
+        expiry = {"expiresAt": self._now() + self._retention}
+        deleted = await self._update(site_id, listener_id, {"status": ListenerStatus.DELETED.value, **expiry})
+        if deleted is None:
+            return False
+        # The pair for tokens is the site's; the other keys were this listener's alone.
+        own = {"_id": {"$in": [use.key_id for use in deleted.keys]}, "format": {"$ne": Format.WIX_JWT.value}}
+        await self._keys.update_many(own, {"$set": expiry})
+        return True
 
     async def rotate(self, site_id: str, listener_id: str, overlap: timedelta) -> Created | None:
         """Give a listener a new key; for the length of `overlap` the old one counts too.

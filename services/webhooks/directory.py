@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.kit.failures import TransientFailure
 from services.kit.mongo import Database
 from services.listeners.documents import Listener, ListenerStatus, listener_of
 from services.listeners.keys import Format
@@ -27,7 +28,11 @@ class Directory:
         """All by id, those deleted included."""
 
     async def refresh(self) -> bool:
-        """See every change made before this call; whether there was one. Raises the driver's errors."""
+        """See every change made before this call; whether there was one.
+
+        Raises:
+            TransientFailure: a key cannot be opened with the key of the settings. The driver's errors besides.
+        """
         async with self._lock:
             # The version first: a change while reading makes the next call read again.
             state = await self._database[STATE].find_one({"_id": VERSION_ID})
@@ -58,5 +63,11 @@ class Directory:
     async def _read_keys(self, key_ids: set[str]) -> None:
         missing = list(key_ids - self._keys.keys())
         async for found in self._database[SIGNING_KEYS].find({"_id": {"$in": missing}}):
-            secret = self._sealer.open(bytes(found["sealed"])).decode()
+            try:
+                secret = self._sealer.open(bytes(found["sealed"])).decode()
+            except ValueError:
+                # Perhaps another process has been given a new key first; until then no event may pass unplanned.
+                raise TransientFailure(
+                    f"signing key {found['_id']} does not open; is TRIPTYCH_SECRETS_KEY the same in all processes?"
+                ) from None
             self._keys[found["_id"]] = read_key(found["_id"], Format(found["format"]), secret)

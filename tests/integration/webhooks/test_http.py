@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.base import WireModel
+from services.gateway import listener_answers as answers
 from services.gateway.keys import store_key
 from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
@@ -69,6 +71,33 @@ async def test_public_keys_can_be_downloaded(client: httpx.AsyncClient, dialect:
     answer = await client.get(f"/listeners/{created['listener']['id']}/public-key")
     assert answer.text == created["publicKey"]
     assert answer.text.startswith("-----BEGIN PUBLIC KEY-----")
+
+
+async def test_answers_have_the_documented_shapes(
+    client: httpx.AsyncClient, open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    receiver.script = [status(500)]
+    created = await create(client, receiver.url(), retryDelays=[])
+    path = f"/listeners/{created['listener']['id']}"
+    listener = await admin.listeners.get("default", created["listener"]["id"])
+    assert listener is not None
+    async with open_relay():
+        await publish(History().create().messages)
+        await admin.until(listener, DeliveryStatus.DEAD)
+        await admin.until_operations({"delivery.dead"})
+    page = (await client.get(f"{path}/deliveries")).json()
+    shapes: list[tuple[type[WireModel], Any]] = [
+        (answers.SecretAnswer, created),
+        (answers.ListenerAnswer, (await client.get(path)).json()),
+        (answers.ListenersAnswer, (await client.get("/listeners")).json()),
+        (answers.DeliveriesAnswer, page),
+        (answers.LoggedDeliveryAnswer, (await client.get(f"/deliveries/{page['deliveries'][0]['id']}")).json()),
+        (answers.ProgressAnswer, (await client.post(f"{path}/replay")).json()),
+        (answers.OperationalEventsAnswer, (await client.get("/operational-events")).json()),
+        (answers.DeletedAnswer, (await client.delete(path)).json()),
+    ]
+    for shape, answer in shapes:
+        assert shape.model_validate(answer).model_dump(mode="json", by_alias=True) == answer
 
 
 async def test_pages(client: httpx.AsyncClient) -> None:

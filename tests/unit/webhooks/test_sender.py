@@ -1,0 +1,100 @@
+"""What an answer's headers and the client's exceptions are taken for, and what is signed only once."""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.listeners.documents import Listener
+from services.listeners.keys import Format, make_key
+from services.webhooks.addresses import ForbiddenAddress
+from services.webhooks.delivery import Failure
+from services.webhooks.sender import WAVE_SECONDS, Signer, classify, parse_retry_after
+from services.webhooks.signing import SigningKey, read_key
+from tests.support.histories import History
+from tests.unit.webhooks.examples import claimed, listener
+
+EVENT = History().create().messages[0].value
+
+
+class OneKey:
+    """A directory of listeners that all have the same key."""
+
+    def __init__(self, dialect: Format) -> None:
+        self._key = read_key("k", dialect, make_key(dialect).secret)
+
+    def keys_of(self, _listener: Listener, _now: datetime) -> list[SigningKey]:
+        """The key."""
+        return [self._key]
+
+
+def signer(dialect: Format, times: list[float]) -> Signer:
+    directory: Any = OneKey(dialect)
+    return Signer(directory, lambda: times[0])
+
+
+def test_a_wave_of_tokens_is_signed_once_and_each_attempt_anew() -> None:
+    times = [1_000.0]
+    made = signer(Format.WIX_JWT, times)
+    first, second = listener(id="a", format=Format.WIX_JWT), listener(id="b", format=Format.WIX_JWT)
+
+    def sign(who: Listener, **fields: Any) -> bytes:
+        return made.sign(who, claimed(**fields), EVENT).body
+
+    wave = sign(first)
+    assert sign(second) is wave
+    assert sign(first, attempts=2) is not wave
+    assert sign(first, manual=True) is not wave
+    assert sign(first, event_id="other") is not wave
+    times[0] += WAVE_SECONDS
+    assert sign(first) != wave
+
+
+def test_each_attempt_of_standard_webhooks_has_its_own_timestamp_and_the_same_id() -> None:
+    times = [1_000.0]
+    made = signer(Format.STANDARD_HMAC, times)
+    once = made.sign(listener(), claimed(), EVENT)
+    times[0] = 1_060.0
+    again = made.sign(listener(), claimed(attempts=2), EVENT)
+    assert once.headers["webhook-id"] == again.headers["webhook-id"] == "e"
+    assert (once.headers["webhook-timestamp"], again.headers["webhook-timestamp"]) == ("1000", "1060")
+    assert once.headers["webhook-signature"] != again.headers["webhook-signature"]
+
+
+def test_retry_after_in_seconds_or_as_a_date() -> None:
+    assert parse_retry_after(None) is None
+    assert parse_retry_after("120") == 120.0
+    assert parse_retry_after("soon") is None
+    assert parse_retry_after("-1") is None
+    past = format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)
+    assert parse_retry_after(past) == 0.0
+    future = parse_retry_after(format_datetime(datetime(2999, 1, 1, tzinfo=UTC), usegmt=True))
+    assert future is not None
+    assert future > 1e9
+
+
+@given(st.text())
+def test_no_retry_after_is_a_fault_of_ours(text: str) -> None:
+    found = parse_retry_after(text)
+    assert found is None or found >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (TimeoutError(), Failure.TIMEOUT),
+        (aiohttp.ServerTimeoutError(), Failure.TIMEOUT),
+        (aiohttp.ServerDisconnectedError(), Failure.CONNECTION),
+        (ConnectionResetError(), Failure.CONNECTION),
+        (ForbiddenAddress("no"), Failure.FORBIDDEN_ADDRESS),
+        (aiohttp.InvalidUrlClientError("http://127.1/"), Failure.FORBIDDEN_ADDRESS),
+        (aiohttp.ClientPayloadError(), Failure.PROTOCOL),
+        (ValueError("odd"), Failure.PROTOCOL),
+    ],
+)
+def test_what_exceptions_mean(error: Exception, failure: Failure) -> None:
+    assert classify(error) is failure
