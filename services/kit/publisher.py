@@ -81,6 +81,15 @@ class Publisher:
             raise TransientFailure(f"no metadata from Kafka: {error!r}") from error
         return topic in cluster.topics()
 
+    async def problem(self) -> str | None:
+        """Ask Kafka whether it answers; None if it does, otherwise what is wrong. Without a deadline of its own."""
+        try:
+            producer = await self._current()
+            await producer.client.fetch_all_metadata()
+        except (KafkaError, TransientFailure) as error:
+            return f"Kafka does not answer: {error!r}"
+        return None
+
     async def publish(self, records: Sequence[Record]) -> None:
         """Send all and wait until all are acknowledged.
 
