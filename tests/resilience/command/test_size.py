@@ -1,0 +1,145 @@
+"""Work on a gallery of any size: in bounded memory, out of everybody's way, and gone on with after a kill."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.command.conftest import Sender, sending
+from tests.support.commands import TEXT
+from tests.support.installation import Installation
+from tests.support.servers import Service, command_service
+from tests.support.waiting import eventually
+from tests.support.write_model import audit
+
+ITEMS = int(os.environ.get("TRIPTYCH_TEST_ITEMS", "6000"))
+# The promise is one second; what tests share their processors with must not make them fail.
+PROMISED_SECONDS = 1.0
+SLACK_SECONDS = 2.0
+GROWTH_BYTES = 150 * 1024 * 1024
+WORK_SECONDS = 60 + ITEMS / 100
+
+
+class Bystander:
+    """Somebody with small galleries of his own, and how long he has to wait for answers."""
+
+    def __init__(self, sender: Sender, galleries: list[str], service: Service) -> None:
+        self._sender = sender
+        self._galleries = galleries
+        self._service = service
+        self.waits: list[float] = []
+        self.memory: list[int] = []
+
+    async def run(self) -> None:
+        """Send commands one after another until cancelled."""
+        number = 0
+        while True:
+            gallery_id = self._galleries[number % len(self._galleries)]
+            number += 1
+            started = time.monotonic()
+            reply = await self._sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
+            self.waits.append(time.monotonic() - started)
+            assert reply["outcome"] == "accepted"
+            self.memory.append(self._service.resident_bytes)
+
+
+@asynccontextmanager
+async def bystander(installation: Installation, service: Service) -> AsyncIterator[Bystander]:
+    """A bystander, who is at it as long as the block runs."""
+    async with sending(installation) as sender:
+        one = Bystander(sender, [await sender.gallery(1) for _ in range(6)], service)
+        running = asyncio.create_task(one.run())
+        try:
+            yield one
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+            if not running.cancelled():
+                running.result()
+
+
+@pytest.mark.timeout(300 + 10 * WORK_SECONDS)
+async def test_clone_clear_and_delete_are_out_of_the_way_and_in_bounded_memory(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with command_service(installation, tmp_path) as service:
+        async with sending(installation) as sender:
+            await eventually(service.is_ready, "the service is ready", deadline_seconds=60)
+            source = await sender.gallery(ITEMS, name="Source")
+            other = await sender.gallery(1)
+            async with bystander(installation, service) as others:
+                before = service.resident_bytes
+                started = time.monotonic()
+                cloned = await sender.put("CreateGallery", {"cloneFromGalleryId": source})
+                reply = await sender.reply_to(cloned, deadline_seconds=WORK_SECONDS)
+                clone, times = reply["galleryId"], {"clone": time.monotonic() - started}
+                assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + ITEMS)
+                assert await sender.titles(clone) == [str(number) for number in range(ITEMS)]
+                for name, gallery_id in (("ClearGallery", source), ("DeleteGallery", clone)):
+                    started = time.monotonic()
+                    asked = await sender.put(name, {"galleryId": gallery_id})
+                    reply = await sender.reply_to(asked, deadline_seconds=WORK_SECONDS)
+                    times[name] = time.monotonic() - started
+                    assert reply["outcome"] == "accepted"
+                    assert await sender.titles(gallery_id) == []
+            growth = max(others.memory) - before
+            print(
+                f"{ITEMS} items: {', '.join(f'{name} {seconds:.1f} s' for name, seconds in times.items())}; "
+                f"memory grew by {growth / 2**20:.0f} MiB; {len(others.waits)} others waited "
+                f"{sorted(others.waits)[len(others.waits) // 2] * 1000:.0f} ms at the median, "
+                f"{max(others.waits) * 1000:.0f} ms at most"
+            )
+            assert len(others.waits) > 10
+            assert max(others.waits) < PROMISED_SECONDS + SLACK_SECONDS
+            assert growth < GROWTH_BYTES
+            assert await sender.titles(other) == ["0"]
+    await audit(installation.database)
+
+
+@pytest.mark.timeout(300 + 10 * WORK_SECONDS)
+async def test_long_work_is_gone_on_with_after_a_kill(installation: Installation, tmp_path: Path) -> None:
+    jobs, galleries = installation.database["jobs"], installation.database["galleries"]
+    async with sending(installation) as sender:
+        with command_service(installation, tmp_path) as first:
+            await eventually(first.is_ready, "the service is ready", deadline_seconds=60)
+            source = await sender.gallery(ITEMS)
+            cloned = await sender.put("CreateGallery", {"cloneFromGalleryId": source})
+            await sender.producer.flush()
+
+            async def is_half_done() -> bool:
+                job = await jobs.find_one({"kind": "clone"})
+                return job is not None and job["state"].get("copied", 0) > ITEMS / 4
+
+            await eventually(is_half_done, "a part of the clone is there", deadline_seconds=WORK_SECONDS)
+            first.kill()
+        await audit(installation.database)
+        half = await galleries.find_one({"_id": {"$ne": source}})
+        assert half is not None
+        assert half["status"] == "building"
+        assert half["totalItems"] < ITEMS
+        with command_service(installation, tmp_path) as second:
+            too_early = await sender.put("UpdateGallery", {"galleryId": half["_id"], "gallery": {"name": "mine"}})
+            reply = await sender.reply_to(cloned, deadline_seconds=WORK_SECONDS)
+            assert (reply["galleryId"], reply["sequence"]) == (half["_id"], 1 + ITEMS)
+            assert (await sender.reply_to(too_early))["sequence"] == 2 + ITEMS
+            assert await sender.titles(half["_id"]) == [str(number) for number in range(ITEMS)]
+            cleared = await sender.put("ClearGallery", {"galleryId": source})
+            await sender.producer.flush()
+
+            async def is_shrinking() -> bool:
+                head = await galleries.find_one({"_id": source})
+                return head is not None and head["totalItems"] < ITEMS
+
+            await eventually(is_shrinking, "a part of the source is gone", deadline_seconds=WORK_SECONDS)
+            second.kill()
+        await audit(installation.database)
+        with command_service(installation, tmp_path):
+            reply = await sender.reply_to(cleared, deadline_seconds=WORK_SECONDS)
+            assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + 2 * ITEMS)
+            assert await sender.titles(source) == []
+    history = await audit(installation.database)
+    assert sum(map(len, history.values())) == (1 + 2 * ITEMS) + (1 + ITEMS) + 1

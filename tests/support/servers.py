@@ -1,0 +1,85 @@
+"""Processes as the operating system sees them: a service of its own, what it uses, and servers that stand still."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from deploy.local.children import Child, start_child
+from deploy.local.ports import LOOPBACK, free_ports
+from tests.support.installation import Installation
+
+
+@dataclass(frozen=True)
+class Service:
+    """A command service in a process of its own."""
+
+    child: Child
+    address: str
+
+    async def is_ready(self) -> bool:
+        """What it says itself."""
+        async with httpx.AsyncClient(base_url=self.address, timeout=10) as client:
+            try:
+                return (await client.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory in use."""
+        return int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time used so far."""
+        fields = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """End it at once, without a chance to do anything."""
+        os.kill(self.child.pid, signal.SIGKILL)
+
+
+@contextmanager
+def command_service(installation: Installation, directory: Path, **fields: object) -> Iterator[Service]:
+    """A command service; ended afterwards."""
+    (port,) = free_ports(1)
+    environ = {**os.environ, **installation.environ(command_port=port, **fields)}
+    log = directory / f"command-{port}.log"
+    child = start_child([sys.executable, "-m", "services.command"], env=environ, log=log)
+    try:
+        yield Service(child, f"http://{LOOPBACK}:{port}")
+    finally:
+        child.stop(20)
+
+
+def pids_of(data: Path) -> list[int]:
+    """Processes that were started with this folder, or one in it, on their command line."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                command = process.joinpath("cmdline").read_bytes()
+            except OSError:  # it has ended meanwhile
+                continue
+            if str(data).encode() in command:
+                found.append(int(process.name))
+    return found
+
+
+@contextmanager
+def standing_still(pids: list[int]) -> Iterator[None]:
+    """These processes neither run nor end during the block: to their clients, the network is gone."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
