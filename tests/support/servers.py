@@ -59,18 +59,18 @@ def command_service(installation: Installation, directory: Path, **fields: objec
         child.stop(20)
 
 
+def command_line(pid: int) -> list[str]:
+    """What a process was started with; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
 def pids_of(data: Path) -> list[int]:
-    """Processes that were started with this folder, or one in it, on their command line."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                command = process.joinpath("cmdline").read_bytes()
-            except OSError:  # it has ended meanwhile
-                continue
-            if str(data).encode() in command:
-                found.append(int(process.name))
-    return found
+    """Processes that were started with this folder, or a file in it, on their command line."""
+    pids = [int(process.name) for process in Path("/proc").iterdir() if process.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and any(str(data) in word for word in command_line(pid))]
 
 
 @contextmanager

@@ -1,0 +1,195 @@
+"""MongoDB or Kafka stands still for a while, or dies: nothing is skipped, lost, doubled or put out of order."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local.addresses import Addresses
+from deploy.local.children import Child, start_child
+from deploy.local.stack import StackUnavailable, local_stack
+from tests.integration.command.conftest import Sender, sending
+from tests.support.commands import TEXT, body
+from tests.support.installation import Installation
+from tests.support.kafka import Record, topic_reader
+from tests.support.servers import Service, command_line, command_service, pids_of, standing_still
+from tests.support.waiting import eventually
+from tests.support.write_model import audit
+
+OUTAGE_SECONDS = float(os.environ.get("TRIPTYCH_TEST_OUTAGE", "8"))
+RECOVERY_SECONDS = 60.0
+GALLERIES = 6
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the servers of these tests store what they store."""
+    return tmp_path_factory.mktemp("servers").resolve()
+
+
+@pytest.fixture(scope="module")
+def stack(data: Path) -> Iterator[Addresses]:
+    """Servers of our own, as processes that can be stopped; nobody else's tests use them."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
+    try:
+        with local_stack(data_dir=data, keep=False, environ={**environ, "TRIPTYCH_STACK": "processes"}) as addresses:
+            yield addresses
+    except StackUnavailable as unavailable:
+        pytest.skip(str(unavailable))
+
+
+@pytest.fixture(scope="module")
+def restarts(stack: Addresses) -> Iterator[list[Child]]:
+    """Servers that were started again; they end with the tests of this module."""
+    children: list[Child] = []
+    yield children
+    for child in children:
+        child.stop(20)
+
+
+@dataclass
+class Producer:
+    """Somebody who adds one item after the other to several galleries, and remembers what belongs where."""
+
+    sender: Sender
+    galleries: list[str]
+    sent: dict[str, list[str]] = field(default_factory=dict)
+    count: int = 0
+
+    async def add(self, count: int) -> None:
+        """Put so many commands on the topic."""
+        for _ in range(count):
+            gallery_id = self.galleries[self.count % len(self.galleries)]
+            title = str(self.count)
+            data = {"galleryId": gallery_id, "items": [{**TEXT, "title": title}]}
+            await self.sender.put("CreateItems", data, f"add-{title}")
+            self.sent.setdefault(gallery_id, []).append(title)
+            self.count += 1
+        await self.sender.producer.flush()
+
+    async def check_all(self, deadline_seconds: float) -> None:
+        """Every command was answered, and had its effect once, in its place."""
+        for number in range(self.count):
+            reply = await self.sender.reply_to(f"add-{number}", deadline_seconds=deadline_seconds)
+            assert reply["outcome"] == "accepted"
+        history = await audit(self.sender.installation.database)
+        for gallery_id, titles in self.sent.items():
+            assert await self.sender.titles(gallery_id) == titles[::-1]
+            assert len(history[gallery_id]) == 1 + len(titles)
+            published = await self.sender.events_of(gallery_id, 1 + len(titles))
+            assert [event["id"] for event in published] == [event["id"] for event in history[gallery_id]]
+
+
+@asynccontextmanager
+async def at_work(installation: Installation, tmp_path: Path) -> AsyncIterator[tuple[Producer, Service]]:
+    """A service, and a producer whose first commands are answered."""
+    with command_service(installation, tmp_path) as service:
+        async with sending(installation) as sender:
+            await eventually(service.is_ready, "the service is ready", deadline_seconds=60)
+            producer = Producer(sender, [await sender.gallery(0) for _ in range(GALLERIES)])
+            await producer.add(50)
+            await producer.check_all(30)
+            yield producer, service
+
+
+async def committed_offsets(installation: Installation) -> dict[int, int]:
+    """Next offsets of the group that carries commands out, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(f"{installation.name}.command.v1")
+    finally:
+        await admin.close()
+    topic = installation.topics.commands
+    return {
+        place.partition: meta.offset for place, meta in offsets.items() if place.topic == topic and meta.offset >= 0
+    }
+
+
+async def check_nothing_was_skipped(installation: Installation, offsets: dict[int, int], at: datetime) -> None:
+    """Every command below these offsets had its outcome at that time."""
+    topic = installation.topics.commands
+    done = installation.database["processed_commands"].find({"at": {"$lte": at}})
+    finished = {outcome["reply"]["commandId"] async for outcome in done}
+    async with topic_reader(installation.addresses.kafka_bootstrap, topic) as commands:
+
+        def are_read(records: list[Record]) -> bool:
+            ends = {record.partition: record.offset + 1 for record in records}
+            return all(ends.get(partition, 0) >= offset for partition, offset in offsets.items())
+
+        await commands.read_until(are_read, "all commands below the committed offsets")
+        passed = [record for record in commands.records if record.offset < offsets.get(record.partition, 0)]
+    assert passed
+    assert {body(record)["id"] for record in passed} <= finished
+
+
+async def unready_through(service: Service, seconds: float) -> float:
+    """Wait until the service says that it is not ready, and so long; the processor time it took from then on."""
+    ends = time.monotonic() + seconds
+
+    async def is_unready() -> bool:
+        return not await service.is_ready()
+
+    await eventually(is_unready, "readiness is false", deadline_seconds=seconds)
+    started = service.cpu_seconds
+    while time.monotonic() < ends:
+        assert not await service.is_ready()
+        await asyncio.sleep(0.5)
+    return service.cpu_seconds - started
+
+
+@pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
+async def test_mongodb_stands_still(installation: Installation, data: Path, tmp_path: Path) -> None:
+    async with at_work(installation, tmp_path) as (producer, service):
+        await producer.add(50)
+        with standing_still(pids_of(data / "mongo")):
+            stopped_at = datetime.now(UTC)
+            await producer.add(100)
+            used = await unready_through(service, OUTAGE_SECONDS)
+            offsets = await committed_offsets(installation)
+        assert used < 0.3 * OUTAGE_SECONDS
+        await producer.add(10)
+        await producer.check_all(RECOVERY_SECONDS)
+        await check_nothing_was_skipped(installation, offsets, stopped_at)
+        await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
+
+
+@pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
+async def test_kafka_stands_still(installation: Installation, data: Path, tmp_path: Path) -> None:
+    async with at_work(installation, tmp_path) as (producer, service):
+        await producer.add(100)
+        with standing_still(pids_of(data / "kafka")):
+            used = await unready_through(service, OUTAGE_SECONDS)
+        assert used < 0.3 * OUTAGE_SECONDS
+        await producer.add(10)
+        await producer.check_all(RECOVERY_SECONDS)
+        await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("server", ["mongo", "kafka"])
+async def test_a_server_dies_and_comes_back_with_what_it_had(
+    installation: Installation, data: Path, tmp_path: Path, restarts: list[Child], server: str
+) -> None:
+    async with at_work(installation, tmp_path) as (producer, service):
+        await producer.add(100)
+        (pid,) = pids_of(data / server)
+        command = command_line(pid)
+        os.kill(pid, signal.SIGKILL)
+
+        async def is_unready() -> bool:
+            return not await service.is_ready()
+
+        await eventually(is_unready, "readiness is false")
+        restarts.append(start_child(command, log=tmp_path / f"{server}.log"))
+        await producer.add(10)
+        await producer.check_all(RECOVERY_SECONDS)
+        await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
