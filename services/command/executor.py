@@ -48,7 +48,7 @@ class Settled:
 
 @dataclass(slots=True)
 class Outcome:
-    """Whether commands have started a job, and the ids of parked ones that have to wait for another."""
+    """Whether there is a job to do for commands, and the ids of parked ones that have to wait for another."""
 
     has_jobs: bool = False
     waiting: set[str] = field(default_factory=set)
@@ -201,7 +201,8 @@ class Executor:
             raise Unloaded
         settled.rows += await self._repository.save(workspace, {command.partition for command in decided}, at)
         settled.answers += [answer for answer in answers if answer is not None]
-        settled.has_jobs = settled.has_jobs or bool(workspace.jobs)
+        # Also on a repetition, which finds the job begun: nobody may have been told of it the first time.
+        settled.has_jobs = settled.has_jobs or bool(workspace.parked)
         settled.waiting.update(command.parked_id for command in workspace.parked if command.parked_id)
         answered = Counter(
             (command.envelope.name, answer.reply.outcome)

@@ -21,6 +21,7 @@ from services.command.state import Change
 from services.command.workspace import PlacedCommand
 from services.kit.brokers import make_producer
 from services.kit.dead_letters import DeadLetters
+from services.kit.failures import TransientFailure
 from services.kit.mongo import Database
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher, Record
@@ -40,8 +41,11 @@ class RecordingPublisher(Publisher):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.published: list[Record] = []
+        self.is_failing = False
 
     async def publish(self, records: Sequence[Record]) -> None:
+        if self.is_failing:
+            raise TransientFailure("as if Kafka were away")
         await super().publish(records)
         self.published += records
 
@@ -52,7 +56,7 @@ class Side:
     def __init__(self, handler: CommandHandler, database: Database, publisher: RecordingPublisher, topic: str) -> None:
         self._handler = handler
         self._database = database
-        self._publisher = publisher
+        self.publisher = publisher
         self._topic = topic
 
     async def handle(self, sent: list[Sent]) -> None:
@@ -63,11 +67,11 @@ class Side:
     def replies(self) -> dict[str, list[dict[str, Any]]]:
         """What was answered, by command id, in order, and forgotten thereby; without what a clock has chosen."""
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for record in self._publisher.published:
+        for record in self.publisher.published:
             if record.topic.endswith(".replies"):
                 reply = orjson.loads(record.value or b"")
                 found[reply["commandId"]].append(reply)
-        self._publisher.published.clear()
+        self.publisher.published.clear()
         return found
 
     async def state(self, galleries: set[str]) -> dict[str, Any]:
@@ -139,6 +143,32 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
             assert together.replies() == expected, f"list {number}"
             assert await together.state(galleries) == await apart.state(galleries), f"list {number}"
             assert expected or all(one.value.startswith((b"\xff", b'{"specversion":')) for one in sent)
+
+
+async def test_long_work_begins_although_the_batch_that_asked_for_it_failed_at_first(
+    installation: Installation,
+) -> None:
+    gallery_id = str(uuid.uuid4())
+    data = {"galleryId": gallery_id}
+    items = [{"items": [TEXT] * count} for count in (500, 500, 1)]
+    growing = [("CreateGallery", data), *(("CreateItems", {**data, **some}) for some in items)]
+
+    def sent(commands: list[tuple[str, dict[str, Any]]]) -> list[Sent]:
+        ids = [f"{name}-{number}" for number, (name, _) in enumerate(commands)]
+        return [
+            Sent(gallery_id, command_id, structured(name, content, id=command_id))
+            for command_id, (name, content) in zip(ids, commands, strict=True)
+        ]
+
+    async with handling(installation, "single") as side:
+        await side.handle(sent(growing))
+        side.publisher.is_failing = True
+        with pytest.raises(TransientFailure):
+            await side.handle(sent([("ClearGallery", data)]))
+        side.publisher.is_failing = False
+        await side.handle(sent([("ClearGallery", data)]))
+        (reply, *_) = side.replies()["ClearGallery-0"]
+        assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + 2 * 1001)
 
 
 @pytest.fixture
