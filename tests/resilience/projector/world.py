@@ -139,7 +139,8 @@ def check_join(plan: Plan, log: Log) -> None:
         expected |= {item_key(history.gallery_id, item["id"]): item for item in items}
     assert {key: _content(value) for key, value in last.items() if value is not None} == expected
 
-    compacted = [(key, value) for offset, (key, value) in enumerate(log) if offset == _last_offset(log, key)]
+    last_offsets = {key: offset for offset, (key, _) in enumerate(log)}
+    compacted = [(key, value) for offset, (key, value) in enumerate(log) if offset == last_offsets[key]]
     for records in (log, compacted, [*log, *log[len(log) // 3 :]]):
         consumer = Galleries()
         for key, value in records:
@@ -156,10 +157,6 @@ def _content(value: bytes) -> object:
         return record["item"]
     assert record["gallery"].pop("items") == []
     return record["gallery"], record["items"]
-
-
-def _last_offset(log: Log, key: bytes) -> int:
-    return max(offset for offset, (other, _) in enumerate(log) if other == key)
 
 
 class SabotagedRepository(Repository):
