@@ -7,6 +7,7 @@ from schemas.envelope import DEFAULT_SITE_ID
 from services.gateway.errors import Refused, bad_header
 from services.gateway.keys import ApiKey, Scope
 
+KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -1,6 +1,6 @@
 """Completes FastAPI's OpenAPI document: bodies that are read from their bytes, and the failures of the contract."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,6 +8,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
+
+from services.gateway.auth import KEY_HEADER, SITE_HEADER
+from services.gateway.consistency import CONSISTENT_HEADER
+from services.gateway.parameters import IDEMPOTENCY_HEADER
 
 # Inputs and answers share models, with other fields required; the suffix keeps the two apart.
 _REF = "#/components/schemas/{model}Input"
@@ -32,6 +36,26 @@ def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
     schemas.update({f"{name}Input": schema for name, schema in definitions["$defs"].items()})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}}
     for path in document["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)
+            operation["security"] = [{"key": []}]
+            operation["parameters"] = [*operation.get("parameters", ()), *_headers(operation["responses"])]
+
+
+def _headers(responses: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The headers that an operation takes; how it may answer tells which (see `context`)."""
+    yield _header(SITE_HEADER, "The site, for keys that are not bound to one.")
+    if "304" in responses or "504" in responses:
+        yield _header(CONSISTENT_HEADER, "What an earlier answer carried under this name.")
+    if "304" in responses:
+        yield _header("If-None-Match", "The ETag of what the client has.")
+    if "504" in responses:
+        yield _header(IDEMPOTENCY_HEADER, "Requests with the same one have one effect, and one outcome.")
+    if "412" in responses:
+        yield _header("If-Match", "The ETag of the gallery that the write is meant for.")
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
