@@ -34,6 +34,7 @@ from services.webhooks.worker import Worker
 
 INDEXES = {**LISTENER_INDEXES, shards_module.WORKERS: [], shards_module.SHARDS: []}
 SPARE_FILES = 256
+STOP_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -112,6 +113,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 consumer.begin_stop()
                 await broker.stop()
                 intake.stop()
+                await asyncio.wait({serving}, timeout=STOP_SECONDS)
                 await worker.stop()
                 await _end(serving, sharing, recording)
                 with contextlib.suppress(PyMongoError):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import Counter
 
-from schemas.cloudevents import Undecodable
+from schemas.cloudevents import Reason, Undecodable
 from schemas.envelope import event_headers
 from schemas.events import decode_event
 from services.kit.dead_letters import DeadLetters, IncomingRecord
@@ -76,13 +76,17 @@ class EventHandler:
     def _event_document(self, site_id: str, value: bytes | None) -> Document:
         """What is kept of an event. Raises Undecodable."""
         event = decode_event(value)
+        try:
+            occurred_at = datetime.fromisoformat(event.event_time)
+        except ValueError:
+            raise Undecodable(Reason.BAD_DATA, "eventTime must be an ISO 8601 time") from None
         return {
             "_id": event.id,
             "siteId": site_id,
             "eventType": event.event_type.value,
             "galleryId": event.gallery_id,
             "sequence": event.sequence,
-            "occurredAt": datetime.fromisoformat(event.event_time),
+            "occurredAt": occurred_at,
             "value": Binary(value or b""),
             "expiresAt": self._clock() + self._retention,
         }

@@ -20,7 +20,7 @@ from services.webhooks.signing import SignedRequest, standard_body, standard_req
 
 # Tokens and bodies of a wave: all listeners of an event that are sent the same attempt at about the same time.
 WAVE_SECONDS = 10.0
-WAVE_ENTRIES = 2_048
+WAVE_ENTRIES = 512
 TEXT_MAX = 500
 
 

@@ -5,9 +5,13 @@ from collections import Counter
 
 import pytest
 
+from schemas.envelope import Message
 from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
+from tests.support.commands import header
 from tests.support.histories import History
+from tests.support.installation import Installation
+from tests.support.kafka import topic_reader
 from tests.support.receiver import Behaviour, Receiver, drip, hang, reset, status
 
 
@@ -156,3 +160,25 @@ async def test_exhausted_is_dead_listed_and_told(
     assert (await admin.current(listener)).failing_since is not None
     events = await admin.database["operational_events"].find({"siteId": SITE}).to_list(None)
     assert [(event["kind"], event["count"]) for event in events] == [("delivery.dead", 1)]
+
+
+async def test_what_is_no_event_is_put_aside_and_its_neighbours_are_delivered(
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    installation: Installation,
+) -> None:
+    listener = await admin.subscribe(receiver.url())
+    good = History().create().messages[0]
+    bad = [
+        Message(good.key, value, good.headers)
+        for value in (b"{", json.dumps({**json.loads(good.value), "eventTime": "yesterday"}).encode())
+    ]
+    topic = installation.topics.dead_letter(installation.topics.events)
+    async with open_relay(), topic_reader(installation.addresses.kafka_bootstrap, topic) as letters:
+        await publish([*bad, good])
+        await admin.until(listener, DeliveryStatus.DELIVERED)
+        refused = await letters.read_count(2)
+    assert {header(letter, "dead-letter-reason") for letter in refused} == {"NOT_JSON", "BAD_DATA"}
+    assert len(receiver.requests) == 1
