@@ -28,6 +28,8 @@ SCAN_SHARE = 0.1
 HOUSEKEEPING_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 LANES_AT_ONCE = 64
+# Events are read for so many deliveries at once; the largest are a quarter of a megabyte.
+CLAIMED_AT_ONCE = 500
 # Nothing due waits longer than this unnoticed (design, section 6, I6).
 BEHIND_SECONDS = 60.0
 
@@ -182,7 +184,7 @@ class Intake:
         now = self._clock()
         try:
             due = await self._repository.due(list(rooms), max(rooms.values()), now)
-            free = self._worker.free
+            free = min(self._worker.free, CLAIMED_AT_ONCE)
             wanted: list[str] = []
             for listener_id, found in due.items():
                 part = found.delivery_ids[: min(rooms[listener_id], free - len(wanted))]

@@ -41,8 +41,9 @@ DELIVERY_SECONDS = Histogram(
 IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests under way")
 
 STOP_SECONDS = 20.0
-# Deliveries in hand, in multiples of the requests at a time.
+# Deliveries in hand, in multiples of the requests at a time, and the bytes of their events.
 IN_HAND = 4
+BYTES_IN_HAND = 64 * 1024 * 1024
 
 
 class Worker:
@@ -70,6 +71,7 @@ class Worker:
         self._timed: set[Lane] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_hand = 0
+        self._bytes_in_hand = 0
         self._in_flight = 0
         self._is_stopping = False
         self.has_room = asyncio.Event()
@@ -78,19 +80,22 @@ class Worker:
     @property
     def free(self) -> int:
         """How many more deliveries may be taken in hand, of all lanes together: this bounds memory."""
-        return 0 if self._is_stopping else max(0, self._concurrency * IN_HAND - self._in_hand)
+        if self._is_stopping or self._bytes_in_hand >= BYTES_IN_HAND:
+            return 0
+        return max(0, self._concurrency * IN_HAND - self._in_hand)
 
     def accept(self, lane: Lane, claimed: Claimed) -> None:
         """Send a delivery in hand as soon as its lane allows."""
         lane.queue.append(claimed)
-        self._in_hand += 1
+        self._count_in_hand(claimed, 1)
         self._pump(lane)
 
     def empty(self, lane: Lane) -> None:
         """Give back what the lane has not started."""
         while lane.queue:
-            self._in_hand -= 1
-            self.give_back(lane.queue.popleft())
+            claimed = lane.queue.popleft()
+            self._count_in_hand(claimed, -1)
+            self.give_back(claimed)
 
     def give_back(self, claimed: Claimed) -> None:
         """Let anybody send a delivery that is in hand; its attempt does not count."""
@@ -136,7 +141,7 @@ class Worker:
     def _start(self, lane: Lane, claimed: Claimed) -> None:
         needed = lane.listener.timeout_seconds + LEASE_MARGIN.total_seconds()
         if lane.is_closed or claimed.until - time.monotonic() < needed or not self._owns(claimed.listener_id):
-            self._in_hand -= 1
+            self._count_in_hand(claimed, -1)
             lane.is_hungry = True
             self.give_back(claimed)
             return
@@ -161,7 +166,7 @@ class Worker:
             await self._consequences.follow(lane, claimed, verdict, sent, now)
         finally:
             lane.finish(loop.time(), loop.time() - started, success=is_delivered)
-            self._in_hand -= 1
+            self._count_in_hand(claimed, -1)
             self._in_flight -= 1
             IN_FLIGHT.set(self._in_flight)
             self._pump(lane)
@@ -179,6 +184,10 @@ class Worker:
         policy = Policy(listener.format, listener.retry_delays, self._minimum_wait)
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load, not to be secret
         return sent, judge(sent.answer, claimed.failures, policy, self._clock(), jitter)
+
+    def _count_in_hand(self, claimed: Claimed, step: int) -> None:
+        self._in_hand += step
+        self._bytes_in_hand += step * len(claimed.value or b"")
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -1,5 +1,6 @@
 """One listener's trouble stays its own; memory is bounded; two relays share the work."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import pytest
 import uuid_utils
 
 from services.listeners.deliveries import DELIVERIES, DeliveryStatus, new_delivery
+from services.listeners.documents import Listener
 from services.webhooks.lanes import AHEAD_MAX
 from services.webhooks.shards import Shards
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
@@ -32,23 +34,44 @@ async def test_a_hanging_listener_holds_up_nobody(
             assert await admin.deliveries(hanging, DeliveryStatus.DELIVERED) == []
 
 
+IN_HAND = {"lease": {"$ne": None}}
+
+
+async def due_deliveries(admin: Admin, listener: Listener, count: int, event_bytes: int = 100) -> None:
+    """So many deliveries of a listener, due for a minute."""
+    now = datetime.now(UTC) - timedelta(minutes=1, seconds=1)
+    event = {"eventType": "t", "galleryId": "g", "sequence": 1, "occurredAt": now}
+    backlog = [new_delivery(listener, {**event, "_id": str(uuid_utils.uuid7())}, now) for _ in range(count)]
+    value = json.dumps({"eventType": "t", "eventTime": "x", "fill": "x" * event_bytes}).encode()
+    await admin.database["webhook_events"].insert_many([{"_id": row["eventId"], "value": value} for row in backlog])
+    await admin.database[DELIVERIES].insert_many(backlog)
+
+
+async def test_what_is_in_hand_of_large_events_is_bounded_in_bytes(
+    open_relay: OpenRelay, admin: Admin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.webhooks.worker.BYTES_IN_HAND", 20_000)
+    monkeypatch.setattr("services.webhooks.intake.CLAIMED_AT_ONCE", 5)
+    receiver.usual = hang
+    listener = await admin.subscribe(receiver.url(), timeoutSeconds=2)
+    await due_deliveries(admin, listener, 200, event_bytes=1_000)
+    async with open_relay(webhooks_listener_concurrency=100):
+        await receiver.until(15)
+        await admin.until_operations({"listener.behind"})
+        assert await admin.database[DELIVERIES].count_documents(IN_HAND) <= 25
+
+
 async def test_what_is_in_hand_of_a_long_backlog_is_bounded(
     open_relay: OpenRelay, admin: Admin, receiver: Receiver
 ) -> None:
     receiver.usual = hang
     listener = await admin.subscribe(receiver.url(), timeoutSeconds=1)
-    now = datetime.now(UTC) - timedelta(minutes=1)
-    event = {"eventType": "t", "galleryId": "g", "sequence": 1, "occurredAt": now}
-    backlog = [new_delivery(listener, {**event, "_id": str(uuid_utils.uuid7())}, now) for _ in range(5_000)]
-    values = [{"_id": row["eventId"], "value": b'{"eventType":"t","eventTime":"x"}'} for row in backlog]
-    await admin.database["webhook_events"].insert_many(values)
-    await admin.database[DELIVERIES].insert_many(backlog)
-    in_hand = {"lease": {"$ne": None}}
+    await due_deliveries(admin, listener, 5_000)
     async with open_relay(webhooks_listener_concurrency=4):
         await receiver.until(4)
-        assert 4 <= await admin.database[DELIVERIES].count_documents(in_hand) <= AHEAD_MAX
+        assert 4 <= await admin.database[DELIVERIES].count_documents(IN_HAND) <= AHEAD_MAX
         await admin.until_operations({"listener.behind"})
-    assert await admin.database[DELIVERIES].count_documents(in_hand) == 0
+    assert await admin.database[DELIVERIES].count_documents(IN_HAND) == 0
 
 
 @pytest.mark.parametrize("dialect", ["standard-hmac", "wix-jwt"])
