@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
+from itertools import chain, islice
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.process import cpu_seconds, peak_rss_mib
 from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.simulation import SimulatedGallery
 from benchmarks.statistics import events_per_second
-from benchmarks.workload import Ends, EventRecord, Workload, WrongEvents
+from benchmarks.workload import Ends, EventRecord, Workload, WrongEvents, head_of, items_of
 from deploy.local.children import Child
 from services.command.app import indexes
 from services.command.settings import CommandSettings
@@ -24,7 +25,7 @@ DEADLINE_SECONDS = 120.0
 STOP_SECONDS = 30.0
 # Asking for the ends of a topic costs next to nothing; reading along would take a share of the cores.
 POLL_SECONDS = 0.1
-PUBLISHED_AT_ONCE = 5_000
+PUBLISHED_AT_ONCE = STORED_AT_ONCE = 5_000
 LOG_LINES = 30
 
 
@@ -55,13 +56,17 @@ async def measure(of_round: Round, workload: Workload, module: str, *args: str, 
     return {"events_per_second": rate, **used}
 
 
-async def _prepare(of_round: Round, workload: Workload) -> None:
-    """Galleries with their items, the product's indexes for whoever is measured, and the commands."""
+async def store(of_round: Round, galleries: Sequence[SimulatedGallery]) -> None:
+    """Store galleries with their items, under the product's indexes."""
     await ensure_indexes(of_round.database, indexes(CommandSettings.model_validate(of_round.settings.model_dump())))
-    await of_round.database["galleries"].insert_many(workload.heads())
-    stored = iter(workload.stored_items())
-    while part := list(islice(stored, PUBLISHED_AT_ONCE)):
+    await of_round.database["galleries"].insert_many(head_of(gallery) for gallery in galleries)
+    items = chain.from_iterable(items_of(gallery) for gallery in galleries)
+    while part := list(islice(items, STORED_AT_ONCE)):
         await of_round.database["items"].insert_many(part, ordered=False)
+
+
+async def _prepare(of_round: Round, workload: Workload) -> None:
+    await store(of_round, workload.stored())
     publisher = Publisher(lambda: make_producer(of_round.settings))
     records = workload.records(of_round.topics.commands)
     try:

@@ -52,14 +52,11 @@ def made_id(kind: str, number: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{kind} {number}"))
 
 
-def new_galleries(galleries: int, items: int) -> list[SimulatedGallery]:
-    """Galleries of so many items each, which commands can name."""
-    made = []
-    for number in range(galleries):
-        first = number * items
-        order = [SimulatedItem(f"Item {place:06d}", made_id("item", place)) for place in range(first, first + items)]
-        made.append(SimulatedGallery(number, order, list(order)))
-    return made
+def new_gallery(number: int, items: int) -> SimulatedGallery:
+    """A gallery of so many items, which commands can name."""
+    first = number * items
+    order = [SimulatedItem(f"Item {place:06d}", made_id("item", place)) for place in range(first, first + items)]
+    return SimulatedGallery(number, order, list(order))
 
 
 def play(galleries: list[SimulatedGallery], commands: int, mix: Mapping[str, float]) -> list[Step]:

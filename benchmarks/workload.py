@@ -1,6 +1,6 @@
 """Galleries, commands for them, and what their events and their end have to be; the same in every round."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import orjson
 from aiokafka import ConsumerRecord
 
-from benchmarks.simulation import SimulatedGallery, Step, gallery_id, made_id, new_galleries, photo, play
+from benchmarks.simulation import SimulatedGallery, Step, gallery_id, made_id, new_gallery, photo, play
 from services.command.documents import head_document, item_document
 from services.command.state import GalleryHead, StoredItem
 from services.kit.mongo import Document
@@ -40,40 +40,12 @@ class Workload:
 
     @cached_property
     def _played(self) -> tuple[list[Step], list[SimulatedGallery]]:
-        galleries = new_galleries(self.galleries, self.items)
+        galleries = self.stored()
         return play(galleries, self.commands, self.mix), galleries
 
-    def heads(self) -> list[Document]:
-        """The galleries as the write model stores them, at sequence 1."""
-        return [{"_id": gallery_id(number), **head_document(self._head(number))} for number in range(self.galleries)]
-
-    def _head(self, number: int) -> GalleryHead:
-        return GalleryHead(
-            gallery_id=gallery_id(number),
-            site_id="default",
-            name=f"Gallery {number}",
-            sort_order=float(number),
-            created_date=_DATE,
-            total_items=self.items,
-            sequence=1,
-            last_default=0.0,
-            highest=_FIRST_PLACE,
-        )
-
-    def stored_items(self) -> Iterable[Document]:
-        """Their items as the write model stores them."""
-        for gallery in new_galleries(self.galleries, self.items):
-            for place, item in enumerate(gallery.order):
-                sort_order = _FIRST_PLACE - place * _GAP
-                body = {
-                    **photo(gallery.number * self.items + place, item.title),
-                    "id": item.item_id,
-                    "sortOrder": int(sort_order),
-                    "type": "IMAGE",
-                    "createdDate": _DATE,
-                    "updatedDate": _DATE,
-                }
-                yield item_document(StoredItem(item.item_id, gallery.gallery_id, "default", sort_order, body))
+    def stored(self) -> list[SimulatedGallery]:
+        """The galleries before the commands."""
+        return [new_gallery(number, self.items) for number in range(self.galleries)]
 
     def records(self, topic: str) -> list[Record]:
         """The commands as a producer publishes them."""
@@ -123,6 +95,37 @@ class Workload:
                 raise WrongEvents(
                     f"gallery {gallery.gallery_id}: expected {wanted}, stored {ends.get(gallery.gallery_id)}"
                 )
+
+
+def head_of(gallery: SimulatedGallery) -> Document:
+    """A gallery as the write model stores it, at sequence 1."""
+    head = GalleryHead(
+        gallery_id=gallery.gallery_id,
+        site_id="default",
+        name=f"Gallery {gallery.number}",
+        sort_order=float(gallery.number),
+        created_date=_DATE,
+        total_items=len(gallery.order),
+        sequence=1,
+        last_default=0.0,
+        highest=_FIRST_PLACE,
+    )
+    return {"_id": gallery.gallery_id, **head_document(head)}
+
+
+def items_of(gallery: SimulatedGallery) -> Iterator[Document]:
+    """A new gallery's items as the write model stores them."""
+    for place, item in enumerate(gallery.order):
+        sort_order = _FIRST_PLACE - place * _GAP
+        body = {
+            **photo(place, item.title),
+            "id": item.item_id,
+            "sortOrder": int(sort_order),
+            "type": "IMAGE",
+            "createdDate": _DATE,
+            "updatedDate": _DATE,
+        }
+        yield item_document(StoredItem(item.item_id, gallery.gallery_id, "default", sort_order, body))
 
 
 def command_record(topic: str, name: str, data: Mapping[str, Any], command_id: str) -> Record:

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from benchmarks.scenarios.commands import MIX
-from benchmarks.simulation import new_galleries, play
-from benchmarks.workload import Ends, Workload, WrongEvents
+from benchmarks.simulation import new_gallery, play
+from benchmarks.workload import Ends, Workload, WrongEvents, items_of
 from schemas.envelope import decode_command
 
 WORKLOAD = Workload(400, MIX, items=5, galleries=20)
@@ -15,7 +15,7 @@ WORKLOAD = Workload(400, MIX, items=5, galleries=20)
 
 def ends() -> Ends:
     """What the commands lead to."""
-    galleries = new_galleries(20, 5)
+    galleries = WORKLOAD.stored()
     steps = play(galleries, 400, MIX)
     counts = Counter(step.data["galleryId"] for step in steps)
     return {
@@ -35,12 +35,12 @@ def test_every_command_is_accepted_as_it_is() -> None:
 
 
 def test_commands_come_in_the_proportions_asked_for() -> None:
-    counts = Counter(step.name for step in play(new_galleries(1_000, 20), 10_000, MIX))
+    counts = Counter(step.name for step in play([new_gallery(1, 400)], 10_000, MIX))
     assert {name: round(count / 10_000, 2) for name, count in counts.items()} == pytest.approx(MIX, abs=0.02)
 
 
 def test_every_move_changes_the_order_and_nothing_else() -> None:
-    galleries = new_galleries(1, 3)
+    galleries = [new_gallery(1, 3)]
     for _ in range(20):
         before = [item.title for item in galleries[0].order]
         play(galleries, 1, {"MoveItem": 1})
@@ -50,10 +50,11 @@ def test_every_move_changes_the_order_and_nothing_else() -> None:
 
 
 def test_stored_items_stand_in_display_order() -> None:
-    places = [item["sortOrder"] for item in WORKLOAD.stored_items()][:5]
-    assert places == sorted(places, reverse=True)
-    (first, *_) = WORKLOAD.stored_items()
-    assert 500 < len(orjson.dumps(first["item"])) < 850
+    gallery = new_gallery(1, 5)
+    stored = list(items_of(gallery))
+    stored.sort(key=lambda item: -item["sortOrder"])
+    assert [item["item"]["title"] for item in stored] == [item.title for item in gallery.order]
+    assert 500 < len(orjson.dumps(stored[0]["item"])) < 850
 
 
 def test_the_right_end_passes() -> None:

@@ -44,7 +44,7 @@ def test_commands_are_accepted_as_they_are() -> None:
     envelope = decode_command(record.value, record.headers)
     assert isinstance(envelope.data, CreateItems)
     assert record.key == envelope.data.gallery_id.encode()
-    assert envelope.data.gallery_id in {head["_id"] for head in WORKLOAD.heads()}
+    assert envelope.data.gallery_id in {gallery.gallery_id for gallery in WORKLOAD.stored()}
 
 
 def test_items_are_of_a_realistic_size() -> None:
