@@ -38,15 +38,25 @@ class Recorder:
             part, self._waiting = self._waiting[:WRITTEN_AT_ONCE], self._waiting[WRITTEN_AT_ONCE:]
             if not self._waiting:
                 self._wake.clear()
-            try:
-                await self._write([outcome for outcome, _ in part])
-            except PyMongoError as error:
-                for _, done in part:
-                    if not done.done():
-                        done.set_exception(error)
-            for _, done in part:
-                if not done.done():
-                    done.set_result(None)
+            await self._finish(part)
+
+    async def _finish(self, part: list[tuple[UpdateOne, asyncio.Future[None]]]) -> None:
+        error: Exception | None = None
+        try:
+            await self._write([outcome for outcome, _ in part])
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it must not keep the others from being written
+            if len(part) > 1:
+                for one in part:
+                    await self._finish([one])
+                return
+            error = failure
+        for _, done in part:
+            if done.done():  # whoever waited has been cancelled
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
 
     async def _write(self, outcomes: list[UpdateOne]) -> None:
         delay = FIRST_DELAY_SECONDS

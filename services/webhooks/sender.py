@@ -99,7 +99,9 @@ class Sender:
                     body=bytes(body),
                 )
         except (aiohttp.ClientError, ForbiddenAddress, OSError, ValueError) as error:
-            return Answer(None, classify(error), (str(error) or type(error).__name__)[:TEXT_MAX])
+            # The client's words may quote what a receiver sent, which need not be text.
+            text = (str(error) or type(error).__name__)[:TEXT_MAX].encode("utf-8", "replace").decode()
+            return Answer(None, classify(error), text)
 
 
 def classify(error: Exception) -> Failure:

@@ -1,5 +1,7 @@
 """What a listener receives: everything it asked for, once, signed, and again until it is taken."""
 
+import asyncio
+import contextlib
 import json
 from collections import Counter
 
@@ -182,3 +184,37 @@ async def test_what_is_no_event_is_put_aside_and_its_neighbours_are_delivered(
         refused = await letters.read_count(2)
     assert {header(letter, "dead-letter-reason") for letter in refused} == {"NOT_JSON", "BAD_DATA"}
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\xff\xfe\xfd\r\n\r\n",
+        b"HTTP/1.1 200 \xff\xfe\r\nX: \xff\xfe\r\nContent-Length: nope\xff\r\n\r\n",
+        b"HTTP/1.1 500 \xff\xfe\r\nX-\xff: \xff\r\n\r\n\xff",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+    ],
+    ids=["no-http", "bad-length", "bad-bytes", "endless-headers"],
+)
+async def test_garbage_for_an_answer_is_a_failure_with_a_log(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, garbage: bytes
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(garbage)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        listener = await admin.subscribe(f"http://127.0.0.1:{port}/", retryDelays=[], timeoutSeconds=2)
+        good = await admin.subscribe(receiver.url())
+        async with open_relay():
+            await publish(History().create().messages)
+            (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
+            await admin.until(good, DeliveryStatus.DELIVERED)
+    finally:
+        server.close()
+    assert len(delivery["log"]) == 1
