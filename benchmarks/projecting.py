@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -26,6 +27,14 @@ PUBLISHED_AT_ONCE = 5_000
 LOG_LINES = 30
 
 
+class Look(NamedTuple):
+    """What a group had committed at a moment, and what its process had used."""
+
+    events: int
+    at: float
+    cpu_seconds: float
+
+
 async def fill(of_round: Round, records: Iterable[Record]) -> int:
     """Put records on the events topic; how many."""
     publisher = Publisher(lambda: make_producer(of_round.settings))
@@ -44,7 +53,9 @@ async def fill(of_round: Round, records: Iterable[Record]) -> int:
         await publisher.stop()
 
 
-async def measure(of_round: Round, workload: EventWorkload, module: str, group: str, *args: str, **fields: object) -> Figures:
+async def measure(
+    of_round: Round, workload: EventWorkload, module: str, group: str, *args: str, **fields: object
+) -> Figures:
     """Run `python -m module` on the events that are on the topic until its group has read them, and check everything.
 
     Rates and processor time leave out what comes before the first committed batch.
@@ -56,7 +67,15 @@ async def measure(of_round: Round, workload: EventWorkload, module: str, group: 
     topic = EventsTopic(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     child = of_round.start(module, *args, **fields)
     try:
-        figures = await _watch(child, topic)
+        first, last = await _watch(child, topic)
+        if first.events == last.events:
+            raise RoundFailed("everything was read between two looks: too little to tell a rate")
+        done = last.events - first.events
+        figures = {
+            "events_per_second": done / (last.at - first.at),
+            "cpu_seconds_per_1000": 1000 * (last.cpu_seconds - first.cpu_seconds) / done,
+            "peak_rss_mib": peak_rss_mib(child.pid),
+        }
     finally:
         await asyncio.to_thread(child.stop, STOP_SECONDS)
         await topic.stop()
@@ -64,27 +83,31 @@ async def measure(of_round: Round, workload: EventWorkload, module: str, group: 
     return figures
 
 
-async def _watch(child: Child, topic: EventsTopic) -> Figures:
-    ends = await topic.ends(range(12))
-    expected, deadline = sum(ends.values()), time.monotonic() + DEADLINE_SECONDS
-    first: tuple[int, float, float] | None = None
+async def caught_up(of_round: Round, child: Child, group: str) -> None:
+    """Wait until the process has read everything that is on the topic. Raises RoundFailed."""
+    topic = EventsTopic(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
+    try:
+        await _watch(child, topic)
+    finally:
+        await topic.stop()
+
+
+async def _watch(child: Child, topic: EventsTopic) -> tuple[Look, Look]:
+    """The first look at which something was read, and the first at which everything was."""
+    expected, deadline = sum((await topic.ends(range(12))).values()), time.monotonic() + DEADLINE_SECONDS
+    first: Look | None = None
     while True:
         if (code := child.poll()) is not None:
             raise RoundFailed(f"the process ended with exit code {code}.\n{_end_of_log(child)}")
         count = 0
         with contextlib.suppress(TransientFailure):  # a broker just started has no coordinator yet
             count = sum((await topic.committed()).values())
-        now, cpu = time.monotonic(), cpu_seconds(child.pid)
+        look = Look(count, time.monotonic(), cpu_seconds(child.pid))
         if count and first is None:
-            first = (count, now, cpu)
+            first = look
         if count >= expected and first is not None:
-            done = count - first[0]
-            return {
-                "events_per_second": done / (now - first[1]),
-                "cpu_seconds_per_1000": 1000 * (cpu - first[2]) / done,
-                "peak_rss_mib": peak_rss_mib(child.pid),
-            }
-        if now > deadline:
+            return first, look
+        if look.at > deadline:
             raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{_end_of_log(child)}")
         await asyncio.sleep(POLL_SECONDS)
 

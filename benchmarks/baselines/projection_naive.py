@@ -28,7 +28,7 @@ async def project(event: dict[str, Any]) -> None:
     key = gallery_id.encode()
     body = event.get("actionEvent", {}).get("body", {})
     fields: dict[str, Any] = {"siteId": "default"}
-    added = 0
+    added, item = 0, {}
     if "createdEvent" in event:
         gallery = event["createdEvent"]["entity"]
         fields |= {"name": gallery["name"], "sortOrder": gallery["sortOrder"], "createdDate": gallery["createdDate"]}
@@ -46,6 +46,7 @@ async def project(event: dict[str, Any]) -> None:
         upsert=True,
         return_document=True,
     )
+    assert head is not None
     if body:
         item_id = body.get("itemId") or item["id"]
         record = None if "itemId" in body else {"galleryId": gallery_id, "sequence": sequence, "item": item}

@@ -1,0 +1,81 @@
+"""Measures how long a lone event takes to the view and the joined topic."""
+
+import asyncio
+import statistics
+import time
+from dataclasses import replace
+
+import orjson
+from aiokafka import TopicPartition
+
+from benchmarks.event_workload import EventWorkload
+from benchmarks.process import cpu_seconds, peak_rss_mib
+from benchmarks.projecting import caught_up, check, fill
+from benchmarks.scenario import Figures, Round, RoundFailed
+from services.kit.brokers import make_producer, make_reader
+from services.kit.publisher import Publisher
+
+PERIOD_SECONDS = 0.05
+DEADLINE_SECONDS = 10.0
+
+
+async def measure_lone(of_round: Round, workload: EventWorkload, events: int) -> Figures:
+    """Let the projector read the beginnings, then send it `events` changes one by one, 20 a second.
+
+    Times are from sending to the arrival of the head's record, which follows the view.
+
+    Raises:
+        RoundFailed: a record did not come, or views or join are not what the events ask for.
+    """
+    await fill(of_round, workload.beginnings())
+    child = of_round.start("services.projector", projector_port=0)
+    publisher = Publisher(lambda: make_producer(of_round.settings))
+    reader = make_reader(of_round.settings, fetch_max_wait_ms=1_000)
+    await reader.start()
+    sent: dict[tuple[str, int], float] = {}
+    arrived: dict[tuple[str, int], float] = {}
+
+    async def hear() -> None:
+        async for record in reader:
+            if b"/" in record.key:
+                continue
+            gallery_id, sequence = record.key.decode(), orjson.loads(record.value)["sequence"]
+            now = time.perf_counter()
+            # Changes that came together have one record.
+            for place in sent:
+                if place[0] == gallery_id and place[1] <= sequence:
+                    arrived.setdefault(place, now)
+
+    hearing = None
+    try:
+        await caught_up(of_round, child, "projector.v1")
+        reader.assign([TopicPartition(of_round.topics.galleries, number) for number in range(12)])
+        await reader.seek_to_end()
+        hearing = asyncio.create_task(hear())
+        begun, cpu = time.perf_counter(), cpu_seconds(child.pid)
+        for number, record in enumerate(workload.changes(events)):
+            await asyncio.sleep(max(0.0, begun + number * PERIOD_SECONDS - time.perf_counter()))
+            place = ((record.key or b"").decode(), int(orjson.loads(record.value or b"")["entityEventSequence"]))
+            sent[place] = time.perf_counter()
+            await publisher.publish([replace(record, topic=of_round.topics.events)])
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not sent.keys() <= arrived.keys():
+            if time.monotonic() > deadline:
+                raise RoundFailed(f"{len(sent.keys() - arrived.keys())} of {events} heads did not come")
+            await asyncio.sleep(0.05)
+        used = cpu_seconds(child.pid) - cpu
+        rss = peak_rss_mib(child.pid)
+    finally:
+        if hearing is not None:
+            hearing.cancel()
+        await reader.stop()
+        await publisher.stop()
+        await asyncio.to_thread(child.stop, 30)
+    await check(of_round, workload)
+    taken = sorted(1000 * (arrived[place] - at) for place, at in sent.items())
+    return {
+        "p50_ms": statistics.median(taken),
+        "p99_ms": taken[int(len(taken) * 0.99)],
+        "cores": used / (events * PERIOD_SECONDS),
+        "peak_rss_mib": rss,
+    }
