@@ -3,20 +3,20 @@
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import prometheus_client
 
-from schemas.commands import CreateGallery, CreateItems, DeleteItems, UpdateGallery
 from schemas.replies import ErrorCode, Reply, ReplyError
 from services.command.answers import Answer, Answers
-from services.command.handlers import DIRECT_ITEMS, decide
+from services.command.handlers import decide
 from services.command.jobs import JobUpdate
-from services.command.loading import ON_ALL_ITEMS, Knowledge, Loader
+from services.command.loading import Knowledge, Loader
 from services.command.outbox import Outbox, OutboxRow
 from services.command.repository import Conflict, Repository
+from services.command.slices import slices, whole_gallery_of
 from services.command.state import Unloaded
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.dead_letters import DeadLetters
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answered", ["name", "outcome"])
 
-# A transaction of this many galleries and items takes well under a second and stays far below MongoDB's limits.
-TRANSACTION_WEIGHT = 2_000
 # Alone, a command conflicts only with another process; each try sees what the other one has committed.
 ATTEMPTS_ALONE = 8
 FAULT = "handler-failed"
@@ -117,7 +115,9 @@ class Executor:
         outcome = Outcome()
         async with self.turn:
             await self.catch_up()
-            for part in _slices(commands, await self._weights(commands)):
+            whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
+            sizes = await self._loader.sizes(whole) if whole else {}
+            for part in slices(commands, sizes):
                 self._is_unpublished = True
                 settled = await self._execute(part, running_job)
                 await self.publish(settled.rows, settled.answers)
@@ -231,46 +231,3 @@ class Executor:
                 break
             answers.append(Answer.to(command.envelope, command.partition, reply) if reply is not None else None)
         return answers
-
-    async def _weights(self, commands: Sequence[PlacedCommand]) -> list[int]:
-        """How many galleries and items each command writes, about."""
-        whole = {_whole_gallery(command) for command in commands} - {None}
-        sizes = await self._loader.sizes(filter(None, whole)) if whole else {}
-        return [_weight(command, sizes) for command in commands]
-
-
-def _whole_gallery(command: PlacedCommand) -> str | None:
-    data = command.envelope.data
-    if isinstance(data, CreateGallery):
-        return data.clone_from_gallery_id
-    return command.gallery_id if isinstance(data, ON_ALL_ITEMS) else None
-
-
-def _weight(command: PlacedCommand, sizes: Mapping[str, int]) -> int:
-    whole = _whole_gallery(command)
-    if whole is not None:
-        size = sizes.get(whole, 0)
-        return 1 + (size if size <= DIRECT_ITEMS else 0)
-    match command.envelope.data:
-        case CreateItems(items=items):
-            return 1 + len(items)
-        case CreateGallery(gallery=gallery) if gallery is not None:
-            return 1 + len(gallery.items)
-        case UpdateGallery(gallery=patch):
-            return 1 + len(patch.items or ())
-        case DeleteItems(item_ids=item_ids):
-            return 1 + len(item_ids)
-        case _:
-            return 1
-
-
-def _slices(commands: Sequence[PlacedCommand], weights: Sequence[int]) -> Iterator[Sequence[PlacedCommand]]:
-    """Consecutive parts of a batch that fit into one transaction each."""
-    start, total = 0, 0
-    for position, weight in enumerate(weights):
-        if total and total + weight > TRANSACTION_WEIGHT:
-            yield commands[start:position]
-            start, total = position, 0
-        total += weight
-    if start < len(commands):
-        yield commands[start:]

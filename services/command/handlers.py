@@ -43,8 +43,8 @@ from services.command.state import (
 )
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 
-DIRECT_ITEMS = 1_000
-"""Up to this many items are dealt with in the command's own transaction; more are the work of a job."""
+DIRECT_ITEMS, DIRECT_BYTES = 1_000, 8 * 1024 * 1024
+"""Up to so many items and bytes are dealt with in the command's own transaction; more are the work of a job."""
 
 
 def decide(
@@ -154,7 +154,7 @@ def _on_all_items(
     workspace: Workspace,
     origin: Origin,
 ) -> Change:
-    if head.total_items > DIRECT_ITEMS:
+    if _is_large(head, workspace):
         return _start_job(head, data)
     if head.gallery_id not in workspace.whole:
         raise Unloaded
@@ -172,6 +172,10 @@ def _on_all_items(
             low = items[-1].sort_order
             gap = spaced_gap(low, len(items))
             return space_out(head, items[::-1], low, gap, 0, len(items), origin)
+
+
+def _is_large(head: GalleryHead, workspace: Workspace) -> bool:
+    return head.total_items > DIRECT_ITEMS or head.gallery_id in workspace.heavy
 
 
 def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery) -> Change:
@@ -207,7 +211,7 @@ def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, 
         return create_gallery(head, gallery.items if gallery else (), origin)
     has_name = gallery is not None and "name" in gallery.model_fields_set
     head = new_head(gallery_id, name if has_name else source.name, sort_order, origin)
-    if source.total_items > DIRECT_ITEMS or source.job is not None:
+    if _is_large(source, workspace) or source.job is not None:
         state = {"source": source.gallery_id}
         return Change(replace(head, status=Status.BUILDING), job=JobRequest(JobKind.CLONE, state))
     if source.gallery_id not in workspace.whole:

@@ -6,32 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.commands import (
-    ClearGallery,
-    CreateGallery,
-    CreateItems,
-    DeleteGallery,
-    DeleteItems,
-    MoveItem,
-    RebalanceItems,
-    RepublishGallery,
-    UpdateGallery,
-    UpdateItem,
-)
+from schemas.commands import CreateGallery, CreateItems, DeleteItems, MoveItem, UpdateGallery, UpdateItem
 from schemas.identity import derived_item_id
 from schemas.replies import Reply
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_of, item_of
-from services.command.handlers import DIRECT_ITEMS
+from services.command.handlers import DIRECT_BYTES, DIRECT_ITEMS
 from services.command.items import default_base
 from services.command.lines import load_lines
+from services.command.pages import fill_page
 from services.command.places import GalleryPlaces
+from services.command.slices import ON_ALL_ITEMS, Size
 from services.command.state import GalleryHead, StoredItem
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
-from services.kit.mongo import Database, Document, snapshot_session
+from services.kit.mongo import Database, Document, aggregate, snapshot_session
 
 # From this many moves of one gallery on, their neighbourhoods are not looked up one by one.
 MANY_MOVES = 4
-ON_ALL_ITEMS = (DeleteGallery, ClearGallery, RebalanceItems, RepublishGallery)
 
 
 @dataclass(slots=True)
@@ -88,10 +78,14 @@ class Loader:
             workspace.load_head(head_of(found))
         return workspace
 
-    async def sizes(self, gallery_ids: Iterable[str]) -> dict[str, int]:
-        """How many items these galleries have."""
-        found = self._galleries.find({"_id": {"$in": list(gallery_ids)}}, {"totalItems": 1})
-        return {document["_id"]: document["totalItems"] async for document in found}
+    async def sizes(self, gallery_ids: Iterable[str]) -> dict[str, Size]:
+        """Items and bytes of those galleries that have few items."""
+        query = {"_id": {"$in": list(gallery_ids)}, "totalItems": {"$lte": DIRECT_ITEMS}}
+        small = {found["_id"]: found["totalItems"] async for found in self._galleries.find(query, {"totalItems": 1})}
+        total = {"_id": "$galleryId", "bytes": {"$sum": {"$bsonSize": "$item"}}}
+        pipeline: list[Document] = [{"$match": {"galleryId": {"$in": list(small)}}}, {"$group": total}]
+        size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
+        return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
 
     async def _load_outcomes(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
         keys = {str(key): key for key in (CommandKey.of(command.envelope) for command in commands)}
@@ -170,13 +164,15 @@ class Loader:
                 source = workspace.heads.get(data.clone_from_gallery_id)
                 if source is not None and source.job is None:
                     wanted.add(source.gallery_id)
-        for gallery_id in wanted:
-            head = workspace.heads.get(gallery_id)
-            if head is not None and head.total_items <= DIRECT_ITEMS:
-                # From one moment: a gallery to clone may belong to another process, which goes on changing it.
-                async with snapshot_session(self._database) as session:
-                    found = self._items.find({"galleryId": gallery_id}, session=session)
-                    workspace.load_whole(gallery_id, [item_of(document) async for document in found])
+        sizes = await self.sizes(wanted) if wanted else {}
+        for gallery_id, size in sizes.items():
+            if size.bytes > DIRECT_BYTES:
+                workspace.heavy.add(gallery_id)
+                continue
+            # From one moment: a gallery to clone may belong to another process, which goes on changing it.
+            async with snapshot_session(self._database) as session:
+                found = self._items.find({"galleryId": gallery_id}, session=session)
+                workspace.load_whole(gallery_id, [item_of(document) async for document in found])
 
     async def _load_spent(self, workspace: Workspace, command: PlacedCommand) -> None:
         """Learn whether items exist that only this command can have created (their ids follow from its own)."""
@@ -189,12 +185,12 @@ class Loader:
             workspace.spent.add(CommandKey.of(envelope))
 
     async def page(self, gallery_id: str, bounds: Document | None, direction: int, count: int) -> list[StoredItem]:
-        """Up to `count` items of a gallery by sort order, within bounds if there are any."""
+        """Up to `count` items, and `STEP_BYTES`, of a gallery by sort order, within bounds if there are any."""
         query: Document = {"galleryId": gallery_id}
         if bounds:
             query["sortOrder"] = bounds
         found = self._items.find(query).sort("sortOrder", direction).limit(count)
-        return [item_of(document) async for document in found]
+        return [item_of(document) for document in await fill_page(found, "item")]
 
 
 def _created_at_most(command: PlacedCommand, workspace: Workspace) -> int:

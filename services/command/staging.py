@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import orjson
+
 from schemas.replies import ErrorCode
 from services.command.documents import GALLERIES, ITEMS, STAGED
+from services.command.pages import fill_page
 from services.command.state import Rejected, Status
+from services.command.steps import STEP_BYTES, STEP_ITEMS
 from services.kit.mongo import DESCENDING, Database, snapshot_session
-
-INSERT_ITEMS = 500
 
 
 class Staging:
@@ -20,7 +22,7 @@ class Staging:
         self._staged = database[STAGED]
 
     async def fill(self, job_id: str, source_id: str, site_id: str) -> int | None:
-        """Stage all items of the source, in memory for one page of them; how many, or None if it is being worked on.
+        """Stage all items of the source, of which a few are in memory; how many, or None if it is being worked on.
 
         Raises:
             Rejected: the source is gone.
@@ -32,23 +34,24 @@ class Staging:
                 raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=source_id)
             if head["job"] is not None:
                 return None
-            position = 0
+            position = size = 0
             page: list[dict[str, Any]] = []
             found = self._items.find({"galleryId": source_id}, session=session).sort("sortOrder", DESCENDING)
             async for item in found:
                 page.append({"_id": f"{job_id}/{position}", "job": job_id, "position": position, "body": item["item"]})
                 position += 1
-                if len(page) == INSERT_ITEMS:
+                size += len(orjson.dumps(item["item"]))
+                if len(page) == STEP_ITEMS or size > STEP_BYTES:
                     await self._staged.insert_many(page, ordered=False)
-                    page = []
+                    page, size = [], 0
             if page:
                 await self._staged.insert_many(page, ordered=False)
             return position
 
     async def page(self, job_id: str, first: int, count: int) -> list[dict[str, Any]]:
-        """Bodies of staged items from position `first` on, in display order."""
+        """Bodies of up to `count` staged items, and STEP_BYTES, from position `first` on, in display order."""
         query = {"job": job_id, "position": {"$gte": first, "$lt": first + count}}
-        return [staged["body"] async for staged in self._staged.find(query).sort("position")]
+        return [staged["body"] for staged in await fill_page(self._staged.find(query).sort("position"), "body")]
 
     async def clear(self, job_id: str) -> None:
         """Forget what was staged."""

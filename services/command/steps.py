@@ -11,8 +11,8 @@ from services.command.items import created_events, without
 from services.command.rebalancing import space_out, spaced_gap
 from services.command.state import Change, GalleryHead, JobKind, Origin, Status, StoredItem
 
-STEP_ITEMS = 500
-"""Items a step deals with: other galleries wait at most for one step."""
+STEP_ITEMS, STEP_BYTES = 500, 8 * 1024 * 1024
+"""Items and bytes a step deals with: other galleries wait at most for one step, and its transaction stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def page_of(kind: JobKind, state: dict[str, Any]) -> Page:
 def advance(
     kind: JobKind, state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: Origin
 ) -> Step:
-    """The next step on a page of up to STEP_ITEMS items; see `page_of`.
+    """The next step on a page of items, one at least as long as there are any; see `page_of`.
 
     Raises:
         Rejected: the work cannot be done; only ever at the first step.

@@ -61,6 +61,7 @@ class Workspace:
         stretches: known parts of galleries' orders.
         looks: how many neighbours are known, for each command that moves an item.
         whole: galleries of which every item is loaded.
+        heavy: galleries of few items, which are too large to be loaded nevertheless.
         gallery_places: gallery ids by (site, sort order); complete in the same way as `taken`.
         free_places: sort orders reserved for new galleries, by site, lowest last.
         outcomes: replies to commands carried out before, in this batch or an earlier one.
@@ -78,6 +79,7 @@ class Workspace:
     stretches: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
     looks: dict[CommandKey, int] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
+    heavy: set[str] = field(default_factory=set)
     gallery_places: dict[tuple[str, float], str] = field(default_factory=dict)
     free_places: dict[str, list[float]] = field(default_factory=dict)
     outcomes: dict[CommandKey, Reply] = field(default_factory=dict)

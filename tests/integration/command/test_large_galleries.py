@@ -1,9 +1,12 @@
 """Work on galleries of more items than fit one transaction: complete, in order, and out of everybody's way."""
 
+import random
+
 from services.command.handlers import DIRECT_ITEMS
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, body
 from tests.support.kafka import Record
+from tests.support.write_model import audit
 
 MANY = 2 * DIRECT_ITEMS + 300
 
@@ -104,3 +107,28 @@ async def test_republishing_gives_the_state_in_one_piece(sender: Sender) -> None
     assert [part["item"]["title"] for part in snapshot[1:-1]] == [str(number) for number in range(MANY)]
     assert {part["sequence"] for part in snapshot} == {1 + MANY}
     assert records[start + MANY + 2]["entityEventSequence"] == str(2 + MANY)
+
+
+async def test_few_items_of_many_bytes_are_dealt_with_in_steps_as_well(sender: Sender) -> None:
+    chance = random.Random(1)
+    gallery_id = await sender.gallery(0)
+    sent = [
+        await sender.put(
+            "CreateItems",
+            {
+                "galleryId": gallery_id,
+                "items": [{"text": {"html": chance.randbytes(49_000).hex()}, "title": str(number)} for _ in range(10)],
+            },
+        )
+        for number in range(9)
+    ]
+    replies = [await sender.reply_to(command_id) for command_id in sent]
+    assert {reply["outcome"] for reply in replies} == {"accepted"}
+    reply = await sender.send("CreateGallery", {"cloneFromGalleryId": gallery_id})
+    # What takes steps names no items in its reply.
+    assert "itemIds" not in reply
+    assert (reply["outcome"], reply["sequence"]) == ("accepted", 91)
+    assert await sender.titles(reply["galleryId"]) == await sender.titles(gallery_id)
+    assert (await sender.send("RebalanceItems", {"galleryId": gallery_id}))["sequence"] == 1 + 90 + 90
+    assert (await sender.send("DeleteGallery", {"galleryId": gallery_id}))["sequence"] == 1 + 90 + 90 + 91
+    await audit(sender.installation.database)

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.command import executor, handlers, loading
+from services.command import handlers, loading
 from services.command.app import compose, indexes, make_handler
 from services.command.consumer import CommandHandler
 from services.command.handlers import DIRECT_ITEMS
@@ -124,7 +124,7 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
 ) -> None:
     if are_jobs_common:
         # Long work on galleries of four items, in steps of two.
-        for module in (handlers, executor, loading):
+        for module in (handlers, loading):
             monkeypatch.setattr(module, "DIRECT_ITEMS", 3)
         monkeypatch.setattr("services.command.runner.STEP_ITEMS", 2)
     async with handling(installation, "batch") as together, handling(installation, "single") as apart:
@@ -150,8 +150,8 @@ async def test_long_work_begins_although_the_batch_that_asked_for_it_failed_at_f
 ) -> None:
     gallery_id = str(uuid.uuid4())
     data = {"galleryId": gallery_id}
-    items = [{"items": [TEXT] * count} for count in (500, 500, 1)]
-    growing = [("CreateGallery", data), *(("CreateItems", {**data, **some}) for some in items)]
+    growing: list[tuple[str, dict[str, Any]]] = [("CreateGallery", data)]
+    growing += [("CreateItems", {**data, "items": [TEXT] * count}) for count in (500, 500, 1)]
 
     def sent(commands: list[tuple[str, dict[str, Any]]]) -> list[Sent]:
         ids = [f"{name}-{number}" for number, (name, _) in enumerate(commands)]

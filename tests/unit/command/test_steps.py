@@ -1,13 +1,11 @@
 """Long work step by step: each step leaves a state that others may see, and the last one completes it."""
 
 import itertools
-import random
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from services.command.executor import TRANSACTION_WEIGHT, _slices
 from services.command.state import GalleryHead, JobKind, Origin, Status, StoredItem
 from services.command.steps import advance, advance_clone, page_of
 
@@ -128,17 +126,3 @@ def test_a_clone_of_nothing_is_complete_at_once() -> None:
     step = advance_clone({"source": "s", "total": 0}, head(total_items=0, sequence=0), [], ORIGIN)
     assert step.is_last
     assert (step.change.head.status, len(step.change.events)) == (Status.LIVE, 1)
-
-
-def test_slices_of_a_batch_are_complete_in_order_and_as_large_as_a_transaction_may_be() -> None:
-    chance = random.Random(2)
-    for _ in range(200):
-        weights = [chance.choice([1, 1, 2, 501, 1001, 5000]) for _ in range(chance.randint(0, 40))]
-        commands: Any = list(range(len(weights)))
-        parts: list[Any] = list(_slices(commands, weights))
-        assert [number for part in parts for number in part] == commands
-        totals = [sum(weights[number] for number in part) for part in parts]
-        assert all(total <= TRANSACTION_WEIGHT or len(part) == 1 for total, part in zip(totals, parts, strict=True))
-        for (part, total), after in zip(zip(parts, totals, strict=True), parts[1:], strict=False):
-            assert part
-            assert total + weights[after[0]] > TRANSACTION_WEIGHT

@@ -1,0 +1,20 @@
+"""Pages of items for steps of long work: bounded in bytes as well as in number."""
+
+from collections.abc import AsyncIterable
+
+import orjson
+
+from services.command.steps import STEP_BYTES
+from services.kit.mongo import Document
+
+
+async def fill_page(found: AsyncIterable[Document], field: str) -> list[Document]:
+    """The first of these documents: one, and more up to STEP_BYTES of JSON in `field` together."""
+    page: list[Document] = []
+    size = 0
+    async for document in found:
+        size += len(orjson.dumps(document[field]))
+        if page and size > STEP_BYTES:
+            break
+        page.append(document)
+    return page

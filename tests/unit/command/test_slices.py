@@ -1,0 +1,67 @@
+"""Batches are cut into transactions of bounded size."""
+
+import random
+from typing import Any
+
+import pytest
+
+from schemas.commands import COMMANDS
+from schemas.envelope import CommandEnvelope
+from services.command.slices import ITEM_BYTES, TRANSACTION_WEIGHT, Size, slices, whole_gallery_of
+from services.command.workspace import PlacedCommand, Received
+from tests.support.commands import TEXT
+
+GALLERY = "10000000-0000-4000-8000-000000000000"
+OTHER = "20000000-0000-4000-8000-000000000000"
+
+
+def command(name: str, data: dict[str, Any], length: int = 100) -> PlacedCommand:
+    model = COMMANDS[name].model_validate({"galleryId": GALLERY, **data})
+    envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
+    return PlacedCommand(0, GALLERY, envelope, Received("commands", 0, 0, None, b" " * length, ()))
+
+
+def sizes_of_slices(commands: list[PlacedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
+    return [len(part) for part in slices(commands, sizes or {})]
+
+
+def test_all_commands_come_in_order_whatever_they_are() -> None:
+    chance = random.Random(2)
+    for _ in range(100):
+        counts = [chance.choice([1, 2, 100, 499, 500]) for _ in range(chance.randint(0, 30))]
+        commands = [command("CreateItems", {"items": [TEXT] * count}) for count in counts]
+        parts = list(slices(commands, {}))
+        assert [one for part in parts for one in part] == commands
+        assert all(parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("UpdateItem", {"itemId": OTHER, "item": {"title": "t"}}, [TRANSACTION_WEIGHT]),
+        ("CreateItems", {"items": [TEXT] * 500}, [3] * (TRANSACTION_WEIGHT // 3) + [2]),
+        ("CreateGallery", {"gallery": {"items": [TEXT] * 499}}, [4] * (TRANSACTION_WEIGHT // 4)),
+        ("UpdateGallery", {"gallery": {"items": [TEXT] * 499}}, [4] * (TRANSACTION_WEIGHT // 4)),
+        ("DeleteItems", {"itemIds": [OTHER] * 999}, [2] * (TRANSACTION_WEIGHT // 2)),
+    ],
+)
+def test_what_a_command_writes_counts(name: str, data: dict[str, Any], expected: list[int]) -> None:
+    assert sizes_of_slices([command(name, data)] * TRANSACTION_WEIGHT) == expected
+
+
+def test_bytes_count_as_well() -> None:
+    large = command("UpdateItem", {"itemId": OTHER, "item": {}}, length=1_000_000)
+    heavy = 1 + 1_000_000 // ITEM_BYTES
+    assert sizes_of_slices([large] * 100)[0] == TRANSACTION_WEIGHT // heavy
+
+
+@pytest.mark.parametrize(
+    ("size", "together"),
+    [(Size(10, 0), 181), (Size(999, 0), 2), (Size(10, 999 * ITEM_BYTES), 1), (Size(10, 10**9), 1000), (None, 1000)],
+)
+def test_work_on_all_items_counts_by_the_gallery_unless_it_is_done_in_steps(size: Size | None, together: int) -> None:
+    for name, data in (("ClearGallery", {}), ("CreateGallery", {"cloneFromGalleryId": OTHER})):
+        one = command(name, data)
+        whole = whole_gallery_of(one)
+        assert whole is not None
+        assert sizes_of_slices([one] * 1000, {whole: size} if size else {})[0] == together
