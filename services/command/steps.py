@@ -11,7 +11,7 @@ from services.command.items import created_events, without
 from services.command.rebalancing import space_out, spaced_gap
 from services.command.state import Change, GalleryHead, JobKind, Origin, Status, StoredItem
 
-STEP_ITEMS, STEP_BYTES = 500, 8 * 1024 * 1024
+STEP_ITEMS, STEP_BYTES = 250, 8 * 1024 * 1024
 """Items and bytes a step deals with: other galleries wait at most for one step, and its transaction stays small."""
 
 
