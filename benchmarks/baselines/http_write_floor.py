@@ -96,7 +96,9 @@ async def main(port: int) -> None:
     for collection in ("items", "views"):
         await database.create_collection(collection)
     floor = Floor(producer, database, prefix)
-    server = uvicorn.Server(uvicorn.Config(floor.app, port=port, lifespan="off", log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(floor.app, interface="asgi3", port=port, lifespan="off", log_config=None, access_log=False)
+    )
     await asyncio.gather(server.serve(), floor.carry_out(consumers[0]), floor.hear(consumers[1]))
 
 

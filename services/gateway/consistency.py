@@ -1,6 +1,7 @@
 """Waits until the read model shows what was written (design, section 5; wire contract, D24)."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -131,14 +132,26 @@ async def wait_until_all_shown(
 
 
 async def wait_until_shown(
-    views: Views, watch: Watch, site_id: str, position: Position, timeout_seconds: float
+    views: Views,
+    watch: Watch,
+    site_id: str,
+    position: Position,
+    timeout_seconds: float,
+    patience_seconds: float = 0.0,
 ) -> bool:
-    """Whether the read model shows the gallery at this position before the time is up."""
+    """Whether the read model shows the gallery at this position before the time is up.
+
+    For `patience_seconds` it only listens: a question that is answered by itself a moment later is not asked.
+    """
 
     async def is_shown() -> bool:
         sequence = await views.sequence_of(site_id, position.gallery_id)
         return sequence is not None and sequence >= position.sequence
 
+    if patience_seconds:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(patience_seconds, timeout_seconds)):
+                await watch.heard(position.sequence)
     try:
         async with asyncio.timeout(timeout_seconds):
             # Asked first, since of a command that was repeated nothing more will be heard; and again after a

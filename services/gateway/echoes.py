@@ -38,6 +38,14 @@ class Echo:
                 if len(self.items) < ITEMS_MAX:
                     self.items[event.body["id"]] = event.body
 
+    @property
+    def is_whole_gallery(self) -> bool:
+        """Whether the command created the gallery, and the first of its items are all known."""
+        if not self.created or self.gallery is None:
+            return False
+        announced: int = self.gallery["totalItems"]
+        return len(self.items) >= min(ITEMS_MAX, announced)
+
     def page(self, limit: int) -> list[dict[str, Any]]:
         """The first of the items in display order (D3)."""
         return sorted(self.items.values(), key=lambda item: -float(item["sortOrder"]))[:limit]

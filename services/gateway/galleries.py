@@ -118,20 +118,25 @@ async def rebalance_gallery(order: ConditionalOrder, gateway: Gateway, gallery_i
 async def answer_gallery(gateway: Parts, site_id: str, written: Written) -> Response:
     """The gallery after a write, with its first items.
 
-    If the read model does not show the write in time, the answer is what the write's own events tell: all of a
-    gallery that it created; of one that it changed, the gallery and those items that it touched.
+    The write's own events tell all of a gallery that it created. Otherwise the read model is asked; while that does not
+    show the write, the answer is what the events tell: the gallery, and those items that the write touched.
 
     Raises:
-        Failure: 404 if the gallery was deleted meanwhile, 504 if the events do not tell.
+        Failure: 404 if the gallery was deleted meanwhile, 504 if nothing tells.
     """
-    gallery_id, limit = written.position.gallery_id, ItemsPage().item_limit
-    if written.echo is None:
+    gallery_id, limit, echo, headers = (
+        written.position.gallery_id,
+        ItemsPage().item_limit,
+        written.echo,
+        written.headers,
+    )
+    if written.is_shown and not echo.is_whole_gallery:
         found = await gateway.views.get_gallery(site_id, gallery_id, limit)
         if found is None:
             raise not_found("gallery", galleryId=gallery_id)
-        return JsonAnswer({"gallery": found.to_wire()}, headers=written.headers)
-    if written.echo.gallery is None:
+        return JsonAnswer({"gallery": found.to_wire()}, headers=headers)
+    if echo.gallery is None or (echo.created and not echo.is_whole_gallery):
         raise written.unseen()
-    gallery: dict[str, Any] = {**written.echo.gallery, "items": written.echo.page(limit)}
-    partial = {} if written.echo.created else {PARTIAL_HEADER: "items"}
-    return JsonAnswer({"gallery": gallery}, headers={**written.headers, **partial})
+    gallery: dict[str, Any] = {**echo.gallery, "items": echo.page(limit)}
+    partial = {} if echo.created else {PARTIAL_HEADER: "items"}
+    return JsonAnswer({"gallery": gallery}, headers={**headers, **partial})

@@ -216,16 +216,19 @@ def request_path(field: str) -> str:
 
 
 async def _answer_item(gateway: Parts, site_id: str, written: Written, item_id: str) -> Response:
-    """The item after a write: from the read model, or, if that does not show it in time, from the write's own event."""
+    """The item after a write: as the write's own event tells it, or else as the read model does.
+
+    Raises:
+        Failure: 404 if it was deleted meanwhile, 504 if neither tells.
+    """
     gallery_id = written.position.gallery_id
-    if written.echo is None:
+    item = written.echo.items.get(item_id)
+    if item is None and not written.is_shown:
+        raise written.unseen()
+    if item is None:
         item = await gateway.views.get_item(site_id, gallery_id, item_id)
-        if item is None:
-            raise not_found("item", galleryId=gallery_id, itemId=item_id)
-    else:
-        item = written.echo.items.get(item_id)
-        if item is None:
-            raise written.unseen()
+    if item is None:
+        raise not_found("item", galleryId=gallery_id, itemId=item_id)
     return JsonAnswer({"item": item}, headers=written.headers)
 
 

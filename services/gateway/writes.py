@@ -34,6 +34,10 @@ COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 """On answers that leave open whether the write happened: sent again as `Idempotency-Key`, it cannot happen twice."""
 
 
+PATIENCE_SECONDS = 0.2
+"""How long the change of a write is waited for before the read model is asked: usually it is heard of by then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Who wants a write, and how it is recognised.
@@ -68,14 +72,16 @@ class Written:
         item_ids: of the items that it created, changed or deleted; empty after large ones.
         headers: what the answer tells about it.
         command_id: of its command.
-        echo: what its events told, if the read model does not show it yet; None when every reader sees it.
+        is_shown: whether every reader sees it.
+        echo: what its events told; nothing if the command had been carried out before.
     """
 
     position: Position
     item_ids: tuple[str, ...]
     headers: dict[str, str]
     command_id: str
-    echo: Echo | None
+    is_shown: bool
+    echo: Echo
 
     def unseen(self) -> Failure:
         """The answer when neither the read model nor the write's events tell what to answer."""
@@ -136,7 +142,8 @@ class Writes:
                 item_ids=tuple(reply.item_ids or ()),
                 headers=await self._headers(order, position),
                 command_id=order.command_id,
-                echo=None if is_shown else echo,
+                is_shown=is_shown,
+                echo=echo,
             )
 
     async def perform_each(
@@ -203,7 +210,9 @@ class Writes:
             raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _await_view(self, order: Order, watch: Watch, position: Position) -> bool:
-        is_shown = await wait_until_shown(self._views, watch, order.site_id, position, self._view_seconds)
+        is_shown = await wait_until_shown(
+            self._views, watch, order.site_id, position, self._view_seconds, PATIENCE_SECONDS
+        )
         if not is_shown:
             log.warning("the read model does not show %s in time", position)
         return is_shown

@@ -44,6 +44,16 @@ def test_a_created_gallery_is_known_whole() -> None:
     echo = heard(history)
     assert (echo.created, echo.gallery) == (True, {**history.head(), "totalItems": 0})
     assert echo.page(2) == history.shown_items()[:2]
+    assert echo.is_whole_gallery
+
+
+def test_a_gallery_is_whole_when_all_items_that_it_announces_are_known() -> None:
+    history = History().create()
+    history.wire[0]["createdEvent"]["entity"]["totalItems"] = 2
+    history.add_item(2)
+    assert not heard(history).is_whole_gallery
+    history.add_item(1)
+    assert heard(history).is_whole_gallery
 
 
 def test_a_changed_gallery_is_known_as_far_as_it_was_touched() -> None:
@@ -52,6 +62,7 @@ def test_a_changed_gallery_is_known_as_far_as_it_was_touched() -> None:
     history.wire.clear()
     history.rename("M").update_item(item_id, title="T")
     echo = heard(history)
+    assert not echo.is_whole_gallery
     assert (echo.created, (echo.gallery or {})["name"], echo.items[item_id]["title"]) == (False, "M", "T")
 
 
