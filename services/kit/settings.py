@@ -1,14 +1,16 @@
 """Settings every process shares, read from the environment and checked as a whole at start."""
 
+import re
 from datetime import timedelta
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kit.failures import StartRefused
 
 PREFIX = "TRIPTYCH_"
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class KitSettings(BaseSettings):
@@ -33,6 +35,14 @@ class KitSettings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
 
     host: str = "127.0.0.1"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _seconds(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[info.field_name or ""]
+        if field.annotation is timedelta and isinstance(value, str) and _NUMBER.fullmatch(value):
+            return float(value)
+        return value
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

@@ -23,3 +23,9 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(KitSettings)
     assert settings.topic_prefix == "other."
     assert settings.events_retention.days == 2
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5", 1.5), ("PT2M", 120)])
+def test_durations_are_seconds_or_iso(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    monkeypatch.setenv("TRIPTYCH_EVENTS_RETENTION", text)
+    assert load_settings(KitSettings).events_retention.total_seconds() == seconds
