@@ -62,6 +62,11 @@ class Source:
             if after.get(id_) == head
         }
 
+    async def known(self, gallery_ids: Collection[str]) -> set[str]:
+        """Those of these galleries that are there."""
+        query = {"_id": {"$in": list(gallery_ids)}}
+        return {found["_id"] async for found in self._galleries.find(query, {"_id": 1})}
+
     async def item_ids(self, gallery_id: str) -> set[str]:
         """The ids of a gallery's items."""
         return {found["_id"] async for found in self._items.find({"galleryId": gallery_id}, {"_id": 1})}

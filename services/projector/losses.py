@@ -52,6 +52,7 @@ class Losses:
         self._publisher = publisher
         self._topic = topic
         self._policy = policy
+        self._told: set[Loss] = set()
 
     async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
         """Where the group stands in these partitions, 0 if it is new, and where the topic begins.
@@ -74,7 +75,10 @@ class Losses:
             EventsExpired: the policy is to wait for a rebuild.
             OwnershipLost, TransientFailure: see `Repository.save`; meeting it again does no harm.
         """
-        EXPIRED.inc(loss.end - loss.first)
+        if loss not in self._told:
+            self._told.add(loss)
+            EXPIRED.inc(loss.end - loss.first)
+            log.error("%s", loss)
         if self._policy is LossPolicy.REBUILD:
             raise EventsExpired(f"{loss}; run: triptych rebuild")
         marked = 0
@@ -87,7 +91,7 @@ class Losses:
             known = {document["_id"] for document in found}
             gone = [lacking(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
             marked += await self._mark(loss.partition, views, gone)
-        log.error("%s; galleries marked for repair: %d", loss, marked)
+        log.warning("galleries marked for repair: %d", marked)
         return marked
 
     async def _mark(self, partition: int, views: Mapping[str, View], changed: list[View]) -> int:

@@ -12,23 +12,25 @@ projector goes on with it, until the new one was proved equal to the write model
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from schemas.joined import gallery_key, item_key
 from services.kit.brokers import make_producer
 from services.kit.mongo import Database
 from services.kit.ownership import Ownership
+from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher
 from services.projector.batch import Batch
-from services.projector.digests import Source
+from services.projector.digests import GALLERIES_AT_ONCE, Digest, Source
 from services.projector.guard import JoinGuard
 from services.projector.publication import Publication
 from services.projector.repository import Repository
 from services.projector.running import Projection, group_of, running_projection
 from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
-from services.projector.verification import Difference, find_differences
+from services.projector.verification import Difference, find_differences, is_same
+from services.readmodel.queries import indexes
 from services.readmodel.versions import Versions
 
 LOOK_SECONDS = 0.2
@@ -71,15 +73,13 @@ class Rebuild:
         try:
             async with running_projection(self._settings, self._database, new, is_active=False) as projection:
                 await self._catch_up(projection)
-                if differences := await find_differences(self._database, new, self._compared):
-                    raise Unequal(differences)
-                suspects = await self._unequal(old, new, None)
+                suspects = await self._prove(old, new)
                 self._listener.tell("switching", 0, 1)
                 switching = True
                 await self._versions.begin_switch(new)
                 await Ownership(self._database, group_of(self._settings, old)).claim(await self._partitions(projection))
                 await self._drain(projection)
-            wrong = await self._unequal(old, new, suspects)
+            wrong = await self._wrong(old, new, suspects)
             await self._publish(old, new, wrong)
             await self._take_over_offsets(old, new)
             await self._versions.end_switch(new)
@@ -108,6 +108,8 @@ class Rebuild:
                 missing_at_most = max(missing_at_most, missing)
                 self._listener.tell("galleries published again", missing_at_most - missing, missing_at_most)
             await asyncio.sleep(LOOK_SECONDS)
+        # Later than the first ones: every index costs with every write.
+        await ensure_indexes(self._database, indexes(projection.version))
         if missing_at_most:
             self._listener.tell("galleries published again", missing_at_most, missing_at_most)
 
@@ -120,23 +122,38 @@ class Rebuild:
     async def _partitions(self, projection: Projection) -> frozenset[int]:
         return frozenset(range(await projection.publisher.partitions(projection.topic.name)))
 
-    def _compared(self, done: int, total: int) -> None:
-        self._listener.tell("galleries compared", done, total)
+    async def _prove(self, old: int, new: int) -> list[str]:
+        """Compare the new version with the write model; the galleries that are not the same in the old version.
 
-    async def _unequal(self, old: int, new: int, among: Iterable[str] | None) -> list[str]:
-        """The galleries that are not the same in both versions, of all or `among` some; once quiet, the wrong ones."""
-        old_source, new_source = Source(self._database, old), Source(self._database, new)
-        unequal: list[str] = []
-        parts = [list(among)] if among is not None else [part async for part in new_source.ids()]
-        parts += [part async for part in old_source.ids()] if among is None else []
-        for ids in parts:
-            in_old, in_new = await old_source.digests(ids), await new_source.digests(ids)
-            for gallery_id in ids:
-                one, other = in_old.get(gallery_id), in_new.get(gallery_id)
-                is_gone = (one is None or one.content is None) and (other is None or other.content is None)
-                if one != other and not is_gone:
-                    unequal.append(gallery_id)
-        return list(dict.fromkeys(unequal))
+        Raises:
+            Unequal: the new version is not what it should be.
+        """
+        source, unequal = Source(self._database, old), list[str]()
+
+        async def see(ids: Collection[str], in_new: Mapping[str, Digest]) -> None:
+            in_old = await source.digests(ids)
+            unequal.extend(id_ for id_ in ids if not is_same(in_old.get(id_), in_new.get(id_)))
+
+        def tell(done: int, total: int) -> None:
+            self._listener.tell("galleries compared", done, total)
+
+        if differences := await find_differences(self._database, new, tell, see):
+            raise Unequal(differences)
+        async for ids in source.ids():
+            unequal.extend(set(ids) - await Source(self._database, new).known(ids))
+        return unequal
+
+    async def _wrong(self, old: int, new: int, suspects: Sequence[str]) -> list[str]:
+        """Those of the suspects that are not the same in both versions, now that neither changes any more."""
+        wrong: list[str] = []
+        for start in range(0, len(suspects), GALLERIES_AT_ONCE):
+            ids = suspects[start : start + GALLERIES_AT_ONCE]
+            in_old, in_new = (
+                await Source(self._database, old).digests(ids),
+                await Source(self._database, new).digests(ids),
+            )
+            wrong += [id_ for id_ in ids if not is_same(in_old.get(id_), in_new.get(id_))]
+        return wrong
 
     async def _publish(self, old: int, new: int, galleries: Iterable[str]) -> None:
         """Publish these galleries whole, and tombstones for what only the old version had."""

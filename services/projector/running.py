@@ -24,7 +24,7 @@ from services.projector.repairs import Repairs
 from services.projector.repository import Repository
 from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
-from services.readmodel.queries import indexes
+from services.readmodel.queries import first_indexes, indexes
 from services.readmodel.versions import Versions
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ async def running_projection(
     versions = Versions(database)
     if is_active:
         await versions.drop_before(version)
-    await ensure_indexes(database, indexes(version))
+    await ensure_indexes(database, indexes(version) if is_active else first_indexes(version))
     group = group_of(settings, version)
     ownership = Ownership(database, group)
     repository = Repository(database, ownership, version)

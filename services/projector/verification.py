@@ -1,7 +1,7 @@
 """Proves that a version of the views is what the write model is, gallery by gallery, while both go on changing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from services.kit.mongo import Database
@@ -9,6 +9,8 @@ from services.projector.digests import Digest, Source
 
 Tell = Callable[[int, int], None]
 """Hears of progress: done, total."""
+See = Callable[[Collection[str], Mapping[str, Digest]], Awaitable[None]]
+"""Is shown the ids of some galleries, and their digests in the views."""
 
 # Galleries that change while they are looked at are looked at again, so often and after so long.
 LOOKS = 20
@@ -27,8 +29,8 @@ class Difference:
         return f"{self.gallery_id}: {_words(self.written)} in the write model, {_words(self.viewed)} in the views"
 
 
-async def find_differences(database: Database, version: int, tell: Tell) -> list[Difference]:
-    """Compare all galleries, by a hash of everything in them.
+async def find_differences(database: Database, version: int, tell: Tell, see: See | None = None) -> list[Difference]:
+    """Compare all galleries, by a hash of everything in them; `see` looks at the same galleries once.
 
     A gallery counts as different only if the views do not come to where the write model was when it was first seen.
     """
@@ -38,7 +40,7 @@ async def find_differences(database: Database, version: int, tell: Tell) -> list
     suspects: dict[str, int] = {}
     """Galleries to be looked at again, and the sequences that they must have reached then."""
     async for ids in written.ids():
-        suspects |= await _unequal(written, viewed, ids)
+        suspects |= await _unequal(written, viewed, ids, see)
         done += len(ids)
         tell(done, max(total, done))
     async for ids in viewed.ids():
@@ -56,16 +58,23 @@ async def find_differences(database: Database, version: int, tell: Tell) -> list
     return [difference for difference in differences if not _is_moving(difference, suspects[difference.gallery_id])]
 
 
-async def _unequal(written: Source, viewed: Source, ids: list[str]) -> dict[str, int]:
+async def _unequal(written: Source, viewed: Source, ids: list[str], see: See | None = None) -> dict[str, int]:
     """Those of these galleries that are not seen to be equal, with the sequences that the write model has them at."""
-    in_one, in_other = await written.digests(ids), await viewed.digests(ids)
+    in_one, in_other = await asyncio.gather(written.digests(ids), viewed.digests(ids))
+    if see is not None:
+        await see(ids, in_other)
     unequal = {}
     for gallery_id in ids:
         one, other = in_one.get(gallery_id), in_other.get(gallery_id)
-        is_gone = (one is None or one.content is None) and (other is None or other.content is None)
-        if one != other and not is_gone:
+        if not is_same(one, other):
             unequal[gallery_id] = one.sequence if one else 0
     return unequal
+
+
+def is_same(one: Digest | None, other: Digest | None) -> bool:
+    """Whether two digests are of the same gallery at the same sequence, or both of none."""
+    are_gone = (one is None or one.content is None) and (other is None or other.content is None)
+    return one == other or are_gone
 
 
 def _is_moving(difference: Difference, reached: int) -> bool:

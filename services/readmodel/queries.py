@@ -32,6 +32,13 @@ def indexes(version: int = FIRST_VERSION) -> dict[str, list[IndexModel]]:
     }
 
 
+def first_indexes(version: int) -> dict[str, list[IndexModel]]:
+    """Those of the indexes without which a version cannot be built."""
+    names = names_of(version)
+    every = indexes(version)
+    return {names.galleries: every[names.galleries], names.items: every[names.items][:1]}
+
+
 INDEXES: Mapping[str, list[IndexModel]] = indexes()
 
 # MongoDB refuses larger numbers; no site and no gallery reaches that far.

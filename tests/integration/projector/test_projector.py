@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from starlette.types import ASGIApp
 
 from schemas.envelope import Message
@@ -224,3 +225,57 @@ async def test_it_refuses_to_start_without_its_topics(installation: Installation
     with pytest.raises(StartRefused, match=r"lacks the topics none.*Run: triptych provision"):
         async with compose(settings):
             pass
+
+
+async def test_events_that_expired_unread_stop_it_if_the_policy_is_to_rebuild(
+    installation: Installation, publish: Publish
+) -> None:
+    await publish(History().create().messages)
+    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
+    await admin.start()
+    places = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
+    await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
+    await admin.close()
+    settings = installation.settings(ProjectorSettings, projector_lost_events="rebuild")
+    async with compose(settings) as app, _client(app) as client:
+
+        async def is_told() -> bool:
+            answer = await client.get("/health/ready")
+            return answer.status_code == 503 and "have expired unread; run: triptych rebuild" in answer.text
+
+        await eventually(is_told, "the loss in readiness")
+        metrics = (await client.get("/metrics")).text
+    assert "triptych_projection_expired_events_total" in metrics
+    assert "triptych_projection_lag_records" in metrics
+
+
+async def test_a_gallery_is_read_once_all_its_first_items_are_there(
+    installation: Installation, publish: Publish, joined: TopicReader
+) -> None:
+    history = History().create(first_items=3)
+    items = [history.add_item(place) for place in range(3)]
+    views = Views(installation.database)
+    async with compose(installation.settings(ProjectorSettings)):
+        await publish(history.messages[:3])
+        await _join_comes_to(joined, {f"{history.gallery_id}/{items[1]}": 3})
+        assert await views.get_gallery("default", history.gallery_id, 10) is None
+        assert await views.get_item("default", history.gallery_id, items[0]) is None
+        assert history.gallery_id not in _latest(joined.records)
+        await publish(history.messages[3:])
+        await _join_comes_to(joined, {history.gallery_id: 4})
+    page = await views.get_gallery("default", history.gallery_id, 10)
+    assert page is not None
+    assert page.items == history.shown_items()
+
+
+async def test_a_burst_of_one_gallery_gives_one_head_record(
+    installation: Installation, publish: Publish, joined: TopicReader
+) -> None:
+    history = History().create()
+    item_id = history.add_item(1)
+    for number in range(998):
+        history.update_item(item_id, title=str(number))
+    await publish(history.messages)
+    async with compose(installation.settings(ProjectorSettings)):
+        await _join_comes_to(joined, {history.gallery_id: 1_000})
+    assert len(joined.records) == 2

@@ -1,0 +1,92 @@
+"""How fast the views of 200,000 items are built anew: `triptych rebuild` with its proof, beside a bulk insert."""
+
+import asyncio
+import time
+
+from benchmarks.event_workload import EventWorkload
+from benchmarks.process import peak_rss_mib
+from benchmarks.projecting import fill
+from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from services.kit.provision import ensure_indexes
+from services.projector.app import INDEXES
+from services.readmodel.documents import gallery_document, item_document
+from services.readmodel.queries import indexes
+from services.readmodel.versions import names_of
+
+GALLERIES = 2_000
+FILLED = 100
+DEADLINE_SECONDS = 300.0
+STORED_AT_ONCE = 5_000
+NEW = 2
+"""The version that is built."""
+
+
+async def product(of_round: Round) -> Figures:
+    """The command, as it ships."""
+    return await _measure(of_round, "services.cli", "rebuild")
+
+
+async def floor(of_round: Round) -> Figures:
+    """The final documents inserted in bulk."""
+    await ensure_indexes(of_round.database, indexes(NEW))
+    return await _measure(of_round, "benchmarks.baselines.rebuild_floor", str(NEW))
+
+
+async def _measure(of_round: Round, module: str, *args: str) -> Figures:
+    """Run a process to its end on a topic, a write model and old views that are complete, and check the new ones."""
+    workload = EventWorkload(GALLERIES, FILLED)
+    events = await fill(of_round, workload.beginnings())
+    await _store(of_round, workload)
+    started, peak = time.monotonic(), 1.0
+    child = of_round.start(module, *args)
+    try:
+        while child.poll() is None:
+            if time.monotonic() > started + DEADLINE_SECONDS:
+                raise RoundFailed(f"not done after {DEADLINE_SECONDS:g} s")
+            peak = max(peak, _peak(child.pid))
+            await asyncio.sleep(0.1)
+    finally:
+        await asyncio.to_thread(child.stop, 10)
+    seconds = time.monotonic() - started
+    if child.poll() != 0:
+        raise RoundFailed(f"ended with exit code {child.poll()}.\n{child.log.read_text(errors='replace')[-2_000:]}")
+    names = names_of(NEW)
+    heads = {found["_id"]: found async for found in of_round.database[names.galleries].find({})}
+    items = {found["_id"]: found async for found in of_round.database[names.items].find({})}
+    workload.check_views(heads, items)
+    return {"events_per_second": events / seconds, "seconds": seconds, "peak_rss_mib": peak}
+
+
+async def _store(of_round: Round, workload: EventWorkload) -> None:
+    """What the command service and the projector would have stored."""
+    database = of_round.database
+    await ensure_indexes(database, INDEXES)
+    for start in range(0, GALLERIES, STORED_AT_ONCE // FILLED):
+        part = workload.galleries[start : start + STORED_AT_ONCE // FILLED]
+        views = [
+            gallery_document("default", state.head, total_items=len(state.items), sequence=state.sequence)
+            for state in part
+        ]
+        item_views = [
+            item_document("default", state.gallery_id, item, sequence)
+            for state in part
+            for sequence, item in state.items.values()
+        ]
+        await database["gallery_views"].insert_many(views)
+        await database["item_views"].insert_many(item_views)
+        await database["galleries"].insert_many([{**view, "status": "live"} for view in views])
+        await database["items"].insert_many(item_views)
+
+
+def _peak(pid: int) -> float:
+    try:
+        return peak_rss_mib(pid)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return 1.0  # it has just ended
+
+
+SCENARIO = Scenario(
+    name="rebuild",
+    description=f"{GALLERIES * FILLED:,} items in {GALLERIES:,} galleries, from the events topic to a new version",
+    variants={"product": product, "floor": floor},
+)

@@ -1,0 +1,47 @@
+"""The first items of galleries in memory."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.joined import HEAD_ITEMS_MAX
+from services.projector.projection import View
+from services.projector.windows import WINDOW_ITEMS, Window, Windows
+
+_PLACES = st.integers(-1_000, 1_000)
+_CHANGES = st.lists(st.tuples(st.integers(0, 400), st.none() | _PLACES), max_size=150)
+
+
+@given(st.integers(0, 400), _CHANGES)
+def test_a_window_is_the_beginning_of_the_gallery_or_says_that_it_is_not_enough(
+    count: int, changes: list[tuple[int, int | None]]
+) -> None:
+    items = {number: float(-number) for number in range(count)}
+    window = Window(
+        ((str(number), place, b"%d" % number) for number, place in list(items.items())[:WINDOW_ITEMS]),
+        is_whole=count <= WINDOW_ITEMS,
+    )
+    for number, place in changes:
+        if place is None:
+            items.pop(number, None)
+            window.remove(str(number))
+        else:
+            items[number] = place + number / 1_000  # sort orders are unique
+            window.put(str(number), items[number], b"%d" % number)
+        if window.is_sufficient:
+            expected = sorted(items, key=lambda number: -items[number])[:HEAD_ITEMS_MAX]
+            assert window.first() == [b"%d" % number for number in expected]
+
+
+def test_what_was_touched_longest_ago_is_forgotten_first() -> None:
+    windows = Windows(bytes_max=3_000)
+    for name in ("a", "b", "a", "c"):
+        windows.keep(View("s", name), Window([("i", 1.0, b"x" * 1_000)], is_whole=True))
+    windows.trim()
+    assert [windows.window(name) is not None for name in "abc"] == [True, False, True]
+    assert windows.view("b") is None
+    windows.follow(View("s", "a", 7))
+    windows.follow(View("s", "b", 7))
+    assert windows.view("a") == View("s", "a", 7)
+    assert windows.view("b") is None
+    windows.clear()
+    assert (windows.view("a"), windows.window("a")) == (None, None)
