@@ -1,0 +1,71 @@
+"""The page `docs/http.md` says what works: its client, its table of calls, side by side."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.conformance.harness import run_script
+from tests.support.installation import Installation
+from tests.support.product import KEY, Gateway, running_product
+
+PAGE = Path(__file__).parents[3] / "docs" / "http.md"
+TEXT = {"text": {"html": "x"}}
+
+
+class Call(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    javascript: str
+    curl: str
+
+
+def block(language: str) -> str:
+    """The first block of code in this language."""
+    found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def calls() -> list[Call]:
+    """The table."""
+    rows = re.findall(r"^\| ([a-z ]+) \| `(await .*?)` \| `(api .*?)` \|$", PAGE.read_text(), re.MULTILINE)
+    return [Call(*row) for row in rows]
+
+
+async def subject(gateway: Gateway) -> dict[str, str]:
+    """What the calls are about: a gallery with two items."""
+    answer = await gateway.client.post("/v2/galleries", json={"gallery": {"items": [TEXT, TEXT]}})
+    gallery = answer.raise_for_status().json()["gallery"]
+    first, second = (item["id"] for item in gallery["items"])
+    return {"id": gallery["id"], "itemId": first, "a": first, "b": second}
+
+
+async def test_the_client(installation: Installation, tmp_path: Path) -> None:
+    async with running_product(installation) as gateway:
+        script = block("js").replace("http://127.0.0.1:8080", gateway.address).replace("dev-key", KEY)
+        for call in calls():
+            names = ", ".join(f"{name}: '{value}'" for name, value in (await subject(gateway)).items())
+            script += f"{{ const {{ id, itemId, a, b }} = {{ {names} }}; console.log(typeof ({call.javascript})); }}\n"
+        folder = tmp_path / "run"
+        folder.mkdir()
+        folder.joinpath("page.mjs").write_text(script)
+        outcome = await run_script("page.mjs", folder, environ={})
+    assert (outcome.status, outcome.output.split()) == (0, ["object"] * 13), outcome.output
+
+
+async def test_curl(installation: Installation) -> None:
+    async with running_product(installation) as gateway:
+        setting = block("sh").replace("http://127.0.0.1:8080", gateway.address).replace("dev-key", KEY)
+        script = setting.replace("curl -s", "curl -sS --fail-with-body")
+        for call in calls():
+            names = "".join(f"{name}={value}; " for name, value in (await subject(gateway)).items())
+            script += f"{names}{call.curl} > /dev/null && echo {call.name.replace(' ', '-')}\n"
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=os.environ
+        )
+        output = (await process.communicate())[0].decode()
+    assert output.split() == [call.name.replace(" ", "-") for call in calls()]
+    assert len(calls()) == 13
