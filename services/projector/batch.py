@@ -22,6 +22,8 @@ class Batch:
     """Ids of the galleries whose views differ from what was loaded."""
     items: dict[str, ItemView] = field(default_factory=dict)
     """Changed items by id, each in its last state."""
+    new: set[str] = field(default_factory=set)
+    """Ids of changed items that did not exist before, if their events are right in that."""
     swept: dict[str, int] = field(default_factory=dict)
     """Galleries by id that a snapshot has made anew, or that are deleted: no item older than this sequence is left."""
     touched: dict[str, set[str]] = field(default_factory=dict)
@@ -59,7 +61,10 @@ def _touch(batch: Batch, thing: Input) -> None:
 
 def _change_items(batch: Batch, view: View, thing: Input) -> None:
     if thing.item_id is not None:
-        is_gone = isinstance(thing, Event) and thing.event_type is EventType.ITEM_DELETED
+        event_type = thing.event_type if isinstance(thing, Event) else None
+        is_gone = event_type is EventType.ITEM_DELETED
+        if event_type is EventType.ITEM_CREATED:
+            batch.new.add(thing.item_id)
         batch.items[thing.item_id] = ItemView(
             view.site_id, view.gallery_id, thing.item_id, thing.sequence, None if is_gone else thing.body
         )

@@ -28,6 +28,10 @@ from services.readmodel.documents import item_document, item_wire
 from services.readmodel.versions import FIRST_VERSION, names_of
 
 
+class _Exists(Exception):
+    """An item that was to be new is there."""
+
+
 class Repository:
     """One version of the views, written only by the owner of the partitions that the events came from."""
 
@@ -96,12 +100,25 @@ class Repository:
         """
         if not batch.changed and not batch.items:
             return
-        items = [_item_write(item) for item in batch.items.values()]
+        try:
+            await self._save(loaded, batch, partitions, batch.new)
+        except _Exists:
+            # An item that was there already, of which a snapshot that broke off had been the first to tell.
+            await self._save(loaded, batch, partitions, frozenset())
+
+    async def _save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int], new: Group[str]) -> None:
+        # Inserting is much cheaper than replacing what may be there.
+        items = [_item_write(item, is_new=item.item_id in new) for item in batch.items.values()]
         heads = [_head_write(batch.views[gallery_id], loaded.get(gallery_id)) for gallery_id in batch.changed]
         async with transaction(self._database) as session:
             await self._ownership.verify(session, partitions)
             if items:
-                await self._items.bulk_write(items, ordered=False, session=session)
+                try:
+                    await self._items.bulk_write(items, ordered=False, session=session)
+                except BulkWriteError as error:
+                    if is_duplicate_key(error) and new:
+                        raise _Exists from error
+                    raise
             if heads:
                 try:
                     written = await self._galleries.bulk_write(heads, ordered=False, session=session)
@@ -148,8 +165,9 @@ def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | Replac
     return ReplaceOne({"_id": view.gallery_id, "siteId": view.site_id, "sequence": loaded.sequence}, document)
 
 
-def _item_write(item: ItemView) -> DeleteOne | ReplaceOne[Document]:
+def _item_write(item: ItemView, *, is_new: bool) -> DeleteOne | InsertOne[Document] | ReplaceOne[Document]:
     place = {"_id": item.item_id, "siteId": item.site_id, "galleryId": item.gallery_id}
     if item.item is None:
         return DeleteOne(place)
-    return ReplaceOne(place, item_document(item.site_id, item.gallery_id, item.item, item.sequence), upsert=True)
+    document = item_document(item.site_id, item.gallery_id, item.item, item.sequence)
+    return InsertOne(document) if is_new else ReplaceOne(place, document, upsert=True)

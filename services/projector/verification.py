@@ -44,8 +44,7 @@ async def find_differences(database: Database, version: int, tell: Tell, see: Se
         done += len(ids)
         tell(done, max(total, done))
     async for ids in viewed.ids():
-        known = await written.digests(ids)
-        suspects |= dict.fromkeys(set(ids) - known.keys(), 0)
+        suspects |= dict.fromkeys(set(ids) - await written.known(ids), 0)
 
     for _ in range(LOOKS):
         again = await _unequal(written, viewed, list(suspects))

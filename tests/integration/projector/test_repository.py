@@ -12,6 +12,7 @@ from services.projector.app import INDEXES
 from services.projector.batch import Batch, fold
 from services.projector.projection import View
 from services.projector.repository import Repository
+from services.readmodel.documents import item_document
 from services.readmodel.queries import Views
 from tests.support.histories import History
 from tests.support.installation import Installation
@@ -73,6 +74,15 @@ async def test_the_first_items_of_small_and_large_galleries(database: Database) 
     for items in first.values():
         items.sort(key=lambda item: -float(item["sortOrder"]))
     assert first == {history.gallery_id: history.shown_items()[:100] for history in histories}
+
+
+async def test_an_item_that_is_there_before_its_creation_is_replaced(database: Database) -> None:
+    repository, history = await _owner(database), _filled(2)
+    (early, *_) = history.items.values()
+    await database["item_views"].insert_one(item_document("s", history.gallery_id, {**early, "title": "early"}, 9))
+    await _apply(repository, history)
+    stored = await repository.load_items(list(history.items))
+    assert {item_id: item.item for item_id, item in stored.items()} == history.items
 
 
 async def test_a_former_owner_can_write_nothing(database: Database) -> None:
