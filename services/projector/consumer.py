@@ -13,6 +13,7 @@ from schemas.events import decode_event
 from schemas.joined import gallery_key, item_key
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.failures import OwnershipLost
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher
 from services.projector.batch import Batch, Input, fold, remove_item
@@ -31,6 +32,9 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 # Small items make a batch of a few MB; the largest ones must not make a transaction of a hundred MB.
 TRANSACTION_BYTES = 8 * 1024 * 1024
 SITES_MAX = 10_000
+# A backlog is projected in this many parts at a time.
+SHARES = 2
+SHARED_FROM = 1_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
@@ -84,8 +88,7 @@ class EventHandler:
         async with self.alone:
             await self._meet(self.progress.losses(records))
             self.progress.take(records)
-            for part in _slices(records):
-                await self._project(part)
+            await self._project_shares(_shares(records))
             self.progress.finish(records)
 
     async def remove(self, gallery_id: str) -> None:
@@ -124,6 +127,19 @@ class EventHandler:
                 self.found_gap.set()
             if self._publication is not None:
                 self._publication.windows.clear()
+
+    async def _project_shares(self, shares: Sequence[Sequence[IncomingRecord]]) -> None:
+        """Project all shares at the same time: while MongoDB writes one, another is prepared."""
+        ends = await asyncio.gather(*(self._project_share(share) for share in shares), return_exceptions=True)
+        failures = [end for end in ends if end is not None]
+        if failures:
+            if self._publication is not None:
+                self._publication.windows.clear()
+            raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])
+
+    async def _project_share(self, records: Sequence[IncomingRecord]) -> None:
+        for part in _slices(records):
+            await self._project(part)
 
     async def _project(self, records: Sequence[IncomingRecord]) -> None:
         inputs: list[tuple[str, Input]] = []
@@ -214,6 +230,19 @@ def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
                 missing.received,
             )
     return found
+
+
+def _shares(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
+    """The records in about equal parts that have no partition, so no gallery, in common; few records are one part."""
+    if len(records) < SHARED_FROM:
+        return [records]
+    shares: list[list[IncomingRecord]] = [[] for _ in range(SHARES)]
+    of_partition: dict[int, list[IncomingRecord]] = {}
+    for record in records:
+        of_partition.setdefault(record.partition, []).append(record)
+    for part in sorted(of_partition.values(), key=len, reverse=True):
+        min(shares, key=len).extend(part)
+    return [share for share in shares if share]
 
 
 def _slices(records: Sequence[IncomingRecord]) -> Iterator[Sequence[IncomingRecord]]:

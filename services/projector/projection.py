@@ -98,7 +98,7 @@ def project(view: View, site_id: str, event: Event) -> tuple[View, Outcome]:
         return lacking(view, event.sequence), Outcome.HELD_BACK
     if not _fits(view, event):
         return lacking(view, event.sequence), Outcome.UNFIT
-    return advance(_apply(view, event), event.sequence), Outcome.APPLIED
+    return _apply(view, event), Outcome.APPLIED
 
 
 def lacking(view: View, received: int) -> View:
@@ -107,14 +107,14 @@ def lacking(view: View, received: int) -> View:
     return view if missing == view.missing else replace(view, missing=missing)
 
 
-def advance(view: View, sequence: int) -> View:
+def advance(view: View, sequence: int, head: Mapping[str, Any] | None, total_items: int, complete_at: int) -> View:
     """The view at a higher sequence, which ends what it waited for up to there."""
     missing = view.missing
     if missing is not None:
         missing = MissingEvents(sequence + 1, missing.received) if missing.received > sequence else None
-    complete_at = view.complete_at if view.complete_at > sequence else 0
-    # A snapshot in the middle of coming in would now be older than the view, or soon is.
-    return replace(view, sequence=sequence, missing=missing, complete_at=complete_at, restoration=None)
+    complete_at = complete_at if complete_at > sequence else 0
+    # Without a snapshot in the middle of coming in: it would now be older than the view, or soon is.
+    return View(view.site_id, view.gallery_id, sequence, head, total_items, complete_at, missing)
 
 
 def head_of(body: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -134,20 +134,21 @@ def is_item(body: Mapping[str, Any], item_id: str | None) -> bool:
 
 
 def _apply(view: View, event: Event) -> View:
+    head, total_items, complete_at = view.head, view.total_items, view.complete_at
     match event.event_type:
         case EventType.GALLERY_CREATED:
-            first_items: int = event.body.get("totalItems", 0)
-            return replace(view, head=head_of(event.body), complete_at=event.sequence + first_items)
+            head, complete_at = head_of(event.body), event.sequence + event.body.get("totalItems", 0)
         case EventType.GALLERY_UPDATED:
-            return replace(view, head=head_of(event.body))
+            head = head_of(event.body)
         case EventType.GALLERY_DELETED:
-            return replace(view, head=None, total_items=0, complete_at=0)
+            head, total_items, complete_at = None, 0, 0
         case EventType.ITEM_CREATED:
-            return replace(view, total_items=view.total_items + 1)
-        case EventType.ITEM_UPDATED:
-            return view
+            total_items += 1
         case EventType.ITEM_DELETED:
-            return replace(view, total_items=view.total_items - 1)
+            total_items -= 1
+        case EventType.ITEM_UPDATED:
+            pass
+    return advance(view, event.sequence, head, total_items, complete_at)
 
 
 def _fits(view: View, event: Event) -> bool:

@@ -88,8 +88,7 @@ def _end(view: View, ended: SnapshotEnded) -> tuple[View, Outcome]:
         return view, Outcome.PASSED_OVER
     if restoration.position != ended.total_items:
         return replace(view, restoration=None), Outcome.PASSED_OVER
-    restored = replace(view, head=restoration.head, total_items=ended.total_items, complete_at=0)
-    return advance(restored, ended.sequence), Outcome.APPLIED
+    return advance(view, ended.sequence, restoration.head, ended.total_items, 0), Outcome.APPLIED
 
 
 def _is_current(view: View, part: Part) -> bool:
