@@ -139,7 +139,8 @@ async def test_a_rebuild_replaces_wrong_views_while_everything_goes_on(installat
         said = await rebuild(settings)
         stop.set()
         assert await at_work > 0
-        assert said.endswith("wrong before: 5")
+        # Five were spoiled; those that were just being written may have been behind besides.
+        assert 5 <= int(said.rpartition(": ")[2]) < len(GALLERIES)
         assert await Versions(installation.database).active() == 2
         await _views_are_written(installation)
         assert await verify(settings) == []
