@@ -24,4 +24,4 @@ async def rebuild(settings: CliSettings) -> str:
                 wrong = await Rebuild(settings, database, phases).run()
             except Unequal as unequal:
                 raise StartRefused(f"The views were not replaced. {unequal}") from None
-    return f"The views are new, and equal to the write model. Galleries in which the old ones were wrong or behind: {wrong}"
+    return f"The views are new, and equal to the write model. Galleries in which the old were wrong or behind: {wrong}"

@@ -62,7 +62,7 @@ class Rebuild:
         self._listener = listener
 
     async def run(self) -> int:
-        """Build, prove, switch; the number of galleries in which the old version was wrong, or behind when it was stopped.
+        """Build, prove, switch; the number of galleries in which the old version was wrong, or behind at its end.
 
         Raises:
             Unequal, StartRefused, TransientFailure: the old version stays; run it again to go on.
