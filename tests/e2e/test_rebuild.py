@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
 from schemas.consumer import Galleries
@@ -21,7 +20,7 @@ from services.readmodel.queries import Views
 from services.readmodel.versions import Versions
 from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import raw_producer, topic_reader
+from tests.support.kafka import expire_records, raw_producer, topic_reader
 from tests.support.product import running_command_service, running_projector
 from tests.support.waiting import eventually
 
@@ -213,10 +212,4 @@ async def test_events_that_expired_unread_are_asked_for(installation: Installati
 
 async def _expire_events(installation: Installation) -> None:
     """Let the events topic forget everything, as retention would."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
-    await admin.start()
-    try:
-        places = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
-        await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
-    finally:
-        await admin.close()
+    await expire_records(installation.addresses.kafka_bootstrap, installation.topics.events, PARTITIONS)

@@ -5,7 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import NotLeaderForPartitionError
+
+from tests.support.waiting import eventually
 
 Record: TypeAlias = ConsumerRecord[Any, Any]
 
@@ -54,3 +58,21 @@ async def topic_reader(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]
         yield TopicReader(consumer)
     finally:
         await consumer.stop()
+
+
+async def expire_records(bootstrap: str, topic: str, partitions: int) -> None:
+    """Delete everything that is on a topic now, as retention would."""
+    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+
+    async def has_deleted() -> bool:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
+        except NotLeaderForPartitionError:
+            return False  # the client has asked by metadata from before the topic was led
+        finally:
+            await admin.close()
+        return True
+
+    await eventually(has_deleted, f"the records of {topic} are deleted")

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from starlette.types import ASGIApp
 
 from schemas.envelope import Message
@@ -22,7 +21,7 @@ from services.readmodel.queries import Views
 from tests.integration.projector.conftest import Publish
 from tests.support.histories import History
 from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import Record, TopicReader, topic_reader
+from tests.support.kafka import Record, TopicReader, expire_records, topic_reader
 from tests.support.waiting import eventually
 
 
@@ -231,11 +230,7 @@ async def test_events_that_expired_unread_stop_it_if_the_policy_is_to_rebuild(
     installation: Installation, publish: Publish
 ) -> None:
     await publish(History().create().messages)
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
-    await admin.start()
-    places = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
-    await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
-    await admin.close()
+    await expire_records(installation.addresses.kafka_bootstrap, installation.topics.events, PARTITIONS)
     settings = installation.settings(ProjectorSettings, projector_lost_events="rebuild")
     async with compose(settings) as app, _client(app) as client:
 
