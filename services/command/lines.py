@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas.commands import MoveItem
 from services.command.documents import item_of
 from services.command.moves import FIRST_LOOK
-from services.command.neighbours import HIGHEST, LOWEST, Stretch
+from services.command.neighbours import HIGHEST, LOWEST, Stretch, join
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.mongo import ASCENDING, DESCENDING, Collection, Document, aggregate
 
@@ -63,7 +63,7 @@ async def load_lines(items: Collection, workspace: Workspace, commands: Sequence
         found = [next(remaining) for _ in search.directions]
         if search.is_whole:
             workspace.load_items(item_of(document) for page in found for document in page)
-        workspace.stretches[search.gallery_id].append(search.stretch(found))
+        join(workspace.stretches[search.gallery_id], search.stretch(found))
 
 
 def _search(workspace: Workspace, command: PlacedCommand) -> _Search | None:

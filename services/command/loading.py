@@ -20,8 +20,8 @@ from services.command.state import GalleryHead, StoredItem
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.mongo import Database, Document, aggregate, snapshot_session
 
-# From this many moves of one gallery on, their neighbourhoods are not looked up one by one.
-MANY_MOVES = 4
+# From this many moves in one gallery on, their neighbourhoods are not looked up one by one.
+MANY_MOVES = 16
 
 
 @dataclass(slots=True)

@@ -33,6 +33,11 @@ class Stretch:
         if new is not None and self.low <= new <= self.high:
             insort(self.entries, (new, item_id))
 
+    def joined(self, other: "Stretch") -> "Stretch":
+        """This stretch together with one that it meets or overlaps."""
+        entries = sorted({*self.entries, *other.entries})
+        return Stretch(min(self.low, other.low), max(self.high, other.high), entries)
+
     def line(self, place: float, count: int) -> "Line":
         """The items around `place`, up to `count` below it and `count` above, one that stands on it besides."""
         start = max(0, bisect_left(self.entries, (place, "")) - count)
@@ -57,7 +62,17 @@ class Line:
         return Line([entry for entry in self.entries if entry[1] != item_id], self.is_bottom, self.is_top)
 
 
+def join(stretches: list[Stretch], known: Stretch) -> None:
+    """Add a stretch to those known at the same moment, which lie apart from each other, and do so afterwards."""
+    apart = []
+    for other in stretches:
+        if other.low <= known.high and known.low <= other.high:
+            known = known.joined(other)
+        else:
+            apart.append(other)
+    stretches[:] = [*apart, known]
+
+
 def line_around(stretches: Sequence[Stretch], place: float, count: int) -> Line | None:
-    """The line around `place` in the stretch that knows most of it; None if no stretch holds it."""
-    lines = [known.line(place, count) for known in stretches if known.low <= place <= known.high]
-    return max(lines, key=lambda line: (len(line.entries), line.is_bottom + line.is_top), default=None)
+    """The line around `place`; None if no stretch holds it. The stretches lie apart from each other."""
+    return next((known.line(place, count) for known in stretches if known.low <= place <= known.high), None)

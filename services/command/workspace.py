@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from schemas.envelope import CommandEnvelope, Headers, Message
 from schemas.replies import Reply
-from services.command.neighbours import HIGHEST, LOWEST, Stretch
+from services.command.neighbours import HIGHEST, LOWEST, Stretch, join
 from services.command.state import Change, GalleryHead, JobRequest, Status, StoredItem
 
 
@@ -58,7 +58,7 @@ class Workspace:
         heads: galleries by id, deleted ones included; None for one that never was.
         items: items by id as they are now; None for one that is not in the gallery it was looked for in.
         taken: item ids by sort order, by gallery; complete for the values that this batch can ask for.
-        stretches: known parts of galleries' orders.
+        stretches: known parts of galleries' orders, apart from each other.
         looks: how many neighbours are known, for each command that moves an item.
         whole: galleries of which every item is loaded.
         heavy: galleries of few items, which are too large to be loaded nevertheless.
@@ -107,7 +107,7 @@ class Workspace:
         self.load_items(items)
         self.whole.add(gallery_id)
         entries = sorted((item.sort_order, item.item_id) for item in items)
-        self.stretches[gallery_id].append(Stretch(LOWEST, HIGHEST, entries))
+        join(self.stretches[gallery_id], Stretch(LOWEST, HIGHEST, entries))
 
     def head_of(self, gallery_id: str, site_id: str) -> GalleryHead | None:
         """The gallery, if it exists in this site: one of another site is not there (design, section 6, I8)."""
