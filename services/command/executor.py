@@ -1,4 +1,4 @@
-"""Carries commands out: load, decide, one transaction, publish, mark; one at a time in the whole process."""
+"""Carries commands out: load, decide, one transaction, publish, mark; one batch at a time in the whole process."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from services.command.jobs import JobUpdate
 from services.command.loading import Knowledge, Loader
 from services.command.outbox import Outbox, OutboxRow
 from services.command.repository import Conflict, Repository
-from services.command.slices import slices, whole_gallery_of
+from services.command.slices import shares_of, slices, whole_gallery_of
 from services.command.state import Unloaded
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.dead_letters import DeadLetters
@@ -115,29 +115,38 @@ class Executor:
         outcome = Outcome()
         async with self.turn:
             await self.catch_up()
-            whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
-            sizes = await self._loader.sizes(whole) if whole else {}
-            for part in slices(commands, sizes):
-                self._is_unpublished = True
-                settled = await self._execute(part, running_job)
-                await self.publish(settled.rows, settled.answers)
-                await self._put_aside(settled.faulty)
-                outcome.has_jobs = outcome.has_jobs or settled.has_jobs
-                outcome.waiting |= settled.waiting
+            self._is_unpublished = True
+            shares = (self._carry_out_share(share, running_job, outcome) for share in shares_of(commands))
+            ends = await asyncio.gather(*shares, return_exceptions=True)
+            failures = [end for end in ends if end is not None]
+            if failures:
+                raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])
+            self._is_unpublished = False
             await self._publisher.publish(others)
         return outcome
+
+    async def _carry_out_share(
+        self, commands: Sequence[PlacedCommand], running_job: str | None, outcome: Outcome
+    ) -> None:
+        whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
+        sizes = await self._loader.sizes(whole) if whole else {}
+        for part in slices(commands, sizes):
+            settled = await self._execute(part, running_job)
+            await self._publish(settled.rows, settled.answers)
+            await self._put_aside(settled.faulty)
+            outcome.has_jobs = outcome.has_jobs or settled.has_jobs
+            outcome.waiting |= settled.waiting
 
     async def save(self, workspace: Workspace, partition: int, at: datetime, update: JobUpdate) -> None:
         """Commit a step of long work and publish it; called with the turn held. Raises what `Repository.save` does."""
         self._is_unpublished = True
-        await self.publish(await self._repository.save(workspace, {partition}, at, update), ())
+        await self._publish(await self._repository.save(workspace, {partition}, at, update), ())
+        self._is_unpublished = False
 
-    async def publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
-        """Publish what was committed last; called with the turn held."""
+    async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
         records = [*self._outbox.records(rows), *await self._answers.records(answers)]
         await self._publisher.publish(records)
         await self._outbox.mark_published([row.row_id for row in rows])
-        self._is_unpublished = False
 
     async def _put_aside(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
         """Keep commands that broke our code as dead letters, and say so to their senders; no outcome is recorded."""

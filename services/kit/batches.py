@@ -34,6 +34,8 @@ REVOKE_TIMEOUT_SECONDS = 15.0
 REBALANCE_TIMEOUT_MS = 30_000
 SESSION_TIMEOUT_MS = 10_000
 COMMIT_TIMEOUT_SECONDS = 10.0
+# A quarter of the usual: a batch of a backlog has records of several partitions, which can be handled side by side.
+PARTITION_FETCH_BYTES = 256 * 1024
 
 
 class BatchHandler(Protocol):
@@ -86,6 +88,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             ack_policy=AckPolicy.MANUAL,
             listener=self,
             max_records=max_records,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             # An empty poll waits this long twice; it bounds what a lone record waits.
             batch_timeout_ms=poll_ms,
             session_timeout_ms=SESSION_TIMEOUT_MS,

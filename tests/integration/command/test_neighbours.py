@@ -12,7 +12,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.command import handlers, loading
+from services.command import executor, handlers, loading, slices
 from services.command.app import compose, indexes, make_handler
 from services.command.consumer import CommandHandler
 from services.command.handlers import DIRECT_ITEMS
@@ -23,6 +23,7 @@ from services.kit.brokers import make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.failures import TransientFailure
 from services.kit.mongo import Database
+from services.kit.partitions import partition_of
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher, Record
 from tests.integration.command.conftest import Sender
@@ -143,6 +144,78 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
             assert together.replies() == expected, f"list {number}"
             assert await together.state(galleries) == await apart.state(galleries), f"list {number}"
             assert expected or all(one.value.startswith((b"\xff", b'{"specversion":')) for one in sent)
+
+
+@pytest.fixture
+def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Batches of two commands are shared already; into how many shares each batch went."""
+    counts: list[int] = []
+
+    def counting(commands: Sequence[PlacedCommand]) -> list[Sequence[PlacedCommand]]:
+        made = slices.shares_of(commands)
+        counts.append(len(made))
+        return made
+
+    monkeypatch.setattr(slices, "SHARED_FROM", 2)
+    monkeypatch.setattr(executor, "shares_of", counting)
+    return counts
+
+
+@pytest.mark.timeout(300 + LISTS)
+async def test_shares_of_a_batch_end_as_if_each_command_had_come_alone(
+    installation: Installation, shares: list[int]
+) -> None:
+    async with handling(installation, "batch") as together, handling(installation, "single") as apart:
+        for number in range(LISTS):
+            chance = random.Random(number)
+            mix = CommandMix(chance, f"shares{number}", gallery_count=6, trouble=0.05)
+            mix.weights = {name: mix.weights[name] for name in ("CreateItems", "UpdateItem", "MoveItem", "DeleteItems")}
+            # The first commands create the galleries; that is not for shares.
+            for sent in (mix.batch(20), mix.batch(chance.randint(2, 40))):
+                await together.handle(sent)
+                for one in sent:
+                    await apart.handle([one])
+                assert together.replies() == apart.replies(), f"list {number}"
+            galleries = set(mix.galleries)
+            assert await together.state(galleries) == await apart.state(galleries), f"list {number}"
+    assert 2 in shares
+
+
+async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_order(
+    installation: Installation, shares: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, *others = (str(uuid.UUID(int=number, version=4)) for number in range(1, 20))
+    partitions = {name: partition_of(name.encode(), PARTITIONS) for name in (one, *others)}
+    other = next(name for name in others if partitions[name] != partitions[one])
+    created = [Sent(name, name, structured("CreateGallery", {"galleryId": name}, id=name)) for name in (one, other)]
+    sent = [
+        Sent(name, command_id, structured("CreateItems", {"galleryId": name, "items": [TEXT]}, id=command_id))
+        for name in (one, other)
+        for command_id in (f"{name}-a", f"{name}-b", f"{name}-c")
+    ]
+    async with handling(installation, "shares") as side:
+        await side.handle(created)
+        publish = side.publisher.publish
+
+        async def failing_once(records: Sequence[Record]) -> None:
+            if any(record.key == one.encode() for record in records):
+                monkeypatch.undo()
+                raise TransientFailure("as if Kafka were away")
+            await publish(records)
+
+        monkeypatch.setattr(side.publisher, "publish", failing_once)
+        with pytest.raises(TransientFailure):
+            await side.handle(sent)
+        await side.handle(sent)
+        assert 2 in shares
+        sequences: dict[str, list[int]] = {one: [], other: []}
+        for record in side.publisher.published:
+            if record.topic == installation.topics.events:
+                event = orjson.loads(record.value or b"")
+                sequences[event["entityId"]].append(int(event["entityEventSequence"]))
+        assert [list(dict.fromkeys(found)) for found in sequences.values()] == [[1, 2, 3, 4]] * 2
+        replies = side.replies()
+        assert {replies[command.command_id][-1]["outcome"] for command in sent} == {"accepted"}
 
 
 async def test_long_work_begins_although_the_batch_that_asked_for_it_failed_at_first(

@@ -1,4 +1,4 @@
-"""Batches are cut into transactions of bounded size."""
+"""Batches are cut into independent shares, and those into transactions of bounded size."""
 
 import random
 from typing import Any
@@ -7,7 +7,15 @@ import pytest
 
 from schemas.commands import COMMANDS
 from schemas.envelope import CommandEnvelope
-from services.command.slices import ITEM_BYTES, TRANSACTION_WEIGHT, Size, slices, whole_gallery_of
+from services.command.slices import (
+    ITEM_BYTES,
+    SHARED_FROM,
+    TRANSACTION_WEIGHT,
+    Size,
+    shares_of,
+    slices,
+    whole_gallery_of,
+)
 from services.command.workspace import PlacedCommand, Received
 from tests.support.commands import TEXT
 
@@ -15,10 +23,15 @@ GALLERY = "10000000-0000-4000-8000-000000000000"
 OTHER = "20000000-0000-4000-8000-000000000000"
 
 
-def command(name: str, data: dict[str, Any], length: int = 100) -> PlacedCommand:
+UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
+
+
+def command(
+    name: str, data: dict[str, Any], length: int = 100, *, partition: int = 0, command_id: str = "c"
+) -> PlacedCommand:
     model = COMMANDS[name].model_validate({"galleryId": GALLERY, **data})
-    envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
-    return PlacedCommand(0, GALLERY, envelope, Received("commands", 0, 0, None, b" " * length, ()))
+    envelope = CommandEnvelope(command_id, "site", name, model, None, command_id, None)
+    return PlacedCommand(partition, GALLERY, envelope, Received("commands", partition, 0, None, b" " * length, ()))
 
 
 def sizes_of_slices(commands: list[PlacedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
@@ -65,3 +78,43 @@ def test_work_on_all_items_counts_by_the_gallery_unless_it_is_done_in_steps(size
         whole = whole_gallery_of(one)
         assert whole is not None
         assert sizes_of_slices([one] * 1000, {whole: size} if size else {})[0] == together
+
+
+def updates(partitions: list[int]) -> list[PlacedCommand]:
+    """One command on an item for each of these partitions."""
+    return [
+        command("UpdateItem", UPDATE, partition=partition, command_id=f"c{number}")
+        for number, partition in enumerate(partitions)
+    ]
+
+
+def test_shares_have_no_partition_in_common_and_keep_the_order() -> None:
+    chance = random.Random(3)
+    for _ in range(20):
+        commands = updates(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=SHARED_FROM + 50))
+        one, other = shares_of(commands)
+        assert not {command.partition for command in one} & {command.partition for command in other}
+        for share in (one, other):
+            assert share == [command for command in commands if command in share]
+        assert len(one) + len(other) == len(commands)
+
+
+def test_shares_are_about_equal() -> None:
+    assert [len(share) for share in shares_of(updates([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [100, 110]
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [],
+        updates([0, 1] * (SHARED_FROM // 2 - 1)),
+        updates([0] * SHARED_FROM),
+        # Its sort order may be that of a gallery in the other share.
+        [*updates([0, 1] * SHARED_FROM), command("UpdateGallery", {"gallery": {"sortOrder": 1}})],
+        # Only the first of two commands with the same id may have an effect.
+        [*updates([0, 1] * SHARED_FROM), command("UpdateItem", UPDATE, partition=1, command_id="c0")],
+    ],
+    ids=["none", "few", "one partition", "more than items", "a repeated id"],
+)
+def test_what_has_to_be_in_one_sequence_stays_together(commands: list[PlacedCommand]) -> None:
+    assert shares_of(commands) == [commands]
