@@ -15,8 +15,6 @@ from typing import Any
 import orjson
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.partitioner import murmur2
-from bson import Binary
 from pymongo import AsyncMongoClient, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
@@ -41,19 +39,17 @@ class Floor:
         producer: AIOKafkaProducer,
         database: AsyncDatabase[Document],
         prefix: str,
-        partitions: int,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
         self._database = database
         self._events = f"{prefix}events"
         self._replies = f"{prefix}replies"
-        self._partitions = partitions
         self._number = 0
 
-    async def claim(self) -> None:
+    async def claim(self, partitions: int) -> None:
         """Own all partitions, as the only consumer."""
-        owners = [{"scope": "floor", "partition": partition, "writes": 0} for partition in range(self._partitions)]
+        owners = [{"scope": "floor", "partition": partition, "writes": 0} for partition in range(partitions)]
         await self._database["partition_owners"].insert_many(owners)
 
     async def handle(self, batch: dict[TopicPartition, list[Any]]) -> None:
@@ -76,8 +72,7 @@ class Floor:
                 "itemIds": [item_id],
             }
             processed.append({"_id": f"default/{command_id}", "reply": reply, "at": at})
-            message = reply_message(reply)
-            replies[(murmur2(message[0]) & 0x7FFFFFFF) % self._partitions].append(message)
+            replies[partition].append(reply_message(reply))
         rows = [self._row(partition, messages) for partition, messages in events.items()]
         await self._save(changes, rows, processed)
         await asyncio.gather(
@@ -102,20 +97,21 @@ class Floor:
         )
         changes = Changes(heads, items, now, now_ms)
         moves = [data for _, _, name, data in commands if name == "MoveItem"]
-        for gallery_id, entries in await asyncio.gather(*(self._line(data, items) for data in moves)):
+        for gallery_id, entries in await self._lines(moves, items):
             changes.lines[gallery_id] = sorted({*changes.lines[gallery_id], *entries})
         return changes
 
-    async def _line(self, move: Document, items: dict[str, Document]) -> tuple[str, list[tuple[float, str]]]:
-        """The items on the side of the new place that decides."""
-        beside = items.get(move.get("before") or move.get("after") or "")
-        is_above = "before" in move or move.get("to") == "end"
-        query: Document = {"galleryId": move["galleryId"]}
-        if beside is not None:
-            query["sortOrder"] = {"$gte" if is_above else "$lte": beside["sortOrder"]}
-        found = self._database["items"].find(query, {"sortOrder": 1})
-        found = found.sort("sortOrder", 1 if is_above else -1).limit(LINE_ITEMS)
-        return move["galleryId"], [(item["sortOrder"], item["_id"]) async for item in found]
+    async def _lines(
+        self, moves: list[Document], items: dict[str, Document]
+    ) -> list[tuple[str, list[tuple[float, str]]]]:
+        """The items beside each new place, on the side that decides, in one query."""
+        lines: list[tuple[str, list[tuple[float, str]]]] = [(move["galleryId"], []) for move in moves]
+        pipelines = [_line(move, items, number) for number, move in enumerate(moves)]
+        if pipelines:
+            unions = [{"$unionWith": {"coll": "items", "pipeline": pipeline}} for pipeline in pipelines[1:]]
+            async for item in await self._database["items"].aggregate([*pipelines[0], *unions]):
+                lines[item["line"]][1].append((item["sortOrder"], item["_id"]))
+        return lines
 
     async def _find(self, collection: str, ids: list[str]) -> dict[str, Document]:
         if not ids:
@@ -153,14 +149,7 @@ class Floor:
             "epoch": 1,
             "number": self._number,
             "pending": True,
-            "events": [
-                {
-                    "key": key.decode(),
-                    "value": Binary(value),
-                    "headers": Binary(orjson.dumps([[name, text.decode()] for name, text in headers])),
-                }
-                for key, value, headers in messages
-            ],
+            "events": [{"key": key, "value": value, "headers": dict(headers)} for key, value, headers in messages],
         }
 
     async def _publish(self, topic: str, partition: int, messages: list[Message]) -> None:
@@ -173,6 +162,20 @@ class Floor:
                 batch.append(key=key, value=value, timestamp=None, headers=headers)
         acknowledgements.append(await self._producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*acknowledgements)
+
+
+def _line(move: Document, items: dict[str, Document], number: int) -> list[Document]:
+    beside = items.get(move.get("before") or move.get("after") or "")
+    is_above = "before" in move or move.get("to") == "end"
+    query: Document = {"galleryId": move["galleryId"]}
+    if beside is not None:
+        query["sortOrder"] = {"$gte" if is_above else "$lte": beside["sortOrder"]}
+    return [
+        {"$match": query},
+        {"$sort": {"sortOrder": 1 if is_above else -1}},
+        {"$limit": LINE_ITEMS},
+        {"$project": {"sortOrder": 1, "line": {"$literal": number}}},
+    ]
 
 
 def _command(partition: int, record: Any) -> Command:
@@ -202,8 +205,8 @@ async def main(batch_size: int) -> None:
     )
     async with producer, consumer, client:
         partitions = len(await producer.partitions_for(f"{prefix}commands"))
-        floor = Floor(consumer, producer, database, prefix, partitions)
-        await floor.claim()
+        floor = Floor(consumer, producer, database, prefix)
+        await floor.claim(partitions)
         while True:
             batch = await consumer.getmany(timeout_ms=200, max_records=batch_size)
             if batch:
