@@ -48,6 +48,7 @@ __all__ = [
     "aggregate",
     "connect",
     "end_sessions",
+    "find_raw",
     "is_duplicate_key",
     "is_transient",
     "open_database",
@@ -67,9 +68,10 @@ DUPLICATE_KEY = 11000
 COMMIT_ATTEMPTS = 5
 # Codes of a server that is stepping down, shutting down or has lost its majority; PyMongo gives most of them a class of
 # their own, but inside bulk writes they arrive as bare codes.
-TRANSIENT_CODES = frozenset(
-    {6, 7, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436, 24, 50, 64, 246}
-)
+_AWAY_CODES = {6, 7, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436, 24, 50, 64, 246}
+# User not found, unauthorised, authentication failed, disk full: somebody has to mend the server, not the record.
+_UNFIT_CODES = {11, 13, 18, 14031}
+TRANSIENT_CODES = frozenset(_AWAY_CODES | _UNFIT_CODES)
 
 
 def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Document]:
@@ -214,6 +216,22 @@ async def aggregate(collection: Collection, pipeline: Sequence[Mapping[str, Any]
     cursor = await starting if asyncio.iscoroutine(starting) else starting
     found: list[Document] = await cursor.to_list(None)
     return found
+
+
+async def find_raw(
+    collection: Collection, query: Mapping[str, Any], projection: Mapping[str, Any]
+) -> AsyncIterator[bytes]:
+    """The BSON of what `find` would give, for readers that compare documents instead of reading them.
+
+    Raises the driver's errors.
+    """
+    batches: AsyncIterator[bytes] = collection.find_raw_batches(query, projection)  # type: ignore[assignment]
+    async for batch in batches:
+        start = 0
+        while start < len(batch):
+            end = start + int.from_bytes(batch[start : start + 4], "little")
+            yield batch[start:end]
+            start = end
 
 
 def is_duplicate_key(error: BaseException) -> bool:

@@ -1,18 +1,20 @@
 """Digests of galleries with all their items, of the write model and of any version of the views, to compare them."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
-from services.kit.mongo import Database, Document
+from services.kit.mongo import Database, Document, find_raw
 from services.readmodel.documents import item_wire
 from services.readmodel.versions import names_of
 
 GALLERIES_AT_ONCE = 200
 _BYTES = 16
+# Of a BSON document: its size (4 bytes), the type of its first field (1), that field's name, the text's size (4).
+_ID_STARTS = 4 + 1 + len(b"galleryId\0") + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Digest:
     sequence: int
     content: str | None
     """None if it is deleted, or not to be seen yet."""
+
+
+ItemHashes: TypeAlias = Callable[[Collection[str]], AsyncIterator[tuple[str, int]]]
+"""Of galleries given by id: the gallery's id and a hash for each of their items."""
 
 
 class Source:
@@ -50,17 +56,46 @@ class Source:
 
     async def digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
         """The digests of those of these galleries that are there and do not change meanwhile."""
+        return await self._in_parts(gallery_ids, self._item_hashes)
+
+    async def quick_digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
+        """Like `digests`, at a third of the cost, to be compared only with their like.
+
+        Equal ones mean the same. Unequal ones may do so as well: they are of the bytes in MongoDB, which differ if the
+        fields of an item come in another order.
+        """
+        return await self._in_parts(gallery_ids, self._item_byte_hashes)
+
+    async def _in_parts(self, gallery_ids: Collection[str], item_hashes: ItemHashes) -> dict[str, Digest]:
+        digests: dict[str, Digest] = {}
+        every = list(gallery_ids)
+        for start in range(0, len(every), GALLERIES_AT_ONCE):
+            digests |= await self._digests(every[start : start + GALLERIES_AT_ONCE], item_hashes)
+        return digests
+
+    async def _digests(self, gallery_ids: Collection[str], item_hashes: ItemHashes) -> dict[str, Digest]:
         before = await self._heads(gallery_ids)
         items = dict.fromkeys(before, 0)
-        async for found in self._items.find({"galleryId": {"$in": list(before)}}):
+        async for gallery_id, item_hash in item_hashes(before):
             # Added up, so that their order does not matter: it follows from the items' sort orders.
-            items[found["galleryId"]] ^= _hash(item_wire(found))
+            items[gallery_id] ^= item_hash
         after = await self._heads(gallery_ids)
         return {
             id_: Digest(head["sequence"], f"{_hash(_fields(head)) ^ items[id_]:x}" if _is_live(head) else None)
             for id_, head in before.items()
             if after.get(id_) == head
         }
+
+    async def _item_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[tuple[str, int]]:
+        async for found in self._items.find({"galleryId": {"$in": list(gallery_ids)}}):
+            yield found["galleryId"], _hash(item_wire(found))
+
+    async def _item_byte_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[tuple[str, int]]:
+        query = {"galleryId": {"$in": list(gallery_ids)}}
+        async for found in find_raw(self._items, query, {"_id": 0, "galleryId": 1, "item": 1}):
+            # Fields come in the order in which they are stored: the id of the gallery is the first.
+            end = _ID_STARTS + int.from_bytes(found[_ID_STARTS - 4 : _ID_STARTS], "little") - 1
+            yield found[_ID_STARTS:end].decode(), _hash_bytes(found[end:])
 
     async def known(self, gallery_ids: Collection[str]) -> set[str]:
         """Those of these galleries that are there."""
@@ -85,5 +120,8 @@ def _fields(head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hash(content: Mapping[str, Any]) -> int:
-    encoded = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    return int.from_bytes(blake2b(encoded, digest_size=_BYTES).digest())
+    return _hash_bytes(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+def _hash_bytes(content: bytes) -> int:
+    return int.from_bytes(blake2b(content, digest_size=_BYTES).digest())

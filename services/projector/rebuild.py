@@ -22,7 +22,7 @@ from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher
 from services.projector.batch import Batch
-from services.projector.digests import GALLERIES_AT_ONCE, Digest, Source
+from services.projector.digests import Digest, Source
 from services.projector.guard import JoinGuard
 from services.projector.publication import Publication
 from services.projector.repository import Repository
@@ -131,7 +131,7 @@ class Rebuild:
         source, unequal = Source(self._database, old), list[str]()
 
         async def see(ids: Collection[str], in_new: Mapping[str, Digest]) -> None:
-            in_old = await source.digests(ids)
+            in_old = await source.quick_digests(ids)
             unequal.extend(id_ for id_ in ids if not is_same(in_old.get(id_), in_new.get(id_)))
 
         def tell(done: int, total: int) -> None:
@@ -145,15 +145,9 @@ class Rebuild:
 
     async def _wrong(self, old: int, new: int, suspects: Sequence[str]) -> list[str]:
         """Those of the suspects that are not the same in both versions, now that neither changes any more."""
-        wrong: list[str] = []
-        for start in range(0, len(suspects), GALLERIES_AT_ONCE):
-            ids = suspects[start : start + GALLERIES_AT_ONCE]
-            in_old, in_new = (
-                await Source(self._database, old).digests(ids),
-                await Source(self._database, new).digests(ids),
-            )
-            wrong += [id_ for id_ in ids if not is_same(in_old.get(id_), in_new.get(id_))]
-        return wrong
+        in_old = await Source(self._database, old).digests(suspects)
+        in_new = await Source(self._database, new).digests(suspects)
+        return [id_ for id_ in suspects if not is_same(in_old.get(id_), in_new.get(id_))]
 
     async def _publish(self, old: int, new: int, galleries: Iterable[str]) -> None:
         """Publish these galleries whole, and tombstones for what only the old version had."""

@@ -1,7 +1,7 @@
 """Proves that a version of the views is what the write model is, gallery by gallery, while both go on changing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from services.kit.mongo import Database
@@ -10,7 +10,7 @@ from services.projector.digests import Digest, Source
 Tell = Callable[[int, int], None]
 """Hears of progress: done, total."""
 See = Callable[[Collection[str], Mapping[str, Digest]], Awaitable[None]]
-"""Is shown the ids of some galleries, and their digests in the views."""
+"""Is shown the ids of some galleries, and their quick digests in the views."""
 
 # Galleries that change while they are looked at are looked at again, so often and after so long.
 LOOKS = 20
@@ -40,32 +40,33 @@ async def find_differences(database: Database, version: int, tell: Tell, see: Se
     suspects: dict[str, int] = {}
     """Galleries to be looked at again, and the sequences that they must have reached then."""
     async for ids in written.ids():
-        suspects |= await _unequal(written, viewed, ids, see)
+        in_one, in_other = await asyncio.gather(written.quick_digests(ids), viewed.quick_digests(ids))
+        if see is not None:
+            await see(ids, in_other)
+        suspects |= _unequal(ids, in_one, in_other)
         done += len(ids)
         tell(done, max(total, done))
     async for ids in viewed.ids():
         suspects |= dict.fromkeys(set(ids) - await written.known(ids), 0)
 
     for _ in range(LOOKS):
-        again = await _unequal(written, viewed, list(suspects))
+        in_one, in_other = await asyncio.gather(written.digests(suspects), viewed.digests(suspects))
+        again = _unequal(suspects, in_one, in_other)
         suspects = {id_: suspects[id_] for id_ in again}
         if not suspects:
             return []
         await asyncio.sleep(PAUSE_SECONDS)
-    in_one, in_other = await written.digests(list(suspects)), await viewed.digests(list(suspects))
+    in_one, in_other = await written.digests(suspects), await viewed.digests(suspects)
     differences = [Difference(id_, in_one.get(id_), in_other.get(id_)) for id_ in suspects]
     return [difference for difference in differences if not _is_moving(difference, suspects[difference.gallery_id])]
 
 
-async def _unequal(written: Source, viewed: Source, ids: list[str], see: See | None = None) -> dict[str, int]:
-    """Those of these galleries that are not seen to be equal, with the sequences that the write model has them at."""
-    in_one, in_other = await asyncio.gather(written.digests(ids), viewed.digests(ids))
-    if see is not None:
-        await see(ids, in_other)
+def _unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[str, Digest]) -> dict[str, int]:
+    """Those of these galleries that are not the same in both, with the sequences that the first has them at."""
     unequal = {}
     for gallery_id in ids:
-        one, other = in_one.get(gallery_id), in_other.get(gallery_id)
-        if not is_same(one, other):
+        one = in_one.get(gallery_id)
+        if not is_same(one, in_other.get(gallery_id)):
             unequal[gallery_id] = one.sequence if one else 0
     return unequal
 

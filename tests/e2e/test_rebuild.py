@@ -14,6 +14,7 @@ from schemas.consumer import Galleries
 from services.cli.rebuild import rebuild
 from services.cli.settings import CliSettings
 from services.cli.verify import verify
+from services.projector.digests import Source
 from services.projector.rebuild import Rebuild
 from services.projector.settings import ProjectorSettings
 from services.readmodel.queries import Views
@@ -25,6 +26,8 @@ from tests.support.product import running_command_service, running_projector
 from tests.support.waiting import eventually
 
 GALLERIES = [str(uuid.UUID(int=number, version=4)) for number in range(12)]
+ITEMS_MAX = 100_000
+"""More than any gallery gets, however long a rebuild takes beside it."""
 Send = Callable[..., Awaitable[None]]
 
 
@@ -95,7 +98,7 @@ async def _check_join(installation: Installation) -> None:
                 consumer.feed(record.key, record.value)
             fed = len(records)
             for gallery_id in GALLERIES:
-                page = await views.get_gallery("default", gallery_id, 200)
+                page = await views.get_gallery("default", gallery_id, ITEMS_MAX)
                 if consumer.get(gallery_id) != (page.to_wire() if page else None):
                     return False
             return True
@@ -171,6 +174,26 @@ async def _has(installation: Installation, gallery_id: str) -> bool:
     written = await installation.database["galleries"].find_one({"_id": gallery_id})
     reached = await Views(installation.database).sequence_of("default", gallery_id)
     return written is not None and reached == written["sequence"] > 4
+
+
+async def test_equal_galleries_are_told_by_their_bytes_and_others_by_their_fields(
+    installation: Installation, send: Send
+) -> None:
+    written, viewed = Source(installation.database), Source(installation.database, 1)
+    async with running_command_service(installation), running_projector(installation):
+        await _fill(installation, send)
+        assert await written.quick_digests(GALLERIES) == await viewed.quick_digests(GALLERIES)
+
+        items = installation.database["item_views"]
+        found = await items.find_one({"galleryId": GALLERIES[1]})
+        assert found is not None
+        turned = dict(reversed(found["item"].items()))
+        await items.update_one({"_id": found["_id"]}, {"$set": {"item": turned}})
+        quick = await viewed.quick_digests(GALLERIES)
+        differing = {id_ for id_, digest in (await written.quick_digests(GALLERIES)).items() if digest != quick[id_]}
+        assert differing == {GALLERIES[1]}
+        assert await written.digests(GALLERIES) == await viewed.digests(GALLERIES)
+        assert await verify(installation.settings(CliSettings)) == []
 
 
 async def test_a_rebuild_asks_for_what_the_topic_does_not_hold_any_more(installation: Installation, send: Send) -> None:
