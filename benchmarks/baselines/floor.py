@@ -20,7 +20,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from benchmarks.baselines.floor_changes import Changes
+from benchmarks.baselines.floor_changes import HIGHEST, LOWEST, Changes, UnknownNeighbour
 from benchmarks.baselines.floor_messages import Document, Message, event_message, reply_message
 
 BATCH_BYTES = 512 * 1024
@@ -54,15 +54,24 @@ class Floor:
 
     async def handle(self, batch: dict[TopicPartition, list[Any]]) -> None:
         """Carry out a batch of commands."""
+        commands = [_command(place.partition, record) for place, records in batch.items() for record in records]
+        while commands:
+            commands = await self._carry_out(commands)
+        await self._consumer.commit({place: records[-1].offset + 1 for place, records in batch.items()})
+
+    async def _carry_out(self, commands: list[Command]) -> list[Command]:
+        """Carry out the first commands, nearly always all; the rest."""
         at = datetime.now(UTC)
         now = at.isoformat(timespec="milliseconds")[:-6] + "Z"
-        commands = [_command(place.partition, record) for place, records in batch.items() for record in records]
         changes = await self._load(commands, now, at.timestamp() * 1000 // 1)
         processed: list[Document] = []
         events: dict[int, list[Message]] = defaultdict(list)
         replies: dict[int, list[Message]] = defaultdict(list)
         for partition, command_id, name, data in commands:
-            head, item_id, body = changes.apply(name, data)
+            try:
+                head, item_id, body = changes.apply(name, data)
+            except UnknownNeighbour:
+                break
             events[partition].append(event_message(head, body, command_id, now))
             reply = {
                 "commandId": command_id,
@@ -83,7 +92,7 @@ class Floor:
             {"_id": {"$in": [row["_id"] for row in rows]}},
             {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
         )
-        await self._consumer.commit({place: records[-1].offset + 1 for place, records in batch.items()})
+        return commands[len(processed) :]
 
     async def _load(self, commands: list[Command], now: str, now_ms: float) -> Changes:
         named: set[str] = set()
@@ -97,21 +106,17 @@ class Floor:
         )
         changes = Changes(heads, items, now, now_ms)
         moves = [data for _, _, name, data in commands if name == "MoveItem"]
-        for gallery_id, entries in await self._lines(moves, items):
-            changes.lines[gallery_id] = sorted({*changes.lines[gallery_id], *entries})
-        return changes
-
-    async def _lines(
-        self, moves: list[Document], items: dict[str, Document]
-    ) -> list[tuple[str, list[tuple[float, str]]]]:
-        """The items beside each new place, on the side that decides, in one query."""
-        lines: list[tuple[str, list[tuple[float, str]]]] = [(move["galleryId"], []) for move in moves]
         pipelines = [_line(move, items, number) for number, move in enumerate(moves)]
+        pages: list[list[tuple[float, str]]] = [[] for _ in moves]
         if pipelines:
             unions = [{"$unionWith": {"coll": "items", "pipeline": pipeline}} for pipeline in pipelines[1:]]
             async for item in await self._database["items"].aggregate([*pipelines[0], *unions]):
-                lines[item["line"]][1].append((item["sortOrder"], item["_id"]))
-        return lines
+                pages[item["line"]].append((item["sortOrder"], item["_id"]))
+        for move, page in zip(moves, pages, strict=True):
+            place, is_above = _target(move, items)
+            far = page[-1][0] if len(page) == LINE_ITEMS else HIGHEST if is_above else LOWEST
+            changes.lines[move["galleryId"]].learn(min(place, far), max(place, far), page)
+        return changes
 
     async def _find(self, collection: str, ids: list[str]) -> dict[str, Document]:
         if not ids:
@@ -164,14 +169,19 @@ class Floor:
         await asyncio.gather(*acknowledgements)
 
 
+def _target(move: Document, items: dict[str, Document]) -> tuple[float, bool]:
+    """The place that an item is put beside, and whether above it."""
+    if "to" in move:
+        return (HIGHEST, False) if move["to"] == "start" else (LOWEST, True)
+    return items[move.get("before") or move["after"]]["sortOrder"], "before" in move
+
+
 def _line(move: Document, items: dict[str, Document], number: int) -> list[Document]:
-    beside = items.get(move.get("before") or move.get("after") or "")
-    is_above = "before" in move or move.get("to") == "end"
-    query: Document = {"galleryId": move["galleryId"]}
-    if beside is not None:
-        query["sortOrder"] = {"$gte" if is_above else "$lte": beside["sortOrder"]}
+    """The items on the side of the new place that decides."""
+    place, is_above = _target(move, items)
+    bounds = {"$gte" if is_above else "$lte": place}
     return [
-        {"$match": query},
+        {"$match": {"galleryId": move["galleryId"], "sortOrder": bounds}},
         {"$sort": {"sortOrder": 1 if is_above else -1}},
         {"$limit": LINE_ITEMS},
         {"$project": {"sortOrder": 1, "line": {"$literal": number}}},

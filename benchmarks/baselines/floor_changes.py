@@ -8,6 +8,53 @@ import uuid_utils
 
 Document = dict[str, Any]
 END_GAP = 1_000.0
+LOWEST, HIGHEST = float("-inf"), float("inf")
+
+
+class UnknownNeighbour(Exception):
+    """Earlier changes of the batch have moved away what was loaded: the rest of the batch has to be loaded again."""
+
+
+class Line:
+    """What is known of a gallery's order: its items within some bounds, ascending."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[float, str]] = []
+        self._bounds: list[tuple[float, float]] = []
+
+    def learn(self, low: float, high: float, entries: list[tuple[float, str]]) -> None:
+        """Add all items from `low` to `high`."""
+        self.entries = sorted({*self.entries, *entries})
+        bounds = [(low, high)]
+        for other in self._bounds:
+            if other[0] <= bounds[0][1] and bounds[0][0] <= other[1]:
+                bounds[0] = (min(other[0], bounds[0][0]), max(other[1], bounds[0][1]))
+            else:
+                bounds.append(other)
+        self._bounds = bounds
+
+    def enter(self, place: float, item_id: str) -> None:
+        """Add an item."""
+        insort(self.entries, (place, item_id))
+
+    def leave(self, place: float, item_id: str) -> None:
+        """Remove an item, if it is known."""
+        position = bisect_left(self.entries, (place, item_id))
+        if self.entries[position : position + 1] == [(place, item_id)]:
+            del self.entries[position]
+
+    def beside(self, place: float, side: int, moving: str) -> float:
+        """The next place above (1) or below (-1), which may be infinite. Raises UnknownNeighbour."""
+        found = HIGHEST if side > 0 else LOWEST
+        for other, item_id in self.entries[::-side]:
+            if (other - place) * side <= 0:
+                break
+            if item_id != moving:
+                found = other
+        low, high = min(place, found), max(place, found)
+        if not any(bounds[0] <= low and high <= bounds[1] for bounds in self._bounds):
+            raise UnknownNeighbour
+        return found
 
 
 class Changes:
@@ -18,16 +65,18 @@ class Changes:
         self.loaded = {gallery_id: head["sequence"] for gallery_id, head in heads.items()}
         self.items = items
         self.places = {item_id: item["sortOrder"] for item_id, item in items.items()}
-        # What is known of each gallery's order, ascending: the stretches that moves of this batch need.
-        self.lines: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        self.lines: dict[str, Line] = defaultdict(Line)
         self.touched: dict[str, None] = {}
         self._now = now
         self._now_ms = now_ms
 
     def apply(self, name: str, data: Document) -> tuple[Document, str, Document]:
-        """Carry out a command on one item; the gallery, the item's id and the body of the event."""
+        """Carry out a command on one item; the gallery, the item's id and the body of the event.
+
+        Raises:
+            UnknownNeighbour: nothing was done.
+        """
         head = self.heads[data["galleryId"]]
-        head["sequence"] += 1
         match name:
             case "CreateItems":
                 item_id, body = self._create(head, data["items"][0])
@@ -37,6 +86,7 @@ class Changes:
                 item_id, body = self._move(head, data)
             case _:
                 item_id, body = self._delete(head, data["itemIds"][0])
+        head["sequence"] += 1
         self.touched[item_id] = None
         return head, item_id, body
 
@@ -53,7 +103,7 @@ class Changes:
             "sortOrder": place,
             "item": body,
         }
-        insort(self.lines[head["_id"]], (place, item_id))
+        self.lines[head["_id"]].enter(place, item_id)
         return item_id, {"item": body}
 
     def _update(self, item_id: str, patch: Document) -> tuple[str, Document]:
@@ -66,41 +116,29 @@ class Changes:
     def _move(self, head: Document, data: Document) -> tuple[str, Document]:
         item = self.items[data["itemId"]]
         item_id, line = item["_id"], self.lines[head["_id"]]
-        self._leave(item, line)
         if data.get("to") == "start":
-            place = line[-1][0] + END_GAP
+            low, high = line.beside(HIGHEST, -1, item_id), HIGHEST
         elif data.get("to") == "end":
-            place = line[0][0] - END_GAP
+            low, high = LOWEST, line.beside(LOWEST, 1, item_id)
         elif "before" in data:
-            low, above = self._stand(data["before"], line, 1)
-            place = _between(low, low + 2 * END_GAP if above is None else above)
+            low = self.items[data["before"]]["sortOrder"]
+            high = line.beside(low, 1, item_id)
         else:
-            high, below = self._stand(data["after"], line, -1)
-            place = _between(high - 2 * END_GAP if below is None else below, high)
-        insort(line, (place, item_id))
+            high = self.items[data["after"]]["sortOrder"]
+            low = line.beside(high, -1, item_id)
+        place = _between(low, high)
+        line.leave(item["sortOrder"], item_id)
+        line.enter(place, item_id)
         head["highest"] = max(head["highest"], place)
         head["lastDefault"] = max(head["lastDefault"], place // 1)
         body = {**item["item"], "sortOrder": int(place) if place.is_integer() else place, "updatedDate": self._now}
         self.items[item_id] = {**item, "sortOrder": place, "item": body}
         return item_id, {"updatedItem": body}
 
-    def _stand(self, item_id: str, line: list[tuple[float, str]], side: int) -> tuple[float, float | None]:
-        """The place of an item, and that of its neighbour on one side if there is one."""
-        place: float = self.items[item_id]["sortOrder"]
-        position = bisect_left(line, (place, item_id)) + side
-        return place, line[position][0] if 0 <= position < len(line) else None
-
     def _delete(self, head: Document, item_id: str) -> tuple[str, Document]:
         head["totalItems"] -= 1
-        self._leave(self.items.pop(item_id), self.lines[head["_id"]])
+        self.lines[head["_id"]].leave(self.items.pop(item_id)["sortOrder"], item_id)
         return item_id, {"itemId": item_id}
-
-    @staticmethod
-    def _leave(item: Document, line: list[tuple[float, str]]) -> None:
-        entry = (item["sortOrder"], item["_id"])
-        position = bisect_left(line, entry)
-        if line[position : position + 1] == [entry]:
-            del line[position]
 
     def writes(self) -> tuple[list[str], list[Document], list[Document]]:
         """Ids of items that leave their place, documents that take a new one, and those that change in place."""
@@ -118,6 +156,10 @@ class Changes:
 
 
 def _between(low: float, high: float) -> float:
+    if high == HIGHEST:
+        return low + END_GAP
+    if low == LOWEST:
+        return high - END_GAP
     place = (low + high) / 2
     assert low < place < high  # the workload leaves room
     return place
