@@ -10,8 +10,8 @@ MIX = {"UpdateItem": 0.70, "CreateItems": 0.20, "MoveItem": 0.08, "DeleteItems":
 # Each round takes its variant several seconds; rates are compared, so the slow one gets fewer.
 BACKLOG = Workload(40_000, MIX, items=20)
 NAIVE_BACKLOG = replace(BACKLOG, commands=2_000)
-# The product's own. Still larger ones serve the floor even better, because changes of one item become one write, but a
-# transaction has to stay bounded.
+# What the product puts into one transaction at most. Still larger ones serve the floor even better, because changes of
+# one item become one write, but a transaction has to stay bounded.
 FLOOR_BATCH = 2_000
 
 

@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from schemas.envelope import DEFAULT_SITE_ID
 from schemas.topics import Topics
 from services.command.answers import Answers
 from services.command.executor import Executor
-from services.command.intake import sort_records
+from services.command.intake import Intake, sort_records
 from services.command.runner import JobRunner
+from services.command.slices import shares_of
+from services.command.workspace import PlacedCommand
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher
@@ -52,10 +55,18 @@ class CommandHandler:
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Carry out the commands of a batch; see `BatchHandler`."""
-        intake = sort_records(records, await self._publisher.partitions(self._topics.commands), DEFAULT_SITE_ID)
+        partitions = await self._publisher.partitions(self._topics.commands)
+        intake = Intake()
+
+        def read(share: Sequence[IncomingRecord]) -> Sequence[PlacedCommand]:
+            part = sort_records(share, partitions, DEFAULT_SITE_ID)
+            intake.add(part)
+            return part.commands
+
+        outcome = await self._executor.carry_out([partial(read, share) for share in shares_of(records)])
         letters = [self._dead_letters.letter(record, reason, text) for record, reason, text in intake.refused]
         others = [*letters, *intake.forwards, *await self._answers.records(intake.answers)]
-        outcome = await self._executor.carry_out(intake.commands, others=others)
+        await self._publisher.publish(others)
         if outcome.has_jobs:
             self._runner.wake()
         for record, reason, text in intake.refused:

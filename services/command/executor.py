@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import prometheus_client
 
@@ -16,13 +17,13 @@ from services.command.jobs import JobUpdate
 from services.command.loading import Knowledge, Loader
 from services.command.outbox import Outbox, OutboxRow
 from services.command.repository import Conflict, Repository
-from services.command.slices import shares_of, slices, whole_gallery_of
+from services.command.slices import slices, whole_gallery_of
 from services.command.state import Unloaded
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.dead_letters import DeadLetters
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import is_transient
-from services.kit.publisher import Publisher, Record
+from services.kit.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answer
 # Alone, a command conflicts only with another process; each try sees what the other one has committed.
 ATTEMPTS_ALONE = 8
 FAULT = "handler-failed"
+
+Share: TypeAlias = Callable[[], Sequence[PlacedCommand]]
+"""Gives commands in order, each on its gallery's partition; called when the work on them begins."""
 
 
 @dataclass(slots=True)
@@ -99,15 +103,12 @@ class Executor:
         self._is_unpublished = False
         return count
 
-    async def carry_out(
-        self, commands: Sequence[PlacedCommand], *, running_job: str | None = None, others: Sequence[Record] = ()
-    ) -> Outcome:
-        """Commands carried out in order, and answered or put aside.
+    async def carry_out(self, shares: Sequence[Share], *, running_job: str | None = None) -> Outcome:
+        """Commands carried out, and answered or put aside; those of a share in order.
 
         Args:
-            commands: each on its gallery's partition.
+            shares: that may go side by side.
             running_job: the job that these commands have waited for.
-            others: records to publish along with the results.
 
         Raises:
             TransientFailure, OwnershipLost: see `BatchHandler`.
@@ -116,18 +117,16 @@ class Executor:
         async with self.turn:
             await self.catch_up()
             self._is_unpublished = True
-            shares = (self._carry_out_share(share, running_job, outcome) for share in shares_of(commands))
-            ends = await asyncio.gather(*shares, return_exceptions=True)
+            works = (self._carry_out_share(share, running_job, outcome) for share in shares)
+            ends = await asyncio.gather(*works, return_exceptions=True)
             failures = [end for end in ends if end is not None]
             if failures:
                 raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])
             self._is_unpublished = False
-            await self._publisher.publish(others)
         return outcome
 
-    async def _carry_out_share(
-        self, commands: Sequence[PlacedCommand], running_job: str | None, outcome: Outcome
-    ) -> None:
+    async def _carry_out_share(self, share: Share, running_job: str | None, outcome: Outcome) -> None:
+        commands = share()
         whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
         sizes = await self._loader.sizes(whole) if whole else {}
         for part in slices(commands, sizes):

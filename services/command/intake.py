@@ -24,6 +24,13 @@ class Intake:
     refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
 
+    def add(self, other: "Intake") -> None:
+        """Take over everything of another part of the batch."""
+        self.commands += other.commands
+        self.forwards += other.forwards
+        self.refused += other.refused
+        self.answers += other.answers
+
 
 def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> Intake:
     """Judge each record on its own.

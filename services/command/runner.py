@@ -182,7 +182,7 @@ class JobRunner:
         gallery_id = job.command.gallery_id
         waiting = await self._jobs.parked_commands(gallery_id, PARKED_AT_ONCE)
         if waiting:
-            outcome = await self._executor.carry_out(waiting, running_job=job.job_id)
+            outcome = await self._executor.carry_out([lambda: waiting], running_job=job.job_id)
             parked = [command.parked_id for command in waiting if command.parked_id]
             await self._jobs.unpark([parked_id for parked_id in parked if parked_id not in outcome.waiting])
             if not outcome.waiting:

@@ -1,5 +1,6 @@
 """Random commands over a few galleries: valid ones of all ten kinds, and every kind of trouble in between."""
 
+import json
 import random
 import uuid
 from dataclasses import dataclass, field
@@ -21,6 +22,19 @@ class Sent(NamedTuple):
     gallery_id: str
     command_id: str
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    def as_binary(self) -> "Sent":
+        """The same command with its attributes in headers, if the body can be read that far."""
+        try:
+            body = json.loads(self.value)
+        except ValueError:
+            return self
+        if not isinstance(body, dict) or "data" not in body:
+            return self
+        value = json.dumps(body.pop("data")).encode()
+        headers = tuple((f"ce_{name}", text.encode()) for name, text in body.items() if isinstance(text, str))
+        return self._replace(value=value, headers=headers)
 
 
 @dataclass
@@ -215,7 +229,7 @@ def received(topic: str, sent: list[Sent], partitions: int, first_offset: int = 
             checksum=None,
             serialized_key_size=0,
             serialized_value_size=0,
-            headers=(),
+            headers=one.headers,
         )
         for offset, one in enumerate(sent, first_offset)
     ]

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.command import executor, handlers, loading, slices
+from services.command import consumer, handlers, loading, slices
 from services.command.app import compose, indexes, make_handler
 from services.command.consumer import CommandHandler
 from services.command.handlers import DIRECT_ITEMS
@@ -20,7 +20,7 @@ from services.command.settings import CommandSettings
 from services.command.state import Change
 from services.command.workspace import PlacedCommand
 from services.kit.brokers import make_producer
-from services.kit.dead_letters import DeadLetters
+from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.failures import TransientFailure
 from services.kit.mongo import Database
 from services.kit.partitions import partition_of
@@ -151,13 +151,13 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Batches of two commands are shared already; into how many shares each batch went."""
     counts: list[int] = []
 
-    def counting(commands: Sequence[PlacedCommand]) -> list[Sequence[PlacedCommand]]:
-        made = slices.shares_of(commands)
+    def counting(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
+        made = slices.shares_of(records)
         counts.append(len(made))
         return made
 
     monkeypatch.setattr(slices, "SHARED_FROM", 2)
-    monkeypatch.setattr(executor, "shares_of", counting)
+    monkeypatch.setattr(consumer, "shares_of", counting)
     return counts
 
 
@@ -172,7 +172,7 @@ async def test_shares_of_a_batch_end_as_if_each_command_had_come_alone(
             mix.weights = {name: mix.weights[name] for name in ("CreateItems", "UpdateItem", "MoveItem", "DeleteItems")}
             # The first commands create the galleries; that is not for shares.
             for sent in (mix.batch(20), mix.batch(chance.randint(2, 40))):
-                await together.handle(sent)
+                await together.handle([one.as_binary() for one in sent])
                 for one in sent:
                     await apart.handle([one])
                 assert together.replies() == apart.replies(), f"list {number}"
@@ -189,7 +189,9 @@ async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_ord
     other = next(name for name in others if partitions[name] != partitions[one])
     created = [Sent(name, name, structured("CreateGallery", {"galleryId": name}, id=name)) for name in (one, other)]
     sent = [
-        Sent(name, command_id, structured("CreateItems", {"galleryId": name, "items": [TEXT]}, id=command_id))
+        Sent(
+            name, command_id, structured("CreateItems", {"galleryId": name, "items": [TEXT]}, id=command_id)
+        ).as_binary()
         for name in (one, other)
         for command_id in (f"{name}-a", f"{name}-b", f"{name}-c")
     ]

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from aiokafka import ConsumerRecord
 
 from schemas.commands import COMMANDS
 from schemas.envelope import CommandEnvelope
@@ -17,7 +18,7 @@ from services.command.slices import (
     whole_gallery_of,
 )
 from services.command.workspace import PlacedCommand, Received
-from tests.support.commands import TEXT
+from tests.support.commands import TEXT, structured
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 OTHER = "20000000-0000-4000-8000-000000000000"
@@ -26,12 +27,10 @@ OTHER = "20000000-0000-4000-8000-000000000000"
 UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
 
 
-def command(
-    name: str, data: dict[str, Any], length: int = 100, *, partition: int = 0, command_id: str = "c"
-) -> PlacedCommand:
+def command(name: str, data: dict[str, Any], length: int = 100) -> PlacedCommand:
     model = COMMANDS[name].model_validate({"galleryId": GALLERY, **data})
-    envelope = CommandEnvelope(command_id, "site", name, model, None, command_id, None)
-    return PlacedCommand(partition, GALLERY, envelope, Received("commands", partition, 0, None, b" " * length, ()))
+    envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
+    return PlacedCommand(0, GALLERY, envelope, Received("commands", 0, 0, None, b" " * length, ()))
 
 
 def sizes_of_slices(commands: list[PlacedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
@@ -80,41 +79,49 @@ def test_work_on_all_items_counts_by_the_gallery_unless_it_is_done_in_steps(size
         assert sizes_of_slices([one] * 1000, {whole: size} if size else {})[0] == together
 
 
-def updates(partitions: list[int]) -> list[PlacedCommand]:
-    """One command on an item for each of these partitions."""
-    return [
-        command("UpdateItem", UPDATE, partition=partition, command_id=f"c{number}")
-        for number, partition in enumerate(partitions)
-    ]
+def records(partitions: list[int], name: str = "UpdateItem") -> list[ConsumerRecord[Any, Any]]:
+    """A command in binary mode for each of these partitions."""
+    return [record(partition, name, f"c{number}") for number, partition in enumerate(partitions)]
+
+
+def record(partition: int, name: str, command_id: str) -> ConsumerRecord[Any, Any]:
+    headers = (("ce_type", f"triptych.command.v1.{name}".encode()), ("ce_id", command_id.encode()))
+    return ConsumerRecord("commands", partition, 0, 0, 0, None, b"{}", None, 0, 0, headers)
+
+
+STRUCTURED = ConsumerRecord("commands", 1, 0, 0, 0, None, structured("UpdateItem", UPDATE), None, 0, 0, ())
 
 
 def test_shares_have_no_partition_in_common_and_keep_the_order() -> None:
     chance = random.Random(3)
     for _ in range(20):
-        commands = updates(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=SHARED_FROM + 50))
-        one, other = shares_of(commands)
-        assert not {command.partition for command in one} & {command.partition for command in other}
-        for share in (one, other):
-            assert share == [command for command in commands if command in share]
-        assert len(one) + len(other) == len(commands)
+        batch = records(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=SHARED_FROM + 50))
+        shares = shares_of(batch)
+        homes = [{record.partition for record in share} for share in shares]
+        assert sum(map(len, homes)) == len(set().union(*homes))
+        for share in shares:
+            assert share == [record for record in batch if record in share]
+        assert sum(map(len, shares)) == len(batch)
 
 
 def test_shares_are_about_equal() -> None:
-    assert [len(share) for share in shares_of(updates([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [100, 110]
+    assert [len(share) for share in shares_of(records([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [90, 60, 60]
+    assert [len(share) for share in shares_of(records([0] * SHARED_FROM + [1]))] == [SHARED_FROM, 1]
 
 
 @pytest.mark.parametrize(
-    "commands",
+    "batch",
     [
         [],
-        updates([0, 1] * (SHARED_FROM // 2 - 1)),
-        updates([0] * SHARED_FROM),
+        records([0, 1] * (SHARED_FROM // 2 - 1)),
+        records([0] * SHARED_FROM),
         # Its sort order may be that of a gallery in the other share.
-        [*updates([0, 1] * SHARED_FROM), command("UpdateGallery", {"gallery": {"sortOrder": 1}})],
+        [*records([0, 1] * SHARED_FROM), record(0, "UpdateGallery", "c")],
         # Only the first of two commands with the same id may have an effect.
-        [*updates([0, 1] * SHARED_FROM), command("UpdateItem", UPDATE, partition=1, command_id="c0")],
+        [*records([0, 1] * SHARED_FROM), record(1, "UpdateItem", "c0")],
+        [*records([0, 1] * SHARED_FROM), STRUCTURED],
     ],
-    ids=["none", "few", "one partition", "more than items", "a repeated id"],
+    ids=["none", "few", "one partition", "more than items", "a repeated id", "not told by headers"],
 )
-def test_what_has_to_be_in_one_sequence_stays_together(commands: list[PlacedCommand]) -> None:
-    assert shares_of(commands) == [commands]
+def test_what_has_to_be_in_one_sequence_stays_together(batch: list[ConsumerRecord[Any, Any]]) -> None:
+    assert shares_of(batch) == [batch]
