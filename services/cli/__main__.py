@@ -11,6 +11,7 @@ from schemas.envelope import DEFAULT_SITE_ID
 from services.cli import deliveries, keys, listeners
 from services.cli.refusals import refusals
 from services.cli.settings import CliSettings
+from services.kit.lifecycle import run_work
 from services.kit.settings import load_settings
 from services.kit.telemetry import configure_logging
 
@@ -72,7 +73,7 @@ def rebuild() -> None:
     from services.cli.rebuild import rebuild as run
 
     with refusals():
-        print(asyncio.run(run(_settings())))
+        print(run_work(run(_settings())))
 
 
 @app.command()
@@ -81,7 +82,7 @@ def verify() -> None:
     from services.cli.verify import verify as run
 
     with refusals():
-        differences = asyncio.run(run(_settings()))
+        differences = run_work(run(_settings()))
     print("\n".join(differences) or "the views are equal to the write model")
     if differences:
         raise typer.Exit(1)

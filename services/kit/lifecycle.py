@@ -7,10 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,6 +22,7 @@ from services.kit.telemetry import configure_logging
 log = logging.getLogger(__name__)
 
 GRACEFUL_HTTP_SECONDS = 20
+T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
 Compose = Callable[[SettingsT], AbstractAsyncContextManager[ASGIApp]]
 _stopping: ContextVar[asyncio.Event | None] = ContextVar("stopping", default=None)
@@ -60,6 +61,13 @@ def run_service(
         print(f"{name}: {refusal}", file=sys.stderr)
         return os.EX_CONFIG
     return os.EX_OK
+
+
+def run_work(work: Coroutine[Any, Any, T]) -> T:
+    """Run something long that is not a service to its end, on the event loop of the services; what it returns."""
+    _calm_garbage_collector()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
 
 
 async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int) -> None:

@@ -220,18 +220,19 @@ async def aggregate(collection: Collection, pipeline: Sequence[Mapping[str, Any]
 
 async def find_raw(
     collection: Collection, query: Mapping[str, Any], projection: Mapping[str, Any]
-) -> AsyncIterator[bytes]:
-    """The BSON of what `find` would give, for readers that compare documents instead of reading them.
+) -> AsyncIterator[list[bytes]]:
+    """The BSON of what `find` would give, in parts, for readers that compare documents instead of reading them.
 
     Raises the driver's errors.
     """
     batches: AsyncIterator[bytes] = collection.find_raw_batches(query, projection)  # type: ignore[assignment]
     async for batch in batches:
-        start = 0
+        documents, start = [], 0
         while start < len(batch):
             end = start + int.from_bytes(batch[start : start + 4], "little")
-            yield batch[start:end]
+            documents.append(batch[start:end])
             start = end
+        yield documents
 
 
 def is_duplicate_key(error: BaseException) -> bool:

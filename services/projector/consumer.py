@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import Counter
 
-from schemas.cloudevents import Headers, Undecodable
+from schemas.cloudevents import Undecodable
 from schemas.envelope import event_headers
 from schemas.events import decode_event
 from schemas.joined import gallery_key, item_key
@@ -147,7 +147,7 @@ class EventHandler:
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
             try:
-                inputs.append((self._site_of(record.headers), _read(record)))
+                inputs.append(self._read(record))
                 sources.append(record)
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
@@ -167,15 +167,23 @@ class EventHandler:
         for refusal in refused:
             self._dead_letters.report(*refusal)
 
-    def _site_of(self, headers: Headers) -> str:
-        """The site of an event. There are far fewer sites than events, so their names are read once."""
-        raw = next((value for name, value in headers if name == "ce_siteid"), b"")
-        site_id = self._sites.get(raw)
+    def _read(self, record: IncomingRecord) -> tuple[str, Input]:
+        """A record's site and what it says. There are far fewer sites than events, so their names are read once.
+
+        Raises Undecodable.
+        """
+        site, is_part = b"", False
+        for name, value in record.headers:
+            if name == "ce_siteid":
+                site = value
+            elif name == "ce_type":
+                is_part = bool(value) and value.startswith(_SNAPSHOT_TYPE)  # Kafka knows null headers
+        site_id = self._sites.get(site)
         if site_id is None:
-            site_id = event_headers(headers).site_id
-            if raw and len(self._sites) < SITES_MAX:
-                self._sites[raw] = site_id
-        return site_id
+            site_id = event_headers(record.headers).site_id
+            if site and len(self._sites) < SITES_MAX:
+                self._sites[site] = site_id
+        return site_id, read_part(record.value) if is_part else decode_event(record.value)
 
     async def _load(self, gallery_ids: set[str]) -> dict[str, View]:
         windows = self._publication.windows if self._publication is not None else None
@@ -206,13 +214,6 @@ class EventHandler:
                 await self._publication.remove([item_key(gallery_id, item_id) for item_id in left])
             for item_id in left:
                 remove_item(batch, batch.views[gallery_id], item_id)
-
-
-def _read(record: IncomingRecord) -> Input:
-    headers: Headers = record.headers
-    if any(name == "ce_type" and value.startswith(_SNAPSHOT_TYPE) for name, value in headers):
-        return read_part(record.value)
-    return decode_event(record.value)
 
 
 def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:

@@ -26,8 +26,10 @@ class Digest:
     """None if it is deleted, or not to be seen yet."""
 
 
-ItemHashes: TypeAlias = Callable[[Collection[str]], AsyncIterator[tuple[str, int]]]
-"""Of galleries given by id: the gallery's id and a hash for each of their items."""
+ItemHash: TypeAlias = tuple[str, int]
+"""The id of an item's gallery, and a hash of the item."""
+ItemHashes: TypeAlias = Callable[[Collection[str]], AsyncIterator[list[ItemHash]]]
+"""Of the items of galleries given by id, in parts."""
 
 
 class Source:
@@ -76,9 +78,10 @@ class Source:
     async def _digests(self, gallery_ids: Collection[str], item_hashes: ItemHashes) -> dict[str, Digest]:
         before = await self._heads(gallery_ids)
         items = dict.fromkeys(before, 0)
-        async for gallery_id, item_hash in item_hashes(before):
+        async for part in item_hashes(before):
             # Added up, so that their order does not matter: it follows from the items' sort orders.
-            items[gallery_id] ^= item_hash
+            for gallery_id, item_hash in part:
+                items[gallery_id] ^= item_hash
         after = await self._heads(gallery_ids)
         return {
             id_: Digest(head["sequence"], f"{_hash(_fields(head)) ^ items[id_]:x}" if _is_live(head) else None)
@@ -86,16 +89,14 @@ class Source:
             if after.get(id_) == head
         }
 
-    async def _item_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[tuple[str, int]]:
+    async def _item_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[list[ItemHash]]:
         async for found in self._items.find({"galleryId": {"$in": list(gallery_ids)}}):
-            yield found["galleryId"], _hash(item_wire(found))
+            yield [(found["galleryId"], _hash(item_wire(found)))]
 
-    async def _item_byte_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[tuple[str, int]]:
+    async def _item_byte_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[list[ItemHash]]:
         query = {"galleryId": {"$in": list(gallery_ids)}}
-        async for found in find_raw(self._items, query, {"_id": 0, "galleryId": 1, "item": 1}):
-            # Fields come in the order in which they are stored: the id of the gallery is the first.
-            end = _ID_STARTS + int.from_bytes(found[_ID_STARTS - 4 : _ID_STARTS], "little") - 1
-            yield found[_ID_STARTS:end].decode(), _hash_bytes(found[end:])
+        async for part in find_raw(self._items, query, {"_id": 0, "galleryId": 1, "item": 1}):
+            yield [_byte_hash(found) for found in part]
 
     async def known(self, gallery_ids: Collection[str]) -> set[str]:
         """Those of these galleries that are there."""
@@ -121,6 +122,12 @@ def _fields(head: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hash(content: Mapping[str, Any]) -> int:
     return _hash_bytes(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+def _byte_hash(found: bytes) -> ItemHash:
+    # Fields come in the order in which they are stored: the id of the gallery is the first.
+    end = _ID_STARTS + int.from_bytes(found[_ID_STARTS - 4 : _ID_STARTS], "little") - 1
+    return found[_ID_STARTS:end].decode(), _hash_bytes(found[end:])
 
 
 def _hash_bytes(content: bytes) -> int:

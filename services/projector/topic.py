@@ -1,5 +1,6 @@
 """Asks Kafka about the events topic: where the consumer stands, where the topic begins and ends."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,6 +20,7 @@ class EventsTopic:
         self.name = name
         self.group = group
         self._reader: AIOKafkaConsumer | None = None
+        self._starting = asyncio.Lock()
 
     async def committed(self) -> dict[int, int]:
         """The offsets that the group has committed, by partition, where it has."""
@@ -79,14 +81,15 @@ class EventsTopic:
         return [TopicPartition(self.name, partition) for partition in partitions]
 
     async def _reading(self) -> AIOKafkaConsumer:
-        if self._reader is None:
-            reader = make_reader(self._settings)
-            try:
-                await reader.start()
-            except BaseException as error:
-                await reader.stop()
-                if isinstance(error, KafkaError):
-                    raise TransientFailure(f"Kafka does not answer: {error!r}") from error
-                raise
-            self._reader = reader
-        return self._reader
+        async with self._starting:
+            if self._reader is None:
+                reader = make_reader(self._settings)
+                try:
+                    await reader.start()
+                except BaseException as error:
+                    await reader.stop()
+                    if isinstance(error, KafkaError):
+                        raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                    raise
+                self._reader = reader
+            return self._reader
