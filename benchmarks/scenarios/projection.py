@@ -8,7 +8,7 @@ GALLERIES = 1_000
 EVENTS = 200_000
 NAIVE_EVENTS = 6_000
 """Rates are compared, so the slow one gets fewer."""
-FLOOR_BATCH = 5_000
+FLOOR_BATCH = 10_000
 """The batch size that serves the floor best, of 500, 1,000, 2,000, 5,000 and 10,000."""
 
 

@@ -33,7 +33,7 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 TRANSACTION_BYTES = 8 * 1024 * 1024
 SITES_MAX = 10_000
 # A backlog is projected in this many parts at a time.
-SHARES = 2
+SHARES = 3
 SHARED_FROM = 1_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
