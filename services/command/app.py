@@ -80,7 +80,7 @@ async def compose(
             await broker.start()
             yield Starlette(routes=health.routes())
         finally:
-            consumer.begin_stop()
+            await consumer.end()
             await broker.stop()
             await handler.released()
             await publisher.stop()

@@ -2,7 +2,7 @@
 
 FastStream's acknowledgement policies are either unsafe or not live (dropping what fails, or repeating it for ever), so
 batches are acknowledged here: tried again while a dependency is away, taken apart when one record breaks the handler,
-and committed with named offsets once everything in them is finished.
+and committed with named offsets once everything in them is finished, beside the work on the next ones.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -34,6 +34,8 @@ REVOKE_TIMEOUT_SECONDS = 15.0
 REBALANCE_TIMEOUT_MS = 30_000
 SESSION_TIMEOUT_MS = 10_000
 COMMIT_TIMEOUT_SECONDS = 10.0
+# How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
+END_TIMEOUT_SECONDS = 5.0
 # A quarter of the usual: a batch of a backlog has records of several partitions, which can be handled side by side.
 PARTITION_FETCH_BYTES = 256 * 1024
 
@@ -78,6 +80,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon what is not finished
         self._idle = asyncio.Event()
         self._idle.set()
+        self._finished: dict[TopicPartition, int] = {}  # the offset behind what is finished, where not committed yet
+        self._committing: asyncio.Task[None] | None = None
         self._stopping = False
         self._trouble = ""
         self._subscriber = broker.subscriber(
@@ -107,12 +111,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return "no partitions assigned yet"
         return None if self._preparing.done() else "preparing its partitions"
 
-    def begin_stop(self) -> None:
+    async def end(self) -> None:
         """Give up waiting for dependencies: what is not finished stays uncommitted. Then stop the broker."""
         self._stopping = True
         self._interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
+        await self._settle(END_TIMEOUT_SECONDS)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - every rebalance takes all
         """Let the batch in hand finish, within a deadline; after that the fence of the next owner protects."""
@@ -120,11 +125,10 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._preparing is not None:
             self._preparing.cancel()
             self._preparing = None
-        try:
-            await asyncio.wait_for(self._idle.wait(), REVOKE_TIMEOUT_SECONDS)
-        except TimeoutError:
+        if not await self._settle(REVOKE_TIMEOUT_SECONDS):
             log.warning("%s: partitions left while a batch was still in hand", self.topic)
         self._owned = frozenset()
+        self._finished = {}
         await self._handler.released()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -166,7 +170,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.
             records = [record for record in records if record.partition in self._owned]
             if records and await self._finish(records):
-                await self._commit(records)
+                self._commit_soon(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
         finally:
@@ -217,22 +221,43 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return True
         return False
 
-    async def _commit(self, records: Sequence[IncomingRecord]) -> None:
+    def _commit_soon(self, records: Sequence[IncomingRecord]) -> None:
+        """Commit the offsets behind these records, while the next batch is already worked on.
+
+        A broker takes its time for commits (Kafka 4 collects them for 5 ms); if the process ends before, the records
+        are seen again and recognised.
+        """
         consumer = self._subscriber.consumer
         if consumer is None:
             return
         last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
-        try:
-            await asyncio.wait_for(
-                consumer.commit({place: offset + 1 for place, offset in last.items()}), COMMIT_TIMEOUT_SECONDS
-            )
-        except (KafkaError, TimeoutError) as error:
-            # A rebalance came between. The records are finished, and will be seen again and recognised.
-            log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
+        self._finished.update({place: offset + 1 for place, offset in last.items()})
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit(consumer))
         for place, offset in last.items():
             end = consumer.highwater(place) if place in consumer.assignment() else None
             if end is not None:
                 LAG.labels(place.topic, place.partition).set(max(0, end - offset - 1))
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        while self._finished:
+            offsets, self._finished = self._finished, {}
+            try:
+                await asyncio.wait_for(consumer.commit(offsets), COMMIT_TIMEOUT_SECONDS)
+            except (KafkaError, TimeoutError) as error:
+                # A rebalance came between. The records are finished, and will be seen again and recognised.
+                log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
+
+    async def _settle(self, timeout: float) -> bool:
+        """Wait for the batch in hand and its offsets; False if the time was not enough."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+                if self._committing is not None:
+                    await asyncio.wait({self._committing})
+        except TimeoutError:
+            return False
+        return True
 
     def _report(self, error: Exception) -> None:
         if not self._trouble:

@@ -12,7 +12,7 @@ DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["top
 RETRIES = Counter("triptych_batch_retries_total", "Batches tried again because a dependency was away", ["topic"])
 BATCH_SECONDS = Histogram(
     "triptych_batch_seconds",
-    "Time from taking a batch to committing its offsets",
+    "Time from taking a batch to finishing it",
     ["topic"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )

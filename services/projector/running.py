@@ -114,7 +114,7 @@ async def running_projection(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        consumer.begin_stop()
+        await consumer.end()
         await broker.stop()
         await publisher.stop()
         await guard.stop()

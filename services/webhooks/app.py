@@ -110,7 +110,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 await broker.start()
                 yield Starlette(routes=health.routes())
             finally:
-                consumer.begin_stop()
+                await consumer.end()
                 await broker.stop()
                 intake.stop()
                 await asyncio.wait({serving}, timeout=STOP_SECONDS)

@@ -51,7 +51,7 @@ async def consuming(installation: Installation, handler: Recorder) -> AsyncItera
     try:
         yield consumer
     finally:
-        consumer.begin_stop()
+        await consumer.end()
         await broker.stop()
         await publisher.stop()
 
