@@ -119,6 +119,7 @@ class Views:
                 {"$sort": dict(_DISPLAY_ORDER)},
                 {"$skip": min(item_offset, _MAX_OFFSET)},
                 {"$limit": item_limit},
+                {"$project": {"_id": 0, "item": 1}},
             ]
             found = await aggregate(
                 views.galleries,
