@@ -40,6 +40,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         health = Health()
         health.add("events", projector.problem)
         health.add("mongodb", lambda: _ping(database))
+        health.add("kafka", projector.kafka_problem)
         health.add_detail("completeness", projector.incompleteness)
         running = asyncio.create_task(projector.run())
         try:
@@ -91,6 +92,10 @@ class Projector:
     async def problem(self) -> str | None:
         """Why it does not project, or None."""
         return self._projection.consumer.problem if self._projection else "not projecting"
+
+    async def kafka_problem(self) -> str | None:
+        """Why Kafka cannot be used, or None."""
+        return await self._projection.publisher.problem() if self._projection else None
 
     async def incompleteness(self) -> str | None:
         """How many galleries wait for events that did not come, in words; None if none does."""

@@ -100,6 +100,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
 
             health.add("events", check_consumer)
             health.add("mongodb", check_mongo)
+            health.add("kafka", publisher.problem)
             health.add("deliveries", check_intake)
             await shards.balance()
             recording = asyncio.create_task(recorder.run())

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.support.installation import Installation
 
 @dataclass(frozen=True)
 class Service:
-    """A command service in a process of its own."""
+    """A service in a process of its own."""
 
     child: Child
     address: str
@@ -47,16 +47,21 @@ class Service:
 
 
 @contextmanager
-def command_service(installation: Installation, directory: Path, **fields: object) -> Iterator[Service]:
-    """A command service; ended afterwards."""
+def service(installation: Installation, directory: Path, name: str, **fields: object) -> Iterator[Service]:
+    """One of our services by its name; ended afterwards."""
     (port,) = free_ports(1)
-    environ = {**os.environ, **installation.environ(command_port=port, **fields)}
-    log = directory / f"command-{port}.log"
-    child = start_child([sys.executable, "-m", "services.command"], env=environ, log=log)
+    environ = {**os.environ, **installation.environ(**{f"{name}_port": port}, **fields)}
+    log = directory / f"{name}-{port}.log"
+    child = start_child([sys.executable, "-m", f"services.{name}"], env=environ, log=log)
     try:
         yield Service(child, f"http://{LOOPBACK}:{port}")
     finally:
         child.stop(20)
+
+
+def command_service(installation: Installation, directory: Path, **fields: object) -> AbstractContextManager[Service]:
+    """A command service; ended afterwards."""
+    return service(installation, directory, "command", **fields)
 
 
 def command_line(pid: int) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from deploy.local.addresses import Addresses
 from deploy.local.children import Child, start_child
 from deploy.local.stack import StackUnavailable, local_stack
 from tests.integration.command.conftest import Sender, sending
+from tests.support import servers
 from tests.support.commands import TEXT, body
 from tests.support.installation import Installation
 from tests.support.kafka import Record, topic_reader
@@ -27,6 +28,7 @@ from tests.support.write_model import audit
 OUTAGE_SECONDS = float(os.environ.get("TRIPTYCH_TEST_OUTAGE", "8"))
 RECOVERY_SECONDS = 60.0
 GALLERIES = 6
+OTHERS = ("projector", "webhooks")
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +167,14 @@ async def test_mongodb_stands_still(installation: Installation, data: Path, tmp_
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
 async def test_kafka_stands_still(installation: Installation, data: Path, tmp_path: Path) -> None:
     async with at_work(installation, tmp_path) as (producer, service):
-        await producer.add(100)
-        with standing_still(pids_of(data / "kafka")):
-            used = await unready_through(service, OUTAGE_SECONDS)
+        with ExitStack() as stack:
+            others = [stack.enter_context(servers.service(installation, tmp_path, name, local=True)) for name in OTHERS]
+            for other in others:
+                await eventually(other.is_ready, "the others are ready", deadline_seconds=60)
+            await producer.add(100)
+            with standing_still(pids_of(data / "kafka")):
+                used = await unready_through(service, OUTAGE_SECONDS)
+                assert not any([await other.is_ready() for other in others])
         assert used < 0.3 * OUTAGE_SECONDS
         await producer.add(10)
         await producer.check_all(RECOVERY_SECONDS)
