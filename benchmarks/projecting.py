@@ -17,7 +17,7 @@ from services.kit.brokers import make_producer, make_reader
 from services.kit.failures import TransientFailure
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher, Record
-from services.projector.app import INDEXES
+from services.projector.app import indexes
 from services.projector.topic import EventsTopic
 
 DEADLINE_SECONDS = 240.0
@@ -63,7 +63,7 @@ async def measure(
     Raises:
         RoundFailed: the process ended or was too slow, or views or join are not what the events ask for.
     """
-    await ensure_indexes(of_round.database, INDEXES)
+    await ensure_indexes(of_round.database, indexes())
     topic = EventsTopic(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     child = of_round.start(module, *args, **fields)
     try:

@@ -8,9 +8,8 @@ from benchmarks.process import peak_rss_mib
 from benchmarks.projecting import fill
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from services.kit.provision import ensure_indexes
-from services.projector.app import INDEXES
+from services.projector.app import indexes
 from services.readmodel.documents import gallery_document, item_document
-from services.readmodel.queries import indexes
 from services.readmodel.versions import names_of
 
 GALLERIES = 2_000
@@ -60,7 +59,7 @@ async def _measure(of_round: Round, module: str, *args: str) -> Figures:
 async def _store(of_round: Round, workload: EventWorkload) -> None:
     """What the command service and the projector would have stored."""
     database = of_round.database
-    await ensure_indexes(database, INDEXES)
+    await ensure_indexes(database, indexes())
     for start in range(0, GALLERIES, STORED_AT_ONCE // FILLED):
         part = workload.galleries[start : start + STORED_AT_ONCE // FILLED]
         views = [

@@ -7,6 +7,7 @@ from services.gateway import app as gateway
 from services.kit.mongo import open_database
 from services.kit.provision import ensure_indexes, ensure_topics
 from services.projector import app as projector
+from services.readmodel.versions import Versions
 from services.webhooks import app as webhooks
 
 
@@ -21,6 +22,7 @@ async def provision(settings: CliSettings) -> list[str]:
         settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
     )
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
-        for indexes in (command.indexes(settings), projector.INDEXES, gateway.indexes(settings), webhooks.INDEXES):
+        views = projector.indexes(await Versions(database).active())
+        for indexes in (command.indexes(settings), views, gateway.indexes(settings), webhooks.INDEXES):
             await ensure_indexes(database, indexes)
     return created

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -11,18 +11,22 @@ from starlette.applications import Starlette
 from schemas.topics import Topics
 from services.kit import ownership as ownership_module
 from services.kit.health import Health
-from services.kit.mongo import Database, PyMongoError, open_database
+from services.kit.mongo import Database, IndexModel, PyMongoError, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.projector.running import Projection, running_projection
 from services.projector.settings import ProjectorSettings
 from services.readmodel import queries
-from services.readmodel.versions import Versions
+from services.readmodel.versions import FIRST_VERSION, Versions
 
 log = logging.getLogger(__name__)
 
-INDEXES = {**queries.INDEXES, **ownership_module.INDEXES}
 # How soon a new version of the views is noticed, and how soon a failed start is tried again.
 LOOK_SECONDS = 0.5
+
+
+def indexes(version: int = FIRST_VERSION) -> Mapping[str, list[IndexModel]]:
+    """The projector's collections when this version of the views is the active one."""
+    return {**queries.indexes(version), **ownership_module.INDEXES}
 
 
 @asynccontextmanager

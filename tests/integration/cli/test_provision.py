@@ -8,6 +8,7 @@ from services.cli.settings import CliSettings
 from services.command.app import compose
 from services.command.settings import CommandSettings
 from services.kit.failures import StartRefused
+from services.readmodel.versions import Versions
 from tests.support.installation import Installation
 
 
@@ -19,6 +20,17 @@ async def test_provisioning_twice_changes_nothing_the_second_time(installation: 
     assert await provision(settings) == []
     indexes = await installation.database["items"].index_information()
     assert any(index.get("unique") and "sortOrder" in dict(index["key"]) for index in indexes.values())
+
+
+async def test_views_that_were_replaced_do_not_come_back(installation: Installation) -> None:
+    versions = Versions(installation.database)
+    second = await versions.begin_building()
+    await versions.begin_switch(second)
+    await versions.end_switch(second)
+    await provision(installation.settings(CliSettings))
+    names = set(await installation.database.list_collection_names())
+    assert {"gallery_views_2", "item_views_2"} <= names
+    assert not {"gallery_views", "item_views"} & names
 
 
 async def test_a_service_without_topics_says_what_to_run(installation: Installation) -> None:

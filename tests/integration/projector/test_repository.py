@@ -8,7 +8,7 @@ from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import Database, open_database
 from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
-from services.projector.app import INDEXES
+from services.projector.app import indexes
 from services.projector.batch import Batch, fold
 from services.projector.projection import View
 from services.projector.repository import Repository
@@ -25,7 +25,7 @@ PARTITION = 0
 async def database(installation: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """The installation's database over each driver, with its indexes."""
     async with open_database(installation.addresses.mongo_uri, installation.name, request.param) as database:
-        await ensure_indexes(database, INDEXES)
+        await ensure_indexes(database, indexes())
         yield database
 
 

@@ -15,7 +15,7 @@ from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes, ensure_topics
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
-from services.projector.app import INDEXES
+from services.projector.app import indexes
 from services.projector.consumer import EventHandler
 from services.projector.guard import JoinGuard
 from services.projector.losses import Losses, LossPolicy
@@ -98,7 +98,7 @@ async def server_world(stack: Addresses) -> AsyncIterator[ServerWorld]:
     specs = Topics(settings.topic_prefix).catalogue(1, 1)
     async with open_database(stack.mongo_uri, name) as database:
         await ensure_topics(settings, specs)
-        await ensure_indexes(database, INDEXES)
+        await ensure_indexes(database, indexes())
         world = ServerWorld(settings, database)
         try:
             yield world
