@@ -198,3 +198,4 @@ async def test_the_log_and_sending_again(
     other = {"wix-site-id": "other"}
     assert (await client.get(f"/deliveries/{listed['id']}", headers=other)).status_code == 404
     assert (await client.post(f"/deliveries/{listed['id']}/resend", headers=other)).status_code == 404
+    assert (await client.get("/operational-events", headers=other)).json()["operationalEvents"] == []
