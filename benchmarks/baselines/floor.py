@@ -198,7 +198,7 @@ async def main(batch_size: int) -> None:
     """Run until killed."""
     bootstrap, prefix = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, compression_type="lz4"
+        bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, compression_type="zstd"
     )
     consumer = AIOKafkaConsumer(
         f"{prefix}commands",

@@ -84,7 +84,7 @@ async def main(port: int) -> None:
         read_concern=ReadConcern("majority"),
         write_concern=WriteConcern("majority"),
     )
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="lz4")
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="zstd")
     consumers = [
         AIOKafkaConsumer(f"{prefix}{topic}", bootstrap_servers=bootstrap, auto_offset_reset="latest")
         for topic in ("commands", "replies")
