@@ -116,7 +116,7 @@ async def check(of_round: Round, workload: EventWorkload) -> None:
     """Compare every view and every joined record with what the events come to. Raises RoundFailed."""
     database = of_round.database
     heads = {found["_id"]: found async for found in database["gallery_views"].find({})}
-    items = {found["_id"]: found async for found in database["item_views"].find({})}
+    items = {found["item"]["id"]: found async for found in database["item_views"].find({})}
     workload.check_views(heads, items)
     workload.check_join(await latest(of_round))
 

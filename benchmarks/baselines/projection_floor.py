@@ -78,10 +78,10 @@ class Floor:
         writes: list[DeleteOne | ReplaceOne[Document]] = []
         for item_id, (gallery_id, sequence, item) in items.items():
             if item is None:
-                writes.append(DeleteOne({"_id": item_id}))
+                writes.append(DeleteOne({"_id": f"{gallery_id}/{item_id}"}))
                 continue
             document = {
-                "_id": item_id,
+                "_id": f"{gallery_id}/{item_id}",
                 "siteId": "default",
                 "galleryId": gallery_id,
                 "sortOrder": float(item["sortOrder"]),
@@ -90,7 +90,7 @@ class Floor:
                 "tags": item["tags"]["values"],
                 "item": item,
             }
-            writes.append(ReplaceOne({"_id": item_id}, document, upsert=True))
+            writes.append(ReplaceOne({"_id": document["_id"]}, document, upsert=True))
         heads = [
             ReplaceOne(
                 {"_id": gallery_id},
@@ -183,7 +183,7 @@ async def main(batch_size: int) -> None:
     """Run until killed."""
     bootstrap, prefix = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, compression_type="lz4"
+        bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, compression_type="zstd"
     )
     consumer = AIOKafkaConsumer(
         f"{prefix}events",

@@ -59,7 +59,7 @@ def _fold(event: Document, heads: dict[str, Document], items: dict[str, Document
     head["totalItems"] += "item" in body
     item = body.get("item") or body["updatedItem"]
     items[item["id"]] = {
-        "_id": item["id"],
+        "_id": f"{gallery_id}/{item['id']}",
         "siteId": "default",
         "galleryId": gallery_id,
         "sortOrder": float(item["sortOrder"]),

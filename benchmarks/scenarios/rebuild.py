@@ -51,7 +51,7 @@ async def _measure(of_round: Round, module: str, *args: str) -> Figures:
         raise RoundFailed(f"ended with exit code {child.poll()}.\n{child.log.read_text(errors='replace')[-2_000:]}")
     names = names_of(NEW)
     heads = {found["_id"]: found async for found in of_round.database[names.galleries].find({})}
-    items = {found["_id"]: found async for found in of_round.database[names.items].find({})}
+    items = {found["item"]["id"]: found async for found in of_round.database[names.items].find({})}
     workload.check_views(heads, items)
     return {"events_per_second": events / seconds, "seconds": seconds, "peak_rss_mib": peak}
 
@@ -74,7 +74,7 @@ async def _store(of_round: Round, workload: EventWorkload) -> None:
         await database["gallery_views"].insert_many(views)
         await database["item_views"].insert_many(item_views)
         await database["galleries"].insert_many([{**view, "status": "live"} for view in views])
-        await database["items"].insert_many(item_views)
+        await database["items"].insert_many([{**view, "_id": view["item"]["id"]} for view in item_views])
 
 
 def _peak(pid: int) -> float:

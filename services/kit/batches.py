@@ -37,7 +37,7 @@ COMMIT_TIMEOUT_SECONDS = 10.0
 # How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
 # A quarter of the usual: a batch of a backlog has records of several partitions, which can be handled side by side.
-PARTITION_FETCH_BYTES = 256 * 1024
+PARTITION_BYTES = 256 * 1024
 
 
 class BatchHandler(Protocol):
@@ -71,6 +71,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         max_records: int = 500,
         poll_ms: int = 5,
+        partition_bytes: int = PARTITION_BYTES,
     ) -> None:
         self.topic = topic
         self._handler = handler
@@ -92,7 +93,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             ack_policy=AckPolicy.MANUAL,
             listener=self,
             max_records=max_records,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            max_partition_fetch_bytes=partition_bytes,
             # An empty poll waits this long twice; it bounds what a lone record waits.
             batch_timeout_ms=poll_ms,
             session_timeout_ms=SESSION_TIMEOUT_MS,

@@ -32,8 +32,8 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 # Small items make a batch of a few MB; the largest ones must not make a transaction of a hundred MB.
 TRANSACTION_BYTES = 8 * 1024 * 1024
 SITES_MAX = 10_000
-# A backlog is projected in this many parts at a time.
-SHARES = 3
+# A backlog is projected in this many parts at a time: MongoDB writes one while another is prepared.
+SHARES = 2
 SHARED_FROM = 1_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
@@ -53,6 +53,7 @@ class EventHandler:
         losses: Losses,
         publication: Publication | None,
         check_writable: Callable[[], Awaitable[None]],
+        transaction_bytes: int = TRANSACTION_BYTES,
     ) -> None:
         self._repository = repository
         self._ownership = ownership
@@ -61,6 +62,7 @@ class EventHandler:
         self._losses = losses
         self._publication = publication
         self._check_writable = check_writable
+        self._transaction_bytes = transaction_bytes
         self._sites: dict[bytes, str] = {}
         self.progress = Progress()
         self.alone = asyncio.Lock()
@@ -109,6 +111,8 @@ class EventHandler:
             batch.touched[gallery_id] = set()
             batch.swept[gallery_id] = last + 1
             await self._store(loaded, batch, {await self._losses.partition_of(gallery_id)})
+            if self._publication is not None:
+                await self._publication.publish(batch)
 
     async def mend(self) -> int:
         """Publish again what a former owner has overwritten with something outdated; the number of records.
@@ -138,10 +142,15 @@ class EventHandler:
             raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])
 
     async def _project_share(self, records: Sequence[IncomingRecord]) -> None:
-        for part in _slices(records):
-            await self._project(part)
+        """Store part after part, and publish each gallery once: under a backlog, most of the join is galleries."""
+        touched: dict[str, View] = {}
+        for part in _slices(records, self._transaction_bytes):
+            touched |= await self._project(part)
+        if self._publication is not None:
+            await self._publication.publish_heads(list(touched.values()))
 
-    async def _project(self, records: Sequence[IncomingRecord]) -> None:
+    async def _project(self, records: Sequence[IncomingRecord]) -> Mapping[str, View]:
+        """Store what these events change and publish its items; the galleries that remain to be published."""
         inputs: list[tuple[str, Input]] = []
         sources: list[IncomingRecord] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
@@ -155,17 +164,19 @@ class EventHandler:
         loaded = await self._load({thing.gallery_id for _, thing in inputs})
         batch = fold(loaded, inputs)
         await self._store(loaded, batch, {record.partition for record in records})
+        if self._publication is not None:
+            await self._publication.publish_items(batch)
 
         for outcome, count in Counted(batch.outcomes).items():
             EVENTS.labels(outcome).inc(count)
         for record, (_, thing), outcome in zip(sources, inputs, batch.outcomes, strict=True):
             if outcome is Outcome.UNFIT:
                 refused.append((record, outcome, f"event {thing.sequence} does not fit gallery {thing.gallery_id}"))
-        if self._publication is None:
-            return  # the active version's projector puts them aside
-        await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
-        for refusal in refused:
-            self._dead_letters.report(*refusal)
+        if self._publication is not None:  # otherwise the active version's projector puts them aside
+            await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
+            for refusal in refused:
+                self._dead_letters.report(*refusal)
+        return {gallery_id: batch.views[gallery_id] for gallery_id in batch.touched}
 
     def _read(self, record: IncomingRecord) -> tuple[str, Input]:
         """A record's site and what it says. There are far fewer sites than events, so their names are read once.
@@ -191,7 +202,7 @@ class EventHandler:
         return loaded | await self._repository.load(gallery_ids - loaded.keys())
 
     async def _store(self, loaded: Mapping[str, View], batch: Batch, partitions: set[int]) -> None:
-        """Write and publish. A crash in between leads to the same again: what is published may come twice."""
+        """Write. A crash before this is published leads to the same again: what is published may come twice."""
         try:
             await self._sweep(batch)
             await self._repository.save(loaded, batch, partitions)
@@ -201,8 +212,6 @@ class EventHandler:
             raise
         if _report_gaps(loaded, batch):
             self.found_gap.set()
-        if self._publication is not None:
-            await self._publication.publish(batch)
 
     async def _sweep(self, batch: Batch) -> None:
         """Let the batch remove the items that a snapshot did not bring, or that outlived their gallery."""
@@ -246,12 +255,12 @@ def _shares(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]
     return [share for share in shares if share]
 
 
-def _slices(records: Sequence[IncomingRecord]) -> Iterator[Sequence[IncomingRecord]]:
+def _slices(records: Sequence[IncomingRecord], transaction_bytes: int) -> Iterator[Sequence[IncomingRecord]]:
     """Consecutive parts of a batch that fit into one transaction each."""
     start, weight = 0, 0
     for position, record in enumerate(records):
         added = len(record.value or b"")
-        if weight and weight + added > TRANSACTION_BYTES:
+        if weight and weight + added > transaction_bytes:
             yield records[start:position]
             start, weight = position, 0
         weight += added

@@ -105,7 +105,7 @@ class Source:
 
     async def item_ids(self, gallery_id: str) -> set[str]:
         """The ids of a gallery's items."""
-        return {found["_id"] async for found in self._items.find({"galleryId": gallery_id}, {"_id": 1})}
+        return {found["item"]["id"] async for found in self._items.find({"galleryId": gallery_id}, {"item.id": 1})}
 
     async def _heads(self, gallery_ids: Collection[str]) -> dict[str, Document]:
         return {found["_id"]: found async for found in self._galleries.find({"_id": {"$in": list(gallery_ids)}})}

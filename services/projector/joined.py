@@ -13,26 +13,25 @@ EncodedItem: TypeAlias = tuple[int, bytes]
 """The sequence of an item's last event, and the item's JSON."""
 
 
-def join(view: View, first_items: Sequence[bytes], items: Mapping[str, EncodedItem | None]) -> list[KeyValue]:
-    """The records of a gallery and of those `items` of it, by id, that may have changed.
-
-    The gallery has no record of its own as long as it is not shown, and a tombstone once it is deleted.
+def head_records(view: View, first_items: Sequence[bytes]) -> list[KeyValue]:
+    """The record of a gallery: none as long as it is not shown, and a tombstone once it is deleted.
 
     Args:
         view: the gallery.
         first_items: the JSON of its first items in display order.
-        items: None makes a tombstone.
     """
-    records = _item_records(view, items)
     if view.is_deleted:
-        records.append((gallery_key(view.gallery_id), None))
-    elif view.is_shown and view.head is not None:
-        records.append((gallery_key(view.gallery_id), _head_value(view, view.head, first_items)))
-    return records
+        return [(gallery_key(view.gallery_id), None)]
+    if view.is_shown and view.head is not None:
+        return [(gallery_key(view.gallery_id), _head_value(view, view.head, first_items))]
+    return []
 
 
-def _item_records(view: View, items: Mapping[str, EncodedItem | None]) -> list[KeyValue]:
-    """The records of items alone; each repeats the fields of its gallery."""
+def item_records(view: View, items: Mapping[str, EncodedItem | None]) -> list[KeyValue]:
+    """The records of those items, by id, of a gallery that may have changed; each repeats the fields of its gallery.
+
+    None makes a tombstone.
+    """
     head = view.restoration.head if view.restoration else view.head
     if head is None:
         return [(item_key(view.gallery_id, item_id), None) for item_id in items]

@@ -1,5 +1,6 @@
 """Publishes the join: what a batch touched, coalesced, and again what a former owner has overwritten."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
@@ -9,7 +10,7 @@ from services.kit.partitions import partition_of
 from services.kit.publisher import Publisher, Record
 from services.projector.batch import Batch
 from services.projector.guard import JoinGuard, Latest
-from services.projector.joined import EncodedItem, join
+from services.projector.joined import EncodedItem, KeyValue, head_records, item_records
 from services.projector.projection import ItemView, View
 from services.projector.repository import Repository
 from services.projector.windows import WINDOW_ITEMS, Window, Windows
@@ -45,47 +46,54 @@ class Publication:
 
     async def remove(self, keys: Iterable[bytes]) -> None:
         """Publish tombstones."""
-        await self._guard.publish(await self._records([(key, None) for key in keys]))
+        await self._send([(key, None) for key in keys])
 
-    async def publish(self, batch: Batch) -> dict[int, int]:
-        """Publish every gallery and item that a stored batch touched; how many records, by partition.
+    async def publish(self, batch: Batch) -> Counter[int]:
+        """Publish every item and then every gallery that a stored batch touched; how many records, by partition.
 
         Raises:
             TransientFailure: some records may be on the topic and some not.
         """
+        sent = await self.publish_items(batch)
+        return sent + await self.publish_heads([batch.views[gallery_id] for gallery_id in batch.touched])
+
+    async def publish_items(self, batch: Batch) -> Counter[int]:
+        """Publish every item that a stored batch touched; how many records, by partition. Raises TransientFailure."""
         encoded = {item.item_id: _encode(item) for item in batch.items.values()}
         self._follow(batch, encoded)
-        repeated = [item_id for ids in batch.touched.values() for item_id in ids if item_id not in encoded]
+        repeated = [(gallery_id, id_) for gallery_id, ids in batch.touched.items() for id_ in ids if id_ not in encoded]
         found = await self._repository.load_items(repeated)
         encoded.update((item.item_id, _encode(item)) for item in found.values())
-        sent: dict[int, int] = {}
-        for views in self._portions([batch.views[gallery_id] for gallery_id in batch.touched]):
-            await self._read_windows(views)
-            pairs = []
-            for view in views:
+        pairs: list[KeyValue] = []
+        for gallery_id, item_ids in batch.touched.items():
+            pairs += item_records(batch.views[gallery_id], {item_id: encoded.get(item_id) for item_id in item_ids})
+        return await self._send(pairs)
+
+    async def publish_heads(self, views: Sequence[View]) -> Counter[int]:
+        """Publish galleries as they are stored, after their items; how many records. Raises TransientFailure."""
+        sent = Counter[int]()
+        for portion in self._portions(views):
+            await self._read_windows(portion)
+            pairs: list[KeyValue] = []
+            for view in portion:
                 window = self.windows.window(view.gallery_id)
-                first = window.first() if window else ()
-                pairs += join(view, first, {id_: encoded.get(id_) for id_ in batch.touched[view.gallery_id]})
-            records = await self._records(pairs)
-            await self._guard.publish(records)
-            for record in records:
-                sent[record.partition or 0] = sent.get(record.partition or 0, 0) + 1
+                pairs += head_records(view, window.first() if window else ())
+            sent += await self._send(pairs)
             self.windows.trim()
         return sent
 
     async def mend(self) -> int:
         """Publish again what somebody else has overwritten with something outdated; the number of records."""
-        mended: dict[int, int] = {}
+        mended = Counter[int]()
         async for latest in self._guard.suspects():
-            for partition, count in (await self.publish(await self._outdated(latest))).items():
-                mended[partition] = mended.get(partition, 0) + count
+            mended += await self.publish(await self._outdated(latest))
         await self._guard.settle(mended)
-        return sum(mended.values())
+        return mended.total()
 
     async def _outdated(self, latest: Latest) -> Batch:
         keys = {key: parse_key(key) for key in latest}
         views = await self._repository.load({gallery_id for gallery_id, _ in keys.values()})
-        items = await self._repository.load_item_sequences([item_id for _, item_id in keys.values() if item_id])
+        items = await self._repository.load_item_sequences([(gallery, item) for gallery, item in keys.values() if item])
         outdated = Batch(views)
         for key, (gallery_id, item_id) in keys.items():
             view = views.get(gallery_id)
@@ -137,12 +145,14 @@ class Publication:
         if start < len(views):
             yield views[start:]
 
-    async def _records(self, pairs: Sequence[tuple[bytes, bytes | None]]) -> list[Record]:
+    async def _send(self, pairs: Sequence[KeyValue]) -> Counter[int]:
         partitions = await self._publisher.partitions(self._topic)
-        return [
+        records = [
             Record(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_part(key), partitions))
             for key, value in pairs
         ]
+        await self._guard.publish(records)
+        return Counter(record.partition or 0 for record in records)
 
 
 def _gallery_part(key: bytes) -> bytes:

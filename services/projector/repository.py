@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from collections.abc import Collection as Group
-from typing import Any
+from typing import Any, TypeAlias
 
 from schemas.joined import HEAD_ITEMS_MAX
 from services.kit.failures import TransientFailure
@@ -24,8 +24,11 @@ from services.kit.ownership import Ownership
 from services.projector.batch import Batch
 from services.projector.projection import ItemView, View
 from services.projector.stored import document_of, item_view_of, view_of
-from services.readmodel.documents import item_document, item_wire
+from services.readmodel.documents import item_document, item_view_id, item_wire
 from services.readmodel.versions import FIRST_VERSION, names_of
+
+ItemPlace: TypeAlias = tuple[str, str]
+"""The ids of an item's gallery and of the item."""
 
 
 class _Exists(Exception):
@@ -49,19 +52,19 @@ class Repository:
         found = await self._galleries.find({"_id": {"$in": list(gallery_ids)}}).to_list(None)
         return {document["_id"]: view_of(document) for document in found}
 
-    async def load_items(self, item_ids: Group[str]) -> dict[str, ItemView]:
-        """Those of these items that exist."""
-        if not item_ids:
+    async def load_items(self, items: Group[ItemPlace]) -> dict[str, ItemView]:
+        """Those of these items that exist, by their ids."""
+        if not items:
             return {}
-        found = await self._items.find({"_id": {"$in": list(item_ids)}}).to_list(None)
-        return {document["_id"]: item_view_of(document) for document in found}
+        found = await self._items.find(_at(items)).to_list(None)
+        return {item.item_id: item for item in map(item_view_of, found)}
 
-    async def load_item_sequences(self, item_ids: Group[str]) -> dict[str, int]:
-        """The sequences of those of these items that exist."""
-        if not item_ids:
+    async def load_item_sequences(self, items: Group[ItemPlace]) -> dict[str, int]:
+        """The sequences of those of these items that exist, by the items' ids."""
+        if not items:
             return {}
-        found = await self._items.find({"_id": {"$in": list(item_ids)}}, {"sequence": 1}).to_list(None)
-        return {document["_id"]: document["sequence"] for document in found}
+        found = await self._items.find(_at(items), {"item.id": 1, "sequence": 1}).to_list(None)
+        return {document["item"]["id"]: document["sequence"] for document in found}
 
     async def first_items(self, views: Iterable[View], limit: int = HEAD_ITEMS_MAX) -> dict[str, list[dict[str, Any]]]:
         """The wire forms of the first items of each gallery, in any order; up to `limit`, but all of small galleries.
@@ -89,7 +92,7 @@ class Repository:
     async def items_before(self, gallery_id: str, sequence: int) -> list[str]:
         """The ids of a gallery's items that are older than this sequence."""
         query = {"galleryId": gallery_id, "sequence": {"$lt": sequence}}
-        return [found["_id"] for found in await self._items.find(query, {"_id": 1}).to_list(None)]
+        return [found["item"]["id"] for found in await self._items.find(query, {"item.id": 1}).to_list(None)]
 
     async def save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int]) -> None:
         """Write what `batch` changed in the views that were `loaded` for it, all of it or nothing.
@@ -158,6 +161,11 @@ def _within(views: Sequence[View]) -> Document:
     }
 
 
+def _at(items: Group[ItemPlace]) -> Document:
+    """The filter for these items."""
+    return {"_id": {"$in": [item_view_id(*place) for place in items]}}
+
+
 def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | ReplaceOne[Document]:
     document = document_of(view)
     if loaded is None:
@@ -166,7 +174,7 @@ def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | Replac
 
 
 def _item_write(item: ItemView, *, is_new: bool) -> DeleteOne | InsertOne[Document] | ReplaceOne[Document]:
-    place = {"_id": item.item_id, "siteId": item.site_id, "galleryId": item.gallery_id}
+    place = {"_id": item_view_id(item.gallery_id, item.item_id)}
     if item.item is None:
         return DeleteOne(place)
     document = item_document(item.site_id, item.gallery_id, item.item, item.sequence)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 # How often the joined topic is looked at for what a former owner has published; it bounds how long that stays.
 MEND_SECONDS = 2.0
 LAG_SECONDS = 2.0
+# Enough for large batches: the more events of a gallery come together, the less there is to write and to publish.
+PARTITION_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,13 @@ async def running_projection(
     )
     broker = make_broker(settings)
     consumer = BatchConsumer(
-        broker, topics.events, group, handler, dead_letters, max_records=settings.projector_batch_size
+        broker,
+        topics.events,
+        group,
+        handler,
+        dead_letters,
+        max_records=settings.projector_batch_size,
+        partition_bytes=PARTITION_BYTES,
     )
     projection = Projection(version, consumer, handler, repository, ownership, publisher, topic)
     repairs = Repairs(settings, repository, ownership, publisher, handler)

@@ -13,5 +13,5 @@ class ProjectorSettings(KitSettings):
     """
 
     projector_port: int = Field(8082, ge=0, le=65_535)
-    projector_batch_size: int = Field(5_000, ge=1, le=10_000)
+    projector_batch_size: int = Field(10_000, ge=1, le=10_000)
     projector_lost_events: LossPolicy = LossPolicy.REPAIR

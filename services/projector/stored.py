@@ -56,9 +56,8 @@ def view_of(document: Document) -> View:
 
 def item_view_of(document: Document) -> ItemView:
     """The view of an item from its document."""
-    return ItemView(
-        document["siteId"], document["galleryId"], document["_id"], document["sequence"], item_wire(document)
-    )
+    item = item_wire(document)
+    return ItemView(document["siteId"], document["galleryId"], item["id"], document["sequence"], item)
 
 
 def _head_of(document: Document) -> dict[str, Any]:

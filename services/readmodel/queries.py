@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from services.kit.mongo import ASCENDING, DESCENDING, Collection, Database, Document, IndexModel, aggregate
 from services.readmodel.cursors import read_cursor, write_cursor
-from services.readmodel.documents import Gap, gallery_wire, is_shown, item_wire
+from services.readmodel.documents import Gap, gallery_wire, is_shown, item_view_id, item_wire
 from services.readmodel.versions import FIRST_VERSION, Versions, names_of
 
 T = TypeVar("T")
@@ -198,7 +198,7 @@ class Views:
             # Items of a gallery that is not complete yet are there, but not to be seen.
             head, found = await asyncio.gather(
                 views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}),
-                views.items.find_one({"_id": item_id, "siteId": site_id, "galleryId": gallery_id}),
+                views.items.find_one({"_id": item_view_id(gallery_id, item_id), "siteId": site_id}),
             )
             return None if head is None or found is None or not is_shown(head) else item_wire(found)
 

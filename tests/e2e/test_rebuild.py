@@ -17,6 +17,7 @@ from services.cli.verify import verify
 from services.projector.digests import Source
 from services.projector.rebuild import Rebuild
 from services.projector.settings import ProjectorSettings
+from services.readmodel.documents import item_view_id
 from services.readmodel.queries import Views
 from services.readmodel.versions import Versions
 from tests.support.commands import TEXT, structured
@@ -77,8 +78,9 @@ async def _spoil(installation: Installation) -> None:
     assert wrong is not None
     await items.update_one({"_id": wrong["_id"]}, {"$set": {"item.title": "wrong"}})
     await items.delete_one({"_id": (await items.find_one({"galleryId": GALLERIES[2]}) or {})["_id"]})
-    ghost = {**wrong, "_id": str(uuid.uuid4()), "galleryId": GALLERIES[3]}
-    await items.insert_one({**ghost, "item": {**ghost["item"], "id": ghost["_id"]}})
+    item_id = str(uuid.uuid4())
+    ghost = {**wrong, "_id": item_view_id(GALLERIES[3], item_id), "galleryId": GALLERIES[3]}
+    await items.insert_one({**ghost, "item": {**ghost["item"], "id": item_id}})
     await galleries.delete_one({"_id": GALLERIES[4]})
     await galleries.update_one({"_id": GALLERIES[5]}, {"$set": {"name": "wrong"}})
 

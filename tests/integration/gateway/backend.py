@@ -73,7 +73,7 @@ class Backend:
         """Write views without telling anybody."""
         for wire in items:
             document = item_document(site_id, gallery_id, wire, sequence)
-            await self._database[ITEM_VIEWS].replace_one({"_id": wire["id"]}, document, upsert=True)
+            await self._database[ITEM_VIEWS].replace_one({"_id": document["_id"]}, document, upsert=True)
         # Last, as the projector's transaction: whoever sees this sequence sees the items too.
         gallery = {"id": gallery_id, "name": "N", "sortOrder": 1, "createdDate": DATE}
         document = gallery_document(site_id, gallery, total_items=len(items), sequence=sequence)

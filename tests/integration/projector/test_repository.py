@@ -11,7 +11,7 @@ from services.kit.provision import ensure_indexes
 from services.projector.app import indexes
 from services.projector.batch import Batch, fold
 from services.projector.projection import View
-from services.projector.repository import Repository
+from services.projector.repository import ItemPlace, Repository
 from services.readmodel.documents import item_document
 from services.readmodel.queries import Views
 from tests.support.histories import History
@@ -45,6 +45,10 @@ async def _apply(repository: Repository, *histories: History, loaded: dict[str, 
     return batch
 
 
+def _places(batch: Batch) -> list[ItemPlace]:
+    return [(item.gallery_id, item.item_id) for item in batch.items.values()]
+
+
 def _filled(items: int, site_id: str = "s") -> History:
     history = History(site_id=site_id).create()
     for order in range(items):
@@ -62,7 +66,7 @@ async def test_what_is_saved_is_loaded_again(database: Database) -> None:
     assert await repository.count_incomplete() == 2
     stored = {item_id: item for item_id, item in batch.items.items() if item.item is not None}
     assert len(stored) == 2
-    assert await repository.load_items(list(batch.items)) == stored
+    assert await repository.load_items(_places(batch)) == stored
 
 
 async def test_the_first_items_of_small_and_large_galleries(database: Database) -> None:
@@ -81,7 +85,7 @@ async def test_an_item_that_is_there_before_its_creation_is_replaced(database: D
     (early, *_) = history.items.values()
     await database["item_views"].insert_one(item_document("s", history.gallery_id, {**early, "title": "early"}, 9))
     await _apply(repository, history)
-    stored = await repository.load_items(list(history.items))
+    stored = await repository.load_items([(history.gallery_id, item_id) for item_id in history.items])
     assert {item_id: item.item for item_id, item in stored.items()} == history.items
 
 
@@ -122,7 +126,7 @@ async def test_every_operation_is_served_by_an_index(database: Database) -> None
     async with profiled(database) as operations:
         await _apply(repository, *histories[:1], histories[1].delete())
         await repository.first_items(batch.views.values())
-        await repository.load_items(list(batch.items))
+        await repository.load_items(_places(batch))
         await repository.count_incomplete()
     assert {operation["op"] for operation in operations} >= {"query", "update", "remove", "command"}
     assert unindexed(operations) == []

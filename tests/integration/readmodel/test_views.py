@@ -150,7 +150,7 @@ async def test_a_cursor_leads_through_all_items_and_is_not_moved_by_others(datab
     assert page.items == items[:3]
     new = {**items[0], "id": "new", "sortOrder": 99.5}
     await database[ITEM_VIEWS].insert_one(item_document("s", gallery_id, new, 9))
-    await database[ITEM_VIEWS].delete_one({"_id": items[2]["id"]})
+    await database[ITEM_VIEWS].delete_one({"item.id": items[2]["id"]})
     page = await views.list_items_after("s", gallery_id, 3, page.next_cursor)
     assert page is not None
     assert page.items == items[3:6]

@@ -15,8 +15,8 @@ from services.projector.guard import JoinGuard, Latest, sequence_of
 from services.projector.losses import Losses
 from services.projector.projection import ItemView, View
 from services.projector.publication import Publication
-from services.projector.repository import Repository
-from tests.resilience.projector.world import PARTITION, Crash, Log, Saboteur, Stored
+from services.projector.repository import ItemPlace, Repository
+from tests.resilience.projector.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
 
 
 class MemoryWorld:
@@ -39,6 +39,7 @@ class MemoryWorld:
             cast("Losses", _Losses(committed)),
             Publication(repository, publisher, _Guard(self, publisher), "galleries"),
             _nothing,
+            TRANSACTION_BYTES,
         )
         await handler.assigned(frozenset([PARTITION]))
         return handler
@@ -61,11 +62,11 @@ class _Repository:
     async def load(self, gallery_ids: Iterable[str]) -> dict[str, View]:
         return {id_: self._world.views[id_] for id_ in gallery_ids if id_ in self._world.views}
 
-    async def load_items(self, item_ids: Iterable[str]) -> dict[str, ItemView]:
-        return {id_: self._world.items[id_] for id_ in item_ids if id_ in self._world.items}
+    async def load_items(self, items: Iterable[ItemPlace]) -> dict[str, ItemView]:
+        return {id_: self._world.items[id_] for _, id_ in items if id_ in self._world.items}
 
-    async def load_item_sequences(self, item_ids: Iterable[str]) -> dict[str, int]:
-        return {id_: item.sequence for id_, item in (await self.load_items(item_ids)).items()}
+    async def load_item_sequences(self, items: Iterable[ItemPlace]) -> dict[str, int]:
+        return {id_: item.sequence for id_, item in (await self.load_items(items)).items()}
 
     async def first_items(self, views: Iterable[View], limit: int) -> dict[str, list[dict[str, Any]]]:
         return {

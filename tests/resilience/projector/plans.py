@@ -26,6 +26,8 @@ class Step:
 
     size: int
     fault: Fault | None = None
+    spared: int = 0
+    """How many transactions and publications of this batch succeed before the fault."""
     back: int = 0
     wakes: bool = False
     """Whether those that were paused go on after this batch."""
@@ -117,7 +119,8 @@ def _mixed(draw: st.DrawFn, told: list[list[Message]]) -> list[Message]:
 @st.composite
 def _steps(draw: st.DrawFn) -> Step:
     fault = draw(st.sampled_from([None, *Fault]))
-    return Step(draw(st.integers(1, 20)), fault, draw(st.integers(0, 10)), draw(st.booleans()))
+    spared = draw(st.integers(0, 4))
+    return Step(draw(st.integers(1, 20)), fault, spared, draw(st.integers(0, 10)), draw(st.booleans()))
 
 
 def _is_part(message: Message) -> bool:

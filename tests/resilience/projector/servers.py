@@ -22,7 +22,15 @@ from services.projector.losses import Losses, LossPolicy
 from services.projector.publication import Publication
 from services.projector.stored import item_view_of, view_of
 from services.projector.topic import EventsTopic
-from tests.resilience.projector.world import PARTITION, Crash, Log, SabotagedRepository, Saboteur, Stored
+from tests.resilience.projector.world import (
+    PARTITION,
+    TRANSACTION_BYTES,
+    Crash,
+    Log,
+    SabotagedRepository,
+    Saboteur,
+    Stored,
+)
 from tests.support.kafka import topic_reader
 
 
@@ -56,6 +64,7 @@ class ServerWorld:
             losses,
             Publication(repository, publisher, guard, self._topics.galleries),
             _nothing,
+            TRANSACTION_BYTES,
         )
         await handler.assigned(frozenset([PARTITION]))
         return handler

@@ -18,6 +18,8 @@ from services.projector.repository import Repository
 from tests.resilience.projector.plans import Fault, Plan
 
 PARTITION = 0
+TRANSACTION_BYTES = 3_000
+"""So little that batches are stored in several transactions."""
 Stored = tuple[dict[str, View], dict[str, ItemView]]
 Log = Sequence[tuple[bytes, bytes | None]]
 
@@ -31,26 +33,31 @@ class Saboteur:
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
+        self.spared = 0
         self.held: list[list[Record]] = []
         self.has_saved = False
 
     def before_saving(self) -> None:
         """Called with each transaction."""
-        if self.fault is Fault.BEFORE_SAVING:
+        if self.fault is Fault.BEFORE_SAVING and not self._spares():
             raise Crash
 
     def of_joined(self, records: Sequence[Record]) -> Sequence[Record]:
-        """What of these records gets published; raises Crash after that if it is not everything."""
+        """What of these records gets published; the process ends after that if it is not everything."""
         match self.fault:
-            case Fault.AFTER_SAVING if self.has_saved:
+            case Fault.AFTER_SAVING if self.has_saved and not self._spares():
                 return []
-            case Fault.WHILE_PUBLISHING:
+            case Fault.WHILE_PUBLISHING if not self._spares():
                 return records[: len(records) // 2]
-            case Fault.PAUSED:
+            case Fault.PAUSED if not self._spares():
                 self.held.append(list(records))
                 return []
             case _:
                 return records
+
+    def _spares(self) -> bool:
+        self.spared -= 1
+        return self.spared >= 0
 
 
 class World(Protocol):
@@ -81,6 +88,7 @@ async def carry_out(plan: Plan, world: World) -> None:
         step = next(steps, None)
         size = step.size if step else len(records)
         saboteur.fault, saboteur.has_saved = step.fault if step else None, False
+        saboteur.spared = step.spared if step else 0
         batch = records[committed : committed + size]
         try:
             await handler.handle(batch)

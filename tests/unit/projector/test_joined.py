@@ -6,7 +6,7 @@ import orjson
 
 from schemas.joined import HEAD_BYTES_MAX, GalleryRecord, ItemRecord, gallery_key, item_key
 from services.projector.batch import fold
-from services.projector.joined import EncodedItem, join
+from services.projector.joined import EncodedItem, head_records, item_records
 from services.projector.projection import View
 from tests.support.histories import History
 
@@ -29,11 +29,11 @@ def _first_items(history: History) -> list[bytes]:
     return [orjson.dumps(item) for item in history.shown_items()]
 
 
-def test_items_come_first_and_their_gallery_last_as_the_schemas_say() -> None:
+def test_a_gallery_and_its_items_have_records_as_the_schemas_say() -> None:
     history = History(site_id="s").create()
     first, second = history.add_item(1), history.add_item(2)
     view, items = _folded(history)
-    *item_records, (key, head) = join(view, _first_items(history), items)
+    ((key, head),) = head_records(view, _first_items(history))
 
     assert key == gallery_key(history.gallery_id)
     assert _value(head) == {
@@ -46,8 +46,10 @@ def test_items_come_first_and_their_gallery_last_as_the_schemas_say() -> None:
         "itemsTruncated": False,
     }
     GalleryRecord.model_validate_json(head or b"")
-    assert [key for key, _ in item_records] == [item_key(history.gallery_id, item_id) for item_id in (first, second)]
-    value = _value(item_records[1][1])
+
+    records = item_records(view, items)
+    assert [key for key, _ in records] == [item_key(history.gallery_id, item_id) for item_id in (first, second)]
+    value = _value(records[1][1])
     assert (value["sequence"], value["siteId"], value["item"]) == (3, "s", history.items[second])
     assert value["gallery"].keys() == {"id", "name", "sortOrder", "createdDate"}
     ItemRecord.model_validate(value)
@@ -59,15 +61,14 @@ def test_what_is_gone_is_a_tombstone() -> None:
     history.delete_item(removed)
     view, items = _folded(history)
     unknown = "00000000-0000-4000-8000-000000000000"
-    records = dict(join(view, _first_items(history), {**items, unknown: None}))
+    records = dict(item_records(view, {**items, unknown: None}))
     assert records[item_key(history.gallery_id, kept)] is not None
     assert records[item_key(history.gallery_id, removed)] is None
     assert records[item_key(history.gallery_id, unknown)] is None
 
     view, items = _folded(history.delete())
-    records = dict(join(view, [], items))
-    assert set(records.values()) == {None}
-    assert gallery_key(history.gallery_id) in records
+    assert {value for _, value in item_records(view, items)} == {None}
+    assert head_records(view, []) == [(gallery_key(history.gallery_id), None)]
 
 
 def test_a_head_stays_below_the_limit_of_a_message_and_says_that_it_was_cut() -> None:
@@ -75,7 +76,7 @@ def test_a_head_stays_below_the_limit_of_a_message_and_says_that_it_was_cut() ->
     for order in range(5):
         history.add_item(order, text={"html": "h" * 250_000})
     view, _ = _folded(history)
-    ((_, value),) = join(view, _first_items(history), {})
+    ((_, value),) = head_records(view, _first_items(history))
     head = _value(value)
     assert (len(head["items"]), head["itemsTruncated"], head["totalItems"]) == (3, True, 5)
     assert len(value or b"") < HEAD_BYTES_MAX + 1_000
@@ -85,6 +86,7 @@ def test_a_gallery_that_is_not_complete_yet_has_items_and_no_record_of_its_own()
     history = History().create(first_items=2)
     first = history.add_item(1)
     view, items = _folded(history)
-    ((key, value),) = join(view, _first_items(history), items)
+    ((key, value),) = item_records(view, items)
     assert (key, _value(value)["item"]) == (item_key(history.gallery_id, first), history.items[first])
-    assert join(View("s", history.gallery_id), [], {}) == []
+    assert head_records(view, _first_items(history)) == []
+    assert head_records(View("s", history.gallery_id), []) == []
