@@ -84,7 +84,7 @@ class Galleries:
 
 
 def _take_item(entry: _Entry, item_id: str, record: dict[str, Any] | None) -> bool:
-    """Whether this made the gallery complete."""
+    """Whether this changed what `get` answers."""
     if record is None:
         entry.pending[item_id] = None
         return False
@@ -94,7 +94,7 @@ def _take_item(entry: _Entry, item_id: str, record: dict[str, Any] | None) -> bo
     item = (record["sequence"], record["item"])
     if record["sequence"] > entry.sequence:
         entry.pending[item_id] = item
-    elif not entry.is_complete:
+    elif not entry.is_complete or (item_id in entry.items and record["sequence"] > entry.items[item_id][0]):
         # It belongs to the head that is there, and stands behind it because it was published again.
         entry.items[item_id] = item
         return entry.is_complete

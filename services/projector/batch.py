@@ -29,6 +29,9 @@ class Batch:
     touched: dict[str, set[str]] = field(default_factory=dict)
     """What to publish: gallery id to ids of items, of what was applied and what was repeated alike, since a repeat may
     mean that a crash came between writing and publishing."""
+    reached: dict[str, None] = field(default_factory=dict)
+    """Galleries whose last event was among the inputs. After a crash, the events of a batch may be repeated in parts;
+    a gallery is stored further than its items are published then, and is published when its last event is repeated."""
     outcomes: list[Outcome] = field(default_factory=list)
     """One for each input, in order."""
 
@@ -48,9 +51,16 @@ def fold(views: Mapping[str, View], inputs: Iterable[tuple[str, Input]]) -> Batc
             batch.changed.add(gallery_id)
         if outcome in (Outcome.APPLIED, Outcome.REPEATED):
             _touch(batch, thing)
+            if thing.sequence >= after.sequence and _is_whole(thing):
+                batch.reached[gallery_id] = None
         if outcome is Outcome.APPLIED:
             _change_items(batch, after, thing)
     return batch
+
+
+def _is_whole(thing: Input) -> bool:
+    """Whether a gallery is at the sequence of this input with all of its items."""
+    return isinstance(thing, Event) or isinstance(thing.fields, SnapshotEnded)
 
 
 def _touch(batch: Batch, thing: Input) -> None:

@@ -143,14 +143,19 @@ class EventHandler:
 
     async def _project_share(self, records: Sequence[IncomingRecord]) -> None:
         """Store part after part, and publish each gallery once: under a backlog, most of the join is galleries."""
-        touched: dict[str, View] = {}
-        for part in _slices(records, self._transaction_bytes):
-            touched |= await self._project(part)
-        if self._publication is not None:
-            await self._publication.publish_heads(list(touched.values()))
+        views: dict[str, View] = {}
+        reached: dict[str, None] = {}
+        parts = list(_slices(records, self._transaction_bytes))
+        for part in parts:
+            batch = await self._project(part)
+            views |= batch.views
+            reached |= batch.reached
+            if self._publication is not None:
+                is_last = part is parts[-1]
+                await self._publication.publish(batch, [views[gallery_id] for gallery_id in reached if is_last])
 
-    async def _project(self, records: Sequence[IncomingRecord]) -> Mapping[str, View]:
-        """Store what these events change and publish its items; the galleries that remain to be published."""
+    async def _project(self, records: Sequence[IncomingRecord]) -> Batch:
+        """Store what these events come to."""
         inputs: list[tuple[str, Input]] = []
         sources: list[IncomingRecord] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
@@ -164,8 +169,6 @@ class EventHandler:
         loaded = await self._load({thing.gallery_id for _, thing in inputs})
         batch = fold(loaded, inputs)
         await self._store(loaded, batch, {record.partition for record in records})
-        if self._publication is not None:
-            await self._publication.publish_items(batch)
 
         for outcome, count in Counted(batch.outcomes).items():
             EVENTS.labels(outcome).inc(count)
@@ -176,7 +179,7 @@ class EventHandler:
             await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
             for refusal in refused:
                 self._dead_letters.report(*refusal)
-        return {gallery_id: batch.views[gallery_id] for gallery_id in batch.touched}
+        return batch
 
     def _read(self, record: IncomingRecord) -> tuple[str, Input]:
         """A record's site and what it says. There are far fewer sites than events, so their names are read once.

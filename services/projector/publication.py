@@ -48,39 +48,28 @@ class Publication:
         """Publish tombstones."""
         await self._send([(key, None) for key in keys])
 
-    async def publish(self, batch: Batch) -> Counter[int]:
-        """Publish every item and then every gallery that a stored batch touched; how many records, by partition.
+    async def publish(self, batch: Batch, galleries: Iterable[View] | None = None) -> Counter[int]:
+        """Publish every item that a stored batch touched, and after them galleries; how many records, by partition.
+
+        Args:
+            batch: as it was stored.
+            galleries: as they are stored; without it, those that the batch touched.
 
         Raises:
             TransientFailure: some records may be on the topic and some not.
         """
-        sent = await self.publish_items(batch)
-        return sent + await self.publish_heads([batch.views[gallery_id] for gallery_id in batch.touched])
-
-    async def publish_items(self, batch: Batch) -> Counter[int]:
-        """Publish every item that a stored batch touched; how many records, by partition. Raises TransientFailure."""
-        encoded = {item.item_id: _encode(item) for item in batch.items.values()}
-        self._follow(batch, encoded)
-        repeated = [(gallery_id, id_) for gallery_id, ids in batch.touched.items() for id_ in ids if id_ not in encoded]
-        found = await self._repository.load_items(repeated)
-        encoded.update((item.item_id, _encode(item)) for item in found.values())
-        pairs: list[KeyValue] = []
-        for gallery_id, item_ids in batch.touched.items():
-            pairs += item_records(batch.views[gallery_id], {item_id: encoded.get(item_id) for item_id in item_ids})
-        return await self._send(pairs)
-
-    async def publish_heads(self, views: Sequence[View]) -> Counter[int]:
-        """Publish galleries as they are stored, after their items; how many records. Raises TransientFailure."""
-        sent = Counter[int]()
-        for portion in self._portions(views):
+        if galleries is None:
+            galleries = [batch.views[gallery_id] for gallery_id in batch.touched]
+        pairs, sent = await self._item_records(batch), Counter[int]()
+        for portion in self._portions(list(galleries)):
             await self._read_windows(portion)
-            pairs: list[KeyValue] = []
             for view in portion:
                 window = self.windows.window(view.gallery_id)
                 pairs += head_records(view, window.first() if window else ())
             sent += await self._send(pairs)
+            pairs = []
             self.windows.trim()
-        return sent
+        return sent + await self._send(pairs)
 
     async def mend(self) -> int:
         """Publish again what somebody else has overwritten with something outdated; the number of records."""
@@ -103,6 +92,17 @@ class Publication:
             if latest[key] != right:
                 outdated.touched.setdefault(gallery_id, set()).update([item_id] if item_id else [])
         return outdated
+
+    async def _item_records(self, batch: Batch) -> list[KeyValue]:
+        encoded = {item.item_id: _encode(item) for item in batch.items.values()}
+        self._follow(batch, encoded)
+        repeated = [(gallery_id, id_) for gallery_id, ids in batch.touched.items() for id_ in ids if id_ not in encoded]
+        found = await self._repository.load_items(repeated)
+        encoded.update((item.item_id, _encode(item)) for item in found.values())
+        pairs: list[KeyValue] = []
+        for gallery_id, item_ids in batch.touched.items():
+            pairs += item_records(batch.views[gallery_id], {item_id: encoded.get(item_id) for item_id in item_ids})
+        return pairs
 
     def _follow(self, batch: Batch, encoded: Mapping[str, EncodedItem | None]) -> None:
         """Bring the windows to where the batch has brought the views."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from schemas.events import Event, EventType
 from services.projector.batch import Batch, fold
 from services.projector.projection import ItemView, MissingEvents, Outcome, View, project
+from services.projector.snapshots import read_part
 from tests.support.histories import History
 
 SITE = "s"
@@ -72,6 +73,21 @@ def test_repeats_change_nothing_and_are_published_again() -> None:
     assert (batch.views, batch.changed, batch.items) == (views, set(), {})
     assert batch.outcomes == [Outcome.REPEATED] * 2
     assert batch.touched == {history.gallery_id: {event.item_id for event in history.events[2:4]}}
+
+
+def test_a_gallery_is_published_again_with_its_last_event_only() -> None:
+    history = _long_history()
+    views = _fold(history).views
+    assert not fold(views, _events(history)[:-1]).reached
+    assert list(fold(views, _events(history)[-1:]).reached) == [history.gallery_id]
+    assert list(fold({}, _events(history)[:2]).reached) == [history.gallery_id]
+
+    history = History(site_id=SITE).create()
+    history.add_item(1)
+    snapshot = [(SITE, read_part(message.value)) for message in history.snapshot()]
+    views = fold({}, snapshot).views
+    assert not fold(views, snapshot[:-1]).reached
+    assert list(fold(views, snapshot[-1:]).reached) == [history.gallery_id]
 
 
 def test_an_event_that_comes_too_early_marks_the_gallery_until_all_before_it_has_come() -> None:
