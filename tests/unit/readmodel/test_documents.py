@@ -70,6 +70,6 @@ def test_what_is_hidden_is_not_shown() -> None:
 def test_an_item_comes_back_as_it_was(item: dict[str, Any]) -> None:
     document = _stored(item_document("s", "g", item, 3))
     assert json.loads(json.dumps(item_wire(document))) == item
-    assert (document["_id"], document["galleryId"], document["sequence"]) == ("i", "g", 3)
+    assert (document["_id"], document["galleryId"], document["sequence"]) == ("g/i", "g", 3)
     assert type(document["sortOrder"]) is float
     assert document["tags"] == item.get("tags", {}).get("values", [])
