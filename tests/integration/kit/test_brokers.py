@@ -1,0 +1,25 @@
+"""Producers as every process makes them, on a real broker."""
+
+from typing import get_args
+
+import pytest
+
+from services.kit.brokers import make_producer
+from services.kit.publisher import Publisher, Record
+from services.kit.settings import KitSettings
+from tests.support.installation import Installation
+from tests.support.kafka import topic_reader
+
+
+@pytest.mark.parametrize("compression", get_args(KitSettings.model_fields["compression"].annotation))
+async def test_records_of_every_compression_are_read(installation: Installation, compression: str) -> None:
+    settings = installation.settings(KitSettings, compression=compression)
+    topic, value = installation.topics.events, b"harbour at dusk " * 1_000
+    publisher = Publisher(lambda: make_producer(settings))
+    try:
+        await publisher.publish([Record(topic, b"key", value)])
+        async with topic_reader(settings.kafka_bootstrap, topic) as reader:
+            (record,) = await reader.read_until(bool, "the record")
+        assert record.value == value
+    finally:
+        await publisher.stop()
