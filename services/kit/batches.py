@@ -244,7 +244,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while self._finished:
             offsets, self._finished = self._finished, {}
             try:
-                await asyncio.wait_for(consumer.commit(offsets), COMMIT_TIMEOUT_SECONDS)
+                async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                    await consumer.commit(offsets)
             except (KafkaError, TimeoutError) as error:
                 # A rebalance came between. The records are finished, and will be seen again and recognised.
                 log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
@@ -268,7 +269,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _pause(self, delay: float) -> float:
         """Wait about `delay` seconds or until interrupted; the next delay."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._interrupted.wait(), delay * random.uniform(0.5, 1.0))  # noqa: S311
+            async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
+                await self._interrupted.wait()
         return min(delay * 2, LONGEST_DELAY_SECONDS)
 
 

@@ -58,7 +58,8 @@ async def _answers(checks: Mapping[str, Check]) -> dict[str, str]:
 
 async def _ask(check: Check) -> str | None:
     try:
-        return await asyncio.wait_for(check(), CHECK_TIMEOUT_SECONDS)
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+            return await check()
     except TimeoutError:
         return f"no answer within {CHECK_TIMEOUT_SECONDS:g} s"
     except Exception as error:  # noqa: BLE001 - a check that breaks is a problem to report, whatever it is

@@ -64,7 +64,8 @@ class Publisher:
         if known is None:
             producer = await self._current()
             try:
-                found = await asyncio.wait_for(producer.partitions_for(topic), self._timeout)
+                async with asyncio.timeout(self._timeout):
+                    found = await producer.partitions_for(topic)
             except (KafkaError, TimeoutError) as error:
                 raise TransientFailure(f"no metadata for topic {topic}: {error!r}") from error
             known = self._partitions[topic] = len(found)
@@ -76,7 +77,8 @@ class Publisher:
             return True
         producer = await self._current()
         try:
-            cluster = await asyncio.wait_for(producer.client.fetch_all_metadata(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                cluster = await producer.client.fetch_all_metadata()
         except (KafkaError, TimeoutError) as error:
             raise TransientFailure(f"no metadata from Kafka: {error!r}") from error
         return topic in cluster.topics()
@@ -165,6 +167,7 @@ async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records:
 async def _close(producer: AIOKafkaProducer) -> None:
     # Stopping flushes, which can wait for a broker that is gone; whoever waits for us must not.
     try:
-        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_SECONDS)
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+            await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("the Kafka producer did not close cleanly: %r", error)

@@ -74,7 +74,8 @@ class Repairs:
         """Repair, until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._handler.found_gap.wait(), INTERVAL_SECONDS)
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._handler.found_gap.wait()
             self._handler.found_gap.clear()
             try:
                 await self._repair(await self._due())

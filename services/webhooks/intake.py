@@ -94,7 +94,8 @@ class Intake:
         scan_at = housekeeping_at = 0.0
         while not self._is_stopping:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._worker.has_room.wait(), max(0.0, scan_at - time.monotonic()))
+                async with asyncio.timeout(max(0.0, scan_at - time.monotonic())):
+                    await self._worker.has_room.wait()
             self._worker.has_room.clear()
             started = time.monotonic()
             try:

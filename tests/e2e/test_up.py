@@ -51,13 +51,24 @@ def running_up(installation: Installation, directory: Path, **fields: object) ->
     output = directory / "up.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [*CLI.split(), "up"], env=environ, cwd=directory, stdout=file, stderr=subprocess.STDOUT, text=True
+            [*CLI.split(), "up"],
+            env=environ,
+            cwd=directory,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=_hear_ctrl_c,
         )
     try:
         yield Up(process, output)
     finally:
         process.kill()
         process.wait()
+
+
+def _hear_ctrl_c() -> None:
+    # As in a terminal: what a shell starts in the background ignores SIGINT, and so do its children, this test too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def all_gone(pids: set[int]) -> bool:
@@ -97,16 +108,21 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(
         assert all_gone(services)
 
 
-async def test_killing_it_ends_its_services(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+async def test_ending_it_otherwise_ends_its_services_too(
+    installation: Installation, tmp_path: Path, number: signal.Signals
+) -> None:
     with running_up(installation, tmp_path) as up:
         await up.until("Events, as they happen")
         services = up.services()
-        up.process.kill()
+        assert len(services) == 4
+        up.process.send_signal(number)
 
         async def gone() -> bool:
             return all_gone(services)
 
-        await eventually(gone, "the services are gone")
+        await eventually(gone, "the services are gone", deadline_seconds=30)
+        assert up.process.wait(30) == (0 if number == signal.SIGTERM else -number)
 
 
 def test_a_busy_port_is_said_so_and_nothing_is_started(installation: Installation, tmp_path: Path) -> None:
