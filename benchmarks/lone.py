@@ -3,7 +3,6 @@
 import asyncio
 import statistics
 import time
-from dataclasses import replace
 
 import orjson
 from aiokafka import TopicPartition
@@ -57,7 +56,7 @@ async def measure_lone(of_round: Round, workload: EventWorkload, events: int) ->
             await asyncio.sleep(max(0.0, begun + number * PERIOD_SECONDS - time.perf_counter()))
             place = ((record.key or b"").decode(), int(orjson.loads(record.value or b"")["entityEventSequence"]))
             sent[place] = time.perf_counter()
-            await publisher.publish([replace(record, topic=of_round.topics.events)])
+            await publisher.publish([record._replace(topic=of_round.topics.events)])
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not sent.keys() <= arrived.keys():
             if time.monotonic() > deadline:

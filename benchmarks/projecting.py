@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
@@ -42,7 +41,7 @@ async def fill(of_round: Round, records: Iterable[Record]) -> int:
     try:
         portion: list[Record] = []
         for record in records:
-            portion.append(replace(record, topic=of_round.topics.events))
+            portion.append(record._replace(topic=of_round.topics.events))
             if len(portion) == PUBLISHED_AT_ONCE:
                 await publisher.publish(portion)
                 count += len(portion)

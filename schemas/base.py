@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -166,6 +167,7 @@ def null_as(default: object) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value is None else value)
 
 
+@lru_cache(maxsize=64)  # everything that is decided together has the same moment
 def format_instant(at: datetime) -> str:
     """`YYYY-MM-DDTHH:MM:SS.mmmZ`, the form that the client writes and reads (wire contract, section 1.4)."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pydantic_core import from_json
 
@@ -37,8 +36,7 @@ class Reason(StrEnum):
     BAD_DATA = "BAD_DATA"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOrigin:
+class CommandOrigin(NamedTuple):
     """Who sent a command and where to answer, as far as it was readable."""
 
     command_id: str | None

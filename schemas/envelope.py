@@ -3,7 +3,7 @@
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -60,8 +60,7 @@ _SPECVERSION_HEADER = ("ce_specversion", SPECVERSION.encode())
 _JSON_HEADER = ("content-type", b"application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEnvelope:
+class CommandEnvelope(NamedTuple):
     """A command with what is known about its sender; `command_id` is the idempotency key."""
 
     command_id: str
@@ -73,8 +72,7 @@ class CommandEnvelope:
     traceparent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A record to publish: key, value and headers."""
 
     key: bytes

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.envelope import CommandEnvelope, encode_reply
 from schemas.replies import Reply
@@ -12,8 +12,7 @@ from services.kit.publisher import Publisher, Record
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply and where it goes; `partition` is the command's."""
 
     reply: Reply

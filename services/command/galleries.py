@@ -1,7 +1,6 @@
 """What commands do to a gallery as a whole, purely: create, clone, change, delete, publish again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,8 +76,7 @@ def copies(
 
 
 def _with_first_items(head: GalleryHead, created: Sequence[StoredItem], origin: Origin) -> Change:
-    after = replace(
-        head,
+    after = head._replace(
         total_items=len(created),
         sequence=1 + len(created),
         highest=max((item.sort_order for item in created), default=head.highest),
@@ -111,8 +109,7 @@ def update_gallery(
     Raises:
         Rejected: an item breaks a rule; nothing is changed.
     """
-    after = replace(
-        head,
+    after = head._replace(
         name=patch.name if "name" in patch.model_fields_set else head.name,
         sort_order=head.sort_order if patch.sort_order is None else patch.sort_order,
         sequence=head.sequence + 1,
@@ -120,8 +117,7 @@ def update_gallery(
     entries = patch.items or ()
     merged = _merge(after, entries, find, taken, origin)
     created = [item for item in merged if find(item.item_id) is None]
-    after = replace(
-        after,
+    after = after._replace(
         total_items=head.total_items + len(created),
         last_default=max(
             [
@@ -197,7 +193,7 @@ def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: Origin) -
     emptied = without(head, item_ids, origin, GALLERY_DELETED_ORIGIN)
     sequence = emptied.head.sequence + 1
     event = gallery_deleted(origin.new_event_id(), head.gallery_id, sequence, origin.at)
-    after = replace(emptied.head, sequence=sequence, status=Status.DELETED)
+    after = emptied.head._replace(sequence=sequence, status=Status.DELETED)
     return Change(after, emptied.items, events=(*emptied.events, event))
 
 

@@ -63,7 +63,8 @@ def decide(
         Unloaded: the workspace must be loaded anew, with more, before this command can be decided.
     """
     envelope = command.envelope
-    known = workspace.outcomes.get(CommandKey.of(envelope))
+    key = CommandKey.of(envelope)
+    known = workspace.outcomes.get(key)
     if known is not None:
         return known
     current = workspace.heads.get(command.gallery_id)
@@ -72,15 +73,15 @@ def decide(
         return None
     origin = Origin(envelope.site_id, envelope.command_id, at, new_event_id)
     try:
-        if CommandKey.of(envelope) in workspace.spent:
+        if key in workspace.spent:
             raise Rejected(ErrorCode.ALREADY_EXISTS, "a command with this id has created items long ago")
         change = _change(command, workspace, origin)
     except Rejected as rejected:
         reply = rejected.reply(envelope.command_id, command.gallery_id)
-        workspace.settle(envelope, reply)
+        workspace.settle(key, reply)
         return reply
     if change.job is not None:
-        job_head = replace(change.head, job=str(CommandKey.of(envelope)))
+        job_head = change.head._replace(job=str(key))
         workspace.record(command, replace(change, head=job_head), [])
         workspace.jobs.append((command, change.job))
         # It is the first of the commands that wait for the job: its answer comes when theirs do.
@@ -88,7 +89,7 @@ def decide(
         return None
     workspace.record(command, change, messages_of(change, envelope))
     reply = accepted(envelope, change.head, change.item_ids)
-    workspace.settle(envelope, reply)
+    workspace.settle(key, reply)
     return reply
 
 
@@ -181,7 +182,7 @@ def _is_large(head: GalleryHead, workspace: Workspace) -> bool:
 def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery) -> Change:
     match data:
         case DeleteGallery():
-            return Change(replace(head, status=Status.DELETED), job=JobRequest(JobKind.DELETE))
+            return Change(head._replace(status=Status.DELETED), job=JobRequest(JobKind.DELETE))
         case ClearGallery():
             return Change(head, job=JobRequest(JobKind.CLEAR))
         case RebalanceItems():
@@ -213,7 +214,7 @@ def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, 
     head = new_head(gallery_id, name if has_name else source.name, sort_order, origin)
     if _is_large(source, workspace) or source.job is not None:
         state = {"source": source.gallery_id}
-        return Change(replace(head, status=Status.BUILDING), job=JobRequest(JobKind.CLONE, state))
+        return Change(head._replace(status=Status.BUILDING), job=JobRequest(JobKind.CLONE, state))
     if source.gallery_id not in workspace.whole:
         raise Unloaded
     return clone_gallery(head, workspace.all_items(source.gallery_id), origin)

@@ -1,7 +1,6 @@
 """What commands do to the items of a gallery, purely: create, change, delete, clear."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -36,8 +35,7 @@ def create_items(head: GalleryHead, items: Sequence[NewItem], taken: Mapping[flo
         refuse_taken(taken, place, f"items[{position}].sortOrder")
     refuse_repeated(places, "items")
     defaults = [place for item, place in zip(items, places, strict=True) if item.sort_order is None]
-    after = replace(
-        head,
+    after = head._replace(
         total_items=head.total_items + len(items),
         sequence=head.sequence + len(items),
         last_default=max(defaults, default=head.last_default),
@@ -65,7 +63,7 @@ def update_item(
     after = patched(item, patch, taken, origin, "item")
     event = item_updated(origin.new_event_id(), head.gallery_id, head.sequence + 1, origin.at, after.body)
     return Change(
-        replace(head, sequence=head.sequence + 1, highest=max(head.highest, after.sort_order)),
+        head._replace(sequence=head.sequence + 1, highest=max(head.highest, after.sort_order)),
         {item.item_id: after},
         events=(event,),
         item_ids=(item.item_id,),
@@ -84,7 +82,7 @@ def without(head: GalleryHead, item_ids: Sequence[str], origin: Origin, originat
         item_deleted(origin.new_event_id(), head.gallery_id, sequence, origin.at, item_id, originated_from)
         for sequence, item_id in enumerate(item_ids, head.sequence + 1)
     )
-    after = replace(head, total_items=head.total_items - len(item_ids), sequence=head.sequence + len(item_ids))
+    after = head._replace(total_items=head.total_items - len(item_ids), sequence=head.sequence + len(item_ids))
     return Change(after, dict.fromkeys(item_ids), events=events, item_ids=tuple(item_ids))
 
 
@@ -94,7 +92,9 @@ def patched(item: StoredItem, patch: ItemPatch, taken: Mapping[float, str], orig
     changes.pop("id", None)
     place = item.sort_order if patch.sort_order is None else patch.sort_order
     refuse_taken(taken, place, f"{field}.sortOrder", item.item_id)
-    body = {name: value for name, value in {**item.body, **changes}.items() if value is not None}
+    body = {**item.body, **changes}
+    if None in changes.values():
+        body = {name: value for name, value in body.items() if value is not None}
     medium = next((name for name in MEDIA if name in changes), None)
     if medium is not None:
         body = {name: value for name, value in body.items() if name == medium or name not in MEDIA}

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from schemas.commands import MoveItem
 from schemas.replies import ErrorCode
@@ -157,8 +156,7 @@ def _placed(
         if before.sort_order != place:
             moved.append(before.moved(place, origin.date))
     highest = max(place for place in places.values())
-    after = replace(
-        head,
+    after = head._replace(
         sequence=head.sequence + len(moved),
         highest=max(head.highest, highest),
         # What a clock gives later shall stand before what was moved to the start.

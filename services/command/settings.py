@@ -12,7 +12,7 @@ class CommandSettings(KitSettings):
 
     command_port: int = Field(8081, ge=0, le=65_535)
     # Large enough to be worked on in several shares at a time, see `slices`.
-    command_batch_size: int = Field(3_000, ge=1, le=5_000)
+    command_batch_size: int = Field(4_000, ge=1, le=5_000)
     # How long a repeated command id is recognised, and published outbox rows are kept for inspection.
     processed_retention: timedelta = Field(timedelta(days=7), gt=timedelta(0))
     outbox_retention: timedelta = Field(timedelta(days=1), gt=timedelta(0))

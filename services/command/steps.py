@@ -1,7 +1,7 @@
 """The steps of long work, purely: each deals with a page of items, emits their events, and knows what comes next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from schemas.events import GALLERY_DELETED_ORIGIN, gallery_created
@@ -80,15 +80,14 @@ def advance_clone(state: dict[str, Any], head: GalleryHead, bodies: Sequence[dic
     total, copied, top = state["total"], state.get("copied", 0), state.get("top", float(origin.now_ms))
     events = []
     if copied == 0:
-        announced = replace(head, total_items=total).to_wire()
+        announced = head._replace(total_items=total).to_wire()
         events.append(gallery_created(origin.new_event_id(), head.gallery_id, 1, origin.at, announced))
     places = [top - copied - offset for offset in range(len(bodies))]
     created = copies(head, bodies, copied, places, origin)
     events += created_events(created, copied + 2, origin)
     done = copied + len(created)
     is_last = done >= total
-    after = replace(
-        head,
+    after = head._replace(
         total_items=done,
         sequence=1 + done,
         highest=top if total else head.highest,

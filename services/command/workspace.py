@@ -153,6 +153,6 @@ class Workspace:
             for stretch in self.stretches[gallery_id]:
                 stretch.follow(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
 
-    def settle(self, envelope: CommandEnvelope, reply: Reply) -> None:
+    def settle(self, key: CommandKey, reply: Reply) -> None:
         """Remember the outcome, for repeats of the command."""
-        self.decided[CommandKey.of(envelope)] = self.outcomes[CommandKey.of(envelope)] = reply
+        self.decided[key] = self.outcomes[key] = reply

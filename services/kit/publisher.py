@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OutOfOrderSequenceNumber, ProducerFenced
@@ -20,8 +20,7 @@ STOP_TIMEOUT_SECONDS = 5.0
 BROKEN_PRODUCER = (OutOfOrderSequenceNumber, ProducerFenced)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record to publish. The partition is murmur2 of `key` unless given; `value=None` is a tombstone."""
 
     topic: str
