@@ -30,6 +30,10 @@ from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
 
+# Little, so that a batch of a backlog has about as many records of each of its partitions: these are handled side by
+# side (`slices.shares_of`), and the largest share takes longest. Measured: a fifth more a second than with 256 KiB.
+PARTITION_BYTES = 64 * 1024
+
 
 def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
     """Every index the service relies on."""
@@ -61,7 +65,13 @@ async def compose(
         handler = make_handler(database, publisher, dead_letters, topics, group)
         broker = make_broker(settings)
         consumer = BatchConsumer(
-            broker, topics.commands, group, handler, dead_letters, max_records=settings.command_batch_size
+            broker,
+            topics.commands,
+            group,
+            handler,
+            dead_letters,
+            max_records=settings.command_batch_size,
+            partition_bytes=PARTITION_BYTES,
         )
         health = Health()
 

@@ -36,7 +36,7 @@ SESSION_TIMEOUT_MS = 10_000
 COMMIT_TIMEOUT_SECONDS = 10.0
 # How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
-# A quarter of the usual: a batch of a backlog has records of several partitions, which can be handled side by side.
+# A quarter of the usual: what is fetched ahead of the batch in hand waits in memory.
 PARTITION_BYTES = 256 * 1024
 
 
