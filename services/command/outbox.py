@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.envelope import Message
 from services.command.workspace import Workspace
-from services.kit.mongo import ASCENDING, Collection, Database, Document, IndexModel, Session
+from services.kit.mongo import ASCENDING, Collection, Database, Document, IndexModel, Session, WriteConcern
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher, Record
 
@@ -50,6 +50,7 @@ class Outbox:
 
     def __init__(self, database: Database, publisher: Publisher, events_topic: str) -> None:
         self._rows: Collection = database["outbox"]
+        self._marks = self._rows.with_options(write_concern=WriteConcern(1))
         self._publisher = publisher
         self._topic = events_topic
         self._number = 0
@@ -80,9 +81,13 @@ class Outbox:
         ]
 
     async def mark_published(self, row_ids: Sequence[str]) -> None:
-        """Let the rows expire; called once Kafka has acknowledged their records."""
+        """Let the rows expire; called once Kafka has acknowledged their records.
+
+        A mark that a crash of the server takes away makes their events come twice, which consumers have to expect
+        anyway; waiting for its journal would hold up each lone command behind (measured: 4 ms).
+        """
         if row_ids:
-            await self._rows.update_many(
+            await self._marks.update_many(
                 {"_id": {"$in": list(row_ids)}},
                 {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
             )

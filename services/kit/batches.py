@@ -11,16 +11,16 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaBroker
 
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import is_transient
+from services.kit.subscription import subscribe
 from services.kit.telemetry import BATCH_SECONDS, LAG, RECORDS, RETRIES
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ LONGEST_DELAY_SECONDS = 5.0
 ATTEMPTS_BEFORE_DEAD_LETTER = 3
 # How long a rebalance waits for the batch in hand; the broker waits longer before it expels this member.
 REVOKE_TIMEOUT_SECONDS = 15.0
-REBALANCE_TIMEOUT_MS = 30_000
-SESSION_TIMEOUT_MS = 10_000
 COMMIT_TIMEOUT_SECONDS = 10.0
 # How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
@@ -70,7 +68,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         dead_letters: DeadLetters,
         *,
         max_records: int = 500,
-        poll_ms: int = 5,
         partition_bytes: int = PARTITION_BYTES,
     ) -> None:
         self.topic = topic
@@ -85,23 +82,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committing: asyncio.Task[None] | None = None
         self._stopping = False
         self._trouble = ""
-        self._subscriber = broker.subscriber(
-            topic,
-            batch=True,
-            group_id=group,
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.MANUAL,
-            listener=self,
-            max_records=max_records,
-            max_partition_fetch_bytes=partition_bytes,
-            # An empty poll waits this long twice; it bounds what a lone record waits.
-            batch_timeout_ms=poll_ms,
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
-            parser=self._parse,
-            decoder=_raw_records,
+        self._subscriber = subscribe(
+            broker, topic, group, self._consume, self, max_records=max_records, partition_bytes=partition_bytes
         )
-        self._subscriber(self._consume)
 
     @property
     def problem(self) -> str | None:
@@ -151,12 +134,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             else:
                 self._trouble = ""
                 return
-
-    async def _parse(self, records: tuple[IncomingRecord, ...]) -> KafkaMessage:
-        # FastStream's own parser passes over records whose headers are not UTF-8.
-        consumer = self._subscriber.consumer
-        assert consumer is not None  # noqa: S101
-        return KafkaMessage(body=b"", raw_message=records, consumer=consumer)
 
     async def _consume(self, records: Sequence[IncomingRecord]) -> None:
         self._idle.clear()
@@ -272,9 +249,3 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
                 await self._interrupted.wait()
         return min(delay * 2, LONGEST_DELAY_SECONDS)
-
-
-async def _raw_records(message: Any) -> Sequence[IncomingRecord]:
-    """FastStream's decoder, switched off: each record is judged on its own by the handler."""
-    records: Sequence[IncomingRecord] = message.raw_message
-    return records

@@ -45,6 +45,7 @@ __all__ = [
     "ReplaceOne",
     "Session",
     "UpdateOne",
+    "WriteConcern",
     "aggregate",
     "connect",
     "end_sessions",

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.joined import parse_key
 from services.kit.brokers import make_reader
 from services.kit.failures import TransientFailure
-from services.kit.mongo import Collection, Database
+from services.kit.mongo import Collection, Database, UpdateOne
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
 
@@ -49,8 +49,7 @@ class JoinGuard:
         stored = await self._load(partitions)
         self._checked = {partition: stored.get(partition, 0) for partition in partitions}
         self._sent = dict.fromkeys(partitions)
-        for partition in self._checked.keys() - stored.keys():
-            await self._store(partition, 0)
+        await self._store(dict.fromkeys(self._checked.keys() - stored.keys(), 0))
 
     def disown(self) -> None:
         """Stop watching; the next owner goes on from what is stored."""
@@ -94,13 +93,11 @@ class JoinGuard:
     async def settle(self, mended: Mapping[int, int]) -> None:
         """What was looked at is right now; `mended` says how many records that took, by partition."""
         looked_until, self._looked_until = self._looked_until, {}
-        for partition, end in looked_until.items():
-            if self._checked.get(partition, end) != end:
-                self._checked[partition] = end
-                self._sent[partition] = mended.get(partition, 0)
-                await self._store(partition, end)
-            elif partition in self._checked:
-                self._sent[partition] = mended.get(partition, 0)
+        right = {number: end for number, end in looked_until.items() if number in self._checked}
+        moved = {number: end for number, end in right.items() if end != self._checked[number]}
+        self._checked.update(right)
+        self._sent.update({number: mended.get(number, 0) for number in right})
+        await self._store(moved)
 
     async def stop(self) -> None:
         """Close the reader."""
@@ -147,8 +144,13 @@ class JoinGuard:
         stored = await self._stored.find({"_id": {"$in": list(ids)}}).to_list(None)
         return {ids[found["_id"]]: int(found["checked"]) for found in stored}
 
-    async def _store(self, partition: int, offset: int) -> None:
-        await self._stored.update_one({"_id": self._id(partition)}, {"$max": {"checked": offset}}, upsert=True)
+    async def _store(self, offsets: Mapping[int, int]) -> None:
+        writes = [
+            UpdateOne({"_id": self._id(partition)}, {"$max": {"checked": offset}}, upsert=True)
+            for partition, offset in offsets.items()
+        ]
+        if writes:  # at once: whoever wants to project waits meanwhile
+            await self._stored.bulk_write(writes, ordered=False)
 
     def _id(self, partition: int) -> str:
         return f"{self._topic}/{partition}"

@@ -129,8 +129,9 @@ class _Guard(JoinGuard):
             partition: self._world.checked[partition] for partition in partitions if partition in self._world.checked
         }
 
-    async def _store(self, partition: int, offset: int) -> None:
-        self._world.checked[partition] = max(offset, self._world.checked.get(partition, 0))
+    async def _store(self, offsets: Mapping[int, int]) -> None:
+        for partition, offset in offsets.items():
+            self._world.checked[partition] = max(offset, self._world.checked.get(partition, 0))
 
 
 class _Ownership:
