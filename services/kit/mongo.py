@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 from bson import Binary
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, DeleteOne, IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -221,19 +223,14 @@ async def aggregate(collection: Collection, pipeline: Sequence[Mapping[str, Any]
 
 async def find_raw(
     collection: Collection, query: Mapping[str, Any], projection: Mapping[str, Any]
-) -> AsyncIterator[list[bytes]]:
-    """The BSON of what `find` would give, in parts, for readers that compare documents instead of reading them.
+) -> AsyncIterator[bytes]:
+    """What `find` would give as BSON, for readers that compare documents instead of reading them.
 
     Raises the driver's errors.
     """
-    batches: AsyncIterator[bytes] = collection.find_raw_batches(query, projection)  # type: ignore[assignment]
-    async for batch in batches:
-        documents, start = [], 0
-        while start < len(batch):
-            end = start + int.from_bytes(batch[start : start + 4], "little")
-            documents.append(batch[start:end])
-            start = end
-        yield documents
+    undecoded = collection.with_options(codec_options=CodecOptions(document_class=RawBSONDocument))
+    async for found in undecoded.find(query, projection):
+        yield bytes(found.raw)
 
 
 def is_duplicate_key(error: BaseException) -> bool:

@@ -28,8 +28,8 @@ class Digest:
 
 ItemHash: TypeAlias = tuple[str, int]
 """The id of an item's gallery, and a hash of the item."""
-ItemHashes: TypeAlias = Callable[[Collection[str]], AsyncIterator[list[ItemHash]]]
-"""Of the items of galleries given by id, in parts."""
+ItemHashes: TypeAlias = Callable[[Collection[str]], AsyncIterator[ItemHash]]
+"""Of the items of galleries given by id."""
 
 
 class Source:
@@ -78,10 +78,9 @@ class Source:
     async def _digests(self, gallery_ids: Collection[str], item_hashes: ItemHashes) -> dict[str, Digest]:
         before = await self._heads(gallery_ids)
         items = dict.fromkeys(before, 0)
-        async for part in item_hashes(before):
+        async for gallery_id, item_hash in item_hashes(before):
             # Added up, so that their order does not matter: it follows from the items' sort orders.
-            for gallery_id, item_hash in part:
-                items[gallery_id] ^= item_hash
+            items[gallery_id] ^= item_hash
         after = await self._heads(gallery_ids)
         return {
             id_: Digest(head["sequence"], f"{_hash(_fields(head)) ^ items[id_]:x}" if _is_live(head) else None)
@@ -89,14 +88,14 @@ class Source:
             if after.get(id_) == head
         }
 
-    async def _item_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[list[ItemHash]]:
+    async def _item_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[ItemHash]:
         async for found in self._items.find({"galleryId": {"$in": list(gallery_ids)}}):
-            yield [(found["galleryId"], _hash(item_wire(found)))]
+            yield found["galleryId"], _hash(item_wire(found))
 
-    async def _item_byte_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[list[ItemHash]]:
+    async def _item_byte_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[ItemHash]:
         query = {"galleryId": {"$in": list(gallery_ids)}}
-        async for part in find_raw(self._items, query, {"_id": 0, "galleryId": 1, "item": 1}):
-            yield [_byte_hash(found) for found in part]
+        async for found in find_raw(self._items, query, {"_id": 0, "galleryId": 1, "item": 1}):
+            yield _byte_hash(found)
 
     async def known(self, gallery_ids: Collection[str]) -> set[str]:
         """Those of these galleries that are there."""

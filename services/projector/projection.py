@@ -6,10 +6,9 @@ sequence alone tells a repeat from the next event from one that came too early. 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.events import Event, EventType
 
@@ -29,16 +28,14 @@ class Outcome(StrEnum):
     """Part of a snapshot of which another part did not come, or came too late."""
 
 
-@dataclass(frozen=True, slots=True)
-class MissingEvents:
+class MissingEvents(NamedTuple):
     """From `expected` on, the next one of the view; `received` is the highest sequence seen from there on."""
 
     expected: int
     received: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restoration:
+class Restoration(NamedTuple):
     """A snapshot that is coming in: its head is as in `View`, and `position` items of it have come."""
 
     snapshot_id: str
@@ -47,8 +44,7 @@ class Restoration:
     position: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A gallery as its events have made it.
 
     `head` has the wire fields `id`, `name` if there is one, `sortOrder` and `createdDate`; it is None before the first
@@ -76,8 +72,7 @@ class View:
         return self.head is not None and not self.complete_at
 
 
-@dataclass(frozen=True, slots=True)
-class ItemView:
+class ItemView(NamedTuple):
     """An item after its last event, whose sequence it carries; `item` is its wire form, None once deleted."""
 
     site_id: str
@@ -104,7 +99,7 @@ def project(view: View, site_id: str, event: Event) -> tuple[View, Outcome]:
 def lacking(view: View, received: int) -> View:
     """The view, marked as lacking what follows it up to `received`."""
     missing = MissingEvents(view.sequence + 1, max(received, view.missing.received if view.missing else 0))
-    return view if missing == view.missing else replace(view, missing=missing)
+    return view if missing == view.missing else view._replace(missing=missing)
 
 
 def advance(view: View, sequence: int, head: Mapping[str, Any] | None, total_items: int, complete_at: int) -> View:

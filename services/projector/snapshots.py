@@ -5,7 +5,7 @@ through without being collected anywhere. Its end removes the items that it has 
 sequences, and only then the gallery moves on to the snapshot's sequence. The gallery is marked as incomplete meanwhile.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -65,7 +65,7 @@ def _begin(view: View, part: Part) -> tuple[View, Outcome]:
     head = head_of(part.body)
     if head is None:
         return view, Outcome.UNFIT
-    return replace(view, restoration=Restoration(part.fields.snapshot_id, part.sequence, head)), Outcome.APPLIED
+    return view._replace(restoration=Restoration(part.fields.snapshot_id, part.sequence, head)), Outcome.APPLIED
 
 
 def _take(view: View, part: Part) -> tuple[View, Outcome]:
@@ -76,10 +76,10 @@ def _take(view: View, part: Part) -> tuple[View, Outcome]:
     if part.fields.position < restoration.position:
         return view, Outcome.REPEATED
     if part.fields.position > restoration.position:
-        return replace(view, restoration=None), Outcome.PASSED_OVER
+        return view._replace(restoration=None), Outcome.PASSED_OVER
     if not is_item(part.body, part.item_id):
-        return replace(view, restoration=None), Outcome.UNFIT
-    return replace(view, restoration=replace(restoration, position=restoration.position + 1)), Outcome.APPLIED
+        return view._replace(restoration=None), Outcome.UNFIT
+    return view._replace(restoration=restoration._replace(position=restoration.position + 1)), Outcome.APPLIED
 
 
 def _end(view: View, ended: SnapshotEnded) -> tuple[View, Outcome]:
@@ -87,7 +87,7 @@ def _end(view: View, ended: SnapshotEnded) -> tuple[View, Outcome]:
     if restoration is None or restoration.snapshot_id != ended.snapshot_id:
         return view, Outcome.PASSED_OVER
     if restoration.position != ended.total_items:
-        return replace(view, restoration=None), Outcome.PASSED_OVER
+        return view._replace(restoration=None), Outcome.PASSED_OVER
     return advance(view, ended.sequence, restoration.head, ended.total_items, 0), Outcome.APPLIED
 
 

@@ -1,6 +1,5 @@
 """Which events apply, and what they make of a view."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,7 +62,7 @@ def test_a_deleted_gallery_stays_deleted() -> None:
     assert batch.outcomes == [Outcome.REPEATED] * 8
     assert batch.changed == set()
     for sequence in (9, 20):
-        assert project(view, SITE, replace(history.events[0], sequence=sequence)) == (view, Outcome.REPEATED)
+        assert project(view, SITE, history.events[0]._replace(sequence=sequence)) == (view, Outcome.REPEATED)
 
 
 def test_repeats_change_nothing_and_are_published_again() -> None:
@@ -117,7 +116,7 @@ def test_a_gallery_whose_beginning_is_missing_is_not_there() -> None:
 def test_an_event_of_another_site_does_not_fit() -> None:
     history = _long_history()
     view = _fold(history).views[history.gallery_id]
-    assert project(view, "other", replace(history.events[-1], sequence=7)) == (view, Outcome.UNFIT)
+    assert project(view, "other", history.events[-1]._replace(sequence=7)) == (view, Outcome.UNFIT)
 
 
 @pytest.mark.parametrize(
@@ -142,19 +141,19 @@ def test_content_that_no_view_can_be_made_of_does_not_fit(event_type: EventType,
     item = {"id": "i", "sortOrder": 1, "type": "TEXT"}
     if event_type in (EventType.ITEM_CREATED, EventType.ITEM_UPDATED):
         body = {**item, **(body or {})}
-    event = replace(
-        created, event_type=event_type, sequence=2, body=created.body if body is None else body, item_id="i"
+    event = created._replace(
+        event_type=event_type, sequence=2, body=created.body if body is None else body, item_id="i"
     )
-    marked = replace(view, missing=MissingEvents(2, 2))
+    marked = view._replace(missing=MissingEvents(2, 2))
     assert project(view, SITE, event) == (marked, Outcome.UNFIT)
 
 
 @pytest.mark.parametrize("position", range(1, 6))
 def test_only_the_creation_can_come_first(position: int) -> None:
     history = _long_history()
-    event = replace(history.events[position], sequence=1)
+    event = history.events[position]._replace(sequence=1)
     view = View(SITE, history.gallery_id)
-    assert project(view, SITE, event) == (replace(view, missing=MissingEvents(1, 1)), Outcome.UNFIT)
+    assert project(view, SITE, event) == (view._replace(missing=MissingEvents(1, 1)), Outcome.UNFIT)
 
 
 @st.composite
