@@ -44,7 +44,6 @@ class Loader:
         self._database = database
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
-        self._processed = database[PROCESSED]
         self._places = GalleryPlaces(database)
 
     async def load(self, commands: Sequence[PlacedCommand], at: datetime, knowledge: Knowledge) -> Workspace:
@@ -56,12 +55,11 @@ class Loader:
             knowledge: from earlier tries.
         """
         workspace = Workspace(looks=dict(knowledge.looks))
-        await asyncio.gather(self._load_outcomes(workspace, commands), self._load_heads(workspace, commands))
+        await self._load_named(workspace, commands)
         fresh = [command for command in commands if CommandKey.of(command.envelope) not in workspace.outcomes]
         now_ms = int(at.timestamp() * 1000)
         await asyncio.gather(
             self._places.load(workspace, fresh, now_ms),
-            self._load_named_items(workspace, fresh),
             self._load_taken(workspace, fresh, now_ms),
             self._load_whole_galleries(workspace, fresh),
         )
@@ -87,37 +85,25 @@ class Loader:
         size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
         return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
 
-    async def _load_outcomes(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+    async def _load_named(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+        """What commands name: galleries, their own earlier outcomes, and items.
+
+        In one query, because three cost a lone command 2 ms more (measured). The parts of a union are read one after
+        the other, so that no item is older than its gallery, whose sequence is the fence of the write.
+        """
         keys = {str(key): key for key in (CommandKey.of(command.envelope) for command in commands)}
-        async for found in self._processed.find({"_id": {"$in": list(keys)}}):
-            workspace.outcomes[keys[found["_id"]]] = Reply.model_validate(found["reply"])
-
-    async def _load_heads(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
-        ids = {command.gallery_id for command in commands}
-        for command in commands:
-            data = command.envelope.data
-            if isinstance(data, CreateGallery) and data.clone_from_gallery_id:
-                ids.add(data.clone_from_gallery_id)
-        async for found in self._galleries.find({"_id": {"$in": list(ids)}}):
-            workspace.load_head(head_of(found))
-
-    async def _load_named_items(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
-        ids: set[str] = set()
-        for command in commands:
-            match command.envelope.data:
-                case UpdateItem(item_id=item_id):
-                    ids.add(item_id)
-                case MoveItem(item_id=item_id, before=before, after=after):
-                    ids.update(filter(None, (item_id, before, after)))
-                case DeleteItems(item_ids=item_ids):
-                    ids.update(item_ids)
-                case UpdateGallery(gallery=gallery):
-                    ids.update(entry.id for entry in gallery.items or () if entry.id)
-                case _:
-                    pass
-        if ids:
-            found = self._items.find({"_id": {"$in": list(ids)}})
-            workspace.load_items([item_of(document) async for document in found])
+        pipeline: list[Document] = [_by_ids(_galleries_of(commands)), _united(PROCESSED, keys)]
+        if item_ids := _items_of(commands):
+            pipeline.append(_united(ITEMS, item_ids))
+        items: list[StoredItem] = []
+        for found in await aggregate(self._galleries, pipeline):
+            if "reply" in found:
+                workspace.outcomes[keys[found["_id"]]] = Reply.model_validate(found["reply"])
+            elif "item" in found:
+                items.append(item_of(found))
+            else:
+                workspace.load_head(head_of(found))
+        workspace.load_items(items)
 
     async def _load_taken(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
         asked: dict[str, list[float]] = defaultdict(list)
@@ -191,6 +177,41 @@ class Loader:
             query["sortOrder"] = bounds
         found = self._items.find(query).sort("sortOrder", direction).limit(count)
         return [item_of(document) for document in await fill_page(found, "item")]
+
+
+def _by_ids(ids: Iterable[str]) -> Document:
+    return {"$match": {"_id": {"$in": list(ids)}}}
+
+
+def _united(collection: str, ids: Iterable[str]) -> Document:
+    return {"$unionWith": {"coll": collection, "pipeline": [_by_ids(ids)]}}
+
+
+def _galleries_of(commands: Sequence[PlacedCommand]) -> set[str]:
+    ids = {command.gallery_id for command in commands}
+    for command in commands:
+        data = command.envelope.data
+        if isinstance(data, CreateGallery) and data.clone_from_gallery_id:
+            ids.add(data.clone_from_gallery_id)
+    return ids
+
+
+def _items_of(commands: Sequence[PlacedCommand]) -> set[str]:
+    """The ids of the items that commands name."""
+    ids: set[str] = set()
+    for command in commands:
+        match command.envelope.data:
+            case UpdateItem(item_id=item_id):
+                ids.add(item_id)
+            case MoveItem(item_id=item_id, before=before, after=after):
+                ids.update(filter(None, (item_id, before, after)))
+            case DeleteItems(item_ids=item_ids):
+                ids.update(item_ids)
+            case UpdateGallery(gallery=gallery):
+                ids.update(entry.id for entry in gallery.items or () if entry.id)
+            case _:
+                pass
+    return ids
 
 
 def _created_at_most(command: PlacedCommand, workspace: Workspace) -> int:

@@ -19,6 +19,15 @@ async def until_no_work_is_left(database: Database, deadline_seconds: float = 60
     assert await database["parked_commands"].count_documents({}) == 0
 
 
+async def until_all_is_marked(database: Database) -> None:
+    """Wait until every row of the outbox is seen to be marked as published: marks are not waited for."""
+
+    async def is_marked() -> bool:
+        return await database["outbox"].count_documents({"pending": True}) == 0
+
+    await eventually(is_marked, "all rows are marked as published")
+
+
 async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
     """Hold state, outbox and outcomes against each other, as they were at one moment; the events by gallery.
 

@@ -9,6 +9,7 @@ from services.command.settings import CommandSettings
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
+from tests.support.write_model import until_all_is_marked
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
@@ -44,7 +45,7 @@ async def test_a_gallery_with_items_then_more_items(installation: Installation, 
     assert (head["totalItems"], head["sequence"]) == (4, 5)
     orders = [item["sortOrder"] async for item in installation.database["items"].find({"galleryId": gallery_id})]
     assert len(set(orders)) == 4
-    assert await installation.database["outbox"].count_documents({"pending": True}) == 0
+    await until_all_is_marked(installation.database)
 
 
 async def test_the_same_command_twice_has_one_effect_and_one_answer(installation: Installation) -> None:

@@ -12,6 +12,7 @@ from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
 from tests.support.processes import service_process
 from tests.support.waiting import eventually
+from tests.support.write_model import until_all_is_marked
 
 
 async def test_kill_between_commit_and_publish_loses_no_event(installation: Installation, tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ async def test_kill_between_commit_and_publish_loses_no_event(installation: Inst
             sequences = [body(event)["entityEventSequence"] for event in published if event.key == gallery_id.encode()]
             assert sequences == ["1", "2", "3"]
         assert len({body(event)["id"] for event in published}) == 15
-        assert await outbox.count_documents({"pending": True}) == 0
+        await until_all_is_marked(installation.database)
         assert await installation.database["galleries"].count_documents({}) == 5
 
 

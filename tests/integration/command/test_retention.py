@@ -10,7 +10,7 @@ from services.kit.provision import ensure_indexes
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
-from tests.support.waiting import eventually
+from tests.support.write_model import until_all_is_marked
 
 
 async def lifetimes(database: Database) -> dict[str, dict[str, int]]:
@@ -50,11 +50,7 @@ async def test_whatever_is_done_with_has_the_date_that_it_expires_by(sender: Sen
     database = sender.installation.database
     gallery_id = await sender.gallery(2)
     assert (await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}))["outcome"] == "accepted"
-
-    async def is_marked() -> bool:
-        return await database["outbox"].count_documents({"pending": True}) == 0
-
-    await eventually(is_marked, "all rows are marked as published")
+    await until_all_is_marked(database)
     # Only what has a date expires: rows that still have to be published have none.
     assert await database["outbox"].count_documents({"publishedAt": {"$type": "date"}}) > 0
     assert await database["outbox"].count_documents({"publishedAt": {"$not": {"$type": "date"}}}) == 0
