@@ -52,6 +52,7 @@ __all__ = [
     "connect",
     "end_sessions",
     "find_raw",
+    "is_dropped",
     "is_duplicate_key",
     "is_transient",
     "open_database",
@@ -74,6 +75,8 @@ COMMIT_ATTEMPTS = 5
 _AWAY_CODES = {6, 7, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436, 24, 50, 64, 246}
 # User not found, unauthorised, authentication failed, disk full: somebody has to mend the server, not the record.
 _UNFIT_CODES = {11, 13, 18, 14031}
+# Namespace not found, query plan killed: the collection was dropped while it was read.
+_DROPPED_CODES = {26, 175}
 TRANSIENT_CODES = frozenset(_AWAY_CODES | _UNFIT_CODES)
 
 
@@ -231,6 +234,11 @@ async def find_raw(
     undecoded = collection.with_options(codec_options=CodecOptions(document_class=RawBSONDocument))
     async for found in undecoded.find(query, projection):
         yield bytes(found.raw)
+
+
+def is_dropped(error: BaseException) -> bool:
+    """Whether the collection was dropped while it was read."""
+    return isinstance(error, OperationFailure) and error.code in _DROPPED_CODES
 
 
 def is_duplicate_key(error: BaseException) -> bool:

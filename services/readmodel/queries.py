@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from services.kit.mongo import ASCENDING, DESCENDING, Collection, Database, Document, IndexModel, aggregate
+from services.kit.mongo import (
+    ASCENDING,
+    DESCENDING,
+    Collection,
+    Database,
+    Document,
+    IndexModel,
+    PyMongoError,
+    aggregate,
+    is_dropped,
+)
 from services.readmodel.cursors import read_cursor, write_cursor
 from services.readmodel.documents import Gap, gallery_wire, is_shown, item_view_id, item_wire
 from services.readmodel.versions import FIRST_VERSION, Versions, names_of
@@ -217,7 +227,13 @@ class Views:
         """What `read` finds in the active version; if that is not everything, the version may have been replaced."""
         while True:
             version, views = self._known or await self._look_up()
-            answer = await read(views)
+            try:
+                answer = await read(views)
+            except PyMongoError as error:
+                # A version that was replaced is dropped, whoever is reading it.
+                if is_dropped(error) and (await self._look_up())[0] != version:
+                    continue
+                raise
             if is_whole(answer) or (await self._look_up())[0] == version:
                 return answer
 

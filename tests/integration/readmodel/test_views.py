@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from services.kit.failures import TransientFailure
-from services.kit.mongo import Database, open_database
+from services.kit.mongo import Database, Document, aggregate, open_database
 from services.kit.provision import ensure_indexes
+from services.readmodel import queries
 from services.readmodel.cursors import InvalidCursor, write_cursor
 from services.readmodel.documents import (
     GALLERY_VIEWS,
@@ -268,6 +269,31 @@ async def test_a_reader_that_is_between_head_and_items_when_versions_change_read
     # The head of the old version as a reader has it that was slow.
     head = gallery_document("s", history.head(), total_items=3, sequence=4)
     await database[GALLERY_VIEWS].insert_one(head)
+    page = await views.get_gallery("s", history.gallery_id, 10)
+    assert page is not None
+    assert page.items == history.shown_items()
+
+
+async def test_a_reader_whose_version_is_dropped_under_it_reads_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = _filled(items=3)
+    await _store(database, history)
+    views, versions = Views(database), Versions(database)
+    building = await versions.begin_building()
+    await ensure_indexes(database, indexes(building))
+    await _store(database, history, names=names_of(building))
+    await versions.begin_switch(building)
+
+    async def overtaken(*_: object) -> list[Document]:
+        monkeypatch.setattr(queries, "aggregate", aggregate)
+        reading = database[ITEM_VIEWS].find({}, batch_size=1)
+        assert await reading.next()
+        await versions.end_switch(building)
+        rest: list[Document] = await reading.to_list(None)
+        return rest
+
+    monkeypatch.setattr(queries, "aggregate", overtaken)
     page = await views.get_gallery("s", history.gallery_id, 10)
     assert page is not None
     assert page.items == history.shown_items()
