@@ -61,7 +61,8 @@ def subscribe(
         return tuple(chain.from_iterable(found.values()))
 
     # FastStream's own sleeps after every poll that gave nothing, for as long as it has polled; a lone record has to
-    # wait for the end of that, or the service has to poll all the time (5 ms took 5 % of a core for waiting).
+    # wait for the end of that, or the service has to poll all the time (an idle one takes 1 % of a core this way, and
+    # took 5 with polls of 5 ms).
     subscriber.get_msg = next_records  # type: ignore[method-assign]
     return subscriber
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from services.kit.mongo import Database
 from services.projector.digests import Digest, Source
@@ -40,16 +39,13 @@ async def find_differences(database: Database, version: int, tell: Tell, see: Se
     done = 0
     suspects: dict[str, int] = {}
     """Galleries to be looked at again, and the sequences that they must have reached then."""
-    # What is seen is looked at beside the next galleries: MongoDB and this process both have something to do then.
-    look: Callable[[], Awaitable[None]] = _nothing
     async for ids in written.ids():
-        in_one, in_other, _ = await asyncio.gather(written.quick_digests(ids), viewed.quick_digests(ids), look())
+        in_one, in_other = await asyncio.gather(written.quick_digests(ids), viewed.quick_digests(ids))
         if see is not None:
-            look = partial(see, ids, in_other)
+            await see(ids, in_other)
         suspects |= _unequal(ids, in_one, in_other)
         done += len(ids)
         tell(done, max(total, done))
-    await look()
     async for ids in viewed.ids():
         suspects |= dict.fromkeys(set(ids) - await written.known(ids), 0)
 
@@ -63,10 +59,6 @@ async def find_differences(database: Database, version: int, tell: Tell, see: Se
     in_one, in_other = await written.digests(suspects), await viewed.digests(suspects)
     differences = [Difference(id_, in_one.get(id_), in_other.get(id_)) for id_ in suspects]
     return [difference for difference in differences if not _is_moving(difference, suspects[difference.gallery_id])]
-
-
-async def _nothing() -> None:
-    """Look at no galleries."""
 
 
 def _unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[str, Digest]) -> dict[str, int]:
