@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from datetime import timedelta
 
 from benchmarks.event_workload import EventWorkload
 from benchmarks.process import peak_rss_mib
 from benchmarks.projecting import fill
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from services.command import documents as write_model
 from services.kit.provision import ensure_indexes
 from services.projector.app import indexes
 from services.readmodel.documents import gallery_document, item_document
@@ -59,7 +61,7 @@ async def _measure(of_round: Round, module: str, *args: str) -> Figures:
 async def _store(of_round: Round, workload: EventWorkload) -> None:
     """What the command service and the projector would have stored."""
     database = of_round.database
-    await ensure_indexes(database, indexes())
+    await ensure_indexes(database, {**write_model.indexes(timedelta(days=7)), **indexes()})
     for start in range(0, GALLERIES, STORED_AT_ONCE // FILLED):
         part = workload.galleries[start : start + STORED_AT_ONCE // FILLED]
         views = [

@@ -3,7 +3,7 @@
 from services.cli.progress import Phases
 from services.cli.settings import CliSettings
 from services.kit.mongo import open_database
-from services.projector.verification import find_differences
+from services.projector.verification import compare
 from services.readmodel.versions import Versions
 
 
@@ -16,7 +16,7 @@ async def verify(settings: CliSettings) -> list[str]:
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
         version = await Versions(database).active()
         with Phases() as phases:
-            found = await find_differences(
+            compared = await compare(
                 database, version, lambda done, total: phases.tell("galleries compared", done, total)
             )
-    return [str(difference) for difference in found]
+    return [str(difference) for difference in compared.differences]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.command.state import GalleryHead, Status, StoredItem
-from services.kit.mongo import ASCENDING, Document, IndexModel
+from services.kit.mongo import ASCENDING, DESCENDING, Document, IndexModel
 
 GALLERIES = "galleries"
 ITEMS = "items"
@@ -25,7 +25,8 @@ def indexes(processed_retention: timedelta) -> dict[str, list[IndexModel]]:
                 partialFilterExpression={"sortOrder": {"$type": "double"}},
             )
         ],
-        ITEMS: [IndexModel([("galleryId", ASCENDING), ("sortOrder", ASCENDING)], unique=True)],
+        # In the order of the views' index, so that both can be compared as they are read.
+        ITEMS: [IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)], unique=True)],
         GALLERY_PLACES: [],
         PROCESSED: [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(processed_retention.total_seconds()))],
         JOBS: [IndexModel([("partition", ASCENDING)])],

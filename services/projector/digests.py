@@ -1,20 +1,23 @@
 """Digests of galleries with all their items, of the write model and of any version of the views, to compare them."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
-from services.kit.mongo import Database, Document, find_raw
+from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, find_raw
 from services.readmodel.documents import item_wire
 from services.readmodel.versions import names_of
 
+# What is compared at once; a gallery with more items is a part of its own.
 GALLERIES_AT_ONCE = 200
+ITEMS_AT_ONCE = 50_000
 _BYTES = 16
-# Of a BSON document: its size (4 bytes), the type of its first field (1), that field's name, the text's size (4).
-_ID_STARTS = 4 + 1 + len(b"galleryId\0") + 4
+# By the indexes that the write model and the views have: nothing has to be sorted.
+_ITEM_ORDER = (("galleryId", ASCENDING), ("sortOrder", DESCENDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,6 @@ class Digest:
     sequence: int
     content: str | None
     """None if it is deleted, or not to be seen yet."""
-
-
-ItemHash: TypeAlias = tuple[str, int]
-"""The id of an item's gallery, and a hash of the item."""
-ItemHashes: TypeAlias = Callable[[Collection[str]], AsyncIterator[ItemHash]]
-"""Of the items of galleries given by id."""
 
 
 class Source:
@@ -46,56 +43,64 @@ class Source:
         return await self._galleries.estimated_document_count()
 
     async def ids(self) -> AsyncIterator[list[str]]:
-        """The ids of all galleries, deleted ones included, in parts."""
+        """The ids of all galleries, deleted ones included, in order and in parts."""
         part: list[str] = []
-        async for found in self._galleries.find({}, {"_id": 1}).sort("_id"):
+        items = 0
+        async for found in self._galleries.find({}, {"totalItems": 1}).sort("_id"):
             part.append(found["_id"])
-            if len(part) == GALLERIES_AT_ONCE:
+            items += found.get("totalItems", 0)
+            if len(part) == GALLERIES_AT_ONCE or items >= ITEMS_AT_ONCE:
                 yield part
-                part = []
+                part, items = [], 0
         if part:
             yield part
 
+    async def fingerprint(self, gallery_ids: Sequence[str]) -> bytes | None:
+        """A hash of consecutive galleries with all their items, at a fifth of the cost of digests; None if they change.
+
+        To be compared only with the same galleries elsewhere. Equal ones mean that all of them are the same. Unequal
+        ones may mean so as well: items are taken as the bytes that they are in MongoDB, which differ if their fields
+        come in another order, and items of galleries that are not to be seen yet are taken as well.
+        """
+        before = await self._heads(gallery_ids)
+        content = blake2b(digest_size=_BYTES)
+        for head in (before[id_] for id_ in gallery_ids if id_ in before):
+            if _is_live(head):
+                content.update(_canonical({**_fields(head), "sequence": head["sequence"]}))
+        # A range costs MongoDB a fifth less than a list. One half is read while the other is hashed.
+        middle = gallery_ids[len(gallery_ids) // 2]
+        first, second = {"$gte": gallery_ids[0], "$lt": middle}, {"$gte": middle, "$lte": gallery_ids[-1]}
+        for half in await asyncio.gather(self._hash_items(first), self._hash_items(second)):
+            content.update(half)
+        return content.digest() if await self._heads(gallery_ids) == before else None
+
+    async def _hash_items(self, gallery_ids: Document) -> bytes:
+        content = blake2b(digest_size=_BYTES)
+        query, fields = {"galleryId": gallery_ids}, {"_id": 0, "galleryId": 1, "item": 1}
+        async for part in find_raw(self._items, query, fields, _ITEM_ORDER):
+            content.update(part)
+        return content.digest()
+
     async def digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
         """The digests of those of these galleries that are there and do not change meanwhile."""
-        return await self._in_parts(gallery_ids, self._item_hashes)
-
-    async def quick_digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
-        """Like `digests`, at a third of the cost, to be compared only with their like.
-
-        Equal ones mean the same. Unequal ones may do so as well: they are of the bytes in MongoDB, which differ if the
-        fields of an item come in another order.
-        """
-        return await self._in_parts(gallery_ids, self._item_byte_hashes)
-
-    async def _in_parts(self, gallery_ids: Collection[str], item_hashes: ItemHashes) -> dict[str, Digest]:
         digests: dict[str, Digest] = {}
         every = list(gallery_ids)
         for start in range(0, len(every), GALLERIES_AT_ONCE):
-            digests |= await self._digests(every[start : start + GALLERIES_AT_ONCE], item_hashes)
+            digests |= await self._digests(every[start : start + GALLERIES_AT_ONCE])
         return digests
 
-    async def _digests(self, gallery_ids: Collection[str], item_hashes: ItemHashes) -> dict[str, Digest]:
+    async def _digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
         before = await self._heads(gallery_ids)
         items = dict.fromkeys(before, 0)
-        async for gallery_id, item_hash in item_hashes(before):
+        async for found in self._items.find({"galleryId": {"$in": list(before)}}):
             # Added up, so that their order does not matter: it follows from the items' sort orders.
-            items[gallery_id] ^= item_hash
+            items[found["galleryId"]] ^= _hash(item_wire(found))
         after = await self._heads(gallery_ids)
         return {
             id_: Digest(head["sequence"], f"{_hash(_fields(head)) ^ items[id_]:x}" if _is_live(head) else None)
             for id_, head in before.items()
             if after.get(id_) == head
         }
-
-    async def _item_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[ItemHash]:
-        async for found in self._items.find({"galleryId": {"$in": list(gallery_ids)}}):
-            yield found["galleryId"], _hash(item_wire(found))
-
-    async def _item_byte_hashes(self, gallery_ids: Collection[str]) -> AsyncIterator[ItemHash]:
-        query = {"galleryId": {"$in": list(gallery_ids)}}
-        async for found in find_raw(self._items, query, {"_id": 0, "galleryId": 1, "item": 1}):
-            yield _byte_hash(found)
 
     async def known(self, gallery_ids: Collection[str]) -> set[str]:
         """Those of these galleries that are there."""
@@ -120,14 +125,8 @@ def _fields(head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hash(content: Mapping[str, Any]) -> int:
-    return _hash_bytes(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+    return int.from_bytes(blake2b(_canonical(content), digest_size=_BYTES).digest())
 
 
-def _byte_hash(found: bytes) -> ItemHash:
-    # Fields come in the order in which they are stored: the id of the gallery is the first.
-    end = _ID_STARTS + int.from_bytes(found[_ID_STARTS - 4 : _ID_STARTS], "little") - 1
-    return found[_ID_STARTS:end].decode(), _hash_bytes(found[end:])
-
-
-def _hash_bytes(content: bytes) -> int:
-    return int.from_bytes(blake2b(content, digest_size=_BYTES).digest())
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)

@@ -12,7 +12,7 @@ projector goes on with it, until the new one was proved equal to the write model
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from schemas.joined import gallery_key, item_key
@@ -22,14 +22,14 @@ from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher
 from services.projector.batch import Batch
-from services.projector.digests import Digest, Source
+from services.projector.digests import Source
 from services.projector.guard import JoinGuard
 from services.projector.publication import Publication
 from services.projector.repository import Repository
 from services.projector.running import Projection, group_of, running_projection
 from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
-from services.projector.verification import Difference, find_differences, is_same
+from services.projector.verification import Difference, compare, is_same
 from services.readmodel.queries import indexes
 from services.readmodel.versions import Versions
 
@@ -73,7 +73,13 @@ class Rebuild:
         try:
             async with running_projection(self._settings, self._database, new, is_active=False) as projection:
                 await self._catch_up(projection)
-                suspects = await self._prove(old, new)
+                # Later than the first ones, since every index costs with every write.
+                indexing = asyncio.create_task(ensure_indexes(self._database, indexes(new)))
+                try:
+                    suspects = await self._prove(old, new)
+                    await indexing
+                finally:
+                    indexing.cancel()
                 self._listener.tell("switching", 0, 1)
                 switching = True
                 await self._versions.begin_switch(new)
@@ -108,8 +114,6 @@ class Rebuild:
                 missing_at_most = max(missing_at_most, missing)
                 self._listener.tell("galleries published again", missing_at_most - missing, missing_at_most)
             await asyncio.sleep(LOOK_SECONDS)
-        # Later than the first ones: every index costs with every write.
-        await ensure_indexes(self._database, indexes(projection.version))
         if missing_at_most:
             self._listener.tell("galleries published again", missing_at_most, missing_at_most)
 
@@ -128,20 +132,17 @@ class Rebuild:
         Raises:
             Unequal: the new version is not what it should be.
         """
-        source, unequal = Source(self._database, old), list[str]()
-
-        async def see(ids: Collection[str], in_new: Mapping[str, Digest]) -> None:
-            in_old = await source.quick_digests(ids)
-            unequal.extend(id_ for id_ in ids if not is_same(in_old.get(id_), in_new.get(id_)))
 
         def tell(done: int, total: int) -> None:
             self._listener.tell("galleries compared", done, total)
 
-        if differences := await find_differences(self._database, new, tell, see):
-            raise Unequal(differences)
-        async for ids in source.ids():
-            unequal.extend(set(ids) - await Source(self._database, new).known(ids))
-        return unequal
+        compared = await compare(self._database, new, tell, former=old)
+        if compared.differences:
+            raise Unequal(compared.differences)
+        suspects = compared.outdated
+        async for ids in Source(self._database, old).ids():
+            suspects.extend(set(ids) - await Source(self._database, new).known(ids))
+        return suspects
 
     async def _wrong(self, old: int, new: int, suspects: Sequence[str]) -> list[str]:
         """Those of the suspects that are not the same in both versions, now that neither changes any more."""

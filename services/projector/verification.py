@@ -1,16 +1,14 @@
 """Proves that a version of the views is what the write model is, gallery by gallery, while both go on changing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from services.kit.mongo import Database
 from services.projector.digests import Digest, Source
 
 Tell = Callable[[int, int], None]
 """Hears of progress: done, total."""
-See = Callable[[Collection[str], Mapping[str, Digest]], Awaitable[None]]
-"""Is shown the ids of some galleries, and their quick digests in the views."""
 
 # Galleries that change while they are looked at are looked at again, so often and after so long.
 LOOKS = 20
@@ -29,21 +27,43 @@ class Difference:
         return f"{self.gallery_id}: {_words(self.written)} in the write model, {_words(self.viewed)} in the views"
 
 
-async def find_differences(database: Database, version: int, tell: Tell, see: See | None = None) -> list[Difference]:
-    """Compare all galleries, by a hash of everything in them; `see` looks at the same galleries once.
+@dataclass(slots=True)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        differences: between the write model and the views.
+        outdated: the galleries that were not the same in the former version of the views when it was looked at.
+    """
+
+    differences: list[Difference] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
+
+
+async def compare(database: Database, version: int, tell: Tell, former: int | None = None) -> Comparison:
+    """Compare all galleries of the write model and a version of the views, by a hash of everything in them.
 
     A gallery counts as different only if the views do not come to where the write model was when it was first seen.
+
+    Args:
+        database: that has both.
+        version: of the views.
+        tell: hears of progress.
+        former: another version, of which all is looked at once.
     """
+    comparison = Comparison()
     written, viewed = Source(database), Source(database, version)
+    sources = [written, viewed] + ([Source(database, former)] if former else [])
     total = max(await written.count(), await viewed.count())
     done = 0
     suspects: dict[str, int] = {}
     """Galleries to be looked at again, and the sequences that they must have reached then."""
     async for ids in written.ids():
-        in_one, in_other = await asyncio.gather(written.quick_digests(ids), viewed.quick_digests(ids))
-        if see is not None:
-            await see(ids, in_other)
-        suspects |= _unequal(ids, in_one, in_other)
+        prints = await asyncio.gather(*(source.fingerprint(ids) for source in sources))
+        if None in prints or len(set(prints)) > 1:
+            digests = await asyncio.gather(*(source.digests(ids) for source in sources))
+            suspects |= _unequal(ids, *digests[:2])
+            comparison.outdated += _unequal(ids, *digests[1:]) if former else []
         done += len(ids)
         tell(done, max(total, done))
     async for ids in viewed.ids():
@@ -54,11 +74,12 @@ async def find_differences(database: Database, version: int, tell: Tell, see: Se
         again = _unequal(suspects, in_one, in_other)
         suspects = {id_: suspects[id_] for id_ in again}
         if not suspects:
-            return []
+            return comparison
         await asyncio.sleep(PAUSE_SECONDS)
     in_one, in_other = await written.digests(suspects), await viewed.digests(suspects)
     differences = [Difference(id_, in_one.get(id_), in_other.get(id_)) for id_ in suspects]
-    return [difference for difference in differences if not _is_moving(difference, suspects[difference.gallery_id])]
+    comparison.differences = [found for found in differences if not _is_moving(found, suspects[found.gallery_id])]
+    return comparison
 
 
 def _unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[str, Digest]) -> dict[str, int]:

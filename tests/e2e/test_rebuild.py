@@ -178,24 +178,12 @@ async def _has(installation: Installation, gallery_id: str) -> bool:
     return written is not None and reached == written["sequence"] > 4
 
 
-async def test_equal_galleries_are_told_by_their_bytes_and_others_by_their_fields(
-    installation: Installation, send: Send
-) -> None:
-    written, viewed = Source(installation.database), Source(installation.database, 1)
+async def test_galleries_are_stored_alike_on_both_sides(installation: Installation, send: Send) -> None:
+    """Otherwise a proof compares every gallery field by field, at four times the cost."""
     async with running_command_service(installation), running_projector(installation):
         await _fill(installation, send)
-        assert await written.quick_digests(GALLERIES) == await viewed.quick_digests(GALLERIES)
-
-        items = installation.database["item_views"]
-        found = await items.find_one({"galleryId": GALLERIES[1]})
-        assert found is not None
-        turned = dict(reversed(found["item"].items()))
-        await items.update_one({"_id": found["_id"]}, {"$set": {"item": turned}})
-        quick = await viewed.quick_digests(GALLERIES)
-        differing = {id_ for id_, digest in (await written.quick_digests(GALLERIES)).items() if digest != quick[id_]}
-        assert differing == {GALLERIES[1]}
-        assert await written.digests(GALLERIES) == await viewed.digests(GALLERIES)
-        assert await verify(installation.settings(CliSettings)) == []
+        written = await Source(installation.database).fingerprint(GALLERIES)
+        assert written == await Source(installation.database, 1).fingerprint(GALLERIES) is not None
 
 
 async def test_a_rebuild_asks_for_what_the_topic_does_not_hold_any_more(installation: Installation, send: Send) -> None:

@@ -1,0 +1,158 @@
+"""Comparing the write model with the views, on a real MongoDB and over both drivers."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from services.command import documents as write_model
+from services.kit import mongo
+from services.kit.mongo import Database, Document, aggregate, open_database
+from services.kit.provision import ensure_indexes
+from services.projector import digests
+from services.projector.digests import Source
+from services.projector.verification import compare
+from services.readmodel.documents import gallery_document, item_document
+from services.readmodel.queries import indexes
+from tests.support.installation import Installation
+from tests.support.profiling import profiled, unindexed
+
+VIEWS = 1
+IDS = [f"gallery-{number}" for number in range(7)]
+CREATED = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture(params=["pymongo", "motor"])
+async def database(installation: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """A write model and its views, equal, over each driver: galleries with 0, 3, 6, ... items."""
+    async with open_database(installation.addresses.mongo_uri, installation.name, request.param) as database:
+        await ensure_indexes(database, write_model.indexes(timedelta(days=1)) | indexes(VIEWS))
+        heads, items = [], []
+        for number, gallery_id in enumerate(IDS):
+            wire = {"id": gallery_id, "name": "N", "sortOrder": number, "createdDate": CREATED}
+            heads.append(gallery_document("s", wire, total_items=3 * number, sequence=1))
+            for order in range(3 * number):
+                item = {"id": f"{gallery_id}-{order}", "sortOrder": float(order), "type": "TEXT", "title": "T"}
+                items.append(item_document("s", gallery_id, item, 1))
+        await database["gallery_views"].insert_many(heads)
+        await database["galleries"].insert_many([{**head, "status": "live"} for head in heads])
+        await database["item_views"].insert_many(items)
+        # Stored in another order, and under other ids.
+        await database["items"].insert_many([{**item, "_id": item["item"]["id"]} for item in reversed(items)])
+        yield database
+
+
+async def _change(database: Database, fields: Document, item: str = f"{IDS[2]}-1") -> None:
+    changed = await database["item_views"].update_one({"item.id": item}, {"$set": fields})
+    assert changed.modified_count == 1
+
+
+async def _fingerprints(database: Database) -> tuple[bytes | None, bytes | None]:
+    return await Source(database).fingerprint(IDS), await Source(database, VIEWS).fingerprint(IDS)
+
+
+async def _differing(database: Database) -> list[str]:
+    compared = await compare(database, VIEWS, lambda *_: None)
+    return [difference.gallery_id for difference in compared.differences]
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Galleries that differ are not looked at again and again."""
+    monkeypatch.setattr("services.projector.verification.LOOKS", 1)
+    monkeypatch.setattr("services.projector.verification.PAUSE_SECONDS", 0)
+
+
+async def test_equal_galleries_have_the_same_fingerprint(database: Database) -> None:
+    written, viewed = await _fingerprints(database)
+    assert written == viewed is not None
+    assert await _differing(database) == []
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize("field", ["item.title", "item.sortOrder", "item.new"])
+async def test_a_changed_item_is_found(database: Database, field: str) -> None:
+    await _change(database, {field: 7.5})
+    written, viewed = await _fingerprints(database)
+    assert written != viewed
+    assert await _differing(database) == [IDS[2]]
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize("collection", ["items", "item_views"])
+@pytest.mark.parametrize("place", [0, -1])
+async def test_an_item_that_one_of_them_lacks_is_found(database: Database, collection: str, place: int) -> None:
+    gallery_id = (IDS[1], IDS[-1])[place]
+    await database[collection].delete_one({"galleryId": gallery_id})
+    written, viewed = await _fingerprints(database)
+    assert written != viewed
+    assert await _differing(database) == [gallery_id]
+
+
+@pytest.mark.usefixtures("_patient")
+@pytest.mark.parametrize("fields", [{"name": "M"}, {"sequence": 2}, {"totalItems": 4}, {"siteId": "t"}])
+async def test_a_changed_gallery_is_found(database: Database, fields: Document) -> None:
+    await database["gallery_views"].update_one({"_id": IDS[3]}, {"$set": fields})
+    written, viewed = await _fingerprints(database)
+    assert written != viewed
+    assert await _differing(database) == [IDS[3]]
+
+
+async def test_the_order_of_fields_makes_no_difference(database: Database) -> None:
+    found = await database["item_views"].find_one({"item.id": f"{IDS[2]}-1"})
+    assert found is not None
+    await _change(database, {"item": dict(reversed(found["item"].items()))})
+    written, viewed = await _fingerprints(database)
+    assert written != viewed  # it is of bytes, and only the first look
+    assert await Source(database).digests(IDS) == await Source(database, VIEWS).digests(IDS)
+    assert await _differing(database) == []
+
+
+async def test_what_is_not_to_be_seen_makes_no_difference(database: Database) -> None:
+    await database["galleries"].update_one({"_id": IDS[1]}, {"$set": {"status": "deleted"}})
+    await database["items"].delete_many({"galleryId": IDS[1]})
+    await database["item_views"].delete_many({"galleryId": IDS[1]})
+    await database["gallery_views"].delete_one({"_id": IDS[1]})
+    written, viewed = await _fingerprints(database)
+    assert written == viewed
+    # A clone that is not complete yet has items already.
+    await database["galleries"].update_one({"_id": IDS[4]}, {"$set": {"status": "building"}})
+    await database["item_views"].delete_many({"galleryId": IDS[4]})
+    await database["gallery_views"].delete_one({"_id": IDS[4]})
+    assert await _differing(database) == []
+
+
+async def test_a_gallery_that_changes_meanwhile_has_no_fingerprint(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def change_and_find(*args: object) -> AsyncIterator[bytes]:
+        await database["galleries"].update_one({"_id": IDS[5]}, {"$inc": {"sequence": 1}})
+        async for part in mongo.find_raw(*args):  # type: ignore[arg-type]
+            yield part
+
+    monkeypatch.setattr(digests, "find_raw", change_and_find)
+    assert await Source(database).fingerprint(IDS) is None
+
+
+async def test_a_former_version_is_looked_at_beside(database: Database) -> None:
+    for name in ("gallery_views", "item_views"):
+        await aggregate(database[name], [{"$out": f"{name}_2"}])
+    await _change(database, {"item.title": "U"})
+    compared = await compare(database, 2, lambda *_: None, former=VIEWS)
+    assert (compared.differences, compared.outdated) == ([], [IDS[2]])
+
+
+async def test_parts_are_of_some_galleries_and_some_items(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [part async for part in Source(database).ids()] == [IDS]
+    monkeypatch.setattr(digests, "GALLERIES_AT_ONCE", 3)
+    assert [part async for part in Source(database).ids()] == [IDS[:3], IDS[3:6], IDS[6:]]
+    monkeypatch.setattr(digests, "ITEMS_AT_ONCE", 20)
+    assert [part async for part in Source(database, VIEWS).ids()] == [IDS[:3], IDS[3:5], IDS[5:]]
+
+
+async def test_nothing_is_sorted_or_read_that_is_not_wanted(database: Database) -> None:
+    async with profiled(database) as operations:
+        await _fingerprints(database)
+        await Source(database).digests(IDS)
+    assert {operation["ns"].partition(".")[2] for operation in operations} >= {"items", "item_views", "galleries"}
+    assert unindexed(operations) == []
