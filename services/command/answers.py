@@ -1,15 +1,23 @@
-"""Turns outcomes into reply records, on the topic that the sender asked for where that is allowed."""
+"""Publishes replies, on the topic that the sender asked for where that is allowed and possible."""
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.envelope import CommandEnvelope, encode_reply
 from schemas.replies import Reply
 from schemas.topics import Topics
+from services.kit.failures import RecordTooLarge, TransientFailure
 from services.kit.publisher import Publisher, Record
 
 log = logging.getLogger(__name__)
+
+# A topic that somebody else looks after may refuse writes for reasons of its own, for ever; commands must not wait.
+PATIENCE_SECONDS = 2.0
+REFUSED_SECONDS = 60.0
+"""How long nothing more is tried on a topic that did not take a reply."""
 
 
 class Answer(NamedTuple):
@@ -28,36 +36,65 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """Addresses replies."""
+    """Sends replies out, together with other records or alone."""
 
-    def __init__(self, publisher: Publisher, topics: Topics) -> None:
+    def __init__(self, publisher: Publisher, elsewhere: Publisher, topics: Topics) -> None:
+        """`elsewhere` publishes on topics that are not Triptych's own: what is stuck there holds nothing else up."""
         self._publisher = publisher
+        self._elsewhere = elsewhere
         self._topics = topics
+        self._refused_until: dict[str, float] = {}
 
-    async def records(self, answers: Sequence[Answer]) -> list[Record]:
+    async def publish(self, records: Sequence[Record], answers: Sequence[Answer]) -> None:
+        """Publish records and replies, all at the same time.
+
+        A reply that its topic does not take goes to the usual topic instead.
+
+        Raises:
+            TransientFailure: some may be on their topics and some not; publish the same again.
+        """
+        by_topic: dict[str, list[Answer]] = {}
+        for answer in answers:
+            by_topic.setdefault(await self._topic(answer.reply_to), []).append(answer)
+        usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
+        others = (self._publish_elsewhere(topic, part) for topic, part in by_topic.items())
+        ends = await asyncio.gather(self._publisher.publish([*records, *usual]), *others, return_exceptions=True)
+        if failures := [end for end in ends if end is not None]:
+            raise failures[0]
+
+    async def _publish_elsewhere(self, topic: str, answers: Sequence[Answer]) -> None:
+        try:
+            await self._elsewhere.publish(await self._records(self._elsewhere, topic, answers))
+        except (TransientFailure, RecordTooLarge) as error:
+            await self._publisher.publish(await self._records(self._publisher, self._topics.replies, answers))
+            # Kafka works, so it is the topic.
+            self._refused_until[topic] = time.monotonic() + REFUSED_SECONDS
+            log.warning(
+                "topic %s does not take replies, which go to %s meanwhile: %s", topic, self._topics.replies, error
+            )
+
+    async def _records(self, publisher: Publisher, topic: str, answers: Sequence[Answer]) -> list[Record]:
         """One record for each answer, on the partition of its command as far as the topic has so many.
 
         Keyed partitioning would buy nothing: a correlation id is used once, so each would have to be hashed (15 µs),
         and the answers to a batch would be strewn over all partitions.
-
-        Raises:
-            TransientFailure: it cannot be learnt which topics exist.
         """
+        if not answers:
+            return []
+        partitions = await publisher.partitions(topic)
         records = []
         for answer in answers:
             message = encode_reply(answer.reply, correlation_id=answer.correlation_id, site_id=answer.site_id)
-            topic = await self._topic(answer.reply_to)
-            partition = answer.partition % await self._publisher.partitions(topic)
-            records.append(Record(topic, message.key, message.value, message.headers, partition))
+            records.append(Record(topic, message.key, message.value, message.headers, answer.partition % partitions))
         return records
 
     async def _topic(self, asked: str | None) -> str:
-        """The topic a sender asked for, unless it is none of its business or does not exist."""
+        """The topic a sender asked for, unless it is none of its business, does not exist or did not take replies."""
         topics = self._topics
         if asked is None or asked == topics.replies:
             return topics.replies
         if asked in (topics.commands, topics.events, topics.galleries) or asked.endswith(topics.dead_letter("")):
             log.warning("a reply was asked for on %s, which is not for replies", asked)
-        elif await self._publisher.has_topic(asked):
+        elif self._refused_until.get(asked, 0.0) < time.monotonic() and await self._elsewhere.has_topic(asked):
             return asked
         return topics.replies

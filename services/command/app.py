@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from schemas.topics import Topics
 from services.command import documents as documents_module
 from services.command import outbox as outbox_module
-from services.command.answers import Answers
+from services.command.answers import PATIENCE_SECONDS, Answers
 from services.command.consumer import CommandHandler
 from services.command.executor import Executor
 from services.command.jobs import JobStore
@@ -62,7 +62,8 @@ async def compose(
         group = f"{settings.topic_prefix}command.v1"
         publisher = make_publisher(lambda: make_producer(settings))
         dead_letters = DeadLetters(publisher, topics.dead_letter)
-        handler = make_handler(database, publisher, dead_letters, topics, group)
+        elsewhere = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS)
+        handler = make_handler(database, publisher, elsewhere, dead_letters, topics, group)
         broker = make_broker(settings)
         consumer = BatchConsumer(
             broker,
@@ -94,19 +95,25 @@ async def compose(
             await broker.stop()
             await handler.released()
             await publisher.stop()
+            await elsewhere.stop()
 
 
 def make_handler(
-    database: Database, publisher: Publisher, dead_letters: DeadLetters, topics: Topics, group: str
+    database: Database,
+    publisher: Publisher,
+    elsewhere: Publisher,
+    dead_letters: DeadLetters,
+    topics: Topics,
+    group: str,
 ) -> CommandHandler:
     """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions."""
     ownership = Ownership(database, group)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
     loader = Loader(database)
-    answers = Answers(publisher, topics)
+    answers = Answers(publisher, elsewhere, topics)
     repository = Repository(database, ownership, outbox, jobs)
-    executor = Executor(loader, repository, outbox, publisher, answers, dead_letters, _new_event_id)
+    executor = Executor(loader, repository, outbox, answers, dead_letters, _new_event_id)
     runner = JobRunner(executor, jobs, loader, Staging(database), _new_event_id)
     return CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
 

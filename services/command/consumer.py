@@ -65,8 +65,7 @@ class CommandHandler:
 
         outcome = await self._executor.carry_out([partial(read, share) for share in shares_of(records)])
         letters = [self._dead_letters.letter(record, reason, text) for record, reason, text in intake.refused]
-        others = [*letters, *intake.forwards, *await self._answers.records(intake.answers)]
-        await self._publisher.publish(others)
+        await self._answers.publish([*letters, *intake.forwards], intake.answers)
         if outcome.has_jobs:
             self._runner.wake()
         for record, reason, text in intake.refused:

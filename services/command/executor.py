@@ -23,7 +23,6 @@ from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.dead_letters import DeadLetters
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import is_transient
-from services.kit.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,6 @@ class Executor:
         loader: Loader,
         repository: Repository,
         outbox: Outbox,
-        publisher: Publisher,
         answers: Answers,
         dead_letters: DeadLetters,
         new_event_id: Callable[[], str],
@@ -72,7 +70,6 @@ class Executor:
         self._loader = loader
         self._repository = repository
         self._outbox = outbox
-        self._publisher = publisher
         self._answers = answers
         self._dead_letters = dead_letters
         self._new_event_id = new_event_id
@@ -143,8 +140,7 @@ class Executor:
         self._is_unpublished = False
 
     async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
-        records = [*self._outbox.records(rows), *await self._answers.records(answers)]
-        await self._publisher.publish(records)
+        await self._answers.publish(self._outbox.records(rows), answers)
         await self._outbox.mark_published([row.row_id for row in rows])
 
     async def _put_aside(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
@@ -158,7 +154,7 @@ class Executor:
                 command_id=envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error
             )
             answers.append(Answer.to(envelope, command.partition, reply))
-        await self._publisher.publish([*records, *await self._answers.records(answers)])
+        await self._answers.publish(records, answers)
         for command, fault in faulty:
             self._dead_letters.report(command.record, FAULT, repr(fault))
 

@@ -1,6 +1,7 @@
 """Publishes records and returns only when Kafka has acknowledged all of them, or says that it could not."""
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class Publisher:
         self._timeout = timeout_seconds
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
         # aiokafka takes one batch per partition at a time: concurrent calls would starve each other.
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._partitions: dict[str, int] = {}
@@ -55,7 +57,8 @@ class Publisher:
         """Close the producer; what was not acknowledged was not promised to anybody."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _close(producer)
+            self._close_soon(producer)
+        await asyncio.gather(*self._closing)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has. Raises TransientFailure if that cannot be learnt now."""
@@ -112,11 +115,11 @@ class Publisher:
                 # Partitions fill at the same time, so that one request to the broker carries a batch of each.
                 await asyncio.gather(*(self._send(producer, *place, part) for place, part in by_partition.items()))
         except BROKEN_PRODUCER as error:
-            await self._replace(producer)
+            self._replace(producer)
             raise TransientFailure(f"producer lost its sequence and was replaced: {error!r}") from error
         except TimeoutError as error:
             # An idempotent batch never expires by itself; a new producer keeps old batches from piling up.
-            await self._replace(producer)
+            self._replace(producer)
             raise TransientFailure(f"Kafka did not acknowledge within {self._timeout:g} s") from error
         except MessageSizeTooLargeError as error:
             raise RecordTooLarge(f"Kafka refuses the size of a record: {error!r}") from error
@@ -141,12 +144,18 @@ class Publisher:
                 self._producer = producer
             return self._producer
 
-    async def _replace(self, broken: AIOKafkaProducer) -> None:
+    def _replace(self, broken: AIOKafkaProducer) -> None:
+        if self._producer is not broken:
+            return  # by another call, whose records were stuck as well
         log.warning("replacing the Kafka producer")
-        if self._producer is broken:
-            self._producer = None
+        self._producer = None
         self._partitions.clear()
-        await _close(broken)
+        self._close_soon(broken)
+
+    def _close_soon(self, producer: AIOKafkaProducer) -> None:
+        closing = asyncio.create_task(_close(producer))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
@@ -170,3 +179,8 @@ async def _close(producer: AIOKafkaProducer) -> None:
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("the Kafka producer did not close cleanly: %r", error)
+        # aiokafka's sender goes on trying for ever when stopping is interrupted.
+        await producer.client.close()
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await producer._sender.close()

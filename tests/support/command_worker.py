@@ -56,7 +56,8 @@ async def work(settings: CommandSettings, seed: int, *, lifetime: float | None =
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
         publisher = Publisher(lambda: make_producer(settings))
         await publisher.start()
-        handler = make_handler(database, publisher, DeadLetters(publisher, topics.dead_letter), topics, "workers")
+        dead_letters = DeadLetters(publisher, topics.dead_letter)
+        handler = make_handler(database, publisher, publisher, dead_letters, topics, "workers")
         if lifetime is not None:
             threading.Timer(lifetime, os.kill, (os.getpid(), signal.SIGKILL)).start()
         await handler.assigned(ALL)

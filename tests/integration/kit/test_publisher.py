@@ -1,0 +1,51 @@
+"""The publisher on a real broker that does not take what it is given."""
+
+import time
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from services.kit import publisher as publisher_module
+from services.kit.brokers import make_producer
+from services.kit.failures import TransientFailure
+from services.kit.publisher import Publisher, Record
+from services.kit.settings import KitSettings
+from tests.support.installation import Installation
+from tests.support.kafka import topic_reader
+
+PATIENCE_SECONDS = 1.0
+
+
+async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "STOP_TIMEOUT_SECONDS", 2 * PATIENCE_SECONDS)
+    settings = installation.settings(KitSettings)
+    made: list[AIOKafkaProducer] = []
+
+    def make() -> AIOKafkaProducer:
+        made.append(make_producer(settings))
+        return made[-1]
+
+    gone, there = f"{installation.name}.gone", installation.topics.events
+    publisher = Publisher(make, PATIENCE_SECONDS)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(gone, 1, 1)])
+        await publisher.publish([Record(gone, b"key", b"before")])
+        await admin.delete_topics([gone])
+        with pytest.raises(TransientFailure, match="did not acknowledge"):
+            await publisher.publish([Record(gone, b"key", b"after", partition=0)])
+
+        started = time.monotonic()
+        await publisher.publish([Record(there, b"key", b"value")])
+        assert time.monotonic() - started < PATIENCE_SECONDS, "waited for the other producer to end"
+        async with topic_reader(settings.kafka_bootstrap, there) as reader:
+            assert [record.value for record in await reader.read_count(1)] == [b"value"]
+    finally:
+        await publisher.stop()
+        await admin.close()
+    assert len(made) == 2
+    assert all(producer._sender.sender_task.done() for producer in made), "somebody is still sending"
