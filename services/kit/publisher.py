@@ -179,7 +179,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("the Kafka producer did not close cleanly: %r", error)
-        # aiokafka's sender goes on trying for ever when stopping is interrupted.
+        # aiokafka's sender goes on trying for ever when stopping is interrupted; there is no public way to end it.
         await producer.client.close()
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):

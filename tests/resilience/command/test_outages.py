@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.addresses import Addresses
 from deploy.local.children import Child, start_child
+from deploy.local.ports import is_free
 from deploy.local.stack import StackUnavailable, local_stack
 from tests.integration.command.conftest import Sender, sending
 from tests.support import servers
@@ -196,7 +198,12 @@ async def test_a_server_dies_and_comes_back_with_what_it_had(
             return not await service.is_ready()
 
         await eventually(is_unready, "readiness is false")
-        restarts.append(start_child(command, log=tmp_path / f"{server}.log"))
+        restarted = start_child(command, log=tmp_path / f"{server}.log")
+        restarts.append(restarted)
+        addresses = {"mongo": installation.addresses.mongo_uri, "kafka": installation.addresses.kafka_bootstrap}
+        port = int(re.findall(r":(\d+)", addresses[server])[0])
+        # Should it not come back, its log says why.
+        await asyncio.to_thread(restarted.wait_until, lambda: not is_free(port), what=server, timeout=RECOVERY_SECONDS)
         await producer.add(10)
         await producer.check_all(RECOVERY_SECONDS)
         await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
