@@ -1,6 +1,5 @@
 """Publishes replies, on the topic that the sender asked for where that is allowed and possible."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from schemas.replies import Reply
 from schemas.topics import Topics
 from services.kit.failures import RecordTooLarge, TransientFailure
 from services.kit.publisher import Publisher, Record
+from services.kit.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,8 @@ class Answers:
         for answer in answers:
             by_topic.setdefault(await self._topic(answer.reply_to), []).append(answer)
         usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
-        others = (self._publish_elsewhere(topic, part) for topic, part in by_topic.items())
-        ends = await asyncio.gather(self._publisher.publish([*records, *usual]), *others, return_exceptions=True)
-        if failures := [end for end in ends if end is not None]:
-            raise failures[0]
+        others = [self._publish_elsewhere(topic, part) for topic, part in by_topic.items()]
+        await side_by_side([self._publisher.publish([*records, *usual]), *others])
 
     async def _publish_elsewhere(self, topic: str, answers: Sequence[Answer]) -> None:
         try:

@@ -23,6 +23,7 @@ from services.command.workspace import CommandKey, PlacedCommand, Workspace
 from services.kit.dead_letters import DeadLetters
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import is_transient
+from services.kit.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +115,7 @@ class Executor:
         async with self.turn:
             await self.catch_up()
             self._is_unpublished = True
-            works = (self._carry_out_share(share, running_job, outcome) for share in shares)
-            ends = await asyncio.gather(*works, return_exceptions=True)
-            failures = [end for end in ends if end is not None]
-            if failures:
-                raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])
+            await side_by_side([self._carry_out_share(share, running_job, outcome) for share in shares])
             self._is_unpublished = False
         return outcome
 

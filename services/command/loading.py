@@ -1,6 +1,5 @@
 """Loads what commands need to know: everything a batch touches, in a bounded number of queries."""
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -58,11 +57,10 @@ class Loader:
         await self._load_named(workspace, commands)
         fresh = [command for command in commands if CommandKey.of(command.envelope) not in workspace.outcomes]
         now_ms = int(at.timestamp() * 1000)
-        await asyncio.gather(
-            self._places.load(workspace, fresh, now_ms),
-            self._load_taken(workspace, fresh, now_ms),
-            self._load_whole_galleries(workspace, fresh),
-        )
+        # One after the other: seldom is there more than one to do, and tasks would cost each lone command.
+        await self._places.load(workspace, fresh, now_ms)
+        await self._load_taken(workspace, fresh, now_ms)
+        await self._load_whole_galleries(workspace, fresh)
         await load_lines(self._items, workspace, fresh)
         for command in fresh:
             if CommandKey.of(command.envelope) in knowledge.suspects:

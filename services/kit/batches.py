@@ -142,7 +142,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             preparing = self._preparing
             if preparing is None:
                 return
-            await asyncio.wait({preparing})
+            if not preparing.done():
+                await asyncio.wait({preparing})
             if preparing.cancelled():
                 return
             # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.

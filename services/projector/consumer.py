@@ -13,9 +13,9 @@ from schemas.events import decode_event
 from schemas.joined import gallery_key, item_key
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from services.kit.dead_letters import DeadLetters, IncomingRecord
-from services.kit.failures import OwnershipLost
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher
+from services.kit.side_by_side import side_by_side
 from services.projector.batch import Batch, Input, fold, remove_item
 from services.projector.losses import Losses
 from services.projector.progress import Loss, Progress
@@ -134,12 +134,12 @@ class EventHandler:
 
     async def _project_shares(self, shares: Sequence[Sequence[IncomingRecord]]) -> None:
         """Project all shares at the same time: while MongoDB writes one, another is prepared."""
-        ends = await asyncio.gather(*(self._project_share(share) for share in shares), return_exceptions=True)
-        failures = [end for end in ends if end is not None]
-        if failures:
+        try:
+            await side_by_side([self._project_share(share) for share in shares])
+        except BaseException:
             if self._publication is not None:
                 self._publication.windows.clear()
-            raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])
+            raise
 
     async def _project_share(self, records: Sequence[IncomingRecord]) -> None:
         """Store part after part, and publish each gallery once: under a backlog, most of the join is galleries."""

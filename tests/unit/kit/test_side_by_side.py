@@ -1,0 +1,40 @@
+"""Work side by side: all of it ends, and the failure that matters most is told."""
+
+import asyncio
+
+import pytest
+
+from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.side_by_side import side_by_side
+
+
+async def test_all_end_although_one_fails() -> None:
+    ended: list[int] = []
+    first_failed = asyncio.Event()
+
+    async def fail() -> None:
+        first_failed.set()
+        raise TransientFailure("first")
+
+    async def end() -> None:
+        await first_failed.wait()
+        await asyncio.sleep(0)
+        ended.append(1)
+
+    with pytest.raises(TransientFailure, match="first"):
+        await side_by_side([fail(), end(), end()])
+    assert ended == [1, 1]
+
+
+async def test_lost_ownership_is_told_before_other_failures() -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    with pytest.raises(OwnershipLost):
+        await side_by_side([fail(TransientFailure("a")), fail(OwnershipLost("b")), fail(ValueError("c"))])
+    with pytest.raises(ValueError, match="alone"):
+        await side_by_side([fail(ValueError("alone"))])
+
+
+async def test_nothing_to_do_is_done() -> None:
+    await side_by_side([])
