@@ -13,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 
 from services.kit.failures import RecordTooLarge, TransientFailure
 from services.kit.partitions import partition_of
+from services.kit.side_by_side import side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 # Partitions fill at the same time, so that one request to the broker carries a batch of each.
-                await asyncio.gather(*(self._send(producer, *place, part) for place, part in by_partition.items()))
+                await side_by_side([self._send(producer, *place, part) for place, part in by_partition.items()])
         except BROKEN_PRODUCER as error:
             self._replace(producer)
             raise TransientFailure(f"producer lost its sequence and was replaced: {error!r}") from error
