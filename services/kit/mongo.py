@@ -38,6 +38,7 @@ __all__ = [
     "Database",
     "DeleteOne",
     "Document",
+    "DriverName",
     "DuplicateKeyError",
     "IndexModel",
     "InsertOne",

@@ -5,7 +5,7 @@ import pytest
 from services.command.app import compose, indexes
 from services.command.settings import CommandSettings
 from services.kit.failures import StartRefused
-from services.kit.mongo import ASCENDING, Database, IndexModel
+from services.kit.mongo import ASCENDING, DESCENDING, Database, IndexModel
 from services.kit.provision import ensure_indexes
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT
@@ -41,7 +41,7 @@ async def test_lifetimes_follow_the_settings_also_when_they_change(installation:
 
 async def test_an_index_that_is_defined_otherwise_is_refused(installation: Installation) -> None:
     await ensure_indexes(installation.database, indexes(installation.settings(CommandSettings)))
-    other = IndexModel([("galleryId", ASCENDING), ("sortOrder", ASCENDING)])
+    other = IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)])
     with pytest.raises(StartRefused, match="items"):
         await ensure_indexes(installation.database, {"items": [other]})
 
