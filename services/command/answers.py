@@ -52,6 +52,7 @@ class Answers:
 
         Raises:
             TransientFailure: some may be on their topics and some not; publish the same again.
+            RecordTooLarge: the broker will never take one of them; others may be on their topics.
         """
         by_topic: dict[str, list[Answer]] = {}
         for answer in answers:

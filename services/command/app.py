@@ -106,7 +106,10 @@ def make_handler(
     topics: Topics,
     group: str,
 ) -> CommandHandler:
-    """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions."""
+    """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions.
+
+    Replies to topics that are not Triptych's are published `elsewhere`.
+    """
     ownership = Ownership(database, group)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
