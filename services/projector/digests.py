@@ -12,7 +12,7 @@ from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, find_r
 from services.readmodel.documents import item_wire
 from services.readmodel.versions import names_of
 
-# What is compared at once; a gallery with more items is a part of its own.
+# What is compared at once: a part ends with the gallery that reaches either.
 GALLERIES_AT_ONCE = 200
 ITEMS_AT_ONCE = 50_000
 _BYTES = 16
