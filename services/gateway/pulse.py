@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 0.5
 # A connection refused is known at once; a broker that only takes its time gets some.
 ANSWER_SECONDS = 5.0
-T = TypeVar("T")
+PROBLEM = "Kafka does not answer"
 
 
 class Pulse:
@@ -26,28 +25,33 @@ class Pulse:
 
     def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
         self._ask = ask
-        self._lost = asyncio.Event()
+        self._is_lost = False
+        self._limits: set[asyncio.Timeout] = set()
 
     @property
     def problem(self) -> str | None:
         """None as long as Kafka answers."""
-        return "Kafka does not answer" if self._lost.is_set() else None
+        return PROBLEM if self._is_lost else None
 
-    async def during(self, work: Awaitable[T]) -> T:
-        """The result of work that needs Kafka.
+    @asynccontextmanager
+    async def within(self, seconds: float) -> AsyncIterator[None]:
+        """A block that needs Kafka.
 
         Raises:
-            TransientFailure: Kafka does not answer, or ceased to while the work went on, which is cancelled.
+            TransientFailure: Kafka does not answer, or ceased to while the block went on, or it took too long; what was
+                awaited is cancelled.
         """
-        working, losing = asyncio.ensure_future(work), asyncio.ensure_future(self._lost.wait())
+        if self._is_lost:
+            raise TransientFailure(PROBLEM)
         try:
-            await asyncio.wait((working, losing), return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise TransientFailure("Kafka does not answer")
-            return await working
-        finally:
-            working.cancel()
-            losing.cancel()
+            async with asyncio.timeout(seconds) as limit:
+                self._limits.add(limit)
+                try:
+                    yield
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            raise TransientFailure(PROBLEM if self._is_lost else f"it took more than {seconds:g} s") from None
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -56,14 +60,21 @@ class Pulse:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._ask()
             except (KafkaError, TimeoutError) as error:
-                if not self._lost.is_set():
+                if not self._is_lost:
                     log.warning("Kafka does not answer: %r", error)
-                self._lost.set()
+                    self._lose()
             except Exception:
                 log.exception("cannot tell whether Kafka answers")
             else:
-                self._lost.clear()
+                self._is_lost = False
             await asyncio.sleep(INTERVAL_SECONDS)
+
+    def _lose(self) -> None:
+        self._is_lost = True
+        limits, self._limits = self._limits, set()
+        for limit in limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
 
 
 @asynccontextmanager

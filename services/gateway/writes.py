@@ -201,11 +201,11 @@ class Writes:
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
         try:
-            async with asyncio.timeout(self._publish_seconds):
-                await self._pulse.during(self._sender.send(self._topics.commands, encode_command(envelope)))
+            async with self._pulse.within(self._publish_seconds):
+                await self._sender.send(self._topics.commands, encode_command(envelope))
         except TooLarge:
             raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
-        except (TransientFailure, TimeoutError) as error:
+        except TransientFailure as error:
             log.warning("Kafka did not take command %s: %s", envelope.command_id, error)
             raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 

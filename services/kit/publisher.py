@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 PUBLISH_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 5.0
+# So many records are sent without a task for each partition: a lone command has an event and a reply.
+FEW = 16
 BROKEN_PRODUCER = (OutOfOrderSequenceNumber, ProducerFenced)
 
 
@@ -114,7 +117,10 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 # Partitions fill at the same time, so that one request to the broker carries a batch of each.
-                await side_by_side([self._send(producer, *place, part) for place, part in by_partition.items()])
+                if len(records) <= FEW:
+                    await self._send_few(producer, by_partition)
+                else:
+                    await side_by_side([self._send(producer, *place, part) for place, part in by_partition.items()])
         except BROKEN_PRODUCER as error:
             self._replace(producer)
             raise TransientFailure(f"producer lost its sequence and was replaced: {error!r}") from error
@@ -129,7 +135,14 @@ class Publisher:
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
         async with self._turns[topic, partition]:
-            await _send(producer, topic, partition, records)
+            await asyncio.gather(*await _enqueue(producer, topic, partition, records))
+
+    async def _send_few(self, producer: AIOKafkaProducer, parts: Mapping[tuple[str, int], Sequence[Record]]) -> None:
+        async with AsyncExitStack() as turns:
+            for place in sorted(parts):  # in one order, so that no two calls wait for each other
+                await turns.enter_async_context(self._turns[place])
+            acknowledgements = [ack for place in parts for ack in await _enqueue(producer, *place, parts[place])]
+            await asyncio.gather(*acknowledgements)
 
     async def _current(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -159,8 +172,10 @@ class Publisher:
         closing.add_done_callback(self._closing.discard)
 
 
-async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
-    """Send in as few batches as possible and wait for all."""
+async def _enqueue(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]
+) -> list[asyncio.Future[RecordMetadata]]:
+    """Hand records over in as few batches as possible; what acknowledges them."""
     acknowledgements: list[asyncio.Future[RecordMetadata]] = []
     batch = producer.create_batch()
     for record in records:
@@ -170,7 +185,7 @@ async def _send(producer: AIOKafkaProducer, topic: str, partition: int, records:
             batch = producer.create_batch()
             batch.append(key=record.key, value=record.value, timestamp=None, headers=headers)
     acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*acknowledgements)
+    return acknowledgements
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

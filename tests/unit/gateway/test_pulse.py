@@ -43,9 +43,18 @@ async def test_work_has_its_result_or_its_own_failure() -> None:
         raise ValueError("mine")
 
     pulse = Pulse(Kafka().ask)
-    assert await pulse.during(asyncio.sleep(0, "done")) == "done"
+    async with pulse.within(10):
+        assert await asyncio.sleep(0, "done") == "done"
     with pytest.raises(ValueError, match="mine"):
-        await pulse.during(fail())
+        async with pulse.within(10):
+            await fail()
+
+
+async def test_work_that_takes_too_long_is_ended() -> None:
+    pulse = Pulse(Kafka().ask)
+    with pytest.raises(TransientFailure, match="it took more than"):
+        async with pulse.within(0.01):
+            await asyncio.get_running_loop().create_future()
 
 
 @pytest.mark.parametrize("failure", [KafkaConnectionError(), TimeoutError()])
@@ -53,7 +62,12 @@ async def test_work_under_way_ends_when_kafka_goes(failure: Exception) -> None:
     kafka = Kafka()
     async with beating(kafka.ask) as pulse:
         never = asyncio.get_running_loop().create_future()
-        working = asyncio.create_task(pulse.during(never))
+
+        async def work() -> None:
+            async with pulse.within(10):
+                await never
+
+        working = asyncio.create_task(work())
         await kafka.next_answer()
         assert not working.done()
         assert problem_of(pulse) is None
@@ -63,7 +77,8 @@ async def test_work_under_way_ends_when_kafka_goes(failure: Exception) -> None:
         assert never.cancelled()
         assert problem_of(pulse) == "Kafka does not answer"
         with pytest.raises(TransientFailure):
-            await pulse.during(asyncio.get_running_loop().create_future())
+            async with pulse.within(10):
+                pytest.fail("begun although Kafka is away")
         kafka.failure = None
         await kafka.next_answer()
         assert problem_of(pulse) is None
