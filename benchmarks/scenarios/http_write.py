@@ -17,7 +17,8 @@ KEY = "benchmark"
 STEADY_PER_SECOND, STEADY = 20, 400
 SINGLE = 200
 WIDTH, WIDE = 32, 2_000
-WARM_UP = 100
+# Enough for the second batch of every partition, for which Kafka makes index files (up to 40 ms each).
+WARM_UP = 400
 STOP_SECONDS = 30.0
 BODY = {
     "item": {
