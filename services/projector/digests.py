@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, find_raw
+from services.kit.ownership import NO_CLAIM
 from services.readmodel.documents import item_wire
 from services.readmodel.versions import names_of
 
@@ -46,7 +47,7 @@ class Source:
         """The ids of all galleries, deleted ones included, in order and in parts."""
         part: list[str] = []
         items = 0
-        async for found in self._galleries.find({}, {"totalItems": 1}).sort("_id"):
+        async for found in self._galleries.find(NO_CLAIM, {"totalItems": 1}).sort("_id"):
             part.append(found["_id"])
             items += found.get("totalItems", 0)
             if len(part) == GALLERIES_AT_ONCE or items >= ITEMS_AT_ONCE:

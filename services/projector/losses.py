@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from services.kit.failures import TransientFailure
 from services.kit.mongo import Database, Document
+from services.kit.ownership import NO_CLAIM
 from services.kit.partitions import partition_of
 from services.kit.publisher import Publisher
 from services.projector.batch import Batch
@@ -103,7 +104,7 @@ class Losses:
     async def _galleries(self, partition: int) -> AsyncIterator[dict[str, Document]]:
         """The write model's galleries of a partition, in parts."""
         part: dict[str, Document] = {}
-        async for found in self._written.find({}, {"siteId": 1, "sequence": 1}):
+        async for found in self._written.find(NO_CLAIM, {"siteId": 1, "sequence": 1}):
             if await self.partition_of(found["_id"]) == partition:
                 part[found["_id"]] = found
                 if len(part) == GALLERIES_AT_ONCE:

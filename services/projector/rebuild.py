@@ -31,7 +31,7 @@ from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
 from services.projector.verification import Difference, compare, is_same
 from services.readmodel.queries import indexes
-from services.readmodel.versions import Versions
+from services.readmodel.versions import Versions, names_of
 
 LOOK_SECONDS = 0.2
 ITEMS_AT_ONCE = 1_000
@@ -83,7 +83,7 @@ class Rebuild:
                 self._listener.tell("switching", 0, 1)
                 switching = True
                 await self._versions.begin_switch(new)
-                await Ownership(self._database, group_of(self._settings, old)).claim(await self._partitions(projection))
+                await self._ownership(old).claim(await self._partitions(projection))
                 await self._drain(projection)
             wrong = await self._wrong(old, new, suspects)
             await self._publish(old, new, wrong)
@@ -123,6 +123,9 @@ class Rebuild:
         while projection.handler.progress.lag(ends):
             await asyncio.sleep(LOOK_SECONDS / 10)
 
+    def _ownership(self, version: int) -> Ownership:
+        return Ownership(self._database, group_of(self._settings, version), names_of(version).galleries)
+
     async def _partitions(self, projection: Projection) -> frozenset[int]:
         return frozenset(range(await projection.publisher.partitions(projection.topic.name)))
 
@@ -155,7 +158,7 @@ class Rebuild:
         publisher = Publisher(lambda: make_producer(self._settings))
         topic = f"{self._settings.topic_prefix}galleries"
         guard = JoinGuard(self._settings, topic, publisher, self._database)
-        repository = Repository(self._database, Ownership(self._database, group_of(self._settings, new)), new)
+        repository = Repository(self._database, self._ownership(new), new)
         publication = Publication(repository, publisher, guard, topic)
         try:
             for gallery_id in galleries:

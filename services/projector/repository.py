@@ -20,7 +20,7 @@ from services.kit.mongo import (
     is_duplicate_key,
     transaction,
 )
-from services.kit.ownership import Ownership
+from services.kit.ownership import NO_CLAIM, Ownership
 from services.projector.batch import Batch
 from services.projector.projection import ItemView, View
 from services.projector.stored import document_of, item_view_of, view_of
@@ -35,10 +35,15 @@ class _Exists(Exception):
     """An item that was to be new is there."""
 
 
+class _Refused(Exception):
+    """Somebody else has written one of the galleries, or owns its partition."""
+
+
 class Repository:
     """One version of the views, written only by the owner of the partitions that the events came from."""
 
     def __init__(self, database: Database, ownership: Ownership, version: int = FIRST_VERSION) -> None:
+        """`ownership` has its claims among the galleries of the version."""
         self._database = database
         self._ownership = ownership
         names = names_of(version)
@@ -103,18 +108,33 @@ class Repository:
         """
         if not batch.changed and not batch.items:
             return
+        partitions = set(partitions)
         try:
-            await self._save(loaded, batch, partitions, batch.new)
-        except _Exists:
-            # An item that was there already, of which a snapshot that broke off had been the first to tell.
-            await self._save(loaded, batch, partitions, frozenset())
+            try:
+                await self._save(loaded, batch, partitions, batch.new)
+            except _Exists:
+                # An item that was there already, of which a snapshot that broke off had been the first to tell.
+                await self._save(loaded, batch, partitions, frozenset())
+        except _Refused as refused:
+            await self._ownership.check(partitions)
+            raise TransientFailure(str(refused)) from refused
 
     async def _save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int], new: Group[str]) -> None:
         # Inserting is much cheaper than replacing what may be there.
         items = [_item_write(item, is_new=item.item_id in new) for item in batch.items.values()]
         heads = [_head_write(batch.views[gallery_id], loaded.get(gallery_id)) for gallery_id in batch.changed]
+        heads.sort(key=lambda write: isinstance(write, InsertOne))  # a command of each kind
         async with transaction(self._database) as session:
-            await self._ownership.verify(session, partitions)
+            writes = [*await self._ownership.fence(session, partitions), *heads]
+            try:
+                # In order: the driver would go on after a failure, and fail again for the transaction is gone by then.
+                written = await self._galleries.bulk_write(writes, ordered=True, session=session)
+            except BulkWriteError as error:
+                if is_duplicate_key(error):
+                    raise _Refused("a gallery's view was created by another writer") from error
+                raise
+            if written.matched_count + written.inserted_count != len(writes):
+                raise _Refused("a gallery's view was changed by another writer")
             if items:
                 try:
                     await self._items.bulk_write(items, ordered=False, session=session)
@@ -122,15 +142,6 @@ class Repository:
                     if is_duplicate_key(error) and new:
                         raise _Exists from error
                     raise
-            if heads:
-                try:
-                    written = await self._galleries.bulk_write(heads, ordered=False, session=session)
-                except BulkWriteError as error:
-                    if is_duplicate_key(error):
-                        raise TransientFailure("a gallery's view was created by another writer") from error
-                    raise
-                if written.matched_count + written.inserted_count != len(heads):
-                    raise TransientFailure("a gallery's view was changed by another writer")
 
     async def incomplete(self) -> AsyncIterator[View]:
         """The galleries that wait for events that did not come."""
@@ -140,7 +151,7 @@ class Repository:
     async def all_views(self, at_once: int) -> AsyncIterator[dict[str, View]]:
         """All views, in parts."""
         part: dict[str, View] = {}
-        async for document in self._galleries.find({}).sort("_id", ASCENDING):
+        async for document in self._galleries.find(NO_CLAIM).sort("_id", ASCENDING):
             part[document["_id"]] = view_of(document)
             if len(part) == at_once:
                 yield part

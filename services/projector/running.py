@@ -25,7 +25,7 @@ from services.projector.repository import Repository
 from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
 from services.readmodel.queries import first_indexes, indexes
-from services.readmodel.versions import Versions
+from services.readmodel.versions import Versions, names_of
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ async def running_projection(
         await versions.drop_before(version)
     await ensure_indexes(database, indexes(version) if is_active else first_indexes(version))
     group = group_of(settings, version)
-    ownership = Ownership(database, group)
+    ownership = Ownership(database, group, names_of(version).galleries)
     repository = Repository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings))
     dead_letters = DeadLetters(publisher, topics.dead_letter)

@@ -14,6 +14,7 @@ from schemas.consumer import Galleries
 from services.cli.rebuild import rebuild
 from services.cli.settings import CliSettings
 from services.cli.verify import verify
+from services.kit.ownership import NO_CLAIM
 from services.projector.digests import Source
 from services.projector.rebuild import Rebuild
 from services.projector.settings import ProjectorSettings
@@ -64,7 +65,7 @@ async def _views_are_written(installation: Installation) -> None:
     views, written = Views(installation.database), installation.database["galleries"]
 
     async def is_there() -> bool:
-        found = await written.find({}).to_list(None)
+        found = await written.find(NO_CLAIM).to_list(None)
         reached = [await views.sequence_of("default", document["_id"]) == document["sequence"] for document in found]
         return len(found) == len(GALLERIES) and all(reached)
 

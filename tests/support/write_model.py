@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from services.kit.mongo import Database, Document, snapshot_session
+from services.kit.ownership import NO_CLAIM
 from tests.support.waiting import eventually
 
 
@@ -36,7 +37,7 @@ async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
     async with snapshot_session(database) as session:
 
         async def read(name: str) -> list[Document]:
-            return [document async for document in database[name].find({}, session=session)]
+            return [document async for document in database[name].find(NO_CLAIM, session=session)]
 
         rows, heads, items = await read("outbox"), await read("galleries"), await read("items")
         outcomes, jobs = await read("processed_commands"), await read("jobs")

@@ -6,6 +6,7 @@ import pytest
 
 from services.command.app import compose
 from services.command.settings import CommandSettings
+from services.kit.ownership import NO_CLAIM
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
@@ -75,7 +76,7 @@ async def test_a_refused_command_is_answered_on_the_topic_it_names(
         assert (answer["commandId"], answer["outcome"], answer["error"]["code"]) == ("bad", "rejected", code)
         if field is not None:
             assert [violation["field"] for violation in answer["error"]["violations"]] == [field]
-    assert await installation.database["galleries"].count_documents({}) == 0
+    assert await installation.database["galleries"].count_documents(NO_CLAIM) == 0
 
 
 async def test_one_conflicting_command_does_not_harm_its_batch(installation: Installation) -> None:

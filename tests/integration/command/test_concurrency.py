@@ -12,6 +12,7 @@ import pytest
 
 from services.command.app import compose
 from services.command.settings import CommandSettings
+from services.kit.ownership import NO_CLAIM
 from services.kit.partitions import partition_of
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, body, structured
@@ -32,12 +33,17 @@ async def two_services(installation: Installation) -> AsyncIterator[Sender]:
     async with sending(installation) as sender, compose(settings), compose(settings):
 
         async def are_shared() -> bool:
-            owners = installation.database["partition_owners"]
-            tokens = [owner["token"] async for owner in owners.find({"scope": f"{installation.name}.command.v1"})]
+            tokens = (await tokens_of(installation)).values()
             return len(tokens) == PARTITIONS and len(set(tokens)) == 2
 
         await eventually(are_shared, "two services own partitions", deadline_seconds=40)
         yield sender
+
+
+async def tokens_of(installation: Installation) -> dict[int, str]:
+    """What the owner of each partition is known by."""
+    claims = installation.database["galleries"].find({"_id.scope": f"{installation.name}.command.v1"})
+    return {claim["_id"]["partition"]: claim["token"] async for claim in claims}
 
 
 def galleries_on(*partitions: int) -> list[str]:
@@ -75,8 +81,7 @@ async def test_a_hundred_creates_at_once_all_succeed(sender: Sender) -> None:
 
 async def test_two_galleries_cannot_take_one_place_at_once_even_from_two_services(two_services: Sender) -> None:
     sender = two_services
-    owners = sender.installation.database["partition_owners"]
-    tokens = {owner["partition"]: owner["token"] async for owner in owners.find()}
+    tokens = await tokens_of(sender.installation)
     one, other = next((a, b) for a in tokens for b in tokens if tokens[a] != tokens[b])
     for turn in range(5):
         place = {"sortOrder": turn + 0.5}
@@ -109,7 +114,7 @@ async def test_two_equal_creates_at_once_are_one(two_services: Sender) -> None:
         assert time.monotonic() - started < PROMISED_SECONDS + SLACK_SECONDS
         answers = {record.value for record in sender.replies.records if record.key == command_id.encode()}
         assert len(answers) == 1
-    assert await sender.installation.database["galleries"].count_documents({}) == 5
+    assert await sender.installation.database["galleries"].count_documents(NO_CLAIM) == 5
     history = await audit(sender.installation.database)
     assert sorted(map(len, history.values())) == [3] * 5
 
@@ -122,7 +127,7 @@ async def test_one_id_for_two_galleries_at_once_is_one_command(two_services: Sen
     await sender.producer.flush()
     replies = await sender.replies.read_count(3)
     assert len({reply.value for reply in replies}) == 1
-    assert await sender.installation.database["galleries"].count_documents({}) == 1
+    assert await sender.installation.database["galleries"].count_documents(NO_CLAIM) == 1
     await audit(sender.installation.database)
 
 

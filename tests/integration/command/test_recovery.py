@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.command.app import compose
 from services.command.settings import CommandSettings
+from services.kit.ownership import NO_CLAIM
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
@@ -37,7 +38,7 @@ async def test_kill_between_commit_and_publish_loses_no_event(installation: Inst
         outbox = installation.database["outbox"]
         assert await outbox.count_documents({"pending": True}) > 0
         assert events.records == []
-        committed = await installation.database["galleries"].count_documents({})
+        committed = await installation.database["galleries"].count_documents(NO_CLAIM)
         assert committed > 0
 
         async with compose(installation.settings(CommandSettings)):
@@ -49,7 +50,7 @@ async def test_kill_between_commit_and_publish_loses_no_event(installation: Inst
             assert sequences == ["1", "2", "3"]
         assert len({body(event)["id"] for event in published}) == 15
         await until_all_is_marked(installation.database)
-        assert await installation.database["galleries"].count_documents({}) == 5
+        assert await installation.database["galleries"].count_documents(NO_CLAIM) == 5
 
 
 async def test_two_services_share_the_partitions_and_each_gallery_keeps_one_order(installation: Installation) -> None:

@@ -1,57 +1,87 @@
 """Fencing on a real replica set: of two owners, only the later can commit."""
 
 import asyncio
+import time
+from collections.abc import Iterable
 from typing import Literal
 
 import pytest
 
 from services.kit import ownership as ownership_module
 from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.mongo import open_database, transaction
-from services.kit.ownership import Ownership
+from services.kit.mongo import Database, Session, open_database, transaction
+from services.kit.ownership import NO_CLAIM, Ownership
 from services.kit.provision import ensure_indexes
 from tests.support.installation import Installation
 
 
+def owner(database: Database, scope: str = "s") -> Ownership:
+    return Ownership(database, scope, "facts")
+
+
+async def write(database: Database, session: Session, ownership: Ownership, partitions: Iterable[int]) -> bool:
+    """Touch the claims as a part of a transaction; whether all of them were there."""
+    fences = await ownership.fence(session, partitions)
+    written = await database["facts"].bulk_write(fences, ordered=False, session=session)
+    return written.matched_count == len(fences)
+
+
+async def facts(database: Database) -> int:
+    return await database["facts"].count_documents(NO_CLAIM)
+
+
 async def test_a_new_claim_fences_off_the_previous_owner(installation: Installation) -> None:
     database = installation.database
-    await ensure_indexes(database, ownership_module.INDEXES)
-    old, new = Ownership(database, "s"), Ownership(database, "s")
+    old, new = owner(database), owner(database)
     await old.claim([0, 1])
     await new.claim([1])
-    assert (old.epoch(1), new.epoch(1)) == (1, 2)
     async with transaction(database) as session:
-        await old.verify(session, [0])
+        assert await write(database, session, old, [0])
     async with transaction(database) as session:
-        await new.verify(session, [1])
-    with pytest.raises(OwnershipLost):
-        async with transaction(database) as session:
-            await database["facts"].insert_one({"by": "old"}, session=session)
-            await old.verify(session, [0, 1])
-    assert await database["facts"].count_documents({}) == 0
+        assert await write(database, session, new, [1, 1])
+    async with transaction(database) as session:
+        assert not await write(database, session, old, [0, 1])
+    await old.check([0])
+    await new.check([1])
+    with pytest.raises(OwnershipLost, match=r"\[0, 1\] have another owner"):
+        await old.check([1, 0])
+
+
+async def test_epochs_rise_with_every_claim_and_after_all_claims_were_lost(installation: Installation) -> None:
+    database = installation.database
+    before = int(time.time())
+    one, other, last = (owner(database) for _ in range(3))
+    await one.claim([0, 1])
+    await other.claim([0, 1])
+    assert before <= one.epoch(0) < other.epoch(0)
+    await database["facts"].update_many({}, {"$set": {"epoch": other.epoch(0) + 1_000_000}})
+    await last.claim([1])
+    assert last.epoch(1) == other.epoch(0) + 1_000_001
+    await database["facts"].drop()
+    await one.claim([0])
+    assert one.epoch(0) >= before
 
 
 async def test_a_claim_during_the_transaction_aborts_it_or_waits_for_it(installation: Installation) -> None:
     database = installation.database
-    await ensure_indexes(database, ownership_module.INDEXES)
-    old, new = Ownership(database, "s"), Ownership(database, "s")
+    old, new = owner(database), owner(database)
     await old.claim([0])
     with pytest.raises((OwnershipLost, TransientFailure)):
         async with transaction(database) as session:
-            await database["facts"].insert_one({"by": "old"}, session=session)
+            await database["facts"].insert_one({"_id": "by old"}, session=session)
             await new.claim([0])
-            await old.verify(session, [0])
-    assert await database["facts"].count_documents({}) == 0
+            if not await write(database, session, old, [0]):
+                raise OwnershipLost
+    assert await facts(database) == 0
 
 
 async def test_scopes_do_not_meet(installation: Installation) -> None:
     database = installation.database
-    await ensure_indexes(database, ownership_module.INDEXES)
-    one, other = Ownership(database, "one"), Ownership(database, "other")
+    one, other = owner(database, "one"), owner(database, "other")
     await one.claim([0])
     await other.claim([0])
     async with transaction(database) as session:
-        await one.verify(session, [0])
+        assert await write(database, session, one, [0])
     one.release()
     with pytest.raises(OwnershipLost):
         one.epoch(0)
@@ -63,14 +93,14 @@ async def test_a_transaction_that_its_owner_left_open_holds_nobody_up(
 ) -> None:
     async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:
         await ensure_indexes(database, ownership_module.INDEXES)
-        old, new = Ownership(database, "s"), Ownership(installation.database, "s")
+        old, new = owner(database), owner(installation.database)
         await old.claim([0])
         with pytest.raises(TransientFailure):
             async with transaction(database) as session:
-                await old.verify(session, [0])
+                assert await write(database, session, old, [0])
                 await asyncio.wait_for(new.claim([0]), 20)
-                await database["facts"].insert_one({"by": "old"}, session=session)
+                await database["facts"].insert_one({"_id": "by old"}, session=session)
         async with transaction(installation.database) as session:
-            await new.verify(session, [0])
-    assert await installation.database["facts"].count_documents({}) == 0
+            assert await write(installation.database, session, new, [0])
+    assert await facts(installation.database) == 0
     assert await installation.database["owner_sessions"].count_documents({}) == 1

@@ -31,7 +31,7 @@ async def database(installation: Installation, request: pytest.FixtureRequest) -
 
 async def _owner(database: Database) -> Repository:
     """The repository of a process that has just become the owner."""
-    ownership = Ownership(database, "scope")
+    ownership = Ownership(database, "scope", "gallery_views")
     await ownership.claim([PARTITION])
     return Repository(database, ownership)
 
@@ -98,6 +98,23 @@ async def test_a_former_owner_can_write_nothing(database: Database) -> None:
     assert await database["item_views"].count_documents({}) == 0
     await _apply(owner, history)
     assert await Views(database).sequence_of("s", history.gallery_id) == 2
+
+
+async def test_nothing_is_written_to_a_version_that_was_dropped(database: Database) -> None:
+    repository = await _owner(database)
+    await _apply(repository, _filled(1))
+    await database.drop_collection("gallery_views")
+    await database.drop_collection("item_views")
+    with pytest.raises(OwnershipLost):
+        await _apply(repository, _filled(1))
+    assert await database.list_collection_names(filter={"name": {"$regex": "_views$"}}) == []
+
+
+async def test_a_former_owner_cannot_create_what_its_successor_has_created(database: Database) -> None:
+    former, history = await _owner(database), _filled(1)
+    await _apply(await _owner(database), history)
+    with pytest.raises(OwnershipLost):
+        await _apply(former, history, loaded={})
 
 
 async def test_a_view_that_changed_since_it_was_loaded_is_not_overwritten(database: Database) -> None:

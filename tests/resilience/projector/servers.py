@@ -11,7 +11,7 @@ from schemas.topics import Topics
 from services.kit.brokers import make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.mongo import Database, open_database
-from services.kit.ownership import Ownership
+from services.kit.ownership import NO_CLAIM, Ownership
 from services.kit.provision import ensure_indexes, ensure_topics
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
@@ -45,7 +45,7 @@ class ServerWorld:
         self._guards: list[JoinGuard] = []
 
     async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
-        ownership = Ownership(self._database, "convergence")
+        ownership = Ownership(self._database, "convergence", "gallery_views")
         repository = SabotagedRepository(self._database, ownership)
         repository.saboteur = saboteur
         publisher = _SabotagedPublisher(lambda: make_producer(self._settings))
@@ -75,7 +75,7 @@ class ServerWorld:
         await publisher.stop()
 
     async def stored(self) -> Stored:
-        views = [view_of(found) async for found in self._database["gallery_views"].find({})]
+        views = [view_of(found) async for found in self._database["gallery_views"].find(NO_CLAIM)]
         items = [item_view_of(found) async for found in self._database["item_views"].find({})]
         return {view.gallery_id: view for view in views}, {item.item_id: item for item in items}
 
