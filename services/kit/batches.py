@@ -32,6 +32,8 @@ ATTEMPTS_BEFORE_DEAD_LETTER = 3
 # How long a rebalance waits for the batch in hand; the broker waits longer before it expels this member.
 REVOKE_TIMEOUT_SECONDS = 15.0
 COMMIT_TIMEOUT_SECONDS = 10.0
+# Offsets of several batches are committed together: for each lone record, it was as much work as the record itself.
+COMMIT_SECONDS = 0.5
 # How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
 # A quarter of the usual: what is fetched ahead of the batch in hand waits in memory.
@@ -201,10 +203,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return False
 
     def _commit_soon(self, records: Sequence[IncomingRecord]) -> None:
-        """Commit the offsets behind these records, while the next batch is already worked on.
+        """Commit the offsets behind these records before long, while the next batches are already worked on.
 
-        A broker takes its time for commits (Kafka 4 collects them for 5 ms); if the process ends before, the records
-        are seen again and recognised.
+        If the process ends before, the records are seen again and recognised.
         """
         consumer = self._subscriber.consumer
         if consumer is None:
@@ -220,6 +221,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
         while self._finished:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._interrupted.wait()  # whoever ends an assignment waits for this
             offsets, self._finished = self._finished, {}
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
 from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters, IncomingRecord
@@ -135,6 +138,24 @@ async def test_what_was_not_finished_is_handled_by_the_next_member(installation:
             await producer.send_and_wait(installation.topics.commands, b"last", partition=2)
             await eventually(lambda: third.has(b"last"), "offsets were committed")
         assert third.values == [b"last"]
+
+
+async def test_offsets_are_committed_while_records_keep_coming(installation: Installation) -> None:
+    topics, bootstrap = installation.topics, installation.addresses.kafka_bootstrap
+    place = TopicPartition(topics.commands, 1)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        async with raw_producer(bootstrap) as producer, consuming(installation, Recorder()):
+
+            async def are_committed() -> bool:
+                await producer.send_and_wait(topics.commands, b"x", partition=1)
+                offsets = await admin.list_consumer_group_offsets("tests", partitions=[place])
+                return bool(offsets[place].offset > 2)
+
+            await eventually(are_committed, "offsets are committed although no record is the last")
+    finally:
+        await admin.close()
 
 
 async def test_lost_ownership_is_prepared_again_before_the_next_try(installation: Installation) -> None:
