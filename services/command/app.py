@@ -16,6 +16,7 @@ from services.command.executor import Executor
 from services.command.jobs import JobStore
 from services.command.loading import Loader
 from services.command.outbox import Outbox
+from services.command.recent import RecentHeads
 from services.command.repository import Repository
 from services.command.runner import JobRunner
 from services.command.settings import CommandSettings
@@ -113,10 +114,11 @@ def make_handler(
     ownership = Ownership(database, group, documents_module.GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
-    loader = Loader(database)
+    recent = RecentHeads()
+    loader = Loader(database, recent)
     answers = Answers(publisher, elsewhere, topics)
     repository = Repository(database, ownership, outbox, jobs)
-    executor = Executor(loader, repository, outbox, answers, dead_letters, _new_event_id)
+    executor = Executor(loader, recent, repository, outbox, answers, dead_letters, _new_event_id)
     runner = JobRunner(executor, jobs, loader, Staging(database), _new_event_id)
     return CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
 

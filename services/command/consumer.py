@@ -51,6 +51,7 @@ class CommandHandler:
     async def released(self) -> None:
         """Leave the long work to the next owner."""
         await self._runner.stop()
+        await self._executor.settle()
         self._ownership.release()
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:

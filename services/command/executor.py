@@ -16,6 +16,7 @@ from services.command.handlers import decide
 from services.command.jobs import JobUpdate
 from services.command.loading import Knowledge, Loader
 from services.command.outbox import Outbox, OutboxRow
+from services.command.recent import RecentHeads
 from services.command.repository import Conflict, Repository
 from services.command.slices import slices, whole_gallery_of
 from services.command.state import Unloaded
@@ -62,6 +63,7 @@ class Executor:
     def __init__(
         self,
         loader: Loader,
+        recent: RecentHeads,
         repository: Repository,
         outbox: Outbox,
         answers: Answers,
@@ -69,6 +71,7 @@ class Executor:
         new_event_id: Callable[[], str],
     ) -> None:
         self._loader = loader
+        self._recent = recent
         self._repository = repository
         self._outbox = outbox
         self._answers = answers
@@ -84,8 +87,13 @@ class Executor:
         """Publish what previous owners have left; the number of events."""
         async with self.turn:
             self._partitions = partitions
+            self._recent.forget()
             self._is_unpublished = True
             return await self.catch_up()
+
+    async def settle(self) -> None:
+        """Leave nothing to the next owner that is done already."""
+        await self._outbox.settle()
 
     async def catch_up(self) -> int:
         """Publish what was committed and not seen on the topic; called with the turn held, before anything new."""
@@ -133,12 +141,12 @@ class Executor:
     async def save(self, workspace: Workspace, partition: int, at: datetime, update: JobUpdate) -> None:
         """Commit a step of long work and publish it; called with the turn held. Raises what `Repository.save` does."""
         self._is_unpublished = True
-        await self._publish(await self._repository.save(workspace, {partition}, at, update), ())
+        await self._publish(await self._save(workspace, {partition}, at, update), ())
         self._is_unpublished = False
 
     async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
         await self._answers.publish(self._outbox.records(rows), answers)
-        await self._outbox.mark_published([row.row_id for row in rows])
+        self._outbox.mark_soon(rows)
 
     async def _put_aside(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
         """Keep commands that broke our code as dead letters, and say so to their senders; no outcome is recorded."""
@@ -200,7 +208,7 @@ class Executor:
         decided = commands[: len(answers)]
         if not decided:
             raise Unloaded
-        settled.rows += await self._repository.save(workspace, {command.partition for command in decided}, at)
+        settled.rows += await self._save(workspace, {command.partition for command in decided}, at)
         settled.answers += [answer for answer in answers if answer is not None]
         # Also on a repetition, which finds the job begun: nobody may have been told of it the first time.
         settled.has_jobs = settled.has_jobs or bool(workspace.parked)
@@ -213,6 +221,17 @@ class Executor:
         for labels, count in answered.items():
             COMMANDS.labels(*labels).inc(count)
         return len(decided)
+
+    async def _save(
+        self, workspace: Workspace, partitions: set[int], at: datetime, update: JobUpdate | None = None
+    ) -> list[OutboxRow]:
+        try:
+            rows = await self._repository.save(workspace, partitions, at, update)
+        except BaseException:
+            self._recent.forget()
+            raise
+        self._recent.follow(workspace)
+        return rows
 
     def _decide(
         self,

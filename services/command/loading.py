@@ -14,6 +14,7 @@ from services.command.items import default_base
 from services.command.lines import load_lines
 from services.command.pages import fill_page
 from services.command.places import GalleryPlaces
+from services.command.recent import RecentHeads
 from services.command.slices import ON_ALL_ITEMS, Size
 from services.command.state import GalleryHead, StoredItem
 from services.command.workspace import CommandKey, PlacedCommand, Workspace
@@ -39,8 +40,9 @@ class Knowledge:
 class Loader:
     """Reads the write model."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, recent: RecentHeads) -> None:
         self._database = database
+        self._recent = recent
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
         self._places = GalleryPlaces(database)
@@ -54,7 +56,12 @@ class Loader:
             knowledge: from earlier tries.
         """
         workspace = Workspace(looks=dict(knowledge.looks))
-        await self._load_named(workspace, commands)
+        # What was tried before and failed needs more than that.
+        remembered = None if knowledge.suspects else self._recent.head_for(commands)
+        if remembered is None:
+            await self._load_named(workspace, commands)
+        else:
+            workspace.load_head(remembered)
         fresh = [command for command in commands if CommandKey.of(command.envelope) not in workspace.outcomes]
         now_ms = int(at.timestamp() * 1000)
         # One after the other: seldom is there more than one to do, and tasks would cost each lone command.

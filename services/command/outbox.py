@@ -5,6 +5,8 @@ document's place is (partition, epoch, number): epochs rise with every owner of 
 batch of one owner, so that a new owner publishes what is left exactly in the order of the commits.
 """
 
+import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,10 +14,23 @@ from typing import Any
 
 from schemas.envelope import Message
 from services.command.workspace import Workspace
-from services.kit.mongo import ASCENDING, Collection, Database, Document, IndexModel, Session, WriteConcern
+from services.kit.mongo import (
+    ASCENDING,
+    Collection,
+    Database,
+    Document,
+    IndexModel,
+    PyMongoError,
+    Session,
+    WriteConcern,
+)
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher, Record
 
+log = logging.getLogger(__name__)
+
+# Those of several commands are marked together, and beside the work: each lone one was held up by a millisecond.
+MARK_SECONDS = 0.1
 # A MongoDB document may have 16 MB; this leaves room for headers and keeps what is held in memory small.
 ROW_BYTES = 4 * 1024 * 1024
 FLUSH_BYTES = 8 * 1024 * 1024
@@ -54,6 +69,8 @@ class Outbox:
         self._publisher = publisher
         self._topic = events_topic
         self._number = 0
+        self._published: list[str] = []  # rows not marked yet
+        self._marking: asyncio.Task[None] | None = None
 
     def rows_of(self, workspace: Workspace, ownership: Ownership) -> list[OutboxRow]:
         """The rows for everything that the workspace has decided."""
@@ -80,17 +97,46 @@ class Outbox:
             Record(self._topic, message.key, message.value, message.headers) for row in rows for message in row.messages
         ]
 
-    async def mark_published(self, row_ids: Sequence[str]) -> None:
+    def mark_soon(self, rows: Iterable[OutboxRow]) -> None:
         """Let the rows expire; called once Kafka has acknowledged their records.
 
-        A mark that a crash of the server takes away makes their events come twice, which consumers have to expect
-        anyway; waiting for its journal would hold up each lone command behind (measured: 4 ms).
+        A mark that a crash takes away makes their events come twice, which consumers have to expect anyway; to wait for
+        it would hold up each lone command behind.
         """
-        if row_ids:
+        self._published += [row.row_id for row in rows]
+        if self._published and (self._marking is None or self._marking.done()):
+            self._marking = asyncio.create_task(self._mark_later())
+
+    async def settle(self) -> None:
+        """Mark what is published, before somebody else takes over."""
+        if self._marking is not None:
+            self._marking.cancel()
+            await asyncio.wait({self._marking})
+        try:
+            await self._mark()
+        except PyMongoError as error:
+            log.warning("events that are published come once more, for they could not be marked: %s", error)
+
+    async def _mark_later(self) -> None:
+        while self._published:
+            await asyncio.sleep(MARK_SECONDS)
+            try:
+                await self._mark()
+            except PyMongoError as error:
+                log.info("published events are marked later: %s", error)
+
+    async def _mark(self) -> None:
+        row_ids, self._published = self._published, []
+        if not row_ids:
+            return
+        try:
             await self._marks.update_many(
-                {"_id": {"$in": list(row_ids)}},
+                {"_id": {"$in": row_ids}},
                 {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
             )
+        except BaseException:
+            self._published += row_ids
+            raise
 
     async def flush(self, partitions: Iterable[int]) -> int:
         """Publish what is committed but not marked, in order, in bounded memory; the number of events.
@@ -98,6 +144,7 @@ class Outbox:
         Raises:
             TransientFailure: Kafka or MongoDB is away; what is left is published by the next call.
         """
+        await self._mark()
         published = 0
         waiting: list[OutboxRow] = []
         size = 0
@@ -116,7 +163,8 @@ class Outbox:
     async def _publish(self, rows: Sequence[OutboxRow]) -> int:
         records = self.records(rows)
         await self._publisher.publish(records)
-        await self.mark_published([row.row_id for row in rows])
+        self._published += [row.row_id for row in rows]
+        await self._mark()
         return len(records)
 
 

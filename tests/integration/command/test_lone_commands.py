@@ -1,0 +1,86 @@
+"""A command that comes alone: what it takes, and what it may not take for granted."""
+
+import asyncio
+
+from services.command.app import compose
+from services.command.settings import CommandSettings
+from services.kit.mongo import Document
+from tests.integration.command.conftest import Sender, sending
+from tests.support.commands import TEXT
+from tests.support.installation import Installation
+from tests.support.profiling import profiled
+from tests.support.waiting import eventually
+from tests.support.write_model import audit, until_all_is_marked
+
+READS = ("query", "getmore")
+
+
+def reads(operations: list[Document]) -> list[str]:
+    """The collections that were read, besides claims."""
+    return sorted(
+        entry["ns"].partition(".")[2]
+        for entry in operations
+        if entry["op"] in READS or "aggregate" in entry.get("command", {})
+    )
+
+
+async def test_items_for_a_gallery_written_before_cost_no_query(sender: Sender) -> None:
+    gallery_id = await sender.gallery(1)
+    async with profiled(sender.installation.database) as operations:
+        for _ in range(3):
+            assert (await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}))["sequence"] >= 3
+    assert reads(operations) == []
+    async with profiled(sender.installation.database) as operations:
+        await sender.send("ClearGallery", {"galleryId": gallery_id})
+    assert reads(operations) != []
+    await audit(sender.installation.database)
+
+
+async def test_a_repeated_command_has_its_first_answer_although_it_is_not_looked_up(sender: Sender) -> None:
+    gallery_id = await sender.gallery(0)
+    items = {"galleryId": gallery_id, "items": [TEXT]}
+    first = await sender.send("CreateItems", items, "first")
+    assert (await sender.send("CreateItems", items, "second"))["sequence"] == first["sequence"] + 1
+    refused = await sender.send("CreateItems", {**items, "expectedSequence": 99}, "refused")
+    assert refused["outcome"] == "rejected"
+    sender.replies.records.clear()
+    assert await sender.send("CreateItems", items, "first") == first
+    assert await sender.send("CreateItems", {**items, "expectedSequence": 3}, "refused") == refused
+    assert len(await sender.item_ids(gallery_id)) == 2
+    await audit(sender.installation.database)
+
+
+async def test_a_gallery_that_somebody_else_has_changed_is_loaded_again(sender: Sender) -> None:
+    gallery_id = await sender.gallery(0)
+    galleries = sender.installation.database["galleries"]
+    changed = await galleries.update_one({"_id": gallery_id}, {"$set": {"sequence": 7, "name": "changed"}})
+    assert changed.modified_count == 1
+    reply = await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
+    assert (reply["outcome"], reply["sequence"]) == ("accepted", 8)
+    assert (await galleries.find_one({"_id": gallery_id}) or {})["name"] == "changed"
+
+
+async def test_the_next_owner_finds_nothing_to_publish_again(installation: Installation) -> None:
+    async with sending(installation) as sender:
+        async with compose(installation.settings(CommandSettings)):
+            gallery_id = await sender.gallery(0)
+            await asyncio.gather(
+                *(sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}) for _ in range(5))
+            )
+        # Marks are not waited for, but by whoever leaves.
+        assert await installation.database["outbox"].count_documents({"pending": True}) == 0
+        async with compose(installation.settings(CommandSettings)):
+            await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
+            assert len(await sender.events_of(gallery_id, 7)) == 7
+            await until_all_is_marked(installation.database)
+
+
+async def test_marks_are_made_while_the_service_runs(sender: Sender) -> None:
+    await sender.gallery(1)
+    outbox = sender.installation.database["outbox"]
+
+    async def are_marked() -> bool:
+        return await outbox.count_documents({"publishedAt": {"$type": "date"}}) > 0
+
+    await eventually(are_marked, "rows are marked although nobody leaves", deadline_seconds=10)
+    await until_all_is_marked(sender.installation.database)

@@ -1,0 +1,76 @@
+"""What is remembered of galleries is what was written last, and only that."""
+
+from typing import Any
+
+import pytest
+
+from schemas.commands import COMMANDS
+from schemas.envelope import CommandEnvelope
+from services.command.recent import RecentHeads
+from services.command.state import GalleryHead
+from services.command.workspace import PlacedCommand, Received, Workspace
+from tests.support.commands import TEXT
+
+GALLERIES = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(1, 5)]
+
+
+def head(gallery_id: str, sequence: int = 1, job: str | None = None) -> GalleryHead:
+    return GalleryHead(gallery_id, "site", None, 1.0, "2026-01-01T00:00:00Z", 0, sequence, 0.0, 0.0, job=job)
+
+
+def command(gallery_id: str, name: str = "CreateItems", data: dict[str, Any] | None = None) -> PlacedCommand:
+    model = COMMANDS[name].model_validate({"galleryId": gallery_id, **(data or {"items": [TEXT]})})
+    envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
+    return PlacedCommand(0, gallery_id, envelope, Received("commands", 0, 0, None, b"", ()))
+
+
+def written(*heads: GalleryHead) -> Workspace:
+    return Workspace(heads={head.gallery_id: head for head in heads})
+
+
+def test_the_last_write_is_remembered_until_it_is_forgotten() -> None:
+    recent, gallery_id = RecentHeads(), GALLERIES[0]
+    assert recent.head_for([command(gallery_id)]) is None
+    for sequence in (1, 2):
+        recent.follow(written(head(gallery_id, sequence)))
+        assert recent.head_for([command(gallery_id)]) == head(gallery_id, sequence)
+    assert recent.head_for([command(GALLERIES[1])]) is None
+    recent.forget()
+    assert recent.head_for([command(gallery_id)]) is None
+
+
+def test_a_gallery_that_was_only_read_is_not_remembered() -> None:
+    recent, workspace = RecentHeads(), Workspace()
+    workspace.load_head(head(GALLERIES[0]))
+    workspace.heads[GALLERIES[1]] = None
+    recent.follow(workspace)
+    assert [recent.head_for([command(gallery_id)]) for gallery_id in GALLERIES[:2]] == [None, None]
+
+
+def test_the_gallery_written_longest_ago_makes_room() -> None:
+    recent = RecentHeads(most=2)
+    for gallery_id in (GALLERIES[0], GALLERIES[1], GALLERIES[0], GALLERIES[2]):
+        recent.follow(written(head(gallery_id)))
+    known = [gallery_id for gallery_id in GALLERIES if recent.head_for([command(gallery_id)])]
+    assert known == [GALLERIES[0], GALLERIES[2]]
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [],
+        [command(GALLERIES[0]), command(GALLERIES[0])],
+        [command(GALLERIES[0], "DeleteItems", {"itemIds": [GALLERIES[1]]})],
+        [command(GALLERIES[0], "ClearGallery", {})],
+    ],
+)
+def test_what_needs_more_than_a_head_is_loaded(commands: list[PlacedCommand]) -> None:
+    recent = RecentHeads()
+    recent.follow(written(head(GALLERIES[0])))
+    assert recent.head_for(commands) is None
+
+
+def test_a_gallery_with_work_in_progress_is_loaded() -> None:
+    recent = RecentHeads()
+    recent.follow(written(head(GALLERIES[0], job="site/other")))
+    assert recent.head_for([command(GALLERIES[0])]) is None
