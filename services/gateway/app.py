@@ -36,6 +36,9 @@ from services.kit.publisher import Publisher
 from services.listeners.provision import INDEXES as LISTENER_INDEXES
 from services.readmodel.queries import Views
 
+# Writes are answered by replies and the join. Nobody waits for an event but streams and, while the read model is
+# behind, answers of which it tells the content; taken one by one, they cost each lone write a millisecond.
+EVENTS_TOGETHER_MS = 200
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
 """All are in use or in print (wire contract, D14); the first one is in the OpenAPI document."""
 
@@ -68,11 +71,11 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             streams.hear(record)
 
         feeds = [
-            await stack.enter_async_context(follow(settings, topic, hear))
-            for topic, hear in (
-                (topics.replies, lambda record: replies.hear(record.key, record.value)),
-                (topics.galleries, lambda record: heads.hear(record.key, record.value)),
-                (topics.events, hear_event),
+            await stack.enter_async_context(follow(settings, topic, hear, together_ms=together_ms))
+            for topic, hear, together_ms in (
+                (topics.replies, lambda record: replies.hear(record.key, record.value), None),
+                (topics.galleries, lambda record: heads.hear(record.key, record.value), None),
+                (topics.events, hear_event, EVENTS_TOGETHER_MS),
             )
         ]
         streams.begin(await feeds[-1].positions())

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
+from schemas.gallery import ITEMS_MAX
 from schemas.joined import parse_key
 from services.readmodel.queries import Views
 
@@ -57,10 +58,13 @@ class Watch:
 
     Attributes:
         sequence: the highest at which the read model showed the gallery, -1 as long as nothing was heard.
+        items: items that changed meanwhile, by id, as the read model shows them; the first `ITEMS_MAX` of them.
     """
 
     def __init__(self) -> None:
         self.sequence = -1
+        self.items: dict[str, dict[str, Any]] = {}
+        self._item_sequences: dict[str, int] = {}
         self._gone = False
         self._news = asyncio.Event()
 
@@ -71,6 +75,14 @@ class Watch:
         else:
             self.sequence = max(self.sequence, sequence)
         self._news.set()
+
+    def note_item(self, item_id: str, sequence: int | None, item: dict[str, Any] | None) -> None:
+        """The read model shows the item as it is since this sequence, or, without, does not show it any more."""
+        known = self._item_sequences.get(item_id, -1 if len(self._item_sequences) < ITEMS_MAX else None)
+        if sequence is None or item is None:
+            self.items.pop(item_id, None)
+        elif known is not None and sequence >= known:  # a former owner may tell outdated ones
+            self.items[item_id], self._item_sequences[item_id] = item, sequence
 
     async def heard(self, sequence: int) -> None:
         """Wait until the gallery was heard at this sequence, or not to be shown any more."""
@@ -108,14 +120,20 @@ class Heads:
             return
         try:
             gallery_id, item_id = parse_key(key or b"")
-            if item_id is not None or (watches := self._watches.get(gallery_id)) is None:
+            watches = self._watches.get(gallery_id)
+            if watches is None:
                 return
-            sequence = None if value is None else int(orjson.loads(value)["sequence"])
+            record = None if value is None else orjson.loads(value)
+            sequence = None if record is None else int(record["sequence"])
+            item = None if record is None or item_id is None else dict(record["item"])
         except (ValueError, KeyError, TypeError):
             log.error("a record of the galleries topic cannot be read")
             return
         for watch in watches:
-            watch.note(sequence)
+            if item_id is None:
+                watch.note(sequence)
+            else:
+                watch.note_item(item_id, sequence, item)
 
 
 async def wait_until_all_shown(

@@ -18,6 +18,8 @@ Record: TypeAlias = ConsumerRecord[Any, Any]
 Hear: TypeAlias = Callable[[Record], None]
 POLL_MS = 1_000
 PAUSE_SECONDS = 0.5
+TOGETHER_BYTES = 256 * 1024
+"""More than this is not waited for."""
 
 
 class Feed:
@@ -56,13 +58,22 @@ class Feed:
 
 
 @asynccontextmanager
-async def follow(settings: KitSettings, topic: str, hear: Hear) -> AsyncIterator[Feed]:
+async def follow(
+    settings: KitSettings, topic: str, hear: Hear, *, together_ms: int | None = None
+) -> AsyncIterator[Feed]:
     """Call `hear` with every record published to `topic` after this has been entered.
+
+    Args:
+        settings: where Kafka is.
+        topic: to follow, all partitions.
+        hear: must not raise.
+        together_ms: records of so much time come together; without it, each at once.
 
     Raises:
         StartRefused: no broker answers.
     """
-    async with tail(settings, [topic]) as consumer:
+    options = {} if together_ms is None else {"max_wait_ms": together_ms, "min_bytes": TOGETHER_BYTES}
+    async with tail(settings, [topic], **options) as consumer:
         feed = Feed(topic, consumer, hear)
         task = asyncio.create_task(feed.run())
         try:

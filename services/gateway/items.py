@@ -216,13 +216,13 @@ def request_path(field: str) -> str:
 
 
 async def _answer_item(gateway: Parts, site_id: str, written: Written, item_id: str) -> Response:
-    """The item after a write: as the write's own event tells it, or else as the read model does.
+    """The item after a write, as the join tells it, or the write's own event, or else the read model.
 
     Raises:
         Failure: 404 if it was deleted meanwhile, 504 if neither tells.
     """
     gallery_id = written.position.gallery_id
-    item = written.echo.items.get(item_id)
+    item = written.items.get(item_id) or written.echo.items.get(item_id)
     if item is None and not written.is_shown:
         raise written.unseen()
     if item is None:

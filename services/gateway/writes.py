@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from schemas.commands import CommandData, CreateItems, command_name
 from schemas.envelope import CommandEnvelope, encode_command, gallery_id_of
@@ -73,7 +74,10 @@ class Written:
         headers: what the answer tells about it.
         command_id: of its command.
         is_shown: whether every reader sees it.
-        echo: what its events told; nothing if the command had been carried out before.
+        echo: what its events told; nothing if the command had been carried out before, and perhaps nothing yet if it
+            is shown.
+        items: items that changed in the gallery meanwhile, by id, as readers see them. There may be more in the read
+            model.
     """
 
     position: Position
@@ -82,6 +86,7 @@ class Written:
     command_id: str
     is_shown: bool
     echo: Echo
+    items: dict[str, dict[str, Any]]
 
     def unseen(self) -> Failure:
         """The answer when neither the read model nor the write's events tell what to answer."""
@@ -144,6 +149,8 @@ class Writes:
                 command_id=order.command_id,
                 is_shown=is_shown,
                 echo=echo,
+                # A gallery's record follows those of its items.
+                items=watch.items if watch.sequence >= position.sequence else {},
             )
 
     async def perform_each(

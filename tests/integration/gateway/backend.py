@@ -9,12 +9,13 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from schemas.envelope import CommandEnvelope, decode_command, encode_reply
-from schemas.joined import gallery_key
+from schemas.joined import gallery_key, item_key
 from schemas.replies import Reply
+from services.kit.partitions import partition_of
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
 from services.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
-from tests.support.installation import Installation
+from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 
 DEADLINE_SECONDS = 20
@@ -83,6 +84,14 @@ class Backend:
         """Write views and publish the gallery's record."""
         await self.store(gallery_id, sequence, items)
         await self.publish_head(gallery_id, orjson.dumps({"galleryId": gallery_id, "sequence": sequence}))
+
+    async def publish_item(self, gallery_id: str, sequence: int, item: dict[str, Any]) -> None:
+        """Publish an item's record."""
+        record = orjson.dumps({"galleryId": gallery_id, "sequence": sequence, "item": item})
+        # With the gallery's, as the projector does.
+        partition = partition_of(gallery_id.encode(), PARTITIONS)
+        key = item_key(gallery_id, item["id"])
+        await self._producer.send_and_wait(self._topics.galleries, record, key=key, partition=partition)
 
     async def publish_head(self, gallery_id: str, value: bytes | None) -> None:
         """Publish a gallery's record, or its tombstone."""

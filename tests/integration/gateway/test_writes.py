@@ -78,6 +78,32 @@ async def test_create_item(door: Door, backend: Backend) -> None:
     assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:2"
 
 
+async def test_an_item_is_answered_as_the_join_tells_it(door: Door, backend: Backend) -> None:
+    gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
+    await backend.store(gallery_id, 1)
+    posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    command = await backend.next_command()
+    await backend.publish_item(gallery_id, 2, {**item(item_id), "title": "from the join"})
+    await backend.accept(command, gallery_id, 2, item_id)
+    await backend.show(gallery_id, 2, [item(item_id)])
+    answer = await posting
+    assert (answer.status_code, answer.json()) == (200, {"item": {**item(item_id), "title": "from the join"}})
+
+
+async def test_an_item_of_which_only_an_older_record_was_heard_is_read(door: Door, backend: Backend) -> None:
+    gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
+    await backend.store(gallery_id, 2, [item(item_id)])
+    posting = asyncio.create_task(
+        door.client.patch(f"{GALLERIES}/{gallery_id}/items/{item_id}", json={"item": {"title": "new"}})
+    )
+    command = await backend.next_command()
+    await backend.publish_item(gallery_id, 1, {**item(item_id), "title": "outdated"})
+    # Shown, though the gallery's record was not heard.
+    await backend.accept(command, gallery_id, 2, item_id)
+    answer = await posting
+    assert (answer.status_code, answer.json()) == (200, {"item": item(item_id)})
+
+
 async def test_a_change_that_is_visible_before_its_reply_comes(door: Door, backend: Backend) -> None:
     posting = asyncio.create_task(door.client.post(GALLERIES))
     command = await backend.next_command()

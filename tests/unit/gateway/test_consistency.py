@@ -1,10 +1,12 @@
 """Waiting for the read model, without a read model."""
 
 import asyncio
+import uuid
 
 import orjson
 import pytest
 
+from schemas.gallery import ITEMS_MAX
 from schemas.joined import gallery_key, item_key
 from services.gateway.consistency import Heads, Position, format_positions, parse_positions
 
@@ -55,6 +57,40 @@ async def test_a_watch_hears_its_gallery_from_its_beginning_on() -> None:
         heads.hear(gallery_key(G), head(2))
         assert watch.sequence == 3
         await watch.heard(3)  # before the question is asked as well as after
+
+
+def shown(sequence: int, title: str) -> bytes:
+    return orjson.dumps({"sequence": sequence, "item": {"title": title}})
+
+
+async def test_a_watch_hears_the_items_of_its_gallery() -> None:
+    heads = Heads()
+    with heads.watch(G) as watch:
+        for key, value in [
+            (item_key(OTHER, OTHER), shown(1, "of another")),
+            (item_key(G, OTHER), shown(2, "old")),
+            (item_key(G, OTHER), shown(4, "new")),
+            (item_key(G, OTHER), shown(3, "outdated, of a former owner")),
+            (item_key(G, G), shown(5, "gone")),
+            (item_key(G, G), None),
+            (item_key(G, G), shown(4, "outdated, of a former owner")),
+            (item_key(G, OTHER), b'{"sequence": 9}'),
+            (item_key(G, OTHER), b'{"sequence": 9, "item": 1}'),
+        ]:
+            heads.hear(key, value)
+        assert watch.items == {OTHER: {"title": "new"}}
+        assert watch.sequence == -1
+
+
+async def test_a_watch_keeps_as_many_items_as_an_answer_can_hold() -> None:
+    heads = Heads()
+    ids = [str(uuid.uuid4()) for _ in range(ITEMS_MAX + 1)]
+    with heads.watch(G) as watch:
+        for item_id in ids:
+            heads.hear(item_key(G, item_id), shown(1, "first"))
+        heads.hear(item_key(G, ids[0]), shown(2, "changed"))
+        assert list(watch.items) == ids[:ITEMS_MAX]
+        assert watch.items[ids[0]] == {"title": "changed"}
 
 
 async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:
