@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -24,7 +25,7 @@ from services.gateway.pulse import Pulse, feel_pulse
 from services.gateway.replies import Replies
 from services.gateway.sender import Sender
 from services.gateway.settings import GatewaySettings
-from services.gateway.streams import Streams
+from services.gateway.streams import Streams, ends_of_topic
 from services.gateway.writes import Writes
 from services.kit.brokers import make_producer
 from services.kit.failures import StartRefused, TransientFailure
@@ -63,7 +64,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         )
         await ensure_indexes(database, indexes(settings))
         replies, echoes, heads, views = Replies(), Echoes(), Heads(), Views(database)
-        streams = Streams(settings, topics.events)
+        streams = Streams(settings, topics.events, partial(ends_of_topic, settings, topics.events))
         await stack.enter_async_context(_ending(streams, stop_requested()))
 
         def hear_event(record: Record) -> None:

@@ -60,7 +60,7 @@ async def _stream(gateway: Parts, wanted: Wanted, last_event_id: str | None) -> 
 
 
 async def _frames(gateway: Parts, wanted: Wanted, since: Places | None) -> AsyncGenerator[bytes]:
-    with gateway.streams.subscribe(wanted) as subscription:
+    async with gateway.streams.subscribe(wanted) as subscription:
         if since is not None:
             async with gateway.streams.replay(since, subscription.begins) as missed:
                 places = {partition: since[partition] for partition in subscription.begins}
@@ -83,7 +83,8 @@ async def _live(gateway: Parts, subscription: Subscription, places: dict[int, in
             record = await subscription.next(heartbeat_seconds)
         except TimeoutError:
             # The stream has given all that was heard for it; the rest need not be looked through again.
-            places.update(gateway.streams.places_of(subscription.wanted))
+            heard = gateway.streams.places_of(subscription.wanted)
+            places.update({partition: max(offset, places[partition]) for partition, offset in heard.items()})
             yield _place_frame(places)
             continue
         if record is None:

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from schemas.domain_event import EventType
-from services.gateway.errors import Refused, bad_header
+from services.gateway.errors import RETRY_AFTER, Failure, Refused, bad_header
 from services.gateway.feed import Record
 from services.gateway.settings import GatewaySettings
 from services.kit.brokers import make_reader
@@ -28,6 +29,9 @@ _PLACES = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
 
 Places: TypeAlias = Mapping[int, int]
 """The offset of the next record by partition: what a stream's event ids stand for."""
+
+EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Places]]
+"""Where the topic ends in these partitions. Raises Failure."""
 
 
 def type_of(record: Record) -> EventType | None:
@@ -67,7 +71,7 @@ class Wanted:
 
 
 class Subscription:
-    """What one stream carries, from `begins` on."""
+    """What one stream carries, from `begins` on: the offset of its first record by partition."""
 
     def __init__(self, wanted: Wanted, begins: Places) -> None:
         self.wanted = wanted
@@ -94,15 +98,19 @@ class Subscription:
     async def next(self, timeout_seconds: float) -> Record | None:
         """The next record, None when the stream has to end. Raises TimeoutError when there is none in time."""
         async with asyncio.timeout(timeout_seconds):
-            return await self._queue.get()
+            while True:
+                record = await self._queue.get()
+                if record is None or record.offset >= self.begins.get(record.partition, 0):
+                    return record
 
 
 class Streams:
     """The open streams; hears the events topic."""
 
-    def __init__(self, settings: GatewaySettings, topic: str) -> None:
+    def __init__(self, settings: GatewaySettings, topic: str, ends_of: EndsOf) -> None:
         self._settings = settings
         self._topic = topic
+        self._ends_of = ends_of
         self._places: dict[int, int] = {}
         self._subscriptions: set[Subscription] = set()
 
@@ -126,18 +134,21 @@ class Streams:
         for subscription in self._subscriptions:
             subscription.end()
 
-    @contextmanager
-    def subscribe(self, wanted: Wanted) -> Iterator[Subscription]:
+    @asynccontextmanager
+    async def subscribe(self, wanted: Wanted) -> AsyncIterator[Subscription]:
         """Everything wanted that happens from now on.
 
         Raises:
             Refused: there are too many streams.
+            Failure: 503 if Kafka does not tell where its topic ends.
         """
         if len(self._subscriptions) >= self._settings.gateway_streams:
             raise Refused(429, "RESOURCE_EXHAUSTED", "too many streams are open", headers={"Retry-After": "10"})
         subscription = Subscription(wanted, self.places_of(wanted))
         self._subscriptions.add(subscription)
         try:
+            # Later than where hearing stands, which is a little behind.
+            subscription.begins = await self._ends_of(subscription.begins)
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
@@ -156,9 +167,7 @@ class Streams:
         Raises:
             Refused: 410 if they are not kept any more, or are too many.
         """
-        reader = make_reader(self._settings)
-        try:
-            await reader.start()
+        async with _reading(self._settings) as reader:
             ends = {TopicPartition(self._topic, partition): end for partition, end in until.items()}
             starts = await reader.beginning_offsets(list(ends))
             counts = [end - since.get(place.partition, -1) for place, end in ends.items()]
@@ -172,8 +181,26 @@ class Streams:
             for place in behind:
                 reader.seek(place, since[place.partition])
             yield _read(reader, behind)
-        finally:
-            await reader.stop()
+
+
+async def ends_of_topic(settings: GatewaySettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The offset behind the last record of each partition. Raises Failure: 503 if Kafka does not answer."""
+    async with _reading(settings) as reader:
+        ends = await reader.end_offsets([TopicPartition(topic, partition) for partition in partitions])
+    return {place.partition: end for place, end in ends.items()}
+
+
+@asynccontextmanager
+async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]:
+    reader = make_reader(settings)
+    try:
+        await reader.start()
+        yield reader
+    except KafkaError as error:
+        log.warning("Kafka does not answer: %r", error)
+        raise Failure(503, RETRY_AFTER) from error
+    finally:
+        await reader.stop()
 
 
 async def _read(reader: AIOKafkaConsumer, behind: dict[TopicPartition, int]) -> AsyncIterator[Record]:

@@ -89,6 +89,9 @@ async def test_writes_are_refused_and_reads_are_not(own_kafka: OwnKafka, own_ins
         assert refused.headers["Retry-After"] == "1"
         again = {"Idempotency-Key": refused.headers[COMMAND_ID_HEADER]}
         assert (await gateway.client.get(path)).json()["gallery"] == gallery
+        for since in ({}, {"Last-Event-ID": "0:0,1:0,2:0"}):
+            stream = await gateway.client.get("/v2/events", headers=since)
+            assert (stream.status_code, stream.headers["Retry-After"]) == (503, "1")
         ready = await gateway.client.get(f"{gateway.address}/health/ready")
         assert (ready.status_code, ready.json()["problems"]) == (503, {"kafka": "Kafka does not answer"})
 

@@ -1,5 +1,6 @@
 """Who hears what, and where streams stand, without Kafka."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -7,9 +8,9 @@ from aiokafka import ConsumerRecord
 
 from schemas.domain_event import EventType
 from services.gateway import streams as streams_module
-from services.gateway.errors import Invalid, Refused
+from services.gateway.errors import Failure, Invalid, Refused
 from services.gateway.settings import GatewaySettings
-from services.gateway.streams import Streams, Wanted, format_places, parse_places
+from services.gateway.streams import Places, Streams, Wanted, format_places, parse_places
 from services.kit.partitions import partition_of
 
 G, OTHER = "49fbb84b-52a6-46d3-896c-ebf52f06c0df", "4dbae4a7-a303-465d-a437-4c2a785ed61d"
@@ -22,8 +23,13 @@ def record(
     return ConsumerRecord("events", partition, offset, 0, 0, gallery_id.encode(), b"{}", None, 0, 0, tuple(headers))
 
 
-def begun(partitions: int = 3, **fields: Any) -> Streams:
-    streams = Streams(GatewaySettings(**fields), "events")
+def begun(partitions: int = 3, ends: Places | None = None, **fields: Any) -> Streams:
+    """Streams that stand at 10; the topic ends at `ends`, or there."""
+
+    async def ends_of(asked: Iterable[int]) -> Places:
+        return {partition: (ends or {}).get(partition, 10) for partition in asked}
+
+    streams = Streams(GatewaySettings(**fields), "events", ends_of)
     streams.begin(dict.fromkeys(range(partitions), 10))
     return streams
 
@@ -55,42 +61,55 @@ def test_what_a_stream_carries(wanted: Wanted, event: Any, expected: bool) -> No
     assert wanted.includes(event) is expected
 
 
-async def test_a_stream_begins_where_hearing_stands() -> None:
-    streams = begun()
-    streams.hear(record(partition=1, offset=20))
-    with streams.subscribe(Wanted("s")) as site, streams.subscribe(Wanted("s", G)) as gallery:
+async def test_a_stream_begins_where_the_topic_ends_although_hearing_is_behind() -> None:
+    streams = begun(ends={1: 21, 2: 11})
+    async with streams.subscribe(Wanted("s")) as site, streams.subscribe(Wanted("s", G)) as gallery:
         partition = partition_of(G.encode(), 3)
-        assert site.begins == {0: 10, 1: 21, 2: 10}
+        assert site.begins == {0: 10, 1: 21, 2: 11}
         assert gallery.begins == {partition: site.begins[partition]}
-        streams.hear(record(partition=2, offset=10))
-        heard = await site.next(1)
-        assert heard is not None
-        assert heard.offset == 10
-        assert await gallery.next(1) == heard
-        with pytest.raises(TimeoutError):
-            await site.next(0.01)
+        for offset in (10, 11, 12):
+            streams.hear(record(partition=2, offset=offset))
+        for stream in (site, gallery):
+            heard = [await stream.next(1) for _ in range(2)]
+            assert [one and one.offset for one in heard] == [11, 12]
+            with pytest.raises(TimeoutError):
+                await stream.next(0.01)
+        assert streams.places_of(Wanted("s")) == {0: 10, 1: 10, 2: 13}
+    assert len(streams) == 0
+
+
+async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
+    async def ends_of(_asked: Iterable[int]) -> Places:
+        raise Failure(503)
+
+    streams = Streams(GatewaySettings(), "events", ends_of)
+    streams.begin({0: 10})
+    with pytest.raises(Failure):
+        async with streams.subscribe(Wanted("s")):
+            pytest.fail("begun")
     assert len(streams) == 0
 
 
 async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams_module, "QUEUE_MAX", 4)
     streams = begun()
-    with streams.subscribe(Wanted("s")) as subscription:
-        for offset in range(10):
+    async with streams.subscribe(Wanted("s")) as subscription:
+        for offset in range(10, 20):
             streams.hear(record(offset=offset))
         offsets = []
         while (heard := await subscription.next(1)) is not None:
             offsets.append(heard.offset)
-        assert offsets == [0, 1, 2]
+        assert offsets == [10, 11, 12]
 
 
 async def test_too_many_streams() -> None:
     streams = begun(gateway_streams=1)
-    with streams.subscribe(Wanted("s")) as first:
-        with pytest.raises(Refused) as caught, streams.subscribe(Wanted("s")):
-            pass
+    async with streams.subscribe(Wanted("s")) as first:
+        with pytest.raises(Refused) as caught:
+            async with streams.subscribe(Wanted("s")):
+                pytest.fail("begun")
         assert caught.value.status == 429
         streams.end()
         assert await first.next(1) is None
-    with streams.subscribe(Wanted("s")):
-        pass
+    async with streams.subscribe(Wanted("s")):
+        assert len(streams) == 1
