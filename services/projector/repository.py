@@ -121,7 +121,12 @@ class Repository:
 
     async def _save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int], new: Group[str]) -> None:
         # Inserting is much cheaper than replacing what may be there.
-        items = [_item_write(item, is_new=item.item_id in new) for item in batch.items.values()]
+        added = [
+            _item_document(item, item.item)
+            for item in batch.items.values()
+            if item.item is not None and item.item_id in new
+        ]
+        changed = [_item_write(item) for item in batch.items.values() if item.item is None or item.item_id not in new]
         heads = [_head_write(batch.views[gallery_id], loaded.get(gallery_id)) for gallery_id in batch.changed]
         heads.sort(key=lambda write: isinstance(write, InsertOne))  # a command of each kind
         async with transaction(self._database) as session:
@@ -135,11 +140,13 @@ class Repository:
                 raise
             if written.matched_count + written.inserted_count != len(writes):
                 raise _Refused("a gallery's view was changed by another writer")
-            if items:
+            if changed:
+                await self._items.bulk_write(changed, ordered=False, session=session)
+            if added:
                 try:
-                    await self._items.bulk_write(items, ordered=False, session=session)
+                    await self._items.insert_many(added, ordered=False, session=session)
                 except BulkWriteError as error:
-                    if is_duplicate_key(error) and new:
+                    if is_duplicate_key(error):
                         raise _Exists from error
                     raise
 
@@ -184,9 +191,12 @@ def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | Replac
     return ReplaceOne({"_id": view.gallery_id, "siteId": view.site_id, "sequence": loaded.sequence}, document)
 
 
-def _item_write(item: ItemView, *, is_new: bool) -> DeleteOne | InsertOne[Document] | ReplaceOne[Document]:
+def _item_write(item: ItemView) -> DeleteOne | ReplaceOne[Document]:
     place = {"_id": item_view_id(item.gallery_id, item.item_id)}
     if item.item is None:
         return DeleteOne(place)
-    document = item_document(item.site_id, item.gallery_id, item.item, item.sequence)
-    return InsertOne(document) if is_new else ReplaceOne(place, document, upsert=True)
+    return ReplaceOne(place, _item_document(item, item.item), upsert=True)
+
+
+def _item_document(item: ItemView, wire: Mapping[str, Any]) -> Document:
+    return item_document(item.site_id, item.gallery_id, wire, item.sequence)
