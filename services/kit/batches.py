@@ -225,6 +225,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 async with asyncio.timeout(COMMIT_SECONDS):
                     await self._interrupted.wait()  # whoever ends an assignment waits for this
             offsets, self._finished = self._finished, {}
+            if not offsets:
+                return  # a rebalance took longer than it may; the next owner sees these records again
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
                     await consumer.commit(offsets)
