@@ -40,7 +40,7 @@ async def test_every_answer_is_documented(installation: Installation, tmp_path: 
             f"--checks={','.join(CHECKS)}",
             "--seed=1",
             "--generation-deterministic",
-            "--max-examples=20",
+            "--max-examples=14",
             "--continue-on-failure",
             "--no-shrink",
             "--request-timeout=30",
