@@ -56,7 +56,7 @@ def shares_of(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord
 
     Headers tell, so that a share can be decoded while MongoDB works for another; commands in structured mode stay
     in one sequence. Partitions stay whole, because transactions that touch the same one exclude each other
-    (`Ownership.verify`).
+    (`Ownership.fence`).
     """
     counts = Counter(record.partition for record in records)
     if len(records) < SHARED_FROM or len(counts) == 1:

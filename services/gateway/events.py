@@ -84,7 +84,7 @@ async def _live(gateway: Parts, subscription: Subscription, places: dict[int, in
         except TimeoutError:
             # The stream has given all that was heard for it; the rest need not be looked through again.
             heard = gateway.streams.places_of(subscription.wanted)
-            places.update({partition: max(offset, places[partition]) for partition, offset in heard.items()})
+            places.update({partition: max(offset, places.get(partition, 0)) for partition, offset in heard.items()})
             yield _place_frame(places)
             continue
         if record is None:

@@ -219,7 +219,7 @@ async def _answer_item(gateway: Parts, site_id: str, written: Written, item_id: 
     """The item after a write, as the join tells it, or the write's own event, or else the read model.
 
     Raises:
-        Failure: 404 if it was deleted meanwhile, 504 if neither tells.
+        Failure: 404 if it was deleted meanwhile, 504 if none of them tells.
     """
     gallery_id = written.position.gallery_id
     item = written.items.get(item_id) or written.echo.items.get(item_id)

@@ -40,8 +40,8 @@ class Source:
         self._items = database[names.items if names else "items"]
 
     async def count(self) -> int:
-        """How many galleries there are, roughly."""
-        return await self._galleries.estimated_document_count()
+        """How many galleries there are, deleted ones included."""
+        return await self._galleries.count_documents(NO_CLAIM)
 
     async def ids(self) -> AsyncIterator[list[str]]:
         """The ids of all galleries, deleted ones included, in order and in parts."""

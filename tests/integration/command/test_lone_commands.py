@@ -16,7 +16,7 @@ READS = ("query", "getmore")
 
 
 def reads(operations: list[Document]) -> list[str]:
-    """The collections that were read, besides claims."""
+    """The collections that were read."""
     return sorted(
         entry["ns"].partition(".")[2]
         for entry in operations

@@ -8,6 +8,7 @@ import pytest
 from services.command import documents as write_model
 from services.kit import mongo
 from services.kit.mongo import Database, Document, DriverName, aggregate, open_database
+from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
 from services.projector import digests
 from services.projector.digests import Source
@@ -168,6 +169,14 @@ async def test_parts_are_of_some_galleries_and_some_items(database: Database, mo
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_claims_are_no_galleries(database: Database) -> None:
+    source = Source(database)
+    assert await source.count() == len(IDS)
+    await Ownership(database, "scope", "galleries").claim([0, 1])
+    assert await source.count() == len(IDS)
+    assert [gallery_id async for part in source.ids() for gallery_id in part] == sorted(IDS)
+
+
 async def test_nothing_is_sorted_or_read_that_is_not_wanted(database: Database) -> None:
     async with profiled(database) as operations:
         await _fingerprints(database)

@@ -1,14 +1,18 @@
 """Who hears what, and where streams stand, without Kafka."""
 
 from collections.abc import Iterable
-from typing import Any
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiokafka import ConsumerRecord
 
 from schemas.domain_event import EventType
 from services.gateway import streams as streams_module
+from services.gateway.context import Parts
 from services.gateway.errors import Failure, Invalid, Refused
+from services.gateway.events import _live
 from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Places, Streams, Wanted, format_places, parse_places
 from services.kit.partitions import partition_of
@@ -76,6 +80,16 @@ async def test_a_stream_begins_where_the_topic_ends_although_hearing_is_behind()
                 await stream.next(0.01)
         assert streams.places_of(Wanted("s")) == {0: 10, 1: 10, 2: 13}
     assert len(streams) == 0
+
+
+async def test_a_heartbeat_never_goes_back_and_knows_partitions_that_were_added() -> None:
+    streams = begun(partitions=1, ends={0: 12})
+    settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
+    gateway = cast("Parts", SimpleNamespace(settings=settings, streams=streams))
+    async with streams.subscribe(Wanted("s")) as subscription:
+        streams.hear(record(site="another", partition=1, offset=0))
+        async with aclosing(_live(gateway, subscription, dict(subscription.begins))) as frames:
+            assert b"id: 0:12,1:1\n" in await anext(frames)
 
 
 async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
