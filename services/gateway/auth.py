@@ -1,15 +1,14 @@
 """Who is asking, for which site, and whether they may (wire contract, sections 1.2, 1.5 and D22)."""
 
-import re
 from dataclasses import dataclass
 
 from schemas.envelope import DEFAULT_SITE_ID
+from schemas.identity import SITE_ID_FORM, is_site_id
 from services.gateway.errors import Refused, bad_header
 from services.gateway.keys import ApiKey, Scope
 
 KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
-_SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,12 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
         raise Refused(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
     if needed not in key.scopes:
         raise Refused(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
-    if named_site is not None and not _SITE_ID.fullmatch(named_site):
-        raise bad_header(SITE_HEADER, "1 to 64 letters, digits, _ or -")
+    if named_site is not None and not is_site_id(named_site):
+        raise bad_header(SITE_HEADER, SITE_ID_FORM)
     if key.site_id is None:
         return Caller(named_site or DEFAULT_SITE_ID)
     if named_site not in (None, key.site_id):
         raise Refused(403, "PERMISSION_DENIED", "the API key belongs to another site")
+    if not is_site_id(key.site_id):  # no command of this site would be accepted
+        raise Refused(403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}")
     return Caller(key.site_id)

@@ -1,6 +1,7 @@
 """Settings every process shares, read from the environment and checked as a whole at start."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal, TypeVar
 
@@ -50,14 +51,14 @@ class KitSettings(BaseSettings):
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
-def load_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read `kind` from the environment.
+def load_settings(kind: type[SettingsT], given: Mapping[str, object] | None = None) -> SettingsT:
+    """Read `kind` from the environment; values `given` by name count more.
 
     Raises:
         StartRefused: naming every variable that is wrong, and never its value, which may be a secret.
     """
     try:
-        return kind()
+        return kind(**(given or {}))  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         lines = [
             f"  {PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
