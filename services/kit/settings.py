@@ -30,8 +30,8 @@ class KitSettings(BaseSettings):
     topic_prefix: str = Field("triptych.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     topic_partitions: int = Field(12, ge=1, le=10_000)
     topic_replication: int = Field(1, ge=1)
-    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "zstd"
-    """Of the records we publish; consumers have to be able to read it (why zstd: docs/decisions/0005)."""
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "gzip"
+    """Of the records we publish; consumers have to be able to read it (why gzip: docs/decisions/0005)."""
     events_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
