@@ -13,6 +13,7 @@ from services.command.runner import JobRunner
 from services.command.slices import shares_of
 from services.command.workspace import PlacedCommand
 from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.fetched import Unreadable
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher
 
@@ -53,6 +54,9 @@ class CommandHandler:
         await self._runner.stop()
         await self._executor.settle()
         self._ownership.release()
+
+    async def lost(self, unreadable: Sequence[Unreadable]) -> None:
+        """Nothing to do: nobody can tell whose commands they were, and their bytes are in the dead letters."""
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Carry out the commands of a batch; see `BatchHandler`."""

@@ -10,7 +10,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -19,9 +20,11 @@ from faststream.kafka import KafkaBroker
 
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.fetched import Unreadable
 from services.kit.mongo import is_transient
+from services.kit.reading import GroupReader
 from services.kit.subscription import subscribe
-from services.kit.telemetry import BATCH_SECONDS, LAG, RECORDS, RETRIES
+from services.kit.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,14 @@ class BatchHandler(Protocol):
         """
 
 
+    async def lost(self, unreadable: Sequence[Unreadable]) -> None:
+        """Take note of records that no client can read, after the others of their batch; they are dead letters now.
+
+        Raises:
+            TransientFailure, OwnershipLost: as `handle`.
+        """
+
+
 class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """One member of a consumer group on one topic."""
 
@@ -83,19 +94,50 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._finished: dict[TopicPartition, int] = {}  # the offset behind what is finished, where not committed yet
         self._committing: asyncio.Task[None] | None = None
         self._stopping = False
-        self._trouble = ""
+        self._trouble = self._poll_trouble = ""
+        self._in_hand: Sequence[IncomingRecord] = ()
         self._subscriber = subscribe(
-            broker, topic, group, self._consume, self, max_records=max_records, partition_bytes=partition_bytes
+            broker,
+            topic,
+            group,
+            self._consume,
+            self._take,
+            self._fail,
+            self,
+            max_records=max_records,
+            partition_bytes=partition_bytes,
         )
 
     @property
     def problem(self) -> str | None:
         """Why this consumer is not working normally, or None."""
-        if self._trouble:
-            return self._trouble
+        if self._trouble or self._poll_trouble:
+            return self._trouble or self._poll_trouble
         if self._preparing is None:
             return "no partitions assigned yet"
         return None if self._preparing.done() else "preparing its partitions"
+
+    @property
+    def reader(self) -> GroupReader | None:
+        """What the records come from, once the broker has started."""
+        reader: GroupReader | None = self._subscriber.consumer
+        return reader
+
+    @property
+    def in_hand(self) -> Sequence[IncomingRecord]:
+        """The records that are being handled."""
+        return self._in_hand
+
+    def reached(self) -> dict[int, int]:
+        """The offset behind what is finished, by partition owned now, as soon as it is known."""
+        reader = self.reader
+        places = reader.places() if reader is not None else {}
+        reached = {place.partition: offset for place, offset in places.items() if place.partition in self._owned}
+        for record in self._in_hand:
+            if record.partition in reached:
+                first = record.first_offset if isinstance(record, Unreadable) else record.offset
+                reached[record.partition] = min(first, reached[record.partition])
+        return reached
 
     async def end(self) -> None:
         """Give up waiting for dependencies: what is not finished stays uncommitted. Then stop the broker."""
@@ -137,6 +179,15 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._trouble = ""
                 return
 
+    def _take(self, records: Sequence[IncomingRecord]) -> None:
+        self._in_hand = records
+        self._poll_trouble = ""
+
+    def _fail(self, error: Exception) -> None:
+        if not self._poll_trouble:
+            log.error("%s: nothing can be taken from Kafka", self.topic, exc_info=error)
+        self._poll_trouble = f"nothing can be taken from Kafka: {error!r}"
+
     async def _consume(self, records: Sequence[IncomingRecord]) -> None:
         self._idle.clear()
         started = time.perf_counter()
@@ -150,12 +201,26 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.
             records = [record for record in records if record.partition in self._owned]
-            if records and await self._finish(records):
+            if records and await self._finish_readable(records):
                 self._commit_soon(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
         finally:
+            self._in_hand = ()
             self._idle.set()
+
+    async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:
+        """Handle what can be read until done, and put the rest aside; False if this assignment ended first."""
+        unreadable = [found for found in records if isinstance(found, Unreadable)]
+        if unreadable:
+            records = [record for record in records if not isinstance(record, Unreadable)]
+            if records and not await self._finish(records):
+                return False
+            for found in unreadable:
+                if not await self._insist(partial(self._dead_letters.put_unreadable, found)):
+                    return False
+            return await self._insist(partial(self._handler.lost, unreadable))
+        return await self._finish(records)
 
     async def _finish(self, records: Sequence[IncomingRecord]) -> bool:
         """Handle until done; False if this assignment ended first."""
@@ -191,14 +256,23 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     async def _put_aside(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
+        return await self._insist(
+            lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts)
+        )
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do this work again until it succeeds; False if this assignment ended first."""
         delay = FIRST_DELAY_SECONDS
         while not self._interrupted.is_set():
             try:
-                await self._dead_letters.put(record, "handler-failed", repr(error), attempts)
-            except TransientFailure as failure:
+                await work()
+            except Exception as failure:  # noqa: BLE001 - whatever it is, nothing may be committed without it
                 self._report(failure)
                 delay = await self._pause(delay)
+                if isinstance(failure, OwnershipLost):
+                    await self._prepare(self._owned)
             else:
+                self._trouble = ""
                 return True
         return False
 
@@ -214,10 +288,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._finished.update({place: offset + 1 for place, offset in last.items()})
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit(consumer))
-        for place, offset in last.items():
-            end = consumer.highwater(place) if place in consumer.assignment() else None
-            if end is not None:
-                LAG.labels(place.topic, place.partition).set(max(0, end - offset - 1))
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
         while self._finished:

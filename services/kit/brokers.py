@@ -1,5 +1,7 @@
 """Kafka clients with the settings that make them safe: idempotent producers, no topics created by accident."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -9,6 +11,7 @@ from faststream.kafka import KafkaBroker
 
 from services.kit import fast_gzip
 from services.kit.failures import StartRefused
+from services.kit.reading import METADATA_MAX_AGE_MS, GroupReader, Reader
 from services.kit.settings import KitSettings
 
 # Measured: larger batches than aiokafka's 16 kB save most of the cost of a record (one request for hundreds).
@@ -28,13 +31,14 @@ def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProdu
         max_batch_size=BATCH_BYTES,
         compression_type=None if settings.compression == "none" else settings.compression,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         client_id="triptych",
     )
 
 
-def make_reader(settings: KitSettings, **options: Any) -> AIOKafkaConsumer:
+def make_reader(settings: KitSettings, **options: Any) -> Reader:
     """A consumer outside any group, that commits nothing. Not started."""
-    return AIOKafkaConsumer(
+    return Reader(
         bootstrap_servers=settings.kafka_bootstrap,
         group_id=None,
         enable_auto_commit=False,
@@ -44,9 +48,19 @@ def make_reader(settings: KitSettings, **options: Any) -> AIOKafkaConsumer:
     )
 
 
+class _Broker(KafkaBroker):
+    """FastStream's broker, with consumers of our own."""
+
+    async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
+        made = await super()._connect()
+        assert isinstance(made, partial)  # noqa: S101 - of aiokafka's consumer
+        self.config.broker_config.builder = partial(GroupReader, **made.keywords)
+        return self.config.broker_config.builder
+
+
 def make_broker(settings: KitSettings) -> KafkaBroker:
     """A FastStream broker for batch subscriptions; publishing goes through `kit.publisher`."""
-    return KafkaBroker(
+    return _Broker(
         settings.kafka_bootstrap,
         client_id="triptych",
         allow_auto_create_topics=False,
@@ -54,6 +68,7 @@ def make_broker(settings: KitSettings) -> KafkaBroker:
         graceful_timeout=GRACEFUL_TIMEOUT_SECONDS,
         ack_policy=AckPolicy.MANUAL,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         logger=None,
         apply_types=False,  # injection, of which there is none: 0.3 ms for each lone record (measured)
     )

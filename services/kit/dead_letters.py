@@ -2,17 +2,21 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
-from aiokafka import ConsumerRecord
-
+from services.kit.failures import RecordTooLarge
+from services.kit.fetched import Unreadable
 from services.kit.publisher import Publisher, Record
+from services.kit.reading import IncomingRecord, report_unreadable
 from services.kit.telemetry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
 
-IncomingRecord: TypeAlias = ConsumerRecord[Any, Any]
+__all__ = ["DeadLetters", "IncomingRecord", "Refused"]
+
 MAX_TEXT = 1_000
+PART_BYTES = 256 * 1024
+UNREADABLE_REASON = "UNREADABLE"
 
 
 class Refused(Protocol):
@@ -29,7 +33,7 @@ class Refused(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # a name that is not UTF-8 has surrogates
 
 
 class DeadLetters:
@@ -51,8 +55,20 @@ class DeadLetters:
         Raises:
             TransientFailure: Kafka did not take it, so the record must not be skipped yet.
         """
-        await self._publisher.publish([self.letter(record, reason, text, attempts)])
+        await self._publish(self.letter(record, reason, text, attempts))
         self.report(record, reason, text)
+
+    async def put_unreadable(self, found: Unreadable) -> None:
+        """Put aside what no client can read: the bytes of a record or of a batch, with its first and last offset.
+
+        Raises:
+            TransientFailure: Kafka did not take it, so it must not be skipped yet.
+        """
+        letter = self.letter(found, UNREADABLE_REASON, found.text)
+        offsets = ("dead-letter-offsets", f"{found.first_offset}-{found.offset}".encode())
+        await self._publish(letter._replace(headers=(*letter.headers, offsets)))
+        report_unreadable(found)
+        self.report(found, UNREADABLE_REASON, found.text)
 
     def report(self, record: Refused, reason: str, text: str) -> None:
         """Count and log a letter that was published."""
@@ -60,6 +76,20 @@ class DeadLetters:
         log.warning(
             "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
         )
+
+    async def _publish(self, letter: Record) -> None:
+        """Publish a letter, in parts if it is larger than its topic allows."""
+        try:
+            await self._publisher.publish([letter])
+        except RecordTooLarge:
+            value = letter.value or b""
+            starts = range(0, len(value), PART_BYTES)
+            for number, start in enumerate(starts, 1):
+                part = ("dead-letter-part", f"{number}/{len(starts)}".encode())
+                headers = (*letter.headers, part)
+                await self._publisher.publish(
+                    [letter._replace(value=value[start : start + PART_BYTES], headers=headers)]
+                )
 
     def letter(self, record: Refused, reason: str, text: str, attempts: int = 1) -> Record:
         """The record that `put` publishes, on the partition it had. Headers named `dead-letter-*` carry the origin."""

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from services.kit.failures import RecordTooLarge, TransientFailure
+from services.kit.odd_names import OddBatch
 from services.kit.partitions import partition_of
 from services.kit.side_by_side import side_by_side
 
@@ -179,13 +181,24 @@ async def _enqueue(
     acknowledgements: list[asyncio.Future[RecordMetadata]] = []
     batch = producer.create_batch()
     for record in records:
-        headers = list(record.headers)
-        if batch.append(key=record.key, value=record.value, timestamp=None, headers=headers) is None:
-            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+        if not _append(batch, record):
+            if batch.record_count():
+                acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
-            batch.append(key=record.key, value=record.value, timestamp=None, headers=headers)
+            if not _append(batch, record):
+                batch = OddBatch(producer)
+                _append(batch, record)
     acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
     return acknowledgements
+
+
+def _append(batch: BatchBuilder, record: Record) -> bool:
+    """Add the record to the batch; False if the batch is full, or takes no such names of headers."""
+    try:
+        appended = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
+    except UnicodeEncodeError:
+        return False
+    return appended is not None
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

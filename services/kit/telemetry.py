@@ -9,6 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["topic", "reason"])
+UNREADABLE = Counter("triptych_unreadable_records_total", "Offsets of what no client can read", ["topic"])
 RETRIES = Counter("triptych_batch_retries_total", "Batches tried again because a dependency was away", ["topic"])
 BATCH_SECONDS = Histogram(
     "triptych_batch_seconds",

@@ -13,6 +13,7 @@ from schemas.events import decode_event
 from schemas.joined import gallery_key, item_key
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.fetched import Unreadable
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher
 from services.kit.side_by_side import side_by_side
@@ -88,10 +89,15 @@ class EventHandler:
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Bring the events of a batch into the views and the join; see `BatchHandler`."""
         async with self.alone:
-            await self._meet(self.progress.losses(records))
+            await self._meet(await self._losses.confirm(self.progress.holes(records)))
             self.progress.take(records)
             await self._project_shares(_shares(records))
             self.progress.finish(records)
+
+    async def lost(self, unreadable: Sequence[Unreadable]) -> None:
+        """Have the galleries repaired whose events cannot be read; see `BatchHandler`."""
+        async with self.alone:
+            await self._meet([Loss(one.partition, one.first_offset, one.offset + 1, True) for one in unreadable])
 
     async def remove(self, gallery_id: str) -> None:
         """Remove a gallery that is not in the write model any more, and whose deletion was missed.

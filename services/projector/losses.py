@@ -6,7 +6,7 @@ nothing is projected until `triptych rebuild` has made a new version of the view
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ from services.kit.ownership import NO_CLAIM
 from services.kit.partitions import partition_of
 from services.kit.publisher import Publisher
 from services.projector.batch import Batch
-from services.projector.progress import Loss
+from services.projector.progress import Loss, expired
 from services.projector.projection import View, lacking
 from services.projector.repository import Repository
 from services.projector.topic import EventsTopic
@@ -65,6 +65,10 @@ class Losses:
         committed = await self._topic.committed()
         return {number: committed.get(number, 0) for number in partitions}, await self._topic.beginnings(partitions)
 
+    async def confirm(self, holes: Sequence[Loss]) -> list[Loss]:
+        """Which of these holes are there because records have expired. Raises TransientFailure if Kafka is away."""
+        return expired(holes, await self._topic.beginnings({hole.partition for hole in holes})) if holes else []
+
     async def partition_of(self, gallery_id: str) -> int:
         """The partition of a gallery's events. Raises TransientFailure if Kafka is away."""
         return partition_of(gallery_id.encode(), await self._publisher.partitions(self._topic.name))
@@ -78,7 +82,8 @@ class Losses:
         """
         if loss not in self._told:
             self._told.add(loss)
-            EXPIRED.inc(loss.end - loss.first)
+            if not loss.is_unreadable:
+                EXPIRED.inc(loss.end - loss.first)
             log.error("%s", loss)
         if self._policy is LossPolicy.REBUILD:
             raise EventsExpired(f"{loss}; run: triptych rebuild")

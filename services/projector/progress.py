@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import Gauge
 
@@ -16,14 +16,25 @@ LAG_SECONDS = Gauge(
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Records of the events topic that expired before they were projected: from offset `first` up to before `end`."""
+    """Records of the events topic that cannot be projected: from offset `first` up to before `end`.
+
+    They have expired, unless `is_unreadable`.
+    """
 
     partition: int
     first: int
     end: int
+    is_unreadable: bool = False
 
     def __str__(self) -> str:
-        return f"events {self.first} to {self.end - 1} of partition {self.partition} have expired unread"
+        what = "cannot be read by any client" if self.is_unreadable else "have expired unread"
+        return f"events {self.first} to {self.end - 1} of partition {self.partition} {what}"
+
+
+def expired(holes: Iterable[Loss], beginnings: Mapping[int, int]) -> list[Loss]:
+    """The part of these holes that the topic does not reach back to."""
+    cut = [replace(hole, end=min(hole.end, beginnings[hole.partition])) for hole in holes]
+    return [loss for loss in cut if loss.first < loss.end]
 
 
 class Progress:
@@ -31,8 +42,6 @@ class Progress:
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
-        self.finished: dict[int, int] = {}
-        """The offset behind the last projected record, by partition."""
         self._in_hand_ms: int | None = None
         self._last_ms: int | None = None
 
@@ -44,39 +53,33 @@ class Progress:
             if committed[partition] < beginning
         ]
         self._seen = {partition: max(offset, beginnings[partition]) for partition, offset in committed.items()}
-        self.finished = dict(self._seen)
         return losses
 
-    def losses(self, records: Sequence[IncomingRecord]) -> list[Loss]:
-        """What is missing before or between these records: offsets have no holes unless records have expired."""
+    def holes(self, records: Sequence[IncomingRecord]) -> list[Loss]:
+        """The offsets missing before or between these records: of expired ones, or the marks of transactions."""
         expected = dict(self._seen)
-        losses = []
+        holes = []
         for record in records:
             if record.offset > expected.get(record.partition, record.offset):
-                losses.append(Loss(record.partition, expected[record.partition], record.offset))
+                holes.append(Loss(record.partition, expected[record.partition], record.offset))
             expected[record.partition] = record.offset + 1
-        return losses
+        return holes
 
     def take(self, records: Sequence[IncomingRecord]) -> None:
         """Note that these records are in hand."""
         for record in records:
-            self._seen[record.partition] = max(self._seen.get(record.partition, 0), record.offset + 1)
-        self._in_hand_ms = min((record.timestamp for record in records), default=None)
+            # Not the largest so far: a topic that was made again begins anew.
+            self._seen[record.partition] = record.offset + 1
+        self._in_hand_ms = min((record.timestamp for record in records if record.timestamp >= 0), default=None)
 
     def finish(self, records: Iterable[IncomingRecord]) -> None:
         """Note that these records are projected."""
         for record in records:
-            self.finished[record.partition] = max(self.finished.get(record.partition, 0), record.offset + 1)
-            self._last_ms = record.timestamp
+            self._last_ms = record.timestamp if record.timestamp >= 0 else self._last_ms
         self._in_hand_ms = None
 
-    def lag(self, ends: Mapping[int, int]) -> int:
-        """Records up to these ends that are not projected."""
-        return sum(max(0, end - self.finished.get(partition, 0)) for partition, end in ends.items())
-
-    def report(self, ends: Mapping[int, int]) -> None:
+    def report(self, lag: int) -> None:
         """Set the metrics. Of a record that was not fetched yet, the age is at most that of its predecessor."""
-        lag = self.lag(ends)
         LAG_RECORDS.set(lag)
         oldest = self._in_hand_ms or self._last_ms
         LAG_SECONDS.set(max(0.0, time.time() - oldest / 1000) if lag and oldest else 0.0)

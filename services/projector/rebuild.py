@@ -103,11 +103,10 @@ class Rebuild:
         missing_at_most = 0
         while True:
             ends = await projection.topic.ends(partitions)
-            finished = projection.handler.progress.finished
-            lag = projection.handler.progress.lag(ends)
+            lag = projection.behind(ends)
             total = sum(ends.values()) - sum(beginnings.values())
             self._listener.tell("events", max(0, total - lag), total)
-            if lag == 0 and finished.keys() >= partitions:
+            if lag == 0 and projection.consumer.reached().keys() >= partitions:
                 missing = await projection.repository.count_incomplete()
                 if not missing:
                     break
@@ -120,7 +119,7 @@ class Rebuild:
     async def _drain(self, projection: Projection) -> None:
         """Read what the old version has read."""
         ends = await projection.topic.ends(await self._partitions(projection))
-        while projection.handler.progress.lag(ends):
+        while projection.behind(ends):
             await asyncio.sleep(LOOK_SECONDS / 10)
 
     def _ownership(self, version: int) -> Ownership:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -50,10 +50,14 @@ class Projection:
 
     async def lag(self) -> int:
         """Events of the partitions owned now that are not in the views yet."""
-        progress = self.handler.progress
-        ends = await self.topic.ends(progress.finished)
-        progress.report(ends)
-        return progress.lag(ends)
+        lag = self.behind(await self.topic.ends(self.consumer.reached()))
+        self.handler.progress.report(lag)
+        return lag
+
+    def behind(self, ends: Mapping[int, int]) -> int:
+        """Events of these partitions up to these ends that are not in the views yet."""
+        reached = self.consumer.reached()
+        return sum(max(0, end - reached.get(partition, 0)) for partition, end in ends.items())
 
 
 def group_of(settings: ProjectorSettings, version: int) -> str:

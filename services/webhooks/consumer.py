@@ -11,6 +11,7 @@ from schemas.cloudevents import Reason, Undecodable
 from schemas.envelope import event_headers
 from schemas.events import decode_event
 from services.kit.dead_letters import DeadLetters, IncomingRecord
+from services.kit.fetched import Unreadable
 from services.kit.mongo import Binary, Document
 from services.kit.publisher import Publisher
 from services.listeners.deliveries import cancelled, new_delivery
@@ -53,6 +54,9 @@ class EventHandler:
 
     async def released(self) -> None:
         """Nothing to forget: what is planned belongs to no partition."""
+
+    async def lost(self, unreadable: Sequence[Unreadable]) -> None:
+        """Nothing to do: nobody can tell whose events they were, and their bytes are in the dead letters."""
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Plan a delivery for each event and each listener that wants it; see `BatchHandler`."""

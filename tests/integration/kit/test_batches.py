@@ -11,6 +11,7 @@ from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.fetched import Unreadable
 from services.kit.publisher import Publisher
 from services.kit.settings import KitSettings
 from tests.support.commands import header
@@ -27,12 +28,16 @@ class Recorder:
         self.values: list[bytes] = []
         self.preparations = 0
         self.releases = 0
+        self.unreadable: list[Unreadable] = []
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         self.preparations += 1
 
     async def released(self) -> None:
         self.releases += 1
+
+    async def lost(self, unreadable: Sequence[Unreadable]) -> None:
+        self.unreadable += unreadable
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         for record in records:

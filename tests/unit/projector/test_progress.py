@@ -1,11 +1,12 @@
 """How far the projector has come, and what it finds lost."""
 
+import time
 from typing import Any
 
 from aiokafka import ConsumerRecord
 from prometheus_client import REGISTRY
 
-from services.projector.progress import Loss, Progress
+from services.projector.progress import Loss, Progress, expired
 
 
 def _record(partition: int, offset: int, timestamp: int = 1) -> ConsumerRecord[Any, Any]:
@@ -19,30 +20,41 @@ def _metric(name: str) -> float | None:
 def test_offsets_that_the_topic_does_not_reach_back_to_are_lost() -> None:
     progress = Progress()
     assert progress.begin({0: 5, 1: 7, 2: 0}, {0: 5, 1: 9, 2: 0}) == [Loss(1, 7, 9)]
-    assert progress.finished == {0: 5, 1: 9, 2: 0}
-    assert progress.losses([_record(1, 9), _record(0, 5)]) == []
+    assert progress.holes([_record(1, 9), _record(0, 5)]) == []
 
 
-def test_a_hole_in_the_offsets_is_a_loss_and_a_repeat_is_not() -> None:
+def test_a_hole_in_the_offsets_is_found_and_a_repeat_is_none() -> None:
     progress = Progress()
     progress.begin({0: 5, 1: 0}, {0: 0, 1: 0})
     first = [_record(0, 5), _record(0, 6), _record(1, 3)]
-    assert progress.losses(first) == [Loss(1, 0, 3)]
-    assert progress.losses(first) == [Loss(1, 0, 3)]  # until it was met
+    assert progress.holes(first) == [Loss(1, 0, 3)]
+    assert progress.holes(first) == [Loss(1, 0, 3)]  # until it was met
     progress.take(first)
-    assert progress.losses(first) == []
-    assert progress.losses([_record(0, 2), _record(0, 9)]) == [Loss(0, 3, 9)]
+    assert progress.holes(first) == []
+    assert progress.holes([_record(0, 2), _record(0, 9)]) == [Loss(0, 3, 9)]
+
+
+def test_a_hole_is_a_loss_as_far_as_the_topic_does_not_reach_back_to_it() -> None:
+    marks_of_transactions, gone = Loss(0, 3, 9), Loss(1, 3, 9)
+    assert expired([marks_of_transactions, gone], {0: 3, 1: 20}) == [gone]
+    assert expired([gone], {1: 5}) == [Loss(1, 3, 5)]
+
+
+def test_holes_are_found_in_a_topic_that_was_made_again() -> None:
+    progress = Progress()
+    progress.begin({0: 50}, {0: 0})
+    progress.take([_record(0, 0)])
+    assert progress.holes([_record(0, 4)]) == [Loss(0, 1, 4)]
 
 
 def test_lag_in_records_and_seconds() -> None:
     progress = Progress()
     progress.begin({0: 0, 1: 0}, {0: 0, 1: 0})
-    records = [_record(0, 0, 10_000), _record(1, 0, 5_000)]
+    records = [_record(0, 0, 10_000), _record(1, 0, 5_000), _record(1, 1, -1)]
     progress.take(records)
-    progress.report({0: 4, 1: 1})
+    progress.report(5)
     assert _metric("records") == 5
-    assert (_metric("seconds") or 0) > 1_000_000  # since 1970
+    assert 1_000_000 < (_metric("seconds") or 0) < time.time()  # since 5 s after 1970 began
     progress.finish(records)
-    assert progress.lag({0: 4, 1: 1}) == 3
-    progress.report({0: 1, 1: 1})
+    progress.report(0)
     assert (_metric("records"), _metric("seconds")) == (0, 0)
