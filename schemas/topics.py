@@ -53,6 +53,10 @@ class Topics:
         """Where records of this topic go that were refused."""
         return f"{topic}.dead-letter"
 
+    def counts(self, partitions: int) -> dict[str, int]:
+        """How many partitions each of the topics has, if all are as the settings say."""
+        return {spec.name: spec.partitions for spec in self.catalogue(partitions, 1)}
+
     def catalogue(
         self, partitions: int, replication: int, events_retention: timedelta | None = timedelta(days=30)
     ) -> tuple[TopicSpec, ...]:

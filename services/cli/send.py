@@ -67,14 +67,14 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
     """
     topics = Topics(settings.topic_prefix)
     message = encode_command(envelope)
-    publisher = Publisher(lambda: make_producer(settings))
+    counts = topics.counts(settings.topic_partitions)
+    publisher = Publisher(lambda: make_producer(settings), partitions=counts)
     async with tail(settings, [topics.replies]) as replies:
         try:
             await publisher.publish([Record(topics.commands, message.key, message.value, message.headers)])
             async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
                 async for record in replies:
-                    if record.key == envelope.correlation_id.encode():
-                        reply: dict[str, Any] = orjson.loads(record.value)
+                    if record.key == envelope.correlation_id.encode() and (reply := _read(record.value)):
                         return reply
         except TimeoutError:
             pass
@@ -84,3 +84,12 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
         f"No reply within {REPLY_TIMEOUT_SECONDS:g} s. Is the command service running? The command is on the topic "
         f"and will be carried out; ask again with --id {envelope.command_id}"
     )
+
+
+def _read(value: bytes | None) -> dict[str, Any] | None:
+    """A reply, or None for what is none: anybody may write to the topic."""
+    try:
+        reply = orjson.loads(value or b"")
+    except ValueError:
+        return None
+    return reply if isinstance(reply, dict) else None

@@ -49,10 +49,14 @@ async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
     async with tail(settings, [Topics(settings.topic_prefix).events]) as events:
         async for record in events:
             if is_snapshot(
-                next((text.decode(errors="replace") for name, text in record.headers if name == "ce_type"), None)
+                next(
+                    (text.decode(errors="replace") for name, text in record.headers if name == "ce_type" and text), None
+                )
             ):
                 continue
             try:
                 say(describe(decode_event(record.value)))
             except Undecodable as undecodable:
                 say(f"{record.topic}-{record.partition}@{record.offset} is no event: {undecodable.text}")
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                say(f"{record.topic}-{record.partition}@{record.offset} is an odd event: {error!r}")

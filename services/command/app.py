@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import uuid_utils
-from aiokafka import AIOKafkaProducer
 from starlette.applications import Starlette
 
 from schemas.topics import Topics
@@ -26,10 +25,12 @@ from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.health import Health
+from services.kit.lag import watching_lag
 from services.kit.mongo import Database, IndexModel, open_database
 from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
+from services.kit.topic_watch import watching_topics
 
 # Little, so that a batch of a backlog has about as many records of each of its partitions: these are handled side by
 # side (`slices.shares_of`), and the largest share takes longest. Measured: a fifth more a second than with 256 KiB.
@@ -47,7 +48,7 @@ def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
 
 @asynccontextmanager
 async def compose(
-    settings: CommandSettings, make_publisher: Callable[[Callable[[], AIOKafkaProducer]], Publisher] = Publisher
+    settings: CommandSettings, make_publisher: Callable[..., Publisher] = Publisher
 ) -> AsyncIterator[Starlette]:
     """Everything of the service, running; its HTTP side is health and metrics.
 
@@ -58,12 +59,16 @@ async def compose(
     await require_topics(
         settings, [topics.commands, topics.events, topics.replies, topics.dead_letter(topics.commands)]
     )
-    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+    counts = topics.counts(settings.topic_partitions)
+    async with (
+        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        watching_topics(settings, counts) as topic_watch,
+    ):
         await ensure_indexes(database, indexes(settings))
         group = f"{settings.topic_prefix}command.v1"
-        publisher = make_publisher(lambda: make_producer(settings))
+        publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetters(publisher, topics.dead_letter)
-        elsewhere = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS)
+        elsewhere = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
         handler = make_handler(database, publisher, elsewhere, dead_letters, topics, group)
         broker = make_broker(settings)
         consumer = BatchConsumer(
@@ -77,20 +82,22 @@ async def compose(
         )
         health = Health()
 
-        async def check_consumer() -> str | None:
-            return consumer.problem
+        async def check_topics() -> str | None:
+            return topic_watch.problem
 
         async def check_mongo() -> str | None:
             await database.command("ping")
             return None
 
-        health.add("commands", check_consumer)
+        health.add("topics", check_topics)
         health.add("mongodb", check_mongo)
         health.add("kafka", publisher.problem)
         try:
             await publisher.start()
             await broker.start()
-            yield Starlette(routes=health.routes())
+            async with watching_lag(settings, consumer) as lag:
+                lag.report_to(health, "commands")
+                yield Starlette(routes=health.routes())
         finally:
             await consumer.end()
             await broker.stop()

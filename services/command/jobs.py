@@ -10,6 +10,7 @@ from services.command.documents import JOBS, PARKED
 from services.command.state import JobKind
 from services.command.workspace import CommandKey, PlacedCommand, Received, Workspace
 from services.kit.mongo import ASCENDING, Binary, Database, Document, Session
+from services.kit.odd_names import restored_name, stored_name
 from services.kit.ownership import Ownership
 
 JOBS_AT_ONCE = 20
@@ -121,14 +122,14 @@ def _record(record: Received) -> Document:
         "offset": record.offset,
         "key": None if record.key is None else Binary(record.key),
         "value": Binary(record.value),
-        "headers": [[name, Binary(text)] for name, text in record.headers],
+        "headers": [[stored_name(name), Binary(text)] for name, text in record.headers],
     }
 
 
 def _placed(document: Document, parked_id: str | None = None) -> PlacedCommand:
     stored, partition = document["record"], document["partition"]
     key = None if stored["key"] is None else bytes(stored["key"])
-    headers = [(name, bytes(text)) for name, text in stored["headers"]]
+    headers = [(restored_name(name), bytes(text)) for name, text in stored["headers"]]
     record = Received(stored["topic"], partition, stored["offset"], key, bytes(stored["value"]), headers)
     return PlacedCommand(partition, document["galleryId"], decode_command(record.value, headers), record, parked_id)
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
+from aiokafka import TopicPartition
 from fastapi import FastAPI
 
 from schemas.topics import Topics
@@ -34,6 +35,7 @@ from services.kit.lifecycle import stop_requested
 from services.kit.mongo import Database, IndexModel, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
+from services.kit.topic_watch import TopicWatch, watching_topics
 from services.listeners.provision import INDEXES as LISTENER_INDEXES
 from services.readmodel.queries import Views
 
@@ -71,17 +73,23 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             echoes.hear(record)
             streams.hear(record)
 
+        def restart_streams(places: Mapping[TopicPartition, int]) -> None:
+            streams.restart({place.partition: offset for place, offset in places.items()})
+
         feeds = [
-            await stack.enter_async_context(follow(settings, topic, hear, together_ms=together_ms))
-            for topic, hear, together_ms in (
-                (topics.replies, lambda record: replies.hear(record.key, record.value), None),
-                (topics.galleries, lambda record: heads.hear(record.key, record.value), None),
-                (topics.events, hear_event, EVENTS_TOGETHER_MS),
+            await stack.enter_async_context(follow(settings, topic, hear, together_ms=together_ms, restarted=restarted))
+            for topic, hear, together_ms, restarted in (
+                (topics.replies, lambda record: replies.hear(record.key, record.value), None, None),
+                (topics.galleries, lambda record: heads.hear(record.key, record.value), None, None),
+                (topics.events, hear_event, EVENTS_TOGETHER_MS, restart_streams),
             )
         ]
-        streams.begin(await feeds[-1].positions())
+        streams.begin(feeds[-1].positions())
+        counts = topics.counts(settings.topic_partitions)
+        topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
         pulse = await stack.enter_async_context(feel_pulse(settings))
-        publisher = Publisher(lambda: make_producer(settings), settings.gateway_publish_timeout.total_seconds())
+        timeout_seconds = settings.gateway_publish_timeout.total_seconds()
+        publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)
         try:
             await publisher.start()
@@ -99,7 +107,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                 writes=Writes(settings, topics, sender, pulse, replies, echoes, heads, views),
                 streams=streams,
             ),
-            _health(database, feeds, pulse),
+            _health(database, feeds, pulse, topic_watch),
             topics,
         )
         app.state.administration = await listeners.administration_of(settings, database)
@@ -146,7 +154,7 @@ def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
     return app
 
 
-def _health(database: Database, feeds: list[Feed], pulse: Pulse) -> Health:
+def _health(database: Database, feeds: list[Feed], pulse: Pulse, topic_watch: TopicWatch) -> Health:
     health = Health()
 
     async def check_mongo() -> str | None:
@@ -157,5 +165,10 @@ def _health(database: Database, feeds: list[Feed], pulse: Pulse) -> Health:
         return pulse.problem or next((feed.problem for feed in feeds if feed.problem), None)
 
     health.add("mongodb", check_mongo)
+
+    async def check_topics() -> str | None:
+        return topic_watch.problem
+
     health.add("kafka", check_feeds)
+    health.add("topics", check_topics)
     return health

@@ -79,9 +79,10 @@ class Echoes:
         if not self._listening:
             return
         headers = dict(record.headers)
-        key = headers.get("ce_siteid", b""), headers.get("ce_causationid", b"")
+        # Kafka knows null headers.
+        key = headers.get("ce_siteid") or b"", headers.get("ce_causationid") or b""
         echoes = self._listening.get(key)
-        if echoes is None or not headers.get("ce_type", b"").startswith(b"wix."):
+        if echoes is None or not (headers.get("ce_type") or b"").startswith(b"wix."):
             return
         try:
             event = decode_event(record.value)

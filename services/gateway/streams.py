@@ -36,7 +36,7 @@ EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Places]]
 
 def type_of(record: Record) -> EventType | None:
     """The type of the domain event in this record; None for what is none, such as a part of a snapshot."""
-    return _TYPES.get(dict(record.headers).get("ce_type", b""))
+    return _TYPES.get(dict(record.headers).get("ce_type") or b"")
 
 
 def parse_places(event_id: str) -> dict[int, int]:
@@ -66,6 +66,8 @@ class Wanted:
     def includes(self, record: Record) -> bool:
         """Whether the stream carries the event in this record."""
         if self.gallery_id is not None and record.key != self.gallery_id.encode():
+            return False
+        if record.value is None:
             return False
         return dict(record.headers).get("ce_siteid") == self.site_id.encode() and type_of(record) is not None
 
@@ -129,6 +131,11 @@ class Streams:
             if subscription.wanted.includes(record):
                 subscription.offer(record)
 
+    def restart(self, places: Places) -> None:
+        """Hearing goes on elsewhere, since the topic is another: nobody can tell what a stream has missed."""
+        self._places.update(places)
+        self.end()
+
     def end(self) -> None:
         """End every stream; clients come again, to another gateway."""
         for subscription in self._subscriptions:
@@ -157,8 +164,8 @@ class Streams:
         """Where hearing stands now, in the partitions that matter."""
         if wanted.gallery_id is None:
             return dict(self._places)
-        partition = partition_of(wanted.gallery_id.encode(), len(self._places))
-        return {partition: self._places[partition]}
+        partition = partition_of(wanted.gallery_id.encode(), self._settings.topic_partitions)
+        return {partition: self._places.get(partition, 0)}
 
     @asynccontextmanager
     async def replay(self, since: Places, until: Places) -> AsyncIterator[AsyncIterator[Record]]:
@@ -192,7 +199,8 @@ async def ends_of_topic(settings: GatewaySettings, topic: str, partitions: Itera
 
 @asynccontextmanager
 async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]:
-    reader = make_reader(settings)
+    # Offsets of another topic of this name, that was deleted, are refused instead of taken for those of this one.
+    reader = make_reader(settings, auto_offset_reset="none")
     try:
         await reader.start()
         yield reader

@@ -60,7 +60,6 @@ class BatchHandler(Protocol):
             OwnershipLost: prepare again, then try again.
         """
 
-
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
         """Take note of records that no client can read, after the others of their batch; they are dead letters now.
 
@@ -256,9 +255,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     async def _put_aside(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
-        return await self._insist(
-            lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts)
-        )
+        return await self._insist(lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts))
 
     async def _insist(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do this work again until it succeeds; False if this assignment ended first."""

@@ -82,7 +82,7 @@ def _zstd_blocks(data: memoryview) -> Iterator[int]:
     position = 0
     while position < len(data):
         magic, flags = struct.unpack_from("<IB", data, position)
-        if magic & 0xFFFFFFF0 == 0x184D2A50:  # noqa: PLR2004 - a frame to be skipped
+        if magic & 0xFFFFFFF0 == 0x184D2A50:
             position += 8 + struct.unpack_from("<I", data, position + 4)[0]
             continue
         is_single = flags >> 5 & 1

@@ -4,6 +4,7 @@ The format is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiok
 batch that it refuses, for instance because the name of a header is not UTF-8, is read by `services.kit.slow_batches`.
 """
 
+import logging
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from services.kit.expansion import expands_beyond
 from services.kit.slow_batches import HEADER, BatchHeader, Broken, read_slowly
+
+log = logging.getLogger(__name__)
 
 _FRAME = struct.Struct(">qi")
 _MAGIC_AT = 16
@@ -37,7 +40,7 @@ class Unreadable(ConsumerRecord[Any, Any]):  # type: ignore[misc]
 
 
 class Fetched:
-    """What one fetch brought of one partition, as an iterator that never raises anything but StopIteration.
+    """What one fetch brought of one partition, as an iterator that raises nothing of its own.
 
     Attributes:
         next_fetch_offset: where to fetch next, if nothing more is taken from here.
@@ -53,17 +56,24 @@ class Fetched:
         self._aborted = sorted(aborted or (), key=lambda one: one[1], reverse=True)
         self._aborted_producers: set[int] = set()
         self.next_fetch_offset = offset
-        self._records = self._read()
+        self._records = self._guarded()
 
-    def __iter__(self) -> "Fetched":
-        return self
+    def __iter__(self) -> Iterator[ConsumerRecord[Any, Any]]:
+        return self._records
 
     def __next__(self) -> ConsumerRecord[Any, Any]:
         return next(self._records)
 
+    def _guarded(self) -> Iterator[ConsumerRecord[Any, Any]]:
+        """A fault of ours ends what is taken; the rest is fetched again. An exception would lose other partitions."""
+        try:
+            yield from self._read()
+        except Exception:
+            log.exception("%s-%d@%d: what was fetched cannot be taken", *self._place, self.next_fetch_offset)
+
     def _read(self) -> Iterator[ConsumerRecord[Any, Any]]:
         start, raw = self.next_fetch_offset, memoryview(b"")
-        for raw, following in _frames(self._data):  # noqa: B007 - see below
+        for raw, following in _frames(self._data):
             records, end = self._read_batch(raw, following)
             topic, partition = self._place
             for record in records:
@@ -98,9 +108,9 @@ class Fetched:
         """The records of a batch, and the offset behind it."""
         magic = raw[_MAGIC_AT]
         try:
-            if magic == 2:  # noqa: PLR2004 - the format's own number
+            if magic == 2:
                 return self._read_current(raw, following)
-            if magic < 2:  # noqa: PLR2004
+            if magic < 2:
                 return _read_legacy(raw, magic)
             text = f"records of format {magic} are not known"
         except Exception as error:  # noqa: BLE001 - whatever the bytes are, they must not end the poll
@@ -153,7 +163,7 @@ def _frames(data: bytes) -> Iterator[tuple[memoryview, int | None]]:
     view, start = memoryview(data), 0
     while (end := _end_of_frame(view, start)) is not None:
         following = None
-        if len(view) > end + _MAGIC_AT and view[end + _MAGIC_AT] == 2:  # noqa: PLR2004 - older ones tell their last
+        if len(view) > end + _MAGIC_AT and view[end + _MAGIC_AT] == 2:
             following = _FRAME.unpack_from(view, end)[0]
         yield view[start:end], following
         start = end
@@ -183,4 +193,4 @@ def _end_of_damaged(header: BatchHeader, following: int | None, position: int) -
         return following
     count = header.last_offset_delta + 1
     end = header.base_offset + count
-    return end if count == header.count and end > position else position + 1
+    return end if count == header.record_count and end > position else position + 1

@@ -45,8 +45,15 @@ class Publisher:
     awaited before the next.
     """
 
-    def __init__(self, make: Callable[[], AIOKafkaProducer], timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        make: Callable[[], AIOKafkaProducer],
+        timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS,
+        partitions: Mapping[str, int] | None = None,
+    ) -> None:
+        """`partitions` says how many some topics have by the settings: every process has to count with the same."""
         self._make = make
+        self._counts = dict(partitions or {})
         self._timeout = timeout_seconds
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
@@ -68,7 +75,7 @@ class Publisher:
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has. Raises TransientFailure if that cannot be learnt now."""
-        known = self._partitions.get(topic)
+        known = self._counts.get(topic) or self._partitions.get(topic)
         if known is None:
             producer = await self._current()
             try:
@@ -134,6 +141,8 @@ class Publisher:
             raise RecordTooLarge(f"Kafka refuses the size of a record: {error!r}") from error
         except KafkaError as error:
             raise TransientFailure(f"Kafka refused the records: {error!r}") from error
+        except AssertionError as error:  # aiokafka's way of saying that a topic has fewer partitions
+            raise TransientFailure(f"Kafka does not have that partition: {error!r}") from error
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
         async with self._turns[topic, partition]:

@@ -5,6 +5,7 @@ had already taken from other partitions is lost. Here such a record comes out as
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -31,20 +32,6 @@ IncomingRecord: TypeAlias = ConsumerRecord[Any, Any]
 METADATA_MAX_AGE_MS = 10_000
 _PARTS_BEFORE_RACKS = 4
 _OLD_METADATA = (NotLeaderForPartitionError, UnknownTopicOrPartitionError)
-
-
-class _Result(FetchResult):  # type: ignore[misc]
-    """What waits of one partition. A fault in taking it must not lose what the same poll has taken of others."""
-
-    def getall(self, max_records: int | None = None) -> list[IncomingRecord]:
-        """Like aiokafka's; whatever goes wrong, the position stays, and the same is fetched again."""
-        try:
-            taken: list[IncomingRecord] = super().getall(max_records)
-        except Exception:
-            log.exception("%s-%d: what was fetched cannot be taken", *self._topic_partition)
-            self._partition_records = None
-            return []
-        return taken
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]
@@ -116,12 +103,13 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
             log.exception("what was fetched cannot be taken")
             has_failed = True
         if has_failed:
-            await asyncio.sleep(self._retry_backoff)
+            with contextlib.suppress(asyncio.CancelledError):  # whoever cancels this waits for it to end, not to fail
+                await asyncio.sleep(self._retry_backoff)
         return has_news
 
     def _keep(self, assignment: Any, place: TopicPartition, data: bytes, aborted: Any) -> None:
         records = Fetched(place, data, aborted, assignment.state_value(place).position)
-        self._records[place] = _Result(
+        self._records[place] = FetchResult(
             place, assignment=assignment, partition_records=records, backoff=self._prefetch_backoff
         )
 
@@ -142,7 +130,9 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 
     def _blame(self, state: Any, place: TopicPartition, text: str) -> None:
         if place not in self.troubles:
-            log.warning("%s-%d@%s cannot be fetched: %s", *place, state.position if state.has_valid_position else "", text)
+            log.warning(
+                "%s-%d@%s cannot be fetched: %s", *place, state.position if state.has_valid_position else "", text
+            )
         self.troubles[place] = text
 
 
@@ -204,7 +194,9 @@ def _is_readable(record: IncomingRecord) -> bool:
 def report_unreadable(found: Unreadable) -> None:
     """Count and log what cannot be read."""
     UNREADABLE.labels(found.topic).inc(found.offset + 1 - found.first_offset)
-    log.error("%s-%d@%d to %d cannot be read: %s", found.topic, found.partition, found.first_offset, found.offset, found.text)
+    log.error(
+        "%s-%d@%d to %d cannot be read: %s", found.topic, found.partition, found.first_offset, found.offset, found.text
+    )
 
 
 def _positions(assignment: Any) -> dict[TopicPartition, int]:

@@ -30,7 +30,7 @@ class BatchHeader(NamedTuple):
     producer_id: int
     producer_epoch: int
     base_sequence: int
-    count: int
+    record_count: int
 
 
 class SlowRecord(NamedTuple):
@@ -77,7 +77,7 @@ def _records(body: bytes, header: BatchHeader) -> Iterator[SlowRecord | Broken]:
     """Raises ValueError if the body does not consist of as many records as the header says."""
     expected, position = header.base_offset, 0
     last = header.base_offset + header.last_offset_delta
-    for _ in range(header.count):
+    for _ in range(header.record_count):
         length, start = _varint(body, position)
         position_after = start + length
         if length < 0 or position_after > len(body) or expected > last:
@@ -131,6 +131,6 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     value = 0
     for index, byte in enumerate(data[position : position + _VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
+        if byte < 0x80:
             return (value >> 1) ^ -(value & 1), position + index + 1
     raise ValueError("a number does not end")

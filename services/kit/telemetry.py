@@ -17,8 +17,11 @@ BATCH_SECONDS = Histogram(
     ["topic"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-LAG = Gauge(
-    "triptych_lag_records", "Records behind the end of the topic when a batch was taken", ["topic", "partition"]
+LAG = Gauge("triptych_lag_records", "Records of an owned partition that are not finished", ["topic", "partition"])
+LAG_SECONDS = Gauge(
+    "triptych_lag_seconds",
+    "Age of the oldest record of an owned partition that is not finished, or how long it is known at least",
+    ["topic", "partition"],
 )
 
 # Libraries that report each retry and rebalance as if it were news.

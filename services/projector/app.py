@@ -13,6 +13,7 @@ from services.kit import ownership as ownership_module
 from services.kit.health import Health
 from services.kit.mongo import Database, IndexModel, PyMongoError, open_database
 from services.kit.provision import ensure_indexes, require_topics
+from services.kit.topic_watch import watching_topics
 from services.projector.running import Projection, running_projection
 from services.projector.settings import ProjectorSettings
 from services.readmodel import queries
@@ -38,13 +39,22 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
-    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+    async with (
+        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
+    ):
         await ensure_indexes(database, ownership_module.INDEXES)
         projector = Projector(settings, database)
         health = Health()
         health.add("events", projector.problem)
         health.add("mongodb", lambda: _ping(database))
+
+        async def check_topics() -> str | None:
+            return topic_watch.problem
+
+        health.add("topics", check_topics)
         health.add("kafka", projector.kafka_problem)
+        health.add_detail("events", projector.detail)
         health.add_detail("completeness", projector.incompleteness)
         running = asyncio.create_task(projector.run())
         try:
@@ -95,7 +105,11 @@ class Projector:
 
     async def problem(self) -> str | None:
         """Why it does not project, or None."""
-        return self._projection.consumer.problem if self._projection else "not projecting"
+        return self._projection.lag_watch.problem if self._projection else "not projecting"
+
+    async def detail(self) -> str | None:
+        """Which partitions wait for a producer, or None."""
+        return self._projection.lag_watch.detail if self._projection else None
 
     async def kafka_problem(self) -> str | None:
         """Why Kafka cannot be used, or None."""

@@ -78,6 +78,7 @@ class JoinGuard:
         try:
             ends = await self._ends(list(self._checked))
             ranges = {}
+            await self._begin_anew([number for number, end in ends.items() if self._checked.get(number, 0) > end])
             for partition, end in ends.items():
                 sent, checked = self._sent.get(partition), self._checked.get(partition, end)
                 if sent is None or checked + sent != end:
@@ -89,6 +90,12 @@ class JoinGuard:
                     yield part
         except KafkaError as error:
             raise TransientFailure(f"cannot look at {self._topic}: {error!r}") from error
+
+    async def _begin_anew(self, partitions: Sequence[int]) -> None:
+        """The topic was made again: nothing of it is known to be right."""
+        for partition in partitions:
+            self._checked[partition], self._sent[partition] = 0, None
+            await self._stored.update_one({"_id": self._id(partition)}, {"$set": {"checked": 0}})
 
     async def settle(self, mended: Mapping[int, int]) -> None:
         """What was looked at is right now; `mended` says how many records that took, by partition."""
@@ -170,5 +177,5 @@ def sequence_of(value: bytes | None) -> int | None:
         return None
     try:
         return int(orjson.loads(value)["sequence"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return -1

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from schemas.joined import gallery_key, item_key
+from schemas.topics import Topics
 from services.kit.brokers import make_producer
 from services.kit.mongo import Database
 from services.kit.ownership import Ownership
@@ -154,7 +155,8 @@ class Rebuild:
 
     async def _publish(self, old: int, new: int, galleries: Iterable[str]) -> None:
         """Publish these galleries whole, and tombstones for what only the old version had."""
-        publisher = Publisher(lambda: make_producer(self._settings))
+        counts = Topics(self._settings.topic_prefix).counts(self._settings.topic_partitions)
+        publisher = Publisher(lambda: make_producer(self._settings), partitions=counts)
         topic = f"{self._settings.topic_prefix}galleries"
         guard = JoinGuard(self._settings, topic, publisher, self._database)
         repository = Repository(self._database, self._ownership(new), new)

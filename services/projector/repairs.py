@@ -5,9 +5,10 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import orjson
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from schemas.commands import RepublishGallery
@@ -79,8 +80,11 @@ class Repairs:
             self._handler.found_gap.clear()
             try:
                 await self._repair(await self._due())
-            except (TransientFailure, OwnershipLost, StartRefused, PyMongoError) as error:
+            except (TransientFailure, OwnershipLost, StartRefused, KafkaError, PyMongoError) as error:
                 log.warning("repairs have to wait: %s", error)
+            except Exception:
+                # Whatever it is: if this loop ended, nothing would be repaired any more.
+                log.exception("repairs have to wait")
 
     async def _due(self) -> list[View]:
         """Galleries of ours that lack events and were not asked for in this half minute."""
@@ -119,10 +123,14 @@ class Repairs:
         message = encode_command(command)
         return Record(self._topics.commands, message.key, message.value, message.headers)
 
-    async def _hear(self, command: CommandEnvelope, reply: bytes) -> None:
+    async def _hear(self, command: CommandEnvelope, reply: bytes | None) -> None:
         """The state itself comes on the events topic; only that there is none is told here."""
-        answer: Mapping[str, Mapping[str, object]] = orjson.loads(reply)
-        code = (answer.get("error") or {}).get("code")
+        try:
+            answer = orjson.loads(reply or b"")
+            code = (answer.get("error") or {}).get("code")
+        except (ValueError, AttributeError, TypeError):  # anybody may write to the topic
+            log.warning("what came instead of a reply cannot be read")
+            return
         gallery_id = command.data.gallery_id
         if code == ErrorCode.NOT_FOUND and gallery_id is not None:
             await self._handler.remove(gallery_id)

@@ -12,6 +12,7 @@ from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.failures import TransientFailure
+from services.kit.lag import LagWatch, watching_lag
 from services.kit.mongo import Database, PyMongoError
 from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
@@ -47,6 +48,7 @@ class Projection:
     ownership: Ownership
     publisher: Publisher
     topic: EventsTopic
+    lag_watch: LagWatch
 
     async def lag(self) -> int:
         """Events of the partitions owned now that are not in the views yet."""
@@ -89,7 +91,7 @@ async def running_projection(
     group = group_of(settings, version)
     ownership = Ownership(database, group, names_of(version).galleries)
     repository = Repository(database, ownership, version)
-    publisher = Publisher(lambda: make_producer(settings))
+    publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
     dead_letters = DeadLetters(publisher, topics.dead_letter)
     topic = EventsTopic(settings, topics.events, group)
     guard = JoinGuard(settings, topics.galleries, publisher, database)
@@ -114,14 +116,15 @@ async def running_projection(
         max_records=settings.projector_batch_size,
         partition_bytes=PARTITION_BYTES,
     )
-    projection = Projection(version, consumer, handler, repository, ownership, publisher, topic)
     repairs = Repairs(settings, repository, ownership, publisher, handler)
     tasks: list[asyncio.Task[None]] = []
     try:
         await publisher.start()
         await broker.start()
-        tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(handler))]
-        yield projection
+        async with watching_lag(settings, consumer) as lag_watch:
+            projection = Projection(version, consumer, handler, repository, ownership, publisher, topic, lag_watch)
+            tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(handler))]
+            yield projection
     finally:
         for task in tasks:
             task.cancel()

@@ -13,9 +13,11 @@ from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.health import Health
+from services.kit.lag import watching_lag
 from services.kit.mongo import PyMongoError, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
+from services.kit.topic_watch import watching_topics
 from services.listeners.operations import Operations
 from services.listeners.provision import INDEXES as LISTENER_INDEXES
 from services.listeners.sealing import make_sealer, require_same_key
@@ -48,7 +50,11 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.dead_letter(topics.events)])
     _allow_sockets(settings.webhooks_concurrency)
-    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+    counts = topics.counts(settings.topic_partitions)
+    async with (
+        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        watching_topics(settings, counts) as topic_watch,
+    ):
         await ensure_indexes(database, INDEXES)
         await require_same_key(database, sealer)
         async with open_session(settings.webhooks_allowed_networks) as session:
@@ -66,7 +72,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 shards.owns,
             )
             intake = Intake(settings, repository, directory, shards, worker, operations)
-            publisher = Publisher(lambda: make_producer(settings))
+            publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetters(publisher, topics.dead_letter)
             handler = EventHandler(
                 repository,
@@ -88,8 +94,8 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             )
             health = Health()
 
-            async def check_consumer() -> str | None:
-                return consumer.problem
+            async def check_topics() -> str | None:
+                return topic_watch.problem
 
             async def check_mongo() -> str | None:
                 await database.command("ping")
@@ -98,7 +104,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             async def check_intake() -> str | None:
                 return intake.trouble
 
-            health.add("events", check_consumer)
+            health.add("topics", check_topics)
             health.add("mongodb", check_mongo)
             health.add("kafka", publisher.problem)
             health.add("deliveries", check_intake)
@@ -109,7 +115,9 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             try:
                 await publisher.start()
                 await broker.start()
-                yield Starlette(routes=health.routes())
+                async with watching_lag(settings, consumer) as lag:
+                    lag.report_to(health, "events")
+                    yield Starlette(routes=health.routes())
             finally:
                 await consumer.end()
                 await broker.stop()

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
 
 from services.kit import reading
 from services.kit.brokers import make_producer, make_reader
@@ -139,7 +138,7 @@ async def test_names_of_headers_are_published_as_they_came(installation: Install
     settings = installation.settings(KitSettings)
     topic = installation.topics.commands
     publisher = Publisher(lambda: make_producer(settings))
-    headers = (("plain", b"1"), (ODD_NAME, b"\xff"), ("null", None))
+    headers: Any = (("plain", b"1"), (ODD_NAME, b"\xff"), ("null", None))
     records = [Record(topic, b"k", b"%d" % number, headers if number % 2 else (), 0) for number in range(5)]
     reader = make_reader(settings, auto_offset_reset="earliest")
     try:
@@ -159,17 +158,17 @@ async def test_names_of_headers_are_published_as_they_came(installation: Install
 
 
 async def test_a_fault_in_a_poll_skips_no_record(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = Recorder()
-    getall, is_broken = FetchResult.getall, True
+    recorder, is_broken = Recorder(), True
 
-    def failing(result: FetchResult, max_records: int | None = None) -> Any:
-        nonlocal is_broken
-        if is_broken and result._topic_partition.partition == 1:
-            is_broken = False
-            raise ValueError("a fault of ours")
-        return getall(result, max_records)
+    class Failing(Fetched):
+        def _read(self) -> Any:
+            nonlocal is_broken
+            if is_broken and self._place.partition == 1:
+                is_broken = False
+                raise ValueError("a fault of ours")
+            return super()._read()
 
-    monkeypatch.setattr(FetchResult, "getall", failing)
+    monkeypatch.setattr(reading, "Fetched", Failing)
     for partition in range(3):
         await put(installation, partition, batch(b"%d" % partition))
     async with consuming(installation, recorder):

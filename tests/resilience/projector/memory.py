@@ -13,6 +13,7 @@ from services.projector.batch import Batch
 from services.projector.consumer import EventHandler
 from services.projector.guard import JoinGuard, Latest, sequence_of
 from services.projector.losses import Losses
+from services.projector.progress import Loss
 from services.projector.projection import ItemView, View
 from services.projector.publication import Publication
 from services.projector.repository import ItemPlace, Repository
@@ -145,6 +146,9 @@ class _Losses:
 
     async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
         return dict.fromkeys(partitions, self._committed), dict.fromkeys(partitions, 0)
+
+    async def confirm(self, holes: Sequence[Loss]) -> list[Loss]:
+        return list(holes)
 
     async def partition_of(self, gallery_id: str) -> int:
         return PARTITION

@@ -3,6 +3,7 @@
 import random
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 from aiokafka import TopicPartition
@@ -30,9 +31,7 @@ ABORTED_ID = 7
 def read(data: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] = ()) -> tuple[list[object], int]:
     """What came out, values of records and `(first, last, bytes)` of the rest, and where to go on."""
     fetched = Fetched(PLACE, data, aborted, offset)
-    found = [
-        (one.first_offset, one.offset, one.value) if isinstance(one, Unreadable) else one.value for one in fetched
-    ]
+    found = [(one.first_offset, one.offset, one.value) if isinstance(one, Unreadable) else one.value for one in fetched]
     return found, fetched.next_fetch_offset
 
 
@@ -105,14 +104,14 @@ def test_a_format_of_the_future_comes_out_as_it_is() -> None:
 
 
 def test_control_records_and_aborted_ones_are_passed_over() -> None:
-    of_transaction = {"producer_id": ABORTED_ID, "attributes": TRANSACTIONAL}
-    end = {"producer_id": ABORTED_ID, "attributes": TRANSACTIONAL | CONTROL}
+    of_transaction = partial(batch, producer_id=ABORTED_ID, attributes=TRANSACTIONAL)
+    end = partial(batch, producer_id=ABORTED_ID, attributes=TRANSACTIONAL | CONTROL)
     data = (
-        batch(b"a", b"b", base_offset=0, headers=[(ODD_NAME, b"")], **of_transaction)
+        of_transaction(b"a", b"b", base_offset=0, headers=[(ODD_NAME, b"")])
         + batch(b"other", base_offset=2, producer_id=8, attributes=TRANSACTIONAL)
-        + batch(b"abort", base_offset=3, **end)
-        + batch(b"c", base_offset=4, headers=[(ODD_NAME, b"")], **of_transaction)
-        + batch(b"commit", base_offset=5, **end)
+        + end(b"abort", base_offset=3)
+        + of_transaction(b"c", base_offset=4, headers=[(ODD_NAME, b"")])
+        + end(b"commit", base_offset=5)
     )
     assert read(data, aborted=[(ABORTED_ID, 0)]) == ([b"other", b"c"], 6)
     assert read(data, 1, aborted=[(ABORTED_ID, 0)]) == ([b"other", b"c"], 6)
@@ -162,7 +161,7 @@ def test_bytes_without_a_whole_batch_give_nothing(junk: bytes) -> None:
 
 @pytest.mark.parametrize("seed", range(300))
 def test_no_damage_makes_it_raise_or_stand_still(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - to repeat a failure
+    chance = random.Random(seed)
     codec = chance.randrange(5)
     made = chance.choice(
         [batch(b"abc" * 20, b"d", codec=codec), legacy(b"abc" * 20, b"d", codec=min(codec, 2), magic=seed % 2)]

@@ -1,0 +1,126 @@
+"""Asks Kafka which topics there are: the id of each, which changes when it is deleted and made again, and its size.
+
+aiokafka's own metadata requests are too old to bring ids: https://kafka.apache.org/protocol#The_Messages_Metadata.
+"""
+
+import uuid
+from collections.abc import Iterable
+from io import BytesIO
+from typing import NamedTuple
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+
+class TopicFacts(NamedTuple):
+    """A topic that exists: its id and how many partitions it has."""
+
+    topic_id: uuid.UUID
+    partitions: int
+
+
+class _Uuid(AbstractType[uuid.UUID]):  # type: ignore[misc]
+    @classmethod
+    def encode(cls, value: uuid.UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> uuid.UUID:
+        return uuid.UUID(bytes=data.read(16))
+
+
+_PARTITION = (
+    ("error_code", Int16),
+    ("partition", Int32),
+    ("leader", Int32),
+    ("leader_epoch", Int32),
+    ("replicas", CompactArray(Int32)),
+    ("isr", CompactArray(Int32)),
+    ("offline", CompactArray(Int32)),
+    ("tags", TaggedFields),
+)
+_TOPIC = (
+    ("error_code", Int16),
+    ("name", CompactString("utf-8")),
+    ("topic_id", _Uuid),
+    ("is_internal", Boolean),
+    ("partitions", CompactArray(*_PARTITION)),
+    ("operations", Int32),
+    ("tags", TaggedFields),
+)
+_BROKER = (
+    ("node_id", Int32),
+    ("host", CompactString("utf-8")),
+    ("port", Int32),
+    ("rack", CompactString("utf-8")),
+    ("tags", TaggedFields),
+)
+
+
+class _Answer(Response):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_ms", Int32),
+        ("brokers", CompactArray(*_BROKER)),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        ("topics", CompactArray(*_TOPIC)),
+        ("tags", TaggedFields),
+    )
+
+
+class _Question(RequestStruct):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 12
+    RESPONSE_TYPE = _Answer
+    FLEXIBLE_VERSION = True
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", _Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields))),
+        ("may_create", Boolean),
+        ("with_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _Metadata(Request[_Question]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = list(names)
+
+    def build(self, request_struct_class: type[_Question]) -> _Question:
+        return request_struct_class([(uuid.UUID(int=0), name, {}) for name in self._names], False, False, {})
+
+
+async def describe_topics(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, TopicFacts | None]:
+    """What there is to know of these topics; None for one that does not exist.
+
+    Raises:
+        KafkaError: no broker answers, or one does not answer this.
+    """
+    node = client.get_random_node()
+    if node is None:
+        raise KafkaError("no broker is known")
+    answer = await client.send(node, _Metadata(names))
+    found: dict[str, TopicFacts | None] = {}
+    for code, name, topic_id, _, partitions, *_ in answer.topics:
+        error = for_code(code)
+        if error is UnknownTopicOrPartitionError:
+            found[name] = None
+        elif code != 0:
+            raise error(name)
+        else:
+            found[name] = TopicFacts(topic_id, len(partitions))
+    return found

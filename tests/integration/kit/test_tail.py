@@ -1,0 +1,121 @@
+"""`tail` on a real broker: whatever happens to the topic, what is published afterwards is heard."""
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+
+from services.kit import tail as tail_module
+from services.kit.settings import KitSettings
+from services.kit.tail import Tail, resume_at, tail
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import raw_producer
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "INTERVAL_SECONDS", 0.1)
+
+
+async def hear(heard: Tail, count: int) -> list[bytes]:
+    found: list[bytes] = []
+
+    async def enough() -> bool:
+        for records in (await heard.getmany(timeout_ms=100)).values():
+            found.extend(record.value for record in records)
+        return len(found) >= count
+
+    await eventually(enough, f"{count} records heard")
+    return found
+
+
+async def make_again(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+
+        async def is_made() -> bool:
+            answer = await admin.create_topics([NewTopic(name=topic, num_partitions=partitions, replication_factor=1)])
+            return bool(answer.topic_errors[0][1] == 0)
+
+        await eventually(is_made, "the topic made again")
+    finally:
+        await admin.close()
+
+
+async def send(bootstrap: str, topic: str, *values: bytes, partition: int = 0) -> None:
+    async with raw_producer(bootstrap) as producer:
+        for value in values:
+            await producer.send_and_wait(topic, value, partition=partition)
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+async def test_a_topic_that_was_made_again_is_heard_from_its_beginning(installation: Installation, before: int) -> None:
+    bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
+    told: list[dict[TopicPartition, int]] = []
+    async with tail(
+        installation.settings(KitSettings), [topic], restarted=lambda places: told.append(dict(places))
+    ) as heard:
+        for number in range(before):
+            await send(bootstrap, topic, b"old %d" % number)
+        await hear(heard, before)
+        await make_again(bootstrap, topic)
+        # More than were there: no offset is out of range.
+        new = [b"new %d" % number for number in range(7)]
+        await send(bootstrap, topic, *new)
+        found = await hear(heard, 7)
+        assert set(found) == set(new)
+
+        async def is_told() -> bool:
+            await heard.getmany(timeout_ms=50)
+            return len(told) == 1
+
+        await eventually(is_told, "the restart told")
+        await send(bootstrap, topic, b"last", partition=2)
+        assert b"last" in await hear(heard, 1)
+        assert heard.problem is None
+    assert told == [{TopicPartition(topic, number): 0 for number in range(PARTITIONS)}]
+
+
+async def test_a_missing_topic_is_a_problem(installation: Installation) -> None:
+    bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
+    async with tail(installation.settings(KitSettings), [topic]) as heard:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([topic])
+        finally:
+            await admin.close()
+
+        async def is_missed() -> bool:
+            return heard.problem == f"topic {topic} does not exist"
+
+        await eventually(is_missed, "the topic missed")
+
+
+async def test_partitions_that_are_added_are_heard_from_their_beginning(installation: Installation) -> None:
+    bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
+    async with tail(installation.settings(KitSettings), [topic]) as heard:
+        await send(bootstrap, topic, b"before")
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions({topic: NewPartitions(total_count=PARTITIONS + 1)})
+        finally:
+            await admin.close()
+
+        async def is_sent() -> bool:
+            try:
+                await send(bootstrap, topic, b"on the new one", partition=PARTITIONS)
+            except AssertionError:  # the producer does not know it yet
+                return False
+            return True
+
+        await eventually(is_sent, "the new partition written to")
+        assert await hear(heard, 2) == [b"before", b"on the new one"]
+
+
+def test_hearing_goes_on_where_the_topic_still_reaches() -> None:
+    assert resume_at(3, 10, 20) == 10
+    assert resume_at(30, 10, 20) == 20
