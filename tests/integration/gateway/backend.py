@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 
 from schemas.envelope import CommandEnvelope, decode_command, encode_reply
 from schemas.joined import gallery_key, item_key
 from schemas.replies import Reply
 from services.kit.partitions import partition_of
 from services.kit.settings import KitSettings
-from services.kit.tail import tail
+from services.kit.tail import Tail, tail
 from services.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
@@ -37,7 +37,7 @@ def item(item_id: str, sort_order: float = 1) -> dict[str, Any]:
 class Backend:
     """What stands behind the gateway."""
 
-    def __init__(self, installation: Installation, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+    def __init__(self, installation: Installation, consumer: Tail, producer: AIOKafkaProducer) -> None:
         self._database = installation.database
         self._topics = installation.topics
         self._consumer = consumer

@@ -33,7 +33,7 @@ def begun(partitions: int = 3, ends: Places | None = None, **fields: Any) -> Str
     async def ends_of(asked: Iterable[int]) -> Places:
         return {partition: (ends or {}).get(partition, 10) for partition in asked}
 
-    streams = Streams(GatewaySettings(**fields), "events", ends_of)
+    streams = Streams(GatewaySettings(topic_partitions=partitions, **fields), "events", ends_of)
     streams.begin(dict.fromkeys(range(partitions), 10))
     return streams
 
