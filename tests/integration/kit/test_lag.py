@@ -1,0 +1,117 @@
+"""`LagWatch` on a real broker: what the owner of a partition tells of it, and nobody else."""
+
+from collections.abc import Callable
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from prometheus_client import REGISTRY
+
+from services.kit import behind as behind_module
+from services.kit import lag as lag_module
+from services.kit.failures import TransientFailure
+from services.kit.lag import watching_lag
+from services.kit.settings import KitSettings
+from tests.integration.kit.test_batches import Recorder, consuming
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import raw_producer
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lag_module, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(behind_module, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(behind_module, "OPEN_SECONDS", 0.2)
+
+
+def lags(topic: str, unit: str = "records") -> dict[int, float]:
+    """The metric's values by partition."""
+    found = {}
+    for partition in range(PARTITIONS):
+        labels = {"topic": topic, "partition": str(partition)}
+        value = REGISTRY.get_sample_value(f"triptych_lag_{unit}", labels)
+        if value is not None:
+            found[partition] = value
+    return found
+
+
+def shows(topic: str, expected: dict[int, float]) -> Callable[..., object]:
+    async def is_shown() -> bool:
+        return lags(topic) == expected
+
+    return is_shown
+
+
+async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic, away = installation.topics.commands, True
+
+    def fail(value: bytes) -> None:
+        if away:
+            raise TransientFailure("away")
+
+    recorder = Recorder(fail)
+    async with consuming(installation, recorder) as consumer:
+        async with watching_lag(installation.settings(KitSettings), consumer) as watch:
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag")
+            async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+                for _ in range(3):
+                    await producer.send_and_wait(topic, b"x", partition=1)
+            await eventually(shows(topic, {0: 0, 1: 3, 2: 0}), "lag of records that were not taken")
+            assert lags(topic, "seconds")[1] > 0
+
+            async def is_told() -> bool:
+                return f"{topic}-1 stands still for" in caplog.text
+
+            await eventually(is_told, "the stall told")
+            assert caplog.text.count("stands still") == 1
+            assert watch.problem is not None
+            away = False
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more")
+            assert lags(topic, "seconds") == {0: 0, 1: 0, 2: 0}
+            assert watch.problem is None
+        assert lags(topic) == {}
+
+
+async def test_a_transaction_that_stays_open_is_told_and_is_no_fault_of_the_consumer(
+    installation: Installation,
+) -> None:
+    topic = installation.topics.commands
+    producer = AIOKafkaProducer(bootstrap_servers=installation.addresses.kafka_bootstrap, transactional_id="open")
+    await producer.start()
+    try:
+        async with (
+            consuming(installation, Recorder()) as consumer,
+            watching_lag(installation.settings(KitSettings), consumer) as watch,
+        ):
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag")
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"x", partition=2)
+
+            async def is_told() -> bool:
+                return f"{topic}-2 waits for an open transaction" in (watch.detail or "")
+
+            await eventually(is_told, "the transaction told")
+            assert lags(topic)[2] == 1
+            assert lags(topic, "seconds")[2] > 0
+            assert watch.problem is None
+            await producer.commit_transaction()
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more, not even the mark's")
+            assert watch.detail is None
+    finally:
+        await producer.stop()
+
+
+async def test_only_the_owner_of_a_partition_tells_its_lag(installation: Installation) -> None:
+    topic = installation.topics.commands
+    async with consuming(installation, Recorder()) as consumer:
+        async with watching_lag(installation.settings(KitSettings), consumer):
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "all partitions are ours")
+            async with consuming(installation, Recorder()) as other:
+
+                async def share() -> bool:
+                    ours, theirs = set(consumer.reached()), set(other.reached())
+                    return bool(ours and theirs) and lags(topic).keys() == ours
+
+                await eventually(share, "partitions are shared")
