@@ -12,12 +12,12 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from services.kit.batch_handler import BatchHandler
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.fetched import Unreadable
@@ -41,31 +41,6 @@ COMMIT_SECONDS = 0.5
 END_TIMEOUT_SECONDS = 5.0
 # A quarter of the usual: what is fetched ahead of the batch in hand waits in memory.
 PARTITION_BYTES = 256 * 1024
-
-
-class BatchHandler(Protocol):
-    """What a service does with its records."""
-
-    async def assigned(self, partitions: frozenset[int]) -> None:
-        """Prepare to own these partitions; no record of them is handled before this has succeeded."""
-
-    async def released(self) -> None:
-        """These partitions are not ours any more; nothing may be written for them."""
-
-    async def handle(self, records: Sequence[IncomingRecord]) -> None:
-        """Finish all records, which come in order per partition; safe to repeat.
-
-        Raises:
-            TransientFailure: nothing was decided, try all of them again later.
-            OwnershipLost: prepare again, then try again.
-        """
-
-    async def lost(self, unreadable: Sequence[Unreadable]) -> None:
-        """Take note of records that no client can read, after the others of their batch; they are dead letters now.
-
-        Raises:
-            TransientFailure, OwnershipLost: as `handle`.
-        """
 
 
 class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
