@@ -184,7 +184,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._idle.set()
 
     async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:
-        """Handle what can be read until done, and put the rest aside; False if this assignment ended first."""
+        """Handle what can be read until done, and dead-letter the rest; False if this assignment ended first."""
         unreadable = [found for found in records if isinstance(found, Unreadable)]
         if unreadable:
             records = [record for record in records if not isinstance(record, Unreadable)]

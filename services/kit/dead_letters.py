@@ -59,7 +59,7 @@ class DeadLetters:
         self.report(record, reason, text)
 
     async def put_unreadable(self, found: Unreadable) -> None:
-        """Put aside what no client can read: the bytes of a record or of a batch, with its first and last offset.
+        """Dead-letter what no client can read: the bytes of a record or of a batch, with its first and last offset.
 
         Raises:
             TransientFailure: Kafka did not take it, so it must not be skipped yet.

@@ -90,7 +90,7 @@ class LagWatch:
         in_hand = [record for record in self._consumer.in_hand if record.partition == place.partition]
         if consumer is None or place not in consumer.assignment():
             return Standing(reached, end)
-        # While something is in hand, nothing is fetched, and what the last fetch has told is old.
+        # While something is being handled, nothing is fetched, and what the last fetch has told is old.
         stable = None if in_hand else consumer.last_stable_offset(place)
         oldest = in_hand[0].timestamp if in_hand else None
         return Standing(reached, end, stable, oldest, consumer.trouble(place))

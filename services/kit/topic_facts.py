@@ -105,7 +105,7 @@ class _Metadata(Request[_Question]):  # type: ignore[misc]
 
 
 async def describe_topics(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, TopicFacts | None]:
-    """What there is to know of these topics; None for one that does not exist.
+    """The facts of these topics; None for one that does not exist.
 
     Raises:
         KafkaError: no broker answers, or one does not answer this.
