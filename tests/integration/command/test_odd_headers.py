@@ -73,15 +73,18 @@ async def test_partitions_are_counted_by_the_settings(installation: Installation
     """Others may know of a partition that was added, or not: where a gallery belongs must not depend on that."""
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     fewer = installation.settings(CommandSettings, topic_partitions=PARTITIONS - 1)
-    async with raw_producer(bootstrap) as producer, topic_reader(bootstrap, topics.events) as events:
-        async with compose(fewer) as app:
-            for number in range(6):
-                _, value = create(str(number))
-                await producer.send_and_wait(topics.commands, value, partition=PARTITIONS - 1)
-            found = await events.read_count(6)
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-                answer = await client.get("/health/ready")
+    async with (
+        raw_producer(bootstrap) as producer,
+        topic_reader(bootstrap, topics.events) as events,
+        compose(fewer) as app,
+    ):
+        for number in range(6):
+            _, value = create(str(number))
+            await producer.send_and_wait(topics.commands, value, partition=PARTITIONS - 1)
+        found = await events.read_count(6)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            answer = await client.get("/health/ready")
     for event in found:
         assert event.partition == partition_of(event.key or b"", PARTITIONS - 1)
     assert f"topic {topics.commands} has 3 partitions, and TRIPTYCH_TOPIC_PARTITIONS says 2" in answer.text
