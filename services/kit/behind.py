@@ -19,7 +19,7 @@ class Standing(NamedTuple):
         reached: the offset behind what is finished.
         end: the offset behind the last record there.
         stable: the offset of the first record of an open transaction, else as `end`; None if it is not known.
-        oldest_ms: when the oldest record that is being handled was written, in ms since 1970; None if that is not known.
+        oldest_ms: when the oldest record being handled was written, in ms since 1970; None if that is not known.
         trouble: why the broker gives nothing, if it says so.
     """
 
