@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     PlainSerializer,
+    ValidationInfo,
     WithJsonSchema,
     model_serializer,
 )
@@ -25,7 +26,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import CoreSchema, SerializationInfo, SerializerFunctionWrapHandler
 
 JSON_DEPTH_MAX = 32
-"""How deep free-form objects may nest: well inside MongoDB's 100 levels, which the surrounding documents share."""
+"""How deep free-form objects may nest: well inside what parsers of JSON take (jiter, which reads ours, takes 200)."""
+
+FREE_FORM = "free_form"
+"""Key of the validation context that is set once a free-form object is met: its text has to be read exactly, see
+`schemas.exact`."""
 
 TEXT_MAX = 256 * 1024
 """Characters of a text that has no tighter limit; no item may be larger than this as JSON (wire contract, D21)."""
@@ -173,8 +178,16 @@ def format_instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+class RepeatedKeys(dict[str, Any]):
+    """A JSON object whose text has a key twice, of which a parser keeps the last; made by `schemas.exact`."""
+
+
+class TinyNumber(float):
+    """A zero whose text is another number, too close to zero for a double; made by `schemas.exact`."""
+
+
 def check_json(value: object, depth: int = 0) -> str | None:
-    """What keeps a JSON value from being stored in MongoDB and written as UTF-8, or None if nothing does."""
+    """What keeps a JSON value from being handed on exactly, or None if nothing does."""
     if isinstance(value, str):
         return None if value.isascii() or _is_unicode(value) else "must not hold half of a surrogate pair"
     if value is None or isinstance(value, bool):
@@ -182,15 +195,19 @@ def check_json(value: object, depth: int = 0) -> str | None:
     if isinstance(value, int):
         return None if -_INT64 <= value < _INT64 else "must not hold integers outside 64 bits"
     if isinstance(value, float):
+        if isinstance(value, TinyNumber):
+            return "must not hold numbers that are too close to zero for a double"
         return None if math.isfinite(value) else "must not hold numbers that are not finite"
     if depth == JSON_DEPTH_MAX:
         return f"must not nest deeper than {JSON_DEPTH_MAX} levels"
     if isinstance(value, list):
         return next((problem for part in value if (problem := check_json(part, depth + 1))), None)
     if isinstance(value, dict):
+        if isinstance(value, RepeatedKeys):
+            return "must not hold the same key twice in one object"
         for key, part in value.items():
-            if not isinstance(key, str) or "\0" in key:
-                return "must not hold a NUL character in a key"
+            if not isinstance(key, str):
+                return "must hold JSON values only"
             if problem := check_json(key, depth) or check_json(part, depth + 1):
                 return problem
         return None
@@ -205,8 +222,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _json_object(value: dict[str, Any]) -> dict[str, Any]:
-    if problem := check_json(value):
+def _json_object(value: object, info: ValidationInfo) -> object:
+    """Checks before pydantic makes a copy, which would lose what `schemas.exact` has marked."""
+    if info.context is not None:
+        info.context[FREE_FORM] = True
+    if isinstance(value, dict) and (problem := check_json(value)):
         raise broken(ViolatedRule.CUSTOM, problem)
     return value
 
@@ -239,5 +259,5 @@ Instant = Annotated[
 ]
 """A moment in UTC, on the wire to the millisecond."""
 
-JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 """A free-form object, kept as received (wire contract, sections 3.3 and 3.5)."""

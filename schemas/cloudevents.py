@@ -95,8 +95,9 @@ def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapp
     Raises Undecodable if the body is not a CloudEvent in JSON.
     """
     try:
-        # Not orjson: it reads integers beyond 64 bits as floats, silently.
-        body = from_json(value, allow_inf_nan=False)
+        # Not orjson: it reads integers beyond 64 bits as floats, silently. NaN is refused by the fields that it is in,
+        # as it is in binary mode and over HTTP.
+        body = from_json(value)
     except ValueError as error:
         raise not_json(value, str(error), origin_of(headers)) from None
     if not isinstance(body, dict) or "specversion" not in body:

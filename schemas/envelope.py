@@ -27,8 +27,8 @@ from schemas.cloudevents import (
     traceparent_of,
 )
 from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS, CommandData, command_name
+from schemas.exact import validate_exactly
 from schemas.identity import derived_gallery_id
-from schemas.item import SMALL, SMALL_BYTES
 from schemas.replies import REPLY_TYPE, Reply, Violation
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from schemas.violations import violations_of
@@ -55,7 +55,6 @@ __all__ = [
 _COMMANDS_BY_TYPE = {
     COMMAND_TYPE_PREFIX + name: (name, command.__pydantic_validator__) for name, command in COMMANDS.items()
 }
-_SMALL_BODY = {SMALL: True}
 _SPECVERSION_HEADER = ("ce_specversion", SPECVERSION.encode())
 _JSON_HEADER = ("content-type", b"application/json")
 
@@ -120,12 +119,11 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
         raise Undecodable(Reason.UNKNOWN_TYPE, f"no command has the type {attributes['type'][:ID_MAX]!r}", origin)
     name, validator = known
     data = value if body is None else _data_of(body, origin)
-    context = _SMALL_BODY if len(value) <= SMALL_BYTES else None
     try:
         if isinstance(data, bytes):
-            command = validator.validate_json(data, context=context, by_name=False)
+            command = validate_exactly(validator, data)
         else:
-            command = validator.validate_python(data, context=context, by_name=False)
+            command = validate_exactly(validator, value, member="data", parsed=data)
     except ValidationError as error:
         raise _refusal(error, data, origin) from None
     return CommandEnvelope(

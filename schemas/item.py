@@ -13,6 +13,9 @@ ITEM_BYTES_MAX = TEXT_MAX
 
 MEDIA = ("image", "video", "text")
 
+FREE_FORM_PLACES = (("image", "exif"), ("text", "css"))
+"""Where an item has objects that are the client's own: medium and field (wire contract, sections 3.3 and 3.5)."""
+
 SMALL = "small"
 """Key of the validation context that says: the whole body is too small to hold an item beyond the cap."""
 

@@ -1,9 +1,13 @@
 """The write model's documents in MongoDB: names of collections, shapes, conversion; no I/O."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
+from schemas.item import FREE_FORM_PLACES
 from services.command.state import GalleryHead, Status, StoredItem
 from services.kit.mongo import ASCENDING, DESCENDING, Document, IndexModel
+from services.kit.opaque import pack, unpack
 
 GALLERIES = "galleries"
 ITEMS = "items"
@@ -77,12 +81,22 @@ def item_document(item: StoredItem) -> Document:
         "siteId": item.site_id,
         "galleryId": item.gallery_id,
         "sortOrder": item.sort_order,
-        "item": item.body,
+        "item": stored_body(item.body),
     }
 
 
 def item_of(document: Document) -> StoredItem:
-    """The item of a document."""
+    """The item of a document, which is used up."""
     return StoredItem(
-        document["_id"], document["galleryId"], document["siteId"], document["sortOrder"], document["item"]
+        document["_id"], document["galleryId"], document["siteId"], document["sortOrder"], body_of(document["item"])
     )
+
+
+def stored_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An item's body as it is stored."""
+    return pack(body, FREE_FORM_PLACES)
+
+
+def body_of(stored: Document) -> dict[str, Any]:
+    """The body that was stored, also by versions of this service that stored free-form objects as they were."""
+    return unpack(stored, FREE_FORM_PLACES)

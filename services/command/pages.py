@@ -4,15 +4,20 @@ from collections.abc import AsyncIterable
 
 import orjson
 
+from services.command.documents import body_of
 from services.command.steps import STEP_BYTES
 from services.kit.mongo import Document
 
 
 async def fill_page(found: AsyncIterable[Document], field: str) -> list[Document]:
-    """The first of these documents: one, and more up to STEP_BYTES of JSON in `field` together."""
+    """The first of these documents: one, and more up to STEP_BYTES of JSON in `field` together.
+
+    `field` is an item's body as it is stored, and its wire form in the documents that are given back.
+    """
     page: list[Document] = []
     size = 0
     async for document in found:
+        document[field] = body_of(document[field])
         size += len(orjson.dumps(document[field]))
         if page and size > STEP_BYTES:
             break

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from schemas.replies import ErrorCode
-from services.command.documents import GALLERIES, ITEMS, STAGED
+from services.command.documents import GALLERIES, ITEMS, STAGED, body_of, stored_body
 from services.command.pages import fill_page
 from services.command.state import Rejected, Status
 from services.command.steps import STEP_BYTES, STEP_ITEMS
@@ -38,9 +38,11 @@ class Staging:
             page: list[dict[str, Any]] = []
             found = self._items.find({"galleryId": source_id}, session=session).sort("sortOrder", DESCENDING)
             async for item in found:
-                page.append({"_id": f"{job_id}/{position}", "job": job_id, "position": position, "body": item["item"]})
+                body = body_of(item["item"])
+                size += len(orjson.dumps(body))
+                staged = {"_id": f"{job_id}/{position}", "job": job_id, "position": position}
+                page.append({**staged, "body": stored_body(body)})
                 position += 1
-                size += len(orjson.dumps(item["item"]))
                 if len(page) == STEP_ITEMS or size > STEP_BYTES:
                     await self._staged.insert_many(page, ordered=False)
                     page, size = [], 0

@@ -5,7 +5,7 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from schemas.item import SMALL, SMALL_BYTES
+from schemas.exact import validate_exactly
 from schemas.violations import violations_of
 from services.gateway.errors import Invalid, Refused
 
@@ -38,9 +38,10 @@ def parse_body(kind: type[ModelT], body: bytearray) -> ModelT:
         Invalid: with every violation.
     """
     try:
-        return kind.model_validate_json(body, context={SMALL: len(body) <= SMALL_BYTES}, by_name=False)
+        model: ModelT = validate_exactly(kind.__pydantic_validator__, body)
     except ValidationError as error:
         raise Invalid(violations_of(error)) from None
+    return model
 
 
 def make_command(kind: type[ModelT], **fields: object) -> ModelT:

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import Field, ValidationError
 from starlette.responses import Response
 
-from schemas.base import WireModel
+from schemas.base import FREE_FORM, WireModel
 from schemas.commands import CreateItems
+from schemas.exact import read_marked
 from schemas.gallery import ITEMS_MAX
 from schemas.item import NewItem
 from schemas.replies import Reply
@@ -47,12 +48,12 @@ class _UncheckedItems(WireModel):
 )
 async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Create items, shown in the order given; one that is refused does not keep the others from being created."""
-    body = parse_body(_UncheckedItems, await read_body(request, gateway.settings.gateway_body_limit))
-    judged = {index: _judge(raw, index) for index, raw in enumerate(body.items)}
+    judged = _judge_each(await read_body(request, gateway.settings.gateway_body_limit))
     commands = {
         index: CreateItems(gallery_id=gallery_id, items=(item,))
-        # What is created later is shown earlier, so the first of them is created last.
-        for index, item in reversed(judged.items())
+        # What is created later is shown earlier, so the first of them is created last. Those with a sort order of their
+        # own come before: no default may take it.
+        for index, item in sorted(reversed(judged.items()), key=_needs_default)
         if isinstance(item, NewItem)
     }
     outcomes, headers = await gateway.writes.perform_each(order, gallery_id, commands)
@@ -67,9 +68,21 @@ async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: Gal
     )
 
 
-def _judge(raw: Any, index: int) -> NewItem | Invalid:
+def _needs_default(judged: tuple[int, NewItem | Invalid]) -> bool:
+    return isinstance(judged[1], NewItem) and judged[1].sort_order is None
+
+
+def _judge_each(body: bytearray) -> dict[int, NewItem | Invalid]:
+    context: dict[str, bool] = {}
+    judged = {index: _judge(raw, index, context) for index, raw in enumerate(parse_body(_UncheckedItems, body).items)}
+    if FREE_FORM in context and (marked := read_marked(body)) is not None:
+        judged = {index: _judge(raw, index, context) for index, raw in enumerate(marked["items"])}
+    return judged
+
+
+def _judge(raw: Any, index: int, context: dict[str, bool]) -> NewItem | Invalid:
     try:
-        return NewItem.model_validate(raw, by_name=False)
+        return NewItem.model_validate(raw, by_name=False, context=context)
     except ValidationError as error:
         return Invalid(violations_of(error, f"items[{index}]"))
 

@@ -5,7 +5,8 @@ Collections (design, section 4):
 * `gallery_views`: one document per gallery. One that has no `createdAt` is not shown: a tombstone (`deleted`), which
   keeps late repeats from bringing the gallery back, a gallery whose first event is missing, or one that waits for the
   items it was created with (`completeAt`, the sequence of the last of them).
-* `item_views`: one document per item, with the item's wire form as it came in its event. Its id names gallery and item:
+* `item_views`: one document per item, with the item's wire form as it came in its event, of which free-form objects are
+  stored as JSON text (`services.kit.opaque`). Its id names gallery and item:
   MongoDB finds by `_id` alone at two thirds of the cost of `_id` and conditions beside it (measured, updates of a
   filled collection), and no item can be reached through a gallery, and so through a site, that it does not belong to.
 
@@ -16,14 +17,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
+from schemas.item import FREE_FORM_PLACES
+from services.kit.opaque import pack, unpack
+
 GALLERY_VIEWS = "gallery_views"
 ITEM_VIEWS = "item_views"
 
 Document = dict[str, Any]
 
 _EXACT_INTEGERS = 2**53
-# Where an item holds objects that are the client's own (wire contract, sections 3.3 and 3.5).
-_FREE_FORM = (("image", "exif"), ("text", "css"))
 
 
 class Gap(TypedDict):
@@ -112,7 +114,7 @@ def item_document(site_id: str, gallery_id: str, item: Mapping[str, Any], sequen
         "sequence": sequence,
         "type": item["type"],
         "tags": list((item.get("tags") or {}).get("values", ())),
-        "item": item,
+        "item": pack(item, FREE_FORM_PLACES),
     }
 
 
@@ -122,23 +124,8 @@ def item_view_id(gallery_id: str, item_id: str) -> str:
 
 
 def item_wire(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The item of wire contract 3.2, as it was in its event."""
-    item: dict[str, Any] = document["item"]
-    for medium, field in _FREE_FORM:
-        if field in (holder := item.get(medium) or {}):
-            holder[field] = _plain(holder[field])
-    return item
-
-
-def _plain(value: Any) -> Any:
-    """Undo the driver's reading of `{"$ref": ..., "$id": ...}`, which is JSON like any other here, as a reference."""
-    if hasattr(value, "as_doc"):
-        value = value.as_doc()
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return value
+    """The item of wire contract 3.2, as it was in its event; the document is used up."""
+    return unpack(document["item"], FREE_FORM_PLACES)
 
 
 def _number(value: float) -> float | int:

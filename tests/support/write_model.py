@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from services.command.documents import body_of
 from services.kit.mongo import Database, Document, snapshot_session
 from services.kit.ownership import NO_CLAIM
 from tests.support.waiting import eventually
@@ -44,7 +45,7 @@ async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
     events = _events(rows)
     stored: dict[str, dict[str, Any]] = defaultdict(dict)
     for item in items:
-        stored[item["galleryId"]][item["_id"]] = item["item"]
+        stored[item["galleryId"]][item["_id"]] = body_of(item["item"])
         assert item["item"]["sortOrder"] == item["sortOrder"]
     for head in heads:
         _check_gallery(head, events.pop(head["_id"], []), stored.pop(head["_id"], {}))

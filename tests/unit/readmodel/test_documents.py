@@ -5,6 +5,8 @@ from typing import Any
 
 import bson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.readmodel.documents import (
     Gap,
@@ -15,6 +17,7 @@ from services.readmodel.documents import (
     item_document,
     item_wire,
 )
+from tests.support.free_form import OBJECTS
 
 GALLERY = {"id": "g", "name": "N", "sortOrder": 3, "createdDate": "2026-01-01T00:00:00.250Z"}
 ITEM: dict[str, Any] = {"id": "i", "sortOrder": 1657439075188, "type": "TEXT", "text": {"html": "h"}}
@@ -73,3 +76,18 @@ def test_an_item_comes_back_as_it_was(item: dict[str, Any]) -> None:
     assert (document["_id"], document["galleryId"], document["sequence"]) == ("g/i", "g", 3)
     assert type(document["sortOrder"]) is float
     assert document["tags"] == item.get("tags", {}).get("values", [])
+
+
+@given(OBJECTS, st.sampled_from(["TEXT", "IMAGE"]))
+def test_any_free_form_object_comes_back_and_means_nothing_to_the_driver(value: dict[str, Any], kind: str) -> None:
+    content = {"text": {"html": "h", "css": value}} if kind == "TEXT" else {"image": {"exif": value, "quality": 30}}
+    item = {"id": "i", "sortOrder": 1, "type": kind, **content}
+    before = json.dumps(item)
+    document = _stored(item_document("s", "g", item, 3))
+    assert json.dumps(item_wire(document)) == before == json.dumps(item)
+
+
+def test_objects_that_were_stored_as_they_were_are_still_read() -> None:
+    item = {**ITEM, "text": {"html": "h", "css": {"$id": 1, "$ref": "a", "x": [{"$ref": "b", "$id": {}}], "y": {"z": 1}}}}
+    document = _stored({**item_document("s", "g", item, 3), "item": item})
+    assert json.loads(json.dumps(item_wire(document))) == item

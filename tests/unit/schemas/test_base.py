@@ -87,6 +87,7 @@ def test_unknown_fields_are_ignored() -> None:
     [
         {"a": None, "b": [1, 2.5, True, "\0", {"c": {}}], "": "é"},
         {"low": -(2**63), "high": 2**63 - 1},
+        {"a\0b": 1, "": 2, "$ref": "x", "$id": "y", "c.d": {"$date": 1}},
     ],
 )
 def test_free_form_objects_are_kept_as_received(value: dict[str, Any]) -> None:
@@ -103,7 +104,6 @@ def _nested(levels: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "value",
     [
-        {"a\0b": 1},
         {"a": [2**63]},
         {"a": -(2**63) - 1},
         {"a": float("inf")},

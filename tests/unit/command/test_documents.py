@@ -1,0 +1,48 @@
+"""Documents of the write model and what comes back from them, by way of BSON."""
+
+import json
+from typing import Any
+
+import bson
+import orjson
+from hypothesis import given
+
+from services.command.documents import body_of, item_document, item_of, stored_body
+from services.command.pages import fill_page
+from services.command.state import StoredItem
+from tests.support.free_form import OBJECTS
+
+
+def _item(css: dict[str, Any]) -> StoredItem:
+    return StoredItem("i", "g", "s", 1.5, {"id": "i", "sortOrder": 1.5, "text": {"html": "h", "css": css}})
+
+
+@given(OBJECTS)
+def test_any_free_form_object_comes_back_and_means_nothing_to_the_driver(css: dict[str, Any]) -> None:
+    item = _item(css)
+    before = json.dumps(item.body)
+    read = item_of(bson.decode(bson.encode(item_document(item))))
+    assert json.dumps(read.body) == before == json.dumps(item.body)
+    assert read._replace(body={}) == item._replace(body={})
+
+
+@given(OBJECTS)
+async def test_staged_items_come_back_as_well(css: dict[str, Any]) -> None:
+    stored = bson.decode(bson.encode({"body": stored_body(_item(css).body)}))
+
+    async def found() -> Any:
+        yield stored
+
+    (page,) = await fill_page(found(), "body")
+    assert orjson.loads(orjson.dumps(page["body"])) == _item(css).body
+
+
+def test_objects_that_were_stored_as_they_were_are_still_read() -> None:
+    body = _item({"$ref": "a", "$id": "b", "x": [{"$id": 1, "$ref": "c", "$db": "d"}], "y": {"z": 1}}).body
+    read = body_of(bson.decode(bson.encode({"item": body}))["item"])
+    assert orjson.loads(orjson.dumps(read)) == body
+
+
+def test_items_without_free_form_objects_are_stored_as_they_are() -> None:
+    body = {"id": "i", "text": {"html": "h"}, "image": {"quality": 30}}
+    assert stored_body(body) is body
