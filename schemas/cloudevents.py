@@ -23,6 +23,10 @@ ID_MAX = 255
 """Characters of an id; texts about refused records quote no more than this either."""
 
 
+BEGINNING_BYTES = 64 * 1024
+"""Of a body that is too large, where its attributes are looked for first."""
+
+
 class Reason(StrEnum):
     """Why a record is not a message of ours."""
 
@@ -34,6 +38,7 @@ class Reason(StrEnum):
     BAD_ATTRIBUTE = "BAD_ATTRIBUTE"
     UNKNOWN_TYPE = "UNKNOWN_TYPE"
     BAD_DATA = "BAD_DATA"
+    TOO_LARGE = "TOO_LARGE"
 
 
 class CommandOrigin(NamedTuple):
@@ -87,6 +92,20 @@ def is_structured(attributes: Attributes) -> bool:
     if content_type is None:
         return "specversion" not in attributes
     return content_type.lower().startswith(_STRUCTURED)
+
+
+def read_beginning(value: bytes, headers: Attributes) -> Attributes:
+    """The attributes of a structured body that is too large to be read, as far as they come before its data.
+
+    Raises Undecodable if they do not, and the body is no CloudEvent.
+    """
+    try:
+        body = from_json(value[:BEGINNING_BYTES], allow_partial=True)
+    except ValueError:  # cut in the middle of a character
+        body = None
+    if isinstance(body, dict) and "id" in body:
+        return {name: part for name, part in body.items() if isinstance(part, str)}
+    return read_structured(value, headers)[0]
 
 
 def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapping[str, object]]:

@@ -5,28 +5,30 @@ a body that holds a free-form object is read again, in a way that marks such pla
 """
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import SchemaValidator
+from pydantic import BaseModel, ValidationError
 
 from schemas.base import FREE_FORM, RepeatedKeys, TinyNumber
 from schemas.item import SMALL, SMALL_BYTES
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
 
 def validate_exactly(
-    validator: SchemaValidator, raw: bytes | bytearray, *, member: str | None = None, parsed: object = None
-) -> Any:
+    kind: type[ModelT], raw: bytes | bytearray, *, member: str | None = None, parsed: object = None
+) -> ModelT:
     """The model of a JSON body.
 
     Args:
-        validator: of the model.
+        kind: the model.
         raw: the whole body.
         member: the member of the body that is validated, if it is not the body itself; it is given as `parsed`.
         parsed: see above.
 
     Raises pydantic.ValidationError, with the violations of free-form objects that cannot be kept exactly.
     """
+    validator = kind.__pydantic_validator__
     context: dict[str, bool] = {SMALL: len(raw) <= SMALL_BYTES}
 
     def refuse_inexact() -> None:
@@ -36,7 +38,7 @@ def validate_exactly(
 
     try:
         if member is None:
-            model = validator.validate_json(raw, context=context, by_name=False)
+            model: ModelT = validator.validate_json(raw, context=context, by_name=False)
         else:
             model = validator.validate_python(parsed, context=context, by_name=False)
     except ValidationError:

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from schemas.envelope import CommandOrigin, InvalidCommand, Undecodable, decode_command, gallery_id_of
+from schemas.envelope import (
+    COMMAND_BYTES_MAX,
+    CommandOrigin,
+    InvalidCommand,
+    Undecodable,
+    decode_command,
+    gallery_id_of,
+    record_bytes,
+    too_large,
+)
 from schemas.replies import ErrorCode, Reply, ReplyError
 from services.command.answers import Answer
 from services.command.workspace import PlacedCommand, Received
@@ -43,6 +52,9 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
     intake = Intake()
     for record in records:
         try:
+            # Before anything is decoded: a megabyte on the topic can be many when it is not compressed any more.
+            if record_bytes(record.key, record.value, record.headers) > COMMAND_BYTES_MAX:
+                raise too_large(record.value, record.headers)
             envelope = decode_command(record.value, record.headers)
         except InvalidCommand as invalid:
             error = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message=str(invalid), violations=invalid.violations)

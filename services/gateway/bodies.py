@@ -38,10 +38,9 @@ def parse_body(kind: type[ModelT], body: bytearray) -> ModelT:
         Invalid: with every violation.
     """
     try:
-        model: ModelT = validate_exactly(kind.__pydantic_validator__, body)
+        return validate_exactly(kind, body)
     except ValidationError as error:
         raise Invalid(violations_of(error)) from None
-    return model
 
 
 def make_command(kind: type[ModelT], **fields: object) -> ModelT:

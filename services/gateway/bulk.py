@@ -53,7 +53,7 @@ async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: Gal
         index: CreateItems(gallery_id=gallery_id, items=(item,))
         # What is created later is shown earlier, so the first of them is created last. Those with a sort order of their
         # own come before: no default may take it.
-        for index, item in sorted(reversed(judged.items()), key=_needs_default)
+        for index, item in sorted(judged.items(), key=_turn)
         if isinstance(item, NewItem)
     }
     outcomes, headers = await gateway.writes.perform_each(order, gallery_id, commands)
@@ -68,8 +68,9 @@ async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: Gal
     )
 
 
-def _needs_default(judged: tuple[int, NewItem | Invalid]) -> bool:
-    return isinstance(judged[1], NewItem) and judged[1].sort_order is None
+def _turn(judged: tuple[int, NewItem | Invalid]) -> tuple[bool, int]:
+    index, item = judged
+    return isinstance(item, NewItem) and item.sort_order is None, -index
 
 
 def _judge_each(body: bytearray) -> dict[int, NewItem | Invalid]:

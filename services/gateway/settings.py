@@ -13,7 +13,8 @@ class GatewaySettings(ListenerSettings):
     """See `KitSettings`; durations accept seconds or ISO 8601."""
 
     gateway_port: int = Field(8080, ge=0, le=65_535)
-    gateway_body_limit: int = Field(16 * 1024 * 1024, ge=1)
+    # As much as a command may have.
+    gateway_body_limit: int = Field(15 * 1024 * 1024, ge=1)
     # How long a write waits for Kafka to take the command, for the reply, and for the read model to show the change.
     gateway_publish_timeout: timedelta = Field(timedelta(seconds=5), gt=_NOTHING)
     gateway_reply_timeout: timedelta = Field(timedelta(seconds=10), gt=_NOTHING)

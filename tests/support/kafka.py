@@ -15,9 +15,9 @@ Record: TypeAlias = ConsumerRecord[Any, Any]
 
 
 @asynccontextmanager
-async def raw_producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer with aiokafka's own defaults."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+async def raw_producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer with aiokafka's own defaults, but for `options`."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **options)
     await producer.start()
     try:
         yield producer

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from schemas.envelope import DEFAULT_SITE_ID
+from schemas.envelope import COMMAND_BYTES_MAX, DEFAULT_SITE_ID
 from schemas.identity import derived_gallery_id
 from services.command.intake import FORWARDED, Intake, sort_records
 from services.kit.partitions import partition_of
@@ -79,3 +79,40 @@ def test_neighbours_keep_their_order() -> None:
     adds = [structured("CreateItems", {"galleryId": GALLERY, "items": [TEXT]}, id=str(number)) for number in range(5)]
     intake = sort(record(adds[0]), record(b"{"), *(record(add) for add in adds[1:]))
     assert [command.envelope.command_id for command in intake.commands] == ["0", "1", "2", "3", "4"]
+
+
+LARGE = b" " * COMMAND_BYTES_MAX
+
+
+def is_refused_for_its_size(intake: Intake, command_id: str) -> bool:
+    """Whether the only record is answered by name, and nothing else happens."""
+    (answer,) = intake.answers
+    assert answer.reply.error is not None
+    (violation,) = answer.reply.error.violations
+    return (
+        not (intake.refused or intake.commands or intake.forwards)
+        and (answer.reply.command_id, answer.reply.error.code) == (command_id, "INVALID_ARGUMENT")
+        and (violation.violated_rule, violation.data) == ("MAX_SIZE", {"threshold": COMMAND_BYTES_MAX})
+    )
+
+
+def test_a_command_too_large_to_be_kept_is_refused_by_name_in_either_mode() -> None:
+    value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
+    assert is_refused_for_its_size(sort(record(value + LARGE)), "c")
+    assert is_refused_for_its_size(sort(record(b"{" + LARGE + value[1:])), "c")
+    headers = (("ce_specversion", b"1.0"), ("ce_id", b"d"), ("ce_type", b"triptych.command.v1.ClearGallery"))
+    assert is_refused_for_its_size(sort(record(LARGE + b" ", headers=headers)), "d")
+    assert is_refused_for_its_size(sort(record(b"{}", headers=(*headers, ("x", LARGE)))), "d")
+    assert is_refused_for_its_size(sort(record(b"{}", headers=(*headers, *[("x", b"")] * 300_000))), "d")
+
+
+def test_a_record_too_large_whose_sender_cannot_be_told_is_put_aside() -> None:
+    headers = (("ce_specversion", b"1.0"), ("x", LARGE))
+    assert [reason for _, reason, _ in sort(record(b"{}", headers=headers)).refused] == ["TOO_LARGE"]
+    assert [reason for _, reason, _ in sort(record(LARGE + b"{")).refused] == ["NOT_JSON"]
+
+
+def test_a_command_of_just_the_size_is_carried_out() -> None:
+    value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
+    (command,) = sort(record(value + b" " * (COMMAND_BYTES_MAX - len(value) - len(b"key")))).commands
+    assert command.envelope.command_id == "c"

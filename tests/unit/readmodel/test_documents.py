@@ -88,6 +88,9 @@ def test_any_free_form_object_comes_back_and_means_nothing_to_the_driver(value: 
 
 
 def test_objects_that_were_stored_as_they_were_are_still_read() -> None:
-    item = {**ITEM, "text": {"html": "h", "css": {"$id": 1, "$ref": "a", "x": [{"$ref": "b", "$id": {}}], "y": {"z": 1}}}}
+    item = {
+        **ITEM,
+        "text": {"html": "h", "css": {"$id": 1, "$ref": "a", "x": [{"$ref": "b", "$id": {}}], "y": {"z": 1}}},
+    }
     document = _stored({**item_document("s", "g", item, 3), "item": item})
     assert json.loads(json.dumps(item_wire(document))) == item
