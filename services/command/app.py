@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import uuid_utils
 from starlette.applications import Starlette
@@ -12,9 +13,11 @@ from services.command import outbox as outbox_module
 from services.command.answers import PATIENCE_SECONDS, Answers
 from services.command.consumer import CommandHandler
 from services.command.executor import Executor
+from services.command.failed_work import FailedWork
 from services.command.jobs import JobStore
 from services.command.loading import Loader
 from services.command.outbox import Outbox
+from services.command.patience import PATIENCE
 from services.command.recent import RecentHeads
 from services.command.repository import Repository
 from services.command.runner import JobRunner
@@ -69,7 +72,9 @@ async def compose(
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetters(publisher, topics.dead_letter)
         elsewhere = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
-        handler = make_handler(database, publisher, elsewhere, dead_letters, topics, group)
+        handler = make_handler(
+            database, publisher, elsewhere, dead_letters, topics, group, settings.command_job_patience
+        )
         broker = make_broker(settings)
         consumer = BatchConsumer(
             broker,
@@ -113,10 +118,12 @@ def make_handler(
     dead_letters: DeadLetters,
     topics: Topics,
     group: str,
+    job_patience: timedelta = PATIENCE,
 ) -> CommandHandler:
     """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions.
 
-    Replies to topics that are not Triptych's are published `elsewhere`.
+    Replies to topics that are not Triptych's are published `elsewhere`. A step of long work may fail for as long
+    as `job_patience`.
     """
     ownership = Ownership(database, group, documents_module.GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
@@ -126,7 +133,8 @@ def make_handler(
     answers = Answers(publisher, elsewhere, topics)
     repository = Repository(database, ownership, outbox, jobs)
     executor = Executor(loader, recent, repository, outbox, answers, dead_letters, _new_event_id)
-    runner = JobRunner(executor, jobs, loader, Staging(database), _new_event_id)
+    failed_work = FailedWork(executor, jobs, loader, answers, dead_letters, _new_event_id)
+    runner = JobRunner(executor, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)
     return CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
 
 

@@ -182,7 +182,7 @@ def _is_large(head: GalleryHead, workspace: Workspace) -> bool:
 def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery) -> Change:
     match data:
         case DeleteGallery():
-            return Change(head._replace(status=Status.DELETED), job=JobRequest(JobKind.DELETE))
+            return Change(head._replace(status=Status.DELETING), job=JobRequest(JobKind.DELETE))
         case ClearGallery():
             return Change(head, job=JobRequest(JobKind.CLEAR))
         case RebalanceItems():

@@ -1,27 +1,29 @@
 """Keeps long work and the commands that wait for it in MongoDB, so that both survive any crash."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.envelope import CommandEnvelope, decode_command
+from schemas.envelope import CommandEnvelope, decode_command, record_bytes
 from services.command.documents import JOBS, PARKED
+from services.command.received import received, record_document
 from services.command.state import JobKind
 from services.command.workspace import CommandKey, PlacedCommand, Received, Workspace
-from services.kit.mongo import ASCENDING, Binary, Database, Document, Session
-from services.kit.odd_names import restored_name, stored_name
+from services.kit.mongo import ASCENDING, Database, Document, Session
 from services.kit.ownership import Ownership
 
 JOBS_AT_ONCE = 20
-"""Read from the database: each holds the record of its command, up to a megabyte."""
+"""Read from the database at a time."""
+PARKED_AT_ONCE, PARKED_BYTES = 200, 8 * 1024 * 1024
+"""Parked commands that are carried out at a time, and bytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work in progress on a gallery.
 
-    `state` is what its steps know and update; `is_done` once only the commands that wait for it are left to carry out
+    `state` is what its steps know and update. Once it is done, only the commands that wait for it are left to carry out
     or to answer. Its own command is the first of those, and with `again` it was not carried out yet.
     """
 
@@ -30,12 +32,38 @@ class Job:
     command: PlacedCommand
     state: dict[str, Any]
     again: bool
-    is_done: bool
 
     @property
     def envelope(self) -> CommandEnvelope:
         """The command that asked for it."""
         return self.command.envelope
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job as far as it can be read whatever is wrong with its document; `open` reads the rest.
+
+    `failures` is how often the step that is due has failed.
+    """
+
+    job_id: str
+    gallery_id: str
+    partition: int
+    is_done: bool
+    is_swept: bool
+    """All items of the gallery have to go, without events, before the commands that wait for the job."""
+    failures: int
+    document: Document
+
+    def open(self) -> Job:
+        """The job. Raises whatever its document makes Python raise, if that is not what this version wrote."""
+        document = self.document
+        kind, state = JobKind(document["kind"]), {**document["state"]}
+        return Job(self.job_id, kind, self.open_command(), state, bool(document["again"]))
+
+    def open_command(self) -> PlacedCommand:
+        """The command that asked for it. Raises in the same way."""
+        return _placed(self.document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +73,26 @@ class JobUpdate:
     job_id: str
     state: dict[str, Any] | None
     is_done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A parked command that cannot be read; `record` is what it came as, if that at least can be told."""
+
+    parked_id: str
+    record: Received | None
+    error: Exception
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Parked commands of one gallery, the first of all that wait for it."""
+
+    commands: list[PlacedCommand] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.commands or self.unreadable)
 
 
 class JobStore:
@@ -67,7 +115,7 @@ class JobStore:
                 "again": request.again,
                 "isDone": False,
                 "startedAt": at,
-                "record": _record(command.record),
+                "record": record_document(command.record),
             }
             for command, request in workspace.jobs
         ]
@@ -88,7 +136,7 @@ class JobStore:
             "partition": command.partition,
             "epoch": epoch,
             "number": self._number,
-            "record": _record(command.record),
+            "record": record_document(command.record),
         }
 
     async def apply(self, update: JobUpdate, session: Session) -> None:
@@ -104,42 +152,56 @@ class JobStore:
         if parked_ids:
             await self._parked.delete_many({"_id": {"$in": list(parked_ids)}})
 
-    async def open_jobs(self, partitions: Sequence[int]) -> AsyncIterator[Job]:
+    async def set_apart(self, parked_id: str) -> None:
+        """Let nobody wait any more for a parked command of which nothing can be read; its document stays."""
+        await self._parked.update_one({"_id": parked_id}, {"$set": {"galleryId": f"unreadable/{parked_id}"}})
+
+    async def open_jobs(self, partitions: Sequence[int]) -> AsyncIterator[StoredJob]:
         """The jobs of these partitions, the oldest first."""
         found = self._jobs.find({"partition": {"$in": list(partitions)}}).sort("startedAt", ASCENDING)
         async for document in found.batch_size(JOBS_AT_ONCE):
-            yield _job(document)
+            state = document.get("state")
+            yield StoredJob(
+                document["_id"],
+                str(document.get("galleryId")),
+                document["partition"],
+                bool(document.get("isDone")),
+                isinstance(state, dict) and bool(state.get("sweep")),
+                int(document.get("failures", 0)),
+                document,
+            )
 
-    async def parked_commands(self, gallery_id: str, count: int) -> list[PlacedCommand]:
-        """The first commands that wait for the gallery, in order."""
+    async def note_failure(self, job_id: str, at: datetime) -> tuple[int, datetime]:
+        """Count a failed step; how many have failed one after the other by now, and since when."""
+        failed = {
+            "failures": {"$add": [{"$ifNull": ["$failures", 0]}, 1]},
+            "failingSince": {"$ifNull": ["$failingSince", at]},
+        }
+        found = await self._jobs.find_one_and_update({"_id": job_id}, [{"$set": failed}], return_document=True)
+        return (0, at) if found is None else (found["failures"], found["failingSince"])
+
+    async def forget_failures(self, job_id: str) -> None:
+        """A step has succeeded."""
+        await self._jobs.update_one({"_id": job_id}, {"$unset": {"failures": "", "failingSince": ""}})
+
+    async def waiting(self, gallery_id: str, count: int = PARKED_AT_ONCE) -> Waiting:
+        """The first commands that wait for the gallery, in order: one, and more up to `count` and PARKED_BYTES."""
         found = self._parked.find({"galleryId": gallery_id}).sort([("epoch", ASCENDING), ("number", ASCENDING)])
-        return [_placed(document, document["_id"]) async for document in found.limit(count)]
-
-
-def _record(record: Received) -> Document:
-    return {
-        "topic": record.topic,
-        "offset": record.offset,
-        "key": None if record.key is None else Binary(record.key),
-        "value": Binary(record.value),
-        "headers": [[stored_name(name), Binary(text)] for name, text in record.headers],
-    }
+        waiting, size = Waiting(), 0
+        async for document in found.limit(count):
+            record: Received | None = None
+            try:
+                record = received(document["record"], document["partition"])
+                size += record_bytes(record.key, record.value, record.headers)
+                if waiting and size > PARKED_BYTES:
+                    break
+                waiting.commands.append(_placed(document, document["_id"]))
+            except Exception as error:  # noqa: BLE001 - whatever somebody or some version has made of the document
+                waiting.unreadable.append(Unreadable(document["_id"], record, error))
+        return waiting
 
 
 def _placed(document: Document, parked_id: str | None = None) -> PlacedCommand:
-    stored, partition = document["record"], document["partition"]
-    key = None if stored["key"] is None else bytes(stored["key"])
-    headers = [(restored_name(name), bytes(text)) for name, text in stored["headers"]]
-    record = Received(stored["topic"], partition, stored["offset"], key, bytes(stored["value"]), headers)
-    return PlacedCommand(partition, document["galleryId"], decode_command(record.value, headers), record, parked_id)
-
-
-def _job(document: Document) -> Job:
-    return Job(
-        document["_id"],
-        JobKind(document["kind"]),
-        _placed(document),
-        document["state"],
-        document["again"],
-        document["isDone"],
-    )
+    record = received(document["record"], document["partition"])
+    envelope = decode_command(record.value, record.headers)
+    return PlacedCommand(record.partition, document["galleryId"], envelope, record, parked_id)

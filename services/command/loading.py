@@ -81,6 +81,10 @@ class Loader:
             workspace.load_head(head_of(found))
         return workspace
 
+    async def has_outcome(self, key: CommandKey) -> bool:
+        """Whether a command was answered for good."""
+        return await self._database[PROCESSED].find_one({"_id": str(key)}, {"_id": 1}) is not None
+
     async def sizes(self, gallery_ids: Iterable[str]) -> dict[str, Size]:
         """Items and bytes of those galleries that have few items."""
         query = {"_id": {"$in": list(gallery_ids)}, "totalItems": {"$lte": DIRECT_ITEMS}}
@@ -175,13 +179,25 @@ class Loader:
         if await self._items.find_one({"_id": {"$in": ids}}, {"_id": 1}):
             workspace.spent.add(CommandKey.of(envelope))
 
-    async def page(self, gallery_id: str, bounds: Document | None, direction: int, count: int) -> list[StoredItem]:
-        """Up to `count` items, and `STEP_BYTES`, of a gallery by sort order, within bounds if there are any."""
+    async def page(
+        self, gallery_id: str, bounds: Document | None, direction: int, count: int, *, has_bodies: bool
+    ) -> list[StoredItem]:
+        """Up to `count` items of a gallery by sort order, within bounds if there are any.
+
+        With bodies, up to STEP_BYTES of them; without, the bodies are empty.
+        """
         query: Document = {"galleryId": gallery_id}
         if bounds:
             query["sortOrder"] = bounds
-        found = self._items.find(query).sort("sortOrder", direction).limit(count)
-        return [item_of(document) for document in await fill_page(found, "item")]
+        if has_bodies:
+            found = self._items.find(query).sort("sortOrder", direction).limit(count)
+            return [item_of(document) for document in await fill_page(found, "item")]
+        found = self._items.find(query, {"item": 0}).sort("sortOrder", direction).limit(count)
+        return [item_of({**document, "item": {}}) async for document in found]
+
+    async def sweep(self, gallery_id: str) -> None:
+        """Remove what is left of a gallery whose deletion has been told."""
+        await self._items.delete_many({"galleryId": gallery_id})
 
 
 def _by_ids(ids: Iterable[str]) -> Document:

@@ -5,12 +5,14 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.command.executor import Executor
+from services.command.failed_work import FailedWork
 from services.command.handlers import accepted, messages_of
-from services.command.jobs import Job, JobStore, JobUpdate
+from services.command.jobs import PARKED_AT_ONCE, Job, JobStore, JobUpdate, StoredJob
 from services.command.loading import Loader
+from services.command.patience import PATIENCE, is_hopeless, pause_seconds
 from services.command.staging import Staging
 from services.command.state import Change, JobKind, Origin, Rejected, Status
 from services.command.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
@@ -20,7 +22,6 @@ from services.kit.mongo import ASCENDING, DESCENDING, is_transient
 
 log = logging.getLogger(__name__)
 
-PARKED_AT_ONCE = 200
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -34,13 +35,17 @@ class JobRunner:
         jobs: JobStore,
         loader: Loader,
         staging: Staging,
+        failed_work: FailedWork,
         new_event_id: Callable[[], str],
+        patience: timedelta = PATIENCE,
     ) -> None:
         self._executor = executor
         self._jobs = jobs
         self._loader = loader
         self._staging = staging
+        self._failed_work = failed_work
         self._new_event_id = new_event_id
+        self._patience = patience
         self._put_off: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -85,27 +90,45 @@ class JobRunner:
             elif not has_advanced:
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _try(self, job: Job) -> bool:
+    async def _try(self, stored: StoredJob) -> bool:
         """A step of a job, if it is not put off; one that fails for reasons of its own must not hold up the others."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._put_off.get(job.job_id, 0.0):
+        if loop.time() < self._put_off.get(stored.job_id, 0.0):
             return False
         try:
-            has_advanced = await self._step(job)
+            has_advanced = await self._step(stored)
+            if stored.failures:
+                await self._jobs.forget_failures(stored.job_id)
         except Exception as error:
             if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
                 raise
-            log.exception("a step of job %s failed and is tried again", job.job_id)
-            self._put_off[job.job_id] = loop.time() + LONGEST_PAUSE_SECONDS
+            log.exception("a step of job %s failed", stored.job_id)
+            self._put_off[stored.job_id] = loop.time() + await self._failed(stored, error)
             return False
-        self._put_off.pop(job.job_id, None)
+        self._put_off.pop(stored.job_id, None)
         return has_advanced
 
-    async def _step(self, job: Job) -> bool:
+    async def _failed(self, stored: StoredJob, error: Exception) -> float:
+        """Count the failure and give up after enough of them; how many seconds to wait before the next step."""
+        now = datetime.now(UTC)
+        failures, since = await self._jobs.note_failure(stored.job_id, now)
+        if is_hopeless(failures, since, now, self._patience):
+            try:
+                await self._failed_work.end(stored, error)
+            except Exception as trouble:
+                if isinstance(trouble, TransientFailure | OwnershipLost) or is_transient(trouble):
+                    raise
+                log.exception("job %s cannot be given up, and is tried again", stored.job_id)
+            else:
+                return 0.0
+        return pause_seconds(failures, self._patience)
+
+    async def _step(self, stored: StoredJob) -> bool:
         """One step of a job; False if it has to wait for something else."""
-        if job.is_done:
-            await self._drain(job)
+        if stored.is_done:
+            await self._drain(stored)
             return True
+        job = stored.open()
         if job.kind is JobKind.CLONE and "total" not in job.state:
             return await self._stage(job)
         async with self._executor.turn:
@@ -126,7 +149,11 @@ class JobRunner:
             else:
                 page = page_of(job.kind, job.state)
                 items = await self._loader.page(
-                    head.gallery_id, page.bounds, DESCENDING if page.is_descending else ASCENDING, STEP_ITEMS
+                    head.gallery_id,
+                    page.bounds,
+                    DESCENDING if page.is_descending else ASCENDING,
+                    STEP_ITEMS,
+                    has_bodies=job.kind not in (JobKind.CLEAR, JobKind.DELETE),
                 )
                 workspace.load_items(items)
                 step = advance(job.kind, job.state, head, items, origin)
@@ -177,24 +204,27 @@ class JobRunner:
             await self._executor.save(Workspace(), job.command.partition, datetime.now(UTC), update)
         return True
 
-    async def _drain(self, job: Job) -> None:
+    async def _drain(self, job: StoredJob) -> None:
         """Carry out or answer some of the commands that have waited; end the job when it is no longer waited for."""
-        gallery_id = job.command.gallery_id
-        waiting = await self._jobs.parked_commands(gallery_id, PARKED_AT_ONCE)
+        if job.is_swept:
+            await self._loader.sweep(job.gallery_id)
+        # After a failure, one at a time: that shows which of them is to blame.
+        waiting = await self._jobs.waiting(job.gallery_id, 1 if job.failures else PARKED_AT_ONCE)
         if waiting:
-            outcome = await self._executor.carry_out([lambda: waiting], running_job=job.job_id)
-            parked = [command.parked_id for command in waiting if command.parked_id]
+            await self._failed_work.refuse(waiting.unreadable)
+            outcome = await self._executor.carry_out([lambda: waiting.commands], running_job=job.job_id)
+            parked = [command.parked_id for command in waiting.commands if command.parked_id]
             await self._jobs.unpark([parked_id for parked_id in parked if parked_id not in outcome.waiting])
             if not outcome.waiting:
                 return
         async with self._executor.turn:
             await self._executor.catch_up()
-            workspace = await self._loader.load_head(gallery_id)
-            head = workspace.heads[gallery_id]
+            workspace = await self._loader.load_head(job.gallery_id)
+            head = workspace.heads.get(job.gallery_id)
             if head is not None and head.job == job.job_id:
-                if await self._jobs.parked_commands(gallery_id, 1):
+                if await self._jobs.waiting(job.gallery_id, 1):
                     return  # it came while we waited for our turn
-                workspace.record(job.command, Change(head._replace(job=None)), [])
+                workspace.heads[job.gallery_id] = head._replace(job=None)
             # Otherwise one of the commands has started another job, which the rest of them wait for.
             update = JobUpdate(job.job_id, None)
-            await self._executor.save(workspace, job.command.partition, datetime.now(UTC), update)
+            await self._executor.save(workspace, job.partition, datetime.now(UTC), update)

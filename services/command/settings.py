@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from services.command.patience import PATIENCE
 from services.kit.settings import KitSettings
 
 
@@ -16,3 +17,5 @@ class CommandSettings(KitSettings):
     # How long a repeated command id is recognised, and published outbox rows are kept for inspection.
     processed_retention: timedelta = Field(timedelta(days=7), gt=timedelta(0))
     outbox_retention: timedelta = Field(timedelta(days=1), gt=timedelta(0))
+    # How long a step of long work may fail again and again before the work is given up and its gallery is free.
+    command_job_patience: timedelta = Field(PATIENCE, gt=timedelta(0))

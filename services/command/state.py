@@ -43,6 +43,8 @@ class Status(StrEnum):
     LIVE = "live"
     BUILDING = "building"
     """A clone in progress: nobody sees it yet."""
+    DELETING = "deleting"
+    """On its way out: no command finds it any more, but its place is still its own."""
     DELETED = "deleted"
     """Kept for its id and sequence, so that neither is used again."""
 

@@ -1,7 +1,7 @@
 """A producer of commands that waits for their replies."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,12 +28,21 @@ class Sender:
         self.replies = replies
         self.events = events
 
-    async def put(self, name: str, data: dict[str, Any], command_id: str | None = None) -> str:
+    async def put(
+        self,
+        name: str,
+        data: dict[str, Any],
+        command_id: str | None = None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> str:
         """Put a command on the topic; its id."""
         command_id = command_id or str(uuid.uuid4())
         key = data.get("galleryId")
         await self.producer.send(
-            self._commands, structured(name, data, id=command_id), key=key.encode() if key else None
+            self._commands,
+            structured(name, data, id=command_id),
+            key=key.encode() if key else None,
+            headers=list(headers),
         )
         return command_id
 

@@ -1,0 +1,27 @@
+"""Records of the commands topic are kept with their exact bytes, whatever Kafka lets a header be."""
+
+import bson
+import pytest
+
+from services.command.received import received, record_document
+from services.command.workspace import Received
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("ce_id", b"x"), ("ce_id", b"y")],
+        [("null", None), ("empty", b"")],
+        [("gr\udcf6\udcdfe", b"\xff"), ("größe", b"1"), ("", b"\0")],
+    ],
+)
+def test_a_record_comes_back_as_it_was(headers: list[tuple[str, bytes]]) -> None:
+    for key in (None, b"", b"\xff"):
+        record = Received("commands", 3, 7, key, b"\0{}", headers)
+        assert received(bson.decode(bson.encode(record_document(record))), 3) == record
+
+
+def test_names_of_headers_that_were_stored_as_text_are_read() -> None:
+    stored = {**record_document(Received("t", 0, 1, None, b"v", [])), "headers": [["größe", b"1"]]}
+    assert received(bson.decode(bson.encode(stored)), 0).headers == [("größe", b"1")]
