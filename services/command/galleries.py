@@ -165,7 +165,9 @@ def _merge(
     }
     others = {place: item_id for place, item_id in taken.items() if item_id not in leaving}
     asked = [entry.sort_order for entry, item in zip(entries, known, strict=True) if item is None]
-    places = iter(places_above(asked, default_base(head, origin.now_ms), others))
+    # What the call gives to the other items is not free for a default either.
+    given = {entry.sort_order for entry in entries if entry.sort_order is not None}
+    places = iter(places_above(asked, default_base(head, origin.now_ms), others.keys() | given))
     merged: list[StoredItem] = []
     for position, (entry, item) in enumerate(zip(entries, known, strict=True)):
         field = f"gallery.items[{position}]"
