@@ -31,8 +31,11 @@ log = logging.getLogger(__name__)
 
 # Those of several commands are marked together, and beside the work: each lone one was held up by a millisecond.
 MARK_SECONDS = 0.1
-# A MongoDB document may have 16 MB; this leaves room for headers and keeps what is held in memory small.
+# A MongoDB document may have 16 MB; this keeps what is held in memory small, and leaves room for what is not counted.
 ROW_BYTES = 4 * 1024 * 1024
+# What the key and the headers of an event are counted as. With the longest ids, and all of their characters outside of
+# the basic plane, they are a third more.
+HEADERS_BYTES = 2 * 1024
 FLUSH_BYTES = 8 * 1024 * 1024
 
 
@@ -172,11 +175,12 @@ def _parts(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
     part: list[Message] = []
     size = 0
     for message in messages:
-        if part and size + len(message.value) > ROW_BYTES:
+        added = len(message.value) + HEADERS_BYTES
+        if part and size + added > ROW_BYTES:
             yield tuple(part)
             part, size = [], 0
         part.append(message)
-        size += len(message.value)
+        size += added
     yield tuple(part)
 
 

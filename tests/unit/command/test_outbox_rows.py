@@ -1,0 +1,40 @@
+"""Rows of the outbox fit MongoDB's documents, whatever their events carry in headers."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import bson
+
+from schemas.envelope import CommandEnvelope, encode_event
+from schemas.events import item_deleted
+from services.command.outbox import Outbox, _document
+from services.command.state import Change
+from services.command.workspace import PlacedCommand, Received, Workspace
+
+GALLERY_ID = "10000000-0000-4000-8000-000000000000"
+LONGEST = "\U0001f5bc" * 255
+DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
+
+
+class Owner:
+    """Owns every partition."""
+
+    def epoch(self, _partition: int) -> int:
+        return 1
+
+
+def test_many_small_events_with_the_longest_ids_are_several_rows() -> None:
+    event = item_deleted(GALLERY_ID, GALLERY_ID, 1, datetime.now(UTC), GALLERY_ID)
+    message = encode_event(event, site_id="s", correlation_id=LONGEST, causation_id=LONGEST, traceparent=None)
+    command = PlacedCommand(0, GALLERY_ID, cast("CommandEnvelope", None), Received("commands", 0, 0, None, b"", ()))
+    workspace = Workspace(changes=[(command, cast("Change", None), [message] * 9_000)])
+    rows = Outbox(cast("Any", {"outbox": _Collection()}), cast("Any", None), "e").rows_of(
+        workspace, cast("Any", Owner())
+    )
+    assert sum(len(row.messages) for row in rows) == 9_000
+    assert max(len(bson.encode(_document(row))) for row in rows) < DOCUMENT_BYTES_MAX
+
+
+class _Collection:
+    def with_options(self, **_options: object) -> None:
+        return None
