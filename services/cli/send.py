@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from schemas.cloudevents import ID_MAX
 from schemas.commands import COMMANDS
 from schemas.envelope import CommandEnvelope, encode_command
+from schemas.exact import validate_exactly
 from schemas.topics import Topics
 from schemas.violations import violations_of
 from services.kit.brokers import make_producer
@@ -32,7 +33,7 @@ def read_command(name: str, data: str, site_id: str, command_id: str | None) -> 
     if kind is None:
         raise StartRefused(f"There is no command {name}. There are: {', '.join(COMMANDS)}")
     try:
-        parsed = kind.model_validate_json(data)
+        parsed = validate_exactly(kind, data.encode(errors="surrogateescape"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid":

@@ -48,11 +48,8 @@ async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
     """
     async with tail(settings, [Topics(settings.topic_prefix).events]) as events:
         async for record in events:
-            if is_snapshot(
-                next(
-                    (text.decode(errors="replace") for name, text in record.headers if name == "ce_type" and text), None
-                )
-            ):
+            event_type = dict(record.headers).get("ce_type") or b""  # Kafka knows null headers
+            if is_snapshot(event_type.decode(errors="replace")):
                 continue
             try:
                 say(describe(decode_event(record.value)))

@@ -1,4 +1,4 @@
-"""Names of headers that are not UTF-8: read by `services.kit.slow_batches`, stored, and published as they came.
+"""Names of headers that are not UTF-8: read by `services.kit.slow_batches`, and published as they came.
 
 In Python, the bytes of such a name that are not UTF-8 are surrogates, as the error handler `surrogateescape` has them.
 """
@@ -42,17 +42,3 @@ class OddBatch(BatchBuilder):  # type: ignore[misc]
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
-
-
-def stored_name(name: str) -> str | bytes:
-    """The name as MongoDB can store it, whose texts are UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape")
-    return name
-
-
-def restored_name(stored: str | bytes) -> str:
-    """The name that was stored."""
-    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")

@@ -43,6 +43,12 @@ def test_a_typed_command_becomes_an_envelope() -> None:
         ("Nonsense", "{}", "There is no command Nonsense"),
         ("DeleteGallery", "{}", "galleryId: is required"),
         ("DeleteGallery", "{", "The data of DeleteGallery is not JSON"),
+        ("DeleteGallery", '{"galleryId": "\udcff"}', "The data of DeleteGallery is not JSON"),
+        (
+            "CreateItems",
+            f'{{"galleryId": "{GALLERY}", "items": [{{"text": {{"html": "", "css": {{"a": 1, "a": 2}}}}}}]}}',
+            "items.0..text.css: must not hold the same key twice",
+        ),
     ],
 )
 def test_a_mistyped_command_is_explained(name: str, data: str, words: str) -> None:

@@ -105,3 +105,11 @@ def test_two_requests_may_carry_out_the_same_command() -> None:
         assert second.created
         assert len(echoes) == 1
     assert len(echoes) == 0
+
+
+@pytest.mark.parametrize("name", ["ce_type", "ce_siteid", "ce_causationid"])
+def test_headers_without_values_are_passed_over(name: str) -> None:
+    echoes = Echoes()
+    with echoes.listen("default", "mine") as echo:
+        echoes.hear(record(History().create().wire[0], "mine", **{name: None}))  # type: ignore[arg-type]
+    assert not echo.created
