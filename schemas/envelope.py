@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from schemas.base import ViolatedRule, parse_guid
+from schemas.base import parse_guid
 from schemas.cloudevents import (
     DEFAULT_SITE_ID,
     ID_MAX,
@@ -22,7 +22,6 @@ from schemas.cloudevents import (
     is_structured,
     not_json,
     origin_of,
-    read_beginning,
     read_headers,
     read_structured,
     traceparent_of,
@@ -35,7 +34,6 @@ from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from schemas.violations import violations_of
 
 __all__ = [
-    "COMMAND_BYTES_MAX",
     "DEFAULT_SITE_ID",
     "CommandEnvelope",
     "CommandOrigin",
@@ -52,19 +50,11 @@ __all__ = [
     "encode_snapshot",
     "event_headers",
     "gallery_id_of",
-    "record_bytes",
-    "too_large",
 ]
 
 _COMMANDS_BY_TYPE = {COMMAND_TYPE_PREFIX + name: (name, command) for name, command in COMMANDS.items()}
 _SPECVERSION_HEADER = ("ce_specversion", SPECVERSION.encode())
 _JSON_HEADER = ("content-type", b"application/json")
-
-
-COMMAND_BYTES_MAX = 15 * 1024 * 1024
-"""Bytes of a command's record, not compressed: it may have to wait in MongoDB, whose documents have 16 MB at most."""
-HEADER_BYTES = 64
-"""What each header counts besides its name and value: as much as it costs to store, and more."""
 
 
 class CommandEnvelope(NamedTuple):
@@ -105,33 +95,6 @@ class InvalidCommand(Exception):
         self.origin = origin
         self.gallery_id = gallery_id
         self.violations = violations
-
-
-def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    """How large a record is, at most: its key, value and headers, whatever alphabet their names are in."""
-    fields = sum([4 * len(name) + len(raw or b"") + HEADER_BYTES for name, raw in headers])
-    return len(key or b"") + len(value or b"") + fields
-
-
-def too_large(value: bytes | None, headers: Headers) -> InvalidCommand | Undecodable:
-    """The error for a record of more than COMMAND_BYTES_MAX, whose data is not read any more."""
-    try:
-        attributes = read_headers(headers)
-        if value and is_structured(attributes):
-            attributes = read_beginning(value, attributes)
-    except Undecodable as undecodable:
-        return undecodable
-    origin = origin_of(attributes)
-    description = f"must be at most {COMMAND_BYTES_MAX} bytes, with key and headers"
-    if origin.command_id is None:
-        return Undecodable(Reason.TOO_LARGE, f"a command {description}", origin)
-    violation = Violation(
-        field="",
-        description=description,
-        violated_rule=ViolatedRule.MAX_SIZE,
-        data={"threshold": COMMAND_BYTES_MAX},
-    )
-    return InvalidCommand(origin, None, [violation])
 
 
 def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:

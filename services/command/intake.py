@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemas.envelope import (
-    COMMAND_BYTES_MAX,
     CommandOrigin,
     InvalidCommand,
     Undecodable,
     decode_command,
     gallery_id_of,
-    record_bytes,
-    too_large,
 )
 from schemas.replies import ErrorCode, Reply, ReplyError
+from schemas.sizes import COMMAND_BYTES_MAX, record_bytes, too_large
 from services.command.answers import Answer
 from services.command.workspace import PlacedCommand, Received
 from services.kit.dead_letters import IncomingRecord

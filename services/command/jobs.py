@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.envelope import CommandEnvelope, decode_command, record_bytes
+from schemas.envelope import CommandEnvelope, decode_command
+from schemas.sizes import record_bytes
 from services.command.documents import JOBS, PARKED
 from services.command.received import received, record_document
 from services.command.state import JobKind

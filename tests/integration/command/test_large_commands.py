@@ -1,6 +1,6 @@
 """Commands whose records are small on the topic and large when they are not compressed."""
 
-from schemas.envelope import COMMAND_BYTES_MAX
+from schemas.sizes import COMMAND_BYTES_MAX
 from services.command.handlers import DIRECT_ITEMS
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, structured

@@ -4,8 +4,9 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from schemas.envelope import COMMAND_BYTES_MAX, DEFAULT_SITE_ID
+from schemas.envelope import DEFAULT_SITE_ID
 from schemas.identity import derived_gallery_id
+from schemas.sizes import COMMAND_BYTES_MAX
 from services.command.intake import FORWARDED, Intake, sort_records
 from services.kit.partitions import partition_of
 from tests.support.commands import TEXT, structured
