@@ -26,6 +26,7 @@ from services.kit.mongo import (
 )
 from services.kit.ownership import Ownership
 from services.kit.publisher import Publisher, Record
+from services.kit.waits import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Outbox:
         self._topic = events_topic
         self._number = 0
         self._published: list[str] = []  # rows not marked yet
+        self._trouble = Trouble("MongoDB to mark published events")
         self._marking: asyncio.Task[None] | None = None
 
     def rows_of(self, workspace: Workspace, ownership: Ownership) -> list[OutboxRow]:
@@ -115,6 +117,7 @@ class Outbox:
         if self._marking is not None:
             self._marking.cancel()
             await asyncio.wait({self._marking})
+        self._trouble.end()
         try:
             await self._mark()
         except PyMongoError as error:
@@ -123,10 +126,13 @@ class Outbox:
     async def _mark_later(self) -> None:
         while self._published:
             await asyncio.sleep(MARK_SECONDS)
+            self._trouble.begin()
             try:
                 await self._mark()
             except PyMongoError as error:
                 log.info("published events are marked later: %s", error)
+            else:
+                self._trouble.end()
 
     async def _mark(self) -> None:
         row_ids, self._published = self._published, []

@@ -17,9 +17,9 @@ from services.kit.mongo import (
     Session,
     UpdateOne,
     is_duplicate_key,
-    transaction,
 )
 from services.kit.ownership import Ownership
+from services.kit.transactions import transaction
 
 
 class Conflict(Exception):

@@ -19,6 +19,7 @@ from services.command.steps import STEP_ITEMS, Step, advance, advance_clone, pag
 from services.command.workspace import CommandKey, Workspace
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import ASCENDING, DESCENDING, is_transient
+from services.kit.waits import Trouble, waiting_for
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class JobRunner:
         self._put_off: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._trouble = Trouble("long work to go on")
 
     def start(self, partitions: frozenset[int]) -> None:
         """Go on with the jobs of these partitions, whoever started them."""
@@ -65,6 +67,7 @@ class JobRunner:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+        self._trouble.end()
 
     async def _run(self, partitions: list[int]) -> None:
         pause = PAUSE_SECONDS
@@ -77,13 +80,16 @@ class JobRunner:
                     has_advanced = await self._try(job) or has_advanced
             except OwnershipLost:
                 log.info("long work goes on elsewhere")
+                self._trouble.end()
                 return
             except Exception as error:
+                self._trouble.begin()
                 if not isinstance(error, TransientFailure) and not is_transient(error):
                     log.exception("long work is interrupted and tried again")
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue
+            self._trouble.end()
             pause = PAUSE_SECONDS
             if not has_jobs:
                 await self._wake.wait()
@@ -96,7 +102,8 @@ class JobRunner:
         if loop.time() < self._put_off.get(stored.job_id, 0.0):
             return False
         try:
-            has_advanced = await self._step(stored)
+            with waiting_for("a step of long work to end"):
+                has_advanced = await self._step(stored)
             if stored.failures:
                 await self._jobs.forget_failures(stored.job_id)
         except Exception as error:

@@ -25,11 +25,13 @@ from services.kit.mongo import is_transient
 from services.kit.reading import GroupReader
 from services.kit.subscription import subscribe
 from services.kit.telemetry import BATCH_SECONDS, RECORDS, RETRIES
+from services.kit.waits import waiting_for
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 0.05
-LONGEST_DELAY_SECONDS = 5.0
+# Short enough that the next reply comes within 5 s of a dependency's return.
+LONGEST_DELAY_SECONDS = 2.0
 # A record that breaks the handler this often, alone, is put aside: the fault is in our code and will not go away.
 ATTEMPTS_BEFORE_DEAD_LETTER = 3
 # How long a rebalance waits for the batch in hand; the broker waits longer before it expels this member.
@@ -142,6 +144,10 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._preparing = asyncio.create_task(self._prepare(self._owned))
 
     async def _prepare(self, partitions: frozenset[int]) -> None:
+        with waiting_for(f"{self.topic}: partitions to be prepared"):
+            await self._try_to_prepare(partitions)
+
+    async def _try_to_prepare(self, partitions: frozenset[int]) -> None:
         delay = FIRST_DELAY_SECONDS
         while not self._interrupted.is_set():
             try:
@@ -175,7 +181,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.
             records = [record for record in records if record.partition in self._owned]
-            if records and await self._finish_readable(records):
+            if not records:
+                return
+            with waiting_for(f"{self.topic}: a batch to be finished"):
+                is_finished = await self._finish_readable(records)
+            if is_finished:
                 self._commit_soon(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
@@ -270,8 +280,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if not offsets:
                 return  # a rebalance took longer than it may; the next owner sees these records again
             try:
-                async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                    await consumer.commit(offsets)
+                with waiting_for(f"{self.topic}: offsets to be committed"):
+                    async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                        await consumer.commit(offsets)
             except (KafkaError, TimeoutError) as error:
                 # A rebalance came between. The records are finished, and will be seen again and recognised.
                 log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)

@@ -5,6 +5,14 @@ class TransientFailure(Exception):
     """A dependency is away or busy: the same work may succeed later, so it is repeated and nothing is skipped."""
 
 
+class OutcomeUnknown(TransientFailure):
+    """A commit whose answer did not come: it may have taken effect or not.
+
+    Nobody may be answered and no record may be dead-lettered for it. The same work is done again from its beginning,
+    by whoever owns it then: that finds the outcome recorded, or carries the work out.
+    """
+
+
 class RecordTooLarge(Exception):
     """A record that the broker will never take; sending it again is useless."""
 

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services.kit.waits import WAITS, Waits
+
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
 CHECK_TIMEOUT_SECONDS = 2.0
 
@@ -16,7 +18,8 @@ CHECK_TIMEOUT_SECONDS = 2.0
 class Health:
     """Named checks; each answers None when all is well, otherwise the problem in words."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: Waits = WAITS) -> None:
+        self._waits = waits
         self._checks: dict[str, Check] = {}
         self._details: dict[str, Check] = {}
 
@@ -29,8 +32,10 @@ class Health:
         self._details[name] = check
 
     async def problems(self) -> dict[str, str]:
-        """Problems by name of check; empty when ready."""
-        return await _answers(self._checks)
+        """Problems by name of check, and what is waited for too long; empty when ready."""
+        problems = await _answers(self._checks)
+        waits = [f"for {what}, for {seconds:.0f} s" for what, seconds in self._waits.problems().items()]
+        return {**problems, **({"waiting": "; ".join(waits)} if waits else {})}
 
     def routes(self) -> list[Route]:
         """`/health/live` (the process answers), `/health/ready` (200 or 503 with the problems) and `/metrics`."""

@@ -1,4 +1,4 @@
-"""The only file that names the MongoDB driver: connecting, transactions, and what its errors mean.
+"""The only file that names the MongoDB driver: connecting, sessions, and what its errors mean.
 
 PyMongo's `AsyncMongoClient` is the default; Motor works as well (design, section 4). Where the two differ, this file
 hides it: both are handed out under PyMongo's types, and everything else uses only calls that are the same in both.
@@ -6,12 +6,22 @@ hides it: both are handed out under PyMongo's types, and everything else uses on
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 from bson import Binary
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, DeleteOne, IndexModel, InsertOne, ReplaceOne, UpdateOne
+from pymongo import (
+    ASCENDING,
+    DESCENDING,
+    AsyncMongoClient,
+    DeleteOne,
+    IndexModel,
+    InsertOne,
+    ReplaceOne,
+    UpdateOne,
+    timeout,
+)
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -20,21 +30,28 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
+    InvalidOperation,
     InvalidURI,
     OperationFailure,
     PyMongoError,
 )
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from services.kit.failures import StartRefused, TransientFailure
+from services.kit.failures import StartRefused
+from services.kit.mongo_address import is_direct, weaknesses
+from services.kit.mongo_codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
+from services.kit.waits import waiting_for
 
 __all__ = [
     "ASCENDING",
     "DESCENDING",
+    "MAJORITY_MS",
     "Binary",
     "BulkWriteError",
     "Collection",
+    "ConnectionFailure",
     "Database",
     "DeleteOne",
     "Document",
@@ -42,21 +59,24 @@ __all__ = [
     "DuplicateKeyError",
     "IndexModel",
     "InsertOne",
+    "OperationFailure",
     "PyMongoError",
+    "ReadConcern",
     "ReplaceOne",
     "Session",
     "UpdateOne",
     "WriteConcern",
     "aggregate",
+    "begin_transaction",
     "connect",
-    "end_sessions",
     "find_raw",
     "is_dropped",
     "is_duplicate_key",
     "is_transient",
     "open_database",
+    "open_session",
+    "patient",
     "snapshot_session",
-    "transaction",
 ]
 
 log = logging.getLogger(__name__)
@@ -67,41 +87,44 @@ Collection: TypeAlias = AsyncCollection[Document]
 Session: TypeAlias = AsyncClientSession
 
 DriverName = Literal["pymongo", "motor"]
-DUPLICATE_KEY = 11000
-COMMIT_ATTEMPTS = 5
+MAJORITY_MS = 5_000
+"""How long a write waits for a majority before it is said that its outcome is not known."""
 RAW_AT_ONCE = 2_000
 """Documents."""
-# Codes of a server that is stepping down, shutting down or has lost its majority; PyMongo gives most of them a class of
-# their own, but inside bulk writes they arrive as bare codes.
-_AWAY_CODES = {6, 7, 89, 91, 112, 189, 251, 262, 9001, 10107, 11600, 11602, 13435, 13436, 24, 50, 64, 246}
-# User not found, unauthorised, authentication failed, disk full: somebody has to mend the server, not the record.
-_UNFIT_CODES = {11, 13, 18, 14031}
-# Namespace not found, query plan killed: the collection was dropped while it was read.
-_DROPPED_CODES = {26, 175}
-TRANSIENT_CODES = frozenset(_AWAY_CODES | _UNFIT_CODES)
+_OPTIONS: Mapping[str, Any] = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    # A server that does not answer is noticed within this and the time to connect.
+    "heartbeatFrequencyMS": 5_000,
+    "tz_aware": True,
+}
+# A connection whose packets are lost is noticed within this; one option of the address may change it.
+_SOCKET_MS = 30_000
+_PATIENT_SECONDS = 24 * 3_600.0
+MAJORITY = WriteConcern("majority", wtimeout=MAJORITY_MS)
+_REPEATABLE = ("TransientTransactionError", "RetryableWriteError", "UnknownTransactionCommitResult")
+_CLOSED = "after close"  # in the driver's words for a client that this process has closed
 
 
 def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Document]:
     """A client of the chosen driver; it connects on first use.
 
     Raises:
-        StartRefused: the address cannot be read, asks for less than majority writes, or the driver is not installed.
+        StartRefused: the address cannot be read, has an option that weakens a promise, or the driver is not installed.
     """
-    options: dict[str, Any] = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "tz_aware": True}
     try:
-        client = _client(uri, driver, options)
-        requested = client.options.write_concern.document.get("w", "majority")
+        client = _client(uri, driver, dict(_OPTIONS))
     except (ConfigurationError, InvalidURI) as error:
         raise StartRefused(f"TRIPTYCH_MONGO_URI cannot be used: {error}") from None
-    if requested != "majority":
-        raise StartRefused(
-            f"TRIPTYCH_MONGO_URI asks for write concern w={requested}, which can lose acknowledged commands. "
-            "Remove it, or set w=majority."
-        )
+    found = weaknesses(uri)
+    if found:
+        raise StartRefused("TRIPTYCH_MONGO_URI asks for what cannot be promised with:\n  " + "\n  ".join(found))
     return client
 
 
 def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongoClient[Document]:
+    if "sockettimeoutms" not in uri.lower():
+        options["socketTimeoutMS"] = _SOCKET_MS
     if driver == "pymongo":
         return AsyncMongoClient(uri, **options)
     try:
@@ -113,16 +136,20 @@ def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongo
 
 @asynccontextmanager
 async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> AsyncIterator[Database]:
-    """A database with majority reads and writes, on a server that was seen to do transactions.
+    """A database with majority reads and writes, both on the primary, of a server that was seen to do transactions.
 
     Raises:
-        StartRefused: nobody answers at the address, or the server is a standalone without transactions.
+        StartRefused: nobody answers at the address, it cannot be used (see `connect`), the server is a standalone
+            without transactions, or the address ties us to one of several servers.
     """
     client = connect(uri, driver)
     try:
-        await _require_transactions(client)
+        await _require_transactions(client, is_direct=is_direct(uri))
         yield client.get_database(
-            name, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority", wtimeout=10_000)
+            name,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+            write_concern=MAJORITY,
         )
     finally:
         closing = client.close()
@@ -130,7 +157,7 @@ async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> 
             await closing
 
 
-async def _require_transactions(client: AsyncMongoClient[Document]) -> None:
+async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct: bool) -> None:
     try:
         hello = await client.admin.command("hello")
     except ConnectionFailure as error:
@@ -142,78 +169,35 @@ async def _require_transactions(client: AsyncMongoClient[Document]) -> None:
             "MongoDB runs as a standalone server, which has no transactions. Start it with --replSet rs0 and run "
             "rs.initiate() once; a replica set of one member is enough."
         )
+    if is_direct and len(hello.get("hosts", ())) > 1:
+        raise StartRefused(
+            "TRIPTYCH_MONGO_URI has directConnection=true, but the replica set has several members: nothing could be "
+            f"written after the next election. Remove it, and set replicaSet={hello['setName']}."
+        )
 
 
-@asynccontextmanager
-async def transaction(database: Database) -> AsyncIterator[Session]:
-    """One transaction: committed when the block ends, aborted when it raises.
-
-    The driver's own helper repeats a failed transaction for up to two minutes; here the caller decides, since only it
-    knows whether loading and deciding have to be done again.
-
-    Raises:
-        TransientFailure: the server was away, or another transaction wrote the same documents (write conflict).
-    """
+async def open_session(database: Database, *, snapshot: bool = False) -> Session:
+    """A session, to be used as a context manager. With `snapshot` its reads all see the database at one moment."""
     # Motor hands out sessions through a coroutine, PyMongo directly.
-    starting = database.client.start_session()
-    session = await starting if asyncio.iscoroutine(starting) else starting
-    async with session:
-        begun = session.start_transaction()
-        if asyncio.iscoroutine(begun):
-            await begun
-        try:
-            yield session
-        except PyMongoError as error:
-            await _abort(session)
-            if is_transient(error):
-                raise TransientFailure(f"MongoDB transaction: {error}") from error
-            raise
-        except BaseException:
-            await _abort(session)
-            raise
-        await _commit(session)
+    starting = database.client.start_session(snapshot=snapshot)
+    return await starting if asyncio.iscoroutine(starting) else starting
+
+
+async def begin_transaction(session: Session) -> None:
+    """Begin a transaction that is decided by a majority."""
+    # What is not said here would be the server's default: writes of one member, in sets with an arbiter.
+    begun: Any = session.start_transaction(
+        ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY, max_commit_time_ms=2 * MAJORITY_MS
+    )
+    if asyncio.iscoroutine(begun):  # PyMongo's; Motor has begun already
+        await begun
 
 
 @asynccontextmanager
 async def snapshot_session(database: Database) -> AsyncIterator[Session]:
     """Reads in this session all see the database as it was at the first of them."""
-    starting = database.client.start_session(snapshot=True)
-    session = await starting if asyncio.iscoroutine(starting) else starting
-    async with session:
+    async with await open_session(database, snapshot=True) as session:
         yield session
-
-
-async def end_sessions(database: Database, session_ids: Sequence[bytes]) -> None:
-    """Abort the transactions of these sessions, whose processes are gone or shall not go on."""
-    if not session_ids:
-        return
-    try:
-        await database.client.admin.command("killSessions", [{"id": session_id} for session_id in session_ids])
-    except OperationFailure as error:
-        log.warning("MongoDB does not let us end the transactions of a former owner, and may do so late: %s", error)
-
-
-async def _commit(session: Session) -> None:
-    for attempt in range(1, COMMIT_ATTEMPTS + 1):
-        try:
-            await session.commit_transaction()
-        except PyMongoError as error:
-            # Committing again is safe: the server knows this transaction and answers what became of it.
-            if error.has_error_label("UnknownTransactionCommitResult") and attempt < COMMIT_ATTEMPTS:
-                continue
-            if is_transient(error):
-                raise TransientFailure(f"MongoDB commit: {error}") from error
-            raise
-        else:
-            return
-
-
-async def _abort(session: Session) -> None:
-    if session.in_transaction:
-        try:
-            await session.abort_transaction()
-        except PyMongoError:
-            return  # the server drops it by itself; the first error is the one worth telling
 
 
 async def aggregate(collection: Collection, pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
@@ -238,9 +222,16 @@ async def find_raw(
         yield part
 
 
+@contextmanager
+def patient() -> Iterator[None]:
+    """What the block asks of MongoDB may take hours: the building of indexes, on many documents."""
+    with waiting_for("MongoDB to build indexes"), timeout(_PATIENT_SECONDS):
+        yield
+
+
 def is_dropped(error: BaseException) -> bool:
     """Whether the collection was dropped while it was read."""
-    return isinstance(error, OperationFailure) and error.code in _DROPPED_CODES
+    return isinstance(error, OperationFailure) and error.code in DROPPED_CODES
 
 
 def is_duplicate_key(error: BaseException) -> bool:
@@ -256,6 +247,17 @@ def is_transient(error: BaseException) -> bool:
         return False
     if isinstance(error, ConnectionFailure):
         return True
-    if any(error.has_error_label(label) for label in ("TransientTransactionError", "RetryableWriteError")):
+    if isinstance(error, InvalidOperation):
+        return _CLOSED in str(error)  # this process ends
+    if any(error.has_error_label(label) for label in _REPEATABLE):
         return True
-    return isinstance(error, OperationFailure) and error.code in TRANSIENT_CODES
+    return isinstance(error, OperationFailure) and not TRANSIENT_CODES.isdisjoint(_codes(error))
+
+
+def _codes(error: OperationFailure) -> Iterator[int | None]:
+    yield error.code
+    if isinstance(error, BulkWriteError):
+        # Inside a bulk, what went wrong has no class of its own.
+        for kind in ("writeErrors", "writeConcernErrors"):
+            for problem in error.details.get(kind, ()):
+                yield problem.get("code")

@@ -14,7 +14,8 @@ import uuid
 from collections.abc import Iterable
 
 from services.kit.failures import OwnershipLost
-from services.kit.mongo import Collection, Database, Document, IndexModel, Session, UpdateOne, end_sessions
+from services.kit.mongo import Collection, Database, Document, IndexModel, Session, UpdateOne
+from services.kit.transactions import end_left_open, end_sessions, wait_for_majority
 
 SESSIONS = "owner_sessions"
 INDEXES: dict[str, list[IndexModel]] = {SESSIONS: []}
@@ -44,6 +45,7 @@ class Ownership:
     async def claim(self, partitions: Iterable[int]) -> None:
         """Become the owner; whoever owned them before can no longer commit anything."""
         partitions = sorted(partitions)
+        await end_left_open(self._database)
         await self._end_transactions(partitions)
         self._token = str(uuid.uuid4())
         self._epochs = {}
@@ -87,11 +89,13 @@ class Ownership:
         ]
 
     async def check(self, partitions: Iterable[int]) -> None:
-        """Find out why a transaction failed.
+        """Find out why a transaction failed; after that, reads show whatever was in its way.
 
         Raises:
             OwnershipLost: another process has claimed one of these partitions.
         """
+        # An earlier commit may wait for its majority: until then nobody reads it, and everybody is refused by it.
+        await wait_for_majority(self._database)
         ids = [self._id(partition) for partition in set(partitions)]
         if await self._owners.count_documents({"_id": {"$in": ids}, "token": self._token}) != len(ids):
             raise OwnershipLost(f"{self._scope}: partitions {sorted(set(partitions))} have another owner")

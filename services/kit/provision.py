@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from services.kit.failures import StartRefused
-from services.kit.mongo import Database, IndexModel, PyMongoError
+from services.kit.mongo import Database, IndexModel, PyMongoError, patient
 from services.kit.settings import KitSettings
 
 LEADERS_TIMEOUT_SECONDS = 20.0
@@ -111,7 +111,8 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
         try:
             if models:
                 await _adjust_lifetimes(database, name, models)
-                await database[name].create_indexes(list(models))
+                with patient():
+                    await database[name].create_indexes(list(models))
             elif name not in await database.list_collection_names():
                 await database.create_collection(name)
         except PyMongoError as error:

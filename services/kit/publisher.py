@@ -17,6 +17,7 @@ from services.kit.failures import RecordTooLarge, TransientFailure
 from services.kit.odd_names import OddBatch
 from services.kit.partitions import partition_of
 from services.kit.side_by_side import side_by_side
+from services.kit.waits import noted
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Publisher:
             return f"Kafka does not answer: {error!r}"
         return None
 
+    @noted("Kafka to take records")
     async def publish(self, records: Sequence[Record]) -> None:
         """Send all and wait until all are acknowledged.
 

@@ -18,9 +18,9 @@ from services.kit.mongo import (
     InsertOne,
     ReplaceOne,
     is_duplicate_key,
-    transaction,
 )
 from services.kit.ownership import NO_CLAIM, Ownership
+from services.kit.transactions import transaction
 from services.projector.batch import Batch
 from services.projector.projection import ItemView, View
 from services.projector.stored import document_of, item_view_of, view_of

@@ -6,13 +6,14 @@ import logging
 from prometheus_client import Counter
 
 from services.kit.mongo import PyMongoError, UpdateOne, is_transient
+from services.kit.waits import waiting_for
 from services.webhooks.repository import Repository
 
 log = logging.getLogger(__name__)
 
 LOST_LEASES = Counter("triptych_webhook_lost_leases_total", "Outcomes not written, since the lease had ended")
 FIRST_DELAY_SECONDS = 0.05
-LONGEST_DELAY_SECONDS = 5.0
+LONGEST_DELAY_SECONDS = 2.0
 WRITTEN_AT_ONCE = 1_000
 
 
@@ -38,7 +39,8 @@ class Recorder:
             part, self._waiting = self._waiting[:WRITTEN_AT_ONCE], self._waiting[WRITTEN_AT_ONCE:]
             if not self._waiting:
                 self._wake.clear()
-            await self._finish(part)
+            with waiting_for("MongoDB to record outcomes of deliveries"):
+                await self._finish(part)
 
     async def _finish(self, part: list[tuple[UpdateOne, asyncio.Future[None]]]) -> None:
         error: Exception | None = None

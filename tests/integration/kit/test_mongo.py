@@ -11,7 +11,8 @@ from deploy.local.children import start_child
 from deploy.local.mongo import mongod_missing, runnable_mongod
 from deploy.local.ports import free_ports, is_free
 from services.kit.failures import StartRefused
-from services.kit.mongo import connect, is_duplicate_key, is_transient, open_database, transaction
+from services.kit.mongo import connect, is_duplicate_key, is_transient, open_database
+from services.kit.transactions import transaction
 from tests.support.installation import Installation
 
 Driver = Literal["pymongo", "motor"]

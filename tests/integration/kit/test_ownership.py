@@ -9,9 +9,10 @@ import pytest
 
 from services.kit import ownership as ownership_module
 from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.mongo import Database, Session, open_database, transaction
+from services.kit.mongo import Database, Session, open_database
 from services.kit.ownership import NO_CLAIM, Ownership
 from services.kit.provision import ensure_indexes
+from services.kit.transactions import transaction
 from tests.support.installation import Installation
 
 

@@ -1,0 +1,64 @@
+"""Addresses of MongoDB that would weaken a promise are refused, and say with which option."""
+
+from typing import Literal
+
+import pytest
+
+from services.kit.failures import StartRefused
+from services.kit.mongo import connect
+
+both_drivers = pytest.mark.parametrize("driver", ["pymongo", "motor"])
+Driver = Literal["pymongo", "motor"]
+
+REFUSED = [
+    "w=1",
+    "w=0",
+    "w=2",
+    "journal=false",
+    "wTimeoutMS=1",
+    "wtimeoutms=60000",
+    "timeoutMS=500",
+    "readPreference=secondary",
+    "readPreference=secondaryPreferred",
+    "readPreference=primaryPreferred",
+    "readpreference=nearest",
+    "readPreference=secondary&readPreferenceTags=dc:ny",
+    "readPreference=secondary&maxStalenessSeconds=120",
+    "readConcernLevel=local",
+    "readConcernLevel=available",
+    "retryWrites=false",
+    "retryReads=false",
+    "socketTimeoutMS=500",
+    "socketTimeoutMS=600000",
+    "unicode_decode_error_handler=ignore",
+]
+ACCEPTED = [
+    "",
+    "replicaSet=rs0",
+    "w=majority&journal=true&retryWrites=true&retryReads=true",
+    "readPreference=primary&readConcernLevel=majority",
+    "socketTimeoutMS=20000",
+    "directConnection=true",
+    "authSource=admin&tls=false&appName=w%3D1",
+    "compressors=zlib",
+]
+
+
+@both_drivers
+@pytest.mark.parametrize("options", REFUSED)
+def test_an_option_that_weakens_a_promise_is_refused_by_its_name(options: str, driver: Driver) -> None:
+    with pytest.raises(StartRefused) as refused:
+        connect(f"mongodb://me:s3cret@127.0.0.1:1,127.0.0.1:2/?{options}", driver)
+    for option in options.split("&"):
+        assert f"{option}," in str(refused.value)
+    assert "Remove it" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+@both_drivers
+@pytest.mark.parametrize("options", ACCEPTED)
+async def test_other_options_are_accepted(options: str, driver: Driver) -> None:
+    client = connect(f"mongodb://me:s3cret@127.0.0.1:1/?{options}", driver)
+    closing = client.close()
+    if closing is not None:
+        await closing

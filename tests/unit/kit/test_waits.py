@@ -1,0 +1,69 @@
+"""A long wait is told once, is measured, and makes the process unready; a short one leaves no trace."""
+
+import asyncio
+import logging
+
+import pytest
+
+from services.kit.health import Health
+from services.kit.waits import Trouble, Waits
+from tests.support.waiting import eventually
+
+LONG = 0.05
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits(LONG)
+
+
+def gauge(waits: Waits) -> dict[str, float]:
+    return {sample.labels["for"]: sample.value for metric in waits.collect() for sample in metric.samples}
+
+
+async def until_long(waits: Waits) -> None:
+    async def is_long() -> bool:
+        return bool(waits.problems())
+
+    await eventually(is_long, "the wait is long")
+    await asyncio.sleep(0.01)  # the timer that logs is about as late
+
+
+async def test_a_short_wait_leaves_no_trace(waits: Waits, caplog: pytest.LogCaptureFixture) -> None:
+    with waits.waiting_for("something"):
+        await asyncio.sleep(0)
+    await asyncio.sleep(2 * LONG)
+    assert not caplog.records
+    assert waits.problems() == {}
+    assert gauge(waits) == {"something": 0.0}
+
+
+async def test_a_long_wait_is_told_once_and_once_when_it_is_over(
+    waits: Waits, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    health = Health(waits)
+    with waits.waiting_for("something"), waits.waiting_for("something"):
+        await until_long(waits)
+        assert gauge(waits)["something"] >= LONG
+        assert (await health.problems())["waiting"].startswith("for something, for ")
+        with waits.waiting_for("something"):
+            await until_long(waits)
+        assert len(caplog.records) == 1
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == [
+        "waits for something",
+        "no longer waits for something",
+    ]
+    assert await health.problems() == {}
+    assert gauge(waits)["something"] == 0.0
+
+
+async def test_several_failed_attempts_are_one_wait(waits: Waits) -> None:
+    trouble = Trouble("something", waits)
+    trouble.begin()
+    await until_long(waits)
+    trouble.begin()
+    assert waits.problems()["something"] >= LONG
+    trouble.end()
+    trouble.end()
+    assert waits.problems() == {}
