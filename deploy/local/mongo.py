@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,13 @@ def mongod_missing() -> str | None:
 
 
 @contextmanager
-def running_mongo(*, data: Path, log: Path, port: int, cache: Path) -> Iterator[Callable[[], None]]:
+def running_mongo(
+    *, data: Path, log: Path, port: int, cache: Path, parameters: Sequence[str] = ()
+) -> Iterator[Callable[[], None]]:
     """Run mongod on `port` of the loopback address; yields a function that waits until it is a writable primary.
 
-    A data folder of an earlier run is used again, whatever its port was. Raises StackUnavailable, also from the
+    A data folder of an earlier run is used again, whatever its port was. `parameters` are the server's own, each as
+    `name=value`. Raises StackUnavailable, also from the
     function yielded.
     """
     data.mkdir(parents=True, exist_ok=True)
@@ -54,6 +57,7 @@ def running_mongo(*, data: Path, log: Path, port: int, cache: Path) -> Iterator[
             "--nounixsocket",  # it would lie in /tmp under the port's name
             *("--wiredTigerCacheSizeGB", "0.5"),  # not half of a developer's memory
             *("--oplogSize", "512"),
+            *(word for parameter in parameters for word in ("--setParameter", parameter)),
         ],
         log=log,
     )

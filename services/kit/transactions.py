@@ -100,24 +100,28 @@ async def wait_for_majority(database: Database) -> None:
 
 async def _commit(database: Database, session: Session) -> None:
     """Raises TransientFailure if the transaction is known to be undone, otherwise OutcomeUnknown."""
-    is_known = True
-    with waiting_for("MongoDB to commit by a majority"):
-        for attempt in range(1, COMMIT_ATTEMPTS + 1):
-            try:
-                await session.commit_transaction()
-            except PyMongoError as error:
-                is_known = is_known and error.has_error_label("TransientTransactionError")
-                if is_known:
-                    raise TransientFailure(f"MongoDB commit: {error}") from error
-                if attempt == COMMIT_ATTEMPTS:
-                    _leave_open(database, session)
-                    raise OutcomeUnknown(f"MongoDB did not say whether it has committed: {error}") from error
-                # Committing again is safe: the server knows this transaction, and answers with its outcome.
-            except BaseException:
-                _leave_open(database, session)
-                raise
-            else:
-                return
+    try:
+        with waiting_for("MongoDB to commit by a majority"):
+            await _try_to_commit(session)
+    except BaseException:
+        _leave_open(database, session)
+        raise
+
+
+async def _try_to_commit(session: Session) -> None:
+    is_undone = True
+    for attempt in range(1, COMMIT_ATTEMPTS + 1):
+        try:
+            await session.commit_transaction()
+        except PyMongoError as error:
+            is_undone = is_undone and error.has_error_label("TransientTransactionError")
+            if is_undone:
+                raise TransientFailure(f"MongoDB commit: {error}") from error
+            if attempt == COMMIT_ATTEMPTS:
+                raise OutcomeUnknown(f"MongoDB did not say whether it has committed: {error}") from error
+            # Committing again is safe: the server knows this transaction, and answers with its outcome.
+        else:
+            return
 
 
 async def _abort(database: Database, session: Session, cause: BaseException) -> None:

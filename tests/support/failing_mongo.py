@@ -1,0 +1,53 @@
+"""A MongoDB of the tests' own that fails when told to, by the failpoints of mongod."""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from deploy.local.cache import cache_dir
+from deploy.local.errors import StackUnavailable
+from deploy.local.mongo import REPLICA_SET, mongod_missing, running_mongo
+from deploy.local.ports import LOOPBACK, free_ports
+
+
+class FailingMongo:
+    """The server's address, and its failures."""
+
+    def __init__(self, port: int) -> None:
+        self.uri = f"mongodb://{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}"
+
+    @asynccontextmanager
+    async def failing(self, commands: Sequence[str], *, times: int | None = None, **how: object) -> AsyncIterator[None]:
+        """During the block these commands fail as the options of `failCommand` say: always, or this many times."""
+        async with AsyncMongoClient[dict[str, object]](self.uri) as client:
+            data = {"failCommands": list(commands), **how}
+            mode = "alwaysOn" if times is None else {"times": times}
+            await client.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+            try:
+                yield
+            finally:
+                await client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+@pytest.fixture(scope="module")
+def failing_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingMongo]:
+    """A replica set of one member; the tests of a module share it."""
+    if mongod_missing() is not None:
+        pytest.skip("needs a mongod that can be started with failpoints")
+    directory = tmp_path_factory.mktemp("failing")
+    (port,) = free_ports(1)
+    try:
+        with running_mongo(
+            data=directory / "mongo",
+            log=directory / "mongod.log",
+            port=port,
+            cache=cache_dir(os.environ),
+            parameters=["enableTestCommands=1"],
+        ) as until_ready:
+            until_ready()
+            yield FailingMongo(port)
+    except StackUnavailable as unavailable:
+        raise pytest.fail.Exception(str(unavailable), pytrace=False) from None
