@@ -1,0 +1,82 @@
+"""A commit whose outcome is not known is neither answered nor dead-lettered before its outcome was looked up."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from deploy.local.addresses import Addresses
+from services.command.app import compose
+from services.command.settings import CommandSettings
+from tests.integration.command.conftest import Sender, sending
+from tests.support.commands import TEXT
+from tests.support.failing_mongo import FailingMongo
+from tests.support.failing_mongo import failing_mongo as failing_mongo
+from tests.support.installation import Installation
+from tests.support.kafka import topic_reader
+from tests.support.waiting import eventually
+
+BOTH = ["commitTransaction", "abortTransaction"]
+
+
+@pytest.fixture(scope="module")
+def stack(stack: Addresses, failing_mongo: FailingMongo) -> Addresses:
+    """Kafka as for other tests, and a MongoDB that fails when told to."""
+    return Addresses(stack.kafka_bootstrap, failing_mongo.uri, stack.provider)
+
+
+@pytest.fixture
+async def service(installation: Installation) -> AsyncIterator[Starlette]:
+    async with compose(installation.settings(CommandSettings)) as app:
+        yield app
+
+
+@pytest.fixture
+async def sender(installation: Installation, service: Starlette) -> AsyncIterator[Sender]:
+    async with sending(installation) as made:
+        yield made
+
+
+async def is_unready(service: Starlette) -> bool:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://service") as client:
+        return (await client.get("/health/ready")).status_code == 503
+
+
+async def check(sender: Sender, gallery_id: str, command_id: str) -> None:
+    """The command was accepted, had its effect once, and left no dead letter."""
+    reply = await sender.reply_to(command_id, deadline_seconds=15)
+    assert (reply["outcome"], reply.get("sequence")) == ("accepted", 2)
+    assert await sender.titles(gallery_id) == ["one"]
+    assert [event["entityEventSequence"] for event in await sender.events_of(gallery_id, 2)] == ["1", "2"]
+    topics = sender.installation.topics
+    bootstrap = sender.installation.addresses.kafka_bootstrap
+    async with topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters:
+        ends = await letters._consumer.end_offsets(list(letters._consumer.assignment()))
+    assert ends
+    assert not any(ends.values())
+
+
+INTERRUPTED = {"code": 11601, "codeName": "Interrupted", "errmsg": "operation was interrupted"}
+
+
+@pytest.mark.parametrize("how", [{"errorCode": 11601}, {"writeConcernError": INTERRUPTED}], ids=["undone", "committed"])
+async def test_a_commit_that_is_interrupted_again_and_again_is_looked_up(
+    sender: Sender, failing_mongo: FailingMongo, how: dict[str, object]
+) -> None:
+    gallery_id = await sender.gallery(0)
+    async with failing_mongo.failing(["commitTransaction"], times=5, **how):
+        command_id = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": "one"}]})
+        await check(sender, gallery_id, command_id)
+
+
+async def test_a_commit_that_never_arrived_stops_nobody_once_the_server_is_back(
+    sender: Sender, service: Starlette, failing_mongo: FailingMongo
+) -> None:
+    gallery_id = await sender.gallery(0)
+    async with failing_mongo.failing(BOTH, closeConnection=True):
+        command_id = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": "one"}]})
+        await sender.producer.flush()
+        await eventually(lambda: is_unready(service), "the service says that it waits")
+    await sender.reply_to(command_id, deadline_seconds=5)
+    await check(sender, gallery_id, command_id)
