@@ -186,6 +186,8 @@ class Executor:
                     knowledge.suspects.add(key)
                     parts.appendleft(part)
                     continue
+                # Whoever owns the partition now carries it out, and answers.
+                await self._repository.check_owner({part[0].partition})
                 log.exception("command %s cannot be carried out", key)
                 settled.faulty.append((part[0], error))
                 done = 1

@@ -71,6 +71,10 @@ class Repository:
             raise Conflict("a unique index or another writer refused the write") from error
         return rows
 
+    async def check_owner(self, partitions: set[int]) -> None:
+        """Raises OwnershipLost if another process owns one of the partitions now; the driver's errors besides."""
+        await self._ownership.check(partitions)
+
     async def _write_heads(self, workspace: Workspace, fences: Sequence[UpdateOne], session: Session) -> None:
         writes: list[InsertOne[Document] | ReplaceOne[Document] | UpdateOne] = [*fences]
         new: list[InsertOne[Document]] = []

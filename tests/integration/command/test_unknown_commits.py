@@ -1,5 +1,6 @@
 """A commit whose outcome is not known is neither answered nor dead-lettered before its outcome was looked up."""
 
+import uuid
 from collections.abc import AsyncIterator
 
 import httpx
@@ -68,6 +69,22 @@ async def test_a_commit_that_is_interrupted_again_and_again_is_looked_up(
     async with failing_mongo.failing(["commitTransaction"], times=5, **how):
         command_id = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": "one"}]})
         await check(sender, gallery_id, command_id)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("commitTransaction", 11601), ("update", 11601), ("insert", 290), ("aggregate", 237)]
+)
+async def test_of_two_creations_of_one_gallery_the_first_is_accepted_whatever_is_interrupted(
+    sender: Sender, failing_mongo: FailingMongo, command: str, code: int
+) -> None:
+    await sender.gallery(0)
+    gallery_id = str(uuid.uuid4())
+    async with failing_mongo.failing([command], times=1, errorCode=code):
+        first = await sender.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": "first"}})
+        second = await sender.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": "second"}})
+        assert (await sender.reply_to(first))["outcome"] == "accepted"
+        refused = await sender.reply_to(second)
+    assert (refused["outcome"], refused["error"]["code"]) == ("rejected", "ALREADY_EXISTS")
 
 
 async def test_a_commit_that_never_arrived_stops_nobody_once_the_server_is_back(
