@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -63,7 +64,7 @@ INTERRUPTED = {"code": 11601, "codeName": "Interrupted", "errmsg": "operation wa
 
 @pytest.mark.parametrize("how", [{"errorCode": 11601}, {"writeConcernError": INTERRUPTED}], ids=["undone", "committed"])
 async def test_a_commit_that_is_interrupted_again_and_again_is_looked_up(
-    sender: Sender, failing_mongo: FailingMongo, how: dict[str, object]
+    sender: Sender, failing_mongo: FailingMongo, how: dict[str, Any]
 ) -> None:
     gallery_id = await sender.gallery(0)
     async with failing_mongo.failing(["commitTransaction"], times=5, **how):

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -47,7 +47,7 @@ async def commits() -> bool:
     return waiting.get(COMMIT, 0) > 0
 
 
-UNKNOWN = {
+UNKNOWN: dict[str, dict[str, Any]] = {
     "interrupted by killSessions": {"errorCode": 11601},
     "interrupted by a step-down": {"errorCode": 11602},
     "time limit": {"errorCode": 50},
@@ -58,7 +58,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("how", UNKNOWN.values(), ids=UNKNOWN)
 async def test_a_commit_that_fails_has_an_unknown_outcome(
-    database: Database, failing_mongo: FailingMongo, how: dict[str, object]
+    database: Database, failing_mongo: FailingMongo, how: dict[str, Any]
 ) -> None:
     async with failing_mongo.failing(["commitTransaction"], **how):
         with pytest.raises(OutcomeUnknown):
@@ -85,7 +85,7 @@ async def test_a_commit_that_fails_once_is_asked_for_again(database: Database, f
 async def test_a_transaction_that_is_known_to_be_undone_is_only_transient(
     database: Database, failing_mongo: FailingMongo
 ) -> None:
-    undone = {"errorCode": 251, "errorLabels": ["TransientTransactionError"]}
+    undone: dict[str, Any] = {"errorCode": 251, "errorLabels": ["TransientTransactionError"]}
     async with failing_mongo.failing(["commitTransaction"], **undone):
         with pytest.raises(TransientFailure) as failure:
             await count(database)
