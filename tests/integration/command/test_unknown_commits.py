@@ -80,7 +80,7 @@ async def test_of_two_creations_of_one_gallery_the_first_is_accepted_whatever_is
 ) -> None:
     await sender.gallery(0)
     gallery_id = str(uuid.uuid4())
-    async with failing_mongo.failing([command], times=1, errorCode=code):
+    async with failing_mongo.failing([command], times=2, errorCode=code):
         first = await sender.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": "first"}})
         second = await sender.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": "second"}})
         assert (await sender.reply_to(first))["outcome"] == "accepted"
