@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from schemas.replies import Reply
 from services.command.executor import Executor
+from services.command.fingerprints import fingerprint_of
 from services.command.handlers import accepted, messages_of
 from services.command.jobs import Job, JobStore, JobUpdate
 from services.command.loading import Loader
@@ -115,7 +117,8 @@ class JobRunner:
 
     async def _advance(self, job: Job) -> None:
         at = datetime.now(UTC)
-        origin = Origin(job.envelope.site_id, job.envelope.command_id, at, self._new_event_id)
+        envelope = job.envelope
+        origin = Origin(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
         workspace = await self._loader.load_head(job.command.gallery_id)
         head = workspace.heads[job.command.gallery_id]
         assert head is not None  # noqa: S101 - a gallery with a job has a document
@@ -140,7 +143,7 @@ class JobRunner:
         change = replace(step.change, head=step.change.head._replace(job=job.job_id))
         workspace.record(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
-            workspace.settle(CommandKey.of(envelope), accepted(envelope, change.head, None))
+            _settle(workspace, job, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, step.state, is_done=step.is_last)
         await self._executor.save(workspace, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
@@ -154,7 +157,7 @@ class JobRunner:
         if head.status is Status.BUILDING:
             head = head._replace(status=Status.DELETED)
         workspace.record(job.command, Change(head), [])
-        workspace.settle(CommandKey.of(envelope), rejected.reply(envelope.command_id, head.gallery_id))
+        _settle(workspace, job, rejected.reply(envelope.command_id, head.gallery_id))
         update = JobUpdate(job.job_id, job.state, is_done=True)
         await self._executor.save(workspace, job.command.partition, at, update)
 
@@ -198,3 +201,10 @@ class JobRunner:
             # Otherwise one of the commands has started another job, which the rest of them wait for.
             update = JobUpdate(job.job_id, None)
             await self._executor.save(workspace, job.command.partition, datetime.now(UTC), update)
+
+
+def _settle(workspace: Workspace, job: Job, reply: Reply) -> None:
+    """Replace what was recorded when the work began."""
+    key = CommandKey.of(job.envelope)
+    workspace.begun.add(key)
+    workspace.settle(key, fingerprint_of(job.envelope), reply)
