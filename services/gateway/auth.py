@@ -9,6 +9,8 @@ from services.gateway.keys import ApiKey, Scope
 
 KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
+KEY_ID_SHOWN = 16
+"""Characters of a key's id in a source: enough to tell keys apart, and no use to anybody."""
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -17,6 +19,8 @@ class Caller:
     """A client that was let in; everything it sees and does is limited to this site."""
 
     site_id: str
+    source: str = ""
+    """What its commands carry as their source: each key has ids of its own."""
 
 
 def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
@@ -38,7 +42,12 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
     if named_site is not None and not _SITE_ID.fullmatch(named_site):
         raise bad_header(SITE_HEADER, "1 to 64 letters, digits, _ or -")
     if key.site_id is None:
-        return Caller(named_site or DEFAULT_SITE_ID)
+        return Caller(named_site or DEFAULT_SITE_ID, source_of(key.key_id))
     if named_site not in (None, key.site_id):
         raise Refused(403, "PERMISSION_DENIED", "the API key belongs to another site")
-    return Caller(key.site_id)
+    return Caller(key.site_id, source_of(key.key_id))
+
+
+def source_of(key_id: str) -> str:
+    """The source of the commands of a key."""
+    return f"triptych/gateway/{key_id[:KEY_ID_SHOWN]}"

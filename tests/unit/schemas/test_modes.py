@@ -111,7 +111,7 @@ def test_a_structured_event_ignores_the_attributes_in_headers(content_type: str)
     assert decode_command(structured(), headers) == decode_command(_VALUE, command_headers())
 
 
-@pytest.mark.parametrize("content_type", ["", "application/json; charset=utf-8", "TEXT/PLAIN", "nonsense", ";", "a/b/c"])
+@pytest.mark.parametrize("content_type", ["", "application/json; charset=utf-8", "TEXT/PLAIN", "a", ";", "a/b/c"])
 def test_data_in_a_value_of_its_own_is_read_whatever_its_type_is_called(content_type: str) -> None:
     headers = [*command_headers(), ("content-type", content_type.encode()), ("ce_datacontenttype", b"x")]
     assert decode_command(_VALUE, headers) == decode_command(_VALUE, command_headers())
