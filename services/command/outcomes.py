@@ -51,4 +51,5 @@ def _former_id(key: CommandKey) -> str:
 def _is_about(former: Document, command: PlacedCommand) -> bool:
     derived = derived_gallery_id(command.envelope.site_id, command.envelope.command_id)
     is_named = command.envelope.data.gallery_id is not None
-    return former["reply"].get("galleryId") == (command.gallery_id if is_named else derived)
+    gallery_id: str | None = former["reply"].get("galleryId")
+    return gallery_id == (command.gallery_id if is_named else derived)

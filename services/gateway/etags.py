@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from schemas.commands import EXPECTED_MAX
 from services.gateway.answers import JsonAnswer
-from services.gateway.errors import bad_header
+from services.gateway.errors import Refused, bad_header
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _BETWEEN = re.compile(r"[ \t]*,[ \t,]*")
@@ -85,6 +85,18 @@ def expected_sequences(lines: Iterable[str], unless: Iterable[str] = ()) -> tupl
     if len(possible) > EXPECTED_MAX:
         raise bad_header("If-Match", f"a list of at most {EXPECTED_MAX} states")
     return possible if forbidden is None else ()
+
+
+def refuse_conditions(request: Request) -> None:
+    """Refuse a write that depends on an entity tag, where nothing has one.
+
+    Raises:
+        Refused: 412, since no tag can match.
+        Invalid: a header is no list of tags.
+    """
+    headers = request.headers
+    if expected_sequences(headers.getlist("if-match"), headers.getlist("if-none-match")) is not None:
+        raise Refused(412, "FAILED_PRECONDITION", "nothing here has an entity tag that could match")
 
 
 def _joined(lines: Iterable[str]) -> str | None:

@@ -97,7 +97,7 @@ def test_keys_are_different_whatever_is_in_them() -> None:
     assert not former & {str(key) for key in keys}
 
 
-SENT = [
+SENT: list[tuple[str, dict[str, Any]]] = [
     ("CreateGallery", {}),
     ("CreateGallery", {"gallery": {"name": "another"}}),
     ("UpdateGallery", {"gallery": {"name": "changed"}}),
@@ -119,7 +119,7 @@ def test_another_request_under_a_key_is_rejected_by_name_and_does_nothing(first:
 
     def send(index: int) -> Any:
         name, data = SENT[index]
-        data = dict(data) if name == "CreateGallery" else {"galleryId": made.gallery_id, **data}
+        data = {**data} if name == "CreateGallery" else {"galleryId": made.gallery_id, **data}
         if name in ("UpdateItem", "MoveItem"):
             data["itemId"] = (made.item_ids or [""])[0]
         if name == "DeleteItems":
