@@ -2,6 +2,8 @@
 # Both install what they need into .venv (and the servers into ~/.cache/triptych) the first time.
 
 PYTHON ?= python3
+# Most tests wait for servers, so more workers than cores pay; measured with 2 cores.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -12,7 +14,7 @@ up: $(INSTALLED)
 	@exec $(BIN)/triptych up
 
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 # Without Kafka and MongoDB: seconds.
 test-fast: $(INSTALLED)

@@ -1,7 +1,16 @@
-"""Ids that follow from a command, which its site, its source and its own id identify."""
+"""Ids of sites, and ids that follow from a command, which its site, its source and its own id identify."""
 
+import re
 from hashlib import sha256
 from uuid import UUID
+
+SITE_ID_FORM = "1 to 64 letters, digits, _ or -"
+_SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_site_id(text: str) -> bool:
+    """Whether a site can have this id (wire contract, D22)."""
+    return _SITE_ID.fullmatch(text) is not None
 
 
 def derived_gallery_id(site_id: str, command_id: str, source: str | None = None) -> str:

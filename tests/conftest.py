@@ -1,4 +1,17 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and the order in which several workers take them."""
+
+import pytest
 
 from tests.support.installation import installation as installation
 from tests.support.stack import stack as stack
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that are granted most time: a long one at the end would leave the other workers idle."""
+    items.sort(key=_seconds_granted, reverse=True)
+
+
+def _seconds_granted(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker and marker.args else 0.0

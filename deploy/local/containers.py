@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import shlex
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -122,21 +123,42 @@ def _mongo_container(volume: str, port: int | None) -> DockerContainer:
 
 
 def _publish(container: DockerContainer, inside: int, outside: int | None) -> DockerContainer:
-    # To this machine only, if the engine is on it: neither server asks who its client is.
-    if _is_local(container):
-        binding = (LOOPBACK,) if outside is None else (LOOPBACK, outside)
+    # On one address only: neither server asks who its client is.
+    address = _reached_at(container)
+    if address is not None:
+        binding = (address,) if outside is None else (address, outside)
         container.ports[str(inside)] = binding  # type: ignore[assignment]  # understood by the Docker client below
-        return container
-    return container.with_bind_ports(inside, outside)
+    return container
 
 
-def _is_local(container: DockerContainer) -> bool:
+def _reached_at(container: DockerContainer) -> str | None:
     client = container.get_docker_client()
-    return client.get_connection_mode() is ConnectionMode.docker_host and client.host() in {"localhost", LOOPBACK}
+    return published_address(client.get_connection_mode(), client.host, lambda: _bridge_gateway(client))
+
+
+def _bridge_gateway(client: DockerClient) -> str:
+    return str(client.client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+
+
+def published_address(mode: ConnectionMode, host: Callable[[], str], gateway: Callable[[], str]) -> str | None:
+    """The one address to publish ports on, never all; None if the container itself can be reached.
+
+    Args:
+        mode: how containers are reached from here; not by the loopback address where we run in a container ourselves.
+        host: the name of the engine's machine.
+        gateway: the address of that machine in the network of its containers.
+    """
+    match mode:
+        case ConnectionMode.bridge_ip:
+            return None
+        case ConnectionMode.gateway_ip:
+            return gateway()
+        case ConnectionMode.docker_host:
+            return LOOPBACK if host() == "localhost" else socket.gethostbyname(host())
 
 
 def _address(container: DockerContainer, port: int) -> str:
-    host = LOOPBACK if _is_local(container) else container.get_container_host_ip()
+    host = _reached_at(container) or container.get_container_host_ip()
     return f"{host}:{container.get_exposed_port(port)}"
 
 

@@ -9,8 +9,10 @@ import typer
 
 from schemas.envelope import DEFAULT_SITE_ID
 from services.cli import deliveries, keys, listeners
+from services.cli.installation import find_installation
 from services.cli.refusals import refusals
 from services.cli.settings import CliSettings
+from services.cli.sites import Site
 from services.kit.lifecycle import run_work
 from services.kit.settings import load_settings
 from services.kit.telemetry import configure_logging
@@ -27,7 +29,7 @@ def up() -> None:
     from services.cli.up import up as run
 
     with refusals():
-        run(_settings())
+        run(_quiet(load_settings(CliSettings)))
 
 
 @app.command()
@@ -44,7 +46,7 @@ def provision() -> None:
 def send(
     name: Annotated[str, typer.Argument(help="CreateGallery, CreateItems, ...")],
     data: Annotated[str, typer.Argument(help="The command's data as JSON.")] = "{}",
-    site: Annotated[str, typer.Option(help="The site it belongs to.")] = DEFAULT_SITE_ID,
+    site: Site = DEFAULT_SITE_ID,
     command_id: Annotated[str | None, typer.Option("--id", help="Its id: the same id twice has one effect.")] = None,
 ) -> None:
     """Send one command over Kafka and print the reply; exit status 1 if it was rejected."""
@@ -89,7 +91,10 @@ def verify() -> None:
 
 
 def _settings() -> CliSettings:
-    settings = load_settings(CliSettings)
+    return _quiet(find_installation(CliSettings))
+
+
+def _quiet(settings: CliSettings) -> CliSettings:
     configure_logging("WARNING", settings.log_format)
     return settings
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from schemas.envelope import DEFAULT_SITE_ID
-from services.cli.listeners import ListenerId, Site, check_guid, find_listener, run, show_json
+from services.cli.listeners import ListenerId, check_guid, find_listener, run, show_json
+from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import Document
 from services.listeners.administration import Administration

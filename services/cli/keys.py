@@ -6,11 +6,13 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from services.cli.installation import find_installation
 from services.cli.refusals import refusals
+from services.cli.sites import check_site
 from services.gateway.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from services.kit.failures import StartRefused
 from services.kit.mongo import Database, open_database
-from services.kit.settings import KitSettings, load_settings
+from services.kit.settings import KitSettings
 
 ID_CHARACTERS = 12
 """Enough of a key's id to name it on a command line."""
@@ -23,7 +25,8 @@ T = TypeVar("T")
 def create(
     name: Annotated[str, typer.Argument(help="What it is for, to recognise it by.")],
     site: Annotated[
-        str | None, typer.Option(help="The only site it acts for; without it, any that a request names.")
+        str | None,
+        typer.Option(help="The only site it acts for; without it, any that a request names.", callback=check_site),
     ] = None,
     scope: Annotated[list[Scope] | None, typer.Option(help="What it allows; read and manage if not said.")] = None,
 ) -> None:
@@ -80,7 +83,7 @@ async def _revoke(database: Database, start: str) -> None:
 
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:
     async def in_database() -> T:
-        settings = load_settings(KitSettings)
+        settings = find_installation(KitSettings)
         async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
             return await work(database)
 

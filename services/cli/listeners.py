@@ -14,12 +14,13 @@ from schemas.base import Guid
 from schemas.envelope import DEFAULT_SITE_ID
 from schemas.events import EventType
 from schemas.violations import violations_of
+from services.cli.installation import find_installation
 from services.cli.refusals import refusals
 from services.cli.settings import CliSettings
+from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
 from services.kit.provision import ensure_indexes
-from services.kit.settings import load_settings
 from services.listeners.administration import Administration, open_administration
 from services.listeners.documents import Listener
 from services.listeners.keys import Format
@@ -31,7 +32,6 @@ app = typer.Typer(no_args_is_help=True, help="External listeners of events (webh
 T = TypeVar("T")
 PAGE = 100
 
-Site: TypeAlias = Annotated[str, typer.Option(help="The site it belongs to.")]
 ListenerId: TypeAlias = Annotated[str, typer.Argument(help="Its id.")]
 EventTypes: TypeAlias = Annotated[list[EventType] | None, typer.Option("--event", help="An event type; repeat it.")]
 Galleries: TypeAlias = Annotated[list[str] | None, typer.Option("--gallery", help="Only this gallery; repeat it.")]
@@ -166,7 +166,7 @@ def run(work: Callable[[Administration], Awaitable[T]]) -> T:
     """Do something with the installation that the settings name."""
 
     async def in_database() -> T:
-        settings = load_settings(CliSettings)
+        settings = find_installation(CliSettings)
         async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
             await ensure_indexes(database, INDEXES)
             return await work(await open_administration(database, settings))

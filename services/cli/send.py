@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from schemas.cloudevents import ID_MAX
 from schemas.commands import COMMANDS
 from schemas.envelope import CommandEnvelope, encode_command
 from schemas.topics import Topics
@@ -33,9 +34,14 @@ def read_command(name: str, data: str, site_id: str, command_id: str | None) -> 
     try:
         parsed = kind.model_validate_json(data)
     except ValidationError as error:
-        problems = "\n".join(f"  {violation.field}: {violation.description}" for violation in violations_of(error))
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid":
+            raise StartRefused(f"The data of {name} is not JSON: {first['ctx']['error']}") from None
+        problems = "\n".join(
+            f"  {violation.field or 'data'}: {violation.description}" for violation in violations_of(error)
+        )
         raise StartRefused(f"This is not the data of {name}:\n{problems}") from None
-    command_id = command_id or str(uuid.uuid4())
+    command_id = str(uuid.uuid4()) if command_id is None else _check_id(command_id)
     return CommandEnvelope(
         command_id=command_id,
         site_id=site_id,
@@ -46,6 +52,12 @@ def read_command(name: str, data: str, site_id: str, command_id: str | None) -> 
         traceparent=None,
         source="triptych/cli",
     )
+
+
+def _check_id(command_id: str) -> str:
+    if not 1 <= len(command_id) <= ID_MAX:
+        raise StartRefused(f"The id of a command has 1 to {ID_MAX} characters; leave --id out for a random one.")
+    return command_id
 
 
 async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from types import FrameType
 
 import httpx
 
@@ -18,6 +18,7 @@ from deploy.local.children import Child, start_child
 from deploy.local.ports import require_free
 from deploy.local.stack import Addresses, local_stack
 from services.cli.demo import ensure_demo
+from services.cli.installation import DATA_DIR, announced
 from services.cli.provision import provision
 from services.cli.settings import CliSettings
 from services.cli.watch import watch
@@ -27,7 +28,6 @@ from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
 from services.kit.settings import PREFIX
 
-DATA_DIR = Path(".triptych")
 START_SECONDS = 60.0
 STOP_SECONDS = 25.0
 
@@ -48,7 +48,7 @@ def up(settings: CliSettings) -> None:
         StartRefused: Kafka or MongoDB cannot be used as they are.
     """
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end_as_ctrl_c_does)
     for name, port_of in SERVICES.items():
         require_free(port_of(settings), server=f"the {name} service", setting=f"{PREFIX}{name.upper()}_PORT")
     with contextlib.suppress(KeyboardInterrupt), _stack(settings) as addresses:
@@ -56,12 +56,21 @@ def up(settings: CliSettings) -> None:
             update={"kafka_bootstrap": addresses.kafka_bootstrap, "mongo_uri": addresses.mongo_uri}
         )
         asyncio.run(_prepare(settings))
-        with _services(settings):
+        with announced(settings), _services(settings):
             gateway = f"http://{settings.host}:{settings.gateway_port}"
             gallery_id = _demo(gateway)
             _say(ready_block(settings, gateway, gallery_id, time.monotonic() - started))
             asyncio.run(watch(settings, _say))
     _say("Stopped.")
+
+
+def _end_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
+    # While an event loop runs, asyncio has a handler of its own, which cancels the main task instead of raising
+    # KeyboardInterrupt anywhere in the loop. SIGINT itself may be ignored: a shell does that to what it runs with `&`.
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(number, frame)
 
 
 @contextlib.contextmanager

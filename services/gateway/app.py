@@ -127,6 +127,7 @@ def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
     app = FastAPI(
         title="Triptych",
         version=version("triptych"),
+        servers=[{"url": "/", "description": "The gateway that this document comes from."}],
         redirect_slashes=False,
         redoc_url=None,
         responses=ANY,

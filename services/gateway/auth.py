@@ -1,9 +1,9 @@
 """Who is asking, for which site, and whether they may (wire contract, sections 1.2, 1.5 and D22)."""
 
-import re
 from dataclasses import dataclass
 
 from schemas.envelope import DEFAULT_SITE_ID
+from schemas.identity import SITE_ID_FORM, is_site_id
 from services.gateway.errors import Refused, bad_header
 from services.gateway.keys import ApiKey, Scope
 
@@ -11,7 +11,6 @@ KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
 KEY_ID_SHOWN = 16
 """Characters of a key's id in a source: enough to tell keys apart, and no use to anybody."""
-_SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +38,14 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
         raise Refused(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
     if needed not in key.scopes:
         raise Refused(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
-    if named_site is not None and not _SITE_ID.fullmatch(named_site):
-        raise bad_header(SITE_HEADER, "1 to 64 letters, digits, _ or -")
+    if named_site is not None and not is_site_id(named_site):
+        raise bad_header(SITE_HEADER, SITE_ID_FORM)
     if key.site_id is None:
         return Caller(named_site or DEFAULT_SITE_ID, source_of(key.key_id))
     if named_site not in (None, key.site_id):
         raise Refused(403, "PERMISSION_DENIED", "the API key belongs to another site")
+    if not is_site_id(key.site_id):  # no command of this site would be accepted
+        raise Refused(403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}")
     return Caller(key.site_id, source_of(key.key_id))
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from schemas.identity import SITE_ID_FORM, is_site_id
 from services.kit.mongo import ASCENDING, Database, IndexModel
 
 API_KEYS = "api_keys"
@@ -87,8 +88,10 @@ async def store_key(database: Database, key: str, *, site_id: str | None, scopes
     """Let `key` be used; storing it again changes what it stands for, and does not bring a revoked one back.
 
     Raises:
-        ValueError: one of `scopes` is not a `Scope`.
+        ValueError: one of `scopes` is not a `Scope`, or `site_id` is not the id of a site.
     """
+    if site_id is not None and not is_site_id(site_id):
+        raise ValueError(f"the id of a site is {SITE_ID_FORM}")
     await database[API_KEYS].update_one(
         {"_id": hash_key(key)},
         {

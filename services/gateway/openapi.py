@@ -33,7 +33,10 @@ def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
     document = app.openapi()  # FastAPI keeps it and gives out the same object from now on
     _, definitions = models_json_schema([(kind, "validation") for kind in bodies], ref_template=_REF)
     schemas = document["components"]["schemas"]
-    schemas.update({f"{name}Input": schema for name, schema in definitions["$defs"].items()})
+    # Generators of clients name a type by its title, and leave out operations whose types share one.
+    schemas.update(
+        {f"{name}Input": {**schema, "title": f"{name}Input"} for name, schema in definitions["$defs"].items()}
+    )
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}}

@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from services.kit import fast_gzip
 from services.kit.failures import StartRefused
 from services.kit.settings import KitSettings
 
@@ -14,6 +15,8 @@ from services.kit.settings import KitSettings
 BATCH_BYTES = 512 * 1024
 REQUEST_TIMEOUT_MS = 10_000
 GRACEFUL_TIMEOUT_SECONDS = 20.0
+
+fast_gzip.install()
 
 
 def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProducer:

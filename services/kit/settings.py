@@ -1,6 +1,7 @@
 """Settings every process shares, read from the environment and checked as a whole at start."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal, TypeVar
 
@@ -29,8 +30,8 @@ class KitSettings(BaseSettings):
     topic_prefix: str = Field("triptych.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     topic_partitions: int = Field(12, ge=1, le=10_000)
     topic_replication: int = Field(1, ge=1)
-    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "zstd"
-    """Of the records we publish; consumers have to be able to read it (why zstd: docs/decisions/0005)."""
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "gzip"
+    """Of the records we publish; consumers have to be able to read it (why gzip: docs/decisions/0005)."""
     events_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -50,14 +51,14 @@ class KitSettings(BaseSettings):
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
-def load_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read `kind` from the environment.
+def load_settings(kind: type[SettingsT], given: Mapping[str, object] | None = None) -> SettingsT:
+    """Read `kind` from the environment; values `given` by name count more.
 
     Raises:
         StartRefused: naming every variable that is wrong, and never its value, which may be a secret.
     """
     try:
-        return kind()
+        return kind(**(given or {}))  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         lines = [
             f"  {PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"

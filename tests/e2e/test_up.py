@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ from deploy.local.ports import free_ports
 from tests.support.installation import Installation
 from tests.support.waiting import eventually
 
-CLI = f"{sys.executable} -m services.cli"
+CLI = [sys.executable, "-m", "services.cli"]
 
 
 class Up:
@@ -51,7 +52,7 @@ def running_up(installation: Installation, directory: Path, **fields: object) ->
     output = directory / "up.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [*CLI.split(), "up"],
+            [*CLI, "up"],
             env=environ,
             cwd=directory,
             stdout=file,
@@ -79,15 +80,17 @@ def all_gone(pids: set[int]) -> bool:
 async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(
     installation: Installation, tmp_path: Path
 ) -> None:
-    with running_up(installation, tmp_path) as up:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
+    with running_up(installation, folder) as up:
         text = await up.until("Events, as they happen")
         read, add, send = re.findall(r"^     ((?:curl|\.venv/bin/triptych) .*)$", text, re.MULTILINE)
 
         def run(command: str) -> dict[str, object]:
-            command = command.replace(".venv/bin/triptych", CLI)
-            done = subprocess.run(
-                ["bash", "-c", command], env={**os.environ, **installation.environ()}, capture_output=True, check=True
-            )
+            # In another terminal of the same folder: what the environment of `up` said is not known there.
+            command = command.replace(".venv/bin/triptych", shlex.join(CLI))
+            done = subprocess.run(["bash", "-c", command], env=environ, cwd=folder, capture_output=True, check=True)
             answer: dict[str, object] = json.loads(done.stdout)
             return answer
 
@@ -139,7 +142,7 @@ def test_a_busy_port_is_said_so_and_nothing_is_started(installation: Installatio
 
 def test_a_wrong_command_is_explained(installation: Installation) -> None:
     done = subprocess.run(
-        [*CLI.split(), "send", "CreateItems", '{"items": []}'],
+        [*CLI, "send", "CreateItems", '{"items": []}'],
         env={**os.environ, **installation.environ()},
         capture_output=True,
         text=True,

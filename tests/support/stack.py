@@ -1,17 +1,46 @@
-"""The `stack` fixture: one real Kafka and one real MongoDB for a whole run of pytest."""
+"""The `stack` fixture: one real Kafka and one real MongoDB for a whole run of pytest, shared by all of its workers."""
 
+import fcntl
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
-from deploy.local.stack import Addresses, StackUnavailable, local_stack
+from deploy.local.stack import Addresses, Provider, StackUnavailable, local_stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
-    """Addresses of the servers; they start with the first test that asks for them and stop after the last test."""
+def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Addresses:
+    """Addresses of the servers. The first test that asks for them starts them; they stop when no worker needs them."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = hasattr(pytestconfig, "workerinput")  # set by pytest-xdist, whose workers have a folder each
+    open_servers = ExitStack()
     try:
-        with local_stack(data_dir=tmp_path_factory.mktemp("stack"), keep=False) as addresses:
-            yield addresses
+        addresses = open_servers.enter_context(_shared_stack(base.parent if is_worker else base))
     except StackUnavailable as unavailable:
         raise pytest.fail.Exception(str(unavailable), pytrace=False) from None  # the message says it all
+    # Not at the end of the last test: waiting for the other workers would count as time of that test.
+    pytestconfig.add_cleanup(open_servers.close)
+    return addresses
+
+
+@contextmanager
+def _shared_stack(directory: Path) -> Iterator[Addresses]:
+    """The servers of this folder: whoever comes first starts them, and stops them once nobody else uses them."""
+    written = directory / "addresses"
+    with ExitStack() as servers, directory.joinpath("users.lock").open("wb") as users:
+        with directory.joinpath("start.lock").open("wb") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            is_first = not written.exists()
+            if is_first:
+                addresses = servers.enter_context(local_stack(data_dir=directory / "stack", keep=False))
+                written.write_text("\n".join((addresses.kafka_bootstrap, addresses.mongo_uri, addresses.provider)))
+            else:
+                kafka_bootstrap, mongo_uri, provider = written.read_text().splitlines()
+                addresses = Addresses(kafka_bootstrap, mongo_uri, Provider(provider))
+        yield addresses
+        if is_first:
+            fcntl.flock(users, fcntl.LOCK_EX)
+            written.unlink()

@@ -13,6 +13,7 @@ from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
+from tests.support.waiting import eventually
 
 PATIENCE_SECONDS = 1.0
 
@@ -36,6 +37,11 @@ async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
         await admin.create_topics([NewTopic(gone, 1, 1)])
         await publisher.publish([Record(gone, b"key", b"before")])
         await admin.delete_topics([gone])
+
+        async def is_gone() -> bool:  # the broker answers a deletion before it has carried it out
+            return gone not in await admin.list_topics()
+
+        await eventually(is_gone, "the topic is deleted")
         with pytest.raises(TransientFailure, match="did not acknowledge"):
             await publisher.publish([Record(gone, b"key", b"after", partition=0)])
 

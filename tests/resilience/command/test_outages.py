@@ -29,6 +29,7 @@ from tests.support.write_model import audit
 
 OUTAGE_SECONDS = float(os.environ.get("TRIPTYCH_TEST_OUTAGE", "8"))
 RECOVERY_SECONDS = 60.0
+pytestmark = pytest.mark.xdist_group("outages")  # one worker, so that the servers of this module start once
 GALLERIES = 6
 OTHERS = ("projector", "webhooks")
 

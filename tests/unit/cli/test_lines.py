@@ -42,7 +42,7 @@ def test_a_typed_command_becomes_an_envelope() -> None:
     [
         ("Nonsense", "{}", "There is no command Nonsense"),
         ("DeleteGallery", "{}", "galleryId: is required"),
-        ("DeleteGallery", "{", "not the data of DeleteGallery"),
+        ("DeleteGallery", "{", "The data of DeleteGallery is not JSON"),
     ],
 )
 def test_a_mistyped_command_is_explained(name: str, data: str, words: str) -> None:

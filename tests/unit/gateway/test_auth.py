@@ -8,6 +8,7 @@ from services.gateway.keys import ApiKey, Scope, hash_key
 
 ANY_SITE = ApiKey("k", None, frozenset({"read", "manage"}))
 OWN_SITE = ApiKey("k", "site-1", frozenset({"read", "manage"}))
+BAD_SITE = ApiKey("k", "bad site!!", frozenset({"read", "manage"}))
 READ_ONLY = ApiKey("k", None, frozenset({"read"}))
 
 
@@ -34,6 +35,7 @@ def test_the_site_is_the_keys_own_or_else_the_one_named(key: ApiKey, named: str 
         (ANY_SITE, Scope.READ, "a" * 65, 400),
         (ANY_SITE, Scope.READ, "../other", 400),
         (OWN_SITE, Scope.READ, "site 1", 400),
+        (BAD_SITE, Scope.MANAGE, None, 403),  # no write of this site could be carried out
     ],
 )
 def test_who_stays_outside(key: ApiKey | None, needed: Scope, named: str | None, status: int) -> None:

@@ -1,0 +1,40 @@
+"""Lets aiokafka use ISA-L for gzip, at a level that costs a lone record microseconds.
+
+aiokafka compresses with Python's zlib at level 9 and offers no way to choose. Measured on 512 kB of events: 18.0 ms and
+0.179 of the size by aiokafka, 0.75 ms and 0.188 by ISA-L at level 1 (zstd: 1.6 ms and 0.168); reading back takes 1.8
+and 0.5 ms. Any gzip reader reads the result.
+"""
+
+from aiokafka.record import default_records, legacy_records
+from aiokafka.record._crecords import default_records as fast_default_records
+from aiokafka.record._crecords import legacy_records as fast_legacy_records
+from isal import isal_zlib
+
+LEVEL = 1
+_GZIP_WITH_HEADER = 16 + isal_zlib.MAX_WBITS
+
+
+def gzip_encode(payload: bytes, compresslevel: int | None = None) -> bytes:
+    """A gzip member with `payload`."""
+    compressor = isal_zlib.compressobj(compresslevel or LEVEL, isal_zlib.DEFLATED, _GZIP_WITH_HEADER)
+    return compressor.compress(payload) + compressor.flush()
+
+
+def gzip_decode(payload: bytes) -> bytes:
+    """The content of all gzip members, one behind the other. Raises IsalError or EOFError for anything else."""
+    parts = []
+    rest = bytes(payload)
+    while rest:
+        decompressor = isal_zlib.decompressobj(_GZIP_WITH_HEADER)
+        parts.append(decompressor.decompress(rest))
+        if not decompressor.eof:
+            raise EOFError("the gzip data ends too early")
+        rest = decompressor.unused_data
+    return b"".join(parts)
+
+
+def install() -> None:
+    """Replace both functions wherever aiokafka has imported them."""
+    for module in (default_records, legacy_records, fast_default_records, fast_legacy_records):
+        module.gzip_encode = gzip_encode
+        module.gzip_decode = gzip_decode

@@ -1,0 +1,51 @@
+"""Which installation a command speaks to: never one that nobody has named."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from services.cli.installation import NOTE, announced, describe, find_installation
+from services.cli.settings import CliSettings
+from services.kit.failures import StartRefused
+
+STACK = {"kafka_bootstrap": "127.0.0.1:19092", "mongo_uri": "mongodb://127.0.0.1:37017/?replicaSet=rs0"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("KAFKA_BOOTSTRAP", "MONGO_URI", "TOPIC_PREFIX"):
+        monkeypatch.delenv(f"TRIPTYCH_{name}", raising=False)
+    monkeypatch.setattr("services.cli.installation._folders", lambda: iter([tmp_path]))
+
+
+def test_without_a_name_and_without_a_running_stack_it_is_refused() -> None:
+    with pytest.raises(StartRefused, match="TRIPTYCH_KAFKA_BOOTSTRAP and TRIPTYCH_MONGO_URI"):
+        find_installation(CliSettings, {})
+
+
+def test_the_running_stack_of_the_folder_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with announced(CliSettings.model_validate({**STACK, "topic_prefix": "mine."}), tmp_path / ".triptych"):
+        found = find_installation(CliSettings, {})
+    assert (found.kafka_bootstrap, found.mongo_uri, found.topic_prefix) == (*STACK.values(), "mine.")
+    assert "127.0.0.1:19092, topics mine.*" in capsys.readouterr().err
+
+
+def test_a_stack_that_has_ended_is_not_found(tmp_path: Path) -> None:
+    with announced(CliSettings.model_validate(STACK), tmp_path / ".triptych"):
+        pass
+    (tmp_path / ".triptych" / NOTE).write_bytes(orjson.dumps(STACK))  # as a killed process leaves it behind
+    with pytest.raises(StartRefused):
+        find_installation(CliSettings, {})
+
+
+def test_an_address_in_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_MONGO_URI", "mongodb://db.example/?replicaSet=rs0")
+    with announced(CliSettings.model_validate(STACK), tmp_path / ".triptych"):
+        found = find_installation(CliSettings, {"TRIPTYCH_MONGO_URI": "mongodb://db.example/?replicaSet=rs0"})
+    assert found.mongo_uri == "mongodb://db.example/?replicaSet=rs0"
+
+
+def test_user_and_password_are_not_shown() -> None:
+    settings = CliSettings(mongo_uri="mongodb://admin:s3cret@a:1,b:2/?replicaSet=rs0")
+    assert describe(settings) == "Kafka 127.0.0.1:9092, topics triptych.*; MongoDB a:1,b:2, database triptych"

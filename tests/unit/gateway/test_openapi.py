@@ -1,0 +1,35 @@
+"""The OpenAPI document is one that generators of clients can use whole."""
+
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from schemas.topics import Topics
+from services.gateway.app import make_app
+from services.kit.health import Health
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """What a gateway serves; it depends on no server."""
+    return make_app(Mock(), Health(), Topics("triptych.")).openapi()
+
+
+def test_no_two_types_share_a_title(document: dict[str, Any]) -> None:
+    titles = [schema["title"] for schema in document["components"]["schemas"].values() if "title" in schema]
+    assert len(titles) == len(set(titles))
+
+
+def test_every_reference_has_its_type(document: dict[str, Any]) -> None:
+    def references(part: object) -> set[str]:
+        if isinstance(part, dict):
+            own = {part["$ref"].rpartition("/")[2]} if isinstance(part.get("$ref"), str) else set()
+            return own.union(*map(references, part.values()))
+        return set().union(*map(references, part)) if isinstance(part, list) else set()
+
+    assert references(document) <= set(document["components"]["schemas"])
+
+
+def test_it_says_where_the_server_is(document: dict[str, Any]) -> None:
+    assert [server["url"] for server in document["servers"]] == ["/"]
