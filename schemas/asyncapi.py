@@ -34,7 +34,7 @@ _DESCRIPTIONS = {
 
 _TEXT = {"type": "string"}
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "commands": ("ce_siteid", "ce_correlationid", "ce_replyto", "traceparent"),
+    "commands": ("ce_siteid", "ce_correlationid", "ce_replyto", "ce_request", "traceparent"),
     "replies": ("ce_subject", "ce_siteid", "ce_correlationid", "ce_causationid"),
     "events": (
         "ce_time",

@@ -16,11 +16,14 @@ Attributes: TypeAlias = dict[str, str]
 """CloudEvents attributes by their names in lower case, with `datacontenttype` and `traceparent` beside them."""
 
 _STRUCTURED = "application/cloudevents+json"
+_EVENT_FORMATS = "application/cloudevents"
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 ID_MAX = 255
 """Characters of an id; texts about refused records quote no more than this either."""
+SOURCE_MAX = 1024
+"""Characters of a source."""
 
 
 BEGINNING_BYTES = 64 * 1024
@@ -63,19 +66,24 @@ class Undecodable(Exception):
 def read_headers(headers: Headers) -> Attributes:
     """The attributes in `ce_*` headers; header names count in any case.
 
-    Raises Undecodable if one of them is not UTF-8; its origin is read from the others.
+    As in a structured body, the last of several with one name counts, one without a value is absent, and an empty one
+    is there. Raises Undecodable if one of them is not UTF-8; its origin is read from the others.
     """
     attributes: Attributes = {}
     unreadable = None
-    for header, raw in headers:
+    nullable: Sequence[tuple[str, bytes | None]] = headers  # Kafka knows null values, whatever clients annotate
+    for header, raw in nullable:
         name = header.lower()
+        if name == "ce_datacontenttype":
+            continue  # it is the header content-type (Kafka binding of CloudEvents, section 3.2.1)
         if name.startswith("ce_"):
             name = name[3:]
         elif name == "content-type":
             name = "datacontenttype"
         elif name != "traceparent":
             continue
-        if not raw:  # empty, or null, which Kafka knows whatever clients annotate
+        if raw is None:  # the same as a null in a structured body
+            attributes.pop(name, None)
             continue
         try:
             attributes[name] = raw.decode()
@@ -87,11 +95,18 @@ def read_headers(headers: Headers) -> Attributes:
 
 
 def is_structured(attributes: Attributes) -> bool:
-    """Whether the whole event is in the body: by its content type, or because no header says anything."""
-    content_type = attributes.get("datacontenttype")
-    if content_type is None:
+    """Whether the whole event is in the body: by its content type, or because no header says anything.
+
+    Raises Undecodable for an event format other than JSON.
+    """
+    content_type = attributes.get("datacontenttype", "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if not media_type:
         return "specversion" not in attributes
-    return content_type.lower().startswith(_STRUCTURED)
+    if media_type.startswith(_EVENT_FORMATS) and media_type != _STRUCTURED:
+        text = f"events are read in the format {_STRUCTURED} alone"
+        raise Undecodable(Reason.NOT_A_CLOUDEVENT, text, origin_of(attributes))
+    return media_type == _STRUCTURED
 
 
 def read_beginning(value: bytes, headers: Attributes) -> Attributes:
@@ -125,7 +140,7 @@ def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapp
     attributes = {name: part for name, part in body.items() if isinstance(part, str)}
     if "traceparent" in headers:
         attributes.setdefault("traceparent", headers["traceparent"])
-    for name in ("specversion", "id", "type", "siteid", "replyto", "correlationid"):
+    for name in ("specversion", "id", "type", "source", "siteid", "replyto", "correlationid", "request"):
         if body.get(name) is not None and name not in attributes:
             raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be text", origin_of(attributes))
     return attributes, body
@@ -157,7 +172,8 @@ def origin_of(attributes: Attributes) -> CommandOrigin:
 def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
     """Refuse attributes that CloudEvents or the design (section 3) do not allow.
 
-    A missing `source` is forgiven, for the sake of commands typed by hand. Raises Undecodable.
+    Attributes that no command uses are not looked at. A missing `source` is forgiven, for the sake of commands typed
+    by hand. Raises Undecodable.
     """
     for name in ("specversion", "id", "type"):
         if not attributes.get(name):
@@ -172,6 +188,9 @@ def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "siteid must be 1 to 64 letters, digits, _ or -", origin)
     if origin.reply_to is None and "replyto" in attributes:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "replyto must be the name of a topic", origin)
+    for name, most in (("source", SOURCE_MAX), ("request", ID_MAX)):
+        if name in attributes and not _is_printable(attributes[name], most):
+            raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be 1 to {most} printable characters", origin)
 
 
 def traceparent_of(attributes: Attributes) -> str | None:
@@ -181,4 +200,8 @@ def traceparent_of(attributes: Attributes) -> str | None:
 
 
 def _is_id(text: str) -> bool:
-    return 0 < len(text) <= ID_MAX and text.isprintable()
+    return _is_printable(text, ID_MAX)
+
+
+def _is_printable(text: str, most: int) -> bool:
+    return 0 < len(text) <= most and text.isprintable()

@@ -14,11 +14,21 @@ COMMAND_TYPE_PREFIX = "triptych.command.v1."
 DELETED_ITEMS_MAX = 1000
 """Ids in one deletion (wire contract, section 2.2)."""
 
+EXPECTED_MAX = 100
+"""Sequences that a command may name as expected."""
+
+Sequence: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1), NUMERIC]
+"""The number of a gallery's last event."""
+
 
 class Command(WireModel):
-    """What all commands share: the sequence that the gallery must have for the command to be carried out."""
+    """What all commands share: the sequence that the gallery must have for the command to be carried out.
 
-    expected_sequence: Annotated[int, Field(ge=0, le=2**63 - 1), NUMERIC] | None = None
+    `expected_sequences` is for senders that allow several: one of them must be the gallery's, so an empty list refuses.
+    """
+
+    expected_sequence: Sequence | None = None
+    expected_sequences: Annotated[tuple[Sequence, ...], Field(max_length=EXPECTED_MAX)] | None = None
 
 
 class GalleryCommand(Command):

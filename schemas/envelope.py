@@ -58,7 +58,11 @@ _JSON_HEADER = ("content-type", b"application/json")
 
 
 class CommandEnvelope(NamedTuple):
-    """A command with what is known about its sender; `command_id` is the idempotency key."""
+    """A command with what is known about its sender.
+
+    Site, source and `command_id` together are the idempotency key; a missing source is one of its own. `request` is
+    what the sender calls the request: two that differ in it are different ones, whatever their data.
+    """
 
     command_id: str
     site_id: str
@@ -67,6 +71,8 @@ class CommandEnvelope(NamedTuple):
     reply_to: str | None
     correlation_id: str
     traceparent: str | None
+    source: str | None = None
+    request: str | None = None
 
 
 class Message(NamedTuple):
@@ -132,12 +138,14 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
         reply_to=origin.reply_to,
         correlation_id=attributes.get("correlationid", attributes["id"]),
         traceparent=traceparent_of(attributes),
+        source=attributes.get("source"),
+        request=attributes.get("request"),
     )
 
 
 def gallery_id_of(envelope: CommandEnvelope) -> str:
     """The gallery that a command is about: its partition key."""
-    return envelope.data.gallery_id or derived_gallery_id(envelope.site_id, envelope.command_id)
+    return envelope.data.gallery_id or derived_gallery_id(envelope.site_id, envelope.command_id, envelope.source)
 
 
 def encode_command(envelope: CommandEnvelope) -> Message:
@@ -149,9 +157,10 @@ def encode_command(envelope: CommandEnvelope) -> Message:
         headers=_headers(
             ce_id=envelope.command_id,
             ce_type=COMMAND_TYPE_PREFIX + command_name(envelope.data),
-            ce_source="triptych/gateway",
+            ce_source=envelope.source,
             ce_subject=gallery_id,
             ce_siteid=envelope.site_id,
+            ce_request=envelope.request,
             ce_correlationid=envelope.correlation_id,
             ce_replyto=envelope.reply_to,
             traceparent=envelope.traceparent,

@@ -13,12 +13,17 @@ ITEMS_MAX = 500
 Name = Annotated[str, Field(max_length=1000)]
 
 
-class NewGallery(WireModel):
-    """What a client sends to create a gallery; everything may be missing."""
+class NewGallery(Patch):
+    """What a client sends to create a gallery; everything may be missing. A clone with a null name has none (D23)."""
 
     name: Name | None = None
     sort_order: SortOrder | None = None
     items: Annotated[tuple[NewItem, ...], Field(max_length=ITEMS_MAX), null_as(())] = ()
+
+    @model_validator(mode="after")
+    def _settle(self) -> Self:
+        self._not_sent("sort_order")
+        return self
 
 
 class GalleryPatch(Patch):

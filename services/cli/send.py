@@ -51,6 +51,7 @@ def read_command(name: str, data: str, site_id: str, command_id: str | None) -> 
         reply_to=None,
         correlation_id=command_id,
         traceparent=None,
+        source="triptych/cli",
     )
 
 

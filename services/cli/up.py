@@ -22,12 +22,12 @@ from services.cli.installation import DATA_DIR, announced
 from services.cli.provision import provision
 from services.cli.settings import CliSettings
 from services.cli.watch import watch
+from services.gateway.examples import DEV_KEY
 from services.gateway.keys import Scope, store_key
 from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
 from services.kit.settings import PREFIX
 
-DEV_KEY = "dev-key"
 START_SECONDS = 60.0
 STOP_SECONDS = 25.0
 

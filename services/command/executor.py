@@ -88,6 +88,7 @@ class Executor:
         async with self.turn:
             self._partitions = partitions
             self._recent.forget()
+            await self._loader.former.look()
             self._is_unpublished = True
             return await self.catch_up()
 

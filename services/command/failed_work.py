@@ -66,7 +66,7 @@ class FailedWork:
             if head is not None and head.job == stored.job_id:
                 state = {"sweep": True} if self._let_go(workspace, head, command, now) else {}
             if command is not None and not await self._loader.has_outcome(CommandKey.of(command.envelope)):
-                workspace.settle(CommandKey.of(command.envelope), _fault(command))
+                workspace.end_work(command.envelope, _fault(command))
             update = JobUpdate(stored.job_id, state, is_done=True)
             await self._executor.save(workspace, stored.partition, now, update)
 

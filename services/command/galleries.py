@@ -14,7 +14,6 @@ from schemas.events import (
     item_updated,
 )
 from schemas.gallery import GalleryPatch
-from schemas.identity import derived_item_id
 from schemas.item import ItemEntry, NewItem
 from schemas.replies import ErrorCode
 from schemas.snapshots import snapshot_ended, snapshot_item, snapshot_started
@@ -70,7 +69,7 @@ def copies(
 ) -> list[StoredItem]:
     """Copies of items, the first of which is at position `first` of its gallery."""
     return [
-        new_item(head, body, place, origin, derived_item_id(origin.site_id, origin.command_id, position))
+        new_item(head, body, place, origin, origin.item_id(position))
         for position, (body, place) in enumerate(zip(bodies, places, strict=True), first)
     ]
 
@@ -176,7 +175,7 @@ def _merge(
             continue
         place = next(places)
         refuse_taken(others, place, f"{field}.sortOrder")
-        item_id = derived_item_id(origin.site_id, origin.command_id, position)
+        item_id = origin.item_id(position)
         merged.append(new_item(head, _content(entry, field), place, origin, item_id))
     refuse_repeated([item.sort_order for item in merged], "gallery.items")
     return merged

@@ -20,6 +20,7 @@ from schemas.commands import (
 )
 from schemas.envelope import CommandEnvelope, Message, encode_event, encode_snapshot
 from schemas.replies import ErrorCode, Reply
+from services.command.fingerprints import fingerprint_of
 from services.command.galleries import (
     clone_gallery,
     create_gallery,
@@ -56,31 +57,37 @@ def decide(
 ) -> Reply | None:
     """Carry out one command in the workspace.
 
-    A command id that was seen before gets the reply of the first time, and nothing happens again. Without a reply,
-    the command has started a job or waits for one (`running_job` is the one that it has waited for).
+    A command that was seen before gets the reply of the first time, and nothing happens again; another request under
+    its key is rejected. Without a reply, the command has started a job or waits for one (`running_job` is the one that
+    it has waited for).
 
     Raises:
         Unloaded: the workspace must be loaded anew, with more, before this command can be decided.
     """
     envelope = command.envelope
     key = CommandKey.of(envelope)
+    fingerprint = fingerprint_of(envelope)
     known = workspace.outcomes.get(key)
-    if known is not None:
-        return known
+    if known is not None and not known.is_of(fingerprint):
+        return _reused(command)  # not recorded: the outcome under this key is that of the first request
+    if known is not None and known.reply is not None:
+        return known.reply
     current = workspace.heads.get(command.gallery_id)
     if current is not None and current.job not in (None, running_job):
         workspace.parked.append(command)
         return None
-    origin = Origin(envelope.site_id, envelope.command_id, at, new_event_id)
+    origin = Origin(envelope.site_id, envelope.command_id, at, new_event_id, envelope.source)
     try:
         if key in workspace.spent:
             raise Rejected(ErrorCode.ALREADY_EXISTS, "a command with this id has created items long ago")
         change = _change(command, workspace, origin)
     except Rejected as rejected:
         reply = rejected.reply(envelope.command_id, command.gallery_id)
-        workspace.settle(key, reply)
+        workspace.settle(key, fingerprint, reply)
         return reply
     if change.job is not None:
+        # Known from now on, or another request under its key could begin as well, and both would end with an outcome.
+        workspace.settle(key, fingerprint, None)
         job_head = change.head._replace(job=str(key))
         workspace.record(command, replace(change, head=job_head), [])
         workspace.jobs.append((command, change.job))
@@ -89,8 +96,13 @@ def decide(
         return None
     workspace.record(command, change, messages_of(change, envelope))
     reply = accepted(envelope, change.head, change.item_ids)
-    workspace.settle(key, reply)
+    workspace.settle(key, fingerprint, reply)
     return reply
+
+
+def _reused(command: PlacedCommand) -> Reply:
+    error = Rejected(ErrorCode.IDEMPOTENCY_KEY_REUSED, "the idempotency key belongs to another request")
+    return error.reply(command.envelope.command_id, command.gallery_id)
 
 
 def accepted(envelope: CommandEnvelope, head: GalleryHead, item_ids: tuple[str, ...] | None) -> Reply:
@@ -222,11 +234,12 @@ def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, 
 
 def _check_expected(data: Command, sequence: int) -> None:
     if data.expected_sequence is not None and data.expected_sequence != sequence:
-        raise Rejected(
-            ErrorCode.SEQUENCE_CONFLICT,
-            f"the gallery is at sequence {sequence}, not {data.expected_sequence}",
-            sequence=sequence,
-        )
+        expected = f"not {data.expected_sequence}"
+    elif data.expected_sequences is not None and sequence not in data.expected_sequences:
+        expected = "which is none of those expected"
+    else:
+        return
+    raise Rejected(ErrorCode.SEQUENCE_CONFLICT, f"the gallery is at sequence {sequence}, {expected}", sequence=sequence)
 
 
 def _refuse_taken_place(workspace: Workspace, place: float | None, site_id: str, gallery_id: str) -> None:

@@ -7,7 +7,6 @@ import orjson
 
 from schemas.base import ViolatedRule
 from schemas.events import item_created, item_deleted, item_updated
-from schemas.identity import derived_item_id
 from schemas.item import ITEM_BYTES_MAX, MEDIA, ItemPatch, NewItem
 from schemas.replies import ErrorCode, Violation
 from services.command.sort_orders import first_repeated, places_above
@@ -148,7 +147,7 @@ def new_items(
 ) -> list[StoredItem]:
     """Items as they are stored; their ids follow from the command and their position in it."""
     return [
-        new_item(head, item.to_wire(), place, origin, derived_item_id(origin.site_id, origin.command_id, index))
+        new_item(head, item.to_wire(), place, origin, origin.item_id(index))
         for index, (item, place) in enumerate(zip(items, places, strict=True), first_index)
     ]
 

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from schemas.commands import CreateGallery, CreateItems, DeleteItems, MoveItem, UpdateGallery, UpdateItem
 from schemas.identity import derived_item_id
-from schemas.replies import Reply
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_of, item_of
+from services.command.former import FormerOutcomes
 from services.command.handlers import DIRECT_BYTES, DIRECT_ITEMS
 from services.command.items import default_base
 from services.command.lines import load_lines
+from services.command.outcomes import outcome_ids, outcomes_of
 from services.command.pages import fill_page
 from services.command.places import GalleryPlaces
 from services.command.recent import RecentHeads
@@ -46,6 +47,7 @@ class Loader:
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
         self._places = GalleryPlaces(database)
+        self.former = FormerOutcomes(database)
 
     async def load(self, commands: Sequence[PlacedCommand], at: datetime, knowledge: Knowledge) -> Workspace:
         """A workspace for these commands.
@@ -56,13 +58,15 @@ class Loader:
             knowledge: from earlier tries.
         """
         workspace = Workspace(looks=dict(knowledge.looks))
-        # What was tried before and failed needs more than that.
-        remembered = None if knowledge.suspects else self._recent.head_for(commands)
+        has_former = await self.former.exist()
+        # What was tried before and failed needs more than that; and no index refuses a repetition of what an earlier
+        # version has carried out.
+        remembered = None if knowledge.suspects or has_former else self._recent.head_for(commands)
         if remembered is None:
-            await self._load_named(workspace, commands)
+            await self._load_named(workspace, commands, has_former)
         else:
             workspace.load_head(remembered)
-        fresh = [command for command in commands if CommandKey.of(command.envelope) not in workspace.outcomes]
+        fresh = [command for command in commands if not workspace.is_known(CommandKey.of(command.envelope))]
         now_ms = int(at.timestamp() * 1000)
         # One after the other: seldom is there more than one to do, and tasks would cost each lone command.
         await self._places.load(workspace, fresh, now_ms)
@@ -83,7 +87,8 @@ class Loader:
 
     async def has_outcome(self, key: CommandKey) -> bool:
         """Whether a command was answered for good."""
-        return await self._database[PROCESSED].find_one({"_id": str(key)}, {"_id": 1}) is not None
+        query = {"_id": str(key), "reply": {"$exists": True}}  # without a reply, its long work has begun
+        return await self._database[PROCESSED].find_one(query, {"_id": 1}) is not None
 
     async def sizes(self, gallery_ids: Iterable[str]) -> dict[str, Size]:
         """Items and bytes of those galleries that have few items."""
@@ -94,25 +99,27 @@ class Loader:
         size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
         return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
 
-    async def _load_named(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+    async def _load_named(self, workspace: Workspace, commands: Sequence[PlacedCommand], has_former: bool) -> None:
         """What commands name: galleries, their own earlier outcomes, and items.
 
         In one query, because three cost a lone command 2 ms more (measured). The parts of a union are read one after
         the other, so that no item is older than its gallery, whose sequence is the fence of the write.
         """
-        keys = {str(key): key for key in (CommandKey.of(command.envelope) for command in commands)}
-        pipeline: list[Document] = [_by_ids(_galleries_of(commands)), _united(PROCESSED, keys)]
+        outcome_union = _united(PROCESSED, outcome_ids(commands, has_former=has_former))
+        pipeline: list[Document] = [_by_ids(_galleries_of(commands)), outcome_union]
         if item_ids := _items_of(commands):
             pipeline.append(_united(ITEMS, item_ids))
         items: list[StoredItem] = []
+        outcomes: dict[str, Document] = {}
         for found in await aggregate(self._galleries, pipeline):
-            if "reply" in found:
-                workspace.outcomes[keys[found["_id"]]] = Reply.model_validate(found["reply"])
+            if "fingerprint" in found or "reply" in found:
+                outcomes[found["_id"]] = found
             elif "item" in found:
                 items.append(item_of(found))
             else:
                 workspace.load_head(head_of(found))
         workspace.load_items(items)
+        workspace.load_outcomes(outcomes_of(commands, outcomes))
 
     async def _load_taken(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
         asked: dict[str, list[float]] = defaultdict(list)
@@ -173,7 +180,7 @@ class Loader:
         """Learn whether items exist that only this command can have created (their ids follow from its own)."""
         envelope = command.envelope
         ids = [
-            derived_item_id(envelope.site_id, envelope.command_id, index)
+            derived_item_id(envelope.site_id, envelope.command_id, index, envelope.source)
             for index in range(_created_at_most(command, workspace))
         ]
         if await self._items.find_one({"_id": {"$in": ids}}, {"_id": 1}):

@@ -6,6 +6,7 @@ from datetime import datetime
 from services.command.documents import GALLERIES, ITEMS, PROCESSED, head_document, item_document
 from services.command.jobs import JobStore, JobUpdate
 from services.command.outbox import Outbox, OutboxRow
+from services.command.outcomes import outcome_document
 from services.command.workspace import Workspace
 from services.kit.mongo import (
     BulkWriteError,
@@ -55,12 +56,7 @@ class Repository:
                 await self._write_heads(workspace, await self._ownership.fence(session, partitions), session)
                 await self._write_items(workspace, session)
                 await self._outbox.insert(rows, session)
-                if workspace.decided:
-                    outcomes = [
-                        {"_id": str(key), "reply": reply.to_wire(), "at": at}
-                        for key, reply in workspace.decided.items()
-                    ]
-                    await self._processed.insert_many(outcomes, ordered=False, session=session)
+                await self._write_outcomes(workspace, at, session)
                 await self._jobs.insert(workspace, self._ownership, at, session)
                 if update is not None:
                     await self._jobs.apply(update, session)
@@ -94,6 +90,21 @@ class Repository:
         done = await self._galleries.bulk_write(writes, ordered=True, session=session)
         if done.inserted_count + done.matched_count != len(writes):
             raise Conflict("a gallery has moved on, or has another owner")
+
+    async def _write_outcomes(self, workspace: Workspace, at: datetime, session: Session) -> None:
+        new: list[Document] = []
+        ended: list[ReplaceOne[Document]] = []
+        for key, processed in workspace.decided.items():
+            document = outcome_document(key, processed, at)
+            if key in workspace.begun:
+                ended.append(ReplaceOne({"_id": document["_id"]}, document, upsert=True))
+            else:
+                # Inserted: two commands with one key, on different partitions, must not both be carried out.
+                new.append(document)
+        if new:
+            await self._processed.insert_many(new, ordered=False, session=session)
+        if ended:
+            await self._processed.bulk_write(ended, ordered=False, session=session)
 
     async def _write_items(self, workspace: Workspace, session: Session) -> None:
         gone: list[str] = []

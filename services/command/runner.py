@@ -16,7 +16,7 @@ from services.command.patience import PATIENCE, is_hopeless, pause_seconds
 from services.command.staging import Staging
 from services.command.state import Change, JobKind, Origin, Rejected, Status
 from services.command.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
-from services.command.workspace import CommandKey, Workspace
+from services.command.workspace import Workspace
 from services.kit.failures import OwnershipLost, TransientFailure
 from services.kit.mongo import ASCENDING, DESCENDING, is_transient
 from services.kit.waits import Trouble, waiting_for
@@ -145,7 +145,8 @@ class JobRunner:
 
     async def _advance(self, job: Job) -> None:
         at = datetime.now(UTC)
-        origin = Origin(job.envelope.site_id, job.envelope.command_id, at, self._new_event_id)
+        envelope = job.envelope
+        origin = Origin(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
         workspace = await self._loader.load_head(job.command.gallery_id)
         head = workspace.heads[job.command.gallery_id]
         assert head is not None  # noqa: S101 - a gallery with a job has a document
@@ -174,7 +175,7 @@ class JobRunner:
         change = replace(step.change, head=step.change.head._replace(job=job.job_id))
         workspace.record(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
-            workspace.settle(CommandKey.of(envelope), accepted(envelope, change.head, None))
+            workspace.end_work(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, step.state, is_done=step.is_last)
         await self._executor.save(workspace, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
@@ -188,7 +189,10 @@ class JobRunner:
         if head.status is Status.BUILDING:
             head = head._replace(status=Status.DELETED)
         workspace.record(job.command, Change(head), [])
-        workspace.settle(CommandKey.of(envelope), rejected.reply(envelope.command_id, head.gallery_id))
+        workspace.end_work(
+            envelope,
+            rejected.reply(envelope.command_id, head.gallery_id),
+        )
         update = JobUpdate(job.job_id, job.state, is_done=True)
         await self._executor.save(workspace, job.command.partition, at, update)
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 from schemas.base import format_instant
+from schemas.identity import derived_item_id
 from schemas.replies import ErrorCode, Reply, ReplyError, Violation
 
 
@@ -106,6 +107,11 @@ class Origin(NamedTuple):
     command_id: str
     at: datetime
     new_event_id: Callable[[], str]
+    source: str | None = None
+
+    def item_id(self, index: int) -> str:
+        """The id of the item that the command creates at this position of its list."""
+        return derived_item_id(self.site_id, self.command_id, index, self.source)
 
     @property
     def now_ms(self) -> int:

@@ -1,12 +1,13 @@
 """What one transaction has read and decided so far, in memory; later commands of a batch see the earlier ones."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.envelope import CommandEnvelope, Headers, Message
 from schemas.replies import Reply
+from services.command.fingerprints import fingerprint_of
 from services.command.neighbours import HIGHEST, LOWEST, Stretch, join
 from services.command.state import Change, GalleryHead, JobRequest, Status, StoredItem
 
@@ -36,18 +37,38 @@ class PlacedCommand(NamedTuple):
 
 
 class CommandKey(NamedTuple):
-    """Identity of a command: ids are chosen by producers, so two sites may choose the same."""
+    """Identity of a command: ids are chosen by producers, so two sites or two sources may choose the same.
+
+    A missing source is one of its own (CloudEvents 1.0: source and id together are unique).
+    """
 
     site_id: str
+    source: str | None
     command_id: str
 
     @classmethod
     def of(cls, envelope: CommandEnvelope) -> "CommandKey":
         """The key of a command."""
-        return cls(envelope.site_id, envelope.command_id)
+        return cls(envelope.site_id, envelope.source, envelope.command_id)
 
     def __str__(self) -> str:
-        return f"{self.site_id}/{self.command_id}"
+        """Different for different keys, whatever is in a source or an id; a site has no colon."""
+        source = "" if self.source is None else f"{len(self.source)}:{self.source}"
+        return f"{self.site_id}:{source}:{self.command_id}"
+
+
+class Processed(NamedTuple):
+    """What is known of a command that was carried out, or whose long work has begun: then there is no reply yet.
+
+    Without a fingerprint it was carried out by a version that kept none.
+    """
+
+    fingerprint: str | None
+    reply: Reply | None
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether a command with the same key and this fingerprint may be the same request."""
+        return self.fingerprint is None or self.fingerprint == fingerprint
 
 
 @dataclass(slots=True)
@@ -64,10 +85,11 @@ class Workspace:
         heavy: galleries of few items, which are too large to be loaded nevertheless.
         gallery_places: gallery ids by (site, sort order); complete in the same way as `taken`.
         free_places: sort orders reserved for new galleries, by site, lowest last.
-        outcomes: replies to commands carried out before, in this batch or an earlier one.
+        outcomes: of commands carried out or begun before, in this batch or an earlier one.
+        begun: commands that are known to have begun, in the database or in this batch: their outcome replaces that.
         spent: commands whose items exist, although nothing is known of their outcome any more.
         loaded_items, loaded_heads: what was in the database.
-        decided: replies to those carried out in this batch.
+        decided: outcomes of those carried out or begun in this batch.
         parked: commands that wait for a job of their gallery.
         jobs: work that goes on after the transaction, each with the command that asked for it.
         changes: what accepted commands did, in order, with their messages.
@@ -82,11 +104,12 @@ class Workspace:
     heavy: set[str] = field(default_factory=set)
     gallery_places: dict[tuple[str, float], str] = field(default_factory=dict)
     free_places: dict[str, list[float]] = field(default_factory=dict)
-    outcomes: dict[CommandKey, Reply] = field(default_factory=dict)
+    outcomes: dict[CommandKey, Processed] = field(default_factory=dict)
+    begun: set[CommandKey] = field(default_factory=set)
     spent: set[CommandKey] = field(default_factory=set)
     loaded_heads: dict[str, GalleryHead] = field(default_factory=dict)
     loaded_items: dict[str, StoredItem] = field(default_factory=dict)
-    decided: dict[CommandKey, Reply] = field(default_factory=dict)
+    decided: dict[CommandKey, Processed] = field(default_factory=dict)
     parked: list[PlacedCommand] = field(default_factory=list)
     jobs: list[tuple[PlacedCommand, JobRequest]] = field(default_factory=list)
     changes: list[tuple[PlacedCommand, Change, list[Message]]] = field(default_factory=list)
@@ -100,6 +123,16 @@ class Workspace:
         for item in items:
             self.items[item.item_id] = self.loaded_items[item.item_id] = item
             self.taken[item.gallery_id][item.sort_order] = item.item_id
+
+    def load_outcomes(self, outcomes: Mapping[CommandKey, Processed]) -> None:
+        """Add outcomes as they stand in the database."""
+        self.outcomes.update(outcomes)
+        self.begun.update(key for key, processed in outcomes.items() if processed.reply is None)
+
+    def is_known(self, key: CommandKey) -> bool:
+        """Whether a command was carried out before, so that nothing more has to be loaded for it."""
+        known = self.outcomes.get(key)
+        return known is not None and known.reply is not None
 
     def load_whole(self, gallery_id: str, items: Iterable[StoredItem]) -> None:
         """Add all items of a gallery."""
@@ -153,6 +186,12 @@ class Workspace:
             for stretch in self.stretches[gallery_id]:
                 stretch.follow(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
 
-    def settle(self, key: CommandKey, reply: Reply) -> None:
-        """Remember the outcome, for repeats of the command."""
-        self.decided[key] = self.outcomes[key] = reply
+    def end_work(self, envelope: CommandEnvelope, reply: Reply) -> None:
+        """Remember the outcome of long work: it replaces what was stored when the work began."""
+        key = CommandKey.of(envelope)
+        self.begun.add(key)
+        self.settle(key, fingerprint_of(envelope), reply)
+
+    def settle(self, key: CommandKey, fingerprint: str, reply: Reply | None) -> None:
+        """Remember the outcome, for repeats of the command; without a reply, that its long work begins."""
+        self.decided[key] = self.outcomes[key] = Processed(fingerprint, reply)

@@ -143,5 +143,5 @@ ANY = failures(400, 401, 403, 429, 500, 503)
 """How every endpoint may fail."""
 
 READ: Responses = {304: {"description": "The client has it already (If-None-Match)"}}
-WRITE = failures(409, 504)
+WRITE = failures(409, 412, 422, 504)
 WITH_BODY = failures(413, 415)

@@ -9,6 +9,8 @@ from services.gateway.keys import ApiKey, Scope
 
 KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
+KEY_ID_SHOWN = 16
+"""Characters of a key's id in a source: enough to tell keys apart, and no use to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Caller:
     """A client that was let in; everything it sees and does is limited to this site."""
 
     site_id: str
+    source: str = ""
+    """What its commands carry as their source: each key has ids of its own."""
 
 
 def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
@@ -37,9 +41,14 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
     if named_site is not None and not is_site_id(named_site):
         raise bad_header(SITE_HEADER, SITE_ID_FORM)
     if key.site_id is None:
-        return Caller(named_site or DEFAULT_SITE_ID)
+        return Caller(named_site or DEFAULT_SITE_ID, source_of(key.key_id))
     if named_site not in (None, key.site_id):
         raise Refused(403, "PERMISSION_DENIED", "the API key belongs to another site")
     if not is_site_id(key.site_id):  # no command of this site would be accepted
         raise Refused(403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}")
-    return Caller(key.site_id)
+    return Caller(key.site_id, source_of(key.key_id))
+
+
+def source_of(key_id: str) -> str:
+    """The source of the commands of a key."""
+    return f"triptych/gateway/{key_id[:KEY_ID_SHOWN]}"

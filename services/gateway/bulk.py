@@ -1,5 +1,9 @@
 """The endpoint that creates many items, each on its own, which the contract does not know."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2b
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -49,14 +53,16 @@ class _UncheckedItems(WireModel):
 async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Create items, shown in the order given; one that is refused does not keep the others from being created."""
     judged = _judge_each(await read_body(request, gateway.settings.gateway_body_limit))
+    # What is created later is shown earlier, so the first of them is created last. Those with a sort order of their
+    # own come before: no default may take it.
+    valid = [(index, item) for index, item in sorted(judged.items(), key=_turn) if isinstance(item, NewItem)]
     commands = {
-        index: CreateItems(gallery_id=gallery_id, items=(item,))
-        # What is created later is shown earlier, so the first of them is created last. Those with a sort order of their
-        # own come before: no default may take it.
-        for index, item in sorted(judged.items(), key=_turn)
-        if isinstance(item, NewItem)
+        # What is expected of the gallery holds before the first of them, which changes it.
+        index: CreateItems(gallery_id=gallery_id, items=(item,), **({} if place else order.expectation))
+        for place, (index, item) in enumerate(valid)
     }
-    outcomes, headers = await gateway.writes.perform_each(order, gallery_id, commands)
+    whole = replace(order, request=f"{order.request} {_digest(judged)}")
+    outcomes, headers = await gateway.writes.perform_each(whole, gallery_id, commands)
     results = [_told(index, outcomes[index] if isinstance(item, NewItem) else item) for index, item in judged.items()]
     successes = sum(result["itemMetadata"]["success"] for result in results)
     return JsonAnswer(
@@ -86,6 +92,12 @@ def _judge(raw: Any, index: int, context: dict[str, bool]) -> NewItem | Invalid:
         return NewItem.model_validate(raw, by_name=False, context=context)
     except ValidationError as error:
         return Invalid(violations_of(error, f"items[{index}]"))
+
+
+def _digest(judged: Mapping[int, NewItem | Invalid]) -> str:
+    """What tells the whole apart from another bulk; an item that is refused can have no effect, whatever it holds."""
+    items = [item.to_wire() if isinstance(item, NewItem) else None for item in judged.values()]
+    return blake2b(json.dumps(items, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _told(index: int, outcome: Reply | Failure | NewItem) -> dict[str, Any]:

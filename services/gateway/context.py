@@ -1,6 +1,6 @@
 """What endpoints are given: the parts of the gateway, the caller, and how to recognise a write."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 import uuid_utils
@@ -10,7 +10,7 @@ from schemas.cloudevents import traceparent_of
 from services.gateway.auth import KEY_HEADER, SITE_HEADER, Caller, admit
 from services.gateway.consistency import CONSISTENT_HEADER, Heads, parse_positions, wait_until_all_shown
 from services.gateway.errors import RETRY_AFTER, Failure
-from services.gateway.etags import expected_sequence
+from services.gateway.etags import expected_sequences
 from services.gateway.keys import Keys, Scope
 from services.gateway.limits import RateLimit
 from services.gateway.parameters import IDEMPOTENCY_HEADER, check_idempotency_key
@@ -76,25 +76,23 @@ async def _reader(request: Request) -> Caller:
 async def _order(request: Request) -> Order:
     caller = await admitted(request, Scope.MANAGE)
     headers = request.headers
-    key, traceparent = headers.get(IDEMPOTENCY_HEADER), headers.get("traceparent")
+    keys, traceparent = headers.getlist(IDEMPOTENCY_HEADER), headers.get("traceparent")
     return Order(
         site_id=caller.site_id,
-        command_id=str(uuid_utils.uuid7()) if key is None else check_idempotency_key(key),
+        source=caller.source,
+        # The name of the endpoint: it stands for method and target, since ids and query are in the command.
+        request=request.scope["endpoint"].__name__,
+        command_id=check_idempotency_key(keys) if keys else str(uuid_utils.uuid7()),
+        is_named=bool(keys),
         correlation_id=request.state.request_id,
         traceparent=traceparent_of({"traceparent": traceparent} if traceparent else {}),
         earlier=tuple(parse_positions(headers.get(CONSISTENT_HEADER, ""))),
+        expected=expected_sequences(headers.getlist("if-match"), headers.getlist("if-none-match")),
     )
-
-
-async def _conditional_order(request: Request) -> Order:
-    return replace(await _order(request), expected_sequence=expected_sequence(request.headers.get("if-match")))
 
 
 Reader: TypeAlias = Annotated[Caller, Depends(_reader)]
 """A caller who may read, once the read model has reached the positions that the request carries (D24)."""
 
 WriteOrder: TypeAlias = Annotated[Order, Depends(_order)]
-"""The order of a caller who may write."""
-
-ConditionalOrder: TypeAlias = Annotated[Order, Depends(_conditional_order)]
-"""The same for a write to a gallery that is there, which may depend on its sequence."""
+"""The order of a caller who may write; it may depend on the gallery's sequence, which is 0 before it is created."""

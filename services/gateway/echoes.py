@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.cloudevents import Undecodable
 from schemas.events import Event, EventType, decode_event
@@ -51,27 +51,37 @@ class Echo:
         return sorted(self.items.values(), key=lambda item: -float(item["sortOrder"]))[:limit]
 
 
+class _Listener(NamedTuple):
+    source: str
+    correlation_id: bytes
+    echo: Echo
+
+
 class Echoes:
-    """The writes that listen for their events, by site and command id; two requests may carry out the same command."""
+    """The writes that listen for their events, by site and command id; two requests may carry out the same command.
+
+    Events do not tell the source of the command that caused them, but its correlation id, which is that of one of the
+    requests: commands of other sources, whose ids may be equal, are not heard.
+    """
 
     def __init__(self) -> None:
-        self._listening: dict[tuple[bytes, bytes], list[Echo]] = {}
+        self._listening: dict[tuple[bytes, bytes], list[_Listener]] = {}
 
     def __len__(self) -> int:
         return len(self._listening)
 
     @contextmanager
-    def listen(self, site_id: str, command_id: str) -> Iterator[Echo]:
+    def listen(self, site_id: str, command_id: str, source: str, correlation_id: str) -> Iterator[Echo]:
         """Listen for the events of a command; enter before sending it."""
         key = site_id.encode(), command_id.encode()
-        echo = Echo()
-        echoes = self._listening.setdefault(key, [])
-        echoes.append(echo)
+        listener = _Listener(source, correlation_id.encode(), Echo())
+        listeners = self._listening.setdefault(key, [])
+        listeners.append(listener)
         try:
-            yield echo
+            yield listener.echo
         finally:
-            echoes.remove(echo)
-            if not echoes:
+            listeners.remove(listener)
+            if not listeners:
                 self._listening.pop(key, None)
 
     def hear(self, record: Record) -> None:
@@ -81,8 +91,13 @@ class Echoes:
         headers = dict(record.headers)
         # Kafka knows null headers.
         key = headers.get("ce_siteid") or b"", headers.get("ce_causationid") or b""
-        echoes = self._listening.get(key)
-        if echoes is None or not (headers.get("ce_type") or b"").startswith(b"wix."):
+        listeners = self._listening.get(key)
+        if listeners is None or not (headers.get("ce_type") or b"").startswith(b"wix."):
+            return
+        correlation_id = headers.get("ce_correlationid")
+        sources = {listener.source for listener in listeners if listener.correlation_id == correlation_id}
+        echoes = [listener.echo for listener in listeners if listener.source in sources]
+        if not echoes:
             return
         try:
             event = decode_event(record.value)

@@ -4,12 +4,18 @@ from typing import Any
 
 from schemas.cloudevents import DEFAULT_SITE_ID
 from schemas.identity import derived_gallery_id, derived_item_id
+from services.gateway.auth import source_of
+from services.gateway.keys import hash_key
+
+DEV_KEY = "dev-key"
+"""The API key of a local stack."""
 
 DEMO_KEY = "demo"
 """The idempotency key of the demo gallery, from which its ids follow."""
 
-GALLERY_ID = derived_gallery_id(DEFAULT_SITE_ID, DEMO_KEY)
-ITEM_IDS = tuple(derived_item_id(DEFAULT_SITE_ID, DEMO_KEY, index) for index in range(3))
+_SOURCE = source_of(hash_key(DEV_KEY))
+GALLERY_ID = derived_gallery_id(DEFAULT_SITE_ID, DEMO_KEY, _SOURCE)
+ITEM_IDS = tuple(derived_item_id(DEFAULT_SITE_ID, DEMO_KEY, index, _SOURCE) for index in range(3))
 
 IMAGE: dict[str, Any] = {
     "title": "Harbour",

@@ -20,7 +20,7 @@ from services.gateway.answers import (
     failures,
 )
 from services.gateway.bodies import make_command, parse_body, read_body
-from services.gateway.context import ConditionalOrder, Gateway, Parts, Reader, WriteOrder
+from services.gateway.context import Gateway, Parts, Reader, WriteOrder
 from services.gateway.errors import not_found
 from services.gateway.etags import answer_read
 from services.gateway.openapi import json_body
@@ -79,39 +79,39 @@ async def create_gallery(order: WriteOrder, gateway: Gateway, request: Request) 
     """Create a gallery with its items, or a copy of another one."""
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(CreateGalleryBody, raw or bytearray(b"{}"))
-    command = make_command(CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id)
+    command = make_command(
+        CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id, **order.expectation
+    )
     return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
 @router.patch(
     "/{galleryId}",
     response_model=GalleryAnswer,
-    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(UpdateGalleryBody, examples.UPDATE_GALLERY),
 )
-async def update_gallery(
-    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
-) -> Response:
+async def update_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Change the fields that are given; `items` change those of their ids and create others (D6)."""
     body = parse_body(UpdateGalleryBody, await read_body(request, gateway.settings.gateway_body_limit))
-    command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, expected_sequence=order.expected_sequence)
+    command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, **order.expectation)
     return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
-@router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404, 412)})
-async def delete_gallery(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
+@router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404)})
+async def delete_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
     """Delete a gallery and its items."""
-    command = DeleteGallery(gallery_id=gallery_id, expected_sequence=order.expected_sequence)
+    command = DeleteGallery(gallery_id=gallery_id, **order.expectation)
     written = await gateway.writes.perform(order, command)
     return JsonAnswer({"galleryId": gallery_id}, headers=written.headers)
 
 
 @router.post(
-    "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404, 412)}, tags=["beyond"]
+    "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404)}, tags=["beyond"]
 )
-async def rebalance_gallery(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
+async def rebalance_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
     """Space the sort orders of all items evenly, without changing the order shown."""
-    command = RebalanceItems(gallery_id=gallery_id, expected_sequence=order.expected_sequence)
+    command = RebalanceItems(gallery_id=gallery_id, **order.expectation)
     return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
 
 

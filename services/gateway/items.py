@@ -24,7 +24,7 @@ from services.gateway.answers import (
     failures,
 )
 from services.gateway.bodies import make_command, parse_body, read_body
-from services.gateway.context import ConditionalOrder, Gateway, Parts, Reader
+from services.gateway.context import Gateway, Parts, Reader, WriteOrder
 from services.gateway.errors import not_found
 from services.gateway.etags import answer_read
 from services.gateway.galleries import answer_gallery
@@ -109,13 +109,13 @@ async def get_item(
 @router.post(
     "",
     response_model=ItemAnswer,
-    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(CreateItemBody, examples.CREATE_ITEM),
 )
-async def create_item(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+async def create_item(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Create an item in a gallery."""
     body = parse_body(CreateItemBody, await read_body(request, gateway.settings.gateway_body_limit))
-    command = CreateItems(gallery_id=gallery_id, items=(body.item,), expected_sequence=order.expected_sequence)
+    command = CreateItems(gallery_id=gallery_id, items=(body.item,), **order.expectation)
     written = await gateway.writes.perform(order, command, request_path)
     if len(written.item_ids) != 1:
         raise key_reused()
@@ -125,33 +125,31 @@ async def create_item(order: ConditionalOrder, gateway: Gateway, gallery_id: Gal
 @router.patch(
     "/{itemId}",
     response_model=ItemAnswer,
-    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(UpdateItemBody, examples.UPDATE_ITEM),
 )
 async def update_item(
-    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
+    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
 ) -> Response:
     """Change the fields of an item that are given; another medium replaces the old one (D10)."""
     body = parse_body(UpdateItemBody, await read_body(request, gateway.settings.gateway_body_limit))
-    command = UpdateItem(
-        gallery_id=gallery_id, item_id=item_id, item=body.item, expected_sequence=order.expected_sequence
-    )
+    command = UpdateItem(gallery_id=gallery_id, item_id=item_id, item=body.item, **order.expectation)
     return await _answer_item(gateway, order.site_id, await gateway.writes.perform(order, command), item_id)
 
 
-@router.delete("/{itemId}", response_model=ItemIdAnswer, responses={**WRITE, **failures(404, 412)})
-async def delete_item(order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId) -> Response:
+@router.delete("/{itemId}", response_model=ItemIdAnswer, responses={**WRITE, **failures(404)})
+async def delete_item(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId) -> Response:
     """Delete an item."""
-    command = DeleteItems(gallery_id=gallery_id, item_ids=(item_id,), expected_sequence=order.expected_sequence)
+    command = DeleteItems(gallery_id=gallery_id, item_ids=(item_id,), **order.expectation)
     written = await gateway.writes.perform(order, command)
     if written.item_ids != (item_id,):
         raise not_found("item", galleryId=gallery_id, itemId=item_id)
     return JsonAnswer({"itemId": item_id}, headers=written.headers)
 
 
-@router.delete("", response_model=GalleryAnswer, responses={**WRITE, **failures(404, 412)}, deprecated=True)
+@router.delete("", response_model=GalleryAnswer, responses={**WRITE, **failures(404)}, deprecated=True)
 async def delete_items(
-    order: ConditionalOrder,
+    order: WriteOrder,
     gateway: Gateway,
     gallery_id: GalleryId,
     items_ids: Annotated[list[Guid] | None, Query(alias="itemsIds", max_length=DELETED_ITEMS_MAX)] = None,
@@ -159,28 +157,24 @@ async def delete_items(
     """Delete the items named, or all items of the gallery if none is (D8)."""
     if items_ids:
         command: DeleteItems | ClearGallery = DeleteItems(
-            gallery_id=gallery_id, item_ids=tuple(items_ids), expected_sequence=order.expected_sequence
+            gallery_id=gallery_id, item_ids=tuple(items_ids), **order.expectation
         )
     else:
         log.warning("deleteGalleryItems without ids empties gallery %s of site %s", gallery_id, order.site_id)
-        command = ClearGallery(gallery_id=gallery_id, expected_sequence=order.expected_sequence)
+        command = ClearGallery(gallery_id=gallery_id, **order.expectation)
     return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
 @router.post(
     "/delete",
     response_model=ItemIdsAnswer,
-    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(DeleteItemsBody, examples.DELETE_ITEMS),
 )
-async def bulk_delete_items(
-    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
-) -> Response:
+async def bulk_delete_items(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Delete the items named; ids that are not in the gallery are skipped and left out of the answer (D9)."""
     body = parse_body(DeleteItemsBody, await read_body(request, gateway.settings.gateway_body_limit))
-    command = DeleteItems(
-        gallery_id=gallery_id, item_ids=tuple(body.item_ids), expected_sequence=order.expected_sequence
-    )
+    command = DeleteItems(gallery_id=gallery_id, item_ids=tuple(body.item_ids), **order.expectation)
     written = await gateway.writes.perform(order, command)
     return JsonAnswer({"itemIds": list(written.item_ids)}, headers=written.headers)
 
@@ -188,12 +182,12 @@ async def bulk_delete_items(
 @router.post(
     "/{itemId}/move",
     response_model=ItemAnswer,
-    responses={**WRITE, **WITH_BODY, **failures(404, 412)},
+    responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(MoveItemBody, examples.MOVE_ITEM),
     tags=["beyond"],
 )
 async def move_item(
-    order: ConditionalOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
+    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
 ) -> Response:
     """Move an item in display order: right before or after another one, or to one of the ends."""
     body = parse_body(MoveItemBody, await read_body(request, gateway.settings.gateway_body_limit))
@@ -204,7 +198,7 @@ async def move_item(
         before=body.before,
         after=body.after,
         to=body.to,
-        expected_sequence=order.expected_sequence,
+        **order.expectation,
     )
     return await _answer_item(gateway, order.site_id, await gateway.writes.perform(order, command), item_id)
 

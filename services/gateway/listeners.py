@@ -13,6 +13,7 @@ from services.gateway.answers import JsonAnswer
 from services.gateway.bodies import parse_body, read_body
 from services.gateway.context import Gateway, admitted
 from services.gateway.errors import Failure, not_found
+from services.gateway.etags import refuse_conditions
 from services.gateway.keys import Scope
 from services.gateway.listener_answers import (
     DeletedAnswer,
@@ -93,6 +94,8 @@ async def _office(request: Request) -> Office:
     administration: Administration | None = request.app.state.administration
     if administration is None:
         raise Failure(503)
+    if request.method != "GET":
+        refuse_conditions(request)
     return Office(caller.site_id, administration)
 
 

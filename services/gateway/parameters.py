@@ -1,5 +1,6 @@
 """Parameters of requests: ids in the path, pages in the query (wire contract, section 2.1), and headers of writes."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self, TypeAlias
 
 from fastapi import Path
@@ -66,12 +67,13 @@ class ItemsQuery(ItemsPage):
         return self
 
 
-def check_idempotency_key(key: str) -> str:
-    """The key itself.
+def check_idempotency_key(keys: Sequence[str]) -> str:
+    """The key of a request that has the header, once or more often.
 
     Raises:
-        Invalid: it cannot be a command's id.
+        Invalid: it cannot be a command's id, or there are several.
     """
-    if not (0 < len(key) <= _ID_MAX and key.isascii() and key.isprintable()):
-        raise bad_header(IDEMPOTENCY_HEADER, f"1 to {_ID_MAX} printable ASCII characters")
+    key = keys[0]
+    if not (len(keys) == 1 and 0 < len(key) <= _ID_MAX and key.isascii() and key.isprintable()):
+        raise bad_header(IDEMPOTENCY_HEADER, f"one key of 1 to {_ID_MAX} printable ASCII characters")
     return key

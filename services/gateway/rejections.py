@@ -12,6 +12,8 @@ _STATUSES: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID_ARGUMENT: 400,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.ALREADY_EXISTS: 409,
+    # draft-ietf-httpapi-idempotency-key-header, section 2.7
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: 422,
     # Over HTTP a sequence is expected only by an If-Match (RFC 9110, section 13.1.1).
     ErrorCode.SEQUENCE_CONFLICT: 412,
     ErrorCode.FAILED_PRECONDITION: 409,

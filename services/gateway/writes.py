@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.commands import CommandData, CreateItems, command_name
 from schemas.envelope import CommandEnvelope, encode_command, gallery_id_of
-from schemas.replies import Reply
+from schemas.replies import ErrorCode, Reply, ReplyError
 from schemas.topics import Topics
 from services.gateway.consistency import (
     CONSISTENT_HEADER,
@@ -35,6 +35,7 @@ COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 """On answers that leave open whether the write happened: sent again as `Idempotency-Key`, it cannot happen twice."""
 
 
+_FOR_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
 PATIENCE_SECONDS = 0.2
 """How long the change of a write is waited for before the read model is asked: usually it is heard of by then."""
 
@@ -45,23 +46,43 @@ class Order:
 
     Attributes:
         site_id: the site it is limited to.
+        source: of its commands.
+        request: names the endpoint; two requests that differ in it are different, even if their commands are equal.
         command_id: the idempotency key.
+        is_named: whether the client chose it, so that it may have been used before.
         correlation_id: unique to this request.
         traceparent: W3C trace context of the request, if it has one.
-        expected_sequence: that of the gallery, if the write shall happen only then.
+        expected: sequences of which the gallery must have one for the write to happen; None if any will do.
         earlier: positions of earlier writes that the client carries along.
     """
 
     site_id: str
+    source: str
+    request: str
     command_id: str
     correlation_id: str
+    is_named: bool = False
     traceparent: str | None = None
-    expected_sequence: int | None = None
+    expected: tuple[int, ...] | None = None
     earlier: tuple[Position, ...] = ()
 
+    @property
+    def expectation(self) -> dict[str, Any]:
+        """What the command says about the sequences expected."""
+        if self.expected is None:
+            return {}
+        if len(self.expected) == 1:
+            return {"expected_sequence": self.expected[0]}
+        return {"expected_sequences": self.expected}
+
     def part(self, index: int) -> "Order":
-        """The order of one of several commands that make up the write."""
-        return replace(self, command_id=f"{self.command_id}/{index}", correlation_id=f"{self.correlation_id}/{index}")
+        """The order of one of several commands that make up the write; no client has its source, or can name its id."""
+        return replace(
+            self,
+            source=f"{self.source}/parts",
+            command_id=f"{self.command_id}/{index}",
+            correlation_id=f"{self.correlation_id}/{index}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +154,17 @@ class Writes:
         envelope = self._envelope(order, data)
         gallery_id = gallery_id_of(envelope)
         # Listening begins before the command leaves: its effects may be heard at once, and in any order.
-        with self._heads.watch(gallery_id) as watch, self.echoes.listen(order.site_id, order.command_id) as echo:
+        listening = self.echoes.listen(order.site_id, order.command_id, order.source, order.correlation_id)
+        with self._heads.watch(gallery_id) as watch, listening as echo:
             reply = await self._ask(envelope)
             if reply.error is not None:
                 raise failure_of(reply.error, rename)
-            if reply.gallery_id != gallery_id or reply.sequence is None:
-                # The command id was used before, for a gallery other than this one.
+            if reply.gallery_id is None or reply.sequence is None:
                 raise key_reused()
-            position = Position(gallery_id, reply.sequence)
+            # Of a creation that an earlier version has carried out, the gallery may have another id than it would now.
+            if reply.gallery_id != gallery_id and data.gallery_id is not None:
+                raise key_reused()
+            position = Position(reply.gallery_id, reply.sequence)
             is_shown = await self._await_view(order, watch, position)
             return Written(
                 position=position,
@@ -159,20 +183,31 @@ class Writes:
         """Carry out commands of one gallery in their order and each on its own, as numbered parts of one order.
 
         Returns what became of each, and headers of the answer. Those that were accepted are visible by then, unless
-        the read model did not catch up in time.
+        the read model did not catch up in time. The first has the key of the order itself, and what that expects: the
+        others are sent once it is known that the key was not used for another request, and that the gallery is in a
+        state expected.
 
         Raises:
-            Failure: of none of them it is known in time what became of it.
+            Failure: the whole is refused, or of none of them it is known in time what became of it.
         """
+        envelopes = {
+            number: self._envelope(order.part(number) if place else order, data)
+            for place, (number, data) in enumerate(commands.items())
+        }
         with self._heads.watch(gallery_id) as watch:
-            tried = await asyncio.gather(
-                *(self._try(self._envelope(order.part(number), data)) for number, data in commands.items())
-            )
-            faults = [outcome for outcome in tried if isinstance(outcome, Failure) and outcome.status >= 500]
-            if faults and len(faults) == len(tried):
+            outcomes: dict[int, Reply | Failure] = {}
+            if envelopes and (order.is_named or order.expected is not None):
+                first = next(iter(envelopes))
+                outcomes[first] = await self._ask(envelopes[first])
+                _raise_if_for_all(outcomes[first])
+            rest = [number for number in envelopes if number not in outcomes]
+            tried = await asyncio.gather(*(self._try(envelopes[number]) for number in rest))
+            outcomes |= zip(rest, tried, strict=True)
+            known = list(outcomes.values())
+            faults = [outcome for outcome in known if isinstance(outcome, Failure) and outcome.status >= 500]
+            if faults and len(faults) == len(known):
                 raise Failure(faults[0].status, {**faults[0].headers, COMMAND_ID_HEADER: order.command_id})
-            outcomes = dict(zip(commands, tried, strict=True))
-            reached = [reply.sequence for reply in tried if isinstance(reply, Reply) and reply.sequence is not None]
+            reached = [reply.sequence for reply in known if isinstance(reply, Reply) and reply.sequence is not None]
             if not reached:
                 return outcomes, {}
             position = Position(gallery_id, max(reached))
@@ -188,6 +223,8 @@ class Writes:
             reply_to=self._topics.replies,
             correlation_id=order.correlation_id,
             traceparent=order.traceparent,
+            source=order.source,
+            request=order.request,
         )
 
     async def _try(self, envelope: CommandEnvelope) -> Reply | Failure:
@@ -235,6 +272,13 @@ class Writes:
         return {CONSISTENT_HEADER: format_positions(position, unseen)}
 
 
-def key_reused() -> Refused:
+def key_reused() -> Failure:
     """The failure for an idempotency key that was used before, for something else."""
-    return Refused(409, "ALREADY_EXISTS", "the idempotency key belongs to another request")
+    code = ErrorCode.IDEMPOTENCY_KEY_REUSED
+    return failure_of(ReplyError(code=code, message="the idempotency key belongs to another request"))
+
+
+def _raise_if_for_all(outcome: Reply | Failure) -> None:
+    """Raise the failure of a write of several commands if the first one's is that of all."""
+    if isinstance(outcome, Reply) and outcome.error is not None and outcome.error.code in _FOR_ALL:
+        raise failure_of(outcome.error)

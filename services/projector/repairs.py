@@ -33,6 +33,7 @@ REPAIRS = Counter("triptych_projection_repairs_total", "Requests to publish a ga
 INTERVAL_SECONDS = 5.0
 REPLY_SECONDS = 30.0
 AT_ONCE = 200
+_SOURCE = "triptych/projector"
 _NAMESPACE = uuid.UUID("0d6d5b8e-6f0e-4a53-9f5a-4b1f2a1c9f10")  # any
 
 
@@ -45,7 +46,7 @@ def repair_command(view: View, now: float) -> CommandEnvelope:
     expected = view.missing.expected if view.missing else view.sequence + 1
     command_id = str(uuid.uuid5(_NAMESPACE, f"{view.site_id} {view.gallery_id} {expected} {_period(now)}"))
     data = RepublishGallery(gallery_id=view.gallery_id)
-    return CommandEnvelope(command_id, view.site_id, "RepublishGallery", data, None, command_id, None)
+    return CommandEnvelope(command_id, view.site_id, "RepublishGallery", data, None, command_id, None, _SOURCE)
 
 
 def _period(now: float) -> int:

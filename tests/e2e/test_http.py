@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.cli.demo import DEMO
-from services.gateway.examples import DEMO_KEY, GALLERY_ID, ITEM_IDS
+from services.gateway.examples import DEMO_KEY, DEV_KEY, GALLERY_ID, ITEM_IDS
 from services.gateway.keys import Scope, store_key
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
@@ -108,8 +108,9 @@ async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, installatio
     assert (after.json(), after.headers["ETag"]) == (before.json(), before.headers["ETag"])
 
 
-async def test_every_example_works_when_pasted(gateway: Gateway) -> None:
-    headers = {"Idempotency-Key": DEMO_KEY}
+async def test_every_example_works_when_pasted(gateway: Gateway, installation: Installation) -> None:
+    await store_key(installation.database, DEV_KEY, site_id=None, scopes=list(Scope), name="of a local stack")
+    headers = {"Idempotency-Key": DEMO_KEY, "Authorization": DEV_KEY}
     demo = (await gateway.client.post("/v2/galleries", json={"gallery": DEMO}, headers=headers)).json()["gallery"]
     assert demo["id"] == GALLERY_ID
     assert tuple(item["id"] for item in demo["items"]) == ITEM_IDS

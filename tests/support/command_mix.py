@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.identity import derived_gallery_id, derived_item_id
 from services.kit.partitions import partition_of
-from tests.support.commands import TEXT, structured
+from tests.support.commands import SOURCE, TEXT, structured
 
 SITE = "default"
 PLACES = [0.0, -1.5, 2.0, 2.0000000000000004, 1e300, -1e300]
@@ -106,11 +106,11 @@ class CommandMix:
                 data, gallery_id = self._creation(kind, command_id, gallery_id)
             case "UpdateGallery":
                 data["gallery"] = self._head(self._entries(known) if chance.random() < 0.6 else None)
-                known += [derived_item_id(SITE, command_id, index) for index in range(4)]
+                known += [derived_item_id(SITE, command_id, index, SOURCE) for index in range(4)]
             case "CreateItems":
                 items = self._new_items(1)
                 data["items"] = items
-                known += [derived_item_id(SITE, command_id, index) for index in range(len(items))]
+                known += [derived_item_id(SITE, command_id, index, SOURCE) for index in range(len(items))]
             case "UpdateItem":
                 data |= {"itemId": self._item(known), "item": self._patch()}
             case "MoveItem":
@@ -129,7 +129,7 @@ class CommandMix:
         data: dict[str, Any] = {"galleryId": gallery_id}
         if self._items[gallery_id] and self.chance.random() < 0.7:
             del data["galleryId"]
-            gallery_id = derived_gallery_id(SITE, command_id)
+            gallery_id = derived_gallery_id(SITE, command_id, SOURCE)
         if kind == "CloneGallery":
             source = self.chance.choice(self.galleries)
             data |= {"cloneFromGalleryId": source, "gallery": self._head(None)}
@@ -138,7 +138,7 @@ class CommandMix:
             items = self._new_items(0)
             data["gallery"] = self._head(items)
             count = len(items)
-        self._items[gallery_id] = [derived_item_id(SITE, command_id, index) for index in range(max(count, 1))]
+        self._items[gallery_id] = [derived_item_id(SITE, command_id, index, SOURCE) for index in range(max(count, 1))]
         if gallery_id not in self.galleries:
             # A gallery takes the place of another one, so that commands keep meeting each other.
             self.galleries[self.chance.randrange(len(self.galleries))] = gallery_id

@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.support.kafka import Record
 
+SOURCE = "tests"
+"""The source of commands that name no other."""
+
 TEXT: dict[str, Any] = {"text": {"html": "<p>hello</p>"}}
 
 
@@ -14,7 +17,7 @@ def structured(name: str, data: dict[str, Any], **attributes: str) -> bytes:
     event = {
         "specversion": "1.0",
         "type": f"triptych.command.v1.{name}",
-        "source": "tests",
+        "source": SOURCE,
         "id": str(uuid.uuid4()),
         "datacontenttype": "application/json",
         "data": data,

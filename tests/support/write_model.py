@@ -52,7 +52,7 @@ async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
     assert not events, "events of galleries that do not exist"
     assert not stored, "items of galleries that do not exist"
     history = _events(rows)
-    _check_outcomes(outcomes, {job["_id"] for job in jobs}, history)
+    _check_outcomes(outcomes, {_cause_of(job["_id"]) for job in jobs}, history)
     return history
 
 
@@ -93,13 +93,22 @@ def _check_gallery(head: Document, events: list[dict[str, Any]], items: dict[str
         assert items == {}
 
 
+def _cause_of(key: str) -> str:
+    """Site and id of a command from its key, `site:length of the source:source:id` or `site::id`."""
+    site_id, length, rest = key.split(":", 2)
+    return f"{site_id}/{rest[int(length) + 1 :] if length else rest}"
+
+
 def _check_outcomes(outcomes: list[Document], jobs: set[str], history: dict[str, list[dict[str, Any]]]) -> None:
     caused: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for events in history.values():
         for event in events:
             caused[event["cause"]].append(event)
     for outcome in outcomes:
-        key, reply, events = outcome["_id"], outcome["reply"], caused.pop(outcome["_id"], [])
+        if "reply" not in outcome:
+            continue  # its long work goes on
+        key = _cause_of(outcome["_id"])
+        reply, events = outcome["reply"], caused.pop(key, [])
         if reply["outcome"] == "rejected":
             # Long work that was given up keeps what was done of it.
             assert not events or reply["error"]["code"] == "INTERNAL", f"{key} was rejected and has events"

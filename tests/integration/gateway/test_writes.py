@@ -8,9 +8,11 @@ import uuid
 import pytest
 
 from schemas.commands import CreateGallery, CreateItems
+from schemas.envelope import gallery_id_of
 from schemas.identity import derived_gallery_id
 from schemas.replies import ErrorCode, Reply, ReplyError
 from services.gateway.consistency import CONSISTENT_HEADER
+from services.gateway.keys import store_key
 from services.gateway.writes import COMMAND_ID_HEADER
 from tests.integration.gateway.backend import Backend, item
 from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
@@ -33,7 +35,7 @@ async def test_create_gallery(door: Door, backend: Backend, installation: Instal
     assert isinstance(command.data, CreateGallery)
     assert command.data.to_wire() == {"gallery": {"name": "N", "items": [TEXT]}}
     assert (command.site_id, command.reply_to, command.traceparent) == ("site-1", installation.topics.replies, TRACE)
-    gallery_id, item_id = derived_gallery_id("site-1", command.command_id), str(uuid.uuid4())
+    gallery_id, item_id = gallery_id_of(command), str(uuid.uuid4())
     await backend.accept(command, gallery_id, 2, item_id)
     # The views are written only now: an answer that did not wait for them could not have this content.
     await backend.store(gallery_id, 2, [item(item_id)], "site-1")
@@ -51,7 +53,7 @@ async def test_create_gallery(door: Door, backend: Backend, installation: Instal
 async def test_an_empty_gallery(door: Door, backend: Backend, body: bytes) -> None:
     posting = asyncio.create_task(door.client.post(GALLERIES, content=body))
     command = await backend.next_command()
-    gallery_id = derived_gallery_id("default", command.command_id)
+    gallery_id = gallery_id_of(command)
     await backend.accept(command, gallery_id, 1)
     await backend.show(gallery_id, 1)
     assert (await posting).json()["gallery"]["items"] == []
@@ -107,17 +109,20 @@ async def test_an_item_of_which_only_an_older_record_was_heard_is_read(door: Doo
 async def test_a_change_that_is_visible_before_its_reply_comes(door: Door, backend: Backend) -> None:
     posting = asyncio.create_task(door.client.post(GALLERIES))
     command = await backend.next_command()
-    gallery_id = derived_gallery_id("default", command.command_id)
+    gallery_id = gallery_id_of(command)
     await backend.show(gallery_id, 1)
     await backend.accept(command, gallery_id, 1)
     assert (await posting).status_code == 200
 
 
-async def test_a_repeated_command_of_which_nothing_more_is_heard(door: Door, backend: Backend) -> None:
-    gallery_id = derived_gallery_id("default", "again")
-    await backend.store(gallery_id, 8)
+@pytest.mark.parametrize("version", ["present", "earlier"])
+async def test_a_repeated_command_of_which_nothing_more_is_heard(door: Door, backend: Backend, version: str) -> None:
     posting = asyncio.create_task(door.client.post(GALLERIES, headers={"Idempotency-Key": "again"}))
-    await backend.accept(await backend.next_command(), gallery_id, 1)
+    command = await backend.next_command()
+    # Earlier versions derived ids from less.
+    gallery_id = gallery_id_of(command) if version == "present" else derived_gallery_id("default", "again")
+    await backend.store(gallery_id, 8)
+    await backend.accept(command, gallery_id, 1)
     answer = await posting
     assert answer.status_code == 200
     assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:1"
@@ -128,7 +133,7 @@ async def test_a_gallery_deleted_before_its_creation_is_answered(
 ) -> None:
     posting = asyncio.create_task(door.client.post(GALLERIES))
     command = await backend.next_command()
-    gallery_id = derived_gallery_id("default", command.command_id)
+    gallery_id = gallery_id_of(command)
     await backend.accept(command, gallery_id, 1)
     await installation.database["gallery_views"].insert_one(
         {"_id": gallery_id, "siteId": "default", "sequence": 2, "deleted": True}
@@ -145,14 +150,38 @@ async def test_an_idempotency_key_of_a_write_of_another_kind(
     await backend.store(gallery_id, 1)
     posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
     await backend.accept(await backend.next_command(), gallery_id, 1, *item_ids)
-    assert (await posting).status_code == 409
+    assert (await posting).status_code == 422
 
 
 async def test_an_idempotency_key_of_another_gallery(door: Door, backend: Backend) -> None:
-    posting = asyncio.create_task(door.client.post(GALLERIES))
+    posting = asyncio.create_task(door.client.delete(f"{GALLERIES}/{uuid.uuid4()}"))
     await backend.accept(await backend.next_command(), str(uuid.uuid4()), 1)
     answer = await posting
-    assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (409, "ALREADY_EXISTS")
+    code = answer.json()["details"]["applicationError"]["code"]
+    assert (answer.status_code, code) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_a_write_carries_what_identifies_it(door: Door, backend: Backend, installation: Installation) -> None:
+    await store_key(installation.database, "second", site_id=None, scopes=["manage"], name="of another client")
+    path = f"{GALLERIES}/{uuid.uuid4()}"
+    headers = {"Idempotency-Key": "k"}
+    requests = [
+        door.client.delete(path, headers=headers),
+        door.client.delete(path, headers={**headers, "Authorization": "second"}),
+        door.client.delete(f"{path}/items/{uuid.uuid4()}", headers=headers),
+    ]
+    commands = []
+    for request in requests:
+        posting = asyncio.create_task(request)
+        commands.append(await backend.next_command())
+        error = ReplyError(code=ErrorCode.IDEMPOTENCY_KEY_REUSED, message="m")
+        await backend.answer(commands[-1], Reply(command_id="k", outcome="rejected", error=error))
+        assert (await posting).status_code == 422
+    first, other_client, other_endpoint = commands
+    assert {command.command_id for command in commands} == {"k"}
+    assert first.source != other_client.source
+    assert (first.source, first.request) == (other_endpoint.source, "delete_gallery")
+    assert other_endpoint.request == "delete_item"
 
 
 async def test_a_rejection_is_told_in_words_of_the_request(door: Door, backend: Backend) -> None:
@@ -180,7 +209,7 @@ async def test_a_read_model_that_falls_behind(open_door: OpenDoor, backend: Back
     async with open_door(gateway_view_timeout=0.2) as door:
         posting = asyncio.create_task(door.client.post(GALLERIES))
         command = await backend.next_command()
-        gallery_id = derived_gallery_id("default", command.command_id)
+        gallery_id = gallery_id_of(command)
         await backend.accept(command, gallery_id, 1)
         answer = await posting
         assert (answer.status_code, answer.json()) == (504, NOTHING)
@@ -203,13 +232,13 @@ async def test_a_client_that_leaves_leaves_nothing_behind(open_door: OpenDoor, b
         command = await backend.next_command()
         writer.close()
         await writer.wait_closed()
-        gallery_id = derived_gallery_id("default", command.command_id)
+        gallery_id = gallery_id_of(command)
         await backend.accept(command, gallery_id, 1)
         await backend.show(gallery_id, 1)
         # Heard after the other one, so that the abandoned request has ended when this one is answered.
         later = asyncio.create_task(door.client.post(GALLERIES))
         command = await backend.next_command()
-        other_id = derived_gallery_id("default", command.command_id)
+        other_id = gallery_id_of(command)
         await backend.show(other_id, 1)
         await backend.accept(command, other_id, 1)
         assert (await later).status_code == 200
@@ -223,7 +252,7 @@ async def test_many_writes_at_once(door: Door, backend: Backend) -> None:
     seen = set()
     for _ in range(count):
         command = await backend.next_command()
-        gallery_id = derived_gallery_id("default", command.command_id)
+        gallery_id = gallery_id_of(command)
         seen.add(gallery_id)
         await backend.show(gallery_id, 1)
         await backend.accept(command, gallery_id, 1)

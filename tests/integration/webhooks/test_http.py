@@ -100,6 +100,18 @@ async def test_answers_have_the_documented_shapes(
         assert shape.model_validate(answer).model_dump(mode="json", by_alias=True) == answer
 
 
+async def test_a_write_that_expects_a_tag_is_refused(client: httpx.AsyncClient) -> None:
+    created = await create(client)
+    path = f"/listeners/{created['listener']['id']}"
+    for headers in ({"If-Match": '"1"'}, {"If-Match": 'W/"1", "2"'}, {"If-None-Match": "*"}):
+        for method, url in (("POST", "/listeners"), ("PATCH", path), ("DELETE", path), ("POST", f"{path}/pause")):
+            refused = await client.request(method, url, json={"listener": {}}, headers=headers)
+            assert refused.status_code == 412, (method, url, headers)
+            assert refused.json()["details"]["applicationError"]["code"] == "FAILED_PRECONDITION"
+    assert (await client.post(f"{path}/pause", headers={"If-Match": "*"})).status_code == 200
+    assert (await client.get(path, headers={"If-Match": '"1"'})).status_code == 200
+
+
 async def test_pages(client: httpx.AsyncClient) -> None:
     ids = {(await create(client))["listener"]["id"] for _ in range(5)}
     seen: list[str] = []

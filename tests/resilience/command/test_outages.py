@@ -122,7 +122,7 @@ async def committed_offsets(installation: Installation) -> dict[int, int]:
 async def check_nothing_was_skipped(installation: Installation, offsets: dict[int, int], at: datetime) -> None:
     """Every command below these offsets had its outcome at that time."""
     topic = installation.topics.commands
-    done = installation.database["processed_commands"].find({"at": {"$lte": at}})
+    done = installation.database["processed_commands"].find({"at": {"$lte": at}, "reply": {"$exists": True}})
     finished = {outcome["reply"]["commandId"] async for outcome in done}
     async with topic_reader(installation.addresses.kafka_bootstrap, topic) as commands:
 

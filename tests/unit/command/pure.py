@@ -25,11 +25,11 @@ class World:
         self._numbers = itertools.count()
         self._place = int(START.timestamp() * 1000)
 
-    def send(self, name: str, data: dict[str, Any], command_id: str | None = None) -> Reply:
+    def send(self, name: str, data: dict[str, Any], command_id: str | None = None, source: str | None = None) -> Reply:
         """Decide one command; AssertionError if it does not end in a reply."""
         command_id = command_id or f"command-{next(self._numbers)}"
         model = COMMANDS[name].model_validate(data)
-        envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None)
+        envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None, source)
         command = PlacedCommand(0, gallery_id_of(envelope), envelope, Received("", 0, 0, None, b"", ()))
         places = self.workspace.free_places.setdefault(SITE, [])
         if not places:

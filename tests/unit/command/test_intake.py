@@ -9,7 +9,7 @@ from schemas.identity import derived_gallery_id
 from schemas.sizes import COMMAND_BYTES_MAX
 from services.command.intake import FORWARDED, Intake, sort_records
 from services.kit.partitions import partition_of
-from tests.support.commands import TEXT, structured
+from tests.support.commands import SOURCE, TEXT, structured
 
 PARTITIONS = 6
 GALLERY = "10000000-0000-4000-8000-000000000000"
@@ -50,7 +50,7 @@ def test_what_was_forwarded_once_is_not_forwarded_again() -> None:
 
 
 def test_a_creation_without_id_belongs_where_its_derived_id_does() -> None:
-    gallery_id = derived_gallery_id(DEFAULT_SITE_ID, "c")
+    gallery_id = derived_gallery_id(DEFAULT_SITE_ID, "c", SOURCE)
     home = partition_of(gallery_id.encode(), PARTITIONS)
     (command,) = sort(record(structured("CreateGallery", {}, id="c"), home)).commands
     assert command.gallery_id == gallery_id

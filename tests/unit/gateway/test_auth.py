@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.auth import Caller, admit
+from services.gateway.auth import Caller, admit, source_of
 from services.gateway.errors import Failure
 from services.gateway.keys import ApiKey, Scope, hash_key
 
@@ -22,7 +22,7 @@ READ_ONLY = ApiKey("k", None, frozenset({"read"}))
     ],
 )
 def test_the_site_is_the_keys_own_or_else_the_one_named(key: ApiKey, named: str | None, site: str) -> None:
-    assert admit(key, Scope.MANAGE, named) == Caller(site)
+    assert admit(key, Scope.MANAGE, named) == Caller(site, source_of("k"))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_who_stays_outside(key: ApiKey | None, needed: Scope, named: str | None,
 
 
 def test_a_read_only_key_may_read() -> None:
-    assert admit(READ_ONLY, Scope.READ, None) == Caller("default")
+    assert admit(READ_ONLY, Scope.READ, None) == Caller("default", source_of("k"))
 
 
 def test_keys_are_hashed_with_sha_256() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from services.gateway.errors import Invalid
-from services.gateway.etags import etag_of, expected_sequence, is_named
+from services.gateway.etags import etag_of, expected_sequences, is_named
 
 
 def test_a_tag_tells_sequence_and_content() -> None:
@@ -13,33 +13,79 @@ def test_a_tag_tells_sequence_and_content() -> None:
     assert "-" not in etag_of(b"a", None)
 
 
+HASH = "0123456789abcdef"
+
+
 @pytest.mark.parametrize(
-    ("condition", "expected"),
+    ("lines", "expected"),
     [
-        ('"1-ab"', True),
-        ('W/"1-ab"', True),
-        ('"x", "1-ab"', True),
-        ("*", True),
-        ('"1"', False),
-        ("1-ab", False),
-        (None, False),
+        (['"1-ab"'], True),
+        (['W/"1-ab"'], True),
+        (['"x", "1-ab"'], True),
+        (['"x"', 'W/"1-ab"'], True),
+        ([',,"x" ,\t,"1-ab",'], True),
+        (["*"], True),
+        ([" * "], True),
+        (['"1"'], False),
+        (["1-ab"], False),
+        (['"a,"1-ab"'], False),
+        (['w/"1-ab"'], False),
+        (['"1-AB"'], False),
+        ([""], False),
+        ([","], False),
+        ([], False),
     ],
 )
-def test_if_none_match(condition: str | None, expected: bool) -> None:
-    assert is_named('"1-ab"', condition) is expected
+def test_if_none_match(lines: list[str], expected: bool) -> None:
+    assert is_named('"1-ab"', lines) is expected
 
 
 @pytest.mark.parametrize(
-    ("condition", "expected"), [(None, None), ("*", None), ('"7"', 7), ('"0"', 0), (etag_of(b"body", 31), 31)]
+    ("lines", "expected"),
+    [
+        ([], None),
+        (["*"], None),
+        (['"7"'], (7,)),
+        (['"0"'], (0,)),
+        ([etag_of(b"body", 31)], (31,)),
+        (['"7", "8"'], (7, 8)),
+        ([f'"7-{HASH}"', '"8","7"'], (7, 8)),
+        ([' , "7" ,, "8" , '], (7, 8)),
+        (['W/"7"'], ()),
+        (['W/"7", "8"'], (8,)),
+        (['"x,y", "8"'], (8,)),
+        ([etag_of(b"", None)], ()),
+        (['""'], ()),
+        (['"-1"'], ()),
+        (['"07"'], ()),
+        (['"7-x"'], ()),
+        ([f'"{"9" * 19}"'], ()),
+        ([f'"{2**63 - 1}"'], (2**63 - 1,)),
+        ([f'"{"9" * 500}", "1"'], (1,)),
+    ],
 )
-def test_if_match_expects_a_sequence(condition: str | None, expected: int | None) -> None:
-    assert expected_sequence(condition) == expected
+def test_if_match_is_compared_with_sequences(lines: list[str], expected: tuple[int, ...] | None) -> None:
+    assert expected_sequences(lines) == expected
 
 
 @pytest.mark.parametrize(
-    "condition", ["", "7", 'W/"7"', '"-1"', '"7", "8"', etag_of(b"", None), f'"{"9" * 19}"', '"٣"']
+    "lines",
+    [[""], [","], ["7"], ['"7'], ['"7" "8"'], ['"7 8"'], ['"7",8'], ['*, "7"'], ["*", "*"], ['w/"7"'], ['"\u0663"']],
 )
-def test_other_tags_are_refused(condition: str) -> None:
+def test_what_is_no_list_of_tags_is_refused(lines: list[str]) -> None:
     with pytest.raises(Invalid) as caught:
-        expected_sequence(condition)
+        expected_sequences(lines)
     assert caught.value.violations[0].field == "If-Match"
+
+
+def test_more_states_than_a_command_names_are_refused() -> None:
+    with pytest.raises(Invalid):
+        expected_sequences([", ".join(f'"{number}"' for number in range(101))])
+
+
+def test_a_write_can_be_asked_not_to_touch_what_is_there() -> None:
+    assert expected_sequences([], ["*"]) == ()
+    assert expected_sequences(['"7"'], ["*"]) == ()
+    with pytest.raises(Invalid) as caught:
+        expected_sequences([], ['"7"'])
+    assert caught.value.violations[0].field == "If-None-Match"

@@ -78,5 +78,6 @@ def command_headers(name: str = "CreateItems", **attributes: str) -> list[tuple[
 
 def structured(name: str = "CreateItems", **attributes: Any) -> bytes:
     """A command in structured mode."""
-    given = {"specversion": "1.0", "id": "c-1", "type": COMMAND_TYPE_PREFIX + name, "data": CREATE_ITEM, **attributes}
+    type_ = COMMAND_TYPE_PREFIX + name
+    given = {"specversion": "1.0", "id": "c-1", "type": type_, "source": "test", "data": CREATE_ITEM, **attributes}
     return orjson.dumps({attribute: value for attribute, value in given.items() if value is not None})

@@ -49,6 +49,7 @@ def test_binary_mode_is_read() -> None:
         reply_to="triptych.replies",
         correlation_id="k",
         traceparent=_TRACE,
+        source="test",
     )
 
 
@@ -56,7 +57,7 @@ def test_what_is_absent_has_a_default() -> None:
     headers = [header for header in command_headers() if header[0] != "ce_source"]
     envelope = decode_command(_VALUE, headers)
     assert (envelope.site_id, envelope.reply_to, envelope.correlation_id) == ("default", None, "c-1")
-    assert envelope.traceparent is None
+    assert (envelope.traceparent, envelope.source, envelope.request) == (None, None, None)
 
 
 def test_header_names_count_in_any_case() -> None:
@@ -187,10 +188,10 @@ def test_bad_data_may_name_no_gallery(data: dict[str, Any]) -> None:
 )
 def test_a_written_command_is_read_back(name: str, data: dict[str, Any], reply_to: str | None) -> None:
     command = COMMANDS[name].model_validate(data)
-    sent = CommandEnvelope("c-1", "s", name, command, reply_to, "k", _TRACE)
+    sent = CommandEnvelope("c-1", "s", name, command, reply_to, "k", _TRACE, "us", "updateItem")
     message = encode_command(sent)
     assert decode_command(message.value, message.headers) == sent
-    assert message.key.decode() == (command.gallery_id or derived_gallery_id("s", "c-1"))
+    assert message.key.decode() == (command.gallery_id or derived_gallery_id("s", "c-1", "us"))
 
 
 def test_an_event_is_written_with_its_headers() -> None:

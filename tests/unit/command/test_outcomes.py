@@ -1,0 +1,63 @@
+"""Outcomes as they are stored, and those that versions without sources and fingerprints have stored."""
+
+from typing import Any
+
+from schemas.envelope import decode_command, gallery_id_of
+from schemas.identity import derived_gallery_id
+from schemas.replies import Reply
+from services.command.outcomes import outcome_document, outcome_ids, outcomes_of
+from services.command.workspace import CommandKey, PlacedCommand, Processed, Received
+from tests.support.commands import structured
+from tests.unit.command.pure import START
+
+GALLERY = "10000000-0000-4000-8000-00000000000a"
+OTHER = "20000000-0000-4000-8000-00000000000b"
+
+
+def command(name: str = "ClearGallery", source: str = "a", **data: Any) -> PlacedCommand:
+    value = structured(name, data or ({"galleryId": GALLERY} if name != "CreateGallery" else {}), id="c", source=source)
+    envelope = decode_command(value, [])
+    return PlacedCommand(0, gallery_id_of(envelope), envelope, Received("", 0, 0, None, value, ()))
+
+
+def former(gallery_id: str) -> dict[str, Any]:
+    reply = Reply(command_id="c", outcome="accepted", gallery_id=gallery_id, sequence=3)
+    return {"_id": "default/c", "reply": reply.to_wire(), "at": START}
+
+
+def test_an_outcome_is_read_as_it_was_stored() -> None:
+    placed = command()
+    key = CommandKey.of(placed.envelope)
+    for reply in (None, Reply(command_id="c", outcome="accepted", gallery_id=GALLERY)):
+        stored = outcome_document(key, Processed("f", reply), START)
+        assert outcomes_of([placed], {stored["_id"]: stored}) == {key: Processed("f", reply)}
+
+
+def test_ids_of_earlier_versions_are_looked_for_only_while_there_are_some() -> None:
+    placed = [command(), command(source="b")]
+    assert set(outcome_ids(placed, has_former=False)) == {"default:1:a:c", "default:1:b:c"}
+    assert set(outcome_ids(placed, has_former=True)) == {"default:1:a:c", "default:1:b:c", "default/c"}
+
+
+def test_an_outcome_of_an_earlier_version_is_any_requests_of_its_id_and_gallery() -> None:
+    found = {"default/c": former(GALLERY)}
+    for placed in (command(), command("RebalanceItems", "b")):
+        (known,) = outcomes_of([placed], found).values()
+        assert known.is_of("whatever")
+        assert known.reply is not None
+        assert known.reply.sequence == 3
+    assert outcomes_of([command(galleryId=OTHER)], found) == {}
+
+
+def test_a_creation_is_found_under_the_id_that_it_had_then() -> None:
+    placed = command("CreateGallery")
+    assert outcomes_of([placed], {"default/c": former(GALLERY)}) == {}
+    assert len(outcomes_of([placed], {"default/c": former(derived_gallery_id("default", "c"))})) == 1
+
+
+def test_a_present_outcome_goes_before_an_earlier_versions() -> None:
+    placed = command()
+    key = CommandKey.of(placed.envelope)
+    stored = outcome_document(key, Processed("f", None), START)
+    found = {stored["_id"]: stored, "default/c": former(GALLERY)}
+    assert outcomes_of([placed], found)[key].fingerprint == "f"
