@@ -22,11 +22,12 @@ from services.listeners.operations import Operations
 from services.listeners.provision import INDEXES as LISTENER_INDEXES
 from services.listeners.sealing import make_sealer, require_same_key
 from services.webhooks import shards as shards_module
-from services.webhooks.connector import open_session
+from services.webhooks.client import Client
 from services.webhooks.consequences import Consequences
 from services.webhooks.consumer import EventHandler
 from services.webhooks.directory import Directory
 from services.webhooks.intake import Intake
+from services.webhooks.names import Names
 from services.webhooks.recorder import Recorder
 from services.webhooks.repository import Repository
 from services.webhooks.sender import Sender, Signer
@@ -57,7 +58,10 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     ):
         await ensure_indexes(database, INDEXES)
         await require_same_key(database, sealer)
-        async with open_session(settings.webhooks_allowed_networks) as session:
+        async with (
+            Names(settings.webhooks_name_servers) as names,
+            Client(settings.webhooks_allowed_networks, names, settings.webhooks_answer_bytes) as client,
+        ):
             directory = Directory(database, sealer)
             shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
             repository = Repository(database, settings.webhooks_lease, settings.webhooks_retention)
@@ -66,7 +70,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             worker = Worker(
                 settings,
                 repository,
-                Sender(session, Signer(directory), settings.webhooks_answer_bytes),
+                Sender(client, Signer(directory)),
                 recorder,
                 Consequences(repository, operations, settings.webhooks_disable_after),
                 shards.owns,

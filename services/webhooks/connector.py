@@ -1,64 +1,105 @@
-"""HTTP connections that cannot lead to a forbidden address: the address is checked where it is dialled."""
+"""Dials IP addresses, and only those that deliveries may go to: an address is checked where it is dialled.
 
+No name is looked up here, and nothing here uses the event loop's threads for look-ups: uvloop asks them about every
+address that it is told to connect to, even about one that is written in digits.
+"""
+
+import asyncio
+import errno
+import os
 import socket
-import ssl
 from collections.abc import Sequence
-
-import aiohttp
-from aiohappyeyeballs import AddrInfoType
-from aiohttp.abc import ResolveResult
-from aiohttp.resolver import ThreadedResolver
+from itertools import chain, zip_longest
 
 from services.webhooks.addresses import Network, check_address
 
-# Shorter than what common servers grant (Node: 5 s), so that a POST seldom meets a connection about to be closed.
-KEEP_ALIVE_SECONDS = 3.0
-NAMES_CACHED_SECONDS = 10
-USER_AGENT = "Triptych-Webhooks/1"
+# RFC 8305, section 5: how long one address has before the next one is tried as well.
+STAGGER_SECONDS = 0.25
 
 
-class GuardedResolver(ThreadedResolver):
-    """Refuses a name if any of its addresses is forbidden: one that leads both ways is not to be trusted."""
+async def connect(addresses: Sequence[str], port: int, allowed: Sequence[Network]) -> socket.socket:
+    """A connected socket to one of the addresses of a host, whichever answers first.
 
-    def __init__(self, allowed: Sequence[Network]) -> None:
-        super().__init__()
-        self._allowed = allowed
+    Args:
+        addresses: of one host; all must be allowed, since a name that leads both ways is not to be trusted.
+        port: of the host.
+        allowed: networks that deliveries may go to although they are not public.
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The addresses of a name. Raises ForbiddenAddress, or OSError if there are none."""
-        found = await super().resolve(host, port, family)
-        for result in found:
-            check_address(result["host"], self._allowed)
-        return found
-
-
-def open_session(allowed: Sequence[Network]) -> aiohttp.ClientSession:
-    """A client for deliveries: no proxy, no cookies, no decompression, certificates verified.
-
-    Posting raises ForbiddenAddress instead of connecting. Must be called, and closed, where the event loop runs.
+    Raises:
+        ForbiddenAddress: nothing was dialled.
+        OSError: nobody answers.
     """
+    for address in addresses:
+        check_address(address, allowed)
+    waiting = _by_turns(addresses)
+    dialling: set[asyncio.Task[socket.socket]] = set()
+    error: Exception = OSError("no address")
+    try:
+        while waiting or dialling:
+            if waiting:
+                dialling.add(asyncio.create_task(_dial(waiting.pop(0), port, allowed)))
+            done, dialling = await asyncio.wait(
+                dialling, timeout=STAGGER_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            connected = [task.result() for task in done if task.exception() is None]
+            for spare in connected[1:]:
+                spare.close()
+            if connected:
+                return connected[0]
+            error = next((found for task in done if isinstance(found := task.exception(), Exception)), error)
+    finally:
+        for task in dialling:
+            task.add_done_callback(_close_late)
+            task.cancel()
+    raise error
 
-    def dial(info: AddrInfoType) -> socket.socket:
-        # The last moment before connecting, whether the address came from a name or stood in the URL itself: what a
-        # name resolved to a moment ago does not matter here, only where the packets would go.
-        family, kind, protocol, _, address = info
-        check_address(str(address[0]), allowed)
-        return socket.socket(family, kind, protocol)
 
-    connector = aiohttp.TCPConnector(
-        resolver=GuardedResolver(allowed),
-        ttl_dns_cache=NAMES_CACHED_SECONDS,
-        limit=0,  # the worker counts requests itself, by listener
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        ssl=ssl.create_default_context(),
-        socket_factory=dial,
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        headers={"User-Agent": USER_AGENT},
-    )
+async def _dial(address: str, port: int, allowed: Sequence[Network]) -> socket.socket:
+    # The last moment before connecting: what a name resolved to a moment ago does not matter here, only where the
+    # packets would go.
+    check_address(address, allowed)
+    host, _, scope = address.partition("%")
+    is_ipv6 = ":" in host
+    dialled = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        dialled.setblocking(False)
+        dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        place = (host, port, 0, int(scope) if scope.isdecimal() else 0) if is_ipv6 else (host, port)
+        number = dialled.connect_ex(place)
+        if number == errno.EINPROGRESS:
+            await _writable(dialled)
+            number = dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            raise OSError(number, f"cannot connect to {address} port {port}: {os.strerror(number)}")
+    except BaseException:
+        dialled.close()
+        raise
+    return dialled
+
+
+async def _writable(dialled: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def is_ready() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_writer(dialled.fileno(), is_ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(dialled.fileno())
+
+
+def _by_turns(addresses: Sequence[str]) -> list[str]:
+    """The addresses in their order, the two families by turns (RFC 8305, section 4)."""
+    first_is_ipv6 = ":" in addresses[0] if addresses else False
+    first = [address for address in addresses if (":" in address) == first_is_ipv6]
+    second = [address for address in addresses if (":" in address) != first_is_ipv6]
+    return [address for address in chain.from_iterable(zip_longest(first, second)) if address is not None]
+
+
+def _close_late(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

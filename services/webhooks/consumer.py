@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from schemas.cloudevents import Reason, Undecodable
 from schemas.envelope import event_headers
 from schemas.events import decode_event
+from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from services.kit.dead_letters import DeadLetters, IncomingRecord
 from services.kit.fetched import Unreadable
 from services.kit.mongo import Binary, Document
@@ -24,6 +25,7 @@ PLANNED = Counter("triptych_webhook_planned_total", "Deliveries planned")
 
 # An event for many listeners, or many events for some: inserted in parts, so that memory stays bounded.
 PLANNED_AT_ONCE = 2_000
+_SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
 class EventHandler:
@@ -65,6 +67,8 @@ class EventHandler:
         events: list[Document] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
+            if _is_snapshot(record):
+                continue  # for read models; a listener is sent changes
             try:
                 site_id = event_headers(record.headers).site_id
                 if self._directory.of_site(site_id):
@@ -142,3 +146,8 @@ class EventHandler:
             await self._repository.promote(listener_id, gallery_ids, now)
         self._intake.accept([claimed for claimed in in_hand if claimed.delivery_id in new])
         self._intake.notice([*behind, *lanes])
+
+
+def _is_snapshot(record: IncomingRecord) -> bool:
+    # A value may be null, whatever the client's types say.
+    return any(name == "ce_type" and value and value.startswith(_SNAPSHOT_TYPE) for name, value in record.headers)

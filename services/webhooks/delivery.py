@@ -25,6 +25,8 @@ class Failure(StrEnum):
     NAME = "name-resolution"
     PROTOCOL = "protocol"
     FORBIDDEN_ADDRESS = "forbidden-address"
+    INTERNAL = "internal"
+    """A fault of ours; the log of the process says more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,21 @@
 """Signs and sends one delivery, and turns whatever happens into an answer."""
 
-import contextlib
+import logging
+import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import aiohttp
-
 from services.listeners.documents import Listener
 from services.listeners.keys import Format
 from services.webhooks.addresses import ForbiddenAddress
+from services.webhooks.client import Client, NotHttp
 from services.webhooks.delivery import Answer, Failure, Sent
 from services.webhooks.directory import Directory
+from services.webhooks.names import NameNotResolved
 from services.webhooks.repository import Claimed
 from services.webhooks.signing import SignedRequest, standard_body, standard_request, wix_request
 
@@ -22,6 +23,10 @@ from services.webhooks.signing import SignedRequest, standard_body, standard_req
 WAVE_SECONDS = 10.0
 WAVE_ENTRIES = 512
 TEXT_MAX = 500
+# A number or a date; whoever sends more says neither.
+RETRY_AFTER_MAX = 64
+
+log = logging.getLogger(__name__)
 
 
 class Signer:
@@ -62,46 +67,29 @@ class Signer:
 class Sender:
     """Sends what it is given, once, within the listener's timeout."""
 
-    def __init__(self, session: aiohttp.ClientSession, signer: Signer, answer_bytes: int) -> None:
-        self._session = session
+    def __init__(self, client: Client, signer: Signer) -> None:
+        self._client = client
         self._signer = signer
-        self._answer_bytes = answer_bytes
 
     async def send(self, listener: Listener, claimed: Claimed, value: bytes) -> Sent:
-        """Post a delivery; failures are answers too. Raises only what is a fault of ours."""
-        request = self._signer.sign(listener, claimed, value)
+        """Post a delivery. Whatever happens is an answer: without one, it would be posted again and again."""
         started = time.perf_counter()
-        answer = await self._post(listener, request)
-        seconds = time.perf_counter() - started
-        return Sent(listener.url, request.headers, replace(answer, seconds=seconds))
-
-    async def _post(self, listener: Listener, request: SignedRequest) -> Answer:
+        headers: Mapping[str, str] = {}
         try:
-            async with self._session.post(
-                listener.url,
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,
-                # One deadline for everything, from connecting to the last byte read.
-                timeout=aiohttp.ClientTimeout(total=listener.timeout_seconds, ceil_threshold=3_600),
-            ) as response:
-                body = bytearray()
-                # The status is the answer; a body that drips or breaks off does not change it.
-                with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-                    while len(body) < self._answer_bytes:
-                        chunk = await response.content.read(self._answer_bytes - len(body))
-                        if not chunk:
-                            break
-                        body += chunk
-                return Answer(
-                    response.status,
-                    retry_after=parse_retry_after(response.headers.get("Retry-After")),
-                    body=bytes(body),
-                )
-        except (aiohttp.ClientError, ForbiddenAddress, OSError, ValueError) as error:
-            # The client's words may quote what a receiver sent, which need not be text.
+            request = self._signer.sign(listener, claimed, value)
+            headers = request.headers
+            reading = await self._client.post(listener.url, headers, request.body, listener.timeout_seconds)
+            answer = Answer(
+                reading.status, retry_after=parse_retry_after(reading.retry_after), body=bytes(reading.body)
+            )
+        except Exception as error:
+            failure = classify(error)
+            if failure is Failure.INTERNAL:
+                log.exception("delivery %s could not be sent", claimed.delivery_id)
+            # Words about what a receiver sent need not be text.
             text = (str(error) or type(error).__name__)[:TEXT_MAX].encode("utf-8", "replace").decode()
-            return Answer(None, classify(error), text)
+            answer = Answer(None, failure, text)
+        return Sent(listener.url, headers, replace(answer, seconds=time.perf_counter() - started))
 
 
 def classify(error: Exception) -> Failure:
@@ -109,29 +97,33 @@ def classify(error: Exception) -> Failure:
     match error:
         case TimeoutError():
             return Failure.TIMEOUT
-        case ForbiddenAddress() | aiohttp.InvalidUrlClientError():
-            # The client refuses addresses in decimal or octal spelling by itself.
+        case ForbiddenAddress():
             return Failure.FORBIDDEN_ADDRESS
-        case aiohttp.ClientConnectorDNSError():
+        case NameNotResolved():
             return Failure.NAME
-        case aiohttp.ClientSSLError():
+        case ssl.SSLError() | ssl.CertificateError():
             return Failure.TLS
-        case aiohttp.ClientConnectionError() | OSError():
+        case OSError():
             return Failure.CONNECTION
-        case _:
+        case NotHttp() | ValueError():
             return Failure.PROTOCOL
+        case _:
+            return Failure.INTERNAL
 
 
 def parse_retry_after(text: str | None) -> float | None:
-    """Seconds to wait, from a number or a date (RFC 9110, section 10.2.3); None if it says neither."""
-    if text is None:
+    """Seconds to wait, from a number or a date (RFC 9110, section 10.2.3); None if it says neither.
+
+    A date without a zone is in GMT, as all dates of HTTP are.
+    """
+    if text is None or len(text) > RETRY_AFTER_MAX:
         return None
-    if text.strip().isdecimal():
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
         return float(text)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    except Exception:  # noqa: BLE001 - the parser of mails was not made for what anybody may send
         return None
-    if at.tzinfo is None:
-        return None
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())

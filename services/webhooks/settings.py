@@ -23,6 +23,8 @@ class WebhookSettings(ListenerSettings):
     webhooks_batch_size: int = Field(500, ge=1, le=5_000)
     # Networks that deliveries may go to although they are not public, in CIDR notation, separated by commas.
     webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    # Name servers to ask about receivers, as address or address:port, separated by commas; without any, the system's.
+    webhooks_name_servers: Annotated[tuple[str, ...], NoDecode] = ()
     # How long a delivery in hand belongs to the process that took it: what a crash delays it by, at most.
     webhooks_lease: timedelta = timedelta(seconds=45)
     # Requests at a time: of the whole process, and to one listener.
@@ -45,6 +47,13 @@ class WebhookSettings(ListenerSettings):
         if not isinstance(value, str):
             return value
         return parse_networks(part for part in value.split(",") if part.strip())
+
+    @field_validator("webhooks_name_servers", mode="before")
+    @classmethod
+    def _servers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @model_validator(mode="after")
     def _check_lease(self) -> Self:

@@ -1,26 +1,30 @@
 """No delivery reaches a forbidden address, however it is spelt, resolved or hinted at (design, section 6, I7)."""
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
-import aiohttp
 import pytest
 
 from services.listeners.deliveries import DeliveryStatus
 from services.webhooks.addresses import ForbiddenAddress, parse_networks
-from services.webhooks.connector import open_session
+from services.webhooks.client import Client
 from services.webhooks.delivery import Failure
+from services.webhooks.names import Names
 from services.webhooks.sender import classify
 from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
+from tests.support.name_server import open_name_server
 from tests.support.receiver import Receiver, open_receiver, status
 
 LOOPBACK = parse_networks(["127.0.0.0/8"])
 
 
-async def post(url: str, *, allowed: Any = ()) -> int:
-    async with open_session(allowed) as session, session.post(url, data=b"x", allow_redirects=False) as response:
-        return response.status
+async def post(url: str, *, allowed: Any = (), servers: Sequence[str] = ()) -> int:
+    async with Names(servers) as names, Client(allowed, names, 0) as client:
+        status = (await client.post(url, {}, b"x", 5)).status
+    assert status is not None
+    return status
 
 
 @pytest.mark.parametrize(
@@ -44,34 +48,31 @@ async def test_spellings_of_loopback(receiver: Receiver, host: str) -> None:
     assert receiver.requests == []
 
 
-@pytest.mark.parametrize("addresses", [["93.184.215.14", "127.0.0.1"], ["127.0.0.1", "93.184.215.14"]])
-async def test_a_name_that_leads_both_ways(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
-) -> None:
-    names_resolve_to(monkeypatch, lambda: addresses)
-    with pytest.raises(ForbiddenAddress):
-        await post(receiver.url(host="both.example"))
+async def test_a_name_that_leads_both_ways(receiver: Receiver) -> None:
+    async with open_name_server({"both.example": ("93.184.215.14", "127.0.0.1")}) as server:
+        with pytest.raises(ForbiddenAddress):
+            await post(receiver.url(host="both.example"), servers=[server.place])
     assert receiver.requests == []
 
 
 async def test_a_name_that_changes_between_check_and_dial(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [["93.184.215.14"], ["127.0.0.1"]]
     dialled: list[str] = []
-    names_resolve_to(monkeypatch, lambda: answers.pop(0) if len(answers) > 1 else answers[0])
 
     class Witness(socket.socket):
         def __init__(self, family: int, kind: int, protocol: int) -> None:
             super().__init__(family, kind, protocol)
             dialled.append("socket")
+            server.addresses = {"rebinding.example": ("127.0.0.1",)}
             raise OSError("not here")
 
-    monkeypatch.setattr("services.webhooks.connector.socket.socket", Witness)
-    # The address that was checked is the one dialled: the second answer is never asked for.
-    with pytest.raises(aiohttp.ClientConnectorError):
-        await post(receiver.url(host="rebinding.example"))
-    assert (dialled, len(answers)) == (["socket"], 1)
-    with pytest.raises(ForbiddenAddress):
-        await post(receiver.url(host="rebinding.example"))
+    async with open_name_server({"rebinding.example": ("93.184.215.14",)}) as server:
+        monkeypatch.setattr("services.webhooks.connector.socket.socket", Witness)
+        # The address that was checked is the one dialled: the second answer is never asked for.
+        with pytest.raises(OSError, match="not here"):
+            await post(receiver.url(host="rebinding.example"), servers=[server.place])
+        assert dialled == ["socket"]
+        with pytest.raises(ForbiddenAddress):
+            await post(receiver.url(host="rebinding.example"), servers=[server.place])
     assert receiver.requests == []
 
 
@@ -97,14 +98,3 @@ async def test_a_refusal_is_final_and_flags_the_listener(
     problem = (await admin.current(listener)).problem
     assert problem is not None
     assert "TRIPTYCH_WEBHOOKS_ALLOWED_NETWORKS" in problem
-
-
-def names_resolve_to(monkeypatch: pytest.MonkeyPatch, addresses: Any) -> None:
-    real = socket.getaddrinfo
-
-    def lookup(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
-        if not str(host).endswith(".example"):
-            return real(host, port, *args, **kwargs)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses()]
-
-    monkeypatch.setattr(socket, "getaddrinfo", lookup)

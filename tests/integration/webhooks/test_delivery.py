@@ -190,11 +190,11 @@ async def test_what_is_no_event_is_put_aside_and_its_neighbours_are_delivered(
     "garbage",
     [
         b"\xff\xfe\xfd\r\n\r\n",
-        b"HTTP/1.1 200 \xff\xfe\r\nX: \xff\xfe\r\nContent-Length: nope\xff\r\n\r\n",
+        b"HTTP/1.1 2000 \xff\xfe\r\nX: \xff\xfe\r\nContent-Length: nope\xff\r\n\r\n",
         b"HTTP/1.1 500 \xff\xfe\r\nX-\xff: \xff\r\n\r\n\xff",
-        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        b"HTTP/1.1 500 Oh\r\n" + b"X: y\r\n" * 200_000,
     ],
-    ids=["no-http", "bad-length", "bad-bytes", "endless-headers"],
+    ids=["no-http", "bad-status", "bad-bytes", "endless-headers"],
 )
 async def test_garbage_for_an_answer_is_a_failure_with_a_log(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, garbage: bytes

@@ -1,10 +1,10 @@
 """What an answer's headers and the client's exceptions are taken for, and what is signed only once."""
 
+import ssl
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from services.listeners.documents import Listener
 from services.listeners.keys import Format, make_key
 from services.webhooks.addresses import ForbiddenAddress
+from services.webhooks.client import Client, NotHttp
 from services.webhooks.delivery import Failure
-from services.webhooks.sender import WAVE_SECONDS, Signer, classify, parse_retry_after
+from services.webhooks.names import NameNotResolved
+from services.webhooks.sender import WAVE_SECONDS, Sender, Signer, classify, parse_retry_after
 from services.webhooks.signing import SigningKey, read_key
 from tests.support.histories import History
 from tests.unit.webhooks.examples import claimed, listener
@@ -69,7 +71,21 @@ def test_retry_after_in_seconds_or_as_a_date() -> None:
     assert parse_retry_after(None) is None
     assert parse_retry_after("120") == 120.0
     assert parse_retry_after("soon") is None
-    assert parse_retry_after("-1") is None
+    for nothing in (
+        "-1",
+        "1.5",
+        "١٢",
+        "",
+        "9" * 5_000,
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "0000",
+        "\xff",
+    ):
+        found = parse_retry_after(nothing)
+        assert found is None or found == 0
+    for extreme in ("Mon, 01 Jan 0001 00:00:00 +1400", "Fri, 31 Dec 9999 23:59:59 -1400", "1 Jan 2020 0:0:0 +99999999"):
+        found = parse_retry_after(extreme)
+        assert found is None or found >= 0
     past = format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)
     assert parse_retry_after(past) == 0.0
     future = parse_retry_after(format_datetime(datetime(2999, 1, 1, tzinfo=UTC), usegmt=True))
@@ -77,7 +93,16 @@ def test_retry_after_in_seconds_or_as_a_date() -> None:
     assert future > 1e9
 
 
-@given(st.text())
+def test_all_dates_of_http() -> None:
+    for date in ("Sun, 06 Nov 2994 08:49:37 GMT", "Sun Nov  6 08:49:37 2994"):
+        found = parse_retry_after(date)
+        assert found is not None
+        assert found > 1e9
+    # Two digits of a year are of the past, once they would be more than 50 years ahead.
+    assert parse_retry_after("Sunday, 06-Nov-94 08:49:37 GMT") == 0.0
+
+
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,30} Jan [0-9]{1,30} [0-9]{1,20}:00:00 [-+A-Z0-9]{1,30}"))
 def test_no_retry_after_is_a_fault_of_ours(text: str) -> None:
     found = parse_retry_after(text)
     assert found is None or found >= 0
@@ -87,14 +112,29 @@ def test_no_retry_after_is_a_fault_of_ours(text: str) -> None:
     ("error", "failure"),
     [
         (TimeoutError(), Failure.TIMEOUT),
-        (aiohttp.ServerTimeoutError(), Failure.TIMEOUT),
-        (aiohttp.ServerDisconnectedError(), Failure.CONNECTION),
         (ConnectionResetError(), Failure.CONNECTION),
+        (NameNotResolved(), Failure.NAME),
+        (ssl.SSLCertVerificationError(), Failure.TLS),
         (ForbiddenAddress("no"), Failure.FORBIDDEN_ADDRESS),
-        (aiohttp.InvalidUrlClientError("http://127.1/"), Failure.FORBIDDEN_ADDRESS),
-        (aiohttp.ClientPayloadError(), Failure.PROTOCOL),
+        (NotHttp("odd"), Failure.PROTOCOL),
         (ValueError("odd"), Failure.PROTOCOL),
+        (KeyError("a fault of ours"), Failure.INTERNAL),
     ],
 )
 def test_what_exceptions_mean(error: Exception, failure: Failure) -> None:
     assert classify(error) is failure
+
+
+async def test_a_fault_of_ours_is_an_outcome_too() -> None:
+    directory: Any = NoKey()
+    client: Any = Client((), None, 0)  # type: ignore[arg-type]
+    sent = await Sender(client, Signer(directory)).send(listener(), claimed(), EVENT)
+    assert sent.answer.failure is Failure.INTERNAL
+
+
+class NoKey:
+    """A directory that has lost the keys."""
+
+    def keys_of(self, _listener: Listener, _now: datetime) -> list[SigningKey]:
+        """Nothing."""
+        raise KeyError("k")

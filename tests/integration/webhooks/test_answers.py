@@ -1,0 +1,53 @@
+"""Odd answers, registered addresses and dead names, through a whole relay."""
+
+import time
+
+import pytest
+
+from services.listeners.deliveries import DeliveryStatus
+from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
+from tests.support.histories import History
+from tests.support.name_server import open_name_server
+from tests.support.raw_server import open_raw_server
+from tests.support.receiver import Receiver
+
+DEAD = 8
+ODD = {
+    "retry-after": b"Retry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "large": b"Content-Security-Policy: " + b"x" * 9_000,
+    "many": b"\r\n".join(b"X-%d: v" % number for number in range(200)),
+    "space": b"X-Foo : bar",
+    "close": b"Connection: close",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_a_200_is_a_200(open_relay: OpenRelay, admin: Admin, publish: Publish, odd: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ODD[odd] + b"\r\n\r\nok, and more"
+    async with open_raw_server(answer) as server, open_relay():
+        listener = await admin.subscribe(server.url("/a/../%7Eb?sig=%2Fx%2f&e=@"), retryDelays=[])
+        await publish(History().create().messages)
+        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+        assert (delivery["attempts"], delivery["failures"]) == (1, 0)
+        assert server.targets == ["/a/../%7Eb?sig=%2Fx%2f&e=@"]
+
+
+async def test_dead_names_delay_nobody_and_no_stop(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    async with open_name_server({}) as server:
+        async with open_relay(webhooks_name_servers=server.place):
+            dead = [await admin.subscribe(f"http://shop{number}.dead.example/") for number in range(DEAD)]
+            await admin.subscribe(receiver.url())
+            await publish(History().create().messages)
+            await receiver.until(1, deadline_seconds=20)
+            assert server.asked
+            history = History().create()
+            published = time.monotonic()
+            await publish(history.messages)
+            await receiver.until(2, deadline_seconds=1)
+            stopping = time.monotonic()
+        assert time.monotonic() - stopping < 10
+        assert stopping - published < 1
+    (delivery,) = (await admin.deliveries(dead[0]))[:1]
+    assert delivery["log"][0]["failure"] == "name-resolution"

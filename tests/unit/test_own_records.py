@@ -1,0 +1,92 @@
+"""No record that Triptych publishes is refused by a reader of its own: each type goes through every reader."""
+
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from schemas.commands import COMMANDS
+from schemas.envelope import CommandEnvelope, Message, encode_command
+from schemas.events import EventType
+from schemas.snapshots import SNAPSHOT_PARTS
+from services.command.intake import sort_records
+from services.gateway.echoes import Echoes
+from services.kit.partitions import partition_of
+from services.projector.consumer import EventHandler as Projection
+from services.webhooks.consumer import EventHandler as Planning
+from tests.support.histories import History
+from tests.unit.webhooks.examples import listener
+
+GALLERY = "10000000-0000-4000-8000-000000000000"
+ITEM = "20000000-0000-4000-8000-000000000000"
+TEXT = {"text": {"html": "h"}}
+PARTITIONS = 12
+DATA: dict[str, dict[str, Any]] = {
+    "CreateGallery": {"gallery": {"name": "n", "items": [TEXT]}},
+    "UpdateGallery": {"gallery": {"name": "n"}},
+    "CreateItems": {"items": [TEXT]},
+    "UpdateItem": {"itemId": ITEM, "item": TEXT},
+    "MoveItem": {"itemId": ITEM, "to": "start"},
+    "DeleteItems": {"itemIds": [ITEM]},
+}
+
+
+def published_events() -> dict[str, Message]:
+    """A record of each type that is on the topic of events, by its type."""
+    made = History(GALLERY, site_id="s").create(first_items=1)
+    made.update_item(made.add_item(1.0, ITEM), title="t").rename("other")
+    snapshot = made.snapshot()
+    return {dict(message.headers)["ce_type"].decode(): message for message in (*made.delete().messages, *snapshot)}
+
+
+EVENTS = published_events()
+
+
+def record(message: Message, partition: int = 0) -> ConsumerRecord[Any, Any]:
+    return ConsumerRecord("t", partition, 0, 0, 0, message.key, message.value, None, 0, 0, message.headers)
+
+
+def test_all_types_are_here() -> None:
+    assert len(EVENTS) == len(EventType) + len(SNAPSHOT_PARTS)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+async def test_the_relay_refuses_none(name: str) -> None:
+    wanted = listener(event_types=frozenset(EventType), site_id="s")
+    repository, publisher, letters = AsyncMock(), AsyncMock(), MagicMock()
+    repository.plan.return_value = set()
+    directory = MagicMock(of_site=lambda _site: [wanted])
+    intake = MagicMock(refresh=AsyncMock(), room=lambda _listener: 0)
+    handler: Any = Planning(repository, directory, intake, publisher, letters, *[MagicMock()] * 2)
+    await handler.handle([record(EVENTS[name])])
+    assert not letters.letter.called
+    assert not letters.report.called
+    planned = [delivery for call in repository.plan.await_args_list for delivery in call.args[1]]
+    assert len(planned) == (1 if name in set(EventType) else 0)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_projector_refuses_none(name: str) -> None:
+    handler = Projection(*[MagicMock()] * 7)
+    site_id, thing = handler._read(record(EVENTS[name]))
+    assert (site_id, thing.gallery_id) == ("s", GALLERY)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_gateway_refuses_none(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    echoes = Echoes()
+    with echoes.listen("s", "c"):
+        echoes.hear(record(EVENTS[name]))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_command_service_refuses_none(name: str) -> None:
+    data = COMMANDS[name].model_validate({"galleryId": GALLERY, **DATA.get(name, {})}, by_name=False)
+    message = encode_command(CommandEnvelope("c", "s", name, data, None, "c", None))
+    home = partition_of(message.key, PARTITIONS)
+    intake = sort_records([record(message, home)], PARTITIONS, "default")
+    assert [command.envelope.name for command in intake.commands] == [name]
+    assert not intake.refused
+    assert not intake.answers

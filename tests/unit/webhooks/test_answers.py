@@ -1,0 +1,130 @@
+"""The status line of an answer decides, whatever comes before, after or instead of the rest."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.webhooks.answers import HEAD_MAX, LINE_MAX, Reading
+
+
+def head(*fields: bytes, status: bytes = b"HTTP/1.1 200 OK", body: bytes = b"ok") -> bytes:
+    length = b"Content-Length: %d" % len(body)
+    return b"".join(line + b"\r\n" for line in (status, length, *fields, b"")) + body
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+# What comes, and what it means: status, whether the connection may be used again, the body.
+ANSWERS = {
+    "plain": (head(), 200, True, b"ok"),
+    "no reason": (head(status=b"HTTP/1.1 200"), 200, True, b"ok"),
+    "two spaces": (head(status=b"HTTP/1.1  200 OK"), 200, True, b"ok"),
+    "lower case": (head(status=b"http/1.1 200 ok"), 200, True, b"ok"),
+    "reason in Latin-1": (head(status=b"HTTP/1.1 200 \xfc\x00"), 200, True, b"ok"),
+    "line feeds alone": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200, True, b"ok"),
+    "blank lines first": (b"\r\n\r\n" + head(), 200, True, b"ok"),
+    "HTTP/1.0": (head(status=b"HTTP/1.0 200 OK"), 200, False, b"ok"),
+    "HTTP/2.0": (head(status=b"HTTP/2.0 200 OK"), 200, False, b"ok"),
+    "a field of 9 kB": (head(b"Content-Security-Policy: " + b"x" * 9_000), 200, True, b"ok"),
+    "200 fields": (head(*(b"X-%d: v" % number for number in range(200))), 200, True, b"ok"),
+    "a space before the colon": (head(b"X-Foo : bar"), 200, True, b"ok"),
+    "a line without a colon": (head(b"nothing"), 200, False, b"ok"),
+    "a folded line": (head(b"X-Foo: a\r\n b"), 200, False, b"ok"),
+    "a name that is no token": (head(b"\xff\x00(x): v"), 200, True, b"ok"),
+    "a length twice, equal": (head(b"Content-Length: 2"), 200, True, b"ok"),
+    "a length twice, in one field": (b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", 200, True, b"ok"),
+    "two lengths": (head(b"Content-Length: 3"), 200, False, b"ok"),
+    "a length that is none": (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok", 200, False, b"ok"),
+    "an endless length": (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\nok", 200, False, b"ok"),
+    "length and chunks": (head(b"Transfer-Encoding: chunked", body=b"2\r\nok\r\n0\r\n\r\n"), 200, False, b"ok"),
+    "Connection: close and more": (head(b"Connection: close") + b"more", 200, False, b"ok"),
+    "more than the length": (head() + b"more", 200, False, b"ok"),
+    "less than the length": (head(b"X: y")[:-1], 200, False, b"o"),
+    "no length": (b"HTTP/1.1 200 OK\r\n\r\nok", 200, False, b"ok"),
+    "chunks": (CHUNKED + b"1;a=b\r\no\r\n1\r\nk\r\n0\r\nTrailer: x\r\n\r\n", 200, True, b"ok"),
+    "a chunk size that is none": (CHUNKED + b"ZZZ\r\nok\r\n", 200, False, b""),
+    "a broken chunk": (CHUNKED + b"1\r\nok\r\n0\r\n\r\n", 200, False, b"o"),
+    "chunks that break off": (CHUNKED + b"5\r\nok", 200, False, b"ok"),
+    "another coding": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nok", 200, False, b"ok"),
+    "a head that breaks off": (b"HTTP/1.1 200 OK\r\nContent-Le", 200, False, b""),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, True, b""),
+    "204 with a length": (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 204, True, b""),
+    "204 with a body": (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", 204, False, b""),
+    "302": (head(b"Location: /x", status=b"HTTP/1.1 302 Found"), 302, True, b"ok"),
+    "early hints": (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + head(), 200, True, b"ok"),
+    "continue, twice": (b"HTTP/1.1 100 Continue\r\n\r\n" * 2 + head(), 200, True, b"ok"),
+    "101": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 101, False, b""),
+    "a status out of range": (head(status=b"HTTP/1.1 999 Odd"), 999, True, b"ok"),
+    "status 000": (head(status=b"HTTP/1.1 000 Odd"), 0, True, b"ok"),
+}
+# The connection ends after these; they are no answers.
+NO_ANSWERS = {
+    "HTTP/0.9": b"<html>welcome</html>",
+    "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "TLS": b"\x15\x03\x01\x00\x02\x02\x50",
+    "four digits": head(status=b"HTTP/1.1 2000 OK"),
+    "two digits": head(status=b"HTTP/1.1 20 OK"),
+    "no space before the reason": head(status=b"HTTP/1.1 200OK"),
+    "no version": head(status=b"HTTP 200 OK"),
+    "half a status line": b"HTTP/1.1 200 OK",
+    "nothing but hints": b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    "ICY": head(status=b"ICY 200 OK"),
+    "hints without end": b"HTTP/1.1 103 Early Hints\r\n\r\n" * (HEAD_MAX // 28 + 1),
+}
+
+
+def read(parts: list[bytes], body_max: int = 1_024) -> Reading:
+    reading = Reading(body_max)
+    for part in parts:
+        reading.feed(part)
+    reading.end()
+    return reading
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("step", [1, 7, 1_000_000])
+def test_answers(name: str, step: int) -> None:
+    sent, status, is_reusable, body = ANSWERS[name]
+    reading = read([sent[start : start + step] for start in range(0, len(sent), step)])
+    assert (reading.status, bytes(reading.body), reading.problem) == (status, body, None)
+    assert reading.is_reusable == is_reusable
+
+
+@pytest.mark.parametrize("name", NO_ANSWERS)
+def test_what_is_no_answer(name: str) -> None:
+    reading = read([NO_ANSWERS[name]])
+    assert (reading.status, reading.is_reusable) == (None, False)
+    assert reading.problem
+
+
+def test_nothing_at_all_is_told_by_the_connection() -> None:
+    assert read([]).problem is None
+
+
+def test_what_is_kept_of_an_answer_is_bounded() -> None:
+    reading = Reading(4)
+    reading.feed(b"HTTP/1.1 200 " + b"x" * (3 * LINE_MAX))
+    assert reading.status == 200
+    reading.feed(b"\r\nRetry-After: " + b"9" * (3 * LINE_MAX))
+    reading.feed(b"\r\nContent-Length: 9\r\n\r\n12345")
+    assert (reading.is_done, reading.is_reusable, bytes(reading.body)) == (True, False, b"1234")
+    assert len(reading.retry_after or "") <= LINE_MAX
+
+    endless = Reading(4)
+    endless.feed(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(HEAD_MAX // 1_000 + 1):
+        endless.feed(b"X-A: " + b"y" * 993 + b"\r\n")
+    assert (endless.is_done, endless.status, endless.problem) == (True, 200, None)
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 250), max_size=5))
+def test_no_bytes_are_a_fault_of_ours(data: bytes, cuts: list[int]) -> None:
+    for beginning in (b"", b"HTTP/1.1 200 OK\r\n", CHUNKED):
+        sent = beginning + data
+        edges = [0, *sorted(cuts), len(sent)]
+        parts = [sent[first:last] for first, last in itertools.pairwise(edges)]
+        reading = read(parts)
+        if beginning:
+            assert reading.status == 200
