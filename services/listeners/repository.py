@@ -87,6 +87,7 @@ class Listeners:
             "keys": [key_use_document(key_id)],
             "problem": None,
             "failingSince": None,
+            "failedAt": None,
             "createdAt": now,
             "updatedAt": now,
         }
@@ -133,7 +134,8 @@ class Listeners:
 
     async def resume(self, site_id: str, listener_id: str) -> Listener | None:
         """Send again, whether it was paused or disabled."""
-        values = {"status": ListenerStatus.ACTIVE.value, "problem": None, "failingSince": None}
+        values = {"status": ListenerStatus.ACTIVE.value, "problem": None}
+        values |= {"failingSince": None, "failedAt": None}
         return await self._update(site_id, listener_id, values)
 
     async def delete(self, site_id: str, listener_id: str) -> bool:

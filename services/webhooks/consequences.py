@@ -11,8 +11,8 @@ from services.webhooks.delivery import (
     Delivered,
     Sent,
     Verdict,
-    is_overdue_for_disabling,
 )
+from services.webhooks.failing import after_failure, is_overdue, must_be_noted
 from services.webhooks.lanes import Lane
 from services.webhooks.repository import Claimed, Repository
 
@@ -29,19 +29,22 @@ class Consequences:
 
     async def follow(self, lane: Lane, claimed: Claimed, verdict: Verdict, sent: Sent | None, now: datetime) -> None:
         """Do what follows from an attempt. Raises the driver's errors."""
+        if not lane.is_run_known:
+            lane.run = lane.noted_run = await self._repository.run_of(claimed.listener_id)
+            lane.is_run_known = True
         if isinstance(verdict, Delivered):
-            if lane.failing_since is not None:
-                lane.failing_since = None
-                await self._repository.set_failing(claimed.listener_id, None)
+            if lane.run is not None:
+                lane.run = lane.noted_run = None
+                await self._repository.note_run(claimed.listener_id, None)
             return
-        if lane.failing_since is None:
-            lane.failing_since = now
-            await self._repository.set_failing(claimed.listener_id, now)
+        lane.run = run = after_failure(lane.run, now, self._disable_after)
+        if must_be_noted(lane.noted_run, run, self._disable_after):
+            lane.noted_run = run
+            await self._repository.note_run(claimed.listener_id, run)
         if isinstance(verdict, Dead):
             await self._mourn(lane, claimed, verdict, sent, now)
-        if is_overdue_for_disabling(lane.failing_since, now, self._disable_after):
-            since = f"{lane.failing_since:%Y-%m-%d %H:%M} UTC"
-            await self._disable(lane, f"no delivery has succeeded since {since}", now)
+        if is_overdue(run, self._disable_after):
+            await self._disable(lane, f"every delivery has failed since {run.since:%Y-%m-%d %H:%M} UTC", now)
 
     async def _mourn(self, lane: Lane, claimed: Claimed, dead: Dead, sent: Sent | None, now: datetime) -> None:
         listener = lane.listener

@@ -130,8 +130,3 @@ def is_success(answer: Answer, dialect: Format) -> bool:
 def was_interrupted_too_often(attempts: int, failures: int) -> bool:
     """Whether a delivery about to be attempted has lost too many attempts to processes that died."""
     return attempts - failures > INTERRUPTIONS_MAX
-
-
-def is_overdue_for_disabling(failing_since: datetime | None, now: datetime, after: timedelta) -> bool:
-    """Whether a listener has failed for so long, without one success, that nothing more is sent to it."""
-    return failing_since is not None and now - failing_since >= after

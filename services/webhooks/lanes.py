@@ -3,6 +3,7 @@
 from collections import deque
 
 from services.listeners.documents import Listener
+from services.webhooks.failing import Run
 from services.webhooks.repository import Claimed
 
 # After so many failures in a row a listener gets one request at a time, with pauses, until one succeeds.
@@ -27,17 +28,22 @@ class Lane:
         """Whether there may be due deliveries that nobody has in hand."""
         self.is_closed = False
         """Whether nothing more may be sent, since the listener has just been disabled."""
-        self.failing_since = listener.failing_since
+        self.run: Run | None = None
+        """The failures that no success has ended."""
+        self.noted_run: Run | None = None
+        """The same as it was last written down."""
+        self.is_run_known = False
+        """Whether `run` has been read: another process may have served the listener before."""
         self._concurrency = concurrency
         self._failures = 0
         self._next_at = 0.0
         self._seconds = 0.05
 
     def update(self, listener: Listener) -> None:
-        """Follow a listener that may have been read anew."""
-        if listener is not self.listener:
+        """Follow a listener that may have been changed."""
+        if listener != self.listener:
             self.listener = listener
-            self.failing_since = listener.failing_since
+            self.is_run_known = False
             self.is_closed = False
 
     @property

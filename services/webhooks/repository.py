@@ -13,6 +13,7 @@ from services.listeners.documents import ListenerStatus
 from services.listeners.ordering import promote, promote_all
 from services.listeners.repository import LISTENERS, announce_change
 from services.webhooks.delivery import Dead, Delivered, Retry, Sent, Verdict
+from services.webhooks.failing import Run
 
 _DUPLICATE_KEY = 11000
 
@@ -142,9 +143,17 @@ class Repository:
         """See `services.listeners.ordering`."""
         await promote_all(self._deliveries, listener_id, now)
 
-    async def set_failing(self, listener_id: str, since: datetime | None) -> None:
-        """Remember since when a listener has had no success."""
-        await self._listeners.update_one({"_id": listener_id}, {"$set": {"failingSince": since}})
+    async def run_of(self, listener_id: str) -> Run | None:
+        """The run of failures that a listener is in, None after a success."""
+        found = await self._listeners.find_one({"_id": listener_id}, {"failingSince": 1, "failedAt": 1})
+        if found is None or found["failingSince"] is None or found.get("failedAt") is None:
+            return None
+        return Run(found["failingSince"], found["failedAt"])
+
+    async def note_run(self, listener_id: str, run: Run | None) -> None:
+        """Write down the run of failures that a listener is in."""
+        values = {"failingSince": run and run.since, "failedAt": run and run.last}
+        await self._listeners.update_one({"_id": listener_id}, {"$set": values})
 
     async def flag(self, listener_id: str, problem: str) -> None:
         """Tell the administrators what is wrong with a listener."""

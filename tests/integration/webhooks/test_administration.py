@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from services.listeners.deliveries import DeliveryStatus
-from services.listeners.documents import ListenerStatus
+from services.listeners.documents import Listener, ListenerStatus
 from services.listeners.models import ListenerChange, NewListener
 from services.listeners.repository import LISTENERS, SIGNING_KEYS
 from services.listeners.resending import Range
@@ -103,8 +103,9 @@ async def test_failing_for_too_long_disables(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url(), retryDelays=[600])
-    since = datetime.now(UTC) - timedelta(days=5)
-    await admin.database[LISTENERS].update_one({"_id": listener.id}, {"$set": {"failingSince": since}})
+    now = datetime.now(UTC)
+    run = {"failingSince": now - timedelta(days=5), "failedAt": now - timedelta(days=1)}
+    await admin.database[LISTENERS].update_one({"_id": listener.id}, {"$set": run})
     receiver.usual = status(500)
     async with open_relay():
         await publish(History().create().messages)
@@ -115,12 +116,37 @@ async def test_failing_for_too_long_disables(
     assert (await admin.current(listener)).status is ListenerStatus.DISABLED
 
 
+async def test_two_failures_far_apart_disable_nobody(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    receiver.usual = status(503)
+    async with open_relay(webhooks_disable_after=2):
+        listener = await admin.subscribe(receiver.url(), retryDelays=[])
+        await publish(History().create().messages)
+        await admin.until(listener, DeliveryStatus.DEAD)
+        # As if nothing had been sent in between.
+        long_ago = datetime.now(UTC) - timedelta(seconds=30)
+        run = {"failingSince": long_ago, "failedAt": long_ago}
+        await admin.database[LISTENERS].update_one({"_id": listener.id}, {"$set": run})
+        await admin.listeners.change(SITE, listener.id, ListenerChange(description="as another relay finds it"))
+        await publish(History().create().messages)
+        await admin.until(listener, DeliveryStatus.DEAD, 2)
+        await eventually(lambda: begun_anew(admin, listener, long_ago), "the run begins anew")
+        assert (await admin.current(listener)).status is ListenerStatus.ACTIVE
+
+
+async def begun_anew(admin: Admin, listener: Listener, before: datetime) -> bool:
+    since = (await admin.current(listener)).failing_since
+    return since is not None and since > before + timedelta(seconds=1)
+
+
 async def test_a_success_ends_failing(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url())
-    since = datetime.now(UTC) - timedelta(days=9)
-    await admin.database[LISTENERS].update_one({"_id": listener.id}, {"$set": {"failingSince": since}})
+    now = datetime.now(UTC)
+    run = {"failingSince": now - timedelta(days=9), "failedAt": now}
+    await admin.database[LISTENERS].update_one({"_id": listener.id}, {"$set": run})
     async with open_relay():
         await publish(History().create().messages)
 

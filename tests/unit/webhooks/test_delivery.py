@@ -1,6 +1,6 @@
 """What becomes of a delivery, whatever the answer: schedules by a clock that the test owns."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,6 @@ from services.webhooks.delivery import (
     Policy,
     Retry,
     Verdict,
-    is_overdue_for_disabling,
     judge,
     was_interrupted_too_often,
 )
@@ -117,10 +116,3 @@ def test_interruptions_are_forgiven_but_not_for_ever() -> None:
     assert not was_interrupted_too_often(attempts=1, failures=0)
     assert not was_interrupted_too_often(attempts=23, failures=13)
     assert was_interrupted_too_often(attempts=11, failures=0)
-
-
-def test_a_listener_is_disabled_after_so_long_without_success() -> None:
-    after = timedelta(days=5)
-    assert not is_overdue_for_disabling(None, NOW, after)
-    assert not is_overdue_for_disabling(NOW - after + timedelta(seconds=1), NOW, after)
-    assert is_overdue_for_disabling(NOW - after, NOW, after)
