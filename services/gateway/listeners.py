@@ -12,7 +12,7 @@ from schemas.base import Guid, WireModel
 from services.gateway.answers import JsonAnswer
 from services.gateway.bodies import parse_body, read_body
 from services.gateway.context import Gateway, admitted
-from services.gateway.errors import Failure, not_found
+from services.gateway.errors import RETRY_AFTER, Failure, not_found
 from services.gateway.etags import refuse_conditions
 from services.gateway.keys import Scope
 from services.gateway.listener_answers import (
@@ -23,7 +23,7 @@ from services.gateway.listener_answers import (
     SecretAnswer,
 )
 from services.gateway.openapi import json_body
-from services.kit.failures import StartRefused
+from services.kit.failures import StartRefused, TransientFailure
 from services.kit.mongo import Database
 from services.listeners.administration import Administration, open_administration
 from services.listeners.documents import Listener
@@ -118,7 +118,11 @@ def found(listener: Listener | None, listener_id: str) -> Listener:
 async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> Response:
     """Subscribe an address to events; the answer is the only one that holds the secret."""
     body = parse_body(CreateListenerBody, await read_body(request, gateway.settings.gateway_body_limit))
-    created = await admin.listeners.create(admin.site_id, body.listener)
+    try:
+        created = await admin.listeners.create(admin.site_id, body.listener)
+    except TransientFailure as failure:
+        log.warning("no listener can be created: %s", failure)
+        raise Failure(503, RETRY_AFTER) from failure
     return JsonAnswer(created.to_wire())
 
 

@@ -1,8 +1,11 @@
 """What administrators work with, over HTTP and on the command line: listeners, deliveries, operational events."""
 
 from dataclasses import dataclass
+from functools import partial
 
+from schemas.topics import Topics
 from services.kit.mongo import Database
+from services.listeners.beginnings import ends_of
 from services.listeners.operations import Operations
 from services.listeners.repository import Listeners
 from services.listeners.resending import Deliveries
@@ -28,4 +31,6 @@ async def open_administration(database: Database, settings: ListenerSettings) ->
     sealer = make_sealer(settings)
     await require_same_key(database, sealer)
     retention = settings.webhooks_retention
-    return Administration(Listeners(database, sealer, retention), Deliveries(database), Operations(database, retention))
+    ends = partial(ends_of, settings, Topics(settings.topic_prefix).events)
+    listeners = Listeners(database, sealer, retention, ends=ends)
+    return Administration(listeners, Deliveries(database), Operations(database, retention))

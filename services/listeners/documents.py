@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,19 @@ class ListenerStatus(StrEnum):
     DISABLED = "disabled"
     """By the relay, because it fails or asked for it. What would have been delivered is kept as cancelled."""
     DELETED = "deleted"
+
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far the clocks of two machines may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where on the events topic a record is, and when it was published by its producer's clock, if it says so."""
+
+    partition: int
+    offset: int
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,21 @@ class Listener:
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime
+    begins: Mapping[int, int] | None = None
+    """The offset of the first event that may be for it, by partition: where the events topic ended before its creation.
+    A partition that is not named was not there yet. None for listeners of earlier versions."""
+
+    def is_older_than(self, published: "Published") -> bool:
+        """Whether the listener was there when an event was published, so that the event may be for it.
+
+        Offsets tell that exactly, until the topic is made anew and counts from 0 again. So an event that is later by
+        any clock is always newer; and where no offsets are known, an event counts unless it is earlier by any clock.
+        """
+        if published.at is not None and published.at >= self.created_at + CLOCKS_DIFFER:
+            return True
+        if self.begins is None:
+            return published.at is None or published.at >= self.created_at - CLOCKS_DIFFER
+        return published.offset >= self.begins.get(published.partition, 0)
 
     def wants(self, site_id: str, event_type: str, gallery_id: str) -> bool:
         """Whether an event is for this listener. Never a type that was not asked for (wire contract, section 7.4)."""
@@ -90,6 +118,7 @@ class Listener:
 def listener_of(document: Mapping[str, Any]) -> Listener:
     """The listener of a stored document."""
     galleries = document["galleryIds"]
+    begins = document.get("begins")
     return Listener(
         id=document["_id"],
         site_id=document["siteId"],
@@ -109,6 +138,7 @@ def listener_of(document: Mapping[str, Any]) -> Listener:
         failing_since=document["failingSince"],
         created_at=document["createdAt"],
         updated_at=document["updatedAt"],
+        begins=None if begins is None else {int(partition): offset for partition, offset in begins.items()},
     )
 
 

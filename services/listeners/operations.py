@@ -1,14 +1,15 @@
 """Operational events: what administrators should know of their listeners, one document a day and kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from schemas.base import format_instant
-from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, IndexModel
+from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, IndexModel, UpdateOne
 
 OPERATIONAL_EVENTS = "operational_events"
+TOLD_AT_ONCE = 1_000
 INDEXES: Mapping[str, list[IndexModel]] = {
     OPERATIONAL_EVENTS: [
         IndexModel([("siteId", ASCENDING), ("lastAt", DESCENDING)]),
@@ -25,6 +26,8 @@ class Operation(StrEnum):
     LISTENER_BEHIND = "listener.behind"
     """Something has been due for over a minute: the listener is too slow, or its limits too low."""
     DELIVERY_DEAD = "delivery.dead"
+    EVENTS_EXPIRED = "events.expired"
+    """Events were lost before the relay saw them; some may have been for the listener."""
 
 
 class Operations:
@@ -45,6 +48,23 @@ class Operations:
             },
             upsert=True,
         )
+
+    async def tell_each(
+        self, kind: Operation, listeners: Iterable[tuple[str, str]], occurrence: str, text: str, now: datetime
+    ) -> None:
+        """Record one for each of these listeners, given by site and id; the same `occurrence` is recorded only once."""
+        fields = {"kind": kind.value, "firstAt": now, "lastAt": now, "text": text, "count": 1}
+        fields["expiresAt"] = now + self._retention
+        writes = [
+            UpdateOne(
+                {"_id": f"{listener_id}:{kind}:{occurrence}"},
+                {"$setOnInsert": {"siteId": site_id, "listenerId": listener_id, **fields}},
+                upsert=True,
+            )
+            for site_id, listener_id in listeners
+        ]
+        for start in range(0, len(writes), TOLD_AT_ONCE):
+            await self._events.bulk_write(writes[start : start + TOLD_AT_ONCE], ordered=False)
 
     async def list(self, site_id: str, limit: int) -> list[dict[str, Any]]:
         """The latest ones of a site, newest first, as administrators see them."""

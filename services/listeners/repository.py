@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,7 +58,10 @@ class Listeners:
         sealer: Sealer,
         retention: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ends: Callable[[], Awaitable[Mapping[int, int]]] | None = None,
     ) -> None:
+        """`ends` tells where the events topic ends; without it, listeners begin about when they are created."""
+        self._ends = ends
         self._retention = retention
         self._listeners = database[LISTENERS]
         self._keys = database[SIGNING_KEYS]
@@ -67,7 +70,12 @@ class Listeners:
         self._clock = clock
 
     async def create(self, site_id: str, new: NewListener) -> Created:
-        """Store a listener; it gets every event published after this has returned."""
+        """Store a listener; it gets every event published after this has returned, and none published before the call.
+
+        Raises:
+            TransientFailure: Kafka does not tell where the events topic ends; nothing is stored.
+        """
+        begins = None if self._ends is None else await self._ends()
         now = self._now()
         key_id, secret, public_key = await self._key_for(site_id, new.format)
         document: Document = {
@@ -90,6 +98,7 @@ class Listeners:
             "failedAt": None,
             "createdAt": now,
             "updatedAt": now,
+            "begins": None if begins is None else {str(partition): offset for partition, offset in begins.items()},
         }
         await self._listeners.insert_one(document)
         await self._announce()

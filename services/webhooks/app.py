@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -18,6 +18,7 @@ from services.kit.mongo import PyMongoError, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.publisher import Publisher
 from services.kit.topic_watch import watching_topics
+from services.listeners.documents import Listener
 from services.listeners.operations import Operations
 from services.listeners.provision import INDEXES as LISTENER_INDEXES
 from services.listeners.sealing import make_sealer, require_same_key
@@ -27,7 +28,9 @@ from services.webhooks.consequences import Consequences
 from services.webhooks.consumer import EventHandler
 from services.webhooks.directory import Directory
 from services.webhooks.intake import Intake
+from services.webhooks.losses import Losses
 from services.webhooks.names import Names
+from services.webhooks.offsets import TopicOffsets
 from services.webhooks.recorder import Recorder
 from services.webhooks.repository import Repository
 from services.webhooks.sender import Sender, Signer
@@ -78,12 +81,21 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             intake = Intake(settings, repository, directory, shards, worker, operations)
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetters(publisher, topics.dead_letter)
+            group = f"{settings.topic_prefix}webhooks.v1"
+            offsets = TopicOffsets(settings, topics.events, group)
+
+            async def current_listeners() -> Iterable[Listener]:
+                await intake.refresh()
+                return directory.listeners.values()
+
+            losses = Losses(offsets, operations, current_listeners)
             handler = EventHandler(
                 repository,
                 directory,
                 intake,
                 publisher,
                 dead_letters,
+                losses,
                 settings.webhooks_lease,
                 settings.webhooks_retention,
             )
@@ -91,7 +103,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             consumer = BatchConsumer(
                 broker,
                 topics.events,
-                f"{settings.topic_prefix}webhooks.v1",
+                group,
                 handler,
                 dead_letters,
                 max_records=settings.webhooks_batch_size,
@@ -112,6 +124,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             health.add("mongodb", check_mongo)
             health.add("kafka", publisher.problem)
             health.add("deliveries", check_intake)
+            health.add_detail("losses", losses.detail)
             await shards.balance()
             recording = asyncio.create_task(recorder.run())
             sharing = asyncio.create_task(shards.run())
@@ -132,6 +145,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 with contextlib.suppress(PyMongoError):
                     await shards.release()
                 await publisher.stop()
+                await offsets.stop()
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

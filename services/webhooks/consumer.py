@@ -16,9 +16,10 @@ from services.kit.fetched import Unreadable
 from services.kit.mongo import Binary, Document
 from services.kit.publisher import Publisher
 from services.listeners.deliveries import cancelled, new_delivery
-from services.listeners.documents import Listener, ListenerStatus
+from services.listeners.documents import Listener, ListenerStatus, Published
 from services.webhooks.directory import Directory
 from services.webhooks.intake import Intake
+from services.webhooks.losses import Losses
 from services.webhooks.repository import Claimed, Repository, claimed_of
 
 PLANNED = Counter("triptych_webhook_planned_total", "Deliveries planned")
@@ -38,6 +39,7 @@ class EventHandler:
         intake: Intake,
         publisher: Publisher,
         dead_letters: DeadLetters,
+        losses: Losses,
         lease: timedelta,
         retention: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -47,12 +49,14 @@ class EventHandler:
         self._intake = intake
         self._publisher = publisher
         self._dead_letters = dead_letters
+        self._losses = losses
         self._lease = lease
         self._retention = retention
         self._clock = clock
 
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """Nothing to prepare: whoever plans a delivery again finds that it is there."""
+        """See what was lost. Whoever plans a delivery again finds that it is there."""
+        await self._losses.begin(partitions)
 
     async def released(self) -> None:
         """Nothing to forget: what is planned belongs to no partition."""
@@ -64,7 +68,8 @@ class EventHandler:
         """Plan a delivery for each event and each listener that wants it; see `BatchHandler`."""
         # Every listener whose creation was answered before these events were published is known after this.
         await self._intake.refresh()
-        events: list[Document] = []
+        await self._losses.check(records)
+        events: list[tuple[Document, Published]] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
             if _is_snapshot(record):
@@ -72,7 +77,7 @@ class EventHandler:
             try:
                 site_id = event_headers(record.headers).site_id
                 if self._directory.of_site(site_id):
-                    events.append(self._event_document(site_id, record.value))
+                    events.append((self._event_document(site_id, record.value), _published(record)))
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
         for part in self._parts(events):
@@ -80,6 +85,7 @@ class EventHandler:
         await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
         for refusal in refused:
             self._dead_letters.report(*refusal)
+        self._losses.finish(records)
 
     def _event_document(self, site_id: str, value: bytes | None) -> Document:
         """What is kept of an event. Raises Undecodable."""
@@ -99,15 +105,16 @@ class EventHandler:
             "expiresAt": self._clock() + self._retention,
         }
 
-    def _parts(self, events: Sequence[Document]) -> Iterator[list[tuple[Document, list[Listener]]]]:
+    def _parts(self, events: Sequence[tuple[Document, Published]]) -> Iterator[list[tuple[Document, list[Listener]]]]:
         """Events with the listeners that want them, none of the parts much larger than `PLANNED_AT_ONCE`."""
         part: list[tuple[Document, list[Listener]]] = []
         count = 0
-        for event in events:
+        for event, published in events:
             wanting = [
                 listener
                 for listener in self._directory.of_site(event["siteId"])
                 if listener.wants(event["siteId"], event["eventType"], event["galleryId"])
+                and listener.is_older_than(published)
             ]
             part.append((event, wanting))
             count += len(wanting)
@@ -146,6 +153,11 @@ class EventHandler:
             await self._repository.promote(listener_id, gallery_ids, now)
         self._intake.accept([claimed for claimed in in_hand if claimed.delivery_id in new])
         self._intake.notice([*behind, *lanes])
+
+
+def _published(record: IncomingRecord) -> Published:
+    at = datetime.fromtimestamp(record.timestamp / 1000, UTC) if record.timestamp > 0 else None
+    return Published(record.partition, record.offset, at)
 
 
 def _is_snapshot(record: IncomingRecord) -> bool:

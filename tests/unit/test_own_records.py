@@ -58,7 +58,8 @@ async def test_the_relay_refuses_none(name: str) -> None:
     repository.plan.return_value = set()
     directory = MagicMock(of_site=lambda _site: [wanted])
     intake = MagicMock(refresh=AsyncMock(), room=lambda _listener: 0)
-    handler: Any = Planning(repository, directory, intake, publisher, letters, *[MagicMock()] * 2)
+    losses = MagicMock(check=AsyncMock())
+    handler: Any = Planning(repository, directory, intake, publisher, letters, losses, *[MagicMock()] * 2)
     await handler.handle([record(EVENTS[name])])
     assert not letters.letter.called
     assert not letters.report.called

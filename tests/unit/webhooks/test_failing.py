@@ -1,6 +1,7 @@
 """A listener is disabled for failing throughout, not for two failures far apart."""
 
 import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,7 @@ SUCCESS = "success"
 DAILY = [24.0 * day for day in range(6)]
 
 # Hours of attempts, all failed but those after SUCCESS's name; whether the listener is disabled in the end.
-CASES: dict[str, tuple[list[float | str], bool]] = {
+CASES: dict[str, tuple[Sequence[float | str], bool]] = {
     "once": ([0], False),
     "twice, far apart": ([0, 200], False),
     "twice, just so far apart": ([0, 120], False),
@@ -26,14 +27,14 @@ CASES: dict[str, tuple[list[float | str], bool]] = {
     "every day, but not long enough": (DAILY[:5], False),
     "every 30 hours": ([0, 30, 60, 90, 120], True),
     "every 31 hours": ([31.0 * time for time in range(20)], False),
-    "every hour": ([*map(float, range(121))], True),
+    "every hour": ([float(hour) for hour in range(121)], True),
     "with a success in the middle": ([*DAILY[:3], SUCCESS, *DAILY[3:]], False),
     "with a success and then long enough": ([*DAILY, SUCCESS, *(121 + hour for hour in DAILY)], True),
     "with a pause and then long enough": ([0, 1, *(60 + hour for hour in DAILY)], True),
 }
 
 
-def last_run(attempts: list[float | str]) -> Run | None:
+def last_run(attempts: Sequence[float | str]) -> Run | None:
     run = None
     for attempt in attempts:
         run = None if isinstance(attempt, str) else after_failure(run, START + timedelta(hours=attempt), DAYS)
