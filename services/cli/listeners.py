@@ -24,7 +24,7 @@ from services.kit.provision import ensure_indexes
 from services.listeners.administration import Administration, open_administration
 from services.listeners.documents import Listener
 from services.listeners.keys import Format
-from services.listeners.models import ListenerChange, NewListener
+from services.listeners.models import OVERLAP_SECONDS, ListenerChange, NewListener
 from services.listeners.provision import INDEXES
 from services.listeners.retries import RetryProfile
 
@@ -132,13 +132,27 @@ def delete(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
 @app.command()
 def rotate_secret(
     listener_id: ListenerId,
-    overlap: Annotated[int, typer.Option(help="Seconds for which the old secret counts too.")] = 0,
+    overlap: Annotated[int, typer.Option(help="Seconds for which the old secret counts too.")] = OVERLAP_SECONDS,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
     """Give it a new secret and print it; it is shown only now."""
     rotated = run(lambda admin: admin.listeners.rotate(site, listener_id, timedelta(seconds=overlap)))
     created = _required(rotated, site, listener_id)
     show_json({"id": listener_id, "secret": created.secret, **created.to_wire()})
+
+
+@app.command()
+def rotate_shown_keys(
+    site: Annotated[str | None, typer.Option(help="Only of this site.")] = None,
+    overlap: Annotated[int, typer.Option(help="Seconds for which the old key counts too.")] = OVERLAP_SECONDS,
+) -> None:
+    """Give a new pair of keys to each listener whose private key earlier versions have shown; print the public ones."""
+
+    async def work(admin: Administration) -> None:
+        async for rotated in admin.listeners.rotate_shown(timedelta(seconds=overlap), site):
+            show_json({"id": rotated.listener.id, **rotated.to_wire()})
+
+    run(work)
 
 
 @app.command()

@@ -38,10 +38,14 @@ class ListenerAnswer(WireModel):
 
 
 class SecretAnswer(ListenerAnswer):
-    """A listener with its new secret, which is in no other answer; None if the site's key pair was there already."""
+    """A listener with its new key: a shared secret, which is in no other answer, or the public half of a pair.
+
+    `public_key` is PEM; `verification_key` is the same of an Ed25519 pair as Standard Webhooks writes it (`whpk_`).
+    """
 
     secret: str | None
     public_key: str | None
+    verification_key: str | None
 
 
 class ListenersAnswer(WireModel):

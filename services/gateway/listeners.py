@@ -27,7 +27,7 @@ from services.kit.failures import StartRefused, TransientFailure
 from services.kit.mongo import Database
 from services.listeners.administration import Administration, open_administration
 from services.listeners.documents import Listener
-from services.listeners.models import ListenerChange, NewListener
+from services.listeners.models import OVERLAP_SECONDS, ListenerChange, NewListener
 from services.listeners.settings import ListenerSettings
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class ChangeListenerBody(WireModel):
 class RotateBody(WireModel):
     """For how long the old secret counts too."""
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK_SECONDS)] = 0
+    overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK_SECONDS)] = OVERLAP_SECONDS
 
 
 BODIES = (CreateListenerBody, ChangeListenerBody, RotateBody)
@@ -116,7 +116,7 @@ def found(listener: Listener | None, listener_id: str) -> Listener:
     openapi_extra=json_body(CreateListenerBody, {"listener": _EXAMPLE}),
 )
 async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> Response:
-    """Subscribe an address to events; the answer is the only one that holds the secret."""
+    """Subscribe an address to events; the answer is the only one that holds a shared secret."""
     body = parse_body(CreateListenerBody, await read_body(request, gateway.settings.gateway_body_limit))
     try:
         created = await admin.listeners.create(admin.site_id, body.listener)
@@ -177,7 +177,7 @@ async def resume_listener(admin: Admin, listener_id: ListenerId) -> Response:
     openapi_extra=json_body(RotateBody, {"overlapSeconds": 86_400}, required=False),
 )
 async def rotate_secret(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
-    """Give the listener a new secret; the answer is the only one that holds it."""
+    """Give the listener a new key; the answer is the only one that holds a shared secret."""
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(RotateBody, raw or bytearray(b"{}"))
     overlap = timedelta(seconds=body.overlap_seconds)

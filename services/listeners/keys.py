@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_public_key,
+)
 
 HMAC_PREFIX = "whsec_"
 ED25519_PREFIX = "whsk_"
+ED25519_PUBLIC_PREFIX = "whpk_"
 _HMAC_BYTES = 32
 _RSA_BITS = 2048
 
@@ -24,7 +31,10 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made: what its owner is shown once, and the SPKI PEM of its public half, if it has one."""
+    """A key just made: what signs, and the SPKI PEM of its public half, if it has one.
+
+    Of a pair, nobody is shown `secret`: who verifies needs the public half alone.
+    """
 
     secret: str
     public_key: str | None
@@ -42,6 +52,16 @@ def make_key(dialect: Format) -> NewKey:
     rsa_pair = rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS)
     secret = rsa_pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return NewKey(secret, _pem(rsa_pair.public_key()))
+
+
+def verification_key(public_key: str | None) -> str | None:
+    """The public half of an Ed25519 pair as Standard Webhooks writes it, from its PEM; None for any other key."""
+    if public_key is None:
+        return None
+    key = load_pem_public_key(public_key.encode())
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        return None
+    return ED25519_PUBLIC_PREFIX + base64.b64encode(key.public_bytes_raw()).decode()
 
 
 def _pem(public_key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> str:

@@ -7,11 +7,15 @@ from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Guid, Patch, ViolatedRule, WireModel, broken
 from schemas.events import EventType
+from services.listeners.hosts import check_host, with_ascii_host
 from services.listeners.keys import Format
 from services.listeners.retries import SCHEDULES, RetryProfile
 
 TIMEOUT_MAX_SECONDS = 30.0
 """The longest a listener may take; leases last longer than this (see the relay's settings)."""
+
+OVERLAP_SECONDS = 86_400
+"""How long an old secret counts besides its successor, unless somebody says otherwise: retries are signed anew."""
 
 _TIMEOUTS = {Format.WIX_JWT: 1.25, Format.STANDARD_HMAC: 15.0, Format.STANDARD_ED25519: 15.0}
 _PROFILES = {
@@ -26,18 +30,21 @@ _FIXED = ("format", "ordered")
 def _check_url(url: str) -> str:
     expected = "http or https address without user, password or fragment"
     try:
+        url = with_ascii_host(url)
         parts = urlsplit(url)
         usable = parts.port != 0 and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if (
-        not usable
-        or parts.scheme not in ("http", "https")
-        or "@" in parts.netloc
-        or parts.fragment
-        or not (url.isascii() and url.isprintable() and " " not in url)
-    ):
+    except ValueError as error:
+        raise broken(ViolatedRule.FORMAT, f"must be an {expected} ({error})", data={"expected": expected}) from None
+    if not usable or parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.fragment:
         raise broken(ViolatedRule.FORMAT, f"must be an {expected}", data={"expected": expected})
+    if not (url.isascii() and url.isprintable() and " " not in url):
+        expected = f"{expected}, with what is not ASCII in its path and query written as %XX"
+        raise broken(ViolatedRule.FORMAT, f"must be an {expected}", data={"expected": expected})
+    try:
+        check_host(parts.hostname or "")
+    except ValueError as error:
+        expected = f"address whose host can be looked up: {error}"
+        raise broken(ViolatedRule.FORMAT, f"must be an {expected}", data={"expected": expected}) from None
     return url
 
 

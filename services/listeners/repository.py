@@ -2,14 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.kit.mongo import ASCENDING, DESCENDING, Binary, Database, Document, IndexModel
 from services.listeners.documents import Listener, ListenerStatus, key_use_document, listener_of
-from services.listeners.keys import Format, make_key
+from services.listeners.keys import Format, make_key, verification_key
 from services.listeners.models import ListenerChange, NewListener
 from services.listeners.sealing import STATE, Sealer
 
@@ -34,10 +34,10 @@ INDEXES: Mapping[str, list[IndexModel]] = {
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A listener with its newest key, whose secret is shown here and never again.
+    """A listener with its newest key: a shared secret is shown here and never again, of a pair only the public half.
 
     The RSA pair of `wix-jwt` belongs to the site and signs for all of its listeners, so that an event is signed once
-    for all of them; its private half is shown to whoever made it, and `secret` is None for those who came later.
+    for all of them.
     """
 
     listener: Listener
@@ -46,7 +46,20 @@ class Created:
 
     def to_wire(self) -> dict[str, Any]:
         """The answer to whoever created the listener or rotated its secret."""
-        return {"listener": self.listener.to_wire(), "secret": self.secret, "publicKey": self.public_key}
+        return {
+            "listener": self.listener.to_wire(),
+            "secret": self.secret,
+            "publicKey": self.public_key,
+            "verificationKey": verification_key(self.public_key),
+        }
+
+
+class _Key(NamedTuple):
+    """A signing key: its id, the secret to show, and the public half."""
+
+    id: str
+    secret: str | None
+    public_key: str | None
 
 
 class Listeners:
@@ -77,7 +90,7 @@ class Listeners:
         """
         begins = None if self._ends is None else await self._ends()
         now = self._now()
-        key_id, secret, public_key = await self._key_for(site_id, new.format)
+        key = await self._key_for(site_id, new.format)
         document: Document = {
             "_id": str(uuid.uuid4()),
             "siteId": site_id,
@@ -92,7 +105,7 @@ class Listeners:
             "ordered": new.ordered,
             "description": new.description,
             "status": ListenerStatus.ACTIVE.value,
-            "keys": [key_use_document(key_id)],
+            "keys": [key_use_document(key.id)],
             "problem": None,
             "failingSince": None,
             "failedAt": None,
@@ -102,7 +115,7 @@ class Listeners:
         }
         await self._listeners.insert_one(document)
         await self._announce()
-        return Created(listener_of(document), secret, public_key)
+        return Created(listener_of(document), key.secret, key.public_key)
 
     async def get(self, site_id: str, listener_id: str) -> Listener | None:
         """One listener, or None if the site has none of that id."""
@@ -167,28 +180,53 @@ class Listeners:
         listener = await self.get(site_id, listener_id)
         if listener is None:
             return None
-        key_id, secret, public_key = await self._new_key(site_id, listener.format)
+        return await self._rotate_to(listener, await self._new_key(site_id, listener.format), overlap)
+
+    async def rotate_shown(self, overlap: timedelta, site_id: str | None = None) -> AsyncIterator[Created]:
+        """Give a new pair to each listener whose private key earlier versions have shown; of a site, or of all.
+
+        The listeners of a site that are sent tokens get one pair in common. Doing it again changes nothing.
+        """
+        shown = {"format": {"$ne": Format.STANDARD_HMAC.value}, "isPrivate": {"$ne": True}}
+        ids = {key["_id"] async for key in self._keys.find(shown, {"_id": 1})}
+        of_site: dict[str, _Key] = {}
+        query: Document = {"status": {"$ne": ListenerStatus.DELETED.value}, "format": shown["format"]}
+        if site_id is not None:
+            query["siteId"] = site_id
+        async for document in self._listeners.find(query).sort([("siteId", ASCENDING), ("_id", ASCENDING)]):
+            listener = listener_of(document)
+            if listener.keys[0].key_id not in ids:
+                continue
+            key = of_site.get(listener.site_id) if listener.format is Format.WIX_JWT else None
+            if key is None:
+                key = await self._new_key(listener.site_id, listener.format)
+            if listener.format is Format.WIX_JWT:
+                of_site[listener.site_id] = key
+            if (rotated := await self._rotate_to(listener, key, overlap)) is not None:
+                yield rotated
+
+    async def _rotate_to(self, listener: Listener, key: "_Key", overlap: timedelta) -> Created | None:
         until = self._now() + overlap
         old = [key_use_document(use.key_id, min(use.until, until) if use.until else until) for use in listener.keys]
         kept = [use for use in old if use["until"] > self._now()]
-        changed = await self._update(site_id, listener_id, {"keys": [key_use_document(key_id), *kept]})
-        return None if changed is None else Created(changed, secret, public_key)
+        changed = await self._update(listener.site_id, listener.id, {"keys": [key_use_document(key.id), *kept]})
+        return None if changed is None else Created(changed, key.secret, key.public_key)
 
     async def public_key(self, site_id: str, key_id: str) -> str | None:
         """The SPKI PEM of a key of the site; None if there is no such key, or it is a shared secret."""
         found = await self._keys.find_one({"_id": key_id, "siteId": site_id}, {"publicKey": 1})
         return None if found is None else found["publicKey"]
 
-    async def _key_for(self, site_id: str, dialect: Format) -> tuple[str, str | None, str | None]:
+    async def _key_for(self, site_id: str, dialect: Format) -> "_Key":
         if dialect is Format.WIX_JWT:
             found = await self._keys.find_one(
                 {"siteId": site_id, "format": dialect.value}, {"publicKey": 1}, sort=[("createdAt", DESCENDING)]
             )
             if found is not None:
-                return found["_id"], None, found["publicKey"]
+                return _Key(found["_id"], None, found["publicKey"])
         return await self._new_key(site_id, dialect)
 
-    async def _new_key(self, site_id: str, dialect: Format) -> tuple[str, str, str | None]:
+    async def _new_key(self, site_id: str, dialect: Format) -> "_Key":
         key = await asyncio.to_thread(make_key, dialect)  # an RSA pair takes a tenth of a second
         key_id = str(uuid.uuid4())
         await self._keys.insert_one(
@@ -198,10 +236,11 @@ class Listeners:
                 "format": dialect.value,
                 "sealed": Binary(self._sealer.seal(key.secret.encode())),
                 "publicKey": key.public_key,
+                "isPrivate": key.public_key is not None,
                 "createdAt": self._now(),
             }
         )
-        return key_id, key.secret, key.public_key
+        return _Key(key_id, key.secret if key.public_key is None else None, key.public_key)
 
     async def _update(self, site_id: str, listener_id: str, values: Mapping[str, Any]) -> Listener | None:
         found = await self._listeners.find_one_and_update(

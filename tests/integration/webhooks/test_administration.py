@@ -11,6 +11,7 @@ import pytest
 
 from services.listeners.deliveries import DeliveryStatus
 from services.listeners.documents import Listener, ListenerStatus
+from services.listeners.keys import Format
 from services.listeners.models import ListenerChange, NewListener
 from services.listeners.repository import LISTENERS, SIGNING_KEYS
 from services.listeners.resending import Range
@@ -187,9 +188,8 @@ async def test_tokens_are_signed_with_the_old_key_until_the_overlap_ends(
     new = NewListener.model_validate({"url": receiver.url(), "eventTypes": ALL_TYPES, "format": "wix-jwt"})
     first = await admin.listeners.create(SITE, new)
     second = await admin.listeners.create(SITE, new)
-    # One pair for the site, whose private half only its maker is shown.
-    assert first.secret is not None
-    assert second.secret is None
+    # One pair for the site, whose private half nobody is shown.
+    assert first.secret is second.secret is None
     assert first.public_key == second.public_key
     assert first.public_key is not None
     rotated = await admin.listeners.rotate(SITE, first.listener.id, timedelta(hours=1))
@@ -216,6 +216,30 @@ async def test_tokens_are_signed_with_the_old_key_until_the_overlap_ends(
         assert verifies(request, newest)
         assert not verifies(request, first.public_key)
     assert jwt.decode(request.body, newest, algorithms=["RS256"])["exp"] > datetime.now(UTC).timestamp() + 80 * 3_600
+
+
+async def test_pairs_that_were_shown_once_are_rotated(admin: Admin) -> None:
+    fields = {"url": "https://shop.example/", "eventTypes": ALL_TYPES}
+
+    async def create(dialect: Format, site: str = SITE) -> Listener:
+        new = NewListener.model_validate({**fields, "format": dialect.value})
+        return (await admin.listeners.create(site, new)).listener
+
+    shown = [await create(dialect) for dialect in (Format.WIX_JWT, Format.WIX_JWT, Format.STANDARD_ED25519)]
+    shared = await create(Format.STANDARD_HMAC)
+    elsewhere = await create(Format.STANDARD_ED25519, "elsewhere")
+    # As earlier versions stored them.
+    await admin.database[SIGNING_KEYS].update_many({}, {"$unset": {"isPrivate": 1}})
+    hour = timedelta(hours=1)
+    rotated = [created async for created in admin.listeners.rotate_shown(hour, SITE)]
+    assert {created.listener.id for created in rotated} == {listener.id for listener in shown}
+    assert all(created.secret is None and created.public_key for created in rotated)
+    assert len({created.listener.keys[0].key_id for created in rotated}) == 2
+    assert all(len(created.listener.keys) == 2 for created in rotated)
+    assert (await admin.current(shared)).keys == shared.keys
+    everywhere = [created.listener.id async for created in admin.listeners.rotate_shown(hour)]
+    assert everywhere == [elsewhere.id]
+    assert [created async for created in admin.listeners.rotate_shown(hour)] == []
 
 
 async def test_each_resend_really_sends_and_is_marked(

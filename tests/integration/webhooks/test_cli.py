@@ -38,7 +38,8 @@ def test_listeners_from_a_script(installation: Installation, tmp_path: Path) -> 
     )
     listener = created["listener"]
     assert created["id"] == listener["id"]
-    assert created["secret"].startswith("-----BEGIN PRIVATE KEY-----")
+    assert created["secret"] is None
+    assert "PRIVATE" not in json.dumps(created)
     assert (listener["eventTypes"], listener["retryDelays"]) == ([CREATED, DELETED], [1, 5, 30])
     assert key.read_text() == created["publicKey"]
     assert cli(installation, "listeners", "public-key", created["id"]).stdout == key.read_text()
@@ -46,7 +47,9 @@ def test_listeners_from_a_script(installation: Installation, tmp_path: Path) -> 
     (changed,) = answers(cli(installation, "listeners", "change", created["id"], "--retry-profile", "wix"))
     assert len(changed["retryDelays"]) == 12
     (rotated,) = answers(cli(installation, "listeners", "rotate-secret", created["id"], "--overlap", "60"))
-    assert rotated["secret"] != created["secret"]
+    assert rotated["publicKey"] != created["publicKey"]
+    assert "PRIVATE" not in json.dumps(rotated)
+    assert cli(installation, "listeners", "rotate-shown-keys").stdout == ""
     assert answers(cli(installation, "listeners", "pause", created["id"]))[0]["status"] == "paused"
     answers(cli(installation, "listeners", "delete", created["id"]))
     assert answers(cli(installation, "listeners", "list")) == []

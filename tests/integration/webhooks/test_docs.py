@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ func main() {
 """,
 }
 
+# The page's functions have the names that their language would give them.
+NAMES: dict[str, Callable[[str], str]] = {
+    "python": str,
+    "javascript": lambda name: name.replace("_ed", "Ed"),
+    "go": lambda name: name.replace("_ed", "Ed")[:1].upper() + name.replace("_ed", "Ed")[1:],
+}
+for (language, name), call in list(CALLS.items()):
+    if name.lower() == "verify":
+        named = NAMES[language]("verify_ed25519")
+        CALLS[language, named] = call.replace(f"{name}(", f"{named}(")
+
 
 def accepts(language: str, function: str, folder: Path) -> bool:
     blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
@@ -82,7 +94,9 @@ def accepts(language: str, function: str, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("language", ["python", "javascript", "go"])
-@pytest.mark.parametrize(("dialect", "function"), [("standard-hmac", "verify"), ("wix-jwt", "read")])
+@pytest.mark.parametrize(
+    ("dialect", "function"), [("standard-hmac", "verify"), ("standard-ed25519", "verify_ed25519"), ("wix-jwt", "read")]
+)
 async def test_the_page_verifies(
     open_relay: OpenRelay,
     admin: Admin,
@@ -100,13 +114,14 @@ async def test_the_page_verifies(
     async with open_relay():
         await publish(History().create().messages)
         (request,) = await receiver.until(1)
-    key = created.public_key or created.secret
+    wire = created.to_wire()
+    key = wire["verificationKey"] or wire["publicKey"] or wire["secret"]
     assert key is not None
     tmp_path.joinpath("headers.json").write_text(json.dumps(request.headers))
     tmp_path.joinpath("key").write_text(key)
-    function = function.capitalize() if language == "go" else function
+    function = NAMES[language](function)
     tmp_path.joinpath("body").write_bytes(request.body)
     assert accepts(language, function, tmp_path)
-    altered = request.body.replace(b"false", b"true") if dialect == "standard-hmac" else request.body[:-4] + b"AAAA"
+    altered = request.body.replace(b"false", b"true") if dialect != "wix-jwt" else request.body[:-4] + b"AAAA"
     tmp_path.joinpath("body").write_bytes(altered)
     assert not accepts(language, function, tmp_path)

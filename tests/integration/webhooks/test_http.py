@@ -71,6 +71,16 @@ async def test_public_keys_can_be_downloaded(client: httpx.AsyncClient, dialect:
     answer = await client.get(f"/listeners/{created['listener']['id']}/public-key")
     assert answer.text == created["publicKey"]
     assert answer.text.startswith("-----BEGIN PUBLIC KEY-----")
+    # Only public halves leave.
+    rotated = (await client.post(f"/listeners/{created['listener']['id']}/rotate-secret")).json()
+    for shown in (created, rotated):
+        assert shown["secret"] is None
+        assert "PRIVATE" not in str(shown)
+        assert "whsk_" not in str(shown)
+        assert (shown["verificationKey"] or "whpk_").startswith("whpk_")
+    assert (created["verificationKey"] is not None) == (dialect == "standard-ed25519")
+    # Without a word about it, the old key counts for a day more.
+    assert len(rotated["listener"]["keyIds"]) == 2
 
 
 async def test_answers_have_the_documented_shapes(

@@ -59,12 +59,42 @@ def test_custom_delays() -> None:
         "http://example.com:99999/",
         "http://[::1/",
         "file:///etc/passwd",
-        "http://exämple.com/",
+        "http://example.com/ä",
+        "http://a..b/",
+        "http://.example.com/",
+        "http://-a.example.com/",
+        f"http://{'x' * 64}.example.com/",
+        f"http://{'x.' * 130}com/",
+        "http://exa%6dple.com/",
+        "http://a\\b/",
+        "http://2130706433/",
+        "http://127.1/",
+        "http://0x7f.0.0.0x1/",
+        "http://ä..b/",
+        "http://xn--\u00e4.example/",
+        "http://[fe80::1%25eth0]/",
         "x" * 3_000,
     ],
 )
 def test_addresses_that_cannot_be_subscribed(url: str) -> None:
     assert violated(NewListener, {"url": url, "eventTypes": [CREATED]}) == ["url"]
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        ("http://bücher.example/hook", "http://xn--bcher-kva.example/hook"),
+        ("https://BÜCHER.example:8443?q", "https://xn--bcher-kva.example:8443?q"),
+        ("http://b\u00fccher.example/a/../%7Eb?x=%2f&&", "http://xn--bcher-kva.example/a/../%7Eb?x=%2f&&"),
+        ("https://例え.テスト/", "https://xn--r8jz45g.xn--zckzah/"),
+        *(
+            (plain, plain)
+            for plain in ("http://localhost:8080/", "https://a_b.example./x?", "http://[::1]:80/", "http://10.0.0.1/")
+        ),
+    ],
+)
+def test_addresses_stay_as_they_are_but_for_international_names(url: str, stored: str) -> None:
+    assert new(url=url).url == stored
 
 
 @pytest.mark.parametrize(
