@@ -39,7 +39,7 @@ def show_page(
         return await admin.deliveries.page(await find_listener(admin, site, listener_id), status, limit)
 
     for delivery in run(work):
-        show_json(delivery_wire(delivery, with_log=False))
+        show_json({"siteId": site, **delivery_wire(delivery, with_log=False)})
 
 
 @app.command()

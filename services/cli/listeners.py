@@ -65,7 +65,7 @@ def create(
         if created.public_key is None:
             raise typer.BadParameter(f"{dialect} has no public key", param_hint="--public-key")
         public_key.write_text(created.public_key)
-    show_json({"id": created.listener.id, "secret": created.secret, **created.to_wire()})
+    show_json({"id": created.listener.id, "siteId": site, "secret": created.secret, **created.to_wire()})
 
 
 @app.command(name="list")

@@ -16,6 +16,8 @@ from services.webhooks.progress import Loss, Progress, expired
 
 log = logging.getLogger(__name__)
 
+# Losses that are not told again when the partitions come back before anything of them was committed.
+REMEMBERED = 1_000
 EXPIRED = Counter("triptych_webhook_expired_events_total", "Events that expired before their deliveries were planned")
 
 
@@ -48,8 +50,10 @@ class Losses:
         self._listeners = listeners
         self._clock = clock
         self._progress = Progress()
-        self._known: dict[Loss, datetime] = {}
-        self._told: set[Loss] = set()
+        self._told: dict[Loss, datetime] = {}
+        self._last: Loss | None = None
+        self._last_at = clock()
+        self._count = 0
 
     async def begin(self, partitions: frozenset[int]) -> None:
         """Start with these partitions.
@@ -76,10 +80,9 @@ class Losses:
 
     async def detail(self) -> str | None:
         """The last loss since the process started, and how many there were; None without one."""
-        if not self._known:
+        if self._last is None:
             return None
-        loss, at = list(self._known.items())[-1]
-        return f"{loss} ({at:%Y-%m-%d %H:%M:%S} UTC; losses since the start: {len(self._known)})"
+        return f"{self._last} ({self._last_at:%Y-%m-%d %H:%M:%S} UTC; losses since the start: {self._count})"
 
     async def _tell(self, losses: Sequence[Loss]) -> None:
         for loss in losses:
@@ -87,14 +90,17 @@ class Losses:
                 continue
             now = self._clock()
             concerned = [(one.site_id, one.id) for one in await self._listeners() if may_concern(one, loss)]
-            if concerned and loss not in self._known:
-                self._known[loss] = now
+            if concerned and loss != self._last:
+                self._last, self._last_at = loss, now
+                self._count += 1
                 EXPIRED.inc(loss.count)
                 log.error("%s; listeners that may have wanted some: %d", loss, len(concerned))
             text = f"{loss}; some of them may have been for this listener"
             place = f"{loss.partition}:{loss.first}-{loss.end}"
             await self._operations.tell_each(Operation.EVENTS_EXPIRED, concerned, place, text, now)
-            self._told.add(loss)
+            self._told[loss] = now
+            if len(self._told) > REMEMBERED:
+                self._told.pop(next(iter(self._told)))
 
 
 def may_concern(listener: Listener, loss: Loss) -> bool:

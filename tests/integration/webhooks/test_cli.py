@@ -37,7 +37,7 @@ def test_listeners_from_a_script(installation: Installation, tmp_path: Path) -> 
         cli(installation, "listeners", "create", "https://e.com/h", *options, "--public-key", str(key))
     )
     listener = created["listener"]
-    assert created["id"] == listener["id"]
+    assert (created["id"], created["siteId"]) == (listener["id"], "default")
     assert created["secret"] is None
     assert "PRIVATE" not in json.dumps(created)
     assert (listener["eventTypes"], listener["retryDelays"]) == ([CREATED, DELETED], [1, 5, 30])
