@@ -77,7 +77,7 @@ def test_the_projector_refuses_none(name: str) -> None:
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_gateway_refuses_none(name: str, caplog: pytest.LogCaptureFixture) -> None:
     echoes = Echoes()
-    with echoes.listen("s", "c"):
+    with echoes.listen("s", "c", "us", "c"):
         echoes.hear(record(EVENTS[name]))
     assert not caplog.records
 
