@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, UpdateOne
+from services.listeners.cursors import read_cursor, write_cursor
 from services.listeners.deliveries import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
 from services.listeners.documents import Listener
 from services.listeners.ordering import promote
@@ -82,12 +83,11 @@ class Deliveries:
     async def replay(self, listener: Listener, which: Range, cursor: str | None = None) -> Progress:
         """Send the listener what it would get of up to `CHUNK` stored events; the step after `cursor`.
 
-        Raises ValueError for a cursor that no step has given out.
+        Raises InvalidCursor for a cursor that no step has given out.
         """
         query = _range_query(listener.site_id, which)
         if cursor is not None:
-            at, _, event_id = cursor.partition("|")
-            moment = datetime.fromisoformat(at)
+            moment, event_id = read_cursor(cursor)
             query = {
                 "$and": [
                     query,
@@ -104,7 +104,7 @@ class Deliveries:
         wanted = [event for event in events if listener.wants(event["siteId"], event["eventType"], event["galleryId"])]
         await self._insert(listener, wanted)
         more = len(events) == CHUNK
-        following = f"{events[-1]['occurredAt'].isoformat()}|{events[-1]['_id']}" if more else None
+        following = write_cursor(events[-1]["occurredAt"], events[-1]["_id"]) if more else None
         return Progress(len(events), len(wanted), following)
 
     async def count_events(self, site_id: str, which: Range) -> int:
