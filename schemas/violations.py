@@ -6,10 +6,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.base import ViolatedRule
+from schemas.json_text import why_not_json
 from schemas.replies import Violation
 
 VIOLATIONS_MAX = 100
 """Violations reported at once; a body can hold tens of thousands, which no reply could carry."""
+
+FIELD_MAX = 200
+"""Characters told of a name that is not known."""
 
 # Limits: error type -> rule, name of the limit in the error's context, description.
 _LIMITS = {
@@ -62,6 +66,16 @@ def _violation_of(detail: Mapping[str, Any], prefix: str) -> Violation:
             description=detail["msg"],
             violated_rule=ViolatedRule(kind),
             data=context["data"] or None,
+        )
+    if kind == "extra_forbidden":
+        return Violation(field=field[:FIELD_MAX], description="is not known", violated_rule=ViolatedRule.CUSTOM)
+    if kind == "json_invalid":
+        problem = why_not_json(detail["input"], context["error"])
+        return Violation(
+            field=field,
+            description=f"must be JSON: {problem}",
+            violated_rule=ViolatedRule.FORMAT,
+            data={"expected": "JSON"},
         )
     if kind == "missing" or detail["input"] is None:
         return Violation(field=field, description="is required", violated_rule=ViolatedRule.REQUIRED_FIELD)

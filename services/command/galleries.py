@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.base import ViolatedRule
 from schemas.events import (
     GALLERY_DELETED_ORIGIN,
     gallery_created,
@@ -15,9 +16,9 @@ from schemas.events import (
 )
 from schemas.gallery import GalleryPatch
 from schemas.item import ItemEntry, NewItem
-from schemas.replies import ErrorCode
+from schemas.replies import ErrorCode, Violation
 from schemas.snapshots import snapshot_ended, snapshot_item, snapshot_started
-from schemas.violations import violations_of
+from schemas.violations import VIOLATIONS_MAX, violations_of
 from services.command.items import (
     created_events,
     default_base,
@@ -157,7 +158,7 @@ def _merge(
     known = [find(entry.id) if entry.id else None for entry in entries]
     named = [item.item_id for item in known if item is not None]
     if len(set(named)) != len(named):
-        raise Rejected(ErrorCode.INVALID_ARGUMENT, "gallery.items names an item twice")
+        raise Rejected(ErrorCode.INVALID_ARGUMENT, "gallery.items names an item twice", _named_again(known))
     # What the call itself gives away or takes over is not in anybody's way.
     leaving = {
         item.item_id for entry, item in zip(entries, known, strict=True) if item and entry.sort_order is not None
@@ -179,6 +180,18 @@ def _merge(
         merged.append(new_item(head, _content(entry, field), place, origin, item_id))
     refuse_repeated([item.sort_order for item in merged], "gallery.items")
     return merged
+
+
+def _named_again(known: Sequence[StoredItem | None]) -> list[Violation]:
+    """A violation for every entry whose item an earlier one names already."""
+    first: dict[str, int] = {}
+    again: list[Violation] = []
+    for position, item in enumerate(known):
+        if item is not None and first.setdefault(item.item_id, position) != position:
+            description = f"must not be that of gallery.items[{first[item.item_id]}] too"
+            field = f"gallery.items[{position}].id"
+            again.append(Violation(field=field, description=description, violated_rule=ViolatedRule.CUSTOM))
+    return again[:VIOLATIONS_MAX]
 
 
 def _content(entry: ItemEntry, field: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reads request bodies, bounded, and validates them from their bytes."""
 
+import asyncio
 from typing import TypeVar
 
 from fastapi import Request
@@ -7,25 +8,36 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.exact import validate_exactly
 from schemas.violations import violations_of
+from services.gateway.decoding import PART_BYTES, decoder_of
 from services.gateway.errors import Invalid, Refused
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+_LENGTH_DIGITS_MAX = 18
 
 
 async def read_body(request: Request, limit: int) -> bytearray:
     """The body of a request that holds JSON, or nothing.
 
     Raises:
-        Refused: 413 for a body of more than `limit` bytes, however it is sent; 415 for one that is not JSON.
+        Refused: 413 for a body of more than `limit` bytes, compressed or not, however it is sent; 415 for one that is
+            not JSON, or is encoded in another way than gzip.
+        Invalid: it says that it is gzip, and is not.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > _LENGTH_DIGITS_MAX or int(declared) > limit):
         raise _too_large(limit)
-    body = bytearray()
+    body, received, decoder = bytearray(), 0, decoder_of(request.headers.getlist("content-encoding"))
     async for chunk in request.stream():
-        if len(body) + len(chunk) > limit:
+        received += len(chunk)
+        if received > limit:
             raise _too_large(limit)
-        body += chunk
+        for part in decoder.parts_of(chunk):
+            if len(body) + len(part) > limit:
+                raise _too_large(limit)
+            body += part
+            if len(part) == PART_BYTES:
+                await asyncio.sleep(0)  # a small body may decompress to a large one: others have their turn
+    decoder.check_end()
     if body and not _is_json(request.headers.get("content-type")):
         raise Refused(415, "INVALID_ARGUMENT", "the body must be application/json")
     return body

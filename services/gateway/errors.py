@@ -116,6 +116,8 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def framework(_request: Request, error: HTTPException) -> Response:
         code, description = _CODES.get(error.status_code, "INVALID_ARGUMENT"), HTTPStatus(error.status_code).phrase
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            return render(Invalid([Violation(field="", description=error.detail, violated_rule=ViolatedRule.FORMAT)]))
         return render(Refused(error.status_code, code, description.lower(), headers=error.headers))
 
     @app.exception_handler(PyMongoError)

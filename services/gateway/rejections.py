@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from schemas.replies import ErrorCode, ReplyError
+from schemas.base import ViolatedRule
+from schemas.replies import ErrorCode, ReplyError, Violation
 from services.gateway.errors import Failure, Invalid, Refused
 
 Rename = Callable[[str], str]
@@ -30,10 +31,21 @@ def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
     """The failure that tells a client of a rejection; a fault of the command service is told as any other fault."""
     if error.code not in _STATUSES:
         return Failure(503)
-    if error.violations:
-        renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in error.violations]
+    if error.code is ErrorCode.INVALID_ARGUMENT:
+        # Every 400 tells its violations (wire contract, section 5), at least one.
+        told = error.violations or [_unnamed(error)]
+        renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in told]
         return Invalid(renamed)
     data = dict(error.data)
     if isinstance(field := data.get("field"), str):
         data["field"] = rename(field)
     return Refused(_STATUSES[error.code], error.code.value, error.message, data)
+
+
+def _unnamed(error: ReplyError) -> Violation:
+    field = error.data.get("field")
+    return Violation(
+        field=field if isinstance(field, str) else "",
+        description=f"is refused: {error.message}",
+        violated_rule=ViolatedRule.CUSTOM,
+    )

@@ -171,7 +171,10 @@ def test_a_gallerys_items_are_merged_by_id() -> None:
 def test_a_merge_may_name_an_item_once_only() -> None:
     gallery = Gallery(TEXT)
     entries = [{"id": gallery.items[0], "title": title} for title in "ab"]
-    assert code(gallery.send("UpdateGallery", gallery={"name": "new", "items": entries})) == "INVALID_ARGUMENT"
+    reply = gallery.send("UpdateGallery", gallery={"name": "new", "items": entries})
+    assert code(reply) == "INVALID_ARGUMENT"
+    assert reply.error is not None
+    assert [violation.field for violation in reply.error.violations] == ["gallery.items[1].id"]
     assert gallery.head["name"] == "n"
 
 

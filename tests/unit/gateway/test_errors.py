@@ -65,7 +65,6 @@ def test_a_bad_header_is_a_violation() -> None:
 @pytest.mark.parametrize(
     ("code", "status"),
     [
-        (ErrorCode.INVALID_ARGUMENT, 400),
         (ErrorCode.NOT_FOUND, 404),
         (ErrorCode.ALREADY_EXISTS, 409),
         (ErrorCode.SEQUENCE_CONFLICT, 412),
@@ -77,6 +76,14 @@ def test_rejections_keep_code_message_and_data(code: ErrorCode, status: int) -> 
     failure = failure_of(ReplyError(code=code, message="why", data={"itemId": "i"}))
     assert isinstance(failure, Refused)
     assert (failure.status, failure.error) == (status, {"code": code, "description": "why", "data": {"itemId": "i"}})
+
+
+def test_every_400_tells_a_violation() -> None:
+    told = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message="items are odd", data={"field": "items[0].odd"})
+    failure = failure_of(told, request_path)
+    assert isinstance(failure, Invalid)
+    (violation,) = failure.violations
+    assert (violation.field, violation.description) == ("item.odd", "is refused: items are odd")
 
 
 def test_a_fault_of_the_command_service_is_not_explained() -> None:

@@ -1,0 +1,56 @@
+"""Request bodies that are compressed, cut, bombs, or encoded in a way that is not known."""
+
+import contextlib
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.decoding import PART_BYTES, decoder_of
+from services.gateway.errors import Invalid, Refused
+
+
+def decoded(encoding: str, chunks: list[bytes]) -> bytes:
+    decoder = decoder_of([encoding])
+    parts = [part for chunk in chunks for part in decoder.parts_of(chunk)]
+    decoder.check_end()
+    assert all(len(part) <= PART_BYTES for part in parts)
+    return b"".join(parts)
+
+
+@given(st.lists(st.binary(max_size=2_000), min_size=1, max_size=3), st.integers(1, 700), st.sampled_from([1, 4_000]))
+def test_whatever_was_compressed_comes_back(members: list[bytes], size: int, repeated: int) -> None:
+    plain = [member * repeated for member in members]
+    sent = b"".join(gzip.compress(member) for member in plain)
+    chunks = [sent[start : start + size] for start in range(0, len(sent), size)]
+    assert decoded("gzip", chunks) == b"".join(plain)
+
+
+def test_full_parts_leave_nothing_behind() -> None:
+    for size in (PART_BYTES, 3 * PART_BYTES, 3 * PART_BYTES + 1):
+        assert decoded("GZIP", [gzip.compress(bytes(size))]) == bytes(size)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_decoded_or_refused(sent: bytes) -> None:
+    for chunks in ([sent], [gzip.compress(b"{}") + sent], [gzip.compress(b"{}")[: len(sent)]]):
+        with contextlib.suppress(Invalid):
+            decoded("x-gzip", chunks)
+
+
+def test_a_body_that_ends_too_early_is_refused() -> None:
+    with pytest.raises(Invalid, match="400"):
+        decoded("gzip", [gzip.compress(b"{}")[:-1]])
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity, identity"])
+def test_plain_bodies(encoding: str) -> None:
+    assert decoded(encoding, [b"a", b"b"]) == b"ab"
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "nonsense"])
+def test_other_encodings_are_refused(encoding: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        decoder_of([encoding])
+    assert (refusal.value.status, refusal.value.headers) == (415, {"Accept-Encoding": "gzip, identity"})
