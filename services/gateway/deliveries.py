@@ -3,15 +3,14 @@
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Request
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
-from schemas.base import Guid, Instant, ViolatedRule, WireModel
-from schemas.replies import Violation
+from schemas.base import Guid, Instant, ViolatedRule, WireModel, broken
 from services.gateway.answers import JsonAnswer
 from services.gateway.bodies import parse_body, read_body
 from services.gateway.context import Gateway
-from services.gateway.errors import Invalid, Refused, not_found
+from services.gateway.errors import Refused, not_found
 from services.gateway.listener_answers import (
     DeliveriesAnswer,
     DeliveryAnswer,
@@ -20,7 +19,9 @@ from services.gateway.listener_answers import (
 )
 from services.gateway.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerId, Office
 from services.gateway.openapi import json_body
+from services.gateway.strictness import refuse_unknown
 from services.kit.mongo import Document
+from services.listeners.cursors import EXAMPLE, InvalidCursor, read_cursor
 from services.listeners.deliveries import DeliveryStatus, delivery_wire
 from services.listeners.documents import Listener, ListenerStatus
 from services.listeners.resending import Progress, Range
@@ -29,15 +30,39 @@ router = APIRouter(prefix="/v1", tags=["deliveries"])
 DeliveryId: TypeAlias = Annotated[Guid, Path(alias="deliveryId")]
 
 
+def _check_cursor(cursor: str) -> str:
+    try:
+        read_cursor(cursor)
+    except InvalidCursor:
+        expected = "the cursor of an earlier answer"
+        raise broken(ViolatedRule.FORMAT, f"must be {expected}", data={"expected": expected}) from None
+    return cursor
+
+
 class StepBody(WireModel):
-    """Where to go on: the cursor of the step before."""
+    """Where to go on: the cursor of the step before. A misspelt field would mean all, so it is refused."""
 
-    cursor: Annotated[str, Field(max_length=200)] | None = None
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: Guid | None = None
 
 
-class ReplayBody(StepBody):
-    """Which events to send again: from `since` on, before `until`, of one gallery or of all."""
+class ReplayBody(WireModel):
+    """Which events to send again: from `since` on, before `until`, of one gallery or of all.
 
+    A misspelt field would mean more of them, so it is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: (
+        Annotated[
+            str,
+            Field(max_length=200, json_schema_extra={"format": "event-cursor", "example": EXAMPLE}),
+            AfterValidator(_check_cursor),
+        ]
+        | None
+    ) = None
     since: Instant | None = None
     until: Instant | None = None
     gallery_id: Guid | None = None
@@ -67,8 +92,9 @@ async def get_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
 
 
 @router.post("/deliveries/{deliveryId}/resend", response_model=DeliveryAnswer)
-async def resend_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
+async def resend_delivery(admin: Admin, delivery_id: DeliveryId, request: Request) -> Response:
     """Send a delivery once more, whatever became of it; the answer is the new one."""
+    refuse_unknown(request)
     delivery = await _delivery(admin, delivery_id)
     listener = _sendable(await admin.listener(delivery["listenerId"]))
     sent = await admin.deliveries.resend(listener, delivery)
@@ -82,6 +108,7 @@ async def resend_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
 )
 async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
     """Send dead deliveries of a listener again, each once, a part at a time: repeat with the cursor of the answer."""
+    refuse_unknown(request)
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(StepBody, raw or bytearray(b"{}"))
     listener = _sendable(await admin.listener(listener_id))
@@ -95,24 +122,12 @@ async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: Li
 )
 async def replay_events(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
     """Send a listener the events of a time range or a gallery, a part at a time: repeat with the cursor."""
+    refuse_unknown(request)
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(ReplayBody, raw or bytearray(b"{}"))
     listener = _sendable(await admin.listener(listener_id))
     which = Range(body.since, body.until, body.gallery_id)
-    try:
-        return _progress(await admin.deliveries.replay(listener, which, body.cursor))
-    except ValueError:
-        expected = "the cursor of an earlier answer"
-        raise Invalid(
-            [
-                Violation(
-                    field="cursor",
-                    description=f"must be {expected}",
-                    violated_rule=ViolatedRule.FORMAT,
-                    data={"expected": expected},
-                )
-            ]
-        ) from None
+    return _progress(await admin.deliveries.replay(listener, which, body.cursor))
 
 
 async def _delivery(admin: Office, delivery_id: str) -> Document:

@@ -25,6 +25,7 @@ from services.gateway.errors import not_found
 from services.gateway.etags import answer_read
 from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleriesPage, GalleryId, ItemsPage
+from services.gateway.strictness import REPEATED, refuse_body, refuse_unknown
 from services.gateway.writes import Written
 
 router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
@@ -99,8 +100,12 @@ async def update_gallery(order: WriteOrder, gateway: Gateway, gallery_id: Galler
 
 
 @router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404)})
-async def delete_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
+async def delete_gallery(
+    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
+) -> Response:
     """Delete a gallery and its items."""
+    refuse_unknown(request, *REPEATED)
+    await refuse_body(request)
     command = DeleteGallery(gallery_id=gallery_id, **order.expectation)
     written = await gateway.writes.perform(order, command)
     return JsonAnswer({"galleryId": gallery_id}, headers=written.headers)
@@ -109,8 +114,11 @@ async def delete_gallery(order: WriteOrder, gateway: Gateway, gallery_id: Galler
 @router.post(
     "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404)}, tags=["beyond"]
 )
-async def rebalance_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId) -> Response:
+async def rebalance_gallery(
+    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
+) -> Response:
     """Space the sort orders of all items evenly, without changing the order shown."""
+    refuse_unknown(request, *REPEATED)
     command = RebalanceItems(gallery_id=gallery_id, **order.expectation)
     return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
 

@@ -30,6 +30,7 @@ from services.gateway.etags import answer_read
 from services.gateway.galleries import answer_gallery
 from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleryId, ItemId, ItemsQuery
+from services.gateway.strictness import REPEATED, refuse_body, refuse_unknown
 from services.gateway.writes import Written, key_reused
 from services.readmodel.queries import ALL, ItemFilter, ItemsPage
 
@@ -138,8 +139,12 @@ async def update_item(
 
 
 @router.delete("/{itemId}", response_model=ItemIdAnswer, responses={**WRITE, **failures(404)})
-async def delete_item(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId) -> Response:
+async def delete_item(
+    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
+) -> Response:
     """Delete an item."""
+    refuse_unknown(request, *REPEATED)
+    await refuse_body(request)
     command = DeleteItems(gallery_id=gallery_id, item_ids=(item_id,), **order.expectation)
     written = await gateway.writes.perform(order, command)
     if written.item_ids != (item_id,):
@@ -152,9 +157,13 @@ async def delete_items(
     order: WriteOrder,
     gateway: Gateway,
     gallery_id: GalleryId,
+    request: Request,
     items_ids: Annotated[list[Guid] | None, Query(alias="itemsIds", max_length=DELETED_ITEMS_MAX)] = None,
 ) -> Response:
     """Delete the items named, or all items of the gallery if none is (D8)."""
+    # Ids under a misspelt name, or in a body, would otherwise be none, and everything would be deleted.
+    refuse_unknown(request, "itemsIds", *REPEATED)
+    await refuse_body(request)
     if items_ids:
         command: DeleteItems | ClearGallery = DeleteItems(
             gallery_id=gallery_id, item_ids=tuple(items_ids), **order.expectation
@@ -173,6 +182,7 @@ async def delete_items(
 )
 async def bulk_delete_items(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Delete the items named; ids that are not in the gallery are skipped and left out of the answer (D9)."""
+    refuse_unknown(request, *REPEATED)
     body = parse_body(DeleteItemsBody, await read_body(request, gateway.settings.gateway_body_limit))
     command = DeleteItems(gallery_id=gallery_id, item_ids=tuple(body.item_ids), **order.expectation)
     written = await gateway.writes.perform(order, command)
@@ -190,6 +200,7 @@ async def move_item(
     order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, item_id: ItemId, request: Request
 ) -> Response:
     """Move an item in display order: right before or after another one, or to one of the ends."""
+    refuse_unknown(request, *REPEATED)
     body = parse_body(MoveItemBody, await read_body(request, gateway.settings.gateway_body_limit))
     command = make_command(
         MoveItem,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from schemas.base import Guid, WireModel
@@ -23,6 +23,7 @@ from services.gateway.listener_answers import (
     SecretAnswer,
 )
 from services.gateway.openapi import json_body
+from services.gateway.strictness import refuse_body, refuse_unknown
 from services.kit.failures import StartRefused, TransientFailure
 from services.kit.mongo import Database
 from services.listeners.administration import Administration, open_administration
@@ -36,7 +37,7 @@ router = APIRouter(prefix="/v1", tags=["listeners"])
 PAGE_MAX = 100
 ListenerId: TypeAlias = Annotated[Guid, Path(alias="listenerId")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-Cursor: TypeAlias = Annotated[str | None, Query(max_length=200)]
+Cursor: TypeAlias = Annotated[Guid | None, Query()]
 _WEEK_SECONDS = 7 * 86_400
 
 
@@ -53,7 +54,9 @@ class ChangeListenerBody(WireModel):
 
 
 class RotateBody(WireModel):
-    """For how long the old secret counts too."""
+    """For how long the old secret counts too. A misspelt field would void it at once, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
     overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK_SECONDS)] = OVERLAP_SECONDS
 
@@ -152,8 +155,10 @@ async def change_listener(admin: Admin, gateway: Gateway, listener_id: ListenerI
 
 
 @router.delete("/listeners/{listenerId}", response_model=DeletedAnswer)
-async def delete_listener(admin: Admin, listener_id: ListenerId) -> Response:
+async def delete_listener(admin: Admin, listener_id: ListenerId, request: Request) -> Response:
     """Send nothing more; what is under way is cancelled, the log stays."""
+    refuse_unknown(request)
+    await refuse_body(request)
     if not await admin.listeners.delete(admin.site_id, listener_id):
         raise not_found("listener", listenerId=listener_id)
     return JsonAnswer({"listenerId": listener_id})
@@ -178,6 +183,7 @@ async def resume_listener(admin: Admin, listener_id: ListenerId) -> Response:
 )
 async def rotate_secret(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
     """Give the listener a new key; the answer is the only one that holds a shared secret."""
+    refuse_unknown(request)
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(RotateBody, raw or bytearray(b"{}"))
     overlap = timedelta(seconds=body.overlap_seconds)

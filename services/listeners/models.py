@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from schemas.base import Guid, Patch, ViolatedRule, WireModel, broken
 from schemas.events import EventType
@@ -67,7 +67,12 @@ Description = Annotated[str, Field(max_length=1_000)]
 
 
 class NewListener(WireModel):
-    """A listener to create. Custom delays are given in `retryDelays`, in seconds; an empty list means no retries."""
+    """A listener to create. Custom delays are given in `retryDelays`, in seconds; an empty list means no retries.
+
+    A misspelt filter would mean all galleries, so a field that is not known is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     url: Url
     event_types: EventTypes

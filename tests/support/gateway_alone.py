@@ -1,0 +1,192 @@
+"""The gateway's HTTP side with nothing behind it: no galleries, every listener, and writes that time out."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import unquote
+
+import bson
+import orjson
+from fastapi import FastAPI
+
+from schemas.topics import Topics
+from services.gateway.app import make_app
+from services.gateway.consistency import Heads
+from services.gateway.context import Parts
+from services.gateway.errors import Failure
+from services.gateway.keys import ApiKey, Scope
+from services.gateway.limits import RateLimit
+from services.gateway.settings import GatewaySettings
+from services.gateway.streams import Places, Streams
+from services.gateway.writes import Order
+from services.kit.health import Health
+from services.kit.mongo import Database
+from services.listeners.administration import Administration
+from services.listeners.documents import Listener
+from services.listeners.resending import Deliveries
+from services.readmodel.queries import Views
+from tests.unit.webhooks.examples import listener
+
+KEY = "key"
+
+
+class _Nothing:
+    """An empty collection, and the cursors over it. What it is asked has to be something that MongoDB can be asked."""
+
+    name = "nothing"
+
+    async def find_one(self, query: Any, *_args: Any, **_options: Any) -> None:
+        bson.encode(query)
+
+    async def count_documents(self, query: Any, **_options: Any) -> int:
+        bson.encode(query)
+        return 0
+
+    def find(self, query: Any, *_args: Any, **_options: Any) -> "_Nothing":
+        bson.encode(query)
+        return self
+
+    def aggregate(self, pipeline: Any, **_options: Any) -> "_Nothing":
+        bson.encode({"pipeline": pipeline})
+        return self
+
+    def sort(self, *_args: Any) -> "_Nothing":
+        return self
+
+    skip = limit = batch_size = sort
+
+    async def to_list(self, _length: int | None = None) -> list[Any]:
+        return []
+
+    def __aiter__(self) -> "_Nothing":
+        return self
+
+    async def __anext__(self) -> Any:
+        raise StopAsyncIteration
+
+
+class _Empty:
+    def __getitem__(self, _name: str) -> _Nothing:
+        return _Nothing()
+
+
+class _Keys:
+    async def find(self, key: str) -> ApiKey | None:
+        return ApiKey("id", None, frozenset(Scope)) if key == KEY else None
+
+
+class _Writes:
+    async def perform(self, order: Order, *_args: Any) -> Any:
+        raise Failure(504, {"X-Triptych-Command-Id": order.command_id})
+
+    perform_each = perform
+
+
+class _Streams(Streams):
+    @asynccontextmanager
+    async def replay(self, since: Places, until: Places) -> AsyncIterator[AsyncIterator[Any]]:
+        async def none() -> AsyncIterator[Any]:
+            for record in ():
+                yield record
+
+        self.end()
+        yield none()
+
+
+class _Listeners:
+    async def get(self, site_id: str, listener_id: str) -> Listener | None:
+        return listener(id=listener_id, site_id=site_id)
+
+    async def list(self, *_args: Any) -> list[Listener]:
+        return []
+
+    async def change(self, site_id: str, listener_id: str, *_args: Any) -> Listener | None:
+        return await self.get(site_id, listener_id)
+
+    pause = resume = change
+
+    async def rotate(self, *_args: Any) -> None:
+        return None
+
+    delete = create = rotate
+
+
+async def _ends(_partitions: Any) -> Places:
+    return {0: 5}
+
+
+def lonely_gateway(**fields: Any) -> FastAPI:
+    """The application."""
+    settings = GatewaySettings(**{"gateway_stream_lifetime": 0.001, "gateway_stream_heartbeat": 0.001, **fields})
+    database = cast("Database", _Empty())
+    streams = _Streams(settings, "events", _ends)
+    streams.begin({0: 0})
+    parts: Any = SimpleNamespace(
+        settings=settings,
+        keys=_Keys(),
+        limit=RateLimit(None),
+        views=Views(database),
+        heads=Heads(),
+        writes=_Writes(),
+        streams=streams,
+    )
+    app = make_app(cast("Parts", parts), Health(), Topics("t."))
+    operations = SimpleNamespace(list=_Listeners().list)
+    app.state.administration = Administration(cast("Any", _Listeners()), Deliveries(database), cast("Any", operations))
+    return app
+
+
+@dataclass
+class Reply:
+    """An answer."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The body."""
+        return orjson.loads(self.body)
+
+
+async def request(
+    app: FastAPI,
+    method: str,
+    target: bytes,
+    headers: Mapping[str, bytes] | list[tuple[str, bytes]] | None = None,
+    body: bytes = b"",
+) -> Reply:
+    """The answer to a request whose target and headers are these bytes, as the server below hands them on."""
+    path, _, query = target.partition(b"?")
+    fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or [])
+    if not any(name.lower() == "authorization" for name, _ in fields):
+        fields.append(("authorization", KEY.encode()))
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": "",
+        "scheme": "http",
+        "server": ("127.0.0.1", 1),
+        "client": ("127.0.0.1", 2),
+        "headers": [(name.lower().encode(), value) for name, value in fields],
+    }
+    reply, waiting = Reply(), [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        return waiting.pop() if waiting else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            reply.status = message["status"]
+            reply.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+        else:
+            reply.body += message.get("body", b"")
+
+    await app(scope, receive, send)
+    return reply
