@@ -99,6 +99,17 @@ def render(failure: Failure) -> Response:
     return JsonAnswer(failure.body(), status_code=failure.status, headers=dict(failure.headers))
 
 
+def refusal_body(status: int, text: str) -> bytes:
+    """The body of an answer that the server below the application gives by itself."""
+    if status == HTTPStatus.BAD_REQUEST:
+        violation = Violation(field="", description=f"cannot be read: {text}", violated_rule=ViolatedRule.FORMAT)
+        return bytes(render(Invalid([violation])).body)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return bytes(render(Failure(status)).body)
+    code = "RESOURCE_EXHAUSTED" if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE else "DEADLINE_EXCEEDED"
+    return bytes(render(Refused(status, code, text)).body)
+
+
 def install_handlers(app: FastAPI) -> None:
     """Give every failure of the application, and those of the frameworks below it, the contract's body."""
 

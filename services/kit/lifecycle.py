@@ -1,21 +1,21 @@
 """Runs one service process: settings, composition, HTTP, and an orderly end on SIGTERM or SIGINT."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from services.kit.failures import StartRefused
+from services.kit.http_bounds import Refusal, plain_refusal
+from services.kit.http_server import Server, make_server
 from services.kit.settings import KitSettings, load_settings
 from services.kit.telemetry import configure_logging
 
@@ -33,16 +33,12 @@ def stop_requested() -> asyncio.Event:
     return _stopping.get() or asyncio.Event()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn raises the signal again before our own resources are closed; here the process ends by returning."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def run_service(
-    name: str, kind: type[SettingsT], compose: Compose[SettingsT], port_of: Callable[[SettingsT], int]
+    name: str,
+    kind: type[SettingsT],
+    compose: Compose[SettingsT],
+    port_of: Callable[[SettingsT], int],
+    refusal: Refusal = plain_refusal,
 ) -> int:
     """Run until told to stop; the exit status: 0, or 78 (EX_CONFIG) when it refused to start.
 
@@ -51,12 +47,13 @@ def run_service(
         kind: the settings to read.
         compose: opens everything the service needs, yields its ASGI application, and closes all in reverse order.
         port_of: where to listen.
+        refusal: the form of answers that the server gives by itself.
     """
     try:
         settings = load_settings(kind)
         configure_logging(settings.log_level, settings.log_format)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(name, settings, compose, port_of(settings)))
+            runner.run(_serve(name, settings, compose, port_of(settings), refusal))
     except StartRefused as refusal:
         print(f"{name}: {refusal}", file=sys.stderr)
         return os.EX_CONFIG
@@ -70,7 +67,7 @@ def run_work(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int) -> None:
+async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int, refusal: Refusal) -> None:
     stopping = asyncio.Event()
     _stopping.set(stopping)
     loop = asyncio.get_running_loop()
@@ -78,16 +75,13 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
         loop.add_signal_handler(number, stopping.set)
     async with compose(settings) as app:
         _calm_garbage_collector()
-        server = _Server(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=port,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
-            )
+        server = make_server(
+            app,
+            settings.http_bounds(),
+            host=settings.host,
+            port=port,
+            graceful_seconds=GRACEFUL_HTTP_SECONDS,
+            refusal=refusal,
         )
         serving = asyncio.create_task(_listen(server, settings.host, port))
         waiting = asyncio.create_task(stopping.wait())
@@ -110,7 +104,7 @@ def _calm_garbage_collector() -> None:
     gc.set_threshold(200_000, 20, 20)
 
 
-async def _listen(server: uvicorn.Server, host: str, port: int) -> None:
+async def _listen(server: Server, host: str, port: int) -> None:
     try:
         await server.serve()
     except SystemExit:  # uvicorn's way of saying that it could not bind

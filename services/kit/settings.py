@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kit.failures import StartRefused
+from services.kit.http_bounds import Bounds
 
 PREFIX = "TRIPTYCH_"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -38,6 +39,30 @@ class KitSettings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
 
     host: str = "127.0.0.1"
+
+    # Of the HTTP server, for clients of which nothing is known yet; see `Bounds`. A head holds the 1,000 ids that a
+    # deletion may name.
+    http_head_limit: int = Field(64 * 1024, ge=1_024)
+    http_head_fields: int = Field(100, ge=1)
+    http_head_timeout: timedelta = Field(timedelta(seconds=10), gt=timedelta(0))
+    http_body_timeout: timedelta = Field(timedelta(seconds=60), gt=timedelta(0))
+    http_idle_timeout: timedelta = Field(timedelta(seconds=60), gt=timedelta(0))
+    http_write_timeout: timedelta = Field(timedelta(seconds=30), gt=timedelta(0))
+    http_connections: int = Field(4_000, ge=1)
+    http_connections_per_address: int = Field(2_000, ge=1)
+
+    def http_bounds(self) -> Bounds:
+        """What the HTTP server takes from its clients."""
+        return Bounds(
+            head_bytes=self.http_head_limit,
+            head_fields=self.http_head_fields,
+            head_seconds=self.http_head_timeout.total_seconds(),
+            body_seconds=self.http_body_timeout.total_seconds(),
+            idle_seconds=self.http_idle_timeout.total_seconds(),
+            write_seconds=self.http_write_timeout.total_seconds(),
+            connections=self.http_connections,
+            connections_per_address=self.http_connections_per_address,
+        )
 
     @field_validator("*", mode="before")
     @classmethod

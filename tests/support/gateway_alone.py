@@ -88,8 +88,8 @@ class _Streams(Streams):
     @asynccontextmanager
     async def replay(self, since: Places, until: Places) -> AsyncIterator[AsyncIterator[Any]]:
         async def none() -> AsyncIterator[Any]:
-            for record in ():
-                yield record
+            if since is None:
+                yield None
 
         self.end()
         yield none()

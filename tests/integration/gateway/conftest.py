@@ -9,13 +9,14 @@ from typing import TypeAlias
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from services.gateway.app import compose
 from services.gateway.context import Parts
+from services.gateway.errors import refusal_body
 from services.gateway.keys import store_key
 from services.gateway.settings import GatewaySettings
+from services.kit.http_server import make_server
 from tests.integration.gateway.backend import Backend, open_backend
 from tests.support.installation import Installation
 
@@ -56,7 +57,8 @@ def open_door(installation: Installation) -> OpenDoor:
         async with compose(installation.settings(GatewaySettings, **fields)) as app:
             listener = socket.create_server(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-            server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+            bounds = installation.settings(GatewaySettings).http_bounds()
+            server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 async with httpx.AsyncClient(

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.base import ViolatedRule
 from schemas.replies import ErrorCode, ReplyError, Violation
-from services.gateway.errors import Failure, Invalid, Refused, bad_header, not_found, render
+from services.gateway.errors import Failure, Invalid, Refused, bad_header, not_found, refusal_body, render
 from services.gateway.items import request_path
 from services.gateway.rejections import failure_of
 
@@ -108,3 +108,13 @@ def test_paths_of_the_command_become_paths_of_the_request() -> None:
 )
 def test_only_the_item_is_renamed(command: str, expected: str) -> None:
     assert request_path(command) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "details"),
+    [(400, "validationError"), (408, "applicationError"), (431, "applicationError"), (503, None)],
+)
+def test_the_server_below_refuses_in_the_same_shape(status: int, details: str | None) -> None:
+    body = orjson.loads(refusal_body(status, "why"))
+    assert list(body["details"]) == ([details] if details else [])
+    assert ("why" in body["message"]) == (details is not None)

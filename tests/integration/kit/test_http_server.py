@@ -1,0 +1,266 @@
+"""The HTTP server against clients that send too much, too slowly, nothing, or too many at a time."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from services.kit.http_bounds import Bounds, Connections
+from services.kit.http_server import Server, make_server
+from services.kit.settings import KitSettings
+from tests.support.waiting import eventually
+
+LONG = 30.0
+BOUNDS = Bounds(
+    head_bytes=8_192,
+    head_fields=50,
+    head_seconds=LONG,
+    body_seconds=LONG,
+    idle_seconds=LONG,
+    write_seconds=LONG,
+    connections=100,
+    connections_per_address=100,
+)
+GET = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
+MEGABYTE = 1024 * 1024
+
+
+class App:
+    """Answers with the length of the body; `/big` with 20 MB, `/wait` when told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.running = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        self.running += 1
+        try:
+            body, more = b"", True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                body, more = body + message["body"], message["more_body"]
+            if scope["path"] == "/wait":
+                await self.go.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(20 * 16 if scope["path"] == "/big" else 0):
+                await send({"type": "http.response.body", "body": bytes(MEGABYTE // 16), "more_body": True})
+            await send({"type": "http.response.body", "body": b"%d." % len(body), "more_body": False})
+        finally:
+            self.running -= 1
+
+
+@dataclass
+class Running:
+    """A server, and clients of it."""
+
+    server: Server
+    app: App
+    port: int
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self.server.server_state.connections)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection that has said nothing yet."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def ask(self, *parts: bytes, count: int = 0) -> bytes:
+        """What the server answers to these bytes until it closes, or until so many answers have come."""
+        reader, writer = await self.connect()
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            return await read_answers(reader, count)
+        except ConnectionError:
+            return await read_answers(reader, count)
+        finally:
+            writer.close()
+
+
+async def read_answers(reader: asyncio.StreamReader, count: int = 0) -> bytes:
+    """As `ask`."""
+    received = b""
+    async with asyncio.timeout(20):
+        while not count or received.count(b"\r\n0\r\n\r\n") < count:
+            try:
+                part = await reader.read(MEGABYTE)
+            except ConnectionError:
+                break
+            if not part:
+                break
+            received += part
+    return received
+
+
+@asynccontextmanager
+async def serving(**changed: Any) -> AsyncIterator[Running]:
+    """A server with other bounds."""
+    app, listener = App(), socket.create_server(("127.0.0.1", 0), backlog=500)
+    server = make_server(app, replace(BOUNDS, **changed), host="127.0.0.1", port=0, graceful_seconds=1)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await eventually(lambda: asyncio.sleep(0, server.started), "the server runs")
+        yield Running(server, app, listener.getsockname()[1])
+    finally:
+        app.go.set()
+        server.should_exit = True
+        await task
+
+
+async def test_ordinary_requests_are_answered() -> None:
+    chunked = b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with serving() as running:
+        # One after the other on one connection, the next in the same packet, and a body in chunks of one byte.
+        answers = await running.ask(
+            GET * 3, b"POST /x HTTP/1.1\r\ncontent-length: 9\r\n\r\n123", b"456789" + GET, count=5
+        )
+        assert answers.count(b"200 OK") == 5
+        assert answers.count(b"9.") == 1
+        assert b"30000." in await running.ask(chunked + b"1\r\nx\r\n" * 30_000 + b"0\r\nlast: 1\r\n\r\n", count=1)
+        sent = b"POST /x HTTP/1.1\r\ncontent-length: 3000000\r\n\r\n"
+        assert b"3000000." in await running.ask(sent, bytes(3_000_000), count=1)
+        await eventually(lambda: asyncio.sleep(0, running.connections == 0), "all are closed")
+
+
+async def test_another_protocol_is_not_taken_up_and_the_request_is_answered() -> None:
+    async with serving() as running:
+        answer = await running.ask(b"GET /x HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+        assert (answer.count(b"200 OK"), answer.count(b"connection: close")) == (1, 1)
+
+
+def test_a_head_holds_the_ids_of_the_largest_deletion() -> None:
+    bounds, query = KitSettings().http_bounds(), 1_000 * len(f"itemsIds={'0' * 36}&")
+    assert query + 10_000 < bounds.head_bytes
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [b"GET /" + b"x" * 1_000] + [b"x" * 1_000] * 10_000,
+        [b"GET / HTTP/1.1\r\n"] + [b"a: b\r\n"] * 10_000,
+        [b"GET / HTTP/1.1\r\na: "] + [b"x" * 1_000] * 10_000,
+        [b"GET / HTTP/1.1\r\n" + b"x" * 1_000] + [b"x" * 1_000] * 10_000,
+        [b"GET / HTTP/1.1\r\n" + b"a: " + b"x" * 9_000 + b"\r\n\r\n"],
+        [GET, b"GET / HTTP/1.1\r\na: "] + [b"x" * 1_000] * 10_000,
+        [b"POST /wait HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: "] + [b"x" * 1_000] * 10_000,
+        [b"POST /wait HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"] + [b"a: b\r\n"] * 10_000,
+        [b"POST /wait HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;"] + [b"x" * 1_000] * 10_000,
+    ],
+    ids=["target", "fields", "value", "name", "whole", "later", "trailer", "trailers", "extension"],
+)
+async def test_heads_and_framing_are_bounded(head: list[bytes]) -> None:
+    async with serving() as running:
+        # As fast as it goes, so that what is not refused would be held.
+        answer = await running.ask(*head)
+        assert answer.count(b" 431 ") == 1
+        assert b'{"message":"the head' in answer
+
+
+async def test_a_slow_head_and_a_slow_body_end() -> None:
+    async with serving(head_seconds=0.2, body_seconds=0.2) as running:
+        assert await running.ask() == b""
+        for part in (b"GET /x HT", b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\n123"):
+            assert (await running.ask(part)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        # An answer that takes long is no fault of the client.
+        waiting = asyncio.create_task(running.ask(b"GET /wait HTTP/1.1\r\n\r\n", count=1))
+        await asyncio.sleep(0.5)
+        running.app.go.set()
+        assert b"200 OK" in await waiting
+
+
+async def test_a_drop_now_and_then_does_not_prolong_a_head() -> None:
+    async with serving(head_seconds=0.3) as running:
+        reader, writer = await running.connect()
+        writer.write(b"GET /x HTTP/1.1\r\na: ")
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        try:
+            assert b" 408 " in await read_answers(reader)
+        finally:
+            dripping.cancel()
+            writer.close()
+
+
+async def test_an_idle_connection_ends() -> None:
+    async with serving(idle_seconds=0.2) as running:
+        answer = await running.ask(GET)
+        assert (answer.count(b"200 OK"), answer.count(b"408")) == (1, 0)
+
+
+async def test_idle_connections_keep_nobody_out() -> None:
+    async with serving(connections=20) as running:
+        silent = [await running.connect() for _ in range(200)]
+        silent[-1][1].write(b"GET /unfinished")
+        assert b"200 OK" in await running.ask(GET, count=1)
+        assert running.connections <= 21
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_busy_connections_are_bounded_in_all_and_by_address() -> None:
+    for bounds in ({"connections": 5}, {"connections_per_address": 5}):
+        async with serving(**bounds) as running:
+            busy = [asyncio.create_task(running.ask(b"GET /wait HTTP/1.1\r\n\r\n", count=1)) for _ in range(5)]
+            await eventually(lambda app=running.app: asyncio.sleep(0, app.running == 5), "five are busy")
+            refused = await running.ask()
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in refused
+            running.app.go.set()
+            assert all(b"200 OK" in answer for answer in await asyncio.gather(*busy))
+
+
+async def test_requests_sent_ahead_are_bounded() -> None:
+    async with serving() as running:
+        # No answer of another request may be taken for theirs, so there is none.
+        assert await running.ask(b"GET /wait HTTP/1.1\r\n\r\n" + GET * 5_000) == b""
+        assert running.app.running <= 1
+
+
+async def test_a_client_that_does_not_read_is_given_up() -> None:
+    async with serving(write_seconds=0.2) as running:
+        _, writer = await running.connect()
+        writer.write(b"GET /big HTTP/1.1\r\n\r\n")
+        await eventually(lambda: asyncio.sleep(0, running.app.running == 1), "the answer is under way")
+        await eventually(lambda: asyncio.sleep(0, running.connections == 0), "the connection is closed")
+        await eventually(lambda: asyncio.sleep(0, running.app.running == 0), "the answer is given up")
+        writer.close()
+
+
+class _Peer:
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.gave_way = False
+
+    def give_way(self) -> None:
+        self.gave_way = True
+
+
+def test_places_of_one_address_and_of_all() -> None:
+    places = Connections(3, 2)
+    first, second, third, other, late = (_Peer(name) for name in ("a", "a", "a", "b", "c"))
+    assert all(places.admit(peer) for peer in (first, second, other))
+    places.work(first)
+    assert places.admit(third)  # instead of the second, which is idle
+    assert (first.gave_way, second.gave_way, len(places)) == (False, True, 3)
+    assert places.admit(late)  # instead of the longest idle of all
+    assert (other.gave_way, third.gave_way) == (True, False)
+    for peer in (third, late):
+        places.work(peer)
+    assert not places.admit(_Peer("d"))
+    places.leave(first)
+    assert places.admit(_Peer("d"))
