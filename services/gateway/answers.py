@@ -6,10 +6,13 @@ from typing import Any, TypeAlias
 import orjson
 from pydantic import Field
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from schemas.base import Guid, ViolatedRule, WireModel
 from schemas.gallery import Gallery
 from schemas.item import Item
+
+PART_BYTES = 64 * 1024
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
@@ -22,6 +25,17 @@ class JsonAnswer(Response):
     def render(self, content: Any) -> bytes:
         """The body."""
         return orjson.dumps(content)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, a long body in parts: each is taken by the client before the next one is handed over."""
+        if len(self.body) <= PART_BYTES:
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body), PART_BYTES):
+            part, more = bytes(body[start : start + PART_BYTES]), start + PART_BYTES < len(body)
+            await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
 class GalleryAnswer(WireModel):

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from schemas.topics import Topics
 from services.gateway import bulk, deliveries, events, galleries, items, keys, listeners
 from services.gateway.answers import ANY, failures
+from services.gateway.budget import Budget
 from services.gateway.consistency import Heads
 from services.gateway.context import Parts
 from services.gateway.echoes import Echoes
@@ -106,6 +107,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                 heads=heads,
                 writes=Writes(settings, topics, sender, pulse, replies, echoes, heads, views),
                 streams=streams,
+                budget=Budget(settings.gateway_answers_limit),
             ),
             _health(database, feeds, pulse, topic_watch),
             topics,

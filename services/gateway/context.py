@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from schemas.cloudevents import traceparent_of
 from services.gateway.auth import KEY_HEADER, SITE_HEADER, Caller, admit
+from services.gateway.budget import Budget
 from services.gateway.consistency import CONSISTENT_HEADER, Heads, parse_positions, wait_until_all_shown
 from services.gateway.errors import RETRY_AFTER, Failure
 from services.gateway.etags import expected_sequences
@@ -31,6 +32,7 @@ class Parts:
     heads: Heads
     writes: Writes
     streams: Streams
+    budget: Budget
 
 
 # These read the request themselves: a parameter that FastAPI solves costs 10 µs and more, in every request (measured: a

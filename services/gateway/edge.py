@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.gateway.budget import release
 from services.gateway.errors import Failure, render
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Edge:
                 raise  # too late for another answer: the server has to break the connection
             await render(Failure(500))(scope, receive, send_marked)
         finally:
+            release(scope["state"])
             # The route's pattern, not the path: ids would make as many series as there are galleries.
             route = getattr(scope.get("route"), "path", "none")
             REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)

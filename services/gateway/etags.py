@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from schemas.commands import EXPECTED_MAX
 from services.gateway.answers import JsonAnswer
+from services.gateway.budget import kept
 from services.gateway.errors import Refused, bad_header
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -33,6 +34,7 @@ class Tag(NamedTuple):
 def answer_read(request: Request, content: Any, sequence: int | None = None) -> Response:
     """The answer to a read: 304 without content if the client has it already."""
     answer = JsonAnswer(content)
+    kept(request, len(answer.body))
     answer.headers["ETag"] = tag = etag_of(answer.body, sequence)
     if is_named(tag, request.headers.getlist("if-none-match")):
         return Response(status_code=304, headers={"ETag": tag})

@@ -20,9 +20,11 @@ from services.gateway.answers import (
     failures,
 )
 from services.gateway.bodies import make_command, parse_body, read_body
+from services.gateway.budget import hold
 from services.gateway.context import Gateway, Parts, Reader, WriteOrder
 from services.gateway.errors import not_found
 from services.gateway.etags import answer_read
+from services.gateway.long_answers import Rest, stream_gallery
 from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleriesPage, GalleryId, ItemsPage
 from services.gateway.strictness import REPEATED, refuse_body, refuse_unknown
@@ -31,7 +33,7 @@ from services.gateway.writes import Written
 router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
 
 PARTIAL_HEADER = "X-Triptych-Partial"
-"""Names the part of an answer that is not complete, because the read model does not show the write yet."""
+"""Names the part of an answer that is not complete: the read model does not show the write yet, or it is too large."""
 
 
 class CreateGalleryBody(WireModel):
@@ -55,8 +57,15 @@ async def list_galleries(
     request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPage, Query()]
 ) -> Response:
     """A page of the site's galleries, newest first (D4)."""
-    total, galleries = await gateway.views.list_galleries(caller.site_id, page.limit, page.offset, page.item_limit)
-    return answer_read(request, {"totalGalleries": total, "galleries": [gallery.to_wire() for gallery in galleries]})
+    room = await hold(request, gateway.budget, caller.site_id)
+    total, galleries = await gateway.views.list_galleries(
+        caller.site_id, page.limit, page.offset, page.item_limit, room
+    )
+    content = {"totalGalleries": total, "galleries": [gallery.to_wire() for gallery in galleries]}
+    answer = answer_read(request, content)
+    if any(gallery.next_cursor for gallery in galleries):
+        answer.headers[PARTIAL_HEADER] = "items"
+    return answer
 
 
 @router.get("/{galleryId}", response_model=GalleryAnswer, responses={**READ, **failures(404)})
@@ -64,9 +73,14 @@ async def get_gallery(
     request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
 ) -> Response:
     """One gallery with a page of its items."""
-    found = await gateway.views.get_gallery(caller.site_id, gallery_id, page.item_limit, page.item_offset)
+    room = await hold(request, gateway.budget, caller.site_id)
+    found = await gateway.views.get_gallery(caller.site_id, gallery_id, page.item_limit, page.item_offset, room)
     if found is None:
         raise not_found("gallery", galleryId=gallery_id)
+    if found.next_cursor is not None:
+        count = page.item_limit - len(found.items)
+        rest = Rest(gateway.views, caller.site_id, gallery_id, found.next_cursor, count, room)
+        return stream_gallery(found.gallery, found.items, rest)
     return answer_read(request, {"gallery": found.to_wire()}, found.sequence)
 
 
@@ -83,7 +97,7 @@ async def create_gallery(order: WriteOrder, gateway: Gateway, request: Request) 
     command = make_command(
         CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id, **order.expectation
     )
-    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
 @router.patch(
@@ -96,13 +110,11 @@ async def update_gallery(order: WriteOrder, gateway: Gateway, gallery_id: Galler
     """Change the fields that are given; `items` change those of their ids and create others (D6)."""
     body = parse_body(UpdateGalleryBody, await read_body(request, gateway.settings.gateway_body_limit))
     command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, **order.expectation)
-    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
 @router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404)})
-async def delete_gallery(
-    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
-) -> Response:
+async def delete_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Delete a gallery and its items."""
     refuse_unknown(request, *REPEATED)
     await refuse_body(request)
@@ -114,16 +126,14 @@ async def delete_gallery(
 @router.post(
     "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404)}, tags=["beyond"]
 )
-async def rebalance_gallery(
-    order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request
-) -> Response:
+async def rebalance_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Space the sort orders of all items evenly, without changing the order shown."""
     refuse_unknown(request, *REPEATED)
     command = RebalanceItems(gallery_id=gallery_id, **order.expectation)
-    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
-async def answer_gallery(gateway: Parts, site_id: str, written: Written) -> Response:
+async def answer_gallery(request: Request, gateway: Parts, site_id: str, written: Written) -> Response:
     """The gallery after a write, with its first items.
 
     The write's own events tell all of a gallery that it created. Otherwise the read model is asked; while that does not
@@ -139,10 +149,12 @@ async def answer_gallery(gateway: Parts, site_id: str, written: Written) -> Resp
         written.headers,
     )
     if written.is_shown and not echo.is_whole_gallery:
-        found = await gateway.views.get_gallery(site_id, gallery_id, limit)
+        room = await hold(request, gateway.budget, site_id)
+        found = await gateway.views.get_gallery(site_id, gallery_id, limit, room=room)
         if found is None:
             raise not_found("gallery", galleryId=gallery_id)
-        return JsonAnswer({"gallery": found.to_wire()}, headers=headers)
+        cut = {} if found.next_cursor is None else {PARTIAL_HEADER: "items"}
+        return JsonAnswer({"gallery": found.to_wire()}, headers={**headers, **cut})
     if echo.gallery is None or (echo.created and not echo.is_whole_gallery):
         raise written.unseen()
     gallery: dict[str, Any] = {**echo.gallery, "items": echo.page(limit)}

@@ -24,10 +24,12 @@ from services.gateway.answers import (
     failures,
 )
 from services.gateway.bodies import make_command, parse_body, read_body
+from services.gateway.budget import hold
 from services.gateway.context import Gateway, Parts, Reader, WriteOrder
 from services.gateway.errors import not_found
 from services.gateway.etags import answer_read
 from services.gateway.galleries import answer_gallery
+from services.gateway.long_answers import Rest, stream_items
 from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleryId, ItemId, ItemsQuery
 from services.gateway.strictness import REPEATED, refuse_body, refuse_unknown
@@ -76,22 +78,29 @@ async def list_items(
 ) -> Response:
     """A page of a gallery's items, by descending sortOrder (D3)."""
     views, site_id, wanted = gateway.views, caller.site_id, ItemFilter(query.type, query.tag)
+    room = await hold(request, gateway.budget, site_id)
     if query.cursor is None and wanted == ALL:
-        page = await views.get_gallery(site_id, gallery_id, query.item_limit, query.item_offset)
+        page = await views.get_gallery(site_id, gallery_id, query.item_limit, query.item_offset, room)
         if page is None:
             raise not_found("gallery", galleryId=gallery_id)
+        if page.next_cursor is not None:
+            count = query.item_limit - len(page.items)
+            return stream_items(page.items, Rest(views, site_id, gallery_id, page.next_cursor, count, room))
         return answer_read(request, {"items": page.items}, page.sequence)
     # First, so that the tag never promises a later state than that of the items.
     sequence = await views.sequence_of(site_id, gallery_id)
     if query.cursor is None:
-        items = await views.list_items(site_id, gallery_id, query.item_limit, query.item_offset, wanted)
-        content = None if items is None else {"items": items}
+        found = await views.list_items(site_id, gallery_id, query.item_limit, query.item_offset, wanted, room)
+        if found is not None and found.next_cursor is not None:
+            count = query.item_limit - len(found.items)
+            rest = Rest(views, site_id, gallery_id, found.next_cursor, count, room, wanted)
+            return stream_items(found.items, rest)
     else:
-        found = await views.list_items_after(site_id, gallery_id, query.item_limit, query.cursor or None, wanted)
-        content = None if found is None else _cursor_page(found)
-    if content is None:
+        cursor = query.cursor or None
+        found = await views.list_items_after(site_id, gallery_id, query.item_limit, cursor, wanted, room)
+    if found is None:
         raise not_found("gallery", galleryId=gallery_id)
-    return answer_read(request, content, sequence)
+    return answer_read(request, _cursor_page(found), sequence)
 
 
 @router.get("/{itemId}", response_model=ItemAnswer, responses={**READ, **failures(404)})
@@ -171,7 +180,7 @@ async def delete_items(
     else:
         log.warning("deleteGalleryItems without ids empties gallery %s of site %s", gallery_id, order.site_id)
         command = ClearGallery(gallery_id=gallery_id, **order.expectation)
-    return await answer_gallery(gateway, order.site_id, await gateway.writes.perform(order, command))
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
 @router.post(

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.listeners.settings import ListenerSettings
+from services.readmodel.weighing import LARGE_BYTES
 
 _NOTHING = timedelta(0)
 
@@ -13,6 +14,8 @@ class GatewaySettings(ListenerSettings):
     """See `KitSettings`; durations accept seconds or ISO 8601."""
 
     gateway_port: int = Field(8080, ge=0, le=65_535)
+    # Bytes of items that all answers together hold at a time; the answers beyond wait.
+    gateway_answers_limit: int = Field(64 * 1024 * 1024, ge=LARGE_BYTES)
     # As much as a command may have.
     gateway_body_limit: int = Field(15 * 1024 * 1024, ge=1)
     # How long a write waits for Kafka to take the command, for the reply, and for the read model to show the change.

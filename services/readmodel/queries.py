@@ -20,6 +20,7 @@ from services.kit.mongo import (
 from services.readmodel.cursors import read_cursor, write_cursor
 from services.readmodel.documents import Gap, gallery_wire, is_shown, item_view_id, item_wire
 from services.readmodel.versions import FIRST_VERSION, Versions, names_of
+from services.readmodel.weighing import MAX_OFFSET, ROOM, Room, in_order, light, read_items, weigh
 
 T = TypeVar("T")
 
@@ -51,11 +52,8 @@ def first_indexes(version: int) -> dict[str, list[IndexModel]]:
 
 INDEXES: Mapping[str, list[IndexModel]] = indexes()
 
-# MongoDB refuses larger numbers; no site and no gallery reaches that far.
-_MAX_OFFSET = 2**31 - 1
 _SHOWN = {"$gt": datetime(1, 1, 1, tzinfo=UTC)}
 _NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", ASCENDING)]
-_DISPLAY_ORDER = [("sortOrder", DESCENDING)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +61,15 @@ class GalleryPage:
     """A gallery with some of its items, in wire form.
 
     `gallery` has no `items` of its own (see `to_wire`); `sequence` is that of the last event it contains, and `gap`
-    says which events it still waits for. The items are at least as new as that.
+    says which events it still waits for. The items are at least as new as that. `next_cursor` leads to those that were
+    asked for and did not fit, and is None if all did.
     """
 
     gallery: dict[str, Any]
     items: list[dict[str, Any]]
     sequence: int
     gap: Gap | None
+    next_cursor: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """The gallery of wire contract 3.1."""
@@ -82,6 +82,11 @@ class ItemsPage:
 
     items: list[dict[str, Any]]
     next_cursor: str | None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more behind them, as far as it is known."""
+        return self.next_cursor is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +123,14 @@ class Views:
         self._known: tuple[int, _Collections] | None = None
 
     async def get_gallery(
-        self, site_id: str, gallery_id: str, item_limit: int, item_offset: int = 0
+        self, site_id: str, gallery_id: str, item_limit: int, item_offset: int = 0, room: Room = ROOM
     ) -> GalleryPage | None:
         """A gallery with `item_limit` (1 or more) of its items; None if the site has no such gallery."""
 
         async def read(views: _Collections) -> GalleryPage | None:
             # One round trip (measured: two thirds of the cost of two), in which the head is read first, as in `_page`.
-            items = [
-                {"$match": {"siteId": site_id, "galleryId": gallery_id}},
-                {"$sort": dict(_DISPLAY_ORDER)},
-                {"$skip": min(item_offset, _MAX_OFFSET)},
-                {"$limit": item_limit},
-                {"$project": {"_id": 0, "item": 1}},
-            ]
+            query, share = {"siteId": site_id, "galleryId": gallery_id}, room.small_bytes // item_limit
+            items = [*in_order(query, item_limit, item_offset), light(share)]
             found = await aggregate(
                 views.galleries,
                 [
@@ -140,20 +140,21 @@ class Views:
             )
             if not found or not is_shown(head := found[0]):
                 return None
-            return _gallery_page(head, [item_wire(document) for document in found[1:]])
+            return _gallery_page(head, *await weigh(views.items, found[1:], query, item_offset, room, 1, share))
 
         return await self._read(read, lambda page: page is not None and _is_full(page, item_limit, item_offset))
 
     async def list_galleries(
-        self, site_id: str, limit: int, offset: int, item_limit: int
+        self, site_id: str, limit: int, offset: int, item_limit: int, room: Room = ROOM
     ) -> tuple[int, list[GalleryPage]]:
         """How many galleries the site has, and `limit` of them with first items: newest first, then by id (D4)."""
 
         async def read(views: _Collections) -> tuple[int, list[GalleryPage]]:
             shown = {"siteId": site_id, "createdAt": _SHOWN}
-            heads = views.galleries.find(shown).sort(_NEWEST_FIRST).skip(min(offset, _MAX_OFFSET)).limit(limit)
+            heads = views.galleries.find(shown).sort(_NEWEST_FIRST).skip(min(offset, MAX_OFFSET)).limit(limit)
             total, found = await asyncio.gather(views.galleries.count_documents(shown), heads.to_list(None))
-            return total, list(await asyncio.gather(*(_page(views, head, item_limit, 0) for head in found)))
+            pages = (_page(views, head, item_limit, room, len(found)) for head in found)
+            return total, list(await asyncio.gather(*pages))
 
         def is_whole(answer: tuple[int, list[GalleryPage]]) -> bool:
             total, pages = answer
@@ -163,21 +164,35 @@ class Views:
         return await self._read(read, is_whole)
 
     async def list_items(
-        self, site_id: str, gallery_id: str, limit: int, offset: int, wanted: ItemFilter = ALL
-    ) -> list[dict[str, Any]] | None:
-        """A gallery's items by descending `sortOrder` (D3); None if the site has no such gallery."""
+        self,
+        site_id: str,
+        gallery_id: str,
+        limit: int,
+        offset: int,
+        wanted: ItemFilter = ALL,
+        room: Room = ROOM,
+    ) -> ItemsPage | None:
+        """A gallery's items by descending `sortOrder` (D3); None if the site has no such gallery.
 
-        async def read(views: _Collections) -> list[dict[str, Any]] | None:
+        There is a cursor only if not all that were asked for fit.
+        """
+
+        async def read(views: _Collections) -> ItemsPage | None:
             if await _head(views, site_id, gallery_id) is None:
                 return None
-            return await _items_of(
-                views, {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query()}, limit, offset
-            )
+            query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query()}
+            return ItemsPage(*await read_items(views.items, query, limit, offset, room))
 
-        return await self._read(read, lambda items: items is not None and len(items) == limit)
+        return await self._read(read, lambda page: page is not None and (len(page.items) == limit or page.is_cut))
 
     async def list_items_after(
-        self, site_id: str, gallery_id: str, limit: int, cursor: str | None = None, wanted: ItemFilter = ALL
+        self,
+        site_id: str,
+        gallery_id: str,
+        limit: int,
+        cursor: str | None = None,
+        wanted: ItemFilter = ALL,
+        room: Room = ROOM,
     ) -> ItemsPage | None:
         """The items behind a cursor of `ItemsPage`, or the first ones; None if the site has no such gallery.
 
@@ -188,18 +203,17 @@ class Views:
         """
         behind = {} if cursor is None else {"sortOrder": {"$lt": read_cursor(cursor)}}
 
-        async def read(views: _Collections) -> list[dict[str, Any]] | None:
+        async def read(views: _Collections) -> ItemsPage | None:
             if await _head(views, site_id, gallery_id) is None:
                 return None
             query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query(), **behind}
-            return await _items_of(views, query, limit + 1, 0)
+            return ItemsPage(*await read_items(views.items, query, limit + 1, 0, room))
 
-        found = await self._read(read, lambda items: items is not None and len(items) > limit)
-        if found is None:
-            return None
-        has_more = len(found) > limit
-        items = found[:limit]
-        return ItemsPage(items, write_cursor(items[-1]["sortOrder"]) if has_more else None)
+        found = await self._read(read, lambda page: page is not None and (len(page.items) > limit or page.is_cut))
+        if found is None or len(found.items) <= limit:
+            return found
+        items = found.items[:limit]
+        return ItemsPage(items, write_cursor(items[-1]["sortOrder"]))
 
     async def get_item(self, site_id: str, gallery_id: str, item_id: str) -> dict[str, Any] | None:
         """One item; None if there is none, or if it belongs to another gallery or site."""
@@ -249,21 +263,16 @@ async def _head(views: _Collections, site_id: str, gallery_id: str) -> Document 
     return found if found is not None and is_shown(found) else None
 
 
-async def _page(views: _Collections, head: Document, item_limit: int, item_offset: int) -> GalleryPage:
+async def _page(views: _Collections, head: Document, item_limit: int, room: Room, sharers: int) -> GalleryPage:
     # After the head, so that the items are never older than the sequence that the head tells.
-    items = await _items_of(views, {"siteId": head["siteId"], "galleryId": head["_id"]}, item_limit, item_offset)
-    return _gallery_page(head, items)
+    query = {"siteId": head["siteId"], "galleryId": head["_id"]}
+    return _gallery_page(head, *await read_items(views.items, query, item_limit, 0, room, sharers))
 
 
-def _gallery_page(head: Document, items: list[dict[str, Any]]) -> GalleryPage:
-    return GalleryPage(gallery_wire(head), items, head["sequence"], head.get("gap"))
-
-
-async def _items_of(views: _Collections, query: Document, limit: int, offset: int) -> list[dict[str, Any]]:
-    found = views.items.find(query).sort(_DISPLAY_ORDER).skip(min(offset, _MAX_OFFSET)).limit(limit)
-    return [item_wire(document) for document in await found.to_list(None)]
+def _gallery_page(head: Document, items: list[dict[str, Any]], next_cursor: str | None) -> GalleryPage:
+    return GalleryPage(gallery_wire(head), items, head["sequence"], head.get("gap"), next_cursor)
 
 
 def _is_full(page: GalleryPage, limit: int, offset: int) -> bool:
     total: int = page.gallery["totalItems"]
-    return len(page.items) >= min(limit, max(0, total - offset))
+    return len(page.items) >= min(limit, max(0, total - offset)) or page.next_cursor is not None

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from schemas.topics import Topics
 from services.gateway.app import make_app
+from services.gateway.budget import Budget
 from services.gateway.consistency import Heads
 from services.gateway.context import Parts
 from services.gateway.errors import Failure
@@ -131,6 +132,7 @@ def lonely_gateway(**fields: Any) -> FastAPI:
         heads=Heads(),
         writes=_Writes(),
         streams=streams,
+        budget=Budget(settings.gateway_answers_limit),
     )
     app = make_app(cast("Parts", parts), Health(), Topics("t."))
     operations = SimpleNamespace(list=_Listeners().list)

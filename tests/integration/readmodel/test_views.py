@@ -17,8 +17,9 @@ from services.readmodel.documents import (
     hidden_gallery_document,
     item_document,
 )
-from services.readmodel.queries import INDEXES, ItemFilter, Views, indexes
+from services.readmodel.queries import INDEXES, ItemFilter, ItemsPage, Views, indexes
 from services.readmodel.versions import FIRST_VERSION, Versions, ViewNames, names_of
+from services.readmodel.weighing import Room
 from tests.support.histories import EPOCH, History
 from tests.support.installation import Installation
 from tests.support.profiling import profiled, unindexed
@@ -66,8 +67,8 @@ async def test_a_gallery_and_a_page_of_its_items(database: Database) -> None:
     assert past_the_end is not None
     assert past_the_end.items == []
 
-    assert await views.list_items("s", history.gallery_id, 3, 0) == history.shown_items()[:3]
-    assert await views.list_items("s", history.gallery_id, 3, 4) == history.shown_items()[4:]
+    assert await views.list_items("s", history.gallery_id, 3, 0) == ItemsPage(history.shown_items()[:3], None)
+    assert await views.list_items("s", history.gallery_id, 3, 4) == ItemsPage(history.shown_items()[4:], None)
     (item_id, item), *_ = history.items.items()
     assert await views.get_item("s", history.gallery_id, item_id) == item
     assert await views.get_item("s", other.gallery_id, item_id) is None
@@ -164,6 +165,33 @@ async def test_a_cursor_leads_through_all_items_and_is_not_moved_by_others(datab
         await views.list_items_after("s", gallery_id, 3, "nonsense")
 
 
+async def test_a_read_brings_no_more_than_so_many_bytes_and_at_least_one_item(database: Database) -> None:
+    large, small = _filled(items=7), _filled(age=HOUR * 2)
+    for item in large.items.values():
+        item["text"]["html"] = "x" * 1_000
+    await _store(database, large, small)
+    views, items, gallery_id = Views(database), large.shown_items(), large.gallery_id
+
+    # Each is a little above 1,200 bytes: three are 3,900.
+    page = await views.get_gallery("s", gallery_id, 7, 1, room=Room(100, 3_900))
+    assert page is not None
+    assert (page.items, page.next_cursor) == (items[1:4], write_cursor(items[3]["sortOrder"]))
+    listed = await views.list_items("s", gallery_id, 7, 1, room=Room(100, 3_900))
+    assert listed == ItemsPage(items[1:4], write_cursor(items[3]["sortOrder"]))
+    assert await views.list_items("s", gallery_id, 3, 1, room=Room(100, 3_900)) == ItemsPage(items[1:4], None)
+    found, cursor = [], None
+    while not found or cursor is not None:
+        behind = await views.list_items_after("s", gallery_id, 5, cursor, room=Room(1, 1))
+        assert behind is not None
+        found, cursor = [*found, *behind.items], behind.next_cursor
+        assert len(behind.items) == 1
+    assert found == items
+    # Galleries share what there is.
+    total, pages = await views.list_galleries("s", 10, 0, 7, room=Room(7 * 2 * 400, 7_800))
+    assert (total, [len(page.items) for page in pages]) == (2, [3, 5])
+    assert [page.next_cursor is None for page in pages] == [False, True]
+
+
 async def test_items_by_type_and_tag(database: Database) -> None:
     history = _filled(items=6)
     for number, item in enumerate(history.items.values()):
@@ -175,10 +203,11 @@ async def test_items_by_type_and_tag(database: Database) -> None:
     async def found(wanted: ItemFilter, limit: int = 10, offset: int = 0) -> list[int]:
         listed = await views.list_items("s", history.gallery_id, limit, offset, wanted)
         assert listed is not None
+        assert listed.next_cursor is None
         page = await views.list_items_after("s", history.gallery_id, limit, None, wanted)
         assert page is not None
-        assert offset or page.items == listed
-        return [items.index(item) for item in listed]
+        assert offset or page.items == listed.items
+        return [items.index(item) for item in listed.items]
 
     assert await found(ItemFilter(type="IMAGE")) == [0, 2, 4]
     assert await found(ItemFilter(type="IMAGE"), 1, 1) == [2]
