@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 CONSISTENT_HEADER = "X-Wix-Consistent"
 POSITIONS_MAX = 8
+KEPT_BYTES = 8 * 1024 * 1024
 _POSITION = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
 
 
@@ -58,13 +59,15 @@ class Watch:
 
     Attributes:
         sequence: the highest at which the read model showed the gallery, -1 as long as nothing was heard.
-        items: items that changed meanwhile, by id, as the read model shows them; the first `ITEMS_MAX` of them.
+        items: items that changed meanwhile, by id, as the read model shows them; the first `ITEMS_MAX` of them, and no
+            more than `KEPT_BYTES`.
     """
 
     def __init__(self) -> None:
         self.sequence = -1
         self.items: dict[str, dict[str, Any]] = {}
         self._item_sequences: dict[str, int] = {}
+        self._free_bytes = KEPT_BYTES
         self._gone = False
         self._news = asyncio.Event()
 
@@ -76,13 +79,20 @@ class Watch:
             self.sequence = max(self.sequence, sequence)
         self._news.set()
 
-    def note_item(self, item_id: str, sequence: int | None, item: dict[str, Any] | None) -> None:
-        """The read model shows the item as it is since this sequence, or, without, does not show it any more."""
+    def note_item(self, item_id: str, sequence: int | None, item: dict[str, Any] | None, size: int = 0) -> None:
+        """The read model shows the item as it is since this sequence, or, without, does not show it any more.
+
+        `size` is that of the record that told it, in bytes.
+        """
         known = self._item_sequences.get(item_id, -1 if len(self._item_sequences) < ITEMS_MAX else None)
         if sequence is None or item is None:
             self.items.pop(item_id, None)
         elif known is not None and sequence >= known:  # a former owner may tell outdated ones
-            self.items[item_id], self._item_sequences[item_id] = item, sequence
+            self._free_bytes -= size
+            if self._free_bytes < 0:
+                self.items.pop(item_id, None)  # whoever needs it asks the read model
+            else:
+                self.items[item_id], self._item_sequences[item_id] = item, sequence
 
     async def heard(self, sequence: int) -> None:
         """Wait until the gallery was heard at this sequence, or not to be shown any more."""
@@ -133,7 +143,7 @@ class Heads:
             if item_id is None:
                 watch.note(sequence)
             else:
-                watch.note_item(item_id, sequence, item)
+                watch.note_item(item_id, sequence, item, len(value or b""))
 
 
 async def wait_until_all_shown(

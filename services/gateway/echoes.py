@@ -12,6 +12,9 @@ from services.gateway.feed import Record
 
 log = logging.getLogger(__name__)
 
+KEPT_BYTES = 8 * 1024 * 1024
+"""Of the events of one write. An answer needs the first 50 items, and a clone may have 500 of 256 KiB."""
+
 
 class Echo:
     """What one command did, as far as its events tell.
@@ -19,23 +22,25 @@ class Echo:
     Attributes:
         created: whether it created the gallery.
         gallery: the gallery as it left it, without items, if it touched the gallery itself.
-        items: items that it created or changed, by id; the first `ITEMS_MAX` of them.
+        items: items that it created or changed, by id; the first `ITEMS_MAX` of them, as far as they are small.
     """
 
     def __init__(self) -> None:
         self.created = False
         self.gallery: dict[str, Any] | None = None
         self.items: dict[str, dict[str, Any]] = {}
+        self._free_bytes = KEPT_BYTES
 
-    def note(self, event: Event) -> None:
-        """Take an event that the command caused."""
+    def note(self, event: Event, size: int = 0) -> None:
+        """Take an event that the command caused, of so many bytes."""
         match event.event_type:
             case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
                 self.created = self.created or event.event_type is EventType.GALLERY_CREATED
                 self.gallery = {name: value for name, value in event.body.items() if name != "items"}
             case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
                 # Those of a clone come in display order, and nothing else has more than ITEMS_MAX.
-                if len(self.items) < ITEMS_MAX:
+                if len(self.items) < ITEMS_MAX and size <= self._free_bytes:
+                    self._free_bytes -= size
                     self.items[event.body["id"]] = event.body
 
     @property
@@ -107,4 +112,4 @@ class Echoes:
             )
             return
         for echo in echoes:
-            echo.note(event)
+            echo.note(event, len(record.value))

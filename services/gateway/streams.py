@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 LAST_EVENT_ID_HEADER = "Last-Event-ID"
 QUEUE_MAX = 1_000
 """Events kept for a client that reads too slowly; then its stream ends, and it comes again where it was."""
+QUEUE_BYTES = 8 * 1024 * 1024
+"""The same for large ones."""
 _POLL_MS = 200
 _TYPES = {event_type.value.encode(): event_type for event_type in EventType}
 _PLACES = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
@@ -79,16 +81,19 @@ class Subscription:
         self.wanted = wanted
         self.begins = begins
         self._queue: asyncio.Queue[Record | None] = asyncio.Queue(QUEUE_MAX)
+        self._queued_bytes = 0
         self._has_ended = False
 
     def offer(self, record: Record) -> None:
         """Keep the record for the stream; end it after those kept already if they are too many."""
         if self._has_ended:
             return
-        if self._queue.qsize() >= QUEUE_MAX - 1:
+        size = len(record.value or b"")
+        if self._queue.qsize() >= QUEUE_MAX - 1 or (self._queued_bytes and self._queued_bytes + size > QUEUE_BYTES):
             log.warning("a stream of site %s reads too slowly and is ended", self.wanted.site_id)
             self.end()
         else:
+            self._queued_bytes += size
             self._queue.put_nowait(record)
 
     def end(self) -> None:
@@ -102,6 +107,8 @@ class Subscription:
         async with asyncio.timeout(timeout_seconds):
             while True:
                 record = await self._queue.get()
+                if record is not None:
+                    self._queued_bytes -= len(record.value or b"")
                 if record is None or record.offset >= self.begins.get(record.partition, 0):
                     return record
 

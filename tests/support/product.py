@@ -7,14 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from services.command.app import compose as compose_command
 from services.command.settings import CommandSettings
 from services.gateway.app import compose as compose_gateway
+from services.gateway.errors import refusal_body
 from services.gateway.keys import Scope, store_key
 from services.gateway.settings import GatewaySettings
+from services.kit.http_server import make_server
+from services.kit.settings import KitSettings
 from services.projector.app import compose as compose_projector
 from services.projector.settings import ProjectorSettings
 from tests.support.installation import Installation
@@ -39,7 +41,8 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
     async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
         listener = socket.create_server(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        bounds = KitSettings().http_bounds()
+        server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.gallery import ITEMS_MAX
 from schemas.joined import gallery_key, item_key
+from services.gateway import consistency
 from services.gateway.consistency import Heads, Position, format_positions, parse_positions
 
 G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
@@ -91,6 +92,18 @@ async def test_a_watch_keeps_as_many_items_as_an_answer_can_hold() -> None:
         heads.hear(item_key(G, ids[0]), shown(2, "changed"))
         assert list(watch.items) == ids[:ITEMS_MAX]
         assert watch.items[ids[0]] == {"title": "changed"}
+
+
+async def test_a_watch_keeps_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consistency, "KEPT_BYTES", 2 * len(shown(1, "first")))
+    heads, ids = Heads(), [str(uuid.uuid4()) for _ in range(4)]
+    with heads.watch(G) as watch:
+        for item_id in ids:
+            heads.hear(item_key(G, item_id), shown(1, "first"))
+        assert list(watch.items) == ids[:2]
+        # What is not kept any more must not be told in an older state.
+        heads.hear(item_key(G, ids[0]), shown(2, "changed"))
+        assert list(watch.items) == ids[1:2]
 
 
 async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:

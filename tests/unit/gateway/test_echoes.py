@@ -6,6 +6,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from schemas.envelope import encode_event
+from services.gateway import echoes as echoes_module
 from services.gateway.echoes import Echo, Echoes
 from tests.support.histories import History
 
@@ -29,11 +30,11 @@ def record(wire: dict[str, Any] | bytes, command_id: str, site_id: str = "defaul
 
 
 def heard(history: History) -> Echo:
-    echoes = Echoes()
-    with echoes.listen("default", "mine", "us", "c") as echo:
+    listening = Echoes()
+    with listening.listen("default", "mine", "us", "c") as echo:
         for wire in history.wire:
-            echoes.hear(record(wire, "mine"))
-    assert len(echoes) == 0
+            listening.hear(record(wire, "mine"))
+    assert len(listening) == 0
     return echo
 
 
@@ -121,3 +122,14 @@ def test_a_write_of_another_source_is_not_heard() -> None:
     with echoes.listen("default", "mine", "us", "c") as ours, echoes.listen("default", "mine", "them", "d") as theirs:
         echoes.hear(record(History().create().wire[0], "mine"))
     assert (ours.created, theirs.created) == (True, False)
+
+
+def test_so_many_bytes_of_a_write_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History().create()
+    history.wire[0]["createdEvent"]["entity"]["totalItems"] = 2
+    for place in (2, 1):
+        history.add_item(place)
+    monkeypatch.setattr(echoes_module, "KEPT_BYTES", len(record(history.wire[1], "mine").value) + 100)
+    echo = heard(history)
+    # The answer is then the read model's.
+    assert (len(echo.items), echo.is_whole_gallery) == (1, False)

@@ -104,8 +104,11 @@ async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
     assert len(streams) == 0
 
 
-async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams_module, "QUEUE_MAX", 4)
+@pytest.mark.parametrize(("bound", "value"), [("QUEUE_MAX", 4), ("QUEUE_BYTES", 3 * len(b"{}"))])
+async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(
+    bound: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, bound, value)
     streams = begun()
     async with streams.subscribe(Wanted("s")) as subscription:
         for offset in range(10, 20):
