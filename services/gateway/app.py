@@ -8,15 +8,16 @@ from importlib.metadata import version
 
 from aiokafka import TopicPartition
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from schemas.topics import Topics
 from services.gateway import bulk, deliveries, events, galleries, items, keys, listeners
 from services.gateway.answers import ANY, failures
 from services.gateway.budget import Budget
-from services.gateway.consistency import Heads
+from services.gateway.consistency import CONSISTENT_HEADER, Heads
 from services.gateway.context import Parts
 from services.gateway.echoes import Echoes
-from services.gateway.edge import Edge
+from services.gateway.edge import REQUEST_ID_HEADER, Edge
 from services.gateway.errors import install_handlers
 from services.gateway.feed import Feed, Record, follow
 from services.gateway.keys import Keys
@@ -28,7 +29,7 @@ from services.gateway.replies import Replies
 from services.gateway.sender import Sender
 from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Streams, ends_of_topic
-from services.gateway.writes import Writes
+from services.gateway.writes import COMMAND_ID_HEADER, Writes
 from services.kit.brokers import make_producer
 from services.kit.failures import StartRefused, TransientFailure
 from services.kit.health import Health
@@ -43,6 +44,8 @@ from services.readmodel.queries import Views
 # Writes are answered by replies and the join. Nobody waits for an event but streams and, while the read model is
 # behind, answers of which it tells the content; taken one by one, they cost each lone write a millisecond.
 EVENTS_TOGETHER_MS = 200
+EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
+"""What pages in browsers may read of the answers."""
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
 """All are in use or in print (wire contract, D14); the first one is in the OpenAPI document."""
 
@@ -145,6 +148,10 @@ def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
     )
     app.state.parts = parts
     install_handlers(app)
+    if origins := [origin.strip() for origin in parts.settings.gateway_cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
+        )
     app.add_middleware(Edge)
     for prefix in PREFIXES:
         for router in (galleries.router, items.router, bulk.router, events.router):

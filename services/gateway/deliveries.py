@@ -58,7 +58,7 @@ class ReplayBody(WireModel):
     cursor: (
         Annotated[
             str,
-            Field(max_length=200, json_schema_extra={"format": "event-cursor", "example": EXAMPLE}),
+            Field(max_length=200, json_schema_extra={"example": EXAMPLE}),
             AfterValidator(_check_cursor),
         ]
         | None

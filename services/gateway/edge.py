@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.budget import release
 from services.gateway.errors import Failure, render
+from services.gateway.methods import HeadAnswered, as_get, without_body
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,14 @@ class Edge:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
+        asked: Scope = scope
+        send_answer: Send = send_marked
+        if scope["method"] == "HEAD":
+            asked, send_answer = as_get(scope), without_body(send_marked)
         try:
-            await self._app(scope, receive, send_marked)
+            await self._app(asked, receive, send_answer)
+        except HeadAnswered:
+            return
         except ClientDisconnect:
             return
         except Exception:
@@ -58,5 +65,5 @@ class Edge:
         finally:
             release(scope["state"])
             # The route's pattern, not the path: ids would make as many series as there are galleries.
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(asked.get("route"), "path", "none")
             REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)

@@ -16,6 +16,7 @@ from schemas.base import ViolatedRule
 from schemas.replies import Violation
 from schemas.violations import violations_of
 from services.gateway.answers import JsonAnswer
+from services.gateway.methods import allowed_methods
 from services.kit.mongo import PyMongoError, is_transient
 
 log = logging.getLogger(__name__)
@@ -125,11 +126,14 @@ def install_handlers(app: FastAPI) -> None:
         return render(Invalid(violations))
 
     @app.exception_handler(HTTPException)
-    async def framework(_request: Request, error: HTTPException) -> Response:
+    async def framework(request: Request, error: HTTPException) -> Response:
         code, description = _CODES.get(error.status_code, "INVALID_ARGUMENT"), HTTPStatus(error.status_code).phrase
         if error.status_code == HTTPStatus.BAD_REQUEST:
             return render(Invalid([Violation(field="", description=error.detail, violated_rule=ViolatedRule.FORMAT)]))
-        return render(Refused(error.status_code, code, description.lower(), headers=error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = allowed_methods(app.routes, request.scope)
+        return render(Refused(error.status_code, code, description.lower(), headers=headers))
 
     @app.exception_handler(PyMongoError)
     async def database(_request: Request, error: PyMongoError) -> Response:

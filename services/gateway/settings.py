@@ -26,6 +26,8 @@ class GatewaySettings(ListenerSettings):
     gateway_key_cache: timedelta = Field(timedelta(seconds=5), ge=_NOTHING)
     # Requests a minute that each key may make, and as many at once; without a number, as many as it likes.
     gateway_requests_per_minute: int | None = Field(None, ge=1)
+    # Origins whose pages may use the API in browsers, with commas between them, `*` for all; none unless told.
+    gateway_cors_origins: str = ""
     # Live streams: how many at a time, how long each before the client has to come again, how often a quiet one says
     # that it is alive, and how many records a resumed one may have to look through.
     gateway_streams: int = Field(1_000, ge=0)

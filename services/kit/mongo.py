@@ -204,7 +204,7 @@ async def aggregate(
     collection: Collection, pipeline: Sequence[Mapping[str, Any]], *, at_once: int | None = None
 ) -> list[Document]:
     """The results of an aggregation, so many in the first answer. Raises the driver's errors."""
-    options = {} if at_once is None else {"batchSize": at_once}
+    options: dict[str, Any] = {} if at_once is None else {"batchSize": at_once}
     starting: Any = collection.aggregate(list(pipeline), **options)
     # PyMongo hands out cursors through a coroutine, Motor directly.
     cursor = await starting if asyncio.iscoroutine(starting) else starting

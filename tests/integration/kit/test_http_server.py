@@ -36,6 +36,10 @@ class App:
         self.go = asyncio.Event()
         self.running = 0
 
+    async def is_full(self) -> bool:
+        """Whether five requests are under way."""
+        return self.running == 5
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request."""
         self.running += 1
@@ -216,7 +220,7 @@ async def test_busy_connections_are_bounded_in_all_and_by_address() -> None:
     for bounds in ({"connections": 5}, {"connections_per_address": 5}):
         async with serving(**bounds) as running:
             busy = [asyncio.create_task(running.ask(b"GET /wait HTTP/1.1\r\n\r\n", count=1)) for _ in range(5)]
-            await eventually(lambda app=running.app: asyncio.sleep(0, app.running == 5), "five are busy")
+            await eventually(running.app.is_full, "five are busy")
             refused = await running.ask()
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: 1\r\n" in refused

@@ -9,6 +9,7 @@ import pytest
 from services.gateway import budget as module
 from services.gateway.budget import Budget, Holding
 from services.gateway.errors import Failure
+from services.kit.mongo import Document
 from services.readmodel.weighing import LARGE_BYTES, SMALL_BYTES, how_many_fit
 
 IN_ALL = 4 * LARGE_BYTES
@@ -69,5 +70,5 @@ async def test_whoever_gives_up_holds_nothing() -> None:
 
 @pytest.mark.parametrize(("sizes", "fitting"), [([50, None, None], 3), ([50, 50, None], 2), ([500, 50], 1), ([], 0)])
 def test_as_many_items_as_fit_and_at_least_one(sizes: list[int | None], fitting: int) -> None:
-    found = [{"item": {}} if size is None else {"size": size} for size in sizes]
+    found: list[Document] = [{"item": {}} if size is None else {"size": size} for size in sizes]
     assert how_many_fit(found, 10, 100) == fitting
