@@ -32,13 +32,16 @@ async def test_pages_by_offset_are_complete_and_others_are_short(door: Door, bac
 
     got = (await client.get(f"{GALLERIES}/{gallery_id}", params={"itemLimit": 200})).json()["gallery"]
     assert (got["totalItems"], ids(got["items"])) == (COUNT, ids(items))
+    asked: dict[str, str]
     for asked in ({}, {"type": "TEXT"}):
-        query = {"itemLimit": 38, "itemOffset": 1, **asked}
+        query: dict[str, str | int] = {"itemLimit": 38, "itemOffset": 1, **asked}
         listed = (await client.get(f"{GALLERIES}/{gallery_id}/items", params=query)).json()
         assert (list(listed), ids(listed["items"])) == (["items"], ids(items[1:39]))
 
     # By cursor a page may be short, and tells where to go on.
-    found, cursor, sizes = [], "", []
+    found: list[str] = []
+    cursor: str | None = ""
+    sizes: list[int] = []
     while cursor is not None:
         query = {"itemLimit": 200, "cursor": cursor}
         answer = await client.get(f"{GALLERIES}/{gallery_id}/items", params=query)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -179,7 +180,8 @@ async def test_a_read_brings_no_more_than_so_many_bytes_and_at_least_one_item(da
     listed = await views.list_items("s", gallery_id, 7, 1, room=Room(100, 3_900))
     assert listed == ItemsPage(items[1:4], write_cursor(items[3]["sortOrder"]))
     assert await views.list_items("s", gallery_id, 3, 1, room=Room(100, 3_900)) == ItemsPage(items[1:4], None)
-    found, cursor = [], None
+    found: list[Any] = []
+    cursor = None
     while not found or cursor is not None:
         behind = await views.list_items_after("s", gallery_id, 5, cursor, room=Room(1, 1))
         assert behind is not None
