@@ -14,7 +14,7 @@ from schemas.envelope import CommandEnvelope, encode_command
 from schemas.topics import Topics
 from schemas.violations import violations_of
 from services.kit.brokers import make_producer
-from services.kit.failures import StartRefused
+from services.kit.failures import RecordTooLarge, StartRefused
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
@@ -63,7 +63,7 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
     """Publish the command and wait for its reply, as JSON-ready object.
 
     Raises:
-        StartRefused: Kafka does not answer, or nobody replied in time.
+        StartRefused: Kafka does not answer, the command is too large for it, or nobody replied in time.
     """
     topics = Topics(settings.topic_prefix)
     message = encode_command(envelope)
@@ -76,6 +76,8 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
                     if record.key == envelope.correlation_id.encode():
                         reply: dict[str, Any] = orjson.loads(record.value)
                         return reply
+        except RecordTooLarge as error:
+            raise StartRefused(f"The command was not sent: {error}.") from None
         except TimeoutError:
             pass
         finally:

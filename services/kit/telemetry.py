@@ -9,6 +9,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["topic", "reason"])
+RECORDS_TOO_LARGE = Counter(
+    "triptych_refused_batches_total", "Batches that a broker refused because of their size", ["topic"]
+)
 RETRIES = Counter("triptych_batch_retries_total", "Batches tried again because a dependency was away", ["topic"])
 BATCH_SECONDS = Histogram(
     "triptych_batch_seconds",
