@@ -5,6 +5,7 @@ it refuses leaves a gap in the sequence of an idempotent producer, and the next 
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -20,8 +21,8 @@ log = logging.getLogger(__name__)
 BATCH_OVERHEAD, RECORD_OVERHEAD, FIELD_OVERHEAD = 61, 26, 5
 """The header of a batch and, at most, what a record and each of its fields need for their lengths."""
 UNLIMITED = 2**31 - 1
-KNOWN_SECONDS = 60.0
-"""How long a limit is relied on before a large record has it read again."""
+KNOWN_SECONDS, REFUSING_SECONDS = 60.0, 1.0
+"""How long a limit is relied on before a large record, or one that it seems to forbid, has it read again."""
 LARGE_BYTES = 64 * 1024
 _TOPIC = 2  # Kafka's number for the kind of resource
 _SETTING = "max.message.bytes"
@@ -36,7 +37,7 @@ def bound(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, b
 
 
 def expanded(size: int) -> int:
-    """The most that a codec makes of bytes that cannot be compressed: aiokafka sends what comes out (snappy's bound)."""
+    """The most that a codec makes of incompressible bytes (snappy's bound); aiokafka sends what comes out."""
     return size + size // 6 + 64
 
 
@@ -61,7 +62,8 @@ class TopicLimits:
             size: of the largest record that is to be sent; a small one does not have an old limit read again.
         """
         limit, read_at = self._known.get(topic, (UNLIMITED, None))
-        if read_at is None or (min(LARGE_BYTES, limit) < size and self._clock() - read_at > KNOWN_SECONDS):
+        relied_on = REFUSING_SECONDS if size > limit else KNOWN_SECONDS if size > LARGE_BYTES else math.inf
+        if read_at is None or self._clock() - read_at > relied_on:
             limit = await _read_limit(producer, topic) or limit
             self._known[topic] = (limit, self._clock())
         return limit
