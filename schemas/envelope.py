@@ -21,6 +21,7 @@ from schemas.cloudevents import (
     check_attributes,
     is_structured,
     not_json,
+    origin_in,
     origin_of,
     read_headers,
     read_structured,
@@ -29,6 +30,7 @@ from schemas.cloudevents import (
 from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS, CommandData, command_name
 from schemas.identity import derived_gallery_id
 from schemas.item import SMALL, SMALL_BYTES
+from schemas.limits import COMMAND_BYTES_MAX, record_bytes
 from schemas.replies import REPLY_TYPE, Reply, Violation
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
 from schemas.violations import violations_of
@@ -100,7 +102,7 @@ class InvalidCommand(Exception):
         self.violations = violations
 
 
-def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
+def decode_command(value: bytes | None, headers: Headers, key: bytes | None = None) -> CommandEnvelope:
     """Read a command in binary or structured mode (design, section 3).
 
     Raises Undecodable if the record is no command, InvalidCommand if only its data is wrong; nothing else,
@@ -109,6 +111,10 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
     attributes = read_headers(headers)
     if value is None:
         raise Undecodable(Reason.TOMBSTONE, "a command has a value", origin_of(attributes))
+    if record_bytes(key, value, headers) > COMMAND_BYTES_MAX:
+        text = f"a command has at most {COMMAND_BYTES_MAX} bytes, uncompressed"
+        origin = origin_in(value, attributes) if is_structured(attributes) else origin_of(attributes)
+        raise Undecodable(Reason.TOO_LARGE, text, origin)
     body: Mapping[str, object] | None = None
     if is_structured(attributes):
         attributes, body = read_structured(value, attributes)

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from services.kit.dead_letters import DeadLetters, IncomingRecord
-from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.failures import OwnershipLost, RecordTooLarge, TransientFailure
 from services.kit.mongo import is_transient
 from services.kit.subscription import subscribe
 from services.kit.telemetry import BATCH_SECONDS, LAG, RECORDS, RETRIES
@@ -165,7 +165,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._handler.handle(records)
             except Exception as error:
-                if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+                # Nothing that follows from accepted records is larger than topics take unless a limit was lowered,
+                # which is for their operator to mend: no record is to blame.
+                if isinstance(error, TransientFailure | OwnershipLost | RecordTooLarge) or is_transient(error):
                     RETRIES.labels(self.topic).inc()
                     self._report(error)
                     delay = await self._pause(delay)
@@ -195,7 +197,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self._interrupted.is_set():
             try:
                 await self._dead_letters.put(record, "handler-failed", repr(error), attempts)
-            except TransientFailure as failure:
+            except (TransientFailure, RecordTooLarge) as failure:
                 self._report(failure)
                 delay = await self._pause(delay)
             else:

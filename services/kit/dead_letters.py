@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeAlias
 
 from aiokafka import ConsumerRecord
 
+from services.kit.letter_parts import Headers, parts_of
 from services.kit.publisher import Publisher, Record
 from services.kit.telemetry import DEAD_LETTERS
 
@@ -51,8 +52,28 @@ class DeadLetters:
         Raises:
             TransientFailure: Kafka did not take it, so the record must not be skipped yet.
         """
-        await self._publisher.publish([self.letter(record, reason, text, attempts)])
+        await self._publisher.publish(await self.letters([(record, reason, text)], attempts))
         self.report(record, reason, text)
+
+    async def letters(self, refused: Sequence[tuple[Refused, str, str]], attempts: int = 1) -> list[Record]:
+        """What to publish to put records aside, each with reason and text: a letter, or the parts of a large one.
+
+        Raises:
+            TransientFailure: Kafka does not answer.
+        """
+        whole = [self._letter(record, reason, text, attempts) for record, reason, text in refused]
+        if not whole:
+            return []
+        too_large = await self._publisher.too_large(whole)
+        letters: list[Record] = []
+        for position, letter in enumerate(whole):
+            if position in too_large:
+                record, reason, text = refused[position]
+                added = _added(record, reason, text, attempts)
+                letters += parts_of(letter, added, await self._publisher.limit(letter.topic))
+            else:
+                letters.append(letter)
+        return letters
 
     def report(self, record: Refused, reason: str, text: str) -> None:
         """Count and log a letter that was published."""
@@ -61,19 +82,22 @@ class DeadLetters:
             "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
         )
 
-    def letter(self, record: Refused, reason: str, text: str, attempts: int = 1) -> Record:
-        """The record that `put` publishes, on the partition it had. Headers named `dead-letter-*` carry the origin."""
-        origin = f"{record.topic}-{record.partition}@{record.offset}"
-        added: Sequence[tuple[str, str]] = (
-            ("dead-letter-origin", origin),
-            ("dead-letter-reason", reason),
-            ("dead-letter-error", text[:MAX_TEXT]),
-            ("dead-letter-attempts", str(attempts)),
-        )
+    def _letter(self, record: Refused, reason: str, text: str, attempts: int) -> Record:
+        """The record with its origin in headers named `dead-letter-*`, on the partition it had."""
         return Record(
             topic=self._topic_of(record.topic),
             key=record.key,
             value=record.value,
             partition=record.partition,
-            headers=(*record.headers, *((name, text.encode("utf-8", "replace")) for name, text in added)),
+            headers=(*record.headers, *_added(record, reason, text, attempts)),
         )
+
+
+def _added(record: Refused, reason: str, text: str, attempts: int) -> Headers:
+    added = (
+        ("dead-letter-origin", f"{record.topic}-{record.partition}@{record.offset}"),
+        ("dead-letter-reason", reason),
+        ("dead-letter-error", text[:MAX_TEXT]),
+        ("dead-letter-attempts", str(attempts)),
+    )
+    return tuple((name, text.encode("utf-8", "replace")) for name, text in added)
