@@ -7,6 +7,8 @@ import time
 import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.kit.calm_logs import CalmHandler
+
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["topic", "reason"])
 RECORDS_TOO_LARGE = Counter(
@@ -44,7 +46,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logging(level: str, log_format: str) -> None:
     """Send all logs to stderr: `text` for people, `json` for collectors."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = CalmHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:
