@@ -1,6 +1,7 @@
 """The gateway while Kafka is down, and after it has come back."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -22,7 +22,7 @@ from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.own_kafka import OwnKafka
-from tests.support.servers import Service, service
+from tests.support.servers import service
 from tests.support.waiting import eventually
 
 OUTAGE_SECONDS = 20.0

@@ -65,11 +65,11 @@ async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
         assert answers.keys() - refused.keys() == {"before", "stays", "after"}
 
         def are_whole(found: list[Record]) -> bool:
-            parts = [header(letter, "dead-letter-part") for letter in found if header_of(letter, "dead-letter-part")]
+            parts = [part for letter in found if (part := header(letter, "dead-letter-part"))]
             return len(found) > len(parts) > 0 and len(parts) == int(parts[0].partition("/")[2])
 
         found = await letters.read_until(are_whole, "the dead letters")
-        (whole,) = [letter for letter in found if not header_of(letter, "dead-letter-part")]
+        (whole,) = [letter for letter in found if not header(letter, "dead-letter-part")]
         assert (whole.key, whole.value, header(whole, "dead-letter-reason")) == (b"k", large, "TOO_LARGE")
         parts = [letter.value for letter in found if letter is not whole]
         assert joined(parts) == (b"k", huge, [(b"h", b"\xff")])
@@ -101,9 +101,3 @@ async def test_a_reply_that_its_topic_does_not_take_is_shortened(
     }
     assert "itemIds" not in answers["long"]
     assert len(answers["short"]["itemIds"]) == 1
-
-
-def header_of(record: Record, name: str) -> bytes | None:
-    """A header, if there is one."""
-    found: bytes | None = dict(record.headers).get(name)
-    return found

@@ -24,7 +24,7 @@ def test_a_reply_stays_small_whatever_the_names_in_its_command() -> None:
     with pytest.raises(InvalidCommand) as refused:
         decode_command(orjson.dumps(event), ())
     error = ReplyError(
-        code="INVALID_ARGUMENT",  # type: ignore[arg-type]
+        code="INVALID_ARGUMENT",
         message=str(refused.value),
         violations=refused.value.violations,
     )
