@@ -1,4 +1,4 @@
-"""Says the same thing once, and then at most once a minute, with how often: libraries log every try of a lost broker."""
+"""Says the same thing once, then at most once a minute with how often: libraries log every try of a lost broker."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ from typing import TextIO
 
 PERIOD_SECONDS = 60.0
 VARIANTS_MAX = 20
-"""Different lines of one template in a period: what differs only by an id is the same thing when there is much of it."""
+"""Different lines of one template in a period: beyond that, what differs only by an id is the same thing."""
 KEYS_MAX = 1_000
 OWN = "services."
 
