@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.support.installation import Installation
+from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
 
 OURS = {b"triptych/command", b"triptych/projector", b"triptych/webhooks"}
@@ -13,10 +13,12 @@ OURS = {b"triptych/command", b"triptych/projector", b"triptych/webhooks"}
 
 async def everything_on(installation: Installation, topic: str) -> list[Record]:
     """All records that a topic holds now, each partition in order."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=installation.addresses.kafka_bootstrap, group_id=None)
+    consumer = AIOKafkaConsumer(bootstrap_servers=installation.addresses.kafka_bootstrap, group_id=None)
     await consumer.start()
     try:
-        places = sorted(consumer.assignment())
+        # Not by subscribing, after which there may be no partitions yet: nothing would be read, and nothing found.
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(places)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(places)
         records: list[Record] = []
