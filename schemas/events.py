@@ -10,6 +10,7 @@ import orjson
 from schemas.base import format_instant, parse_guid
 from schemas.cloudevents import ID_MAX, Reason, Undecodable, not_json
 from schemas.domain_event import DomainEvent, EventType, slug_of
+from schemas.limits import EVENT_BYTES_MAX
 
 __all__ = [
     "ENTITY_FQDN",
@@ -137,6 +138,8 @@ def decode_event(value: bytes | None) -> Event:
     """
     if value is None:
         raise Undecodable(Reason.TOMBSTONE, "an event has a value")
+    if len(value) > EVENT_BYTES_MAX:
+        raise Undecodable(Reason.TOO_LARGE, f"an event has at most {EVENT_BYTES_MAX} bytes, uncompressed")
     try:
         event = orjson.loads(value)
     except orjson.JSONDecodeError as error:

@@ -11,6 +11,10 @@ REPLY_TYPE = "triptych.reply.v1"
 """The CloudEvents type of a reply."""
 
 
+MESSAGE_MAX = 200
+"""Characters of the message in a shortened reply."""
+
+
 class ErrorCode(StrEnum):
     """Why a command was rejected."""
 
@@ -52,3 +56,10 @@ class Reply(WireModel):
     sequence: int | None = None
     item_ids: list[str] | None = None
     error: ReplyError | None = None
+
+    def shortened(self) -> "Reply":
+        """The same outcome without its lists, for a topic that does not take them."""
+        error = self.error
+        if error is not None:
+            error = ReplyError(code=error.code, message=error.message[:MESSAGE_MAX])
+        return self.model_copy(update={"item_ids": None, "error": error})

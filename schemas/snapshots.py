@@ -15,6 +15,7 @@ from schemas.base import Guid, WireModel
 from schemas.cloudevents import Reason, Undecodable
 from schemas.gallery import Gallery
 from schemas.item import Item
+from schemas.limits import EVENT_BYTES_MAX
 
 SNAPSHOT_TYPE_PREFIX = "triptych.snapshot.v1."
 """A record's CloudEvents type is this and its `part`."""
@@ -81,6 +82,8 @@ def decode_snapshot(value: bytes | None) -> SnapshotPart:
     """Read a part. Raises Undecodable."""
     if value is None:
         raise Undecodable(Reason.TOMBSTONE, "a snapshot's part has a value")
+    if len(value) > EVENT_BYTES_MAX:
+        raise Undecodable(Reason.TOO_LARGE, f"a snapshot's part has at most {EVENT_BYTES_MAX} bytes, uncompressed")
     try:
         return _PARTS.validate_python(orjson.loads(value), by_name=False)
     except orjson.JSONDecodeError as error:

@@ -9,8 +9,9 @@ REPLIES_RETENTION = timedelta(hours=1)
 DEAD_LETTERS_RETENTION = timedelta(days=30)
 
 _MESSAGE_BYTES = 1024 * 1024
-_DEAD_LETTER_BYTES = _MESSAGE_BYTES + 128 * 1024
-"""A dead letter is the refused record with headers of its own, so it must be allowed to be larger."""
+_DEAD_LETTER_BYTES = 12 * _MESSAGE_BYTES
+"""A dead letter is the refused record with headers of its own, and perhaps less compressed than its sender had it. One
+that is larger even so comes in parts (`kit.dead_letters`)."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from schemas.base import ViolatedRule
 from schemas.json_text import why_not_json
+from schemas.limits import PATH_MAX
 from schemas.replies import Violation
 
 VIOLATIONS_MAX = 100
@@ -59,7 +60,7 @@ def _is_spurious(detail: Mapping[str, Any]) -> bool:
 def _violation_of(detail: Mapping[str, Any], prefix: str) -> Violation:
     kind: str = detail["type"]
     context: Mapping[str, Any] = detail.get("ctx", {})
-    field = _path(prefix, *detail["loc"])
+    field = _path(prefix, *detail["loc"])[:PATH_MAX]
     if kind in ViolatedRule.__members__:
         return Violation(
             field=_path(field, context["field"]) if context["field"] else field,

@@ -15,7 +15,7 @@ from schemas.exact import validate_exactly
 from schemas.topics import Topics
 from schemas.violations import violations_of
 from services.kit.brokers import make_producer
-from services.kit.failures import StartRefused
+from services.kit.failures import RecordTooLarge, StartRefused
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
@@ -65,7 +65,7 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
     """Publish the command and wait for its reply, as JSON-ready object.
 
     Raises:
-        StartRefused: Kafka does not answer, or nobody replied in time.
+        StartRefused: Kafka does not answer, the command is too large for it, or nobody replied in time.
     """
     topics = Topics(settings.topic_prefix)
     message = encode_command(envelope)
@@ -78,6 +78,8 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
                 async for record in replies:
                     if record.key == envelope.correlation_id.encode() and (reply := _read(record.value)):
                         return reply
+        except RecordTooLarge as error:
+            raise StartRefused(f"The command was not sent: {error}.") from None
         except TimeoutError:
             pass
         finally:

@@ -59,13 +59,25 @@ class Answers:
             by_topic.setdefault(await self._topic(answer.reply_to), []).append(answer)
         usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
         others = [self._publish_elsewhere(topic, part) for topic, part in by_topic.items()]
-        await side_by_side([self._publisher.publish([*records, *usual]), *others])
+        await side_by_side([self._publish_here([*records, *usual], len(records)), *others])
+
+    async def _publish_here(self, records: Sequence[Record], first_reply: int) -> None:
+        """Publish records, of which replies come last; one that its topic does not take is shortened."""
+        try:
+            await self._publisher.publish(records)
+        except RecordTooLarge as error:
+            if not error.positions or min(error.positions) < first_reply:
+                raise
+            log.warning("%d replies are shortened: %s", len(error.positions), error)
+            await self._publisher.publish(
+                [_shortened(one) if place in error.positions else one for place, one in enumerate(records)]
+            )
 
     async def _publish_elsewhere(self, topic: str, answers: Sequence[Answer]) -> None:
         try:
             await self._elsewhere.publish(await self._records(self._elsewhere, topic, answers))
         except (TransientFailure, RecordTooLarge) as error:
-            await self._publisher.publish(await self._records(self._publisher, self._topics.replies, answers))
+            await self._publish_here(await self._records(self._publisher, self._topics.replies, answers), 0)
             # Kafka works, so it is the topic.
             self._refused_until[topic] = time.monotonic() + REFUSED_SECONDS
             log.warning(
@@ -97,3 +109,8 @@ class Answers:
         elif self._refused_until.get(asked, 0.0) < time.monotonic() and await self._elsewhere.has_topic(asked):
             return asked
         return topics.replies
+
+
+def _shortened(record: Record) -> Record:
+    reply = Reply.model_validate_json(record.value or b"")
+    return record._replace(value=reply.shortened().to_json())

@@ -8,7 +8,7 @@ from schemas.envelope import DEFAULT_SITE_ID
 from schemas.topics import Topics
 from services.command.answers import Answers
 from services.command.executor import Executor
-from services.command.intake import Intake, sort_records
+from services.command.intake import Intake, refuse_forwards, sort_records
 from services.command.runner import JobRunner
 from services.command.slices import shares_of
 from services.command.workspace import PlacedCommand
@@ -69,8 +69,10 @@ class CommandHandler:
             return part.commands
 
         outcome = await self._executor.carry_out([partial(read, share) for share in shares_of(records)])
-        letters = [self._dead_letters.letter(record, reason, text) for record, reason, text in intake.refused]
-        await self._answers.publish([*letters, *intake.forwards], intake.answers)
+        if intake.forwards:
+            refuse_forwards(intake, await self._publisher.too_large([one.record for one in intake.forwards]))
+        letters = await self._dead_letters.letters(intake.refused)
+        await self._answers.publish([*letters, *(one.record for one in intake.forwards)], intake.answers)
         if outcome.has_jobs:
             self._runner.wake()
         for record, reason, text in intake.refused:

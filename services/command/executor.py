@@ -152,17 +152,17 @@ class Executor:
     async def _put_aside(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
         """Keep commands that broke our code as dead letters, and say so to their senders; no outcome is recorded."""
         error = ReplyError(code=ErrorCode.INTERNAL, message="a fault of the service; the command was put aside")
-        records, answers = [], []
-        for command, fault in faulty:
+        refused = [(command.record, FAULT, repr(fault)) for command, fault in faulty]
+        records, answers = await self._dead_letters.letters(refused), []
+        for command, _ in faulty:
             envelope = command.envelope
-            records.append(self._dead_letters.letter(command.record, FAULT, repr(fault)))
             reply = Reply(
                 command_id=envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error
             )
             answers.append(Answer.to(envelope, command.partition, reply))
         await self._answers.publish(records, answers)
-        for command, fault in faulty:
-            self._dead_letters.report(command.record, FAULT, repr(fault))
+        for refusal in refused:
+            self._dead_letters.report(*refusal)
 
     async def _execute(self, commands: Sequence[PlacedCommand], running_job: str | None) -> Settled:
         """One transaction for all. If one fails, one for each half, and so on: neighbours do not suffer."""

@@ -1,16 +1,21 @@
 """Sorts raw records: commands to carry out here, and records to answer, forward or put aside at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from schemas.base import ViolatedRule
 from schemas.envelope import (
+    DEFAULT_SITE_ID,
+    CommandEnvelope,
     CommandOrigin,
     InvalidCommand,
+    Reason,
     Undecodable,
     decode_command,
     gallery_id_of,
 )
-from schemas.replies import ErrorCode, Reply, ReplyError
+from schemas.replies import ErrorCode, Reply, ReplyError, Violation
 from schemas.sizes import COMMAND_BYTES_MAX, record_bytes, too_large
 from services.command.answers import Answer
 from services.command.workspace import PlacedCommand, Received
@@ -22,12 +27,23 @@ FORWARDED = "triptych-forwarded"
 """Header of a record that was moved to its gallery's partition; its value is where the record came from."""
 
 
+TOO_LARGE = Reason.TOO_LARGE.value
+
+
+class Forward(NamedTuple):
+    """A record as it is to be published on its gallery's partition, as it was received, and the command in it."""
+
+    record: Record
+    received: IncomingRecord
+    envelope: CommandEnvelope
+
+
 @dataclass(slots=True)
 class Intake:
     """A batch, sorted; `refused` come with reason and text."""
 
     commands: list[PlacedCommand] = field(default_factory=list)
-    forwards: list[Record] = field(default_factory=list)
+    forwards: list[Forward] = field(default_factory=list)
     refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
 
@@ -69,17 +85,32 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
                 intake.commands.append(PlacedCommand(partition, gallery_id, envelope, received))
             elif any(name == FORWARDED for name, _ in record.headers):
                 # Whoever forwarded it counted partitions differently: moving it on could go round for ever.
-                origin = CommandOrigin(
-                    command_id=envelope.command_id,
-                    reply_to=envelope.reply_to,
-                    correlation_id=envelope.correlation_id,
-                    site_id=envelope.site_id,
-                )
                 text = f"forwarded here, but belongs to partition {partition} of {partitions}"
-                _refuse(intake, record, origin, "misplaced", text, default_site)
+                _refuse(intake, record, _origin(envelope), "misplaced", text, default_site)
             else:
-                intake.forwards.append(_forward(record, partition))
+                intake.forwards.append(Forward(_forward(record, partition), record, envelope))
     return intake
+
+
+def refuse_forwards(intake: Intake, positions: Collection[int]) -> None:
+    """Answer and put aside the commands at these positions of `forwards`, which are too large to be moved."""
+    for position in positions:
+        moved, record, envelope = intake.forwards[position]
+        text = (
+            f"the command belongs to partition {moved.partition}, and is too large to be moved there from "
+            f"{record.partition}: send it there (murmur2 of the gallery id), or in parts"
+        )
+        _refuse(intake, record, _origin(envelope), TOO_LARGE, text, DEFAULT_SITE_ID)
+    intake.forwards = [one for position, one in enumerate(intake.forwards) if position not in positions]
+
+
+def _origin(envelope: CommandEnvelope) -> CommandOrigin:
+    return CommandOrigin(
+        command_id=envelope.command_id,
+        reply_to=envelope.reply_to,
+        correlation_id=envelope.correlation_id,
+        site_id=envelope.site_id,
+    )
 
 
 def _forward(record: IncomingRecord, partition: int) -> Record:
@@ -94,7 +125,14 @@ def _refuse(
     intake.refused.append((record, reason, text))
     if origin is not None:
         code = ErrorCode.UNIMPLEMENTED if reason == "UNKNOWN_TYPE" else ErrorCode.INVALID_ARGUMENT
-        _reject(intake, record, origin, ReplyError(code=code, message=text), default_site)
+        violations = [_too_large(text)] if reason == TOO_LARGE else []
+        _reject(intake, record, origin, ReplyError(code=code, message=text, violations=violations), default_site)
+
+
+def _too_large(text: str) -> Violation:
+    return Violation(
+        field="", description=text, violated_rule=ViolatedRule.MAX_SIZE, data={"threshold": COMMAND_BYTES_MAX}
+    )
 
 
 def _reject(

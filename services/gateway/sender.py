@@ -68,13 +68,11 @@ class Sender:
     async def _deliver(self, parcels: Sequence[_Parcel]) -> None:
         try:
             await self._publisher.publish([parcel.record for parcel in parcels])
-        except RecordTooLarge:
-            if len(parcels) == 1:
-                _settle(parcels, TooLarge())
-            else:
-                # One of them is; the others are sent again, which is harmless for commands.
-                for parcel in parcels:
-                    await self._deliver([parcel])
+        except RecordTooLarge as error:
+            _settle([parcels[position] for position in error.positions], TooLarge())
+            # If others are on the topic already, they come twice, which is harmless for commands.
+            if rest := [parcel for position, parcel in enumerate(parcels) if position not in error.positions]:
+                await self._deliver(rest)
         except Exception as error:  # noqa: BLE001 - raised in each request, where it is answered and logged
             _settle(parcels, error)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 from schemas.commands import CommandData, CreateItems, command_name
 from schemas.envelope import CommandEnvelope, encode_command, gallery_id_of
 from schemas.replies import ErrorCode, Reply, ReplyError
+from schemas.sizes import COMMAND_BYTES_MAX, record_bytes
 from schemas.topics import Topics
 from services.gateway.consistency import (
     CONSISTENT_HEADER,
@@ -244,9 +245,12 @@ class Writes:
                 raise Failure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
+        message = encode_command(envelope)
         try:
+            if record_bytes(*message) > COMMAND_BYTES_MAX:
+                raise TooLarge
             async with self._pulse.within(self._publish_seconds):
-                await self._sender.send(self._topics.commands, encode_command(envelope))
+                await self._sender.send(self._topics.commands, message)
         except TooLarge:
             raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
         except TransientFailure as error:

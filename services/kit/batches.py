@@ -19,7 +19,7 @@ from faststream.kafka import KafkaBroker
 
 from services.kit.batch_handler import BatchHandler
 from services.kit.dead_letters import DeadLetters, IncomingRecord
-from services.kit.failures import OwnershipLost, TransientFailure
+from services.kit.failures import OwnershipLost, RecordTooLarge, TransientFailure
 from services.kit.fetched import Unreadable
 from services.kit.mongo import is_transient
 from services.kit.reading import GroupReader
@@ -214,7 +214,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._handler.handle(records)
             except Exception as error:
-                if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+                # Nothing that follows from accepted records is larger than topics take unless a limit was lowered,
+                # which is for their operator to mend: no record is to blame.
+                if isinstance(error, TransientFailure | OwnershipLost | RecordTooLarge) or is_transient(error):
                     RETRIES.labels(self.topic).inc()
                     self._report(error)
                     delay = await self._pause(delay)

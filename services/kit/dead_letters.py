@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from services.kit.failures import RecordTooLarge
 from services.kit.fetched import Unreadable
+from services.kit.letter_parts import Headers, parts_of
 from services.kit.publisher import Publisher, Record
 from services.kit.reading import IncomingRecord, report_unreadable
 from services.kit.telemetry import DEAD_LETTERS
@@ -15,7 +15,6 @@ log = logging.getLogger(__name__)
 __all__ = ["DeadLetters", "IncomingRecord", "Refused"]
 
 MAX_TEXT = 1_000
-PART_BYTES = 256 * 1024
 UNREADABLE_REASON = "UNREADABLE"
 
 
@@ -55,7 +54,7 @@ class DeadLetters:
         Raises:
             TransientFailure: Kafka did not take it, so the record must not be skipped yet.
         """
-        await self._publish(self.letter(record, reason, text, attempts))
+        await self._publisher.publish(await self.letters([(record, reason, text)], attempts))
         self.report(record, reason, text)
 
     async def put_unreadable(self, found: Unreadable) -> None:
@@ -64,11 +63,29 @@ class DeadLetters:
         Raises:
             TransientFailure: Kafka did not take it, so it must not be skipped yet.
         """
-        letter = self.letter(found, UNREADABLE_REASON, found.text)
-        offsets = ("dead-letter-offsets", f"{found.first_offset}-{found.offset}".encode())
-        await self._publish(letter._replace(headers=(*letter.headers, offsets)))
+        await self._publisher.publish(await self.letters([(found, UNREADABLE_REASON, found.text)]))
         report_unreadable(found)
         self.report(found, UNREADABLE_REASON, found.text)
+
+    async def letters(self, refused: Sequence[tuple[Refused, str, str]], attempts: int = 1) -> list[Record]:
+        """What to publish to put records aside, each with reason and text: a letter, or the parts of a large one.
+
+        Raises:
+            TransientFailure: Kafka does not answer.
+        """
+        whole = [self._letter(record, reason, text, attempts) for record, reason, text in refused]
+        if not whole:
+            return []
+        too_large = await self._publisher.too_large(whole)
+        letters: list[Record] = []
+        for position, letter in enumerate(whole):
+            if position in too_large:
+                record, reason, text = refused[position]
+                added = _added(record, reason, text, attempts)
+                letters += parts_of(letter, added, await self._publisher.limit(letter.topic))
+            else:
+                letters.append(letter)
+        return letters
 
     def report(self, record: Refused, reason: str, text: str) -> None:
         """Count and log a letter that was published."""
@@ -77,33 +94,24 @@ class DeadLetters:
             "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
         )
 
-    async def _publish(self, letter: Record) -> None:
-        """Publish a letter, in parts if it is larger than its topic allows."""
-        try:
-            await self._publisher.publish([letter])
-        except RecordTooLarge:
-            value = letter.value or b""
-            starts = range(0, len(value), PART_BYTES)
-            for number, start in enumerate(starts, 1):
-                part = ("dead-letter-part", f"{number}/{len(starts)}".encode())
-                headers = (*letter.headers, part)
-                await self._publisher.publish(
-                    [letter._replace(value=value[start : start + PART_BYTES], headers=headers)]
-                )
-
-    def letter(self, record: Refused, reason: str, text: str, attempts: int = 1) -> Record:
-        """The record that `put` publishes, on the partition it had. Headers named `dead-letter-*` carry the origin."""
-        origin = f"{record.topic}-{record.partition}@{record.offset}"
-        added: Sequence[tuple[str, str]] = (
-            ("dead-letter-origin", origin),
-            ("dead-letter-reason", reason),
-            ("dead-letter-error", text[:MAX_TEXT]),
-            ("dead-letter-attempts", str(attempts)),
-        )
+    def _letter(self, record: Refused, reason: str, text: str, attempts: int) -> Record:
+        """The record with its origin in headers named `dead-letter-*`, on the partition it had."""
         return Record(
             topic=self._topic_of(record.topic),
             key=record.key,
             value=record.value,
             partition=record.partition,
-            headers=(*record.headers, *((name, text.encode("utf-8", "replace")) for name, text in added)),
+            headers=(*record.headers, *_added(record, reason, text, attempts)),
         )
+
+
+def _added(record: Refused, reason: str, text: str, attempts: int) -> Headers:
+    added: tuple[tuple[str, str], ...] = (
+        ("dead-letter-origin", f"{record.topic}-{record.partition}@{record.offset}"),
+        ("dead-letter-reason", reason),
+        ("dead-letter-error", text[:MAX_TEXT]),
+        ("dead-letter-attempts", str(attempts)),
+    )
+    if isinstance(record, Unreadable):
+        added = (*added, ("dead-letter-offsets", f"{record.first_offset}-{record.offset}"))
+    return tuple((name, text.encode("utf-8", "replace")) for name, text in added)

@@ -1,5 +1,7 @@
 """The named kinds of failure, which decide what happens next: try again, give up on a record, refuse to start."""
 
+from collections.abc import Iterable
+
 
 class TransientFailure(Exception):
     """A dependency is away or busy: the same work may succeed later, so it is repeated and nothing is skipped."""
@@ -14,7 +16,14 @@ class OutcomeUnknown(TransientFailure):
 
 
 class RecordTooLarge(Exception):
-    """A record that the broker will never take; sending it again is useless."""
+    """Records that the broker will not take as long as their topic's limit is what it is.
+
+    `positions` are those of the records among the ones that were to be published.
+    """
+
+    def __init__(self, text: str, positions: Iterable[int] = ()) -> None:
+        super().__init__(text)
+        self.positions = frozenset(positions)
 
 
 class OwnershipLost(Exception):

@@ -6,18 +6,27 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OutOfOrderSequenceNumber, ProducerFenced
-from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import RecordMetadata
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    RecordListTooLargeError,
+    UnknownProducerId,
+)
 
 from services.kit.failures import RecordTooLarge, TransientFailure
-from services.kit.odd_names import OddBatch
 from services.kit.partitions import partition_of
+from services.kit.record_batches import Oversized, Record, Sent, batch_of, enqueue
+from services.kit.record_sizes import TopicLimits, bound, exact
 from services.kit.side_by_side import side_by_side
 from services.kit.waits import noted
+
+__all__ = ["Publisher", "Record"]
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +34,16 @@ PUBLISH_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 5.0
 # So many records are sent without a task for each partition: a lone command has an event and a reply.
 FEW = 16
-BROKEN_PRODUCER = (OutOfOrderSequenceNumber, ProducerFenced)
-
-
-class Record(NamedTuple):
-    """One record to publish. The partition is murmur2 of `key` unless given; `value=None` is a tombstone."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-    partition: int | None = None
+BROKEN_PRODUCER = (
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    UnknownProducerId,
+)
+# After these, the same records are sent by a new producer. More would be the fault of something else.
+ROUNDS = 6
+ROUND_PAUSE_SECONDS = 0.05
 
 
 class Publisher:
@@ -62,6 +70,7 @@ class Publisher:
         # aiokafka takes one batch per partition at a time: concurrent calls would starve each other.
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._partitions: dict[str, int] = {}
+        self._limits = TopicLimits()
 
     async def start(self) -> None:
         """Connect. Raises TransientFailure if no broker answers."""
@@ -114,48 +123,109 @@ class Publisher:
 
         Raises:
             TransientFailure: some may be on the topic and some not; publish the same records again.
-            RecordTooLarge: the broker will never take one of them; others may be on the topic.
+            RecordTooLarge: their topic does not take some of them, and now others may be on theirs or not.
         """
         if not records:
             return
+        producer = await self._current()
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        for attempt in range(1, ROUNDS + 1):
+            if attempt > 1:
+                producer = await self._current()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    if attempt > 1:
+                        await asyncio.sleep(attempt * ROUND_PAUSE_SECONDS)
+                    await self._refuse_too_large(records)
+                    await self._send_all(producer, await self._by_partition(records))
+                    return
+            except TimeoutError as error:
+                # An idempotent batch never expires by itself; a new producer keeps old batches from piling up.
+                self._replace(producer)
+                raise TransientFailure(f"Kafka did not acknowledge within {self._timeout:g} s") from error
+            except (*BROKEN_PRODUCER, Oversized) as error:
+                # The producer's sequence has a gap, be it because of somebody else's record. No record is to blame but
+                # one that is too large, which is known now. What is sent once more is harmless.
+                self._replace(producer)
+                failure: Exception = error
+            except KafkaError as error:
+                if self._producer is producer:
+                    raise TransientFailure(f"Kafka refused the records: {error!r}") from error
+                failure = error  # it was replaced because of records of another call
+            except AssertionError as error:  # aiokafka's way of saying that a topic has fewer partitions
+                raise TransientFailure(f"Kafka does not have that partition: {error!r}") from error
+        raise TransientFailure(f"producers lose their sequence again and again: {failure!r}") from failure
+
+    async def too_large(self, records: Sequence[Record]) -> frozenset[int]:
+        """The positions of the records that their topics do not take, each in a batch of its own, compressed as sent.
+
+        Raises:
+            TransientFailure: Kafka does not answer.
+        """
+        producer = await self._current()
+        largest: dict[str, int] = {}
+        bounds = [bound(record.key, record.value, record.headers) for record in records]
+        for record, size in zip(records, bounds, strict=True):
+            largest[record.topic] = max(size, largest.get(record.topic, 0))
+        limits = {topic: await self._limits.of(topic, producer, size) for topic, size in largest.items()}
+        return frozenset(
+            position
+            for position, (record, size) in enumerate(zip(records, bounds, strict=True))
+            if size > limits[record.topic] and exact(batch_of(producer, record)) > limits[record.topic]
+        )
+
+    async def limit(self, topic: str) -> int:
+        """Bytes that a batch for this topic may have. Raises TransientFailure if Kafka does not answer."""
+        return await self._limits.of(topic, await self._current(), 0)
+
+    async def _refuse_too_large(self, records: Sequence[Record]) -> None:
+        if positions := await self.too_large(records):
+            topics = ", ".join(sorted({records[position].topic for position in positions}))
+            raise RecordTooLarge(f"{len(positions)} record(s) are larger than {topics} takes", positions)
+
+    async def _by_partition(self, records: Sequence[Record]) -> dict[tuple[str, int], list[Record]]:
         by_partition: dict[tuple[str, int], list[Record]] = {}
         for record in records:
             partition = record.partition
             if partition is None:
                 partition = partition_of(record.key or b"", await self.partitions(record.topic))
             by_partition.setdefault((record.topic, partition), []).append(record)
-        producer = await self._current()
-        try:
-            async with asyncio.timeout(self._timeout):
-                # Partitions fill at the same time, so that one request to the broker carries a batch of each.
-                if len(records) <= FEW:
-                    await self._send_few(producer, by_partition)
-                else:
-                    await side_by_side([self._send(producer, *place, part) for place, part in by_partition.items()])
-        except BROKEN_PRODUCER as error:
-            self._replace(producer)
-            raise TransientFailure(f"producer lost its sequence and was replaced: {error!r}") from error
-        except TimeoutError as error:
-            # An idempotent batch never expires by itself; a new producer keeps old batches from piling up.
-            self._replace(producer)
-            raise TransientFailure(f"Kafka did not acknowledge within {self._timeout:g} s") from error
-        except MessageSizeTooLargeError as error:
-            raise RecordTooLarge(f"Kafka refuses the size of a record: {error!r}") from error
-        except KafkaError as error:
-            raise TransientFailure(f"Kafka refused the records: {error!r}") from error
-        except AssertionError as error:  # aiokafka's way of saying that a topic has fewer partitions
-            raise TransientFailure(f"Kafka does not have that partition: {error!r}") from error
+        return by_partition
+
+    async def _send_all(
+        self, producer: AIOKafkaProducer, by_partition: Mapping[tuple[str, int], Sequence[Record]]
+    ) -> None:
+        # Partitions fill at the same time, so that one request to the broker carries a batch of each.
+        if sum(map(len, by_partition.values())) <= FEW:
+            await self._send_few(producer, by_partition)
+        else:
+            await side_by_side([self._send(producer, *place, part) for place, part in by_partition.items()])
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
         async with self._turns[topic, partition]:
-            await asyncio.gather(*await _enqueue(producer, topic, partition, records))
+            limit = await self._limits.of(topic, producer, 0)
+            await self._acknowledged(producer, await enqueue(producer, topic, partition, records, limit))
 
     async def _send_few(self, producer: AIOKafkaProducer, parts: Mapping[tuple[str, int], Sequence[Record]]) -> None:
         async with AsyncExitStack() as turns:
             for place in sorted(parts):  # in one order, so that no two calls wait for each other
                 await turns.enter_async_context(self._turns[place])
-            acknowledgements = [ack for place in parts for ack in await _enqueue(producer, *place, parts[place])]
-            await asyncio.gather(*acknowledgements)
+            sent: list[Sent] = []
+            for (topic, partition), records in parts.items():
+                limit = await self._limits.of(topic, producer, 0)
+                sent += await enqueue(producer, topic, partition, records, limit)
+            await self._acknowledged(producer, sent)
+
+    async def _acknowledged(self, producer: AIOKafkaProducer, sent: Sequence[Sent]) -> None:
+        """Wait for all. Raises Oversized if a broker refuses one for its size, otherwise what became of the first."""
+        ends = await asyncio.gather(*(one.acknowledgement for one in sent), return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, BaseException)]
+        for one, end in zip(sent, ends, strict=True):
+            if isinstance(end, MessageSizeTooLargeError | RecordListTooLargeError):
+                await self._limits.correct(one.topic, producer, one.batch.size())
+                failures = [Oversized(repr(end))]
+        if failures:
+            raise failures[0]
 
     async def _current(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -183,33 +253,6 @@ class Publisher:
         closing = asyncio.create_task(_close(producer))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-
-async def _enqueue(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]
-) -> list[asyncio.Future[RecordMetadata]]:
-    """Hand records over in as few batches as possible; what acknowledges them."""
-    acknowledgements: list[asyncio.Future[RecordMetadata]] = []
-    batch = producer.create_batch()
-    for record in records:
-        if not _append(batch, record):
-            if batch.record_count():
-                acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
-            batch = producer.create_batch()
-            if not _append(batch, record):
-                batch = OddBatch(producer)
-                _append(batch, record)
-    acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
-    return acknowledgements
-
-
-def _append(batch: BatchBuilder, record: Record) -> bool:
-    """Add the record to the batch; False if the batch is full, or takes no such names of headers."""
-    try:
-        appended = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
-    except UnicodeEncodeError:
-        return False
-    return appended is not None
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

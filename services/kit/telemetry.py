@@ -7,9 +7,14 @@ import time
 import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.kit.calm_logs import CalmHandler
+
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["topic", "reason"])
 UNREADABLE = Counter("triptych_unreadable_records_total", "Offsets of what no client can read", ["topic"])
+RECORDS_TOO_LARGE = Counter(
+    "triptych_refused_batches_total", "Batches that a broker refused because of their size", ["topic"]
+)
 RETRIES = Counter("triptych_batch_retries_total", "Batches tried again because a dependency was away", ["topic"])
 BATCH_SECONDS = Histogram(
     "triptych_batch_seconds",
@@ -45,7 +50,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logging(level: str, log_format: str) -> None:
     """Send all logs to stderr: `text` for people, `json` for collectors."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = CalmHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:

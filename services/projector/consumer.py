@@ -182,7 +182,7 @@ class EventHandler:
             if outcome is Outcome.UNFIT:
                 refused.append((record, outcome, f"event {thing.sequence} does not fit gallery {thing.gallery_id}"))
         if self._publication is not None:  # otherwise the active version's projector puts them aside
-            await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
+            await self._publisher.publish(await self._dead_letters.letters(refused))
             for refusal in refused:
                 self._dead_letters.report(*refusal)
         return batch

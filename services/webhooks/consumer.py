@@ -82,7 +82,7 @@ class EventHandler:
                 refused.append((record, error.reason, error.text))
         for part in self._parts(events):
             await self._plan(part)
-        await self._publisher.publish([self._dead_letters.letter(*refusal) for refusal in refused])
+        await self._publisher.publish(await self._dead_letters.letters(refused))
         for refusal in refused:
             self._dead_letters.report(*refusal)
         self._losses.finish(records)

@@ -4,15 +4,11 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.local.cache import cache_dir
-from deploy.local.kafka import running_kafka
-from deploy.local.ports import free_ports
 from deploy.local.processes import processes_missing
 from deploy.local.stack import Addresses
 from services.gateway.writes import COMMAND_ID_HEADER
@@ -20,41 +16,9 @@ from services.kit.mongo import open_database
 from services.kit.provision import ensure_topics
 from services.kit.settings import KitSettings
 from tests.support.installation import PARTITIONS, Installation
+from tests.support.own_kafka import OwnKafka
 from tests.support.product import running_product
 from tests.support.waiting import eventually
-
-
-class OwnKafka:
-    """A broker that the test may stop, and start again with what it has stored."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port, self._controller_port = free_ports(2)
-        self._stack = ExitStack()
-
-    @property
-    def bootstrap(self) -> str:
-        """Its address."""
-        return f"127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
-        ready = self._stack.enter_context(
-            running_kafka(
-                data=self._folder / "kafka",
-                logs=self._folder / "logs",
-                port=self._port,
-                controller_port=self._controller_port,
-                cache=cache_dir(os.environ),
-                environ=os.environ,
-                say=print,
-            )
-        )
-        ready()
-
-    def stop(self) -> None:
-        """Stop it."""
-        self._stack.close()
 
 
 @pytest.fixture

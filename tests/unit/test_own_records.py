@@ -1,7 +1,7 @@
 """No record that Triptych publishes is refused by a reader of its own: each type goes through every reader."""
 
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
+from unittest.mock import AsyncMock, MagicMock, call
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -54,16 +54,16 @@ def test_all_types_are_here() -> None:
 @pytest.mark.parametrize("name", EVENTS)
 async def test_the_relay_refuses_none(name: str) -> None:
     wanted = listener(event_types=frozenset(EventType), site_id="s")
-    repository, publisher, letters = AsyncMock(), AsyncMock(), MagicMock()
+    repository, publisher, letters = AsyncMock(), AsyncMock(), MagicMock(letters=AsyncMock(return_value=[]))
     repository.plan.return_value = set()
     directory = MagicMock(of_site=lambda _site: [wanted])
     intake = MagicMock(refresh=AsyncMock(), room=lambda _listener: 0)
     losses = MagicMock(check=AsyncMock())
     handler: Any = Planning(repository, directory, intake, publisher, letters, losses, *[MagicMock()] * 2)
     await handler.handle([record(EVENTS[name])])
-    assert not letters.letter.called
+    assert letters.letters.await_args_list == [call([])]
     assert not letters.report.called
-    planned = [delivery for call in repository.plan.await_args_list for delivery in call.args[1]]
+    planned = [delivery for one in repository.plan.await_args_list for delivery in one.args[1]]
     assert len(planned) == (1 if name in set(EventType) else 0)
 
 

@@ -6,8 +6,9 @@ from aiokafka import ConsumerRecord
 
 from schemas.envelope import DEFAULT_SITE_ID
 from schemas.identity import derived_gallery_id
+from schemas.replies import ReplyError
 from schemas.sizes import COMMAND_BYTES_MAX
-from services.command.intake import FORWARDED, Intake, sort_records
+from services.command.intake import FORWARDED, Intake, refuse_forwards, sort_records
 from services.kit.partitions import partition_of
 from tests.support.commands import SOURCE, TEXT, structured
 
@@ -26,6 +27,10 @@ def sort(*records: ConsumerRecord[Any, Any]) -> Intake:
     return sort_records(records, PARTITIONS, DEFAULT_SITE_ID)
 
 
+def rules(error: ReplyError) -> list[str]:
+    return [violation.violated_rule for violation in error.violations]
+
+
 def test_a_command_on_its_gallerys_partition_is_carried_out_with_the_record_it_came_as() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     (command,) = sort(record(value)).commands
@@ -36,9 +41,22 @@ def test_a_command_on_its_gallerys_partition_is_carried_out_with_the_record_it_c
 def test_a_command_elsewhere_is_forwarded_unchanged_but_for_where_it_came_from() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY})
     elsewhere = (HOME + 1) % PARTITIONS
-    (forward,) = sort(record(value, elsewhere, (("traceparent", b"t"),))).forwards
+    ((forward, _, _),) = sort(record(value, elsewhere, (("traceparent", b"t"),))).forwards
     assert (forward.partition, forward.key, forward.value) == (HOME, b"key", value)
     assert forward.headers == (("traceparent", b"t"), (FORWARDED, f"commands-{elsewhere}@7".encode()))
+
+
+def test_what_is_too_large_to_be_moved_is_answered_and_put_aside() -> None:
+    elsewhere = (HOME + 1) % PARTITIONS
+    values = [structured("ClearGallery", {"galleryId": GALLERY}, id=f"c{number}", siteid="s") for number in range(3)]
+    intake = sort(*(record(value, elsewhere) for value in values))
+    refuse_forwards(intake, {1})
+    assert [forward.envelope.command_id for forward in intake.forwards] == ["c0", "c2"]
+    ((refused, reason, _),) = intake.refused
+    assert (refused.value, reason) == (values[1], "TOO_LARGE")
+    (answer,) = intake.answers
+    assert answer.reply.error is not None
+    assert (answer.site_id, answer.reply.command_id, rules(answer.reply.error)) == ("s", "c1", ["MAX_SIZE"])
 
 
 def test_what_was_forwarded_once_is_not_forwarded_again() -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from schemas.topics import Topics
 from services.gateway.app import make_app
+from services.gateway.settings import GatewaySettings
 from services.kit.health import Health
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     """What a gateway serves; it depends on no server."""
-    return make_app(Mock(), Health(), Topics("triptych.")).openapi()
+    return make_app(Mock(settings=GatewaySettings()), Health(), Topics("triptych.")).openapi()
 
 
 def test_no_two_types_share_a_title(document: dict[str, Any]) -> None:

@@ -24,8 +24,8 @@ class Post(Publisher):
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
-        if any(record.value == b"large" for record in records):
-            raise RecordTooLarge("refused")
+        if large := [position for position, record in enumerate(records) if record.value == b"large"]:
+            raise RecordTooLarge("refused", large)
 
 
 def command(value: bytes) -> Message:

@@ -1,0 +1,104 @@
+"""Records at the limits of size: every sender has an answer, every byte is kept, neighbours are served."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.sizes import COMMAND_BYTES_MAX
+from services.command.app import compose
+from services.command.settings import CommandSettings
+from services.kit.letter_parts import joined
+from services.kit.partitions import partition_of
+from tests.support.commands import TEXT, body, header, structured
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import Record, topic_reader
+
+
+@pytest.fixture
+async def zipping(installation: Installation) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that compresses, to the command service's that does not."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=installation.addresses.kafka_bootstrap,
+        compression_type="gzip",
+        max_request_size=64 * 1024 * 1024,
+    )
+    await producer.start()
+    yield producer
+    await producer.stop()
+
+
+async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
+    installation: Installation, zipping: AIOKafkaProducer
+) -> None:
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    gallery_id = str(uuid.uuid4())
+    home = partition_of(gallery_id.encode(), PARTITIONS)
+    elsewhere = (home + 1) % PARTITIONS
+    items = [{**TEXT, "description": "x" * 9_000}] * 200
+    large = structured("CreateItems", {"galleryId": gallery_id, "items": items}, id="moved")
+    huge = structured("CreateItems", {"galleryId": gallery_id, "items": items}, id="huge") + b" " * COMMAND_BYTES_MAX
+    nobodys = huge.replace(b'"id"', b'"di"', 1)
+    async with (
+        topic_reader(bootstrap, topics.replies) as replies,
+        topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters,
+        compose(installation.settings(CommandSettings, compression="none")),
+    ):
+        for partition, value in (
+            (home, structured("CreateGallery", {"galleryId": gallery_id}, id="before")),
+            (elsewhere, large),
+            (home, huge),
+            (home, nobodys),
+            (home, large.replace(b"moved", b"stays")),
+            (elsewhere, structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, id="after")),
+        ):
+            await zipping.send_and_wait(topics.commands, value, key=b"k", partition=partition, headers=[("h", b"\xff")])
+        answers = {body(reply)["commandId"]: body(reply) for reply in await replies.read_count(5)}
+        refused = {
+            command_id: [violation["violatedRule"] for violation in answer["error"]["violations"]]
+            for command_id, answer in answers.items()
+            if answer["outcome"] == "rejected"
+        }
+        assert refused == {"moved": ["MAX_SIZE"], "huge": ["MAX_SIZE"]}
+        assert answers.keys() - refused.keys() == {"before", "stays", "after"}
+
+        def are_whole(found: list[Record]) -> bool:
+            parts = [part for letter in found if (part := header(letter, "dead-letter-part"))]
+            return len(found) > len(parts) > 0 and len(parts) == int(parts[0].partition("/")[2])
+
+        found = await letters.read_until(are_whole, "the dead letters")
+        (whole,) = [letter for letter in found if not header(letter, "dead-letter-part")]
+        assert (whole.key, whole.value, header(whole, "dead-letter-reason")) == (b"k", large, "TOO_LARGE")
+        parts = [letter.value for letter in found if letter is not whole]
+        assert joined(parts) == (b"k", nobodys, [(b"h", b"\xff")])
+
+
+async def test_a_reply_that_its_topic_does_not_take_is_shortened(
+    installation: Installation, zipping: AIOKafkaProducer
+) -> None:
+    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    limit = {"max.message.bytes": "2000"}
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.replies, configs=limit)])
+    await admin.close()
+    async with (
+        topic_reader(bootstrap, topics.replies) as replies,
+        compose(installation.settings(CommandSettings)),
+    ):
+        for command_id, items in (("long", [TEXT] * 400), ("bad", [{"title": 7}] * 400), ("short", [TEXT])):
+            # Random ids, so that the replies do not compress.
+            value = structured("CreateGallery", {"gallery": {"items": items}}, id=command_id)
+            await zipping.send_and_wait(topics.commands, value, headers=[("pad", os.urandom(10))])
+        answers = {body(reply)["commandId"]: body(reply) for reply in await replies.read_count(3)}
+    assert {command_id: answer["outcome"] for command_id, answer in answers.items()} == {
+        "long": "accepted",
+        "bad": "rejected",
+        "short": "accepted",
+    }
+    assert "itemIds" not in answers["long"]
+    assert len(answers["short"]["itemIds"]) == 1

@@ -1,0 +1,122 @@
+"""Records that a topic does not take are refused before they are sent, and harm no other record."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from services.kit.brokers import make_producer
+from services.kit.failures import RecordTooLarge
+from services.kit.publisher import Publisher, Record
+from services.kit.settings import KitSettings
+from tests.support.installation import Installation
+from tests.support.kafka import topic_reader
+from tests.support.waiting import eventually
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+def rubbish(size: int) -> bytes:
+    """Bytes that no codec makes fewer."""
+    return os.urandom(size)
+
+
+@pytest.fixture
+async def publisher(installation: Installation) -> AsyncIterator[Publisher]:
+    made = Publisher(lambda: make_producer(installation.settings(KitSettings)))
+    yield made
+    await made.stop()
+
+
+async def set_limit(installation: Installation, topic: str, limit: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
+    await admin.start()
+    try:
+        configs = {"max.message.bytes": str(limit)}
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)
+        await admin.alter_configs([resource])
+
+        async def is_in_force() -> bool:
+            (answer,) = await admin.describe_configs([resource])
+            return str(limit) in repr(answer)
+
+        await eventually(is_in_force, f"the limit of {topic} is {limit}")
+    finally:
+        await admin.close()
+
+
+async def values_on(installation: Installation, topic: str, wanted: set[bytes]) -> list[bytes]:
+    async with topic_reader(installation.addresses.kafka_bootstrap, topic) as reader:
+        records = await reader.read_until(lambda found: wanted <= {one.value for one in found}, f"{len(wanted)} values")
+        return [record.value for record in records]
+
+
+async def test_a_record_too_large_harms_none_before_beside_or_after_it(
+    installation: Installation, publisher: Publisher
+) -> None:
+    topic = installation.topics.events
+    large = Record(topic, b"k", rubbish(MAX_MESSAGE_BYTES), partition=0)
+    small = [Record(topic, b"k", str(number).encode(), partition=0) for number in range(40)]
+    outcomes = await asyncio.gather(
+        *(publisher.publish([record]) for record in [*small[:20], large, *small[20:]]), return_exceptions=True
+    )
+    refused = [position for position, outcome in enumerate(outcomes) if outcome is not None]
+    assert (refused, type(outcomes[20])) == ([20], RecordTooLarge)
+    with pytest.raises(RecordTooLarge) as error:
+        await publisher.publish([small[0], large, small[1], large])
+    assert error.value.positions == {1, 3}
+    await publisher.publish([Record(topic, b"k", b"after", partition=0)])
+    assert len(await values_on(installation, topic, {b"after"})) == 41
+
+
+@pytest.mark.parametrize("spare", [-1, 0])
+async def test_the_size_that_counts_is_the_one_on_the_wire(installation: Installation, spare: int) -> None:
+    """To the byte, headers included."""
+    topic = installation.topics.events
+    publisher = Publisher(lambda: make_producer(installation.settings(KitSettings, compression="none")))
+    headers = (("name", rubbish(1_000)), ("größe", rubbish(1_000)))
+    around = 61 + 3 + 1 + 1 + 1 + (1 + 1) + 3 + 1 + (1 + 4 + 2 + 1_000) + (1 + 7 + 2 + 1_000)
+    value = rubbish(MAX_MESSAGE_BYTES - around - spare)
+    record = Record(topic, b"k", value, headers, partition=0)
+    try:
+        with pytest.raises(RecordTooLarge) if spare < 0 else nullcontext():
+            await publisher.publish([record])
+        await publisher.publish([Record(topic, b"k", b"after", partition=0)])
+    finally:
+        await publisher.stop()
+
+
+@pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", "zstd"])
+async def test_what_can_be_compressed_may_be_larger(installation: Installation, compression: str) -> None:
+    topic = installation.topics.events
+    publisher = Publisher(lambda: make_producer(installation.settings(KitSettings, compression=compression)))
+    try:
+        await publisher.publish([Record(topic, b"k", b"5 MB" * 1_250_000, partition=0)])
+        # A codec that makes more of it does not matter, only what comes out.
+        with pytest.raises(RecordTooLarge):
+            await publisher.publish([Record(topic, b"k", rubbish(MAX_MESSAGE_BYTES - 90), partition=0)])
+        await publisher.publish([Record(topic, b"k", b"after", partition=0)])
+    finally:
+        await publisher.stop()
+
+
+async def test_a_limit_that_is_lowered_meanwhile_harms_only_records_above_it(
+    installation: Installation, publisher: Publisher
+) -> None:
+    topic = installation.topics.events
+    await publisher.publish([Record(topic, b"k", rubbish(300_000), partition=0)])
+    await set_limit(installation, topic, 100_000)
+    large = Record(topic, b"k", rubbish(200_000), partition=0)
+    small = [Record(topic, b"k", rubbish(30_000), partition=0) for _ in range(12)]
+    # Together, the small ones are more than a batch may have now.
+    outcomes = await asyncio.gather(
+        publisher.publish([large]), publisher.publish(small), publisher.publish([large]), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [RecordTooLarge, type(None), RecordTooLarge]
+    values = [record.value for record in small]
+    found = await values_on(installation, topic, set(filter(None, values)))
+    assert list(dict.fromkeys(value for value in found if value in values)) == values

@@ -1,0 +1,214 @@
+"""Generated records of every kind that a broker can hold: valid, odd and broken commands, and broken events."""
+
+import random
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import orjson
+
+from schemas.limits import EVENT_BYTES_MAX
+from schemas.sizes import COMMAND_BYTES_MAX
+from services.kit.partitions import partition_of
+from tests.support.command_mix import CommandMix, Sent
+from tests.support.commands import TEXT, structured
+
+Codec: TypeAlias = Literal["none", "gzip", "lz4", "snappy", "zstd"]
+CODECS: tuple[Codec, ...] = ("none", "gzip", "lz4", "snappy", "zstd")
+Transaction: TypeAlias = Literal["none", "committed", "aborted"]
+Header: TypeAlias = tuple[str, bytes | None]
+LONG = 1_200
+"""Items of a gallery whose treatment is long work."""
+
+
+class Offered(NamedTuple):
+    """A record to put on a topic.
+
+    Attributes:
+        topic: which of ours.
+        partition: where, right or wrong.
+        key: of the record.
+        value: of the record.
+        headers: names with bytes that are not UTF-8 are written with surrogates.
+        codec: of its batch.
+        transaction: that it is part of.
+        command_id: under which a reply is expected; without one, a dead letter is.
+    """
+
+    topic: Literal["commands", "events"]
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    codec: Codec = "none"
+    transaction: Transaction = "none"
+    command_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Which special kinds to generate."""
+
+    bad_names: bool = True
+    transactions: bool = True
+    odd_long_work: bool = True
+
+
+@dataclass
+class Everything:
+    """Records by a seed; those of one gallery keep their order as long as they are on one partition."""
+
+    chance: random.Random
+    partitions: int
+    kinds: Kinds = field(default_factory=Kinds)
+
+    def records(self, count: int) -> list[Offered]:
+        """About so many records of all kinds, mixed."""
+        mix = CommandMix(self.chance, "mix", gallery_count=40)
+        found = [self._command(sent) for sent in mix.batch(count)]
+        odd = [*self._broken_commands(), *self._broken_events(), *self._huge()]
+        if self.kinds.transactions:
+            odd += [self._in_transaction(index) for index in range(30)]
+        for one in odd:
+            found.insert(self.chance.randrange(len(found)), one)
+        return [*found, *self._long_work()]
+
+    def _command(self, sent: Sent) -> Offered:
+        """A command of the mix, in one of the forms that it may come in."""
+        chance = self.chance
+        headers: tuple[Header, ...] = ()
+        value, key = sent.value, sent.gallery_id.encode()
+        is_event = value.startswith(b'{"specversion"') and value.endswith(b"}")
+        if is_event and chance.random() < 0.4:
+            _, _, value, headers = sent.as_binary()
+        if chance.random() < 0.15:
+            headers = (*headers, *chance.sample(self._odd_headers(), 3))
+        partition = partition_of(key, self.partitions)
+        # A forwarded command may be overtaken by a later one, which nobody here minds: each has its answer.
+        if chance.random() < 0.1:
+            partition = chance.randrange(self.partitions)
+        if chance.random() < 0.05:
+            value = value + b" " * chance.randrange(500_000) if is_event else value
+        return Offered(
+            "commands",
+            partition,
+            None if chance.random() < 0.05 else key,
+            value,
+            headers,
+            chance.choice(CODECS),
+            command_id=sent.command_id if is_event else None,
+        )
+
+    def _odd_headers(self) -> list[Header]:
+        names: list[Header] = [
+            ("empty", b""),
+            ("null", None),
+            ("", b"no name"),
+            ("not-utf-8", b"\xff\xfe"),
+            ("größe", b"x"),
+            ("x" * 1_000, b"long name"),
+            ("long", b"x" * 100_000),
+            ("twice", b"1"),
+            ("twice", b"2"),
+            ("traceparent", b"nonsense"),
+            ("dead-letter-origin", b"somewhere"),
+        ]
+        return names + ([("gr\udcf6\udcdfe", b"1"), ("\udcff", None)] if self.kinds.bad_names else [])
+
+    def _broken_commands(self) -> list[Offered]:
+        gallery_id = self._guid()
+        values: list[tuple[bytes | None, tuple[Header, ...]]] = [
+            (None, ()),
+            (b"", ()),
+            (b"\xff\x00\x01", ()),
+            (b"[" * 100_000, ()),
+            (b'{"specversion":"1.0"', ()),
+            (b'{"specversion":"1.0","type":"triptych.command.v1.CreateGallery","data":{}}', ()),
+            (b'"text"', (("ce_specversion", b"1.0"),)),
+            (b"{}", (("ce_specversion", b"\xff"),)),
+            (b"{}", (("ce_specversion", None), ("content-type", b"application/cloudevents+json"))),
+        ]
+        made = [
+            Offered(
+                "commands", self.chance.randrange(self.partitions), f"broken-{number}".encode(), value, headers, codec
+            )
+            for number, (value, headers) in enumerate(values)
+            for codec in CODECS
+        ]
+        long = {"galleryId": gallery_id, "items": [{"text": {"html": "x", "css": {"k" * 300_000: 1}}}]}
+        answered = {
+            "long-name": structured("CreateItems", long, id="long-name"),
+            "nonsense": structured("Nonsense", {}, id="nonsense"),
+            "bad-version": structured("CreateGallery", {}, id="bad-version").replace(b'"1.0"', b'"9.9"'),
+            "bad-time": structured("MoveItem", {"galleryId": gallery_id}, id="bad-time"),
+        }
+        for command_id, value in answered.items():
+            made.append(Offered("commands", 0, None, value, (), "gzip", command_id=command_id))
+        return made
+
+    def _broken_events(self) -> list[Offered]:
+        event = {
+            "eventType": "wix.pro_gallery.gallery_v2_gallery_created",
+            "entityId": self._guid(),
+            "id": self._guid(),
+        }
+        values: list[bytes | None] = [
+            None,
+            b"",
+            b"\xff",
+            b"[]",
+            b"[" * 100_000,
+            orjson.dumps(event),
+            orjson.dumps({**event, "entityEventSequence": "99999999999999999999999"}),
+            orjson.dumps({**event, "eventType": "unknown", "entityEventSequence": "1"}),
+            b" " * EVENT_BYTES_MAX + orjson.dumps(event),
+        ]
+        return [
+            Offered("events", self.chance.randrange(self.partitions), f"event-{number}".encode(), value, headers, codec)
+            for number, value in enumerate(values)
+            for codec in CODECS
+            for headers in (self._event_headers(),)
+        ]
+
+    def _event_headers(self) -> tuple[Header, ...]:
+        return (("ce_siteid", b"default"), *self.chance.sample(self._odd_headers(), 2))
+
+    def _huge(self) -> list[Offered]:
+        """Beyond what a command may have, compressed far below what a topic takes."""
+        pad = b" " * COMMAND_BYTES_MAX
+        value = structured("CreateGallery", {}, id="huge")
+        return [
+            Offered("commands", 0, b"huge", value + pad, (), "gzip", command_id="huge"),
+            Offered("commands", 0, b"huge", b"{" + 2 * pad, (), "zstd"),
+        ]
+
+    def _in_transaction(self, index: int) -> Offered:
+        kind: Transaction = "aborted" if index % 2 else "committed"
+        gallery_id, command_id = self._guid(), f"{kind}-{index}"
+        value = structured("CreateGallery", {"galleryId": gallery_id}, id=command_id)
+        partition = partition_of(gallery_id.encode(), self.partitions)
+        return Offered("commands", partition, gallery_id.encode(), value, (), "lz4", kind, command_id)
+
+    def _long_work(self) -> list[Offered]:
+        """Galleries of more items than one transaction treats, what is done to them, and what waits for that."""
+        made = []
+        for name in ("ClearGallery", "RebalanceItems", "RepublishGallery", "DeleteGallery", "Clone"):
+            gallery_id = self._guid()
+            commands: list[tuple[str, dict[str, Any]]] = [("CreateGallery", {"gallery": {"name": name}})]
+            commands += [("CreateItems", {"items": [TEXT] * (LONG // 3)})] * 3
+            if name == "Clone":
+                commands.append(("CreateGallery", {"galleryId": self._guid(), "cloneFromGalleryId": gallery_id}))
+            else:
+                commands.append((name, {}))
+            commands += [("CreateItems", {"items": [TEXT]}), ("UpdateGallery", {"gallery": {"name": "after"}})]
+            for number, (kind, data) in enumerate(commands):
+                command_id = f"long-{name}-{number}"
+                headers = (("null", None), ("not-utf-8", b"\xff")) if self.kinds.odd_long_work else ()
+                value = structured(kind, {"galleryId": gallery_id, **data}, id=command_id)
+                key = gallery_id.encode()
+                place = partition_of(str({"galleryId": gallery_id, **data}["galleryId"]).encode(), self.partitions)
+                made.append(Offered("commands", place, key, value, headers, "zstd", command_id=command_id))
+        return made
+
+    def _guid(self) -> str:
+        return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))

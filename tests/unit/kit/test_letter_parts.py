@@ -1,0 +1,38 @@
+"""Dead letters larger than their topic takes."""
+
+import pytest
+
+from services.kit.failures import TransientFailure
+from services.kit.letter_parts import PART, joined, parts_of
+from services.kit.record_batches import Record
+from services.kit.record_sizes import bound
+
+ADDED = (("dead-letter-origin", b"commands-2@7"), ("dead-letter-error", b"why"))
+
+
+@pytest.mark.parametrize("limit", [10_000, 100_000, 1_000_000, 2**31 - 1])
+@pytest.mark.parametrize(
+    ("key", "value", "headers"),
+    [
+        (b"k", bytes(range(256)) * 5_000, (("a", b"\xff"), ("a", b""))),
+        (None, None, (("gr\udcf6\udcdfe", b"x" * 500_000),)),
+        (b"\0" * 300_000, b"", ()),
+    ],
+)
+def test_parts_fit_and_give_the_record_back(
+    limit: int, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...]
+) -> None:
+    letter = Record("letters", key, value, (*headers, *ADDED), 2)
+    parts = parts_of(letter, ADDED, limit)
+    assert all(bound(part.key, part.value, part.headers) <= limit for part in parts)
+    assert {(part.topic, part.partition, part.key) for part in parts} == {("letters", 2, b"commands-2@7")}
+    assert [dict(part.headers)[PART] for part in parts] == [
+        f"{number}/{len(parts)}".encode() for number in range(1, len(parts) + 1)
+    ]
+    names = [(name.encode(errors="surrogateescape"), text) for name, text in headers]
+    assert joined(part.value or b"" for part in parts) == (key, value, names)
+
+
+def test_a_limit_too_low_for_parts_is_told() -> None:
+    with pytest.raises(TransientFailure, match="letters takes batches of 900 bytes only"):
+        parts_of(Record("letters", b"k", b"v" * 2_000, ADDED), ADDED, 900)
