@@ -11,6 +11,8 @@ from aiokafka.record._crecords import legacy_records as fast_legacy_records
 from isal import isal_zlib
 
 LEVEL = 1
+EXPANDED_MAX = 64 * 1024 * 1024
+"""Bytes of a batch once it is decompressed: a megabyte of a hostile producer's can become a gigabyte."""
 _GZIP_WITH_HEADER = 16 + isal_zlib.MAX_WBITS
 
 
@@ -21,12 +23,19 @@ def gzip_encode(payload: bytes, compresslevel: int | None = None) -> bytes:
 
 
 def gzip_decode(payload: bytes) -> bytes:
-    """The content of all gzip members, one behind the other. Raises IsalError or EOFError for anything else."""
-    parts = []
+    """The content of all gzip members, one behind the other.
+
+    Raises OverflowError if it has more than EXPANDED_MAX bytes, IsalError or EOFError if the payload is not gzip.
+    """
+    parts, room = [], EXPANDED_MAX
     rest = bytes(payload)
     while rest:
         decompressor = isal_zlib.decompressobj(_GZIP_WITH_HEADER)
-        parts.append(decompressor.decompress(rest))
+        part = decompressor.decompress(rest, room + 1)
+        parts.append(part)
+        room -= len(part)
+        if room < 0:
+            raise OverflowError(f"the batch has more than {EXPANDED_MAX} bytes once it is decompressed")
         if not decompressor.eof:
             raise EOFError("the gzip data ends too early")
         rest = decompressor.unused_data

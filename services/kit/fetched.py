@@ -15,15 +15,16 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from services.kit.expansion import expands_beyond
+from services.kit.fast_gzip import EXPANDED_MAX, install
 from services.kit.slow_batches import HEADER, BatchHeader, Broken, read_slowly
 
 log = logging.getLogger(__name__)
 
+install()  # the compiled reader would decompress gzip without a bound
+
 _FRAME = struct.Struct(">qi")
 _MAGIC_AT = 16
 _TRANSACTIONAL, _CONTROL, _CODEC = 0x10, 0x20, 0x07
-EXPANDED_MAX = 64 * 1024 * 1024
-"""Bytes of a batch once it is decompressed: a megabyte of a hostile producer's can become many gigabytes."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ from services.kit.letter_parts import joined
 from services.webhooks.app import compose as compose_webhooks
 from services.webhooks.settings import WebhookSettings
 from tests.support.commands import body
-from tests.support.everything import Everything, Kinds, Offered
+from tests.support.everything import Everything, Offered
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
 from tests.support.ours import assert_no_record_of_ours_is_dead, everything_on
@@ -31,15 +31,13 @@ RECORDS, REQUESTS = 1_500, 400
 AT_ONCE = 20
 SECRETS = Fernet.generate_key().decode()
 DEADLINE_SECONDS = 120.0
-# Off are the kinds that the readers of this version do not take yet.
-KINDS = Kinds(bad_names=True, transactions=True, odd_long_work=True)
 # Requests wait behind thousands of commands: what is late on a busy machine is not what this is about.
 PATIENCE = {"gateway_publish_timeout": 30, "gateway_reply_timeout": 50, "gateway_view_timeout": 30}
 
 
 async def test_every_sender_has_an_answer_or_a_dead_letter(installation: Installation) -> None:
     topics, bootstrap = installation.topics, installation.addresses.kafka_bootstrap
-    offered = Everything(random.Random(SEED), PARTITIONS, KINDS).records(RECORDS)
+    offered = Everything(random.Random(SEED), PARTITIONS).records(RECORDS)
     async with running_everything(installation) as gateway:
         requests = Requests(random.Random(SEED), gateway.client)
         await asyncio.gather(put(bootstrap, topics, offered), requests.make(REQUESTS, AT_ONCE))

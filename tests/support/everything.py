@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -45,30 +45,19 @@ class Offered(NamedTuple):
     command_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Kinds:
-    """Which special kinds to generate."""
-
-    bad_names: bool = True
-    transactions: bool = True
-    odd_long_work: bool = True
-
-
 @dataclass
 class Everything:
     """Records by a seed; those of one gallery keep their order as long as they are on one partition."""
 
     chance: random.Random
     partitions: int
-    kinds: Kinds = field(default_factory=Kinds)
 
     def records(self, count: int) -> list[Offered]:
         """About so many records of all kinds, mixed."""
         mix = CommandMix(self.chance, "mix", gallery_count=40)
         found = [self._command(sent) for sent in mix.batch(count)]
         odd = [*self._broken_commands(), *self._broken_events(), *self._huge()]
-        if self.kinds.transactions:
-            odd += [self._in_transaction(index) for index in range(30)]
+        odd += [self._in_transaction(index) for index in range(30)]
         for one in odd:
             found.insert(self.chance.randrange(len(found)), one)
         return [*found, *self._long_work()]
@@ -113,7 +102,7 @@ class Everything:
             ("traceparent", b"nonsense"),
             ("dead-letter-origin", b"somewhere"),
         ]
-        return names + ([("gr\udcf6\udcdfe", b"1"), ("\udcff", None)] if self.kinds.bad_names else [])
+        return [*names, ("gr\udcf6\udcdfe", b"1"), ("\udcff", None)]
 
     def _broken_commands(self) -> list[Offered]:
         gallery_id = self._guid()
@@ -203,7 +192,7 @@ class Everything:
             commands += [("CreateItems", {"items": [TEXT]}), ("UpdateGallery", {"gallery": {"name": "after"}})]
             for number, (kind, data) in enumerate(commands):
                 command_id = f"long-{name}-{number}"
-                headers = (("null", None), ("not-utf-8", b"\xff")) if self.kinds.odd_long_work else ()
+                headers = (("null", None), ("not-utf-8", b"\xff"))
                 value = structured(kind, {"galleryId": gallery_id, **data}, id=command_id)
                 key = gallery_id.encode()
                 place = partition_of(str({"galleryId": gallery_id, **data}["galleryId"]).encode(), self.partitions)

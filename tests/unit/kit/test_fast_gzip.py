@@ -19,6 +19,15 @@ def test_any_bytes_come_back_here_and_elsewhere(data: bytes) -> None:
     assert fast_gzip.gzip_decode(gzip.compress(data)) == data
 
 
+def test_content_beyond_the_bound_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_gzip, "EXPANDED_MAX", 1_000)
+    half = gzip.compress(bytes(500), mtime=0)
+    assert fast_gzip.gzip_decode(half + half) == bytes(1_000)
+    for payload in (half + half + gzip.compress(b"x", mtime=0), gzip.compress(bytes(1_001), mtime=0)):
+        with pytest.raises(OverflowError):
+            fast_gzip.gzip_decode(payload)
+
+
 def test_several_members_are_read() -> None:
     assert fast_gzip.gzip_decode(gzip.compress(b"one ") + gzip.compress(b"two")) == b"one two"
 

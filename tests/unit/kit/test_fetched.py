@@ -7,9 +7,10 @@ from functools import partial
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.codec import zstd_encode
+from aiokafka.codec import gzip_encode, zstd_encode
 
-from services.kit.fetched import EXPANDED_MAX, Fetched, Unreadable
+from services.kit.fast_gzip import EXPANDED_MAX
+from services.kit.fetched import Fetched, Unreadable
 from tests.support.batches import (
     CONTROL,
     COUNT_AT,
@@ -61,8 +62,9 @@ def test_a_batch_that_cannot_be_decompressed_comes_out_as_it_is(codec: int) -> N
     assert read(bad + batch(b"c", base_offset=6), 4) == ([(4, 5, bad), b"c"], 7)
 
 
-def test_a_batch_that_would_fill_the_memory_comes_out_compressed() -> None:
-    bomb = with_body(batch(b"a"), zstd_encode(bytes(EXPANDED_MAX + 1)), codec=4)
+@pytest.mark.parametrize(("codec", "encode"), [(1, gzip_encode), (4, zstd_encode)])
+def test_a_batch_that_would_fill_the_memory_comes_out_compressed(codec: int, encode: Callable[[bytes], bytes]) -> None:
+    bomb = with_body(batch(b"a"), encode(bytes(EXPANDED_MAX + 1)), codec=codec)
     assert read(bomb + batch(b"b", base_offset=1)) == ([(0, 0, bomb), b"b"], 2)
 
 
