@@ -62,6 +62,16 @@ def _check_size(item: WireModel, info: ValidationInfo) -> None:
         )
 
 
+def _check_tags(item: "NewItem | ItemPatch") -> None:
+    """An empty tag could never be asked for. Items that were stored with one keep it."""
+    if item.tags is not None and "" in item.tags.values:
+        raise broken(
+            ViolatedRule.CUSTOM,
+            "must not be empty",
+            field=f"tags.values[{item.tags.values.index('')}]",
+        )
+
+
 def _refuse_media() -> Exception:
     expected = "exactly one of image, video, text"
     return broken(ViolatedRule.CUSTOM, f"must have {expected}", data={"expected": expected})
@@ -83,6 +93,7 @@ class NewItem(WireModel):
     def _check(self, info: ValidationInfo) -> Self:
         if (self.image is None) + (self.video is None) + (self.text is None) != 2:
             raise _refuse_media()
+        _check_tags(self)
         _check_size(self, info)
         return self
 
@@ -108,6 +119,7 @@ class ItemPatch(Patch):
         if (self.image is None) + (self.video is None) + (self.text is None) < 2:
             expected = "at most one of image, video, text"
             raise broken(ViolatedRule.CUSTOM, f"must have {expected}", data={"expected": expected})
+        _check_tags(self)
         _check_size(self, info)
         return self
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.gallery import GalleryPatch, NewGallery
-from schemas.item import ITEM_BYTES_MAX, SMALL, SMALL_BYTES, Item, ItemEntry, ItemPatch, NewItem
+from schemas.item import ITEM_BYTES_MAX, SMALL, SMALL_BYTES, Item, ItemEntry, ItemPatch, NewItem, Tags
+from schemas.violations import violations_of
 from tests.unit.schemas.examples import GALLERY, IMAGE_ITEM, ITEM_ID, TEXT_ITEM, VIDEO_ITEM, complete_item
 
 
@@ -113,6 +114,16 @@ def test_item_survives_the_wire() -> None:
     again = Item.model_validate_json(item.to_json())
     assert again.to_wire() == item.to_wire()
     assert again.image == item.image
+
+
+@pytest.mark.parametrize("model", [NewItem, ItemPatch])
+def test_an_empty_tag_is_refused_where_it_stands(model: type[NewItem] | type[ItemPatch]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate({**TEXT_ITEM, "tags": {"values": ["sea", ""]}})
+    (violation,) = violations_of(refused.value, "item")
+    assert (violation.field, violation.description) == ("item.tags.values[1]", "must not be empty")
+    stored = Item.model_validate({**complete_item().to_wire(), "tags": {"values": [""]}})
+    assert stored.tags == Tags(values=("",)), "what was stored is kept"
 
 
 def test_gallery_items_are_bounded() -> None:
