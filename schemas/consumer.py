@@ -10,30 +10,65 @@ It knows no Kafka client. A consumer that reads `triptych.galleries` from the be
 
 Records may repeat, start over from any earlier offset, be compacted in any way, or be outdated ones of a producer that
 was paused: once what was there at the start has been read, `get` answers galleries as they were after one of their
-events, and never goes back.
+events, and never goes back. The rules are those of `docs/consumers.md`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
 
 import orjson
 
 from schemas.joined import parse_key
 
+TOMBSTONE_RETENTION = timedelta(hours=24)
+"""How long Kafka keeps the tombstones of the joined topic, as it is provisioned (`delete.retention.ms`)."""
+
+_Numbered: TypeAlias = tuple[int, dict[str, Any]]
+"""A gallery or an item, after the sequence of its record."""
+
 
 @dataclass(slots=True)
 class _Entry:
+    """The last whole state of a gallery, and what has come since.
+
+    Attributes:
+        sequence, gallery, items: the last whole state; -1 if there was none.
+        head: the record of the next state, if it has come.
+        pending: items that belong to the next state.
+        removed: items that the next state does not have.
+        count: how many items there are with what has come.
+        highest: the highest sequence in `pending`.
+    """
+
     sequence: int = -1
     gallery: dict[str, Any] = field(default_factory=dict)
-    items: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
-    pending: dict[str, tuple[int, dict[str, Any]] | None] = field(default_factory=dict)
-    """Items that have come since the head; they belong to the next one."""
+    items: dict[str, _Numbered] = field(default_factory=dict)
+    head: _Numbered | None = None
+    pending: dict[str, _Numbered] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    count: int = 0
+    highest: int = -1
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the items are those of the head. In a compacted topic, some may stand further behind."""
-        return self.sequence >= 0 and len(self.items) == self.gallery["totalItems"]
+    def save(self) -> list[Any]:
+        """As JSON types."""
+        items, pending = ({id_: list(one) for id_, one in known.items()} for known in (self.items, self.pending))
+        head = list(self.head) if self.head else None
+        return [self.sequence, self.gallery, items, head, pending, sorted(self.removed), self.count, self.highest]
+
+    @classmethod
+    def load(cls, saved: list[Any]) -> "_Entry":
+        """From what `save` has made."""
+        sequence, gallery, items, head, pending, removed, count, highest = saved
+        items, pending = ({id_: (one[0], one[1]) for id_, one in known.items()} for known in (items, pending))
+        return cls(
+            sequence, gallery, items, (head[0], head[1]) if head else None, pending, set(removed), count, highest
+        )
+
+
+class ReadAgain(Exception):
+    """What was saved is too old: tombstones that came later may be gone. Read the topic from the beginning."""
 
 
 class Galleries:
@@ -43,14 +78,43 @@ class Galleries:
         self._entries: dict[str, _Entry] = {}
         self._deleted: set[str] = set()
 
+    def save(self, read_until: datetime) -> dict[str, Any]:
+        """All that is known, as JSON types, to be stored together with the offsets behind the last records fed.
+
+        Args:
+            read_until: with its zone; everything published before was fed. It is the present if the end of the topic
+                was reached, otherwise the timestamp of the last record.
+        """
+        return {
+            "readUntil": read_until.isoformat(),
+            "galleries": {gallery_id: entry.save() for gallery_id, entry in self._entries.items()},
+            "deleted": sorted(self._deleted),
+        }
+
+    @classmethod
+    def resume(cls, saved: dict[str, Any], retention: timedelta = TOMBSTONE_RETENTION) -> "Galleries":
+        """What was saved, to be fed from the offsets stored with it.
+
+        Raises:
+            ReadAgain: Kafka may have removed tombstones that were to be read. Galleries and items deleted meanwhile
+                would stay for ever: begin with an empty `Galleries`, at the beginning of the topic.
+        """
+        read_until = datetime.fromisoformat(saved["readUntil"])
+        if datetime.now(UTC) - read_until >= retention:
+            raise ReadAgain(f"read until {read_until:%Y-%m-%d %H:%M:%S %Z}, tombstones are kept for {retention}")
+        galleries = cls()
+        galleries._entries = {gallery_id: _Entry.load(entry) for gallery_id, entry in saved["galleries"].items()}
+        galleries._deleted = set(saved["deleted"])
+        return galleries
+
     def __iter__(self) -> Iterator[str]:
         """The ids of the galleries that `get` knows."""
-        return (gallery_id for gallery_id, entry in self._entries.items() if entry.is_complete)
+        return (gallery_id for gallery_id, entry in self._entries.items() if entry.sequence >= 0)
 
     def get(self, gallery_id: str) -> dict[str, Any] | None:
         """The Gallery of wire contract 3.1 with all of its items in display order; None if there is none (yet)."""
         entry = self._entries.get(gallery_id)
-        if entry is None or not entry.is_complete:
+        if entry is None or entry.sequence < 0:
             return None
         items = sorted((item for _, item in entry.items.values()), key=lambda item: -float(item["sortOrder"]))
         return {**entry.gallery, "items": items}
@@ -58,7 +122,7 @@ class Galleries:
     def sequence(self, gallery_id: str) -> int | None:
         """The sequence of the last event in what `get` answers."""
         entry = self._entries.get(gallery_id)
-        return entry.sequence if entry is not None and entry.is_complete else None
+        return entry.sequence if entry is not None and entry.sequence >= 0 else None
 
     def feed(self, key: bytes, value: bytes | None) -> str | None:
         """Take a record; the id of the gallery that it brought to a new state or deleted, if any.
@@ -74,42 +138,59 @@ class Galleries:
             self._deleted.add(gallery_id)
             return gallery_id
         entry = self._entries.setdefault(gallery_id, _Entry())
-        record = None if value is None else orjson.loads(value)
-        if item_id is not None:
-            has_changed = _take_item(entry, item_id, record)
+        if item_id is None:
+            assert value is not None  # noqa: S101 - a tombstone of a gallery was dealt with above
+            _take_head(entry, orjson.loads(value))
+        elif value is None:
+            _remove_item(entry, item_id)
         else:
-            assert record is not None  # noqa: S101 - a tombstone of a gallery was dealt with above
-            has_changed = _take_head(entry, record)
-        return gallery_id if has_changed else None
+            _take_item(entry, item_id, orjson.loads(value))
+        return gallery_id if _become_whole(entry) else None
 
 
-def _take_item(entry: _Entry, item_id: str, record: dict[str, Any] | None) -> bool:
-    """Whether this changed what `get` answers."""
-    if record is None:
-        entry.pending[item_id] = None
-        return False
-    known = entry.pending.get(item_id) or entry.items.get(item_id)
-    if known is not None and record["sequence"] < known[0]:
-        return False
+def _take_head(entry: _Entry, record: dict[str, Any]) -> None:
+    kept = entry.head or (entry.sequence, entry.gallery)
+    head = (record["sequence"], record["gallery"])
+    if head[0] >= kept[0] and head != kept:
+        entry.head = head
+
+
+def _take_item(entry: _Entry, item_id: str, record: dict[str, Any]) -> None:
+    if item_id in entry.removed:
+        return  # its id is never used again
     item = (record["sequence"], record["item"])
-    if record["sequence"] > entry.sequence:
-        entry.pending[item_id] = item
-    elif not entry.is_complete or (item_id in entry.items and record["sequence"] > entry.items[item_id][0]):
-        # It belongs to the head that is there, and stands behind it because it was published again.
-        entry.items[item_id] = item
-        return entry.is_complete
-    return False  # otherwise known, or of an item that was deleted since
+    kept = entry.pending.get(item_id) or entry.items.get(item_id)
+    if kept is None:
+        if item[0] <= entry.sequence:
+            return  # it was deleted before the state that is known
+        entry.count += 1
+    elif item[0] < kept[0] or item == kept:
+        return
+    entry.pending[item_id] = item
+    entry.highest = max(entry.highest, item[0])
 
 
-def _take_head(entry: _Entry, record: dict[str, Any]) -> bool:
-    if record["sequence"] < entry.sequence:
+def _remove_item(entry: _Entry, item_id: str) -> None:
+    if item_id in entry.pending or (item_id in entry.items and item_id not in entry.removed):
+        entry.count -= 1
+    entry.removed.add(item_id)
+    if entry.pending.pop(item_id, (-1,))[0] == entry.highest:
+        entry.highest = max((sequence for sequence, _ in entry.pending.values()), default=-1)
+
+
+def _become_whole(entry: _Entry) -> bool:
+    """Bring what is shown to what has come, if that is whole; whether it was brought anywhere."""
+    sequence, gallery = entry.head or (entry.sequence, entry.gallery)
+    if sequence < 0 or entry.highest > sequence or entry.count != gallery["totalItems"]:
         return False
-    for item_id, item in entry.pending.items():
-        if item is None:
-            entry.items.pop(item_id, None)
-        else:
-            entry.items[item_id] = item
+    if entry.head is None and not entry.pending:
+        return False
+    for item_id in entry.removed:
+        entry.items.pop(item_id, None)
+    entry.items.update(entry.pending)
     entry.pending.clear()
-    entry.sequence = record["sequence"]
-    entry.gallery = record["gallery"]
+    entry.highest = -1
+    if sequence > entry.sequence:
+        entry.removed.clear()
+    entry.sequence, entry.gallery, entry.head = sequence, gallery, None
     return True

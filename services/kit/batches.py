@@ -186,11 +186,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             with waiting_for(f"{self.topic}: a batch to be finished"):
                 is_finished = await self._finish_readable(records)
             if is_finished:
+                self._in_hand = ()  # otherwise these records stay unfinished until the next ones are taken
                 self._commit_soon(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
         finally:
-            self._in_hand = ()
             self._idle.set()
 
     async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:

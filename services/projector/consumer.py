@@ -75,9 +75,10 @@ class EventHandler:
         async with self.alone:
             await self._ownership.claim(partitions)
             await self._check_writable()
+            # First: nothing is settled by what an earlier assignment has left here.
+            lost = self.progress.begin(*await self._losses.starts(partitions))
             if self._publication is not None:
                 await self._publication.own(partitions)
-            lost = self.progress.begin(*await self._losses.starts(partitions))
             await self._meet(lost)
 
     async def released(self) -> None:
@@ -120,8 +121,11 @@ class EventHandler:
             if self._publication is not None:
                 await self._publication.publish(batch)
 
-    async def mend(self) -> int:
+    async def mend(self, reached: Callable[[], Mapping[int, int]]) -> int:
         """Publish again what a former owner has overwritten with something outdated; the number of records.
+
+        A partition has to wait until all that is stored of it was published: a gallery would else be published before
+        items that belong to it. `reached` gives the offset behind what is finished, by partition owned now.
 
         Raises:
             TransientFailure: Kafka or MongoDB is away; looking again does no harm.
@@ -129,7 +133,7 @@ class EventHandler:
         if self._publication is None:
             return 0
         async with self.alone:
-            return await self._publication.mend()
+            return await self._publication.mend(self.progress.settled(reached()))
 
     async def _meet(self, losses: Sequence[Loss]) -> None:
         for loss in losses:

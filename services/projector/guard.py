@@ -7,7 +7,7 @@ outdated among them gets published anew, so that a compacted partition ends with
 is known to be right is stored, and the next owner begins there.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import orjson
@@ -68,15 +68,16 @@ class JoinGuard:
             if count is not None:
                 self._sent[partition] = count + 1
 
-    async def suspects(self) -> AsyncIterator[Latest]:
-        """What others may have published since the last look, in parts. Nothing may be published meanwhile but what
-        mends it; `settle` ends the look.
+    async def suspects(self, partitions: Container[int]) -> AsyncIterator[Latest]:
+        """What others may have published to these partitions since the last look, in parts.
+
+        Nothing may be published meanwhile but what mends it; `settle` ends the look.
 
         Raises:
             TransientFailure: Kafka does not answer.
         """
         try:
-            ends = await self._ends(list(self._checked))
+            ends = await self._ends([number for number in self._checked if number in partitions])
             ranges = {}
             await self._begin_anew([number for number, end in ends.items() if self._checked.get(number, 0) > end])
             for partition, end in ends.items():

@@ -55,15 +55,16 @@ class Losses:
         self._policy = policy
         self._told: set[Loss] = set()
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
-        """Where the group stands in these partitions, 0 if it is new, and where the topic begins.
+    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+        """Where the group stands in these partitions, 0 if it is new, and where the topic begins and ends.
 
         Raises:
             TransientFailure: Kafka is away.
         """
         partitions = list(partitions)
         committed = await self._topic.committed()
-        return {number: committed.get(number, 0) for number in partitions}, await self._topic.beginnings(partitions)
+        stands = {number: committed.get(number, 0) for number in partitions}
+        return stands, await self._topic.beginnings(partitions), await self._topic.ends(partitions)
 
     async def confirm(self, holes: Sequence[Loss]) -> list[Loss]:
         """Which of these holes are there because records have expired. Raises TransientFailure if Kafka is away."""

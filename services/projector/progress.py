@@ -42,17 +42,24 @@ class Progress:
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
+        self._stored: dict[int, int] = {}
+        """The offset behind the last record that may be stored without having been published, by partition."""
+        self._reached: dict[int, int] = {}
         self._in_hand_ms: int | None = None
         self._last_ms: int | None = None
 
-    def begin(self, committed: Mapping[int, int], beginnings: Mapping[int, int]) -> list[Loss]:
-        """Start at the committed offsets; what the topic does not reach back to is lost."""
+    def begin(self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]) -> list[Loss]:
+        """Start at the committed offsets; what the topic does not reach back to is lost.
+
+        What lies between there and the ends may be stored already, by a former owner that did not publish it.
+        """
         losses = [
             Loss(partition, committed[partition], beginning)
             for partition, beginning in beginnings.items()
             if committed[partition] < beginning
         ]
         self._seen = {partition: max(offset, beginnings[partition]) for partition, offset in committed.items()}
+        self._stored, self._reached = dict(ends), {}
         return losses
 
     def holes(self, records: Sequence[IncomingRecord]) -> list[Loss]:
@@ -70,6 +77,7 @@ class Progress:
         for record in records:
             # Not the largest so far: a topic that was made again begins anew.
             self._seen[record.partition] = record.offset + 1
+            self._stored[record.partition] = max(self._stored.get(record.partition, 0), record.offset + 1)
         self._in_hand_ms = min((record.timestamp for record in records if record.timestamp >= 0), default=None)
 
     def finish(self, records: Iterable[IncomingRecord]) -> None:
@@ -77,6 +85,19 @@ class Progress:
         for record in records:
             self._last_ms = record.timestamp if record.timestamp >= 0 else self._last_ms
         self._in_hand_ms = None
+
+    def settled(self, reached: Mapping[int, int]) -> set[int]:
+        """The partitions of which everything that is stored was published.
+
+        `reached` has the offset behind what is finished, by partition owned now.
+        """
+        for partition, offset in reached.items():
+            if partition in self._seen and offset < self._reached.get(partition, offset):
+                # The topic was made again, and what was stored of the former one does not come any more.
+                self._stored[partition] = self._seen[partition]
+        self._reached = dict(reached)
+        stored = self._stored
+        return {partition for partition, offset in reached.items() if offset >= stored.get(partition, offset + 1)}
 
     def report(self, lag: int) -> None:
         """Set the metrics. Of a record that was not fetched yet, the age is at most that of its predecessor."""

@@ -1,7 +1,7 @@
 """Publishes the join: what a batch touched, coalesced, and again what a former owner has overwritten."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
@@ -71,10 +71,13 @@ class Publication:
             self.windows.trim()
         return sent + await self._send(pairs)
 
-    async def mend(self) -> int:
-        """Publish again what somebody else has overwritten with something outdated; the number of records."""
+    async def mend(self, partitions: Container[int]) -> int:
+        """Publish again what somebody else has overwritten with something outdated; the number of records.
+
+        `partitions` are those of which everything that is stored was published.
+        """
         mended = Counter[int]()
-        async for latest in self._guard.suspects():
+        async for latest in self._guard.suspects(partitions):
             mended += await self.publish(await self._outdated(latest))
         await self._guard.settle(mended)
         return mended.total()

@@ -123,7 +123,7 @@ async def running_projection(
         await broker.start()
         async with watching_lag(settings, consumer) as lag_watch:
             projection = Projection(version, consumer, handler, repository, ownership, publisher, topic, lag_watch)
-            tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(handler))]
+            tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(projection))]
             yield projection
     finally:
         for task in tasks:
@@ -143,10 +143,10 @@ async def _measure(projection: Projection) -> None:
         await asyncio.sleep(LAG_SECONDS)
 
 
-async def _mend(handler: EventHandler) -> None:
+async def _mend(projection: Projection) -> None:
     while True:
         try:
-            if count := await handler.mend():
+            if count := await projection.handler.mend(projection.consumer.reached):
                 log.warning("a former owner has published outdated records; published anew: %d", count)
         except (TransientFailure, PyMongoError) as error:
             log.info("cannot look at the joined topic: %s", error)

@@ -24,6 +24,8 @@ class History:
         self.items: dict[str, dict[str, Any]] = {}
         self.exists = False
         self.wire: list[dict[str, Any]] = []
+        self.states: dict[int, dict[str, Any]] = {}
+        """The gallery with all of its items after each of its events, by sequence."""
         self._gallery: dict[str, Any] = {}
 
     @property
@@ -111,4 +113,5 @@ class History:
         sequence = len(self.wire) + 1
         event_id = str(uuid.uuid5(uuid.UUID(self.gallery_id), str(sequence)))
         self.wire.append(build(event_id, self.gallery_id, sequence, EPOCH + timedelta(seconds=sequence), *content))
+        self.states[sequence] = {**self.head(), "items": self.shown_items()}
         return self

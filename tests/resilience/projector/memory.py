@@ -29,7 +29,7 @@ class MemoryWorld:
         self.joined: list[tuple[bytes, bytes | None]] = []
         self.checked: dict[int, int] = {}
 
-    async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
+    async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
         repository = cast("Repository", _Repository(self, saboteur))
         publisher = cast("Publisher", _Publisher(self, saboteur))
         handler = EventHandler(
@@ -37,7 +37,7 @@ class MemoryWorld:
             cast("Ownership", _Ownership()),
             publisher,
             DeadLetters(publisher, lambda topic: f"{topic}.dead-letter"),
-            cast("Losses", _Losses(committed)),
+            cast("Losses", _Losses(committed, end)),
             Publication(repository, publisher, _Guard(self, publisher), "galleries"),
             _nothing,
             TRANSACTION_BYTES,
@@ -141,11 +141,12 @@ class _Ownership:
 
 
 class _Losses:
-    def __init__(self, committed: int) -> None:
-        self._committed = committed
+    def __init__(self, committed: int, end: int) -> None:
+        self._places = committed, 0, end
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
-        return dict.fromkeys(partitions, self._committed), dict.fromkeys(partitions, 0)
+    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], ...]:
+        partitions = list(partitions)
+        return tuple(dict.fromkeys(partitions, place) for place in self._places)
 
     async def confirm(self, holes: Sequence[Loss]) -> list[Loss]:
         return list(holes)

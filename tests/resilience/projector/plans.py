@@ -31,6 +31,8 @@ class Step:
     back: int = 0
     wakes: bool = False
     """Whether those that were paused go on after this batch."""
+    wakes_within: bool = False
+    """Whether they go on in the middle of what this batch publishes."""
 
 
 @dataclass(repr=False)
@@ -120,7 +122,9 @@ def _mixed(draw: st.DrawFn, told: list[list[Message]]) -> list[Message]:
 def _steps(draw: st.DrawFn) -> Step:
     fault = draw(st.sampled_from([None, *Fault]))
     spared = draw(st.integers(0, 4))
-    return Step(draw(st.integers(1, 20)), fault, spared, draw(st.integers(0, 10)), draw(st.booleans()))
+    return Step(
+        draw(st.integers(1, 20)), fault, spared, draw(st.integers(0, 10)), draw(st.booleans()), draw(st.booleans())
+    )
 
 
 def _is_part(message: Message) -> bool:

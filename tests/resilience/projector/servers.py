@@ -44,7 +44,7 @@ class ServerWorld:
         self._publishers: list[Publisher] = []
         self._guards: list[JoinGuard] = []
 
-    async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
+    async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
         ownership = Ownership(self._database, "convergence", "gallery_views")
         repository = SabotagedRepository(self._database, ownership)
         repository.saboteur = saboteur
@@ -55,7 +55,7 @@ class ServerWorld:
         self._guards.append(guard)
         topic = EventsTopic(self._settings, self._topics.events, "convergence")
         losses = _Losses(self._database, repository, publisher, topic, LossPolicy.REPAIR)
-        losses.committed = committed
+        losses.places = committed, 0, end
         handler = EventHandler(
             repository,
             ownership,
@@ -132,10 +132,11 @@ class _SabotagedPublisher(Publisher):
 
 
 class _Losses(Losses):
-    committed: int
+    places: tuple[int, int, int]
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
-        return dict.fromkeys(partitions, self.committed), dict.fromkeys(partitions, 0)
+    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+        committed, beginning, end = (dict.fromkeys(partitions, place) for place in self.places)
+        return committed, beginning, end
 
 
 async def _nothing() -> None:

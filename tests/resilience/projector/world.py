@@ -16,6 +16,7 @@ from services.projector.consumer import EventHandler
 from services.projector.projection import ItemView, View
 from services.projector.repository import Repository
 from tests.resilience.projector.plans import Fault, Plan
+from tests.support.literal_reader import LiteralReader
 
 PARTITION = 0
 TRANSACTION_BYTES = 3_000
@@ -35,6 +36,8 @@ class Saboteur:
         self.fault: Fault | None = None
         self.spared = 0
         self.held: list[list[Record]] = []
+        self.waking: list[list[Record]] = []
+        """What others publish in the middle of what this process publishes next."""
         self.has_saved = False
 
     def before_saving(self) -> None:
@@ -44,6 +47,10 @@ class Saboteur:
 
     def of_joined(self, records: Sequence[Record]) -> Sequence[Record]:
         """What of these records gets published; the process ends after that if it is not everything."""
+        if self.waking and len(records) > 1:
+            late = [record for held in self.waking for record in held]
+            self.waking.clear()
+            records = [*records[: len(records) // 2], *late, *records[len(records) // 2 :]]
         match self.fault:
             case Fault.AFTER_SAVING if self.has_saved and not self._spares():
                 return []
@@ -63,8 +70,8 @@ class Saboteur:
 class World(Protocol):
     """Where a plan runs."""
 
-    async def start(self, saboteur: Saboteur, committed: int) -> EventHandler:
-        """A new process, which has claimed the partition and goes on from this offset."""
+    async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
+        """A new process, which has claimed the partition, of a topic with this end, and goes on from this offset."""
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Put records on the joined topic, whoever owns it."""
@@ -79,9 +86,9 @@ class World(Protocol):
 async def carry_out(plan: Plan, world: World) -> None:
     """Run the plan to its end, let everything settle, and check views and join."""
     records = [record_of(offset, message) for offset, message in enumerate(plan.messages)]
-    committed = 0
+    committed = end = 0
     saboteur = Saboteur()
-    handler = await world.start(saboteur, committed)
+    handler = await world.start(saboteur, committed, 0)
     asleep: list[list[Record]] = []
     steps = iter(plan.steps)
     while committed < len(records):
@@ -89,28 +96,32 @@ async def carry_out(plan: Plan, world: World) -> None:
         size = step.size if step else len(records)
         saboteur.fault, saboteur.has_saved = step.fault if step else None, False
         saboteur.spared = step.spared if step else 0
+        if step and step.wakes_within:
+            saboteur.waking, asleep = asleep, []
         batch = records[committed : committed + size]
+        end = max(end, committed + len(batch))
         try:
             await handler.handle(batch)
             committed += len(batch)
         except Crash:
-            asleep += saboteur.held
+            asleep += [*saboteur.held, *saboteur.waking]
             saboteur = Saboteur()
             committed = max(0, committed - (step.back if step else 0))
-            handler = await world.start(saboteur, committed)
-        saboteur.fault = None
+            handler = await world.start(saboteur, committed, end)
+        asleep += saboteur.waking
+        saboteur.fault, saboteur.waking = None, []
         if step and step.wakes:
             while asleep:
                 await world.publish(asleep.pop())
-            await handler.mend()
+            await handler.mend({PARTITION: committed}.copy)
     for held in asleep:
         await world.publish(held)
     for gallery_id in plan.unrepaired:
         await handler.remove(gallery_id)
-    await handler.mend()
+    await handler.mend({PARTITION: committed}.copy)
     check_views(plan, await world.stored())
     check_join(plan, await world.log())
-    assert await handler.mend() == 0
+    assert await handler.mend({PARTITION: committed}.copy) == 0
 
 
 def record_of(offset: int, message: Message) -> ConsumerRecord[Any, Any]:
@@ -150,13 +161,24 @@ def check_join(plan: Plan, log: Log) -> None:
     last_offsets = {key: offset for offset, (key, _) in enumerate(log)}
     compacted = [(key, value) for offset, (key, value) in enumerate(log) if offset == last_offsets[key]]
     for records in (log, compacted, [*log, *log[len(log) // 3 :]]):
-        consumer = Galleries()
+        consumer, other = Galleries(), LiteralReader()
         for key, value in records:
             consumer.feed(key, value)
+            other.feed(key, value)
+            check_shown(plan, key, consumer)
+            gallery_id = key.decode()[:36]
+            assert other.get(gallery_id) == consumer.get(gallery_id)
         assert sorted(consumer) == sorted(history.gallery_id for history in plan.histories if history.exists)
         for history in plan.histories:
             shown = {**history.head(), "items": history.shown_items()} if history.exists else None
             assert consumer.get(history.gallery_id) == shown
+
+
+def check_shown(plan: Plan, key: bytes, consumer: Galleries) -> None:
+    """What a consumer shows of a gallery is the gallery as it was after one of its events."""
+    for history in plan.histories:
+        if key.decode().startswith(history.gallery_id) and (sequence := consumer.sequence(history.gallery_id)):
+            assert consumer.get(history.gallery_id) == history.states[sequence]
 
 
 def _content(value: bytes) -> object:

@@ -37,3 +37,16 @@ def test_a_gallery_whose_deletion_was_lost_leaves_no_record_behind(fault: Fault 
     history.delete()
     plan = Plan([history], messages, [Step(1, wakes=True), Step(1, fault, wakes=True)], unrepaired=[history.gallery_id])
     asyncio.run(carry_out(plan, MemoryWorld()))
+
+
+@pytest.mark.parametrize("fault", [Fault.AFTER_SAVING, Fault.WHILE_PUBLISHING, Fault.PAUSED])
+def test_no_gallery_is_published_before_the_items_that_a_former_owner_has_stored(fault: Fault) -> None:
+    history = History().create()
+    items = [history.add_item(place) for place in range(3)]
+    steps = [Step(len(history.wire), wakes=True)]
+    history.rename("in a range of its own")
+    for item_id in items:
+        history.update_item(item_id, title="changed")
+    # The new owner looks at the topic before it has handled anything.
+    plan = Plan([history], history.messages, [*steps, Step(1), Step(3, fault, wakes=True)])
+    asyncio.run(carry_out(plan, MemoryWorld()))

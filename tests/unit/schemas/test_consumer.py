@@ -1,8 +1,11 @@
 """What a consumer of the joined topic makes of records that come in an unusual order."""
 
-import orjson
+from datetime import UTC, datetime, timedelta
 
-from schemas.consumer import Galleries
+import orjson
+import pytest
+
+from schemas.consumer import TOMBSTONE_RETENTION, Galleries, ReadAgain
 from schemas.joined import gallery_key, item_key
 from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID
 
@@ -45,3 +48,48 @@ def test_an_item_that_was_removed_does_not_come_back_with_an_outdated_record() -
     galleries.feed(gallery_key(GALLERY_ID), orjson.dumps(empty))
     assert _feed(galleries, 2, "first") is None
     assert galleries.get(GALLERY_ID) == {"id": GALLERY_ID, "totalItems": 0, "items": []}
+
+
+def test_a_head_that_comes_late_takes_no_item_of_a_later_moment() -> None:
+    galleries = Galleries()
+    _feed(galleries, 2, "first")
+    _feed(galleries, 2)
+    _feed(galleries, 5, "third")
+    # Of a process that was paused: its item of sequence 3 was dropped, or would be.
+    assert (_feed(galleries, 3), _title(galleries), galleries.sequence(GALLERY_ID)) == (None, "first", 2)
+    assert (_feed(galleries, 5), _title(galleries), galleries.sequence(GALLERY_ID)) == (GALLERY_ID, "third", 5)
+
+
+def test_a_removed_item_stays_removed_while_its_head_is_awaited() -> None:
+    galleries = Galleries()
+    _feed(galleries, 2, "first")
+    _feed(galleries, 2)
+    galleries.feed(item_key(GALLERY_ID, ITEM_ID), None)
+    assert (_feed(galleries, 3, "late"), _title(galleries)) == (None, "first")
+    empty = {"sequence": 4, "gallery": {"id": GALLERY_ID, "totalItems": 0}}
+    assert galleries.feed(gallery_key(GALLERY_ID), orjson.dumps(empty)) == GALLERY_ID
+    assert galleries.get(GALLERY_ID) == {"id": GALLERY_ID, "totalItems": 0, "items": []}
+
+
+def test_a_saved_state_goes_on_where_it_was_in_the_middle_of_a_change() -> None:
+    galleries = Galleries()
+    _feed(galleries, 2, "first")
+    _feed(galleries, 2)
+    _feed(galleries, 3, "second")
+    galleries = Galleries.resume(orjson.loads(orjson.dumps(galleries.save(datetime.now(UTC)))))
+    assert _title(galleries) == "first"
+    assert _feed(galleries, 2, "first") is None
+    assert (_feed(galleries, 3), _title(galleries)) == (GALLERY_ID, "second")
+    galleries.feed(gallery_key(GALLERY_ID), None)
+    galleries = Galleries.resume(galleries.save(datetime.now(UTC)))
+    assert (_feed(galleries, 4), galleries.get(GALLERY_ID)) == (None, None)
+
+
+def test_a_state_older_than_tombstones_is_refused() -> None:
+    galleries = Galleries()
+    _feed(galleries, 2, "first")
+    _feed(galleries, 2)
+    saved = galleries.save(datetime.now(UTC) - TOMBSTONE_RETENTION - timedelta(seconds=1))
+    with pytest.raises(ReadAgain):
+        Galleries.resume(saved)
+    assert Galleries.resume(saved, timedelta(days=2)).get(GALLERY_ID) is not None
