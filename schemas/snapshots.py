@@ -3,6 +3,11 @@
 A snapshot is `Started`, one `Item` per item in display order, and `Ended`, all on the gallery's partition with no
 event of the gallery between them. It describes the gallery as it is at `sequence` and takes no sequence number of
 its own; whoever needs no repair passes over it.
+
+Parts may come more than once, and repeats may come late, also between the parts of another snapshot: a change of owner
+does that. A repeat is the same, byte for byte, so that snapshot id and position identify an item. A snapshot is whole
+when `Started`, `Ended` and all positions below `totalItems` have come. One that never becomes whole is followed by
+another, under its own id. `schemas.assembly` follows these rules.
 """
 
 from collections.abc import Mapping

@@ -48,7 +48,7 @@ class FailedWork:
         The gallery stays as the steps so far have left it; a clone that is not complete is deleted. The outcome is
         stored, so that the command is answered as the first of those that wait, and not carried out again.
 
-        Raises what `Executor.save` does.
+        Raises what `Executor.save` does, JobMovedOn among it.
         """
         if stored.is_done:
             await self._end_first_waiting(stored, error)
@@ -67,7 +67,7 @@ class FailedWork:
                 state = {"sweep": True} if self._let_go(workspace, head, command, now) else {}
             if command is not None and not await self._loader.has_outcome(CommandKey.of(command.envelope)):
                 workspace.end_work(command.envelope, _fault(command))
-            update = JobUpdate(stored.job_id, state, is_done=True)
+            update = JobUpdate(stored.job_id, stored.step, state, is_done=True)
             await self._executor.save(workspace, stored.partition, now, update)
 
     def _let_go(self, workspace: Workspace, head: GalleryHead, command: PlacedCommand | None, now: datetime) -> bool:

@@ -213,12 +213,13 @@ def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: Origin) -
 
 def republish(head: GalleryHead, items: Sequence[StoredItem], origin: Origin) -> Change:
     """The state of a gallery as records for whoever lost it; the gallery does not change."""
+    snapshot_id = origin.new_event_id()
     snapshot = (
-        snapshot_started(origin.command_id, head.gallery_id, head.sequence, head.to_wire()),
+        snapshot_started(snapshot_id, head.gallery_id, head.sequence, head.to_wire()),
         *(
-            snapshot_item(origin.command_id, head.gallery_id, head.sequence, position, item.body)
+            snapshot_item(snapshot_id, head.gallery_id, head.sequence, position, item.body)
             for position, item in enumerate(items)
         ),
-        snapshot_ended(origin.command_id, head.gallery_id, head.sequence, head.total_items),
+        snapshot_ended(snapshot_id, head.gallery_id, head.sequence, head.total_items),
     )
     return Change(head, snapshot=snapshot)

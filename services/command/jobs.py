@@ -33,6 +33,8 @@ class Job:
     command: PlacedCommand
     state: dict[str, Any]
     again: bool
+    step: int = 0
+    """How many times it was advanced."""
 
     @property
     def envelope(self) -> CommandEnvelope:
@@ -44,12 +46,13 @@ class Job:
 class StoredJob:
     """A job as far as it can be read whatever is wrong with its document; `open` reads the rest.
 
-    `failures` is how often the step that is due has failed.
+    `step` is how many times it was advanced, and `failures` how often the step that is due has failed.
     """
 
     job_id: str
     gallery_id: str
     partition: int
+    step: int
     is_done: bool
     is_swept: bool
     """All items of the gallery have to go, without events, before the commands that wait for the job."""
@@ -60,7 +63,7 @@ class StoredJob:
         """The job. Raises whatever its document makes Python raise, if that is not what this version wrote."""
         document = self.document
         kind, state = JobKind(document["kind"]), {**document["state"]}
-        return Job(self.job_id, kind, self.open_command(), state, bool(document["again"]))
+        return Job(self.job_id, kind, self.open_command(), state, bool(document["again"]), self.step)
 
     def open_command(self) -> PlacedCommand:
         """The command that asked for it. Raises in the same way."""
@@ -69,11 +72,16 @@ class StoredJob:
 
 @dataclass(frozen=True, slots=True)
 class JobUpdate:
-    """How far a job has come; without state it has ended."""
+    """How far a job has come from `step` on; without state it has ended."""
 
     job_id: str
+    step: int
     state: dict[str, Any] | None
     is_done: bool = False
+
+
+class JobMovedOn(Exception):
+    """This step of a job was taken already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +149,19 @@ class JobStore:
         }
 
     async def apply(self, update: JobUpdate, session: Session) -> None:
-        """Add a job's progress to the transaction of `session`."""
+        """Add a job's progress to the transaction of `session`.
+
+        Raises:
+            JobMovedOn: the transaction must not be committed, or the step would be taken twice.
+        """
+        at_step = {"_id": update.job_id, "step": update.step or {"$not": {"$gt": 0}}}
         if update.state is None:
-            await self._jobs.delete_one({"_id": update.job_id}, session=session)
+            is_applied = (await self._jobs.delete_one(at_step, session=session)).deleted_count == 1
         else:
-            change = {"$set": {"state": update.state, "isDone": update.is_done}}
-            await self._jobs.update_one({"_id": update.job_id}, change, session=session)
+            change = {"$set": {"state": update.state, "isDone": update.is_done, "step": update.step + 1}}
+            is_applied = (await self._jobs.update_one(at_step, change, session=session)).matched_count == 1
+        if not is_applied:
+            raise JobMovedOn(f"job {update.job_id} is not at step {update.step} any more")
 
     async def unpark(self, parked_ids: Sequence[str]) -> None:
         """Forget commands that were carried out and answered; a crash before this has them answered again."""
@@ -166,6 +181,7 @@ class JobStore:
                 document["_id"],
                 str(document.get("galleryId")),
                 document["partition"],
+                step if isinstance(step := document.get("step"), int) else 0,
                 bool(document.get("isDone")),
                 isinstance(state, dict) and bool(state.get("sweep")),
                 int(document.get("failures", 0)),

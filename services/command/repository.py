@@ -46,6 +46,7 @@ class Repository:
 
         Raises:
             Conflict: a unique index or another writer refused; nothing was written.
+            JobMovedOn: the job's step was taken already; nothing was written.
             OwnershipLost: another process owns one of the partitions now; nothing was written.
             TransientFailure: the server was away or busy; nothing was written, unless its answer got lost, which a
                 repetition finds out.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from services.command.executor import Executor
 from services.command.failed_work import FailedWork
 from services.command.handlers import accepted, messages_of
-from services.command.jobs import PARKED_AT_ONCE, Job, JobStore, JobUpdate, StoredJob
+from services.command.jobs import PARKED_AT_ONCE, Job, JobMovedOn, JobStore, JobUpdate, StoredJob
 from services.command.loading import Loader
 from services.command.patience import PATIENCE, is_hopeless, pause_seconds
 from services.command.staging import Staging
@@ -55,6 +55,8 @@ class JobRunner:
     def start(self, partitions: frozenset[int]) -> None:
         """Go on with the jobs of these partitions, whoever started them."""
         self._wake.set()
+        if self._task is not None:
+            self._task.cancel()
         self._task = asyncio.create_task(self._run(sorted(partitions)))
 
     def wake(self) -> None:
@@ -106,6 +108,8 @@ class JobRunner:
                 has_advanced = await self._step(stored)
             if stored.failures:
                 await self._jobs.forget_failures(stored.job_id)
+        except JobMovedOn:
+            return True  # by another task; what was read of it is outdated
         except Exception as error:
             if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
                 raise
@@ -122,6 +126,9 @@ class JobRunner:
         if is_hopeless(failures, since, now, self._patience):
             try:
                 await self._failed_work.end(stored, error)
+                await self._staging.clear(stored.job_id)
+            except JobMovedOn:
+                return 0.0  # another task has taken the step
             except Exception as trouble:
                 if isinstance(trouble, TransientFailure | OwnershipLost) or is_transient(trouble):
                     raise
@@ -152,7 +159,8 @@ class JobRunner:
         assert head is not None  # noqa: S101 - a gallery with a job has a document
         try:
             if job.kind is JobKind.CLONE:
-                bodies = await self._staging.page(job.job_id, job.state.get("copied", 0), STEP_ITEMS)
+                staging, copied = job.state.get("staging"), job.state.get("copied", 0)
+                bodies = await self._staging.page(job.job_id, staging, copied, STEP_ITEMS)
                 step = advance_clone(job.state, head, bodies, origin)
             else:
                 page = page_of(job.kind, job.state)
@@ -176,7 +184,7 @@ class JobRunner:
         workspace.record(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
             workspace.end_work(envelope, accepted(envelope, change.head, None))
-        update = JobUpdate(job.job_id, step.state, is_done=step.is_last)
+        update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
         await self._executor.save(workspace, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
             await self._staging.clear(job.job_id)
@@ -193,25 +201,28 @@ class JobRunner:
             envelope,
             rejected.reply(envelope.command_id, head.gallery_id),
         )
-        update = JobUpdate(job.job_id, job.state, is_done=True)
+        update = JobUpdate(job.job_id, job.step, job.state, is_done=True)
         await self._executor.save(workspace, job.command.partition, at, update)
 
     async def _stage(self, job: Job) -> bool:
         """Copy the source aside as it is at one moment; nobody waits for that, since nothing of it is seen yet."""
         source = job.state["source"]
         try:
-            total = await self._staging.fill(job.job_id, source, job.envelope.site_id)
+            # A name of its own: whoever worked on this before may still be writing.
+            staging = self._new_event_id()
+            total = await self._staging.fill(job.job_id, staging, source, job.envelope.site_id)
         except Rejected as rejected:
             async with self._executor.turn:
                 await self._executor.catch_up()
                 workspace = await self._loader.load_head(job.command.gallery_id)
                 await self._reject(job, workspace, rejected, datetime.now(UTC))
+            await self._staging.clear(job.job_id)
             return True
         if total is None:
             return False
         async with self._executor.turn:
             await self._executor.catch_up()
-            update = JobUpdate(job.job_id, {**job.state, "total": total})
+            update = JobUpdate(job.job_id, job.step, {**job.state, "total": total, "staging": staging})
             await self._executor.save(Workspace(), job.command.partition, datetime.now(UTC), update)
         return True
 
@@ -237,5 +248,5 @@ class JobRunner:
                     return  # it came while we waited for our turn
                 workspace.heads[job.gallery_id] = head._replace(job=None)
             # Otherwise one of the commands has started another job, which the rest of them wait for.
-            update = JobUpdate(job.job_id, None)
+            update = JobUpdate(job.job_id, job.step, None)
             await self._executor.save(workspace, job.partition, datetime.now(UTC), update)

@@ -13,7 +13,7 @@ from services.kit.mongo import DESCENDING, Database, snapshot_session
 
 
 class Staging:
-    """Staged items: `{_id: job/position, job, position, body}`."""
+    """Staged items: `{_id: staging/position, job, staging, position, body}`; each try has a name of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -21,13 +21,14 @@ class Staging:
         self._items = database[ITEMS]
         self._staged = database[STAGED]
 
-    async def fill(self, job_id: str, source_id: str, site_id: str) -> int | None:
+    async def fill(self, job_id: str, staging: str, source_id: str, site_id: str) -> int | None:
         """Stage all items of the source, of which a few are in memory; how many, or None if it is being worked on.
+
+        What a crash has left of other tries stays until the job ends: whoever removes it might be the outdated one.
 
         Raises:
             Rejected: the source is gone.
         """
-        await self.clear(job_id)  # what a crash has left
         async with snapshot_session(self._database) as session:
             head = await self._galleries.find_one({"_id": source_id, "siteId": site_id}, session=session)
             if head is None or head["status"] != Status.LIVE:
@@ -40,8 +41,8 @@ class Staging:
             async for item in found:
                 body = body_of(item["item"])
                 size += len(orjson.dumps(body))
-                staged = {"_id": f"{job_id}/{position}", "job": job_id, "position": position}
-                page.append({**staged, "body": stored_body(body)})
+                place = {"_id": f"{staging}/{position}", "job": job_id, "staging": staging, "position": position}
+                page.append({**place, "body": stored_body(body)})
                 position += 1
                 if len(page) == STEP_ITEMS or size > STEP_BYTES:
                     await self._staged.insert_many(page, ordered=False)
@@ -50,11 +51,11 @@ class Staging:
                 await self._staged.insert_many(page, ordered=False)
             return position
 
-    async def page(self, job_id: str, first: int, count: int) -> list[dict[str, Any]]:
+    async def page(self, job_id: str, staging: str | None, first: int, count: int) -> list[dict[str, Any]]:
         """Bodies of up to `count` staged items, and STEP_BYTES, from position `first` on, in display order."""
-        query = {"job": job_id, "position": {"$gte": first, "$lt": first + count}}
+        query = {"job": job_id, "staging": staging, "position": {"$gte": first, "$lt": first + count}}
         return [staged["body"] for staged in await fill_page(self._staged.find(query).sort("position"), "body")]
 
     async def clear(self, job_id: str) -> None:
-        """Forget what was staged."""
+        """Forget everything that was staged for a job."""
         await self._staged.delete_many({"job": job_id})

@@ -32,6 +32,10 @@ class Step:
     is_last: bool
 
 
+class InconsistentGallery(Exception):
+    """There are not as many items as were counted."""
+
+
 def page_of(kind: JobKind, state: dict[str, Any]) -> Page:
     """Which items the next step needs (a clone's come from where they were staged)."""
     match kind:
@@ -50,6 +54,7 @@ def advance(
 
     Raises:
         Rejected: the work cannot be done; only ever at the first step.
+        InconsistentGallery: nothing can be published of it.
     """
     match kind:
         case JobKind.CLEAR:
@@ -76,12 +81,19 @@ def advance_clone(state: dict[str, Any], head: GalleryHead, bodies: Sequence[dic
         head: the clone.
         bodies: the next staged items in wire form, in display order.
         origin: of the command.
+
+    Raises:
+        InconsistentGallery: what was staged is not there any more.
     """
     total, copied, top = state["total"], state.get("copied", 0), state.get("top", float(origin.now_ms))
     events = []
     if copied == 0:
         announced = head._replace(total_items=total).to_wire()
         events.append(gallery_created(origin.new_event_id(), head.gallery_id, 1, origin.at, announced))
+    if not bodies and copied < total:
+        raise InconsistentGallery(
+            f"{total} items are staged for gallery {head.gallery_id}, of which {copied} are there"
+        )
     places = [top - copied - offset for offset in range(len(bodies))]
     created = copies(head, bodies, copied, places, origin)
     events += created_events(created, copied + 2, origin)
@@ -110,17 +122,24 @@ def _rebalance(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredIt
 
 
 def _republish(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: Origin) -> Step:
-    first = state.get("next", 0)
+    if state and state.get("sequence") != head.sequence:
+        # What was published so far is of another moment. It never ends; another snapshot begins with the next step.
+        return Step(Change(head), {}, is_last=False)
+    if not state:
+        state = {"snapshot": origin.new_event_id(), "sequence": head.sequence, "next": 0}
+    snapshot_id, first = state["snapshot"], state["next"]
+    done = first + len(page)
+    if not page and done < head.total_items:
+        raise InconsistentGallery(f"gallery {head.gallery_id} counts {head.total_items} items and has {done}")
     parts = []
     if first == 0:
-        parts.append(snapshot_started(origin.command_id, head.gallery_id, head.sequence, head.to_wire()))
+        parts.append(snapshot_started(snapshot_id, head.gallery_id, head.sequence, head.to_wire()))
     parts += [
-        snapshot_item(origin.command_id, head.gallery_id, head.sequence, position, item.body)
+        snapshot_item(snapshot_id, head.gallery_id, head.sequence, position, item.body)
         for position, item in enumerate(page, first)
     ]
-    done = first + len(page)
     is_last = done >= head.total_items
     if is_last:
-        parts.append(snapshot_ended(origin.command_id, head.gallery_id, head.sequence, head.total_items))
-    after = {"next": done, "last": page[-1].sort_order if page else None}
+        parts.append(snapshot_ended(snapshot_id, head.gallery_id, head.sequence, done))
+    after = {**state, "next": done, "last": page[-1].sort_order if page else None}
     return Step(Change(head, snapshot=tuple(parts)), after, is_last)

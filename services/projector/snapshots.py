@@ -62,6 +62,8 @@ def restore(view: View, site_id: str, part: Part) -> tuple[View, Outcome]:
 def _begin(view: View, part: Part) -> tuple[View, Outcome]:
     if _is_current(view, part):
         return view, Outcome.REPEATED
+    if view.restoration is not None and part.sequence < view.restoration.sequence:
+        return view, Outcome.PASSED_OVER  # a late repeat of an earlier snapshot
     head = head_of(part.body)
     if head is None:
         return view, Outcome.UNFIT

@@ -1,0 +1,48 @@
+"""What keeps an outdated task from doing a step of long work once more, or from spoiling what others have staged."""
+
+import pytest
+
+from services.command.documents import GALLERIES, ITEMS, JOBS, STAGED
+from services.command.jobs import JobMovedOn, JobStore, JobUpdate
+from services.command.staging import Staging
+from services.kit.transactions import transaction
+from tests.support.installation import Installation
+
+FROM_BEFORE_STEPS_WERE_COUNTED = {"_id": "s/c", "state": {"next": 250}, "isDone": False}
+
+
+@pytest.mark.parametrize("stored", [FROM_BEFORE_STEPS_WERE_COUNTED, {**FROM_BEFORE_STEPS_WERE_COUNTED, "step": 0}])
+async def test_a_step_is_taken_once(installation: Installation, stored: dict[str, object]) -> None:
+    jobs = JobStore(installation.database)
+    await installation.database[JOBS].insert_one(dict(stored))
+
+    async def take(step: int, state: dict[str, int] | None) -> None:
+        async with transaction(installation.database) as session:
+            await jobs.apply(JobUpdate("s/c", step, state), session)
+
+    await take(0, {"next": 500})
+    with pytest.raises(JobMovedOn):
+        await take(0, {"next": 500})
+    await take(1, {"next": 750})
+    with pytest.raises(JobMovedOn):
+        await take(1, None)
+    assert (await installation.database[JOBS].find_one({"_id": "s/c"}) or {})["state"] == {"next": 750}
+    await take(2, None)
+    with pytest.raises(JobMovedOn):
+        await take(2, {"next": 1000})
+    assert await installation.database[JOBS].find_one({}) is None
+
+
+async def test_two_who_stage_for_one_job_do_not_meet(installation: Installation) -> None:
+    database = installation.database
+    await database[GALLERIES].insert_one({"_id": "g", "siteId": "s", "status": "live", "job": None})
+    items = [{"_id": str(n), "galleryId": "g", "sortOrder": float(-n), "item": {"n": n}} for n in range(5)]
+    await database[ITEMS].insert_many(items)
+    staging = Staging(database)
+    assert await staging.fill("job", "first", "g", "s") == 5
+    await database[ITEMS].delete_one({"_id": "1"})
+    assert await staging.fill("job", "second", "g", "s") == 4
+    assert await staging.page("job", "first", 0, 10) == [{"n": n} for n in range(5)]
+    assert await staging.page("job", "second", 1, 10) == [{"n": n} for n in (2, 3, 4)]
+    await staging.clear("job")
+    assert await database[STAGED].find_one({}) is None

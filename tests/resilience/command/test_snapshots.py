@@ -1,0 +1,107 @@
+"""Snapshots of large galleries, which take many steps, while instances of the command service come, go and are killed.
+
+`TRIPTYCH_TEST_ROUNDS` makes it longer: each round is an instance that comes and goes.
+"""
+
+import asyncio
+import itertools
+import os
+import signal
+import uuid
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.assembly import Snapshots
+from schemas.events import EventType, decode_event
+from tests.integration.command.conftest import Sender, sending
+from tests.support.commands import TEXT
+from tests.support.installation import Installation
+from tests.support.kafka import Record
+from tests.support.processes import service_process
+from tests.support.product import running_command_service
+from tests.support.waiting import eventually
+
+ROUNDS = int(os.environ.get("TRIPTYCH_TEST_ROUNDS", "3"))
+GALLERIES, ITEMS = 3, 1_500
+
+
+@pytest.mark.timeout(90 + 15 * ROUNDS)
+async def test_every_snapshot_is_the_gallery_at_its_sequence(installation: Installation, tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    async with sending(installation) as sender, running_command_service(installation):
+        galleries = [await sender.gallery(ITEMS) for _ in range(GALLERIES)]
+        working = [asyncio.create_task(_work(sender, gallery_id, stop)) for gallery_id in galleries]
+        for number in range(ROUNDS):
+            with service_process(installation, "services.command", tmp_path) as child:
+                await eventually(lambda: _has_joined(installation), "another instance owns partitions")
+                await asyncio.sleep(0.5)  # it does some steps; how many is a matter of chance
+                if number % 2:
+                    os.kill(child.pid, signal.SIGKILL)
+        stop.set()
+        asked = list(itertools.chain.from_iterable(await asyncio.gather(*working)))
+        for command_id in asked:
+            await sender.reply_to(command_id, deadline_seconds=60)
+        await sender.until_no_work_is_left()
+        end = str(uuid.uuid4())
+        await sender.send("CreateGallery", {"galleryId": end})
+        told = 0
+
+        def are_whole(records: list[Record]) -> bool:
+            nonlocal told
+            told = _check(records)
+            return told >= len(asked)
+
+        await sender.events.read_until(are_whole, f"{len(asked)} whole snapshots", deadline_seconds=30)
+        assert told == len(asked)
+
+
+async def _work(sender: Sender, gallery_id: str, stop: asyncio.Event) -> list[str]:
+    """Change and publish again, without waiting for the answers to changes; the ids of the requests to publish."""
+    asked: list[str] = []
+    for number in itertools.count():
+        if stop.is_set():
+            return asked
+        await sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT] * 2})
+        asked.append(await sender.put("RepublishGallery", {"galleryId": gallery_id}))
+        await sender.put("DeleteItems", {"galleryId": gallery_id, "itemIds": [str(uuid.uuid4())]})
+        await sender.put("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": str(number)}]})
+        if number % 4 == 3:
+            await sender.put("RebalanceItems", {"galleryId": gallery_id})
+        await sender.reply_to(asked[-1], deadline_seconds=60)
+    return asked
+
+
+async def _has_joined(installation: Installation) -> bool:
+    claims = await installation.database["galleries"].find({"_id.partition": {"$exists": True}}).to_list(None)
+    return len({claim["token"] for claim in claims}) > 1
+
+
+def _check(records: list[Record]) -> int:
+    """How many snapshots are whole; each is what the events before it have made."""
+    states: dict[str, dict[str, Any]] = {}
+    reached: dict[str, int] = {}
+    snapshots, whole = Snapshots(), 0
+    for record in records:
+        if "part" in (content := orjson.loads(record.value)):
+            found = snapshots.feed(record.value)
+            if found is not None:
+                whole += 1
+                gallery_id = content["galleryId"]
+                assert found.sequence == reached[gallery_id]
+                items = sorted(states[gallery_id].values(), key=lambda item: -float(item["sortOrder"]))
+                assert found.gallery["totalItems"] == len(items)
+                assert found.gallery["items"] == items
+            continue
+        event = decode_event(record.value)
+        if event.sequence != reached.get(event.gallery_id, 0) + 1:
+            continue  # a repeat
+        reached[event.gallery_id] = event.sequence
+        items_now = states.setdefault(event.gallery_id, {})
+        if event.event_type in (EventType.ITEM_CREATED, EventType.ITEM_UPDATED):
+            items_now[event.item_id or ""] = event.body
+        elif event.event_type is EventType.ITEM_DELETED:
+            items_now.pop(event.item_id or "")
+    return whole
