@@ -80,12 +80,12 @@ def rebuild() -> None:
 
 @app.command()
 def verify() -> None:
-    """Compare the views with the write model, gallery by gallery; exit status 1 if one differs."""
+    """Compare views and joined topic with the write model, gallery by gallery; exit status 1 if one differs."""
     from services.cli.verify import verify as run
 
     with refusals():
         differences = run_work(run(_settings()))
-    print("\n".join(differences) or "the views are equal to the write model")
+    print("\n".join(differences) or "the views and the joined topic are equal to the write model")
     if differences:
         raise typer.Exit(1)
 

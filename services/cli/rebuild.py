@@ -1,4 +1,4 @@
-"""`triptych rebuild`: a new version of the views, proved and put in the place of the old one."""
+"""`triptych rebuild`: a new version of the views, proved and put in the place of the old one, and the join."""
 
 from schemas.topics import Topics
 from services.cli.progress import Phases
@@ -6,6 +6,7 @@ from services.cli.settings import CliSettings
 from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
 from services.kit.provision import require_topics
+from services.projector.join_restoration import JoinUnequal
 from services.projector.rebuild import Rebuild, Unequal
 
 
@@ -13,7 +14,7 @@ async def rebuild(settings: CliSettings) -> str:
     """Rebuild, showing progress; what to say at the end.
 
     Raises:
-        StartRefused: Kafka or MongoDB cannot be used, or the new version is not what it should be.
+        StartRefused: Kafka or MongoDB cannot be used, or the new version or the joined topic is not what it should be.
         TransientFailure: one of them went away; the next rebuild goes on where this one ended.
     """
     topics = Topics(settings.topic_prefix)
@@ -24,4 +25,9 @@ async def rebuild(settings: CliSettings) -> str:
                 wrong = await Rebuild(settings, database, phases).run()
             except Unequal as unequal:
                 raise StartRefused(f"The views were not replaced. {unequal}") from None
-    return f"The views are new, and equal to the write model. Galleries in which the old were wrong or behind: {wrong}"
+            except JoinUnequal as unequal:
+                raise StartRefused(f"The views are new, and equal to the write model. {unequal}") from None
+    return (
+        "The views are new, and they and the joined topic are equal to the write model. "
+        f"Galleries in which the old views were wrong or behind: {wrong}"
+    )

@@ -14,6 +14,7 @@ from services.kit.health import Health
 from services.kit.mongo import Database, IndexModel, PyMongoError, open_database
 from services.kit.provision import ensure_indexes, require_topics
 from services.kit.topic_watch import watching_topics
+from services.projector import republication
 from services.projector.running import Projection, running_projection
 from services.projector.settings import ProjectorSettings
 from services.readmodel import queries
@@ -27,7 +28,7 @@ LOOK_SECONDS = 0.5
 
 def indexes(version: int = FIRST_VERSION) -> Mapping[str, list[IndexModel]]:
     """The projector's collections when this version of the views is the active one."""
-    return {**queries.indexes(version), **ownership_module.INDEXES}
+    return {**queries.indexes(version), **ownership_module.INDEXES, **republication.INDEXES}
 
 
 @asynccontextmanager
@@ -43,7 +44,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
         watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
     ):
-        await ensure_indexes(database, ownership_module.INDEXES)
+        await ensure_indexes(database, {**ownership_module.INDEXES, **republication.INDEXES})
         projector = Projector(settings, database)
         health = Health()
         health.add("events", projector.problem)

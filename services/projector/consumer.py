@@ -121,6 +121,17 @@ class EventHandler:
             if self._publication is not None:
                 await self._publication.publish(batch)
 
+    async def compare(self) -> int:
+        """Mark for repair what the topic has not told, however far back it goes; the number of galleries.
+
+        Raises:
+            OwnershipLost, TransientFailure: doing it again does no harm.
+        """
+        async with self.alone:
+            marked = await self._losses.mark_behind(self.progress.owned)
+        self.found_gap.set()
+        return marked
+
     async def mend(self, reached: Callable[[], Mapping[int, int]]) -> int:
         """Publish again what a former owner has overwritten with something outdated; the number of records.
 

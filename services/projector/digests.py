@@ -67,7 +67,7 @@ class Source:
         content = blake2b(digest_size=_BYTES)
         for head in (before[id_] for id_ in gallery_ids if id_ in before):
             if _is_live(head):
-                content.update(_canonical({**_fields(head), "sequence": head["sequence"]}))
+                content.update(_canonical({**fields_of(head), "sequence": head["sequence"]}))
         # A range costs MongoDB a fifth less than a list. One half is read while the other is hashed.
         middle = gallery_ids[len(gallery_ids) // 2]
         first, second = {"$gte": gallery_ids[0], "$lt": middle}, {"$gte": middle, "$lte": gallery_ids[-1]}
@@ -95,10 +95,10 @@ class Source:
         items = dict.fromkeys(before, 0)
         async for found in self._items.find({"galleryId": {"$in": list(before)}}):
             # Added up, so that their order does not matter: it follows from the items' sort orders.
-            items[found["galleryId"]] ^= _hash(item_wire(found))
+            items[found["galleryId"]] ^= hash_of(item_wire(found))
         after = await self._heads(gallery_ids)
         return {
-            id_: Digest(head["sequence"], f"{_hash(_fields(head)) ^ items[id_]:x}" if _is_live(head) else None)
+            id_: Digest(head["sequence"], f"{hash_of(fields_of(head)) ^ items[id_]:x}" if _is_live(head) else None)
             for id_, head in before.items()
             if after.get(id_) == head
         }
@@ -120,12 +120,14 @@ def _is_live(head: Mapping[str, Any]) -> bool:
     return "sortOrder" in head and "completeAt" not in head and head.get("status", "live") == "live"
 
 
-def _fields(head: Mapping[str, Any]) -> dict[str, Any]:
+def fields_of(head: Mapping[str, Any]) -> dict[str, Any]:
+    """What is compared of a gallery besides its items, from its document."""
     fields = {name: head[name] for name in ("_id", "siteId", "createdDate", "totalItems")}
     return {**fields, "sortOrder": float(head["sortOrder"]), "name": head.get("name")}
 
 
-def _hash(content: Mapping[str, Any]) -> int:
+def hash_of(content: Mapping[str, Any]) -> int:
+    """A number that stands for this JSON content, whatever the order of its fields."""
     return int.from_bytes(blake2b(_canonical(content), digest_size=_BYTES).digest())
 
 

@@ -96,7 +96,7 @@ class JoinGuard:
         """The topic was made again: nothing of it is known to be right."""
         for partition in partitions:
             self._checked[partition], self._sent[partition] = 0, None
-            await self._stored.update_one({"_id": self._id(partition)}, {"$set": {"checked": 0}})
+        await self._store(dict.fromkeys(partitions, 0))
 
     async def settle(self, mended: Mapping[int, int]) -> None:
         """What was looked at is right now; `mended` says how many records that took, by partition."""
@@ -154,7 +154,7 @@ class JoinGuard:
 
     async def _store(self, offsets: Mapping[int, int]) -> None:
         writes = [
-            UpdateOne({"_id": self._id(partition)}, {"$max": {"checked": offset}}, upsert=True)
+            UpdateOne({"_id": self._id(partition)}, {"$set": {"checked": offset}}, upsert=True)
             for partition, offset in offsets.items()
         ]
         if writes:  # at once: whoever wants to project waits meanwhile

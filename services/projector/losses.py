@@ -6,7 +6,7 @@ nothing is projected until `triptych rebuild` has made a new version of the view
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Any
 
@@ -88,30 +88,39 @@ class Losses:
             log.error("%s", loss)
         if self._policy is LossPolicy.REBUILD:
             raise EventsExpired(f"{loss}; run: triptych rebuild")
-        marked = 0
-        async for written in self._galleries(loss.partition):
-            views = await self._repository.load(written)
-            marked += await self._mark(loss.partition, views, _behind(written, views))
-        async for views in self._repository.all_views(GALLERIES_AT_ONCE):
-            ours = [view for view in views.values() if await self.partition_of(view.gallery_id) == loss.partition]
-            found = await self._written.find({"_id": {"$in": [v.gallery_id for v in ours]}}, {"_id": 1}).to_list(None)
-            known = {document["_id"] for document in found}
-            gone = [lacking(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
-            marked += await self._mark(loss.partition, views, gone)
+        marked = await self.mark_behind({loss.partition})
         log.warning("galleries marked for repair: %d", marked)
         return marked
 
-    async def _mark(self, partition: int, views: Mapping[str, View], changed: list[View]) -> int:
+    async def mark_behind(self, partitions: Set[int]) -> int:
+        """Mark the galleries of these partitions whose views are not as far as the write model is; how many.
+
+        Raises:
+            OwnershipLost, TransientFailure: see `Repository.save`; doing it again does no harm.
+        """
+        marked = 0
+        async for written in self._galleries(partitions):
+            views = await self._repository.load(written)
+            marked += await self._mark(partitions, views, _behind(written, views))
+        async for views in self._repository.all_views(GALLERIES_AT_ONCE):
+            ours = [view for view in views.values() if await self.partition_of(view.gallery_id) in partitions]
+            found = await self._written.find({"_id": {"$in": [v.gallery_id for v in ours]}}, {"_id": 1}).to_list(None)
+            known = {document["_id"] for document in found}
+            gone = [lacking(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
+            marked += await self._mark(partitions, views, gone)
+        return marked
+
+    async def _mark(self, partitions: Set[int], views: Mapping[str, View], changed: list[View]) -> int:
         batch = Batch({**views, **{view.gallery_id: view for view in changed}})
         batch.changed = {view.gallery_id for view in changed}
-        await self._repository.save(views, batch, [partition])
+        await self._repository.save(views, batch, partitions)
         return len(changed)
 
-    async def _galleries(self, partition: int) -> AsyncIterator[dict[str, Document]]:
-        """The write model's galleries of a partition, in parts."""
+    async def _galleries(self, partitions: Set[int]) -> AsyncIterator[dict[str, Document]]:
+        """The write model's galleries of these partitions, in parts."""
         part: dict[str, Document] = {}
-        async for found in self._written.find(NO_CLAIM, {"siteId": 1, "sequence": 1}):
-            if await self.partition_of(found["_id"]) == partition:
+        async for found in self._written.find(NO_CLAIM, {"siteId": 1, "sequence": 1, "status": 1, "job": 1}):
+            if await self.partition_of(found["_id"]) in partitions:
                 part[found["_id"]] = found
                 if len(part) == GALLERIES_AT_ONCE:
                     yield part
@@ -121,9 +130,13 @@ class Losses:
 
 
 def _behind(written: Mapping[str, Mapping[str, Any]], views: Mapping[str, View]) -> list[View]:
-    """The views, also new ones, of the galleries that the write model has at a higher sequence, marked."""
+    """The views, also new ones, of the galleries that the write model has at a higher sequence, marked or deleted."""
     behind = []
     for gallery_id, document in written.items():
+        if gallery_id not in views and document.get("status") == "deleted":
+            if document.get("job") is None:  # otherwise it is still being deleted, and its last event is to come
+                behind.append(View(document["siteId"], gallery_id, document["sequence"]))
+            continue
         view = views.get(gallery_id) or View(document["siteId"], gallery_id)
         if not view.is_deleted and view.sequence < document["sequence"]:
             behind.append(lacking(view, document["sequence"]))

@@ -86,6 +86,11 @@ class Progress:
             self._last_ms = record.timestamp if record.timestamp >= 0 else self._last_ms
         self._in_hand_ms = None
 
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that this process has begun with."""
+        return frozenset(self._seen)
+
     def settled(self, reached: Mapping[int, int]) -> set[int]:
         """The partitions of which everything that is stored was published.
 

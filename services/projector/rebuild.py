@@ -1,32 +1,26 @@
 """Builds a new version of the views beside the active one and puts it in its place.
 
 The new version reads the events topic in a consumer group of its own, so it can be stopped and gone on with at any
-time. What the topic does not hold any more is asked for at the command service. Readers see the old version, and the
+time. What the topic does not tell is asked for at the command service: events may have expired, or the topic may have
+been lost and made anew, so the write model alone says what there has to be. Readers see the old version, and the
 projector goes on with it, until the new one was proved equal to the write model. Then writers pause for a moment:
 
 1. The projector is told to stop, and its partitions are claimed, so that it has to.
 2. The new version reads what is left, and its consumer ends.
-3. Galleries in which the old version was wrong are published to the joined topic.
-4. The new group takes over the offsets of the old one: what the old one had stored without publishing comes again.
-5. The new version becomes the active one, the old one is dropped, and the projector goes on with the new group.
+3. The new group takes over the offsets of the old one: what the old one had stored without publishing comes again.
+4. The new version becomes the active one, the old one is dropped, and the projector goes on with the new group.
+
+Then the joined topic is compared with the write model, and the projector is asked to publish what differs there.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
-from schemas.joined import gallery_key, item_key
-from schemas.topics import Topics
-from services.kit.brokers import make_producer
 from services.kit.mongo import Database
 from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
-from services.kit.publisher import Publisher
-from services.projector.batch import Batch
 from services.projector.digests import Source
-from services.projector.guard import JoinGuard
-from services.projector.publication import Publication
-from services.projector.repository import Repository
+from services.projector.join_restoration import Listener, restore_join
 from services.projector.running import Projection, group_of, running_projection
 from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
@@ -35,14 +29,6 @@ from services.readmodel.queries import indexes
 from services.readmodel.versions import Versions, names_of
 
 LOOK_SECONDS = 0.2
-ITEMS_AT_ONCE = 1_000
-
-
-class Listener(Protocol):
-    """Hears how far a rebuild has come."""
-
-    def tell(self, phase: str, done: int, total: int) -> None:
-        """`done` of `total`, which may grow, in this phase."""
 
 
 class Unequal(Exception):
@@ -63,9 +49,13 @@ class Rebuild:
         self._listener = listener
 
     async def run(self) -> int:
-        """Build, prove, switch; the number of galleries in which the old version was wrong, or behind at its end.
+        """Build, prove, switch, and have the joined topic put right.
+
+        Returns:
+            The number of galleries in which the old version was wrong, or behind at its end.
 
         Raises:
+            JoinUnequal: the views are new and right; the joined topic is not, or not yet.
             Unequal, StartRefused, TransientFailure: the old version stays; run it again to go on.
         """
         old = await self._versions.active()
@@ -87,7 +77,6 @@ class Rebuild:
                 await self._ownership(old).claim(await self._partitions(projection))
                 await self._drain(projection)
             wrong = await self._wrong(old, new, suspects)
-            await self._publish(old, new, wrong)
             await self._take_over_offsets(old, new)
             await self._versions.end_switch(new)
         except BaseException:
@@ -95,6 +84,7 @@ class Rebuild:
                 await asyncio.shield(self._versions.cancel_switch())
             raise
         self._listener.tell("switching", 1, 1)
+        await restore_join(self._settings, self._database, self._listener)
         return len(wrong)
 
     async def _catch_up(self, projection: Projection) -> None:
@@ -102,12 +92,16 @@ class Rebuild:
         partitions = await self._partitions(projection)
         beginnings = await projection.topic.beginnings(partitions)
         missing_at_most = 0
+        is_compared = False
         while True:
             ends = await projection.topic.ends(partitions)
             lag = projection.behind(ends)
             total = sum(ends.values()) - sum(beginnings.values())
             self._listener.tell("events", max(0, total - lag), total)
-            if lag == 0 and projection.consumer.reached().keys() >= partitions:
+            if lag == 0 and projection.handler.progress.owned >= partitions:
+                if not is_compared:
+                    await projection.handler.compare()
+                    is_compared = True
                 missing = await projection.repository.count_incomplete()
                 if not missing:
                     break
@@ -152,31 +146,6 @@ class Rebuild:
         in_old = await Source(self._database, old).digests(suspects)
         in_new = await Source(self._database, new).digests(suspects)
         return [id_ for id_ in suspects if not is_same(in_old.get(id_), in_new.get(id_))]
-
-    async def _publish(self, old: int, new: int, galleries: Iterable[str]) -> None:
-        """Publish these galleries whole, and tombstones for what only the old version had."""
-        counts = Topics(self._settings.topic_prefix).counts(self._settings.topic_partitions)
-        publisher = Publisher(lambda: make_producer(self._settings), partitions=counts)
-        topic = f"{self._settings.topic_prefix}galleries"
-        guard = JoinGuard(self._settings, topic, publisher, self._database)
-        repository = Repository(self._database, self._ownership(new), new)
-        publication = Publication(repository, publisher, guard, topic)
-        try:
-            for gallery_id in galleries:
-                await self._versions.begin_switch(new)  # again, so that it does not end meanwhile
-                items = await Source(self._database, new).item_ids(gallery_id)
-                removed = await Source(self._database, old).item_ids(gallery_id) - items
-                await publication.remove(item_key(gallery_id, item_id) for item_id in removed)
-                views = await repository.load([gallery_id])
-                if not views:
-                    await publication.remove([gallery_key(gallery_id)])
-                    continue
-                ordered = sorted(items)
-                for start in range(0, max(1, len(ordered)), ITEMS_AT_ONCE):
-                    touched = set(ordered[start : start + ITEMS_AT_ONCE])
-                    await publication.publish(Batch(views, touched={gallery_id: touched}))
-        finally:
-            await publisher.stop()
 
     async def _take_over_offsets(self, old: int, new: int) -> None:
         name = f"{self._settings.topic_prefix}events"

@@ -99,6 +99,12 @@ class Repository:
         query = {"galleryId": gallery_id, "sequence": {"$lt": sequence}}
         return [found["item"]["id"] for found in await self._items.find(query, {"item.id": 1}).to_list(None)]
 
+    async def item_ids(self, gallery_id: str, after: str, count: int) -> list[str]:
+        """The ids of a gallery's items behind one of them, in order; up to `count`."""
+        query = {"_id": {"$gt": item_view_id(gallery_id, after)}, "galleryId": gallery_id}
+        found = self._items.find(query, {"item.id": 1}).sort("_id", ASCENDING).limit(count)
+        return [document["item"]["id"] async for document in found]
+
     async def save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int]) -> None:
         """Write what `batch` changed in the views that were `loaded` for it, all of it or nothing.
 

@@ -23,6 +23,7 @@ from services.projector.losses import Losses, LossPolicy
 from services.projector.publication import Publication
 from services.projector.repairs import Repairs
 from services.projector.repository import Repository
+from services.projector.republication import Republication
 from services.projector.settings import ProjectorSettings
 from services.projector.topic import EventsTopic
 from services.readmodel.queries import first_indexes, indexes
@@ -97,13 +98,14 @@ async def running_projection(
     guard = JoinGuard(settings, topics.galleries, publisher, database)
     # A new version begins anew: what the topic does not hold any more is no loss, but has to be asked for.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
+    publication = Publication(repository, publisher, guard, topics.galleries) if is_active else None
     handler = EventHandler(
         repository,
         ownership,
         publisher,
         dead_letters,
         Losses(database, repository, publisher, topic, policy),
-        Publication(repository, publisher, guard, topics.galleries) if is_active else None,
+        publication,
         lambda: versions.check_writable(version),
     )
     broker = make_broker(settings)
@@ -124,6 +126,9 @@ async def running_projection(
         async with watching_lag(settings, consumer) as lag_watch:
             projection = Projection(version, consumer, handler, repository, ownership, publisher, topic, lag_watch)
             tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(projection))]
+            if publication is not None:
+                republication = Republication(database, repository, ownership, publication, handler, consumer.reached)
+                tasks.append(asyncio.create_task(republication.run()))
             yield projection
     finally:
         for task in tasks:

@@ -22,9 +22,13 @@ class Difference:
     gallery_id: str
     written: Digest | None
     viewed: Digest | None
+    where: str = "views"
+    """What was compared with the write model."""
 
     def __str__(self) -> str:
-        return f"{self.gallery_id}: {_words(self.written)} in the write model, {_words(self.viewed)} in the views"
+        return (
+            f"{self.gallery_id}: {_words(self.written)} in the write model, {_words(self.viewed)} in the {self.where}"
+        )
 
 
 @dataclass(slots=True)
@@ -62,8 +66,8 @@ async def compare(database: Database, version: int, tell: Tell, former: int | No
         prints = await asyncio.gather(*(source.fingerprint(ids) for source in sources))
         if None in prints or len(set(prints)) > 1:
             digests = await asyncio.gather(*(source.digests(ids) for source in sources))
-            suspects |= _unequal(ids, *digests[:2])
-            comparison.outdated += _unequal(ids, *digests[1:]) if former else []
+            suspects |= unequal(ids, *digests[:2])
+            comparison.outdated += unequal(ids, *digests[1:]) if former else []
         done += len(ids)
         tell(done, max(total, done))
     async for ids in viewed.ids():
@@ -71,18 +75,18 @@ async def compare(database: Database, version: int, tell: Tell, former: int | No
 
     for _ in range(LOOKS):
         in_one, in_other = await asyncio.gather(written.digests(suspects), viewed.digests(suspects))
-        again = _unequal(suspects, in_one, in_other)
+        again = unequal(suspects, in_one, in_other)
         suspects = {id_: suspects[id_] for id_ in again}
         if not suspects:
             return comparison
         await asyncio.sleep(PAUSE_SECONDS)
     in_one, in_other = await written.digests(suspects), await viewed.digests(suspects)
     differences = [Difference(id_, in_one.get(id_), in_other.get(id_)) for id_ in suspects]
-    comparison.differences = [found for found in differences if not _is_moving(found, suspects[found.gallery_id])]
+    comparison.differences = [found for found in differences if not is_moving(found, suspects[found.gallery_id])]
     return comparison
 
 
-def _unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[str, Digest]) -> dict[str, int]:
+def unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[str, Digest]) -> dict[str, int]:
     """Those of these galleries that are not the same in both, with the sequences that the first has them at."""
     unequal = {}
     for gallery_id in ids:
@@ -98,7 +102,7 @@ def is_same(one: Digest | None, other: Digest | None) -> bool:
     return one == other or are_gone
 
 
-def _is_moving(difference: Difference, reached: int) -> bool:
+def is_moving(difference: Difference, reached: int) -> bool:
     """Whether the views keep up with a gallery that never stands still."""
     one, other = difference.written, difference.viewed
     return one is not None and other is not None and reached < other.sequence < one.sequence
@@ -107,4 +111,8 @@ def _is_moving(difference: Difference, reached: int) -> bool:
 def _words(digest: Digest | None) -> str:
     if digest is None:
         return "not there or changing"
-    return f"at {digest.sequence}" + (" (deleted)" if digest.content is None else f" ({digest.content[:8]})")
+    return f"at {digest.sequence}" + (" (deleted)" if digest.content is None else f" ({_short(digest.content)})")
+
+
+def _short(content: str) -> str:
+    return content if " " in content else content[:8]

@@ -131,8 +131,7 @@ class _Guard(JoinGuard):
         }
 
     async def _store(self, offsets: Mapping[int, int]) -> None:
-        for partition, offset in offsets.items():
-            self._world.checked[partition] = max(offset, self._world.checked.get(partition, 0))
+        self._world.checked.update(offsets)
 
 
 class _Ownership:
