@@ -50,3 +50,14 @@ def test_no_gallery_is_published_before_the_items_that_a_former_owner_has_stored
     # The new owner looks at the topic before it has handled anything.
     plan = Plan([history], history.messages, [*steps, Step(1), Step(3, fault, wakes=True)])
     asyncio.run(carry_out(plan, MemoryWorld()))
+
+
+def test_a_joined_topic_that_was_made_anew_is_watched_from_its_beginning() -> None:
+    history = History().create()
+    item_id = history.add_item(1)
+    first = len(history.wire)
+    history.update_item(item_id, title="second").update_item(item_id, title="third")
+    steps = [Step(first), Step(1, Fault.PAUSED), Step(1), Step(1, wakes=True)]
+    world = MemoryWorld()
+    world.checked[0] = 1_000  # of the topic before
+    asyncio.run(carry_out(Plan([history], history.messages, steps), world))
