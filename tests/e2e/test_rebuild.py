@@ -148,6 +148,8 @@ async def test_a_rebuild_replaces_wrong_views_while_everything_goes_on(installat
                 assert await views.get_gallery("default", GALLERIES[0], 10) is None
                 assert (await views.list_galleries("default", 10, 0, 10))[0] >= len(GALLERIES) - 2
                 rounds += 1
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 0.05)
             return rounds
 
         at_work = asyncio.create_task(write_and_read())
