@@ -103,9 +103,14 @@ def is_same(one: Digest | None, other: Digest | None) -> bool:
 
 
 def is_moving(difference: Difference, reached: int) -> bool:
-    """Whether the views keep up with a gallery that never stands still."""
+    """Whether the views, or the joined topic, keep up with a gallery that never stands still.
+
+    If their parts contradict each other, they do not: that is told in words, in the place of a hash.
+    """
     one, other = difference.written, difference.viewed
-    return one is not None and other is not None and reached < other.sequence < one.sequence
+    if one is None or other is None or " " in (other.content or ""):
+        return False
+    return reached < other.sequence < one.sequence
 
 
 def _words(digest: Digest | None) -> str:
