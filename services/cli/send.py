@@ -16,6 +16,7 @@ from schemas.topics import Topics
 from schemas.violations import violations_of
 from services.kit.brokers import make_producer
 from services.kit.failures import RecordTooLarge, StartRefused
+from services.kit.provision import require_topics
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
@@ -65,9 +66,11 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
     """Publish the command and wait for its reply, as JSON-ready object.
 
     Raises:
-        StartRefused: Kafka does not answer, the command is too large for it, or nobody replied in time.
+        StartRefused: Kafka does not answer or has no topics, the command is too large for it, or nobody replied in
+            time.
     """
     topics = Topics(settings.topic_prefix)
+    await require_topics(settings, [topics.commands, topics.replies])
     message = encode_command(envelope)
     counts = topics.counts(settings.topic_partitions)
     publisher = Publisher(lambda: make_producer(settings), partitions=counts)

@@ -7,6 +7,7 @@ from schemas.cloudevents import Undecodable
 from schemas.events import Event, EventType, decode_event
 from schemas.snapshots import is_snapshot
 from schemas.topics import Topics
+from services.kit.provision import require_topics
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
 
@@ -44,9 +45,11 @@ async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
     """Say a line per event until cancelled; snapshots are repetitions and are passed over.
 
     Raises:
-        StartRefused: Kafka does not answer.
+        StartRefused: Kafka does not answer, or has no topics.
     """
-    async with tail(settings, [Topics(settings.topic_prefix).events]) as events:
+    topic = Topics(settings.topic_prefix).events
+    await require_topics(settings, [topic])
+    async with tail(settings, [topic]) as events:
         async for record in events:
             event_type = dict(record.headers).get("ce_type") or b""  # Kafka knows null headers
             if is_snapshot(event_type.decode(errors="replace")):

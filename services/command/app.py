@@ -56,7 +56,7 @@ async def compose(
     """Everything of the service, running; its HTTP side is health and metrics.
 
     Raises:
-        StartRefused: MongoDB or Kafka cannot be used as they are.
+        StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(

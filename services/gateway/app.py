@@ -31,7 +31,6 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.streams import Streams, ends_of_topic
 from services.gateway.writes import COMMAND_ID_HEADER, Writes
 from services.kit.brokers import make_producer
-from services.kit.failures import StartRefused, TransientFailure
 from services.kit.health import Health
 from services.kit.lifecycle import stop_requested
 from services.kit.mongo import Database, IndexModel, open_database
@@ -60,7 +59,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
     """The gateway, ready to serve: it hears replies and changes of the read model before the first request.
 
     Raises:
-        StartRefused: MongoDB or Kafka cannot be used as they are.
+        StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.commands, topics.replies, topics.events, topics.galleries])
@@ -95,10 +94,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)
-        try:
-            await publisher.start()
-        except TransientFailure as failure:
-            raise StartRefused(str(failure)) from None
+        await publisher.start()
         sender = Sender(publisher)
         stack.push_async_callback(sender.close)
         app = make_app(

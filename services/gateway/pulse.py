@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
-from services.kit.failures import StartRefused, TransientFailure
+from services.kit.failures import TransientFailure
+from services.kit.kafka_errors import start_failure
 from services.kit.settings import KitSettings
 
 log = logging.getLogger(__name__)
@@ -82,17 +83,16 @@ async def feel_pulse(settings: KitSettings) -> AsyncIterator[Pulse]:
     """The pulse of the brokers as long as the block runs.
 
     Raises:
-        StartRefused: no broker answers.
+        NotYetAvailable: no broker answers.
     """
     # A connection of its own: on those of consumers, questions wait behind fetches that wait for records.
     client = AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
     try:
         try:
-            await client.bootstrap()
-        except KafkaConnectionError:
-            raise StartRefused(
-                f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP)."
-            ) from None
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await client.bootstrap()
+        except (KafkaError, TimeoutError) as error:
+            raise start_failure(settings, error) from None
         async with beating(client.fetch_all_metadata) as pulse:
             yield pulse
     finally:

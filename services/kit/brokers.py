@@ -1,16 +1,17 @@
 """Kafka clients with the settings that make them safe: idempotent producers, no topics created by accident."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from services.kit import fast_gzip
-from services.kit.failures import StartRefused
+from services.kit.kafka_errors import ANSWER_SECONDS, start_failure
 from services.kit.reading import METADATA_MAX_AGE_MS, GroupReader, Reader
 from services.kit.settings import KitSettings
 
@@ -78,14 +79,12 @@ async def start_client(client: AIOKafkaProducer | AIOKafkaConsumer, settings: Ki
     """Start a client.
 
     Raises:
-        StartRefused: no broker answers.
+        NotYetAvailable: no broker answers.
+        StartRefused: it refuses the connection for good.
     """
     try:
-        await client.start()
-    except KafkaError as error:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await client.start()
+    except (KafkaError, TimeoutError) as error:
         await client.stop()
-        if isinstance(error, KafkaConnectionError):
-            raise StartRefused(
-                f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP)."
-            ) from None
-        raise StartRefused(f"Kafka at {settings.kafka_bootstrap} refuses the connection: {error!r}") from None
+        raise start_failure(settings, error) from None

@@ -32,3 +32,7 @@ class OwnershipLost(Exception):
 
 class StartRefused(Exception):
     """The process cannot run safely as it is configured. The message is for the person who started it."""
+
+
+class NotYetAvailable(StartRefused):
+    """A server or topic that is needed is not there, and may be there later: services wait, commands end at once."""

@@ -17,6 +17,7 @@ from services.kit.failures import StartRefused
 from services.kit.http_bounds import Refusal, plain_refusal
 from services.kit.http_server import Server, make_server
 from services.kit.settings import KitSettings, load_settings
+from services.kit.starting import Front, composed
 from services.kit.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ def run_service(
     refusal: Refusal = plain_refusal,
 ) -> int:
     """Run until told to stop; the exit status: 0, or 78 (EX_CONFIG) when it refused to start.
+
+    As long as its servers are away, the service waits for them: it is live, not ready, and says what it waits for.
 
     Args:
         name: for the log.
@@ -73,24 +76,39 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with compose(settings) as app:
-        _calm_garbage_collector()
-        server = make_server(
-            app,
-            settings.http_bounds(),
-            host=settings.host,
-            port=port,
-            graceful_seconds=GRACEFUL_HTTP_SECONDS,
-            refusal=refusal,
-        )
-        serving = asyncio.create_task(_listen(server, settings.host, port))
-        waiting = asyncio.create_task(stopping.wait())
-        log.info("%s listens on http://%s:%d", name, settings.host, port)
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        log.info("%s stops", name)
-        server.should_exit = True
-        waiting.cancel()
-        await serving
+    front = Front(name, refusal)
+    server = make_server(
+        front,
+        settings.http_bounds(),
+        host=settings.host,
+        port=port,
+        graceful_seconds=GRACEFUL_HTTP_SECONDS,
+        refusal=refusal,
+    )
+    is_composed, http_ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        async with composed(lambda: compose(settings), front):
+            _calm_garbage_collector()
+            log.info("%s listens on http://%s:%d", name, settings.host, port)
+            is_composed.set()
+            await http_ended.wait()
+
+    serving = asyncio.create_task(_listen(server, settings.host, port))
+    working = asyncio.create_task(work())
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("%s stops", name)
+    server.should_exit = True
+    waiting.cancel()
+    await asyncio.wait({serving})
+    http_ended.set()
+    if not working.done() and not is_composed.is_set():
+        working.cancel()  # it waits for its servers, and may be told of them too late
+        await asyncio.wait({working})
+    else:
+        await working
+    await serving
 
 
 def _calm_garbage_collector() -> None:

@@ -39,7 +39,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from services.kit.failures import StartRefused
+from services.kit.failures import NotYetAvailable, StartRefused
 from services.kit.mongo_address import is_direct, weaknesses
 from services.kit.mongo_codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from services.kit.waits import waiting_for
@@ -103,6 +103,14 @@ _SOCKET_MS = 30_000
 _PATIENT_SECONDS = 24 * 3_600.0
 MAJORITY = WriteConcern("majority", wtimeout=MAJORITY_MS)
 _REPEATABLE = ("TransientTransactionError", "RetryableWriteError", "UnknownTransactionCommitResult")
+_ANSWER_SECONDS = 4.0
+_STANDALONE = (
+    "MongoDB runs as a standalone server, which has no transactions. Start it with --replSet rs0 and run "
+    "rs.initiate() once; a replica set of one member is enough."
+)
+# In the driver's words: all servers answer, and none is a member of the set that the address names.
+_NO_MEMBER = ("No replica set members available", "client is configured to connect to a replica set")
+_UNRESOLVED = "DNS"  # in its words for a mongodb+srv address that cannot be looked up
 _CLOSED = "after close"  # in the driver's words for a client that this process has closed
 
 
@@ -139,8 +147,9 @@ async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> 
     """A database with majority reads and writes, both on the primary, of a server that was seen to do transactions.
 
     Raises:
-        StartRefused: nobody answers at the address, it cannot be used (see `connect`), the server is a standalone
-            without transactions, or the address ties us to one of several servers.
+        NotYetAvailable: nobody answers at the address, or nobody yet who may write.
+        StartRefused: the address cannot be used (see `connect`), its user or password is wrong, the server is a
+            standalone without transactions, or the address ties us to one of several servers.
     """
     client = connect(uri, driver)
     try:
@@ -159,16 +168,20 @@ async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> 
 
 async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct: bool) -> None:
     try:
-        hello = await client.admin.command("hello")
-    except ConnectionFailure as error:
-        raise StartRefused(f"MongoDB does not answer (TRIPTYCH_MONGO_URI): {error}") from None
-    except OperationFailure as error:
-        raise StartRefused(f"MongoDB refuses the connection (TRIPTYCH_MONGO_URI): {error}") from None
+        with timeout(min(_ANSWER_SECONDS, client.options.server_selection_timeout)):
+            hello = await client.admin.command("hello")
+    except PyMongoError as error:
+        # What follows differs from one try to the next, and would make each a new line of the log.
+        words = str(error).partition(", Timeout:")[0]
+        if any(sign in words for sign in _NO_MEMBER):
+            raise StartRefused(f"{words} (TRIPTYCH_MONGO_URI). {_STANDALONE} Or its set has another name.") from None
+        if is_transient(error) or _UNRESOLVED in words:
+            raise NotYetAvailable(f"MongoDB does not answer (TRIPTYCH_MONGO_URI): {words}") from None
+        raise StartRefused(f"MongoDB refuses the connection (TRIPTYCH_MONGO_URI): {words}") from None
+    if "setName" not in hello and hello.get("isreplicaset"):
+        raise NotYetAvailable("MongoDB's replica set has no members yet: run rs.initiate() once.")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
-        raise StartRefused(
-            "MongoDB runs as a standalone server, which has no transactions. Start it with --replSet rs0 and run "
-            "rs.initiate() once; a replica set of one member is enough."
-        )
+        raise StartRefused(_STANDALONE)
     if is_direct and len(hello.get("hosts", ())) > 1:
         raise StartRefused(
             "TRIPTYCH_MONGO_URI has directConnection=true, but the replica set has several members: nothing could be "

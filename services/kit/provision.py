@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from services.kit.failures import StartRefused
-from services.kit.mongo import Database, IndexModel, PyMongoError, patient
+from services.kit.failures import NotYetAvailable, StartRefused
+from services.kit.kafka_errors import ANSWER_SECONDS, start_failure
+from services.kit.mongo import Database, IndexModel, PyMongoError, is_transient, patient
 from services.kit.settings import KitSettings
 
 LEADERS_TIMEOUT_SECONDS = 20.0
@@ -35,7 +36,8 @@ async def ensure_topics(settings: KitSettings, topics: Iterable[Topic]) -> list[
     Returns the names of those created. Existing ones are left as they are.
 
     Raises:
-        StartRefused: no broker answers, it refuses one of the topics, or a partition stays without leader.
+        NotYetAvailable: no broker answers, or a partition stays without leader.
+        StartRefused: Kafka refuses one of the topics.
     """
     wanted = [
         NewTopic(
@@ -61,25 +63,26 @@ async def ensure_topics(settings: KitSettings, topics: Iterable[Topic]) -> list[
 
 
 async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
-    """Refuse to start without the topics.
+    """Make sure that the topics exist.
 
     Raises:
-        StartRefused: naming the missing ones and how to create them.
+        NotYetAvailable: no broker answers; or some are missing, which are named, with how to create them.
     """
-    async with _admin(settings) as admin:
+    async with _admin(settings) as admin, asyncio.timeout(ANSWER_SECONDS):
         missing = sorted(set(names) - set(await admin.list_topics()))
     if missing:
-        raise StartRefused(f"Kafka lacks the topics {', '.join(missing)}. Run: triptych provision")
+        raise NotYetAvailable(f"Kafka lacks the topics {', '.join(missing)}. Run: triptych provision")
 
 
 @asynccontextmanager
 async def _admin(settings: KitSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
     try:
-        await admin.start()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await admin.start()
         yield admin
-    except KafkaConnectionError:
-        raise StartRefused(f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP).") from None
+    except (KafkaError, TimeoutError) as error:
+        raise start_failure(settings, error) from None
     finally:
         await admin.close()
 
@@ -91,7 +94,7 @@ async def _await_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> No
             while not all(_is_led(topic) for topic in await admin.describe_topics(list(names))):
                 await asyncio.sleep(LEADERS_POLL_SECONDS)
     except TimeoutError:
-        raise StartRefused(
+        raise NotYetAvailable(
             f"Some partition of {', '.join(names)} has no leader after {LEADERS_TIMEOUT_SECONDS:g} s."
         ) from None
 
@@ -105,7 +108,8 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
     """Create collections and their indexes, and give documents that expire the lifetime that is wanted now.
 
     Raises:
-        StartRefused: the server refuses an index, for instance because one of that name is defined otherwise.
+        NotYetAvailable: the server went away.
+        StartRefused: it refuses an index, for instance because one of that name is defined otherwise.
     """
     for name, models in indexes.items():
         try:
@@ -116,6 +120,8 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
             elif name not in await database.list_collection_names():
                 await database.create_collection(name)
         except PyMongoError as error:
+            if is_transient(error):
+                raise NotYetAvailable(f"MongoDB went away (TRIPTYCH_MONGO_URI): {error}") from None
             raise StartRefused(f"MongoDB refuses the indexes of {name}: {error}") from None
 
 

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from services.kit.brokers import make_reader, start_client
-from services.kit.failures import StartRefused
+from services.kit.kafka_errors import start_failure
 from services.kit.reading import IncomingRecord, Reader
 from services.kit.settings import KitSettings
 from services.kit.topic_facts import TopicFacts, describe_topics
@@ -170,7 +170,7 @@ async def tail(
         restarted: is called when a topic is not heard from where it was, before any record from there.
 
     Raises:
-        StartRefused: no broker answers, or a topic does not exist.
+        NotYetAvailable: no broker answers, or a topic does not exist.
     """
     reader = make_reader(settings, auto_offset_reset="none", fetch_max_wait_ms=max_wait_ms, fetch_min_bytes=min_bytes)
     await start_client(reader, settings)
@@ -180,7 +180,7 @@ async def tail(
         try:
             await made.begin()
         except KafkaError as error:
-            raise StartRefused(f"Kafka does not let {', '.join(topics)} be followed: {error!r}") from None
+            raise start_failure(settings, error) from None
         task = asyncio.create_task(made.run())
         yield made
     finally:

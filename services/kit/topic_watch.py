@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
-from services.kit.failures import StartRefused
+from services.kit.kafka_errors import start_failure
 from services.kit.reading import METADATA_MAX_AGE_MS
 from services.kit.settings import KitSettings
 from services.kit.topic_facts import TopicFacts, describe_topics
@@ -81,7 +81,7 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
     """A `TopicWatch` that has looked once, and looks as long as the block runs.
 
     Raises:
-        StartRefused: no broker answers.
+        NotYetAvailable: no broker answers.
     """
     client = AIOKafkaClient(
         bootstrap_servers=settings.kafka_bootstrap, client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
@@ -90,13 +90,11 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
     try:
         watch = TopicWatch(client, partitions)
         try:
-            await client.bootstrap()
-            await watch.look()
-        except KafkaConnectionError:
-            text = f"Kafka does not answer at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP)."
-            raise StartRefused(text) from None
-        except KafkaError as error:
-            raise StartRefused(f"Kafka does not tell which topics there are: {error!r}") from None
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await client.bootstrap()
+                await watch.look()
+        except (KafkaError, TimeoutError) as error:
+            raise start_failure(settings, error) from None
         task = asyncio.create_task(watch.run())
         yield watch
     finally:

@@ -36,7 +36,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     """Everything of the projector, running; its HTTP side is health and metrics.
 
     Raises:
-        StartRefused: MongoDB or Kafka cannot be used as they are.
+        StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])

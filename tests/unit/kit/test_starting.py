@@ -1,0 +1,84 @@
+"""A service whose servers are away waits for them, says what it waits for, and refuses only what no waiting mends."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx
+import pytest
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from services.kit.failures import NotYetAvailable, StartRefused, TransientFailure
+from services.kit.starting import Front, composed, passing_problem
+
+
+def failing(*errors: Exception) -> Callable[[], AbstractAsyncContextManager[ASGIApp]]:
+    """Composes a service after these errors, one a try."""
+    left = list(errors)
+
+    @asynccontextmanager
+    async def compose() -> AsyncIterator[ASGIApp]:
+        if left:
+            raise left.pop(0)
+        yield Starlette(routes=[Route("/", lambda _: PlainTextResponse("served"))])
+
+    return compose
+
+
+async def test_it_is_live_and_unready_until_its_servers_are_there() -> None:
+    front = Front("command")
+    transport = httpx.ASGITransport(front)
+    slept: list[float] = []
+    seen: list[dict[str, str]] = []
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+
+        async def look(pause: float) -> None:
+            slept.append(pause)
+            assert (await client.get("/health/live")).status_code == 200
+            answer = await client.get("/health/ready")
+            assert answer.status_code == 503
+            seen.append(answer.json()["problems"])
+            other = await client.get("/anything")
+            assert (other.status_code, other.headers["retry-after"]) == (503, "1")
+
+        compose = failing(NotYetAvailable("Kafka is away."), TransientFailure("MongoDB is away."))
+        async with composed(compose, front, look):
+            assert (await client.get("/")).text == "served"
+    assert seen == [{"start": "Kafka is away."}, {"start": "MongoDB is away."}]
+    assert slept == [0.25, 0.5]
+
+
+async def test_pauses_are_bounded() -> None:
+    slept: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        slept.append(pause)
+
+    async with composed(failing(*[NotYetAvailable("away")] * 8), Front("x"), sleep):
+        pass
+    assert slept == [0.25, 0.5, 1, 2, 4, 5, 5, 5]
+
+
+@pytest.mark.parametrize("error", [StartRefused("standalone"), KeyError("a fault of ours")])
+async def test_what_no_waiting_mends_is_raised_at_once(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        async with composed(failing(error), Front("x")):
+            pass
+
+
+def test_errors_of_the_drivers_are_told_apart() -> None:
+    assert passing_problem(KafkaConnectionError("gone")) is not None
+    assert passing_problem(TimeoutError()) is not None
+    assert passing_problem(TopicAuthorizationFailedError("t")) is None
+
+
+def test_the_log_tells_once_and_then_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    front = Front("command", clock=lambda: now)
+    for now in range(0, 125, 5):  # noqa: B007 - the clock reads it
+        front.wait_for("Kafka is away.")
+        front.wait_for("MongoDB is away.")
+    assert [record.getMessage().endswith("Kafka is away.") for record in caplog.records] == [True, False] * 3
