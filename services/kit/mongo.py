@@ -109,7 +109,7 @@ _STANDALONE = (
     "rs.initiate() once; a replica set of one member is enough."
 )
 # In the driver's words: all servers answer, and none is a member of the set that the address names.
-_NO_MEMBER = ("No replica set members available", "client is configured to connect to a replica set")
+_NO_MEMBER = "No replica set members available"
 _UNRESOLVED = "DNS"  # in its words for a mongodb+srv address that cannot be looked up
 _CLOSED = "after close"  # in the driver's words for a client that this process has closed
 
@@ -173,7 +173,7 @@ async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct
     except PyMongoError as error:
         # What follows differs from one try to the next, and would make each a new line of the log.
         words = str(error).partition(", Timeout:")[0]
-        if any(sign in words for sign in _NO_MEMBER):
+        if _NO_MEMBER in words:
             raise StartRefused(f"{words} (TRIPTYCH_MONGO_URI). {_STANDALONE} Or its set has another name.") from None
         if is_transient(error) or _UNRESOLVED in words:
             raise NotYetAvailable(f"MongoDB does not answer (TRIPTYCH_MONGO_URI): {words}") from None

@@ -1,6 +1,7 @@
 """What both drivers must do alike, and the servers and addresses that are refused."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ from deploy.local.cache import cache_dir
 from deploy.local.children import start_child
 from deploy.local.mongo import mongod_missing, runnable_mongod
 from deploy.local.ports import free_ports, is_free
-from services.kit.failures import StartRefused
+from services.kit.failures import NotYetAvailable, StartRefused
 from services.kit.mongo import connect, is_duplicate_key, is_transient, open_database
 from services.kit.transactions import transaction
 from tests.support.installation import Installation
@@ -59,19 +60,34 @@ def test_unsafe_or_unreadable_addresses_are_refused(uri: str, words: str, driver
 
 
 @pytest.mark.skipif(mongod_missing() is not None, reason="needs a mongod that can be started without its replica set")
-async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [(), ("--replSet", "rs0")])
+async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (port,) = free_ports(1)
     data = tmp_path / "data"
     data.mkdir()
     child = start_child(
-        [runnable_mongod(cache_dir(os.environ)), "--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1"],
+        [
+            runnable_mongod(cache_dir(os.environ)),
+            "--dbpath",
+            data,
+            "--port",
+            str(port),
+            "--bind_ip",
+            "127.0.0.1",
+            *arguments,
+        ],
         log=tmp_path / "mongod.log",
     )
     try:
         child.wait_until(lambda: not is_free(port), what="mongod", timeout=20)
-        with pytest.raises(StartRefused, match=r"standalone.*--replSet rs0.*rs\.initiate"):
-            async with open_database(f"mongodb://127.0.0.1:{port}", "x"):
-                pass
+        for options in ("", "/?replicaSet=rs0"):
+            with pytest.raises(StartRefused) as refused:
+                async with open_database(f"mongodb://127.0.0.1:{port}{options}", "x"):
+                    pass
+            # A set that has no members yet may get some while a service waits.
+            assert isinstance(refused.value, NotYetAvailable) == bool(arguments), refused.value
+            if not arguments:
+                assert re.search(r"standalone.*--replSet rs0.*rs\.initiate", str(refused.value))
     finally:
         child.stop(10)
 

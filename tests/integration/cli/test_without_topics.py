@@ -1,0 +1,54 @@
+"""Commands that need topics say in one line which are missing, and that a server does not answer within seconds."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deploy.local.ports import LOOPBACK
+from services.cli.watch import watch
+from services.kit import provision
+from services.kit.failures import NotYetAvailable
+from services.kit.settings import KitSettings
+from tests.support.installation import Installation
+
+
+@pytest.mark.parametrize("arguments", [("send", "CreateGallery"), ("watch",), ("rebuild",)])
+def test_commands_without_topics_say_what_to_run(installation: Installation, arguments: tuple[str, ...]) -> None:
+    environ = {**os.environ, **installation.environ(topic_prefix=f"{installation.name}.none.")}
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == os.EX_CONFIG
+    installation_line, *lines = done.stderr.splitlines()
+    assert installation_line.startswith("installation:")
+    assert len(lines) == 1, done.stderr
+    assert "Run: triptych provision" in lines[0]
+
+
+async def test_a_broker_that_takes_connections_and_says_nothing_is_told_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provision, "ANSWER_SECONDS", 0.3)
+    ended = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, LOOPBACK, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = KitSettings(kafka_bootstrap=f"{LOOPBACK}:{port}")
+        before = time.monotonic()
+        with pytest.raises(NotYetAvailable, match="does not answer"):
+            await watch(settings, print)
+        assert time.monotonic() - before < 5
+        ended.set()

@@ -1,0 +1,60 @@
+"""A port on which nobody answers until it is opened; from then on it leads to a real server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from deploy.local.ports import LOOPBACK, free_ports
+
+
+class LatePort:
+    """A TCP proxy that is started later than whoever connects to it."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """The server that it will lead to."""
+        self._target = (host, port)
+        (self.port,) = free_ports(1)
+        self.address = f"{LOOPBACK}:{self.port}"
+        self._server: asyncio.Server | None = None
+        self._pipes: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Let connections through from now on."""
+        self._server = await asyncio.start_server(self._connected, LOOPBACK, self.port)
+
+    async def close(self) -> None:
+        """End every connection."""
+        if self._server is not None:
+            self._server.close()
+        for pipe in self._pipes:
+            pipe.cancel()
+        await asyncio.gather(*self._pipes, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        for source, target in ((reader, there_writer), (there_reader, writer)):
+            task = asyncio.create_task(_pipe(source, target))
+            self._pipes.add(task)
+            task.add_done_callback(self._pipes.discard)
+
+
+async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        try:
+            while data := await source.read(64 * 1024):
+                target.write(data)
+                await target.drain()
+        finally:
+            target.close()
+
+
+@asynccontextmanager
+async def late_port(address: str) -> AsyncIterator[LatePort]:
+    """A port that will lead to `address`, which is `host:port`; closed with the block."""
+    host, _, port = address.rpartition(":")
+    made = LatePort(host, int(port))
+    try:
+        yield made
+    finally:
+        await made.close()
