@@ -34,7 +34,7 @@ _DESCRIPTIONS = {
 
 _TEXT = {"type": "string"}
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "commands": ("ce_siteid", "ce_correlationid", "ce_replyto", "ce_request", "traceparent"),
+    "commands": ("ce_siteid", "ce_correlationid", "ce_replyto", "ce_request", "traceparent", "tracestate"),
     "replies": ("ce_subject", "ce_siteid", "ce_correlationid", "ce_causationid"),
     "events": (
         "ce_time",
@@ -43,7 +43,9 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "ce_siteid",
         "ce_correlationid",
         "ce_causationid",
+        "ce_commandsource",
         "traceparent",
+        "tracestate",
     ),
 }
 

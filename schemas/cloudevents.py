@@ -7,19 +7,20 @@ from typing import NamedTuple, TypeAlias
 
 from pydantic_core import from_json
 
+from schemas.trace_context import TRACEPARENT, TRACESTATE
+
 SPECVERSION = "1.0"
 DEFAULT_SITE_ID = "default"
 """The site of a record that names none (wire contract, D22)."""
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Attributes: TypeAlias = dict[str, str]
-"""CloudEvents attributes by their names in lower case, with `datacontenttype` and `traceparent` beside them."""
+"""CloudEvents attributes by their names in lower case, with `datacontenttype` and the trace context."""
 
 _STRUCTURED = "application/cloudevents+json"
 _EVENT_FORMATS = "application/cloudevents"
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 ID_MAX = 255
 """Characters of an id; texts about refused records quote no more than this either."""
 SOURCE_MAX = 1024
@@ -80,7 +81,7 @@ def read_headers(headers: Headers) -> Attributes:
             name = name[3:]
         elif name == "content-type":
             name = "datacontenttype"
-        elif name != "traceparent":
+        elif name not in (TRACEPARENT, TRACESTATE):
             continue
         if raw is None:  # the same as a null in a structured body
             attributes.pop(name, None)
@@ -124,7 +125,7 @@ def read_beginning(value: bytes, headers: Attributes) -> Attributes:
 
 
 def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapping[str, object]]:
-    """The attributes in a structured body, and the body; a `traceparent` header counts if the body has none.
+    """The attributes in a structured body, and the body; headers of the trace context count if the body has none.
 
     Raises Undecodable if the body is not a CloudEvent in JSON.
     """
@@ -138,8 +139,9 @@ def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapp
         text = "neither ce_ headers nor a JSON object with specversion"
         raise Undecodable(Reason.NOT_A_CLOUDEVENT, text, origin_of(headers))
     attributes = {name: part for name, part in body.items() if isinstance(part, str)}
-    if "traceparent" in headers:
-        attributes.setdefault("traceparent", headers["traceparent"])
+    if TRACEPARENT not in attributes:
+        attributes.pop(TRACESTATE, None)  # of another trace
+        attributes |= {name: headers[name] for name in (TRACEPARENT, TRACESTATE) if name in headers}
     for name in ("specversion", "id", "type", "source", "siteid", "replyto", "correlationid", "request"):
         if body.get(name) is not None and name not in attributes:
             raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be text", origin_of(attributes))
@@ -191,12 +193,6 @@ def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
     for name, most in (("source", SOURCE_MAX), ("request", ID_MAX)):
         if name in attributes and not _is_printable(attributes[name], most):
             raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be 1 to {most} printable characters", origin)
-
-
-def traceparent_of(attributes: Attributes) -> str | None:
-    """The trace context; one that breaks the W3C form is ignored, as that recommendation asks."""
-    traceparent = attributes.get("traceparent")
-    return traceparent if traceparent is not None and _TRACEPARENT.fullmatch(traceparent) else None
 
 
 def _is_id(text: str) -> bool:

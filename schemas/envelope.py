@@ -24,13 +24,13 @@ from schemas.cloudevents import (
     origin_of,
     read_headers,
     read_structured,
-    traceparent_of,
 )
 from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS, CommandData, command_name
 from schemas.exact import validate_exactly
 from schemas.identity import derived_gallery_id
 from schemas.replies import REPLY_TYPE, Reply, Violation
 from schemas.snapshots import SNAPSHOT_TYPE_PREFIX
+from schemas.trace_context import trace_context
 from schemas.violations import violations_of
 
 __all__ = [
@@ -73,6 +73,7 @@ class CommandEnvelope(NamedTuple):
     traceparent: str | None
     source: str | None = None
     request: str | None = None
+    tracestate: str | None = None
 
 
 class Message(NamedTuple):
@@ -91,6 +92,8 @@ class EventHeaders:
     correlation_id: str | None
     causation_id: str | None
     traceparent: str | None
+    command_source: str | None = None
+    tracestate: str | None = None
 
 
 class InvalidCommand(Exception):
@@ -130,6 +133,7 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
             command = validate_exactly(kind, value, member="data", parsed=data)
     except ValidationError as error:
         raise _refusal(error, data, origin) from None
+    trace = trace_context(attributes)
     return CommandEnvelope(
         command_id=attributes["id"],
         site_id=attributes.get("siteid", DEFAULT_SITE_ID),
@@ -137,9 +141,10 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
         data=command,
         reply_to=origin.reply_to,
         correlation_id=attributes.get("correlationid", attributes["id"]),
-        traceparent=traceparent_of(attributes),
+        traceparent=trace.traceparent,
         source=attributes.get("source"),
         request=attributes.get("request"),
+        tracestate=trace.tracestate,
     )
 
 
@@ -164,6 +169,7 @@ def encode_command(envelope: CommandEnvelope) -> Message:
             ce_correlationid=envelope.correlation_id,
             ce_replyto=envelope.reply_to,
             traceparent=envelope.traceparent,
+            tracestate=envelope.tracestate,
         ),
     )
 
@@ -175,6 +181,8 @@ def encode_event(
     correlation_id: str,
     causation_id: str | None,
     traceparent: str | None,
+    command_source: str | None = None,
+    tracestate: str | None = None,
 ) -> Message:
     """An event of `schemas.events` as it is published; the key is the gallery's id, the cause a command's id."""
     gallery_id: str = event["entityId"]
@@ -191,13 +199,22 @@ def encode_event(
             ce_siteid=site_id,
             ce_correlationid=correlation_id,
             ce_causationid=causation_id,
+            ce_commandsource=command_source,
             traceparent=traceparent,
+            tracestate=tracestate,
         ),
     )
 
 
 def encode_snapshot(
-    part: Mapping[str, Any], *, site_id: str, correlation_id: str, causation_id: str | None, traceparent: str | None
+    part: Mapping[str, Any],
+    *,
+    site_id: str,
+    correlation_id: str,
+    causation_id: str | None,
+    traceparent: str | None,
+    command_source: str | None = None,
+    tracestate: str | None = None,
 ) -> Message:
     """A part of `schemas.snapshots` as it is published on the events topic; the key is the gallery's id."""
     gallery_id: str = part["galleryId"]
@@ -214,7 +231,9 @@ def encode_snapshot(
             ce_siteid=site_id,
             ce_correlationid=correlation_id,
             ce_causationid=causation_id,
+            ce_commandsource=command_source,
             traceparent=traceparent,
+            tracestate=tracestate,
         ),
     )
 
@@ -237,7 +256,7 @@ def encode_reply(reply: Reply, *, correlation_id: str, site_id: str) -> Message:
 
 
 def event_headers(headers: Headers) -> EventHeaders:
-    """Site, correlation, cause and trace of an event.
+    """Site, correlation, cause, sender of the cause, and trace of an event.
 
     Raises Undecodable if a header is not UTF-8 or the site is not well-formed.
     """
@@ -245,11 +264,14 @@ def event_headers(headers: Headers) -> EventHeaders:
     origin = origin_of(attributes)
     if origin.site_id is None:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "siteid must be 1 to 64 letters, digits, _ or -")
+    trace = trace_context(attributes)
     return EventHeaders(
         site_id=origin.site_id,
         correlation_id=attributes.get("correlationid"),
         causation_id=attributes.get("causationid"),
-        traceparent=traceparent_of(attributes),
+        traceparent=trace.traceparent,
+        command_source=attributes.get("commandsource"),
+        tracestate=trace.tracestate,
     )
 
 

@@ -125,6 +125,8 @@ def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
             correlation_id=envelope.correlation_id,
             causation_id=envelope.command_id,
             traceparent=envelope.traceparent,
+            command_source=envelope.source,
+            tracestate=envelope.tracestate,
         )
         for encode, contents in ((encode_event, change.events), (encode_snapshot, change.snapshot))
         for content in contents

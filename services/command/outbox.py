@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 MARK_SECONDS = 0.1
 # A MongoDB document may have 16 MB; this keeps what is held in memory small, and leaves room for what is not counted.
 ROW_BYTES = 4 * 1024 * 1024
-# What the key and the headers of an event are counted as. With the longest ids, and all of their characters outside of
-# the basic plane, they are a third more.
+# What the key and the headers of an event are counted as. With the longest ids, source and trace, and all characters
+# outside of the basic plane, they are more than three times as much; a row of the smallest events still fits.
 HEADERS_BYTES = 2 * 1024
 FLUSH_BYTES = 8 * 1024 * 1024
 

@@ -5,8 +5,9 @@ from typing import Annotated, TypeAlias
 
 import uuid_utils
 from fastapi import Depends, Request
+from starlette.datastructures import Headers
 
-from schemas.cloudevents import traceparent_of
+from schemas.trace_context import NO_TRACE, TRACEPARENT, TRACESTATE, TraceContext, trace_context
 from services.gateway.auth import KEY_HEADER, SITE_HEADER, Caller, admit
 from services.gateway.budget import Budget
 from services.gateway.consistency import CONSISTENT_HEADER, Heads, parse_positions, wait_until_all_shown
@@ -78,7 +79,7 @@ async def _reader(request: Request) -> Caller:
 async def _order(request: Request) -> Order:
     caller = await admitted(request, Scope.MANAGE)
     headers = request.headers
-    keys, traceparent = headers.getlist(IDEMPOTENCY_HEADER), headers.get("traceparent")
+    keys, trace = headers.getlist(IDEMPOTENCY_HEADER), _trace_of(headers)
     return Order(
         site_id=caller.site_id,
         source=caller.source,
@@ -87,10 +88,19 @@ async def _order(request: Request) -> Order:
         command_id=check_idempotency_key(keys) if keys else str(uuid_utils.uuid7()),
         is_named=bool(keys),
         correlation_id=request.state.request_id,
-        traceparent=traceparent_of({"traceparent": traceparent} if traceparent else {}),
+        traceparent=trace.traceparent,
+        tracestate=trace.tracestate,
         earlier=tuple(parse_positions(headers.get(CONSISTENT_HEADER, ""))),
         expected=expected_sequences(headers.getlist("if-match"), headers.getlist("if-none-match")),
     )
+
+
+def _trace_of(headers: Headers) -> TraceContext:
+    parents = headers.getlist(TRACEPARENT)
+    if len(parents) != 1:  # none, or several, which is no trace (section 3.2)
+        return NO_TRACE
+    states = headers.getlist(TRACESTATE)
+    return trace_context({TRACEPARENT: parents[0], **({TRACESTATE: ",".join(states)} if states else {})})
 
 
 Reader: TypeAlias = Annotated[Caller, Depends(_reader)]

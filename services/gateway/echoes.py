@@ -65,8 +65,8 @@ class _Listener(NamedTuple):
 class Echoes:
     """The writes that listen for their events, by site and command id; two requests may carry out the same command.
 
-    Events do not tell the source of the command that caused them, but its correlation id, which is that of one of the
-    requests: commands of other sources, whose ids may be equal, are not heard.
+    Events of earlier versions do not tell the source of the command that caused them, but its correlation id, which is
+    that of one of the requests: commands of other sources, whose ids may be equal, are not heard.
     """
 
     def __init__(self) -> None:

@@ -52,7 +52,7 @@ class Order:
         command_id: the idempotency key.
         is_named: whether the client chose it, so that it may have been used before.
         correlation_id: unique to this request.
-        traceparent: W3C trace context of the request, if it has one.
+        traceparent, tracestate: W3C trace context of the request, if it has one.
         expected: sequences of which the gallery must have one for the write to happen; None if any will do.
         earlier: positions of earlier writes that the client carries along.
     """
@@ -66,6 +66,7 @@ class Order:
     traceparent: str | None = None
     expected: tuple[int, ...] | None = None
     earlier: tuple[Position, ...] = ()
+    tracestate: str | None = None
 
     @property
     def expectation(self) -> dict[str, Any]:
@@ -226,6 +227,7 @@ class Writes:
             traceparent=order.traceparent,
             source=order.source,
             request=order.request,
+            tracestate=order.tracestate,
         )
 
     async def _try(self, envelope: CommandEnvelope) -> Reply | Failure:

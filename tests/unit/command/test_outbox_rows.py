@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import bson
 
+from schemas.cloudevents import SOURCE_MAX
 from schemas.envelope import CommandEnvelope, encode_event
 from schemas.events import item_deleted
+from schemas.trace_context import TRACEPARENT_MAX, TRACESTATE_MAX
 from services.command.outbox import Outbox, _document
 from services.command.state import Change
 from services.command.workspace import PlacedCommand, Received, Workspace
@@ -25,7 +27,15 @@ class Owner:
 
 def test_many_small_events_with_the_longest_ids_are_several_rows() -> None:
     event = item_deleted(GALLERY_ID, GALLERY_ID, 1, datetime.now(UTC), GALLERY_ID)
-    message = encode_event(event, site_id="s", correlation_id=LONGEST, causation_id=LONGEST, traceparent=None)
+    message = encode_event(
+        event,
+        site_id="s" * 64,
+        correlation_id=LONGEST,
+        causation_id=LONGEST,
+        traceparent="t" * TRACEPARENT_MAX,
+        command_source="\U0001f5bc" * SOURCE_MAX,
+        tracestate="t" * TRACESTATE_MAX,
+    )
     command = PlacedCommand(0, GALLERY_ID, cast("CommandEnvelope", None), Received("commands", 0, 0, None, b"", ()))
     workspace = Workspace(changes=[(command, cast("Change", None), [message] * 9_000)])
     rows = Outbox(cast("Any", {"outbox": _Collection()}), cast("Any", None), "e").rows_of(

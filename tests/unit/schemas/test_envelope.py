@@ -188,7 +188,7 @@ def test_bad_data_may_name_no_gallery(data: dict[str, Any]) -> None:
 )
 def test_a_written_command_is_read_back(name: str, data: dict[str, Any], reply_to: str | None) -> None:
     command = COMMANDS[name].model_validate(data)
-    sent = CommandEnvelope("c-1", "s", name, command, reply_to, "k", _TRACE, "us", "updateItem")
+    sent = CommandEnvelope("c-1", "s", name, command, reply_to, "k", _TRACE, "us", "updateItem", "a=1")
     message = encode_command(sent)
     assert decode_command(message.value, message.headers) == sent
     assert message.key.decode() == (command.gallery_id or derived_gallery_id("s", "c-1", "us"))
@@ -196,7 +196,9 @@ def test_a_written_command_is_read_back(name: str, data: dict[str, Any], reply_t
 
 def test_an_event_is_written_with_its_headers() -> None:
     event = item_created(ITEM_ID, GALLERY_ID, 7, NOW, complete_item().to_wire())
-    message = encode_event(event, site_id="s", correlation_id="k", causation_id="c-1", traceparent=_TRACE)
+    message = encode_event(
+        event, site_id="s", correlation_id="k", causation_id="c-1", traceparent=_TRACE, command_source="/shop"
+    )
     assert message.key == GALLERY_ID.encode()
     assert orjson.loads(message.value) == event
     assert dict(message.headers) == {
@@ -210,10 +212,11 @@ def test_an_event_is_written_with_its_headers() -> None:
         "ce_siteid": b"s",
         "ce_correlationid": b"k",
         "ce_causationid": b"c-1",
+        "ce_commandsource": b"/shop",
         "content-type": b"application/json",
         "traceparent": _TRACE.encode(),
     }
-    assert event_headers(message.headers) == EventHeaders("s", "k", "c-1", _TRACE)
+    assert event_headers(message.headers) == EventHeaders("s", "k", "c-1", _TRACE, "/shop")
 
 
 def test_event_headers_may_be_absent_but_not_malformed() -> None:

@@ -1,0 +1,72 @@
+"""W3C Trace Context as it is handed on from requests and commands to events; what breaks its rules is left out.
+
+https://www.w3.org/TR/trace-context/, sections 3.2 and 3.3.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+TRACEPARENT_MAX = 512
+"""Characters; those of version 00 have 55, and those of later versions may have more."""
+TRACESTATE_MAX = 512
+"""Characters: as many as have to be handed on."""
+MEMBERS_MAX = 32
+LONG_MEMBER = 128
+"""Characters of members that are left out first."""
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[\x21-\x7e]*)?"
+)
+_MEMBER = re.compile(
+    r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+
+
+class TraceContext(NamedTuple):
+    """What names a trace, and what tracing systems have added to it."""
+
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+NO_TRACE = TraceContext()
+
+
+def trace_context(attributes: Mapping[str, str]) -> TraceContext:
+    """The trace context among attributes or header fields, by their names in lower case."""
+    parent = attributes.get(TRACEPARENT)
+    if parent is None or not is_traceparent(parent):
+        return NO_TRACE
+    state = attributes.get(TRACESTATE)
+    return TraceContext(parent, None if state is None else _handed_on(state))
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether this names a trace, also in a version to come."""
+    if len(text) > TRACEPARENT_MAX:
+        return False
+    found = _TRACEPARENT.fullmatch(text)
+    return found is not None and (found["more"] is None or found["version"] != "00")
+
+
+def _handed_on(state: str) -> str | None:
+    """The members of a list, within TRACESTATE_MAX; None if one breaks the rules: then nothing of it is used."""
+    members = [member.strip(" \t") for member in state.split(",")]
+    members = [member for member in members if member]
+    keys = {member.partition("=")[0] for member in members}
+    if len(members) > MEMBERS_MAX or len(keys) < len(members):
+        return None
+    if not all(_MEMBER.fullmatch(member) for member in members):
+        return None
+    if _length(members) > TRACESTATE_MAX:
+        members = [member for member in members if len(member) <= LONG_MEMBER]
+    while _length(members) > TRACESTATE_MAX:
+        members.pop()
+    return ",".join(members) or None
+
+
+def _length(members: list[str]) -> int:
+    return sum(len(member) + 1 for member in members) - 1
