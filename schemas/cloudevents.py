@@ -52,6 +52,7 @@ class CommandOrigin(NamedTuple):
     reply_to: str | None
     correlation_id: str | None
     site_id: str | None
+    source: str | None = None
 
 
 class Undecodable(Exception):
@@ -163,11 +164,13 @@ def origin_of(attributes: Attributes) -> CommandOrigin:
     correlation_id = attributes.get("correlationid", command_id)
     reply_to = attributes.get("replyto")
     site_id = attributes.get("siteid", DEFAULT_SITE_ID)
+    source = attributes.get("source")
     return CommandOrigin(
         command_id=command_id if command_id is not None and _is_id(command_id) else None,
         reply_to=reply_to if reply_to is not None and _TOPIC.fullmatch(reply_to) else None,
         correlation_id=correlation_id if correlation_id is not None and _is_id(correlation_id) else None,
         site_id=site_id if _SITE_ID.fullmatch(site_id) else None,
+        source=source if source is not None and _is_printable(source, SOURCE_MAX) else None,
     )
 
 

@@ -21,18 +21,19 @@ REFUSED_SECONDS = 60.0
 
 
 class Answer(NamedTuple):
-    """A reply and where it goes; `partition` is the command's."""
+    """A reply and where it goes; `partition` and `source` are the command's."""
 
     reply: Reply
     partition: int
     site_id: str
     correlation_id: str
     reply_to: str | None
+    source: str | None = None
 
     @classmethod
     def to(cls, envelope: CommandEnvelope, partition: int, reply: Reply) -> "Answer":
         """The answer to a command."""
-        return cls(reply, partition, envelope.site_id, envelope.correlation_id, envelope.reply_to)
+        return cls(reply, partition, envelope.site_id, envelope.correlation_id, envelope.reply_to, envelope.source)
 
 
 class Answers:

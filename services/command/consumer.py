@@ -9,6 +9,7 @@ from schemas.topics import Topics
 from services.command.answers import Answers
 from services.command.executor import Executor
 from services.command.intake import Intake, refuse_forwards, sort_records
+from services.command.rejections import report_rejected
 from services.command.runner import JobRunner
 from services.command.slices import shares_of
 from services.command.workspace import PlacedCommand
@@ -75,5 +76,6 @@ class CommandHandler:
         await self._answers.publish([*letters, *(one.record for one in intake.forwards)], intake.answers)
         if outcome.has_jobs:
             self._runner.wake()
+        report_rejected(intake.answers)
         for record, reason, text in intake.refused:
             self._dead_letters.report(record, reason, text)

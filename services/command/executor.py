@@ -17,6 +17,7 @@ from services.command.jobs import JobUpdate
 from services.command.loading import Knowledge, Loader
 from services.command.outbox import Outbox, OutboxRow
 from services.command.recent import RecentHeads
+from services.command.rejections import report_rejected
 from services.command.repository import Conflict, Repository
 from services.command.slices import slices, whole_gallery_of
 from services.command.state import Unloaded
@@ -212,7 +213,9 @@ class Executor:
         if not decided:
             raise Unloaded
         settled.rows += await self._save(workspace, {command.partition for command in decided}, at)
-        settled.answers += [answer for answer in answers if answer is not None]
+        given = [answer for answer in answers if answer is not None]
+        settled.answers += given
+        report_rejected(given)
         # Also on a repetition, which finds the job begun: nobody may have been told of it the first time.
         settled.has_jobs = settled.has_jobs or bool(workspace.parked)
         settled.waiting.update(command.parked_id for command in workspace.parked if command.parked_id)

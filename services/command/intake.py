@@ -153,5 +153,6 @@ def _reject(
                 origin.site_id or default_site,
                 origin.correlation_id or origin.command_id,
                 origin.reply_to,
+                origin.source,
             )
         )

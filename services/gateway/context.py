@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
 from schemas.trace_context import NO_TRACE, TRACEPARENT, TRACESTATE, TraceContext, trace_context
-from services.gateway.auth import KEY_HEADER, SITE_HEADER, Caller, admit
+from services.gateway.auth import KEY_HEADER, SITE_HEADER, Caller, admit, source_of
 from services.gateway.budget import Budget
 from services.gateway.consistency import CONSISTENT_HEADER, Heads, parse_positions, wait_until_all_shown
 from services.gateway.errors import RETRY_AFTER, Failure
@@ -62,8 +62,11 @@ async def admitted(request: Request, needed: Scope) -> Caller:
     gateway, key = parts_of(request), request.headers.get(KEY_HEADER)
     found = await gateway.keys.find(key) if key else None
     if found is not None:
+        request.state.source = source_of(found.key_id)
         gateway.limit.take(found.key_id)
-    return admit(found, needed, request.headers.get(SITE_HEADER))
+    caller = admit(found, needed, request.headers.get(SITE_HEADER))
+    request.state.site_id = caller.site_id
+    return caller
 
 
 async def _reader(request: Request) -> Caller:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import uuid_utils
 from prometheus_client import Histogram
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.budget import release
 from services.gateway.errors import Failure, render
 from services.gateway.methods import HeadAnswered, as_get, without_body
+from services.kit.attribution import about
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class Edge:
         except ClientDisconnect:
             return
         except Exception:
-            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
+            log.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"], extra=_about(scope))
             if status:
                 raise  # too late for another answer: the server has to break the connection
             await render(Failure(500))(scope, receive, send_marked)
@@ -67,3 +69,11 @@ class Edge:
             # The route's pattern, not the path: ids would make as many series as there are galleries.
             route = getattr(asked.get("route"), "path", "none")
             REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
+            # Of whoever has no key there is nothing to tell but the number, which is among the metrics.
+            if status >= 400 and "source" in scope["state"]:
+                log.info("request %s: %s %s gets %d", request_id, scope["method"], route, status, extra=_about(scope))
+
+
+def _about(scope: Scope) -> dict[str, Any]:
+    state = scope["state"]
+    return about(site=state.get("site_id"), source=state.get("source"), request=state["request_id"])

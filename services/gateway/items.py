@@ -34,6 +34,7 @@ from services.gateway.openapi import json_body
 from services.gateway.parameters import GalleryId, ItemId, ItemsQuery
 from services.gateway.strictness import REPEATED, refuse_body, refuse_unknown
 from services.gateway.writes import Written, key_reused
+from services.kit.attribution import about
 from services.readmodel.queries import ALL, ItemFilter, ItemsPage
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,12 @@ async def delete_items(
             gallery_id=gallery_id, item_ids=tuple(items_ids), **order.expectation
         )
     else:
-        log.warning("deleteGalleryItems without ids empties gallery %s of site %s", gallery_id, order.site_id)
+        log.warning(
+            "deleteGalleryItems without ids empties gallery %s of site %s",
+            gallery_id,
+            order.site_id,
+            extra=about(site=order.site_id, source=order.source, command=order.command_id),
+        )
         command = ClearGallery(gallery_id=gallery_id, **order.expectation)
     return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
 

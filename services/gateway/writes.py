@@ -27,6 +27,7 @@ from services.gateway.rejections import Rename, failure_of, same
 from services.gateway.replies import Replies
 from services.gateway.sender import Sender, TooLarge
 from services.gateway.settings import GatewaySettings
+from services.kit.attribution import about
 from services.kit.failures import TransientFailure
 from services.readmodel.queries import Views
 
@@ -243,7 +244,7 @@ class Writes:
                 async with asyncio.timeout(self._reply_seconds):
                     return await future
             except TimeoutError:
-                log.warning("no reply to command %s in time", envelope.command_id)
+                log.warning("no reply to command %s in time", envelope.command_id, extra=_about(envelope))
                 raise Failure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
@@ -256,7 +257,7 @@ class Writes:
         except TooLarge:
             raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
         except TransientFailure as error:
-            log.warning("Kafka did not take command %s: %s", envelope.command_id, error)
+            log.warning("Kafka did not take command %s: %s", envelope.command_id, error, extra=_about(envelope))
             raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _await_view(self, order: Order, watch: Watch, position: Position) -> bool:
@@ -264,7 +265,7 @@ class Writes:
             self._views, watch, order.site_id, position, self._view_seconds, PATIENCE_SECONDS
         )
         if not is_shown:
-            log.warning("the read model does not show %s in time", position)
+            log.warning("the read model does not show %s in time", position, extra=_about(order))
         return is_shown
 
     async def _headers(self, order: Order, position: Position) -> dict[str, str]:
@@ -276,6 +277,10 @@ class Writes:
             and not await wait_until_all_shown(self._views, self._heads, order.site_id, [earlier], 0)
         ]
         return {CONSISTENT_HEADER: format_positions(position, unseen)}
+
+
+def _about(sent: Order | CommandEnvelope) -> dict[str, Any]:
+    return about(site=sent.site_id, source=sent.source, command=sent.command_id)
 
 
 def key_reused() -> Failure:

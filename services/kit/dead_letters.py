@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from services.kit.attribution import sender_of
 from services.kit.fetched import Unreadable
 from services.kit.letter_parts import Headers, parts_of
 from services.kit.publisher import Publisher, Record
@@ -91,7 +92,13 @@ class DeadLetters:
         """Count and log a letter that was published."""
         DEAD_LETTERS.labels(record.topic, reason).inc()
         log.warning(
-            "dead letter: %s-%d@%d %s: %s", record.topic, record.partition, record.offset, reason, text[:MAX_TEXT]
+            "dead letter: %s-%d@%d %s: %s",
+            record.topic,
+            record.partition,
+            record.offset,
+            reason,
+            text[:MAX_TEXT],
+            extra=sender_of(record),
         )
 
     def _letter(self, record: Refused, reason: str, text: str, attempts: int) -> Record:

@@ -7,6 +7,7 @@ import time
 import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.kit.attribution import TextFormatter, fields_of
 from services.kit.calm_logs import CalmHandler
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
@@ -42,6 +43,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **fields_of(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -54,7 +56,7 @@ def configure_logging(level: str, log_format: str) -> None:
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+        handler.setFormatter(TextFormatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))

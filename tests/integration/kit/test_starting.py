@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,10 @@ async def test_services_that_start_before_their_servers_wait_for_them(
         with ExitStack() as processes:
             started = [processes.enter_context(service(installation, tmp_path, name, **away)) for name in SERVICES]
             for one in started:
-                await eventually(
-                    lambda one=one: says(one, f"Kafka does not answer at {kafka.address}"), "Kafka is away"
-                )
+                await eventually(partial(says, one, f"Kafka does not answer at {kafka.address}"), "Kafka is away")
             await kafka.open()
             for one in started:
-                await eventually(lambda one=one: says(one, "MongoDB does not answer"), "MongoDB is away")
+                await eventually(partial(says, one, "MongoDB does not answer"), "MongoDB is away")
             await mongo.open()
             for one in started:
                 await eventually(one.is_ready, "ready", deadline_seconds=60)

@@ -148,12 +148,12 @@ def test_each_refusal_has_its_reason(value: bytes | None, headers: Headers, reas
 def test_a_refused_sender_can_be_told(value: bytes, headers: Headers) -> None:
     with pytest.raises(Undecodable) as caught:
         decode_command(value, headers)
-    assert caught.value.origin == CommandOrigin("c-1", "r", "k", "s")
+    assert caught.value.origin == CommandOrigin("c-1", "r", "k", "s", "test")
 
 
 def test_what_is_malformed_is_no_part_of_the_origin() -> None:
     with pytest.raises(Undecodable) as caught:
-        decode_command(_VALUE, command_headers(id="\n", replyto="!", siteid="!"))
+        decode_command(_VALUE, command_headers(id="\n", replyto="!", siteid="!", source="\n"))
     assert caught.value.origin == CommandOrigin(None, None, None, None)
 
 
@@ -165,7 +165,7 @@ def test_bad_data_is_reported_with_its_gallery(mode: str) -> None:
             decode_command(orjson.dumps(data), command_headers(replyto="r"))
         else:
             decode_command(structured(data=data, replyto="r"), [])
-    assert caught.value.origin == CommandOrigin("c-1", "r", "c-1", "default")
+    assert caught.value.origin == CommandOrigin("c-1", "r", "c-1", "default", "test")
     assert caught.value.gallery_id == GALLERY_ID
     assert [violation.field for violation in caught.value.violations] == ["items[0].title"]
 
