@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from schemas.envelope import DEFAULT_SITE_ID
-from services.cli import deliveries, keys, listeners
+from services.cli import deliveries, keys, listener_test, listeners
 from services.cli.installation import find_installation
 from services.cli.refusals import refusals
 from services.cli.settings import CliSettings
@@ -19,6 +19,7 @@ from services.kit.telemetry import configure_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
 app.add_typer(keys.app, name="keys")
+listeners.app.command(name="test")(listener_test.send_test)
 app.add_typer(listeners.app, name="listeners")
 app.add_typer(deliveries.app, name="deliveries")
 

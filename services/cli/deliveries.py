@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from schemas.envelope import DEFAULT_SITE_ID
-from services.cli.listeners import ListenerId, check_guid, find_listener, run, show_json
+from services.cli.listeners import ListenerId, check_guid, find_listener, find_sendable, run, show_json
+from services.cli.refusals import as_typed
 from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import Document
 from services.listeners.administration import Administration
 from services.listeners.deliveries import DeliveryStatus, delivery_wire
-from services.listeners.documents import Listener, ListenerStatus
 from services.listeners.resending import Progress as Step
 from services.listeners.resending import Range
 
@@ -54,7 +54,7 @@ def resend(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
 
     async def work(admin: Administration) -> Document:
         delivery = await _find(admin, site, delivery_id)
-        listener = await _find_sendable(admin, site, delivery["listenerId"])
+        listener = await find_sendable(admin, site, delivery["listenerId"])
         return await admin.deliveries.resend(listener, delivery)
 
     show_json(delivery_wire(run(work), with_log=False))
@@ -65,7 +65,7 @@ def resend_dead(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Send all dead deliveries of a listener again, each once."""
 
     async def work(admin: Administration) -> int:
-        listener = await _find_sendable(admin, site, listener_id)
+        listener = await find_sendable(admin, site, listener_id)
         total = await admin.deliveries.count_dead(listener)
         return await _in_steps(total, lambda cursor: admin.deliveries.resend_dead(listener, cursor))
 
@@ -84,7 +84,7 @@ def replay(
     which = Range(_utc(since), _utc(until), None if gallery is None else check_guid(gallery))
 
     async def work(admin: Administration) -> int:
-        listener = await _find_sendable(admin, site, listener_id)
+        listener = await find_sendable(admin, site, listener_id)
         total = await admin.deliveries.count_events(site, which)
         return await _in_steps(total, lambda cursor: admin.deliveries.replay(listener, which, cursor))
 
@@ -110,15 +110,9 @@ async def _in_steps(total: int, step: Callable[[str | None], Awaitable[Step]]) -
 async def _find(admin: Administration, site: str, delivery_id: str) -> Document:
     found = await admin.deliveries.get(site, delivery_id)
     if found is None:
-        raise StartRefused(f"Site {site} has no delivery {delivery_id}. See: triptych deliveries list LISTENER_ID")
+        see = as_typed("deliveries list LISTENER_ID")
+        raise StartRefused(f"Site {site} has no delivery {delivery_id}. See: {see}")
     return found
-
-
-async def _find_sendable(admin: Administration, site: str, listener_id: str) -> Listener:
-    listener = await find_listener(admin, site, listener_id)
-    if listener.status is ListenerStatus.DISABLED:
-        raise StartRefused(f"Listener {listener_id} is disabled. First: triptych listeners resume {listener_id}")
-    return listener
 
 
 def _utc(at: datetime | None) -> datetime | None:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from services.cli.installation import find_installation
-from services.cli.refusals import refusals
+from services.cli.refusals import as_typed, refusals
 from services.cli.sites import check_site
 from services.gateway.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from services.kit.failures import StartRefused
@@ -73,7 +73,8 @@ def find_key(entries: Sequence[KeyEntry], start: str) -> KeyEntry:
     """
     found = [entry for entry in entries if start and entry.key_id.startswith(start)]
     if len(found) != 1:
-        raise StartRefused(f"{len(found) or 'No'} keys have an id that begins with {start!r}. See: triptych keys list")
+        see = as_typed("keys list")
+        raise StartRefused(f"{len(found) or 'No'} keys have an id that begins with {start!r}. See: {see}")
     return found[0]
 
 

@@ -15,14 +15,14 @@ from schemas.envelope import DEFAULT_SITE_ID
 from schemas.events import EventType
 from schemas.violations import violations_of
 from services.cli.installation import find_installation
-from services.cli.refusals import refusals
+from services.cli.refusals import as_typed, refusals
 from services.cli.settings import CliSettings
 from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
 from services.kit.provision import ensure_indexes
 from services.listeners.administration import Administration, open_administration
-from services.listeners.documents import Listener
+from services.listeners.documents import Listener, ListenerStatus
 from services.listeners.keys import Format
 from services.listeners.models import OVERLAP_SECONDS, ListenerChange, NewListener
 from services.listeners.provision import INDEXES
@@ -197,9 +197,17 @@ async def find_listener(admin: Administration, site: str, listener_id: str) -> L
     return found
 
 
+async def find_sendable(admin: Administration, site: str, listener_id: str) -> Listener:
+    """A listener that may be sent something. Raises StartRefused if there is none, or it is disabled."""
+    listener = await find_listener(admin, site, listener_id)
+    if listener.status is ListenerStatus.DISABLED:
+        raise StartRefused(f"Listener {listener_id} is disabled. First: {as_typed(f'listeners resume {listener_id}')}")
+    return listener
+
+
 def not_found(site: str, listener_id: str) -> StartRefused:
     """The refusal of an id that no listener has."""
-    return StartRefused(f"Site {site} has no listener {listener_id}. See: triptych listeners list")
+    return StartRefused(f"Site {site} has no listener {listener_id}. See: {as_typed('listeners list')}")
 
 
 def read_model(kind: type[Any], fields: dict[str, Any]) -> Any:

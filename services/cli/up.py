@@ -17,6 +17,7 @@ import httpx
 from deploy.local.children import Child, start_child
 from deploy.local.ports import require_free
 from deploy.local.stack import Addresses, local_stack
+from schemas.envelope import DEFAULT_SITE_ID
 from services.cli.demo import ensure_demo
 from services.cli.installation import DATA_DIR, announced
 from services.cli.provision import provision
@@ -139,7 +140,7 @@ def ready_block(settings: CliSettings, gateway: str, gallery_id: str, seconds: f
     return f"""
 Triptych is ready after {seconds:.1f} s.
 
-  gateway   {gateway}   key {DEV_KEY}   OpenAPI under {gateway}/docs
+  gateway   {gateway}   key {DEV_KEY}   site {DEFAULT_SITE_ID}   OpenAPI under {gateway}/docs
   Kafka     {settings.kafka_bootstrap}
   MongoDB   {settings.mongo_uri}
   logs      {DATA_DIR}/logs

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schemas.cloudevents import Undecodable
+from schemas.cloudevents import DEFAULT_SITE_ID, Undecodable
+from schemas.envelope import event_headers
 from schemas.events import Event, EventType, decode_event
 from schemas.snapshots import is_snapshot
 from schemas.topics import Topics
@@ -21,11 +22,12 @@ WORDS: Mapping[EventType, str] = {
 }
 
 
-def describe(event: Event) -> str:
-    """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`."""
+def describe(event: Event, site_id: str) -> str:
+    """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`, and the site if it is not the default one."""
     time = event.event_time[11:23]
-    what = f"{WORDS[event.event_type]:<16} {_subject(event)}"
-    return f"{time}  {event.gallery_id[:8]}  #{event.sequence:<5} {what}".rstrip()
+    what = f"{WORDS[event.event_type]:<16} {_subject(event)}".rstrip()
+    site = "" if site_id == DEFAULT_SITE_ID else f"  site {site_id}"
+    return f"{time}  {event.gallery_id[:8]}  #{event.sequence:<5} {what}{site}"
 
 
 def _subject(event: Event) -> str:
@@ -55,7 +57,7 @@ async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
             if is_snapshot(event_type.decode(errors="replace")):
                 continue
             try:
-                say(describe(decode_event(record.value)))
+                say(describe(decode_event(record.value), event_headers(record.headers).site_id))
             except Undecodable as undecodable:
                 say(f"{record.topic}-{record.partition}@{record.offset} is no event: {undecodable.text}")
             except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -12,6 +12,7 @@ from services.kit.mongo import ASCENDING, DESCENDING, Database, Document, Update
 from services.listeners.cursors import read_cursor, write_cursor
 from services.listeners.deliveries import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
 from services.listeners.documents import Listener
+from services.listeners.example_event import example_event
 from services.listeners.ordering import promote
 
 CHUNK = 500
@@ -62,6 +63,13 @@ class Deliveries:
     async def resend(self, listener: Listener, delivery: Document) -> Document:
         """Send a delivery once more, whatever became of it; the new one."""
         (sent,) = await self._send_again(listener, [delivery])
+        return sent
+
+    async def send_example(self, listener: Listener) -> Document:
+        """Send a delivery of an event that never happened, marked as manual; the delivery."""
+        event = example_event(listener, self._clock())
+        await self._events.insert_one(event)
+        (sent,) = await self._insert(listener, [event])
         return sent
 
     async def resend_dead(self, listener: Listener, cursor: str | None = None) -> Progress:

@@ -63,6 +63,7 @@ def test_mistakes_are_explained(installation: Installation) -> None:
         (("listeners", "pause", "nope"), "no listener nope"),
         (("listeners", "delete", "nope"), "no listener nope"),
         (("listeners", "rotate-secret", "nope"), "no listener nope"),
+        (("listeners", "test", "nope"), "no listener nope"),
         (("deliveries", "show", "nope"), "no delivery nope"),
     ]:
         done = cli(installation, *words)
@@ -99,6 +100,33 @@ async def test_deliveries_from_a_script(
     await admin.database["listeners"].update_one({"_id": listener.id}, {"$set": {"status": "disabled"}})
     refused = await asyncio.to_thread(cli, installation, "deliveries", "resend", dead["id"], "--site", SITE)
     assert "is disabled" in refused.stderr
+
+
+async def test_a_test_delivery_is_sent_and_its_answer_shown(
+    installation: Installation, open_relay: OpenRelay, admin: Admin, receiver: Receiver
+) -> None:
+    listener = await admin.subscribe(receiver.url(), retryDelays=[], ordered=True)
+    other = await admin.subscribe(receiver.url("/other"))
+    receiver.script = [status(500, b"not today")]
+
+    async def run(*words: str) -> list[dict[str, Any]]:
+        return answers(await asyncio.to_thread(cli, installation, *words))
+
+    async with open_relay():
+        (failed,) = await run("listeners", "test", listener.id)
+        assert (failed["status"], failed["log"][0]["status"], failed["log"][0]["answer"]) == ("dead", 500, "not today")
+        (sent,) = await run("listeners", "test", listener.id)
+        assert (sent["status"], sent["manual"], sent["log"][0]["status"]) == ("delivered", True, 200)
+        # It can be sent again, but a replay, which is for what happened, does not find it.
+        await run("deliveries", "resend", sent["id"])
+        *_, last = await receiver.until(3)
+        assert await run("deliveries", "replay", other.id) == [{"queued": 0}]
+    body = json.loads(last.body)
+    assert (last.id, body["type"]) == (sent["eventId"], sent["eventType"])
+    assert body["data"]["originatedFrom"] == "Test"
+    answers(await asyncio.to_thread(cli, installation, "listeners", "pause", listener.id))
+    paused = await asyncio.to_thread(cli, installation, "listeners", "test", listener.id)
+    assert (paused.exit_code, "is paused" in paused.stderr) == (os.EX_CONFIG, True)
 
 
 def test_another_key_is_refused(installation: Installation) -> None:

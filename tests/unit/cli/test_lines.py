@@ -28,7 +28,9 @@ BODY = {"id": ITEM, "title": "Dawn", "type": "IMAGE", "sortOrder": 1}
     ],
 )
 def test_an_event_is_one_readable_line(event: dict[str, Any], line: str) -> None:
-    assert describe(decode_event(orjson.dumps(event))) == line
+    decoded = decode_event(orjson.dumps(event))
+    assert describe(decoded, "default") == line
+    assert describe(decoded, "red") == f"{line}  site red"
 
 
 def test_a_typed_command_becomes_an_envelope() -> None:

@@ -1,0 +1,42 @@
+"""`triptych listeners test`: send a listener one delivery now, and say what came of it."""
+
+import asyncio
+import time
+
+from schemas.envelope import DEFAULT_SITE_ID
+from services.cli.listeners import ListenerId, find_sendable, run, show_json
+from services.cli.refusals import as_typed, refusals
+from services.cli.sites import Site
+from services.kit.failures import StartRefused
+from services.kit.mongo import Document
+from services.listeners.administration import Administration
+from services.listeners.deliveries import delivery_wire
+from services.listeners.documents import ListenerStatus
+
+MARGIN_SECONDS = 10.0
+"""For the relay to see the delivery; the listener may take as long as its own timeout besides."""
+POLL_SECONDS = 0.1
+
+
+def send_test(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Send one delivery of an event that never happened, of a gallery that nobody has; prints what came of it."""
+    with refusals():
+        show_json(delivery_wire(run(lambda admin: _send(admin, site, listener_id)), with_log=True))
+
+
+async def _send(admin: Administration, site: str, listener_id: str) -> Document:
+    listener = await find_sendable(admin, site, listener_id)
+    if listener.status is ListenerStatus.PAUSED:
+        raise StartRefused(f"Listener {listener_id} is paused. First: {as_typed(f'listeners resume {listener_id}')}")
+    sent = await admin.deliveries.send_example(listener)
+    ends = time.monotonic() + listener.timeout_seconds + MARGIN_SECONDS
+    while time.monotonic() < ends:
+        found = await admin.deliveries.get(site, sent["_id"])
+        if found is not None and found["log"]:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+    see = as_typed(f"deliveries show {sent['_id']}")
+    raise StartRefused(
+        f"Delivery {sent['_id']} has not been attempted yet. Is the relay running, and is the listener behind? "
+        f"See: {see}"
+    )
