@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from schemas.envelope import DEFAULT_SITE_ID
 from services.cli.listeners import ListenerId, check_guid, find_listener, find_sendable, run, show_json
-from services.cli.refusals import as_typed
 from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import Document
+from services.kit.own_command import as_typed
 from services.listeners.administration import Administration
 from services.listeners.deliveries import DeliveryStatus, delivery_wire
 from services.listeners.resending import Progress as Step

@@ -7,11 +7,12 @@ from typing import Annotated, TypeVar
 import typer
 
 from services.cli.installation import find_installation
-from services.cli.refusals import as_typed, refusals
+from services.cli.refusals import refusals
 from services.cli.sites import check_site
 from services.gateway.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from services.kit.failures import StartRefused
 from services.kit.mongo import Database, open_database
+from services.kit.own_command import as_typed
 from services.kit.settings import KitSettings
 
 ID_CHARACTERS = 12

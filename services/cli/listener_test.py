@@ -5,10 +5,11 @@ import time
 
 from schemas.envelope import DEFAULT_SITE_ID
 from services.cli.listeners import ListenerId, find_sendable, run, show_json
-from services.cli.refusals import as_typed, refusals
+from services.cli.refusals import refusals
 from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import Document
+from services.kit.own_command import as_typed
 from services.listeners.administration import Administration
 from services.listeners.deliveries import delivery_wire
 from services.listeners.documents import ListenerStatus

@@ -15,11 +15,12 @@ from schemas.envelope import DEFAULT_SITE_ID
 from schemas.events import EventType
 from schemas.violations import violations_of
 from services.cli.installation import find_installation
-from services.cli.refusals import as_typed, refusals
+from services.cli.refusals import refusals
 from services.cli.settings import CliSettings
 from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import open_database
+from services.kit.own_command import as_typed
 from services.kit.provision import ensure_indexes
 from services.listeners.administration import Administration, open_administration
 from services.listeners.documents import Listener, ListenerStatus

@@ -1,5 +1,6 @@
 """Shows on the terminal how long work goes on: what is done, how fast, and how long it will still take."""
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,6 +26,7 @@ class Phases:
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            console=Console(stderr=True),  # what is printed for scripts is the result alone
         )
         self._tasks: dict[str, TaskID] = {}
 

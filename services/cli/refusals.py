@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import typer
 
@@ -20,9 +19,3 @@ def refusals() -> Iterator[None]:
     except (StartRefused, StackUnavailable, TransientFailure) as refusal:
         print(f"triptych: {refusal}", file=sys.stderr)
         raise typer.Exit(os.EX_CONFIG) from None
-
-
-def as_typed(words: str) -> str:
-    """A command to try, in the spelling by which this one was called: `.venv/bin/triptych keys list`."""
-    called = sys.argv[0] if Path(sys.argv[0]).name == "triptych" else "triptych"
-    return f"{called} {words}"

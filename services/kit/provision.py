@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from services.kit.failures import NotYetAvailable, StartRefused
 from services.kit.kafka_errors import ANSWER_SECONDS, start_failure
 from services.kit.mongo import Database, IndexModel, PyMongoError, is_transient, patient
+from services.kit.own_command import as_typed
 from services.kit.settings import KitSettings
 
 LEADERS_TIMEOUT_SECONDS = 20.0
@@ -71,7 +72,7 @@ async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
     async with _admin(settings) as admin, asyncio.timeout(ANSWER_SECONDS):
         missing = sorted(set(names) - set(await admin.list_topics()))
     if missing:
-        raise NotYetAvailable(f"Kafka lacks the topics {', '.join(missing)}. Run: triptych provision")
+        raise NotYetAvailable(f"Kafka lacks the topics {', '.join(missing)}. Run: {as_typed('provision')}")
 
 
 @asynccontextmanager

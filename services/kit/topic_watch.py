@@ -9,6 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from services.kit.kafka_errors import start_failure
+from services.kit.own_command import as_typed
 from services.kit.reading import METADATA_MAX_AGE_MS
 from services.kit.settings import KitSettings
 from services.kit.topic_facts import TopicFacts, describe_topics
@@ -68,7 +69,7 @@ def problem_of(found: Mapping[str, TopicFacts | None], partitions: Mapping[str, 
     for name, expected in partitions.items():
         facts = found.get(name)
         if facts is None:
-            parts.append(f"topic {name} does not exist (run: triptych provision)")
+            parts.append(f"topic {name} does not exist (run: {as_typed('provision')})")
         elif facts.partitions != expected:
             parts.append(
                 f"topic {name} has {facts.partitions} partitions, and TRIPTYCH_TOPIC_PARTITIONS says {expected}"

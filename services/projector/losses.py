@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from services.kit.failures import TransientFailure
 from services.kit.mongo import Database, Document
+from services.kit.own_command import as_typed
 from services.kit.ownership import NO_CLAIM
 from services.kit.partitions import partition_of
 from services.kit.publisher import Publisher
@@ -87,7 +88,7 @@ class Losses:
                 EXPIRED.inc(loss.end - loss.first)
             log.error("%s", loss)
         if self._policy is LossPolicy.REBUILD:
-            raise EventsExpired(f"{loss}; run: triptych rebuild")
+            raise EventsExpired(f"{loss}; run: {as_typed('rebuild')}")
         marked = await self.mark_behind({loss.partition})
         log.warning("galleries marked for repair: %d", marked)
         return marked

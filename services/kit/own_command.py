@@ -1,0 +1,18 @@
+"""Spells the project's own command as whoever reads a message can type it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+
+def as_typed(words: str) -> str:
+    """`.venv/bin/triptych keys list` for `keys list`: the command that belongs to the Python that runs this.
+
+    The bare name is enough where the search path leads to that command, and all that can be said where there is none.
+    """
+    command = Path(sys.executable).with_name("triptych")
+    found = shutil.which("triptych")
+    if not command.exists() or (found is not None and Path(found).samefile(command)):
+        return f"triptych {words}"
+    here = Path.cwd()
+    return f"{command.relative_to(here) if command.is_relative_to(here) else command} {words}"
