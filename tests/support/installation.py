@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -52,6 +53,13 @@ class Installation:
 @pytest.fixture
 async def installation(stack: Addresses) -> AsyncIterator[Installation]:
     """Topics with three partitions and an empty database, removed afterwards."""
+    async with open_installation(stack) as made:
+        yield made
+
+
+@asynccontextmanager
+async def open_installation(stack: Addresses) -> AsyncIterator[Installation]:
+    """The same for whoever wants it for longer than one test."""
     name = f"t{uuid.uuid4().hex[:10]}"
     async with open_database(stack.mongo_uri, name) as database:
         made = Installation(stack, name, database)

@@ -1,0 +1,226 @@
+"""Every command and program of README and docs/ runs as printed, from an empty shell, and prints what they say."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+import typer
+
+from deploy.local.ports import free_ports
+from deploy.local.stack import Addresses
+from schemas.replies import Reply
+from services.cli.__main__ import app
+from services.gateway.examples import DEV_KEY, GALLERY_ID
+from tests.conformance.rest import test_docs as http_page
+from tests.integration.webhooks import test_docs as listeners_page
+from tests.support.installation import open_installation
+from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed, program, steps
+from tests.support.shell import Outcome, Shell, empty_shell
+
+pytestmark = pytest.mark.xdist_group("pages")
+
+TYPED = ("bash", "sh", "console")
+# Drawings and shapes, which nobody runs.
+DRAWN = ("text",)
+NOT_TYPED = {
+    "make up": "the fixture has done what it does, with servers that were there",
+    "make test": "this is it",
+}
+# They run until somebody ends them; they have printed enough when they have printed what the page says, or anything.
+ENDLESS = ("curl -sN", "watch", "galleries.py")
+# A reader's next command comes seconds later; a test's comes at once, and what it looks for may not be there yet.
+LOOKS_AGAIN = ("kcat -C", "cat received.txt")
+PATIENCE_SECONDS = 15.0
+START_SECONDS = 90.0
+KCAT = shutil.which("kcat") is not None
+
+
+class Place(NamedTuple):
+    """Where Triptych runs, and what its pages call it."""
+
+    folder: Path
+    up_output: Path
+    names: tuple[tuple[str, str], ...]
+    """As printed, and here."""
+    gateway: str
+
+    def here(self, printed: str) -> str:
+        for name, own in self.names:
+            printed = re.sub(name, own, printed)
+        return printed
+
+    def as_printed(self, own_output: str) -> str:
+        for name, own in self.names:
+            own_output = own_output.replace(own, re.sub(r"\\(.)|\(.*", r"\1", name))
+        return own_output
+
+
+@pytest.fixture(scope="module")
+def place(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A checkout after `make up`, whose shell knows nothing of where the servers are."""
+    folder = tmp_path_factory.mktemp("checkout")
+    commands = folder / ".venv" / "bin"
+    commands.mkdir(parents=True)
+    for name, words in (("triptych", "-m services.cli"), ("python", "")):
+        script = commands / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        script.chmod(0o755)
+    *ports, hooks_port = free_ports(5)
+    services = ("gateway", "command", "projector", "webhooks")
+    with asyncio.Runner() as runner:
+        opened = open_installation(stack)
+        installation = runner.run(opened.__aenter__())
+        try:
+            fields = {f"{service}_port": port for service, port in zip(services, ports, strict=True)}
+            environ = {**os.environ, **installation.environ(**fields), "TRIPTYCH_STACK": "external"}
+            gateway = f"127.0.0.1:{ports[0]}"
+            topics = r"triptych\.(?=(?:commands|replies|events|galleries)\b)"
+            names = (
+                (r"127\.0\.0\.1:8080", gateway),
+                (r"127\.0\.0\.1:9092", stack.kafka_bootstrap),
+                (r"127\.0\.0\.1:9000", f"127.0.0.1:{hooks_port}"),
+                (r"\b9000\b", str(hooks_port)),
+                (topics, f"{installation.name}."),
+            )
+            output = folder / "up.txt"
+            with output.open("w") as file:
+                up = subprocess.Popen(
+                    [commands / "triptych", "up"], env=environ, cwd=folder, stdout=file, stderr=subprocess.STDOUT
+                )
+            try:
+                ends = time.monotonic() + START_SECONDS
+                while "Events, as they happen" not in output.read_text():
+                    assert up.poll() is None, output.read_text()
+                    assert time.monotonic() < ends, output.read_text()
+                    time.sleep(0.05)
+                yield Place(folder, output, names, f"http://{gateway}")
+            finally:
+                up.terminate()
+                up.wait(60)
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
+
+
+def is_covered_elsewhere(block: Block) -> bool:
+    """Whether another test runs this block: the client of docs/http.md, and the code that verifies deliveries."""
+    if block.page == "docs/http.md":
+        return block.language == "js" and block.text == http_page.block("js")
+    if block.page == "docs/listeners.md":
+        return any(
+            block.language == language and re.search(rf"(def|function|func) {function}\(", block.text)
+            for language, function in listeners_page.CALLS
+        )
+    return False
+
+
+def check_reply(block: Block) -> None:
+    """The replies that are shown are replies."""
+    decoder, text, end = json.JSONDecoder(), block.text, 0
+    while end < len(text.rstrip()):
+        shown, end = decoder.raw_decode(text, end + len(text[end:]) - len(text[end:].lstrip()))
+        assert Reply.model_validate(shown).model_dump(by_alias=True, exclude_unset=True, mode="json") == shown
+
+
+def run_block(block: Block, shell: Shell, place: Place) -> None:
+    if block.language == "python":
+        name, text = program(block)
+        place.folder.joinpath(name or "program.py").write_text(place.here(text))
+        if name is None:
+            check(block, ".venv/bin/python program.py", None, shell, place)
+        return
+    for step in steps(block):
+        if not any(step.command.startswith(command) for command in NOT_TYPED):
+            check(block, step.command, step.prints, shell, place)
+
+
+def check(block: Block, command: str, prints: str | None, shell: Shell, place: Place) -> None:
+    where = f"{block.page}:{block.line}: {command}"
+
+    def is_printed(outcome: Outcome) -> bool:
+        real = place.as_printed(outcome.output)
+        return bool(real.strip()) if prints is None else is_as_printed(prints, real)
+
+    if any(word in command for word in ENDLESS):
+        started = time.monotonic()
+
+        def is_enough(outcome: Outcome) -> bool:
+            nonlocal started
+            if time.monotonic() > started + 1:
+                started = time.monotonic()
+                happen(place)
+            return is_printed(outcome)
+
+        outcome = shell.run_until(place.here(command), is_enough)
+        assert is_printed(outcome), f"{where}\n{outcome}"
+        return
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        outcome = shell.run(place.here(command))
+        is_right = outcome.status == 0 and (prints is None or is_printed(outcome))
+        if is_right or not command.startswith(LOOKS_AGAIN) or time.monotonic() > ends:
+            break
+    assert outcome.status == 0, f"{where}\n{outcome}"
+    assert prints is None or is_printed(outcome), f"{where}\nexpected:\n{prints}\nprinted:\n{outcome}"
+
+
+def happen(place: Place) -> None:
+    """Something that makes an event of the demo gallery."""
+    gallery = f"{place.gateway}/progallery/v2/galleries/{GALLERY_ID}"
+    httpx.patch(gallery, headers={"Authorization": DEV_KEY}, json={"gallery": {"name": "Three panels"}}, timeout=20)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_works_as_printed(page: Path, place: Place, tmp_path: Path) -> None:
+    with empty_shell(place.folder, tmp_path / "notes") as shell:
+        left_out = False
+        for block in blocks(page):
+            if block.language in DRAWN or is_covered_elsewhere(block):
+                continue
+            if block.language == "json":
+                check_reply(block)
+                continue
+            assert block.language in (*TYPED, "python"), f"{block.page}:{block.line}: nobody runs {block.language!r}"
+            if "kcat" in block.text and not KCAT:
+                left_out = True
+                continue
+            run_block(block, shell, place)
+    if left_out:
+        pytest.skip("the blocks with kcat were not run: there is no kcat here")
+
+
+def test_what_the_pages_say_of_the_terminal_is_there(place: Place) -> None:
+    printed = place.up_output.read_text()
+    assert GALLERY_ID in printed
+    assert "site default" in printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_within_the_text_exist(page: Path) -> None:
+    assert not indented_blocks(page), "a block without a language: would anybody run it?"
+    for code in inline_code(page):
+        words = code.split()
+        assert words[:1] != ["triptych"] or len(words) == 1, f"{code}: there is no `triptych` in an empty shell"
+        if words[:1] == [".venv/bin/triptych"]:
+            command: Any = typer.main.get_command(app)
+            for word in words[1:]:
+                if hasattr(command, "commands"):
+                    assert word in command.commands, code
+                    command = command.commands[word]
+                elif word.startswith("--"):
+                    assert any(word in parameter.opts for parameter in command.params), code
+
+
+def test_the_readme_is_among_the_pages() -> None:
+    assert ROOT / "README.md" in PAGES
+    assert sum(len(blocks(page)) for page in PAGES) > 30

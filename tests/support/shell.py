@@ -1,0 +1,90 @@
+"""A shell that starts with nothing but a folder, and is typed into command by command, as a terminal is."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+SECONDS = 60.0
+_POLL_SECONDS = 0.02
+
+
+class Outcome(NamedTuple):
+    """What a command has printed and its exit status, None while it runs."""
+
+    status: int | None
+    output: str
+    errors: str
+
+
+class Shell:
+    """A running bash; variables and functions stay from one command to the next."""
+
+    def __init__(self, process: subprocess.Popen[str], notes: Path) -> None:
+        self._process = process
+        self._notes = notes
+        self._count = 0
+
+    def run(self, command: str) -> Outcome:
+        """Type a command and wait for its end."""
+        return self.run_until(command, lambda outcome: outcome.status is not None)
+
+    def run_until(self, command: str, is_enough: Callable[[Outcome], bool]) -> Outcome:
+        """Type a command, wait until it has ended or printed enough, and end it if it runs on."""
+        self._count += 1
+        note = self._notes / str(self._count)
+        typed = f"{{ {command}\n}} </dev/null >{note}.out 2>{note}.err\necho $? >{note}.new; mv {note}.new {note}.rc\n"
+        assert self._process.stdin is not None
+        self._process.stdin.write(typed)
+        self._process.stdin.flush()
+        ends = time.monotonic() + SECONDS
+        while True:
+            outcome = _outcome(note)
+            if outcome.status is not None or is_enough(outcome):
+                break
+            assert time.monotonic() < ends, f"not within {SECONDS:g} s: {command}\n{outcome}"
+            time.sleep(_POLL_SECONDS)
+        while _outcome(note).status is None:
+            self._end_children()
+            time.sleep(_POLL_SECONDS)
+        return outcome
+
+    def _end_children(self) -> None:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        if children:
+            os.kill(int(children[-1]), signal.SIGTERM)  # the latest: others were sent to the background
+
+
+def _outcome(note: Path) -> Outcome:
+    status = note.with_suffix(".rc")
+    # First the status: what is read afterwards is all that a command has printed.
+    code = int(status.read_text()) if status.exists() else None
+    output, errors = (note.with_suffix(ending) for ending in (".out", ".err"))
+    return Outcome(
+        code,
+        output.read_text(errors="replace") if output.exists() else "",
+        errors.read_text(errors="replace") if errors.exists() else "",
+    )
+
+
+@contextmanager
+def empty_shell(folder: Path, notes: Path) -> Iterator[Shell]:
+    """A shell in a folder whose environment has only a path; it and what it started are ended afterwards."""
+    notes.mkdir(parents=True)
+    process = subprocess.Popen(
+        ["bash", "--noprofile", "--norc"],
+        stdin=subprocess.PIPE,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield Shell(process, notes)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
