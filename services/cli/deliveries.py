@@ -39,13 +39,13 @@ def show_page(
         return await admin.deliveries.page(await find_listener(admin, site, listener_id), status, limit)
 
     for delivery in run(work):
-        show_json({"siteId": site, **delivery_wire(delivery, with_log=False)})
+        show_delivery(delivery, with_log=False)
 
 
 @app.command()
 def show(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
     """Print a delivery with each of its attempts."""
-    show_json(delivery_wire(run(lambda admin: _find(admin, site, delivery_id)), with_log=True))
+    show_delivery(run(lambda admin: _find(admin, site, delivery_id)), with_log=True)
 
 
 @app.command()
@@ -57,7 +57,7 @@ def resend(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
         listener = await find_sendable(admin, site, delivery["listenerId"])
         return await admin.deliveries.resend(listener, delivery)
 
-    show_json(delivery_wire(run(work), with_log=False))
+    show_delivery(run(work), with_log=False)
 
 
 @app.command()
@@ -89,6 +89,11 @@ def replay(
         return await _in_steps(total, lambda cursor: admin.deliveries.replay(listener, which, cursor))
 
     show_json({"queued": run(work)})
+
+
+def show_delivery(delivery: Document, *, with_log: bool) -> None:
+    """Print one delivery as a line, with its site."""
+    show_json({"siteId": delivery["siteId"], **delivery_wire(delivery, with_log=with_log)})
 
 
 async def _in_steps(total: int, step: Callable[[str | None], Awaitable[Step]]) -> int:

@@ -4,14 +4,14 @@ import asyncio
 import time
 
 from schemas.envelope import DEFAULT_SITE_ID
-from services.cli.listeners import ListenerId, find_sendable, run, show_json
+from services.cli.deliveries import show_delivery
+from services.cli.listeners import ListenerId, find_sendable, run
 from services.cli.refusals import refusals
 from services.cli.sites import Site
 from services.kit.failures import StartRefused
 from services.kit.mongo import Document
 from services.kit.own_command import as_typed
 from services.listeners.administration import Administration
-from services.listeners.deliveries import delivery_wire
 from services.listeners.documents import ListenerStatus
 
 MARGIN_SECONDS = 10.0
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.1
 def send_test(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Send one delivery of an event that never happened, of a gallery that nobody has; prints what came of it."""
     with refusals():
-        show_json(delivery_wire(run(lambda admin: _send(admin, site, listener_id)), with_log=True))
+        show_delivery(run(lambda admin: _send(admin, site, listener_id)), with_log=True)
 
 
 async def _send(admin: Administration, site: str, listener_id: str) -> Document:

@@ -87,7 +87,7 @@ async def test_deliveries_from_a_script(
         await admin.until(listener, DeliveryStatus.DEAD)
         (dead,) = await run("list", listener.id, "--status", "dead")
         (shown,) = await run("show", dead["id"])
-        assert shown["log"][0]["status"] == 500
+        assert (shown["siteId"], shown["log"][0]["status"]) == (SITE, 500)
         assert await run("resend-dead", listener.id) == [{"queued": 1}]
         (resent,) = await run("resend", dead["id"])
         assert resent["manual"]
