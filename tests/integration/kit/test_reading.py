@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from services.kit import reading
 from services.kit.brokers import make_producer, make_reader
-from services.kit.fetched import EXPANDED_MAX, Fetched
+from services.kit.fast_gzip import EXPANDED_MAX
+from services.kit.fetched import Fetched
 from services.kit.publisher import Publisher, Record
 from services.kit.settings import KitSettings
 from services.kit.tail import tail
