@@ -6,6 +6,7 @@ hides it: both are handed out under PyMongo's types, and everything else uses on
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeAlias, cast
@@ -22,6 +23,7 @@ from pymongo import (
     UpdateOne,
     timeout,
 )
+from pymongo.asynchronous import pool
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -112,6 +114,19 @@ _STANDALONE = (
 _NO_MEMBER = "No replica set members available"
 _UNRESOLVED = "DNS"  # in its words for a mongodb+srv address that cannot be looked up
 _CLOSED = "after close"  # in the driver's words for a client that this process has closed
+
+
+async def _send_all(conn: Any, message: bytes) -> None:
+    """Send as PyMongo does. Its own `asyncio.wait_for` loses a cancellation that comes together with the result."""
+    try:
+        async with asyncio.timeout(conn.gettimeout):
+            await conn.write(message)
+    except TimeoutError as error:
+        raise TimeoutError("timed out") from error
+
+
+if sys.version_info < (3, 12):  # later versions of Python lose none
+    pool.async_sendall = _send_all  # type: ignore[assignment, attr-defined]
 
 
 def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Document]:

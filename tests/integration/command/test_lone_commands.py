@@ -45,7 +45,10 @@ async def test_a_repeated_command_has_its_first_answer_although_it_is_not_looked
     assert refused["outcome"] == "rejected"
     sender.replies.records.clear()
     assert await sender.send("CreateItems", items, "first") == first
-    assert await sender.send("CreateItems", {**items, "expectedSequence": 3}, "refused") == refused
+    assert await sender.send("CreateItems", {**items, "expectedSequence": 99}, "refused") == refused
+    sender.replies.records.clear()
+    other = await sender.send("CreateItems", {**items, "expectedSequence": 3}, "refused")
+    assert other["error"]["code"] == "IDEMPOTENCY_KEY_REUSED"
     assert len(await sender.item_ids(gallery_id)) == 2
     await audit(sender.installation.database)
 

@@ -1,11 +1,14 @@
 """What both drivers must do alike, and the servers and addresses that are refused."""
 
+import asyncio
+import inspect
 import os
 import re
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from pymongo import network_layer
 
 from deploy.local.cache import cache_dir
 from deploy.local.children import start_child
@@ -97,3 +100,20 @@ async def test_nobody_at_the_address_is_said_so() -> None:
     with pytest.raises(StartRefused, match="MongoDB does not answer"):
         async with open_database(f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=200", "x"):
             pass
+
+
+async def test_a_cancellation_is_never_lost(installation: Installation) -> None:
+    things = installation.database["things"]
+    await things.find_one()  # a connection is there
+    for steps in range(15):
+        asking = asyncio.create_task(things.find_one())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if asking.cancel():
+            await asyncio.wait({asking})
+            assert asking.cancelled(), f"lost after {steps} steps"
+
+
+def test_the_driver_still_sends_with_wait_for() -> None:
+    """Once it does not, `_send_all` can go."""
+    assert "wait_for" in inspect.getsource(network_layer.async_sendall)
