@@ -14,11 +14,11 @@ from benchmarks.scenario import Figures, Round, RoundFailed
 from deploy.local.children import Child
 from services.kit.brokers import make_producer, make_reader
 from services.kit.failures import TransientFailure
+from services.kit.group_offsets import GroupOffsets
 from services.kit.ownership import NO_CLAIM
 from services.kit.provision import ensure_indexes
 from services.kit.publisher import Publisher, Record
 from services.projector.app import indexes
-from services.projector.topic import EventsTopic
 
 DEADLINE_SECONDS = 240.0
 STOP_SECONDS = 30.0
@@ -64,7 +64,7 @@ async def measure(
         RoundFailed: the process ended or was too slow, or views or join are not what the events ask for.
     """
     await ensure_indexes(of_round.database, indexes())
-    topic = EventsTopic(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
+    topic = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     child = of_round.start(module, *args, **fields)
     try:
         first, last = await _watch(child, topic)
@@ -85,14 +85,14 @@ async def measure(
 
 async def caught_up(of_round: Round, child: Child, group: str) -> None:
     """Wait until the process has read everything that is on the topic. Raises RoundFailed."""
-    topic = EventsTopic(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
+    topic = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     try:
         await _watch(child, topic)
     finally:
         await topic.stop()
 
 
-async def _watch(child: Child, topic: EventsTopic) -> tuple[Look, Look]:
+async def _watch(child: Child, topic: GroupOffsets) -> tuple[Look, Look]:
     """The first look at which something was read, and the first at which everything was."""
     expected, deadline = sum((await topic.ends(range(12))).values()), time.monotonic() + DEADLINE_SECONDS
     first: Look | None = None

@@ -20,7 +20,7 @@ from services.kit.failures import RecordTooLarge
 
 log = logging.getLogger(__name__)
 
-FAULT_TEXT = "a fault of the service; the command was put aside, and may be done in part"
+FAULT_TEXT = "a fault of the service; the command was dead-lettered, and may be done in part"
 
 
 class FailedWork:

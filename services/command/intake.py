@@ -1,4 +1,4 @@
-"""Sorts raw records: commands to carry out here, and records to answer, forward or put aside at once."""
+"""Sorts raw records: commands to carry out here, and records to answer, forward or dead-letter at once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +93,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
 
 
 def refuse_forwards(intake: Intake, positions: Collection[int]) -> None:
-    """Answer and put aside the commands at these positions of `forwards`, which are too large to be moved."""
+    """Answer and dead-letter the commands at these positions of `forwards`, which are too large to be moved."""
     for position in positions:
         moved, record, envelope = intake.forwards[position]
         text = (

@@ -12,11 +12,11 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
 
 
 def is_hopeless(failures: int, since: datetime, now: datetime, patience: timedelta) -> bool:
-    """Whether to give up after so many failures of one step, the first of which was at `since`."""
+    """Whether to give up a step that has failed `failures` times since `since`."""
     return failures >= ATTEMPTS_MIN and now - since >= patience
 
 
 def pause_seconds(failures: int, patience: timedelta) -> float:
-    """How long to wait after so many failures."""
+    """How long to wait after this number of failures."""
     longest = min(LONGEST_PAUSE_SECONDS, patience.total_seconds() / 8)
     return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10), longest)

@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client import Counter
 
 from services.kit.failures import TransientFailure
+from services.kit.group_offsets import GroupOffsets
 from services.kit.mongo import Database, Document
 from services.kit.own_command import as_typed
 from services.kit.ownership import NO_CLAIM
@@ -22,7 +23,6 @@ from services.projector.batch import Batch
 from services.projector.progress import Loss, expired
 from services.projector.projection import View, lacking
 from services.projector.repository import Repository
-from services.projector.topic import EventsTopic
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Losses:
     """Of one version of the views."""
 
     def __init__(
-        self, database: Database, repository: Repository, publisher: Publisher, topic: EventsTopic, policy: LossPolicy
+        self, database: Database, repository: Repository, publisher: Publisher, topic: GroupOffsets, policy: LossPolicy
     ) -> None:
         self._written = database[WRITE_GALLERIES]
         self._repository = repository

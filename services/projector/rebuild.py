@@ -16,6 +16,7 @@ Then the joined topic is compared with the write model, and the projector is ask
 import asyncio
 from collections.abc import Sequence
 
+from services.kit.group_offsets import GroupOffsets
 from services.kit.mongo import Database
 from services.kit.ownership import Ownership
 from services.kit.provision import ensure_indexes
@@ -23,7 +24,6 @@ from services.projector.digests import Source
 from services.projector.join_restoration import Listener, restore_join
 from services.projector.running import Projection, group_of, running_projection
 from services.projector.settings import ProjectorSettings
-from services.projector.topic import EventsTopic
 from services.projector.verification import Difference, compare, is_same
 from services.readmodel.queries import indexes
 from services.readmodel.versions import Versions, names_of
@@ -149,8 +149,8 @@ class Rebuild:
 
     async def _take_over_offsets(self, old: int, new: int) -> None:
         name = f"{self._settings.topic_prefix}events"
-        of_old = EventsTopic(self._settings, name, group_of(self._settings, old))
-        of_new = EventsTopic(self._settings, name, group_of(self._settings, new))
+        of_old = GroupOffsets(self._settings, name, group_of(self._settings, old))
+        of_new = GroupOffsets(self._settings, name, group_of(self._settings, new))
         try:
             former, reached = await of_old.committed(), await of_new.committed()
             await of_new.commit({place: min(offset, former.get(place, 0)) for place, offset in reached.items()})

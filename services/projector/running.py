@@ -12,6 +12,7 @@ from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters
 from services.kit.failures import TransientFailure
+from services.kit.group_offsets import GroupOffsets
 from services.kit.lag import LagWatch, watching_lag
 from services.kit.mongo import Database, PyMongoError
 from services.kit.ownership import Ownership
@@ -25,7 +26,6 @@ from services.projector.repairs import Repairs
 from services.projector.repository import Repository
 from services.projector.republication import Republication
 from services.projector.settings import ProjectorSettings
-from services.projector.topic import EventsTopic
 from services.readmodel.queries import first_indexes, indexes
 from services.readmodel.versions import Versions, names_of
 
@@ -48,7 +48,7 @@ class Projection:
     repository: Repository
     ownership: Ownership
     publisher: Publisher
-    topic: EventsTopic
+    topic: GroupOffsets
     lag_watch: LagWatch
 
     async def lag(self) -> int:
@@ -94,7 +94,7 @@ async def running_projection(
     repository = Repository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
     dead_letters = DeadLetters(publisher, topics.dead_letter)
-    topic = EventsTopic(settings, topics.events, group)
+    topic = GroupOffsets(settings, topics.events, group)
     guard = JoinGuard(settings, topics.galleries, publisher, database)
     # A new version begins anew: what the topic does not hold any more is no loss, but has to be asked for.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR

@@ -12,6 +12,7 @@ from schemas.topics import Topics
 from services.kit.batches import BatchConsumer
 from services.kit.brokers import make_broker, make_producer
 from services.kit.dead_letters import DeadLetters
+from services.kit.group_offsets import GroupOffsets
 from services.kit.health import Health
 from services.kit.lag import watching_lag
 from services.kit.mongo import PyMongoError, open_database
@@ -30,7 +31,6 @@ from services.webhooks.directory import Directory
 from services.webhooks.intake import Intake
 from services.webhooks.losses import Losses
 from services.webhooks.names import Names
-from services.webhooks.offsets import TopicOffsets
 from services.webhooks.recorder import Recorder
 from services.webhooks.repository import Repository
 from services.webhooks.sender import Sender, Signer
@@ -82,7 +82,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetters(publisher, topics.dead_letter)
             group = f"{settings.topic_prefix}webhooks.v1"
-            offsets = TopicOffsets(settings, topics.events, group)
+            offsets = GroupOffsets(settings, topics.events, group)
 
             async def current_listeners() -> Iterable[Listener]:
                 await intake.refresh()

@@ -10,6 +10,7 @@ from deploy.local.stack import Addresses
 from schemas.topics import Topics
 from services.kit.brokers import make_producer
 from services.kit.dead_letters import DeadLetters
+from services.kit.group_offsets import GroupOffsets
 from services.kit.mongo import Database, open_database
 from services.kit.ownership import NO_CLAIM, Ownership
 from services.kit.provision import ensure_indexes, ensure_topics
@@ -21,7 +22,6 @@ from services.projector.guard import JoinGuard
 from services.projector.losses import Losses, LossPolicy
 from services.projector.publication import Publication
 from services.projector.stored import item_view_of, view_of
-from services.projector.topic import EventsTopic
 from tests.resilience.projector.world import (
     PARTITION,
     TRANSACTION_BYTES,
@@ -53,7 +53,7 @@ class ServerWorld:
         guard = JoinGuard(self._settings, self._topics.galleries, publisher, self._database)
         self._publishers.append(publisher)
         self._guards.append(guard)
-        topic = EventsTopic(self._settings, self._topics.events, "convergence")
+        topic = GroupOffsets(self._settings, self._topics.events, "convergence")
         losses = _Losses(self._database, repository, publisher, topic, LossPolicy.REPAIR)
         losses.places = committed, 0, end
         handler = EventHandler(

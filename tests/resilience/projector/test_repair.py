@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from services.cli.settings import CliSettings
 from services.cli.verify import verify
-from services.projector.topic import EventsTopic
+from services.kit.group_offsets import GroupOffsets
 from services.readmodel.queries import Views
 from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
@@ -51,7 +51,7 @@ async def _viewed(installation: Installation, gallery_id: str, sequence: int) ->
 
 async def _skip_events(installation: Installation) -> None:
     """Let the projector's group believe that it has read everything."""
-    topic = EventsTopic(
+    topic = GroupOffsets(
         installation.settings(CliSettings), installation.topics.events, f"{installation.name}.projector.v1"
     )
     try:

@@ -1,4 +1,4 @@
-"""Asks Kafka about the events topic: where the consumer stands, where the topic begins and ends."""
+"""Asks Kafka about one topic and one consumer group: where the group stands, where the topic begins and ends."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,8 @@ from services.kit.failures import TransientFailure
 from services.kit.settings import KitSettings
 
 
-class EventsTopic:
-    """The events topic and the offsets of one consumer group. Every call raises TransientFailure if Kafka is away."""
+class GroupOffsets:
+    """A topic and the offsets of one consumer group on it. Every call raises TransientFailure if Kafka is away."""
 
     def __init__(self, settings: KitSettings, name: str, group: str) -> None:
         self._settings = settings
