@@ -74,6 +74,7 @@ class Outbox:
         self._topic = events_topic
         self._number = 0
         self._published: list[str] = []  # rows not marked yet
+        self._marks_in_flight = asyncio.Lock()
         self._trouble = Trouble("MongoDB to mark published events")
         self._marking: asyncio.Task[None] | None = None
 
@@ -135,17 +136,20 @@ class Outbox:
                 self._trouble.end()
 
     async def _mark(self) -> None:
-        row_ids, self._published = self._published, []
-        if not row_ids:
-            return
-        try:
-            await self._marks.update_many(
-                {"_id": {"$in": row_ids}},
-                {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
-            )
-        except BaseException:
-            self._published += row_ids
-            raise
+        # One at a time: a rebalance and the end of the service may both settle, and the later one has to wait for the
+        # marks that the earlier one has in flight.
+        async with self._marks_in_flight:
+            row_ids, self._published = self._published, []
+            if not row_ids:
+                return
+            try:
+                await self._marks.update_many(
+                    {"_id": {"$in": row_ids}},
+                    {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
+                )
+            except BaseException:
+                self._published += row_ids
+                raise
 
     async def flush(self, partitions: Iterable[int]) -> int:
         """Publish what is committed but not marked, in order, in bounded memory; the number of events.

@@ -176,6 +176,8 @@ async def wait_until_shown(
         sequence = await views.sequence_of(site_id, position.gallery_id)
         return sequence is not None and sequence >= position.sequence
 
+    if timeout_seconds <= 0:
+        return await is_shown()
     if patience_seconds:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(patience_seconds, timeout_seconds)):

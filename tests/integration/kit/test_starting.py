@@ -73,9 +73,9 @@ async def test_a_service_waits_for_topics_and_ends_at_once_when_told(
 ) -> None:
     prefix = f"{installation.name}.later."
     with service(installation, tmp_path, "command", topic_prefix=prefix) as waiting:
-        await eventually(lambda: says(waiting, "Run: triptych provision"), "the topics are missing")
+        await eventually(lambda: says(waiting, "triptych provision"), "the topics are missing")
         with service(installation, tmp_path, "command", topic_prefix=prefix) as told:
-            await eventually(lambda: says(told, "Run: triptych provision"), "the topics are missing")
+            await eventually(lambda: says(told, "triptych provision"), "the topics are missing")
             before = time.monotonic()
             assert told.child.stop(10) == 0
             assert time.monotonic() - before < ANSWER_SECONDS
