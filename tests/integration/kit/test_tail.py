@@ -1,7 +1,7 @@
 """`tail` on a real broker: whatever happens to the topic, what is published afterwards is heard."""
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from services.kit import tail as tail_module
@@ -42,6 +42,18 @@ async def make_again(bootstrap: str, topic: str, partitions: int = PARTITIONS) -
         await eventually(is_made, "the topic made again")
     finally:
         await admin.close()
+    # The broker answers before it has put the new log in the place of the old one, which still takes records meanwhile.
+    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+    await reader.start()
+    try:
+
+        async def is_empty() -> bool:
+            return not any((await reader.end_offsets(places)).values())
+
+        await eventually(is_empty, "the new topic is empty")
+    finally:
+        await reader.stop()
 
 
 async def send(bootstrap: str, topic: str, *values: bytes, partition: int = 0) -> None:
