@@ -179,7 +179,7 @@ def format_instant(at: datetime) -> str:
 
 
 class RepeatedKeys(dict[str, Any]):
-    """A JSON object whose text has a key twice, of which a parser keeps the last; made by `schemas.exact`."""
+    """A JSON object whose text has a key twice; parsers keep the last; made by `schemas.exact`."""
 
 
 class TinyNumber(float):

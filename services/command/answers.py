@@ -63,7 +63,7 @@ class Answers:
         await side_by_side([self._publish_here([*records, *usual], len(records)), *others])
 
     async def _publish_here(self, records: Sequence[Record], first_reply: int) -> None:
-        """Publish records, of which replies come last; one that its topic does not take is shortened."""
+        """Publish records, the replies last; a reply that its topic does not take is shortened."""
         try:
             await self._publisher.publish(records)
         except RecordTooLarge as error:

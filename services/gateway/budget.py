@@ -91,7 +91,7 @@ class Holding(Room):
             await self._take(self.large_bytes)
 
     def shrink(self, count: int) -> None:
-        """Keep only so many bytes."""
+        """Keep only this number of bytes."""
         if count < self._held:
             self._budget.give_back(self._site_id, self._held - count)
             self._held = count
@@ -118,7 +118,7 @@ async def hold(request: Request, budget: Budget, site_id: str) -> Holding:
 
 
 def kept(request: Request, count: int) -> None:
-    """The answer to a request is written: it holds so many bytes from now on."""
+    """The answer to a request is written: it holds this number of bytes from now on."""
     holding: Holding | None = request.scope["state"].get(HOLDING)
     if holding is not None:
         holding.shrink(count)

@@ -32,7 +32,7 @@ class Echo:
         self._free_bytes = KEPT_BYTES
 
     def note(self, event: Event, size: int = 0) -> None:
-        """Take an event that the command caused, of so many bytes."""
+        """Take an event of this size in bytes, which the command caused."""
         match event.event_type:
             case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
                 self.created = self.created or event.event_type is EventType.GALLERY_CREATED
