@@ -39,7 +39,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 schemas: $(INSTALLED)
-	$(BIN)/python -m schemas.publish
+	$(BIN)/python -m triptych.contract.publishing.publish
 
 clean:
 	rm -rf .triptych

@@ -14,7 +14,7 @@ from benchmarks.machine import describe_machine, package_versions, server_versio
 from benchmarks.report import render, write
 from benchmarks.runner import play
 from benchmarks.scenario import RoundFailed, Scenario
-from deploy.local.stack import Addresses, StackUnavailable, local_stack
+from triptych.devstack.stack import Addresses, StackUnavailable, local_stack
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

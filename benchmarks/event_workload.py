@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 
 from benchmarks.scenario import RoundFailed
-from schemas import events
-from schemas.joined import HEAD_ITEMS_MAX, gallery_key, item_key
-from services.kit.mongo import Document
-from services.kit.partitions import partition_of
-from services.kit.publisher import Record
+from triptych.contract.codec import events
+from triptych.contract.joined import HEAD_ITEMS_MAX, gallery_key, item_key
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.mongo.driver import Document
 
 MIX = {"updated": 70, "created": 20, "moved": 8, "deleted": 2}
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import httpx
 
 from benchmarks.scenario import RoundFailed
-from deploy.local.children import Child
+from triptych.devstack.children import Child
 
 Request: TypeAlias = Callable[[], Awaitable[None]]
 """Sends one request and checks its answer; raises RoundFailed if it is not as it should be."""

@@ -11,8 +11,8 @@ from benchmarks.event_workload import EventWorkload
 from benchmarks.process import cpu_seconds, peak_rss_mib
 from benchmarks.projecting import caught_up, check, fill
 from benchmarks.scenario import Figures, Round, RoundFailed
-from services.kit.brokers import make_producer, make_reader
-from services.kit.publisher import Publisher
+from triptych.kit.kafka.clients import make_producer, make_reader
+from triptych.kit.kafka.publishing.publisher import Publisher
 
 PERIOD_SECONDS = 0.05
 DEADLINE_SECONDS = 10.0
@@ -30,7 +30,7 @@ async def measure_lone(of_round: Round, workload: EventWorkload, events: int) ->
         RoundFailed: a record did not come, or views or join are not what the events ask for.
     """
     await fill(of_round, workload.beginnings())
-    child = of_round.start("services.projector", projector_port=0)
+    child = of_round.start("triptych.projector", projector_port=0)
     publisher = Publisher(lambda: make_producer(of_round.settings))
     reader = make_reader(of_round.settings, fetch_max_wait_ms=1_000)
     await reader.start()

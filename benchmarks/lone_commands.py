@@ -13,8 +13,8 @@ from benchmarks.pipeline import store
 from benchmarks.scenario import Round, RoundFailed
 from benchmarks.simulation import SimulatedGallery, Step
 from benchmarks.workload import command_record
-from services.kit.brokers import make_producer
-from services.kit.tail import tail
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.reading.tail import tail
 
 REPLY_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -59,7 +59,7 @@ class Requester:
 async def requesting(of_round: Round, galleries: Sequence[SimulatedGallery]) -> AsyncIterator[Requester]:
     """A requester of a command service that has these galleries and nothing else to do."""
     await store(of_round, galleries)
-    child = of_round.start("services.command", command_port=0)
+    child = of_round.start("triptych.command", command_port=0)
     try:
         async with (
             make_producer(of_round.settings) as producer,

@@ -5,9 +5,9 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy.local.jars import KAFKA_VERSION
-from deploy.local.stack import Addresses, Provider
-from services.kit.mongo import open_database
+from triptych.devstack.jars import KAFKA_VERSION
+from triptych.devstack.stack import Addresses, Provider
+from triptych.kit.mongo.driver import open_database
 
 PACKAGES = ("triptych", "aiokafka", "cramjam", "faststream", "orjson", "pydantic", "pymongo", "uvloop")
 
@@ -40,7 +40,7 @@ def _kafka_version(addresses: Addresses) -> str:
         case Provider.PROCESSES:
             return KAFKA_VERSION
         case Provider.CONTAINERS:
-            from deploy.local.containers import KAFKA_IMAGE  # needs an optional dependency
+            from triptych.devstack.containers import KAFKA_IMAGE
 
             return KAFKA_IMAGE
         case _:

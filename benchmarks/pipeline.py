@@ -13,14 +13,14 @@ from benchmarks.scenario import Figures, Round, RoundFailed
 from benchmarks.simulation import SimulatedGallery
 from benchmarks.statistics import events_per_second
 from benchmarks.workload import Ends, EventRecord, Workload, WrongEvents, head_of, items_of
-from deploy.local.children import Child
-from services.command.app import indexes
-from services.command.settings import CommandSettings
-from services.kit.brokers import make_producer, make_reader
-from services.kit.mongo import ASCENDING, DESCENDING
-from services.kit.ownership import NO_CLAIM
-from services.kit.provision import ensure_indexes
-from services.kit.publisher import Publisher
+from triptych.command.app import indexes
+from triptych.command.settings import CommandSettings
+from triptych.devstack.children import Child
+from triptych.kit.kafka.clients import make_producer, make_reader
+from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING
+from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.startup.provision import ensure_indexes
 
 DEADLINE_SECONDS = 120.0
 STOP_SECONDS = 30.0

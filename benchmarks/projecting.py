@@ -11,14 +11,14 @@ from aiokafka import TopicPartition
 from benchmarks.event_workload import EventWorkload
 from benchmarks.process import cpu_seconds, peak_rss_mib
 from benchmarks.scenario import Figures, Round, RoundFailed
-from deploy.local.children import Child
-from services.kit.brokers import make_producer, make_reader
-from services.kit.failures import TransientFailure
-from services.kit.group_offsets import GroupOffsets
-from services.kit.ownership import NO_CLAIM
-from services.kit.provision import ensure_indexes
-from services.kit.publisher import Publisher, Record
-from services.projector.app import indexes
+from triptych.devstack.children import Child
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.clients import make_producer, make_reader
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.projector.app import indexes
 
 DEADLINE_SECONDS = 240.0
 STOP_SECONDS = 30.0

@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.report import Result
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
-from deploy.local.stack import Addresses
-from services.kit.mongo import open_database
-from services.kit.provision import ensure_topics
+from triptych.devstack.stack import Addresses
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.startup.provision import ensure_topics
 
 
 async def play(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from deploy.local.children import Child, start_child
-from deploy.local.stack import Addresses
-from schemas.topics import Topics
-from services.kit.mongo import Database
-from services.kit.settings import PREFIX, KitSettings
+from triptych.contract.topics import Topics
+from triptych.devstack.children import Child, start_child
+from triptych.devstack.stack import Addresses
+from triptych.kit.mongo.driver import Database
+from triptych.kit.process.settings import PREFIX, KitSettings
 
 Figures: TypeAlias = dict[str, float]
 """What one round measured, by name with unit (`events_per_second`); all are positive."""

@@ -12,19 +12,19 @@ import httpx
 
 from benchmarks.process import cpu_seconds, peak_rss_mib
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
-from deploy.local.children import Child
-from deploy.local.ports import free_ports
-from schemas.envelope import Message, encode_event
-from schemas.events import gallery_created
-from services.kit.brokers import make_producer
-from services.kit.provision import ensure_indexes
-from services.kit.publisher import Publisher, Record
-from services.listeners.deliveries import DELIVERIES, EVENTS, new_delivery
-from services.listeners.models import NewListener
-from services.listeners.repository import Listeners
-from services.listeners.sealing import make_sealer
-from services.listeners.settings import ListenerSettings
-from services.webhooks.app import INDEXES
+from triptych.contract.codec.envelope import Message, encode_event
+from triptych.contract.codec.events import gallery_created
+from triptych.devstack.children import Child
+from triptych.devstack.ports import free_ports
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.app import INDEXES
+from triptych.webhooks.model.registration import NewListener
+from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, new_delivery
+from triptych.webhooks.store.listeners import Listeners
+from triptych.webhooks.store.sealing import make_sealer
+from triptych.webhooks.store.settings import ListenerSettings
 
 DEADLINE_SECONDS = 180.0
 STOP_SECONDS = 30.0
@@ -71,7 +71,7 @@ async def product(of_round: Round, listeners: int, events: int, dialect: str) ->
     finally:
         await publisher.stop()
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
-    figures = await _measure(of_round, port, listeners * events, "services.webhooks", **fields)
+    figures = await _measure(of_round, port, listeners * events, "triptych.webhooks", **fields)
     deadline = time.monotonic() + STOP_SECONDS
     while (done := await of_round.database[DELIVERIES].count_documents({"status": "delivered"})) < listeners * events:
         if time.monotonic() > deadline:
@@ -111,7 +111,7 @@ async def backlog(of_round: Round, due: int, sent: int) -> Figures:
         await of_round.database[DELIVERIES].insert_many(rows, ordered=False)
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
     async with running_receiver(of_round, port):
-        relay = of_round.start("services.webhooks", **fields)
+        relay = of_round.start("triptych.webhooks", **fields)
         try:
             counts = await _all_received(port, sent, relay)
             memory = peak_rss_mib(relay.pid)

@@ -14,10 +14,10 @@ from benchmarks.webhooks import (
     running_receiver,
     subscribe,
 )
-from deploy.local.ports import free_ports
-from services.kit.brokers import make_producer
-from services.kit.publisher import Publisher, Record
-from services.listeners.deliveries import DELIVERIES
+from triptych.devstack.ports import free_ports
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.webhooks.store.delivery_documents import DELIVERIES
 
 READY_SECONDS = 60.0
 PERCENTILE = 0.99
@@ -27,7 +27,7 @@ PERCENTILE = 0.99
 async def running_relay(of_round: Round) -> AsyncIterator[None]:
     """A relay that has its partitions and its listeners."""
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
-    relay = of_round.start("services.webhooks", **fields)
+    relay = of_round.start("triptych.webhooks", **fields)
     try:
         yield
     finally:

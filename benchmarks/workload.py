@@ -9,10 +9,10 @@ import orjson
 from aiokafka import ConsumerRecord
 
 from benchmarks.simulation import SimulatedGallery, Step, gallery_id, made_id, new_gallery, photo, play
-from services.command.documents import head_document, item_document
-from services.command.state import GalleryHead, StoredItem
-from services.kit.mongo import Document
-from services.kit.publisher import Record
+from triptych.command.domain.state import GalleryHead, StoredItem
+from triptych.command.store.documents import head_document, item_document
+from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.mongo.driver import Document
 
 GALLERIES = 1_000
 

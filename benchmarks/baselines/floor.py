@@ -22,7 +22,7 @@ from pymongo.write_concern import WriteConcern
 
 from benchmarks.baselines.floor_changes import HIGHEST, LOWEST, Changes, UnknownNeighbour
 from benchmarks.baselines.floor_messages import Document, Message, event_message, reply_message
-from services.kit import fast_gzip
+from triptych.kit.kafka import fast_gzip
 
 fast_gzip.install()  # the codec of the product: the floor has no slower one
 

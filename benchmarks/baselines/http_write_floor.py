@@ -20,7 +20,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from services.kit import fast_gzip
+from triptych.kit.kafka import fast_gzip
 
 fast_gzip.install()  # the codec of the product: the floor has no slower one
 

@@ -17,7 +17,7 @@ FLOOR_BATCH = 2_000
 
 async def product(of_round: Round) -> Figures:
     """The command service."""
-    return await measure(of_round, BACKLOG, "services.command", command_port=0)
+    return await measure(of_round, BACKLOG, "triptych.command", command_port=0)
 
 
 async def floor(of_round: Round) -> Figures:

@@ -7,13 +7,13 @@ import aiohttp
 
 from benchmarks.http_load import Request, at_a_time, quantile, until_ready
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
-from deploy.local.children import Child
-from deploy.local.ports import free_ports
-from services.gateway.keys import store_key
-from services.kit.mongo import Document
-from services.kit.provision import ensure_indexes
-from services.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
-from services.readmodel.queries import INDEXES
+from triptych.devstack.children import Child
+from triptych.devstack.ports import free_ports
+from triptych.gateway.access.keys import store_key
+from triptych.kit.mongo.driver import Document
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
+from triptych.readmodel.queries import INDEXES
 
 KEY = "benchmark"
 GALLERY_ID = str(uuid.UUID(int=1, version=4))
@@ -84,7 +84,7 @@ async def product(of_round: Round) -> Figures:
     await _fill(of_round)
     await store_key(of_round.database, KEY, site_id=None, scopes=["read"], name=KEY)
     (port,) = free_ports(1)
-    child = of_round.start("services.gateway", gateway_port=port)
+    child = of_round.start("triptych.gateway", gateway_port=port)
     base = f"http://127.0.0.1:{port}"
     return await _play(
         child, f"{base}/health/ready", f"{base}/progallery/v2/galleries/{GALLERY_ID}/items?itemLimit={PAGE}"

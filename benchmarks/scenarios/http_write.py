@@ -10,8 +10,8 @@ import aiohttp
 
 from benchmarks.http_load import Request, at_a_time, at_rate, quantile, until_ready
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
-from deploy.local.ports import free_ports
-from services.gateway.keys import store_key
+from triptych.devstack.ports import free_ports
+from triptych.gateway.access.keys import store_key
 
 KEY = "benchmark"
 STEADY_PER_SECOND, STEADY = 20, 400

@@ -21,7 +21,7 @@ async def _measure(of_round: Round, events: int, module: str, group: str, *args:
 
 async def product(of_round: Round) -> Figures:
     """The projector."""
-    return await _measure(of_round, EVENTS, "services.projector", "projector.v1", projector_port=0)
+    return await _measure(of_round, EVENTS, "triptych.projector", "projector.v1", projector_port=0)
 
 
 async def floor(of_round: Round) -> Figures:

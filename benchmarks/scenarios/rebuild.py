@@ -8,12 +8,12 @@ from benchmarks.event_workload import EventWorkload
 from benchmarks.process import peak_rss_mib
 from benchmarks.projecting import fill
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
-from services.command import documents as write_model
-from services.kit.ownership import NO_CLAIM
-from services.kit.provision import ensure_indexes
-from services.projector.app import indexes
-from services.readmodel.documents import gallery_document, item_document
-from services.readmodel.versions import names_of
+from triptych.command.store import documents as write_model
+from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.projector.app import indexes
+from triptych.readmodel.documents import gallery_document, item_document
+from triptych.readmodel.versions import names_of
 
 GALLERIES = 2_000
 FILLED = 100
@@ -25,7 +25,7 @@ NEW = 2
 
 async def product(of_round: Round) -> Figures:
     """The command, as it ships."""
-    return await _measure(of_round, "services.cli", "rebuild")
+    return await _measure(of_round, "triptych.cli", "rebuild")
 
 
 async def floor(of_round: Round) -> Figures:

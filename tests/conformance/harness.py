@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.cache import cache_dir, locked
+from triptych.devstack.cache import cache_dir, locked
 
 FOLDER = Path(__file__).parent
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import orjson
 
-from schemas.commands import CreateGallery
-from schemas.gallery import GalleryPatch
-from schemas.item import ItemPatch
 from tests.unit.schemas.examples import GALLERY, GALLERY_ID, ITEM_ID
+from triptych.contract.commands import CreateGallery
+from triptych.contract.gallery import GalleryPatch
+from triptych.contract.item import ItemPatch
 
 
 def test_a_created_gallery_keeps_everything_it_was_sent() -> None:

@@ -8,18 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.base import format_instant
-from schemas.domain_event import EVENTS, DomainEvent
-from schemas.events import (
-    EventType,
-    decode_event,
-    gallery_created,
-    gallery_deleted,
-    gallery_updated,
-    item_created,
-    item_deleted,
-    item_updated,
-)
 from tests.unit.schemas.examples import (
     GALLERY_ID,
     IMAGE_ITEM,
@@ -32,6 +20,18 @@ from tests.unit.schemas.examples import (
     complete_gallery,
     complete_item,
 )
+from triptych.contract.base import format_instant
+from triptych.contract.codec.events import (
+    EventType,
+    decode_event,
+    gallery_created,
+    gallery_deleted,
+    gallery_updated,
+    item_created,
+    item_deleted,
+    item_updated,
+)
+from triptych.contract.domain_event import EVENTS, DomainEvent
 
 
 def _events(sequence: int, item: dict[str, Any], name: str | None, origin: str) -> list[dict[str, Any]]:

@@ -6,8 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.compatibility import compare
-from schemas.publish import ASYNCAPI, BASELINE, direction_of, main, message_schemas, outdated, write
+from triptych.contract.publishing.compatibility import compare
+from triptych.contract.publishing.publish import (
+    ASYNCAPI,
+    BASELINE,
+    direction_of,
+    main,
+    message_schemas,
+    outdated,
+    write,
+)
 
 _RELEASED = sorted(path.relative_to(BASELINE).as_posix() for path in BASELINE.rglob("*.json"))
 
@@ -18,7 +26,7 @@ def _baseline(name: str) -> dict[str, Any]:
 
 
 def test_published_files_are_up_to_date() -> None:
-    assert outdated() == [], "run python -m schemas.publish and review the difference"
+    assert outdated() == [], "run python -m triptych.contract.publishing.publish and review the difference"
     assert main(["--check"]) == 0
 
 

@@ -10,11 +10,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from cryptography.fernet import Fernet
 
-from services.cli.settings import CliSettings
-from services.cli.verify import verify
-from services.kit.letter_parts import joined
-from services.webhooks.app import compose as compose_webhooks
-from services.webhooks.settings import WebhookSettings
 from tests.support.commands import body
 from tests.support.everything import Everything, Offered
 from tests.support.installation import PARTITIONS, Installation
@@ -25,6 +20,11 @@ from tests.support.putting import put
 from tests.support.requests import Requests
 from tests.support.waiting import eventually
 from tests.support.write_model import until_no_work_is_left
+from triptych.cli.settings import CliSettings
+from triptych.cli.verify import verify
+from triptych.kit.kafka.publishing.letter_parts import joined
+from triptych.webhooks.app import compose as compose_webhooks
+from triptych.webhooks.settings import WebhookSettings
 
 SEED = 14
 RECORDS, REQUESTS = 1_500, 400

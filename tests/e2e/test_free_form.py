@@ -5,11 +5,6 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from services.command.documents import body_of
-from services.kit.mongo import Database
-from services.listeners.deliveries import DeliveryStatus
-from services.projector.digests import Source
-from services.webhooks.app import compose as compose_webhooks
 from tests.integration.webhooks.conftest import Admin, relay_settings
 from tests.integration.webhooks.conftest import admin as admin
 from tests.integration.webhooks.conftest import receiver as receiver
@@ -19,6 +14,11 @@ from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.product import running_product
 from tests.support.receiver import Receiver
+from triptych.command.store.documents import body_of
+from triptych.kit.mongo.driver import Database
+from triptych.projector.rebuild.digests import Source
+from triptych.webhooks.app import compose as compose_webhooks
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 EXAMPLES = 24
 REFERENCE = {"$ref": "a", "$id": "b", "x": [{"$id": {}, "$ref": "c", "$db": "d"}]}

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from services.cli.demo import DEMO
-from services.gateway.examples import DEMO_KEY, DEV_KEY, GALLERY_ID, ITEM_IDS
-from services.gateway.keys import Scope, store_key
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.product import Gateway, running_product
+from triptych.cli.demo import DEMO
+from triptych.gateway.access.keys import Scope, store_key
+from triptych.gateway.api.examples import DEMO_KEY, DEV_KEY, GALLERY_ID, ITEM_IDS
 
 IMAGE = {
     "title": "Sea",

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateway.keys import store_key
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.product import Gateway, running_product
+from triptych.gateway.access.keys import store_key
 
 GALLERIES = "/v2/galleries"
 

@@ -3,9 +3,6 @@
 import asyncio
 from typing import Any
 
-from services.gateway.consistency import CONSISTENT_HEADER
-from services.gateway.galleries import PARTIAL_HEADER
-from services.gateway.writes import COMMAND_ID_HEADER
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.product import (
@@ -16,6 +13,9 @@ from tests.support.product import (
     running_projector,
 )
 from tests.support.waiting import eventually
+from triptych.gateway.api.galleries import PARTIAL_HEADER
+from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
+from triptych.gateway.writing.writes import COMMAND_ID_HEADER
 
 IMAGE = {"title": "Sea", "image": {"imageInfo": {"url": "https://example.com/sea.jpg"}}}
 NOTHING = {"message": "", "details": {}}

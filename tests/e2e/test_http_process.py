@@ -7,16 +7,16 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.children import start_child
-from deploy.local.ports import free_ports
 from tests.support.installation import Installation
+from triptych.devstack.children import start_child
+from triptych.devstack.ports import free_ports
 
 GALLERIES = "/progallery/v2/galleries"
 
 
 def triptych(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
-    command = [sys.executable, "-m", "services.cli", *arguments]
+    command = [sys.executable, "-m", "triptych.cli", *arguments]
     return subprocess.run(
         command, env={**os.environ, **installation.environ()}, capture_output=True, text=True, check=False
     )
@@ -32,7 +32,7 @@ def test_keys_from_the_command_line(installation: Installation, tmp_path: Path) 
     (port,) = free_ports(1)
     base = f"http://127.0.0.1:{port}"
     environ = {**os.environ, **installation.environ(gateway_port=port, gateway_key_cache=0)}
-    child = start_child([sys.executable, "-m", "services.gateway"], env=environ, log=tmp_path / "gateway.log")
+    child = start_child([sys.executable, "-m", "triptych.gateway"], env=environ, log=tmp_path / "gateway.log")
     try:
         child.wait_until(lambda: _is_ready(base), what="the gateway", timeout=60)
         with httpx.Client(base_url=base, headers={"Authorization": key}, timeout=20) as client:

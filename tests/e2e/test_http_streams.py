@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import httpx
 import orjson
 
-from services.gateway.keys import Scope, store_key
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.product import Gateway, running_gateway, running_product
 from tests.support.waiting import eventually
+from triptych.gateway.access.keys import Scope, store_key
 
 DEADLINE_SECONDS = 20
 

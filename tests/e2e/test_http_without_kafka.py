@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from deploy.local.processes import processes_missing
-from deploy.local.stack import Addresses
-from services.gateway.writes import COMMAND_ID_HEADER
-from services.kit.mongo import open_database
-from services.kit.provision import ensure_topics
-from services.kit.settings import KitSettings
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.own_kafka import OwnKafka
 from tests.support.product import running_product
 from tests.support.waiting import eventually
+from triptych.devstack.processes import processes_missing
+from triptych.devstack.stack import Addresses
+from triptych.gateway.writing.writes import COMMAND_ID_HEADER
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.provision import ensure_topics
 
 
 @pytest.fixture

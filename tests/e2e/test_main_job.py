@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from services.command.app import compose as compose_command
-from services.command.settings import CommandSettings
-from services.gateway.app import compose as compose_gateway
-from services.gateway.keys import Scope, store_key
-from services.gateway.settings import GatewaySettings
-from services.projector.app import compose as compose_projector
-from services.projector.settings import ProjectorSettings
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import Record, TopicReader, raw_producer, topic_reader
 from tests.support.waiting import eventually
+from triptych.command.app import compose as compose_command
+from triptych.command.settings import CommandSettings
+from triptych.gateway.access.keys import Scope, store_key
+from triptych.gateway.app import compose as compose_gateway
+from triptych.gateway.settings import GatewaySettings
+from triptych.projector.app import compose as compose_projector
+from triptych.projector.settings import ProjectorSettings
 
 KEY = "e2e-key"
 IMAGE = {"title": "Sea", "image": {"imageInfo": {"url": "https://example.com/sea.jpg"}}}

@@ -16,16 +16,16 @@ import httpx
 import pytest
 import typer
 
-from deploy.local.ports import free_ports
-from deploy.local.stack import Addresses
-from schemas.replies import Reply
-from services.cli.__main__ import app
-from services.gateway.examples import DEV_KEY, GALLERY_ID
 from tests.conformance.rest import test_docs as http_page
 from tests.integration.webhooks import test_docs as listeners_page
 from tests.support.installation import open_installation
 from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed, program, steps
 from tests.support.shell import Outcome, Shell, empty_shell
+from triptych.cli.__main__ import app
+from triptych.contract.replies import Reply
+from triptych.devstack.ports import free_ports
+from triptych.devstack.stack import Addresses
+from triptych.gateway.api.examples import DEV_KEY, GALLERY_ID
 
 pytestmark = pytest.mark.xdist_group("pages")
 
@@ -70,7 +70,7 @@ def place(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("checkout")
     commands = folder / ".venv" / "bin"
     commands.mkdir(parents=True)
-    for name, words in (("triptych", "-m services.cli"), ("python", "")):
+    for name, words in (("triptych", "-m triptych.cli"), ("python", "")):
         script = commands / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         script.chmod(0o755)

@@ -13,25 +13,25 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import REGISTRY
 
-from schemas.consumer import Galleries
-from services.cli.rebuild import rebuild
-from services.cli.settings import CliSettings
-from services.cli.verify import verify
-from services.kit.ownership import NO_CLAIM
-from services.kit.partitions import partition_of
-from services.kit.provision import ensure_topics
-from services.projector.digests import Source
-from services.projector.join_restoration import JoinUnequal, restore_join
-from services.projector.rebuild import Rebuild
-from services.projector.settings import ProjectorSettings
-from services.readmodel.documents import item_view_id
-from services.readmodel.queries import Views
-from services.readmodel.versions import Versions
 from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import expire_records, raw_producer, topic_reader
 from tests.support.product import running_command_service, running_projector
 from tests.support.waiting import eventually
+from triptych.cli.rebuild import rebuild
+from triptych.cli.settings import CliSettings
+from triptych.cli.verify import verify
+from triptych.client import Galleries
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.startup.provision import ensure_topics
+from triptych.projector.rebuild.digests import Source
+from triptych.projector.rebuild.join_restoration import JoinUnequal, restore_join
+from triptych.projector.rebuild.rebuild import Rebuild
+from triptych.projector.settings import ProjectorSettings
+from triptych.readmodel.documents import item_view_id
+from triptych.readmodel.queries import Views
+from triptych.readmodel.versions import Versions
 
 GALLERIES = [str(uuid.UUID(int=number, version=4)) for number in range(12)]
 ITEMS_MAX = 100_000

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from services.gateway.auth import source_of
-from services.gateway.keys import hash_key
-from services.kit.attribution import TextFormatter
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.product import KEY, running_product
+from triptych.gateway.access.auth import source_of
+from triptych.gateway.access.keys import hash_key
+from triptych.kit.attribution import TextFormatter
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NO_TRACE = "00-00000000000000000000000000000000-00f067aa0ba902b7-01"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import free_ports
 from tests.support.installation import Installation
 from tests.support.waiting import eventually
+from triptych.devstack.ports import free_ports
 
-CLI = [sys.executable, "-m", "services.cli"]
+CLI = [sys.executable, "-m", "triptych.cli"]
 
 
 class Up:

@@ -7,10 +7,6 @@ from typing import Any
 
 import jwt
 
-from services.command.app import compose as compose_command
-from services.command.settings import CommandSettings
-from services.listeners.deliveries import DeliveryStatus
-from services.webhooks.app import compose as compose_webhooks
 from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, relay_settings
 from tests.integration.webhooks.conftest import admin as admin
 from tests.integration.webhooks.conftest import receiver as receiver
@@ -18,6 +14,10 @@ from tests.support.commands import TEXT, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
 from tests.support.receiver import Receiver
+from triptych.command.app import compose as compose_command
+from triptych.command.settings import CommandSettings
+from triptych.webhooks.app import compose as compose_webhooks
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 PREFIX = "wix.pro_gallery.gallery_v2_"
 

@@ -12,18 +12,18 @@ import httpx
 import pytest
 from cryptography.fernet import Fernet
 
-from deploy.local.processes import processes_missing
-from deploy.local.stack import Addresses
-from services.gateway.keys import Scope, store_key
-from services.kit.mongo import open_database
-from services.kit.provision import ensure_topics
-from services.kit.settings import KitSettings
 from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.own_kafka import OwnKafka
 from tests.support.servers import pids_of, service
 from tests.support.waiting import eventually
+from triptych.devstack.processes import processes_missing
+from triptych.devstack.stack import Addresses
+from triptych.gateway.access.keys import Scope, store_key
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.provision import ensure_topics
 
 OUTAGE_SECONDS = 10.0
 LINES_MAX, CPU_SHARE_MAX = 60, 0.25

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
 
-from schemas.identity import derived_gallery_id, derived_item_id
-from services.kit.partitions import partition_of
 from tests.support.commands import SOURCE, TEXT, structured
+from triptych.contract.identity import derived_gallery_id, derived_item_id
+from triptych.kit.kafka.partitions import partition_of
 
 SITE = "default"
 PLACES = [0.0, -1.5, 2.0, 2.0000000000000004, 1e300, -1e300]

@@ -17,19 +17,19 @@ from collections.abc import Coroutine
 from itertools import count
 from typing import Any
 
-from schemas.topics import Topics
-from services.command.app import indexes, make_handler
-from services.command.consumer import CommandHandler
-from services.command.settings import CommandSettings
-from services.kit.brokers import make_producer
-from services.kit.dead_letters import DeadLetters, IncomingRecord
-from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.mongo import open_database
-from services.kit.provision import ensure_indexes
-from services.kit.publisher import Publisher
 from tests.support.command_mix import CommandMix, received
 from tests.support.installation import PARTITIONS
 from tests.support.write_model import audit, until_no_work_is_left
+from triptych.command.app import indexes, make_handler
+from triptych.command.handler import CommandHandler
+from triptych.command.settings import CommandSettings
+from triptych.contract.topics import Topics
+from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.startup.provision import ensure_indexes
 
 ALL = frozenset(range(PARTITIONS))
 WEIGHTS = {

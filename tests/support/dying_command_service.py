@@ -5,10 +5,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.lifecycle import run_service
-from services.kit.publisher import Publisher, Record
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.startup.lifecycle import run_service
 
 
 class DeadlyPublisher(Publisher):

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.kit.lifecycle import run_service
-from services.webhooks.app import compose
-from services.webhooks.repository import Repository
-from services.webhooks.settings import WebhookSettings
+from triptych.kit.startup.lifecycle import run_service
+from triptych.webhooks.app import compose
+from triptych.webhooks.settings import WebhookSettings
+from triptych.webhooks.store.deliveries import Repository
 
 
 def deadly(step: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awaitable[Any]]:

@@ -7,11 +7,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 
-from schemas.limits import EVENT_BYTES_MAX
-from schemas.sizes import COMMAND_BYTES_MAX
-from services.kit.partitions import partition_of
 from tests.support.command_mix import CommandMix, Sent
 from tests.support.commands import TEXT, structured
+from triptych.contract.limits import EVENT_BYTES_MAX
+from triptych.contract.sizes import COMMAND_BYTES_MAX
+from triptych.kit.kafka.partitions import partition_of
 
 Codec: TypeAlias = Literal["none", "gzip", "lz4", "snappy", "zstd"]
 CODECS: tuple[Codec, ...] = ("none", "gzip", "lz4", "snappy", "zstd")

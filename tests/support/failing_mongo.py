@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from pymongo import AsyncMongoClient
 
-from deploy.local.cache import cache_dir
-from deploy.local.errors import StackUnavailable
-from deploy.local.mongo import REPLICA_SET, mongod_missing, running_mongo
-from deploy.local.ports import LOOPBACK, free_ports
+from triptych.devstack.cache import cache_dir
+from triptych.devstack.errors import StackUnavailable
+from triptych.devstack.mongo import REPLICA_SET, mongod_missing, running_mongo
+from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 class FailingMongo:

@@ -11,24 +11,24 @@ import bson
 import orjson
 from fastapi import FastAPI
 
-from schemas.topics import Topics
-from services.gateway.app import make_app
-from services.gateway.budget import Budget
-from services.gateway.consistency import Heads
-from services.gateway.context import Parts
-from services.gateway.errors import Failure
-from services.gateway.keys import ApiKey, Scope
-from services.gateway.limits import RateLimit
-from services.gateway.settings import GatewaySettings
-from services.gateway.streams import Places, Streams
-from services.gateway.writes import Order
-from services.kit.health import Health
-from services.kit.mongo import Database
-from services.listeners.administration import Administration
-from services.listeners.documents import Listener
-from services.listeners.resending import Deliveries
-from services.readmodel.queries import Views
 from tests.unit.webhooks.examples import listener
+from triptych.contract.topics import Topics
+from triptych.gateway.access.keys import ApiKey, Scope
+from triptych.gateway.access.limits import RateLimit
+from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.app import make_app
+from triptych.gateway.http.budget import Budget
+from triptych.gateway.http.errors import Failure
+from triptych.gateway.live.streams import Places, Streams
+from triptych.gateway.settings import GatewaySettings
+from triptych.gateway.writing.read_your_writes import Heads
+from triptych.gateway.writing.writes import Order
+from triptych.kit.mongo.driver import Database
+from triptych.kit.process.health import Health
+from triptych.readmodel.queries import Views
+from triptych.webhooks.admin.administration import Administration
+from triptych.webhooks.store.listener_documents import Listener
+from triptych.webhooks.store.resending import Deliveries
 
 KEY = "key"
 

@@ -4,10 +4,11 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas import events, snapshots
-from schemas.base import format_instant
-from schemas.envelope import Message, encode_event, encode_snapshot
-from schemas.events import Event, decode_event
+from triptych.contract import snapshots
+from triptych.contract.base import format_instant
+from triptych.contract.codec import events
+from triptych.contract.codec.envelope import Message, encode_event, encode_snapshot
+from triptych.contract.codec.events import Event, decode_event
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,11 +9,11 @@ from typing import TypeVar
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.local.stack import Addresses
-from schemas.topics import Topics
-from services.kit.mongo import Database, open_database
-from services.kit.provision import ensure_topics
-from services.kit.settings import PREFIX, KitSettings
+from triptych.contract.topics import Topics
+from triptych.devstack.stack import Addresses
+from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.process.settings import PREFIX, KitSettings
+from triptych.kit.startup.provision import ensure_topics
 
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
 PARTITIONS = 3

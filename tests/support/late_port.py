@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from deploy.local.ports import LOOPBACK, free_ports
+from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 class LatePort:

@@ -1,7 +1,7 @@
 """A second reader of the joined topic, written from the rules of `docs/consumers.md` and nothing else.
 
 It stands for what others write in other languages: each method quotes the rule that it follows. It copies whole
-galleries where `schemas.consumer.Galleries` is careful with memory.
+galleries where `triptych.client.Galleries` is careful with memory.
 """
 
 import json

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from aiokafka import TopicPartition
 
-from services.kit.reading import GroupReader
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
+from triptych.kit.kafka.reading.reader import GroupReader
 
 OURS = {b"triptych/command", b"triptych/projector", b"triptych/webhooks"}
 """`ce_source` of what services publish; the gateway's commands are its clients'."""

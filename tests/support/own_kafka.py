@@ -4,9 +4,9 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from deploy.local.cache import cache_dir
-from deploy.local.kafka import running_kafka
-from deploy.local.ports import free_ports
+from triptych.devstack.cache import cache_dir
+from triptych.devstack.kafka import running_kafka
+from triptych.devstack.ports import free_ports
 
 
 class OwnKafka:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.children import Child, start_child
-from deploy.local.ports import free_ports
 from tests.support.installation import Installation
+from triptych.devstack.children import Child, start_child
+from triptych.devstack.ports import free_ports
 
 
 @contextmanager

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import httpx
 from fastapi import FastAPI
 
-from services.command.app import compose as compose_command
-from services.command.settings import CommandSettings
-from services.gateway.app import compose as compose_gateway
-from services.gateway.errors import refusal_body
-from services.gateway.keys import Scope, store_key
-from services.gateway.settings import GatewaySettings
-from services.kit.http_server import make_server
-from services.kit.settings import KitSettings
-from services.projector.app import compose as compose_projector
-from services.projector.settings import ProjectorSettings
 from tests.support.installation import Installation
+from triptych.command.app import compose as compose_command
+from triptych.command.settings import CommandSettings
+from triptych.gateway.access.keys import Scope, store_key
+from triptych.gateway.app import compose as compose_gateway
+from triptych.gateway.http.errors import refusal_body
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.http_server import make_server
+from triptych.kit.process.settings import KitSettings
+from triptych.projector.app import compose as compose_projector
+from triptych.projector.settings import ProjectorSettings
 
 KEY = "product-key"
 """A key for every site and scope."""

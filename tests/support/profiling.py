@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.kit.mongo import Database, Document
+from triptych.kit.mongo.driver import Database, Document
 
 
 @asynccontextmanager

@@ -6,9 +6,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from schemas.topics import Topics
-from services.kit.odd_names import OddBatch
 from tests.support.everything import Offered
+from triptych.contract.topics import Topics
+from triptych.kit.kafka.header_names import OddBatch
 
 REQUEST_BYTES_MAX = 64 * 1024 * 1024
 

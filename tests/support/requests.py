@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from services.gateway.writes import COMMAND_ID_HEADER
 from tests.support.commands import TEXT
+from triptych.gateway.writing.writes import COMMAND_ID_HEADER
 
 ODD_TEXTS = (
     "",

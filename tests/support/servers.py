@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.children import Child, start_child
-from deploy.local.ports import LOOPBACK, free_ports
 from tests.support.installation import Installation
+from triptych.devstack.children import Child, start_child
+from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 @dataclass(frozen=True)

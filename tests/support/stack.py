@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.stack import Addresses, Provider, StackUnavailable, local_stack
+from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local_stack
 
 
 @pytest.fixture(scope="session")

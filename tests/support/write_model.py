@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from services.command.documents import body_of
-from services.kit.mongo import Database, Document, snapshot_session
-from services.kit.ownership import NO_CLAIM
 from tests.support.waiting import eventually
+from triptych.command.store.documents import body_of
+from triptych.kit.mongo.driver import Database, Document, snapshot_session
+from triptych.kit.mongo.fencing import NO_CLAIM
 
 
 async def until_no_work_is_left(database: Database, deadline_seconds: float = 60.0) -> None:

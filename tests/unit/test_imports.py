@@ -1,89 +1,130 @@
-"""Imports run one way (docs/architecture.md): a walk over every module of the product."""
+"""Imports run one way, by folder (docs/architecture): a walk over every module of the product."""
 
 import ast
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = {"command", "projector", "gateway", "webhooks"}
-# What two services share; it imports neither.
-SHARED = {"readmodel", "listeners"}
-# Modules that decide without I/O: they see the standard library, `schemas`, and other pure modules of their service.
-PURE = {
-    *(
-        f"services/command/{name}.py"
-        for name in (
-            "galleries",
-            "handlers",
-            "items",
-            "moves",
-            "neighbours",
-            "rebalancing",
-            "sort_orders",
-            "state",
-            "steps",
-            "workspace",
-        )
-    ),
-    "services/projector/joined.py",
-    "services/projector/projection.py",
-    "services/webhooks/addresses.py",
-    "services/webhooks/delivery.py",
-    "services/webhooks/signing.py",
+SOURCES = tuple(ROOT / name for name in ("services", "schemas", "deploy"))
+
+# What the modules of a package may import of `triptych` besides the package itself.
+MAY_IMPORT = {
+    "contract": (),
+    "client": ("contract",),
+    "devstack": (),
+    "kit": (),
+    "readmodel": ("contract", "kit"),
+    "command": ("contract", "kit"),
+    "projector": ("contract", "kit", "readmodel"),
+    "webhooks": ("contract", "kit"),
+    "gateway": ("contract", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
+    "cli": ("client", "command", "contract", "devstack", "gateway", "kit", "projector", "readmodel", "webhooks"),
 }
 
+# The rooms of a package, lowest first: a room imports lower ones, never one in its own line or above.
+ROOMS = {
+    "contract": (("",), ("codec",), ("publishing",)),
+    "kit": (
+        ("failures",),
+        ("attribution", "own_command", "run_all"),
+        ("process",),
+        ("mongo",),
+        ("kafka",),
+        ("startup",),
+    ),
+    "command": (("domain",), ("store",), ("flow",), ("",)),
+    "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),
+    "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("api",), ("",)),
+    "webhooks": (("model",), ("http", "store"), ("settings",), ("admin", "relay"), ("",)),
+}
 
-def modules() -> list[Path]:
-    return [path for top in ("services", "schemas", "deploy") for path in sorted((ROOT / top).rglob("*.py"))]
+# Rooms that decide without I/O: they see the standard library, the contract, and each other.
+PURE = (
+    "triptych.command.domain.*",
+    "triptych.projector.view.fold",
+    "triptych.projector.join.records",
+    "triptych.webhooks.model.*",
+)
+DRIVERS = ("asyncio", "aiokafka", "faststream", "pymongo", "fastapi", "httpx", "aiohttp", "triptych.kit")
+
+# A wire model of an item or a gallery reads its own JSON exactly; the two rooms know each other.
+EXCEPTIONS = {("contract", "", "codec")}
 
 
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+def modules() -> dict[str, Path]:
+    """Every module of the product, by its name."""
+    found = {}
+    for source in SOURCES:
+        for path in sorted((source / "triptych").rglob("*.py")):
+            name = ".".join(path.relative_to(source).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
     return found
 
 
-def names(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+MODULES = modules()
 
 
-@pytest.mark.parametrize("path", modules(), ids=names)
-def test_imports_run_one_way(path: Path) -> None:
-    place = path.relative_to(ROOT).parts
-    seen = imports(path)
-    if place[0] == "schemas":
-        forbidden = {name for name in seen if name.split(".")[0] in {"services", "deploy"}}
-    elif place[:2] == ("services", "kit"):
-        forbidden = {name for name in seen if name.startswith(("schemas", "deploy"))}
-        forbidden |= {name for name in seen if name.startswith("services.") and not name.startswith("services.kit")}
-    elif place[0] == "services" and place[1] in SERVICES:
-        others = SERVICES - {place[1]} | {"cli"}
-        forbidden = {name for name in seen if name.startswith(tuple(f"services.{other}" for other in others))}
-        forbidden |= {name for name in seen if name.startswith("deploy")}
-    elif place[0] == "services" and place[1] in SHARED:
-        allowed = ("services.kit", f"services.{place[1]}")
-        forbidden = {name for name in seen if name.startswith("services.") and not name.startswith(allowed)}
-    elif place[0] == "deploy":
-        forbidden = {name for name in seen if name.startswith(("services", "schemas"))}
-    else:
-        forbidden = set()
-    assert not forbidden
+@cache
+def imports(name: str) -> frozenset[str]:
+    """What a module imports, by full names; modules of ours rather than the names in them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found.update(full if full in MODULES else node.module for full in names)
+    return frozenset(found)
 
 
-@pytest.mark.parametrize("path", modules(), ids=names)
-def test_only_one_file_names_the_mongodb_driver(path: Path) -> None:
-    if names(path) == "services/kit/mongo.py" or names(path).startswith("deploy/local/"):
+def room_of(name: str) -> tuple[str, str]:
+    """The package of a module and its room there: "" for what lies in none, unless a rule names it."""
+    parts = name.split(".")[1:]
+    package = parts[0]
+    inner = parts[1] if len(parts) > 1 else ""
+    known = {room for line in ROOMS.get(package, ()) for room in line}
+    return package, inner if inner in known else ""
+
+
+def test_the_walk_sees_the_whole_product() -> None:
+    assert {name.split(".")[1] for name in MODULES} == set(MAY_IMPORT)
+    assert len(MODULES) > 200
+    for package, lines in ROOMS.items():
+        for room in (room for line in lines for room in line if room):
+            assert f"triptych.{package}.{room}" in MODULES, (package, room)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_run_one_way(name: str) -> None:
+    package, room = room_of(name)
+    allowed = (f"triptych.{package}", *(f"triptych.{other}" for other in MAY_IMPORT[package]))
+    ours = {seen for seen in imports(name) if seen.split(".")[0] == "triptych"}
+    assert not {seen for seen in ours if not any(seen == one or seen.startswith(f"{one}.") for one in allowed)}
+    level = {one: number for number, line in enumerate(ROOMS.get(package, ())) for one in line}
+    for seen in ours:
+        other, lower = room_of(seen)
+        if other == package and lower != room and room in level and (package, room, lower) not in EXCEPTIONS:
+            assert level[lower] < level[room], f"{room or 'the root'} imports {seen}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_are_absolute_and_go_by_one_name(name: str) -> None:
+    tops = {seen.split(".")[0] for seen in imports(name)}
+    assert not tops & {"services", "schemas", "deploy", "tests", "benchmarks"}
+    tree = ast.parse(MODULES[name].read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_only_one_file_names_the_mongodb_driver(name: str) -> None:
+    if name == "triptych.kit.mongo.driver" or name.startswith("triptych.devstack."):
         return
-    assert not {name for name in imports(path) if name.split(".")[0] in {"pymongo", "motor", "bson"}}
+    assert not {seen for seen in imports(name) if seen.split(".")[0] in {"pymongo", "motor", "bson"}}
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_pure_modules_do_no_io(name: str) -> None:
-    drivers = ("asyncio", "aiokafka", "faststream", "pymongo", "fastapi", "httpx", "aiohttp", "services.kit")
-    assert not {seen for seen in imports(ROOT / name) if seen.startswith(drivers)}
+@pytest.mark.parametrize("name", sorted(one for one in MODULES if any(fnmatchcase(one, rule) for rule in PURE)))
+def test_pure_rooms_do_no_io(name: str) -> None:
+    assert not {seen for seen in imports(name) if seen.startswith(DRIVERS)}

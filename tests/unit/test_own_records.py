@@ -6,17 +6,17 @@ from unittest.mock import AsyncMock, MagicMock, call
 import pytest
 from aiokafka import ConsumerRecord
 
-from schemas.commands import COMMANDS
-from schemas.envelope import CommandEnvelope, Message, encode_command
-from schemas.events import EventType
-from schemas.snapshots import SNAPSHOT_PARTS
-from services.command.intake import sort_records
-from services.gateway.echoes import Echoes
-from services.kit.partitions import partition_of
-from services.projector.consumer import EventHandler as Projection
-from services.webhooks.consumer import EventHandler as Planning
 from tests.support.histories import History
 from tests.unit.webhooks.examples import listener
+from triptych.command.flow.intake import sort_records
+from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_command
+from triptych.contract.codec.events import EventType
+from triptych.contract.commands import COMMANDS
+from triptych.contract.snapshots import SNAPSHOT_PARTS
+from triptych.gateway.writing.write_events import Echoes
+from triptych.kit.kafka.partitions import partition_of
+from triptych.projector.ingest.handler import EventHandler as Projection
+from triptych.webhooks.relay.handler import EventHandler as Planning
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 ITEM = "20000000-0000-4000-8000-000000000000"

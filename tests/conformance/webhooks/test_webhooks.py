@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from services.webhooks.app import compose
 from tests.conformance.harness import run_script
 from tests.integration.webhooks.conftest import relay_settings
 from tests.support.installation import Installation
 from tests.support.product import KEY, running_product
+from triptych.webhooks.app import compose
 
 SITE = "0b5e8a7e-5d0c-4f5f-9a43-0d6f6a1c2b3d"
 
@@ -19,7 +19,7 @@ SITE = "0b5e8a7e-5d0c-4f5f-9a43-0d6f6a1c2b3d"
 async def test_every_check_passes(installation: Installation, tmp_path: Path) -> None:
     key_file = tmp_path / "key.pem"
     # As a script would: the CLI subscribes to the types that the client has handlers for, and writes the key.
-    create = [sys.executable, "-m", "services.cli", "listeners", "create", "$CALLBACK_URL"]
+    create = [sys.executable, "-m", "triptych.cli", "listeners", "create", "$CALLBACK_URL"]
     options = ["--format", "wix-jwt", "--retry-delays", "1", "--public-key", str(key_file), "--site", SITE]
     command = (
         " ".join(word if word.startswith("$") else shlex.quote(word) for word in [*create, *options])

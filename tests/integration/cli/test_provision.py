@@ -2,14 +2,14 @@
 
 import pytest
 
-from schemas.topics import Topics
-from services.cli.provision import provision
-from services.cli.settings import CliSettings
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.failures import StartRefused
-from services.readmodel.versions import Versions
 from tests.support.installation import Installation
+from triptych.cli.provision import provision
+from triptych.cli.settings import CliSettings
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.contract.topics import Topics
+from triptych.kit.failures import StartRefused
+from triptych.readmodel.versions import Versions
 
 
 async def test_provisioning_twice_changes_nothing_the_second_time(installation: Installation) -> None:

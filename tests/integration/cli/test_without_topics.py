@@ -8,19 +8,19 @@ import time
 
 import pytest
 
-from deploy.local.ports import LOOPBACK
-from services.cli.watch import watch
-from services.kit import provision
-from services.kit.failures import NotYetAvailable
-from services.kit.settings import KitSettings
 from tests.support.installation import Installation
+from triptych.cli.watch import watch
+from triptych.devstack.ports import LOOPBACK
+from triptych.kit.failures import NotYetAvailable
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup import provision
 
 
 @pytest.mark.parametrize("arguments", [("send", "CreateGallery"), ("watch",), ("rebuild",)])
 def test_commands_without_topics_say_what_to_run(installation: Installation, arguments: tuple[str, ...]) -> None:
     environ = {**os.environ, **installation.environ(topic_prefix=f"{installation.name}.none.")}
     done = subprocess.run(
-        [sys.executable, "-m", "services.cli", *arguments],
+        [sys.executable, "-m", "triptych.cli", *arguments],
         env=environ,
         capture_output=True,
         text=True,

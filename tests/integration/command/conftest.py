@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import Installation
 from tests.support.kafka import Record, TopicReader, raw_producer, topic_reader
 from tests.support.write_model import until_no_work_is_left
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
 
 
 class Sender:

@@ -4,12 +4,12 @@ import uuid
 
 import pytest
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.ownership import NO_CLAIM
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.kit.mongo.fencing import NO_CLAIM
 
 TWO_MEDIA = {"text": {"html": "x"}, "video": {"videoInfo": {"url": "https://vimeo.com/1"}}}
 

@@ -4,12 +4,12 @@ import uuid
 
 import pytest
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.write_model import until_all_is_marked
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])

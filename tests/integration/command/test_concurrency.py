@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.ownership import NO_CLAIM
-from services.kit.partitions import partition_of
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.mongo.fencing import NO_CLAIM
 
 # The promise is one second; what tests share their processors with must not make them fail.
 PROMISED_SECONDS = 1.0

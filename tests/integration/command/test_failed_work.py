@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.command.app import compose
-from services.command.handlers import DIRECT_ITEMS
-from services.command.settings import CommandSettings
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, body, header
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
+from triptych.command.app import compose
+from triptych.command.domain.decide import DIRECT_ITEMS
+from triptych.command.settings import CommandSettings
 
 MANY = DIRECT_ITEMS + 10
 SOON = timedelta(seconds=0.4)

@@ -4,13 +4,13 @@ import asyncio
 import uuid
 from datetime import UTC, datetime
 
-from schemas.replies import Reply
-from services.command.app import compose
-from services.command.handlers import DIRECT_ITEMS
-from services.command.settings import CommandSettings
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, structured
 from tests.support.installation import Installation
+from triptych.command.app import compose
+from triptych.command.domain.decide import DIRECT_ITEMS
+from triptych.command.settings import CommandSettings
+from triptych.contract.replies import Reply
 
 MANY = DIRECT_ITEMS + 100
 REUSED = "IDEMPOTENCY_KEY_REUSED"

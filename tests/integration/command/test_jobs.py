@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.command.documents import GALLERIES, ITEMS, JOBS, STAGED
-from services.command.jobs import JobMovedOn, JobStore, JobUpdate
-from services.command.staging import Staging
-from services.kit.transactions import transaction
 from tests.support.installation import Installation
+from triptych.command.store.documents import GALLERIES, ITEMS, JOBS, STAGED
+from triptych.command.store.jobs import JobMovedOn, JobStore, JobUpdate
+from triptych.command.store.staging import Staging
+from triptych.kit.mongo.transactions import transaction
 
 FROM_BEFORE_STEPS_WERE_COUNTED = {"_id": "s/c", "state": {"next": 250}, "isDone": False}
 

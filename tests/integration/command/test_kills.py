@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.children import start_child
-from services.command.handlers import DIRECT_ITEMS
 from tests.support.commands import body
 from tests.support.installation import Installation
 from tests.support.kafka import Record, topic_reader
 from tests.support.waiting import eventually
 from tests.support.write_model import audit, until_all_is_marked
+from triptych.command.domain.decide import DIRECT_ITEMS
+from triptych.devstack.children import start_child
 
 KILLS = int(os.environ.get("TRIPTYCH_TEST_KILLS", "20"))
 

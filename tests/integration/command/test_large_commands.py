@@ -1,10 +1,10 @@
 """Commands whose records are small on the topic and large when they are not compressed."""
 
-from schemas.sizes import COMMAND_BYTES_MAX
-from services.command.handlers import DIRECT_ITEMS
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, structured
 from tests.support.kafka import raw_producer
+from triptych.command.domain.decide import DIRECT_ITEMS
+from triptych.contract.sizes import COMMAND_BYTES_MAX
 
 
 async def test_the_largest_waits_for_long_work_and_a_larger_one_is_refused_by_name(sender: Sender) -> None:

@@ -2,11 +2,11 @@
 
 import random
 
-from services.command.handlers import DIRECT_ITEMS
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, body
 from tests.support.kafka import Record
 from tests.support.write_model import audit
+from triptych.command.domain.decide import DIRECT_ITEMS
 
 MANY = 2 * DIRECT_ITEMS + 300
 

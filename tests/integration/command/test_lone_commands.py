@@ -2,15 +2,15 @@
 
 import asyncio
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.mongo import Document
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.profiling import profiled
 from tests.support.waiting import eventually
 from tests.support.write_model import audit, until_all_is_marked
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.kit.mongo.driver import Document
 
 READS = ("query", "getmore")
 

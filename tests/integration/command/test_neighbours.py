@@ -12,26 +12,29 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.command import consumer, handlers, loading, slices
-from services.command.app import compose, indexes, make_handler
-from services.command.consumer import CommandHandler
-from services.command.handlers import DIRECT_ITEMS
-from services.command.settings import CommandSettings
-from services.command.state import Change
-from services.command.workspace import PlacedCommand
-from services.kit.brokers import make_producer
-from services.kit.dead_letters import DeadLetters, IncomingRecord
-from services.kit.failures import TransientFailure
-from services.kit.mongo import Database
-from services.kit.partitions import partition_of
-from services.kit.provision import ensure_indexes
-from services.kit.publisher import Publisher, Record
 from tests.integration.command.conftest import Sender
 from tests.support.command_mix import CommandMix, Sent, received
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.write_model import until_no_work_is_left
+from triptych.command import handler as consumer
+from triptych.command.app import compose, indexes, make_handler
+from triptych.command.domain import decide as handlers
+from triptych.command.domain.decide import DIRECT_ITEMS
+from triptych.command.domain.state import Change
+from triptych.command.domain.unit_of_work import PlacedCommand
+from triptych.command.flow import chunking as slices
+from triptych.command.handler import CommandHandler
+from triptych.command.settings import CommandSettings
+from triptych.command.store import loader as loading
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.mongo.driver import Database
+from triptych.kit.startup.provision import ensure_indexes
 
 LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "20"))
 
@@ -127,7 +130,7 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
         # Long work on galleries of four items, in steps of two.
         for module in (handlers, loading):
             monkeypatch.setattr(module, "DIRECT_ITEMS", 3)
-        monkeypatch.setattr("services.command.runner.STEP_ITEMS", 2)
+        monkeypatch.setattr("triptych.command.flow.runner.STEP_ITEMS", 2)
     async with handling(installation, "batch") as together, handling(installation, "single") as apart:
         for number in range(LISTS):
             chance = random.Random(number)

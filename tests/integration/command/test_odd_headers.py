@@ -4,17 +4,17 @@ import uuid
 
 import httpx
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.brokers import make_reader
-from services.kit.partitions import partition_of
-from services.kit.settings import KitSettings
 from tests.support.batches import batch
 from tests.support.commands import body, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.produce import produce
 from tests.support.waiting import eventually
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.kit.kafka.clients import make_reader
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.process.settings import KitSettings
 
 ODD = b"gr\xf6\xdfe"
 

@@ -5,15 +5,15 @@ import signal
 import uuid
 from pathlib import Path
 
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.ownership import NO_CLAIM
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
 from tests.support.processes import service_process
 from tests.support.waiting import eventually
 from tests.support.write_model import until_all_is_marked
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.kit.mongo.fencing import NO_CLAIM
 
 
 async def test_kill_between_commit_and_publish_loses_no_event(installation: Installation, tmp_path: Path) -> None:

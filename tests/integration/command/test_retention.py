@@ -2,15 +2,15 @@
 
 import pytest
 
-from services.command.app import compose, indexes
-from services.command.settings import CommandSettings
-from services.kit.failures import StartRefused
-from services.kit.mongo import ASCENDING, DESCENDING, Database, IndexModel
-from services.kit.provision import ensure_indexes
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.write_model import until_all_is_marked
+from triptych.command.app import compose, indexes
+from triptych.command.settings import CommandSettings
+from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, IndexModel
+from triptych.kit.startup.provision import ensure_indexes
 
 
 async def lifetimes(database: Database) -> dict[str, dict[str, int]]:

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from services.command.handlers import DIRECT_ITEMS
 from tests.integration.command.conftest import Sender
 from tests.support.commands import structured
 from tests.support.kafka import Record
+from triptych.command.domain.decide import DIRECT_ITEMS
 
 TRACE = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later"
 

@@ -9,14 +9,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.sizes import COMMAND_BYTES_MAX
-from services.command.app import compose
-from services.command.settings import CommandSettings
-from services.kit.letter_parts import joined
-from services.kit.partitions import partition_of
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record, topic_reader
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.contract.sizes import COMMAND_BYTES_MAX
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.publishing.letter_parts import joined
 
 
 @pytest.fixture

@@ -8,9 +8,6 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from deploy.local.addresses import Addresses
-from services.command.app import compose
-from services.command.settings import CommandSettings
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.failing_mongo import FailingMongo
@@ -18,6 +15,9 @@ from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
+from triptych.command.app import compose
+from triptych.command.settings import CommandSettings
+from triptych.devstack.addresses import Addresses
 
 BOTH = ["commitTransaction", "abortTransaction"]
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.children import Child, start_child
-from deploy.local.errors import StackUnavailable
+from triptych.devstack.children import Child, start_child
+from triptych.devstack.errors import StackUnavailable
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 # Starts a child that it tells the process id of, then waits to be killed.
 PARENT = f"""
 import sys, time
 from pathlib import Path
-from deploy.local.children import start_child
+from triptych.devstack.children import start_child
 child = start_child([sys.executable, "-c", {SLEEPER!r}], log=Path(sys.argv[1]))
 print(child.pid, flush=True)
 time.sleep(600)

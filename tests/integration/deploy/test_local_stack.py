@@ -14,12 +14,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import MongoClient
 
-from deploy.local.cache import cache_dir
-from deploy.local.jars import jars_dir, kafka_jars
-from deploy.local.ports import is_free
-from deploy.local.processes import processes_missing
-from deploy.local.stack import Addresses, Provider, StackUnavailable, local_stack
 from tests.integration.deploy.test_children import linux_only, wait_for
+from triptych.devstack.cache import cache_dir
+from triptych.devstack.jars import jars_dir, kafka_jars
+from triptych.devstack.ports import is_free
+from triptych.devstack.processes import processes_missing
+from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local_stack
 
 pytestmark = pytest.mark.stack
 
@@ -122,7 +122,7 @@ needs_processes = pytest.mark.skipif(
 OWNER = """
 import sys, time
 from pathlib import Path
-from deploy.local.stack import local_stack
+from triptych.devstack.stack import local_stack
 with local_stack(data_dir=Path(sys.argv[1])) as addresses:
     print(addresses.kafka_bootstrap, addresses.mongo_uri, flush=True)
     time.sleep(600)

@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from schemas.envelope import CommandEnvelope, decode_command, encode_reply
-from schemas.joined import gallery_key, item_key
-from schemas.replies import Reply
-from services.kit.partitions import partition_of
-from services.kit.settings import KitSettings
-from services.kit.tail import Tail, tail
-from services.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
+from triptych.contract.codec.envelope import CommandEnvelope, decode_command, encode_reply
+from triptych.contract.joined import gallery_key, item_key
+from triptych.contract.replies import Reply
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.reading.tail import Tail, tail
+from triptych.kit.process.settings import KitSettings
+from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
 
 DEADLINE_SECONDS = 20
 DATE = "2024-01-01T00:00:00.000Z"

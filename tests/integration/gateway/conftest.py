@@ -11,14 +11,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.gateway.app import compose
-from services.gateway.context import Parts
-from services.gateway.errors import refusal_body
-from services.gateway.keys import store_key
-from services.gateway.settings import GatewaySettings
-from services.kit.http_server import make_server
 from tests.integration.gateway.backend import Backend, open_backend
 from tests.support.installation import Installation
+from triptych.gateway.access.keys import store_key
+from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.app import compose
+from triptych.gateway.http.errors import refusal_body
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.http_server import make_server
 
 KEY = "test-key"
 GALLERIES = "/progallery/v2/galleries"

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from services.gateway.app import compose
-from services.gateway.keys import store_key
-from services.gateway.settings import GatewaySettings
-from services.kit.failures import StartRefused
-from services.readmodel.queries import Views
 from tests.integration.gateway.conftest import GALLERIES, KEY, Door, OpenDoor
 from tests.support.installation import Installation
+from triptych.gateway.access.keys import store_key
+from triptych.gateway.app import compose
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.failures import StartRefused
+from triptych.readmodel.queries import Views
 
 JSON = {"Content-Type": "application/json"}
 ITEMS = f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000/items"

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from services.gateway.keys import ApiKey, Keys, hash_key, list_keys, new_key, revoke_key, store_key
 from tests.integration.gateway.backend import Backend
 from tests.integration.gateway.conftest import GALLERIES, Door
 from tests.support.installation import Installation
+from triptych.gateway.access.keys import ApiKey, Keys, hash_key, list_keys, new_key, revoke_key, store_key
 
 
 async def test_a_stored_key_is_found_and_nothing_of_it_is_stored(installation: Installation) -> None:

@@ -4,9 +4,9 @@ import asyncio
 import uuid
 from typing import Any
 
-from services.readmodel.weighing import LARGE_BYTES
 from tests.integration.gateway.backend import Backend, item
 from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
+from triptych.readmodel.weighing import LARGE_BYTES
 
 ITEM_BYTES = 250_000
 COUNT = 40

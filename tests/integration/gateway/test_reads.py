@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from services.gateway.app import PREFIXES
-from services.gateway.consistency import CONSISTENT_HEADER
 from tests.integration.gateway.backend import DATE, Backend, item
 from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
+from triptych.gateway.app import PREFIXES
+from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 
 G, I1, I2 = (str(uuid.uuid4()) for _ in range(3))
 HEAD = {"id": G, "name": "N", "totalItems": 2, "sortOrder": 1, "createdDate": DATE}

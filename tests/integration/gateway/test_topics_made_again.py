@@ -2,13 +2,13 @@
 
 import pytest
 
-from services.kit import tail as tail_module
-from services.kit import topic_watch as topic_watch_module
 from tests.integration.gateway.conftest import GALLERIES, OpenDoor
 from tests.integration.kit.test_tail import make_again
 from tests.support.installation import Installation
 from tests.support.product import running_command_service
 from tests.support.waiting import eventually
+from triptych.kit.kafka.consuming import topic_watch as topic_watch_module
+from triptych.kit.kafka.reading import tail as tail_module
 
 
 @pytest.fixture(autouse=True)

@@ -7,16 +7,16 @@ import uuid
 
 import pytest
 
-from schemas.commands import CreateGallery, CreateItems
-from schemas.envelope import gallery_id_of
-from schemas.identity import derived_gallery_id
-from schemas.replies import ErrorCode, Reply, ReplyError
-from services.gateway.consistency import CONSISTENT_HEADER
-from services.gateway.keys import store_key
-from services.gateway.writes import COMMAND_ID_HEADER
 from tests.integration.gateway.backend import Backend, item
 from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
 from tests.support.installation import Installation
+from triptych.contract.codec.envelope import gallery_id_of
+from triptych.contract.commands import CreateGallery, CreateItems
+from triptych.contract.identity import derived_gallery_id
+from triptych.contract.replies import ErrorCode, Reply, ReplyError
+from triptych.gateway.access.keys import store_key
+from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
+from triptych.gateway.writing.writes import COMMAND_ID_HEADER
 
 NOTHING = {"message": "", "details": {}}
 TEXT = {"title": "t", "text": {"html": "x"}}

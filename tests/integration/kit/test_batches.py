@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.kit.batches import BatchConsumer
-from services.kit.brokers import make_broker, make_producer
-from services.kit.dead_letters import DeadLetters, IncomingRecord
-from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.fetched import Unreadable
-from services.kit.publisher import Publisher
-from services.kit.settings import KitSettings
 from tests.support.commands import header
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.waiting import eventually
+from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.kafka.clients import make_broker, make_producer
+from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.process.settings import KitSettings
 
 
 class Recorder:

@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
-from services.kit.brokers import make_producer
-from services.kit.publisher import Publisher, Record
-from services.kit.settings import KitSettings
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.process.settings import KitSettings
 
 
 @pytest.mark.parametrize("compression", get_args(KitSettings.model_fields["compression"].annotation))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from services.kit.http_bounds import Bounds, Connections
-from services.kit.http_server import Server, make_server
-from services.kit.settings import KitSettings
 from tests.support.waiting import eventually
+from triptych.kit.process.http_bounds import Bounds, Connections
+from triptych.kit.process.http_server import Server, make_server
+from triptych.kit.process.settings import KitSettings
 
 LONG = 30.0
 BOUNDS = Bounds(

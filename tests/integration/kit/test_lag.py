@@ -6,15 +6,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
-from services.kit import behind as behind_module
-from services.kit import lag as lag_module
-from services.kit.failures import TransientFailure
-from services.kit.lag import watching_lag
-from services.kit.settings import KitSettings
 from tests.integration.kit.test_batches import Recorder, consuming
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.consuming import behind as behind_module
+from triptych.kit.kafka.consuming import lag as lag_module
+from triptych.kit.kafka.consuming.lag import watching_lag
+from triptych.kit.process.settings import KitSettings
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ from typing import Literal
 import pytest
 from pymongo import network_layer
 
-from deploy.local.cache import cache_dir
-from deploy.local.children import start_child
-from deploy.local.mongo import mongod_missing, runnable_mongod
-from deploy.local.ports import free_ports, is_free
-from services.kit.failures import NotYetAvailable, StartRefused
-from services.kit.mongo import connect, is_duplicate_key, is_transient, open_database
-from services.kit.transactions import transaction
 from tests.support.installation import Installation
+from triptych.devstack.cache import cache_dir
+from triptych.devstack.children import start_child
+from triptych.devstack.mongo import mongod_missing, runnable_mongod
+from triptych.devstack.ports import free_ports, is_free
+from triptych.kit.failures import NotYetAvailable, StartRefused
+from triptych.kit.mongo.driver import connect, is_duplicate_key, is_transient, open_database
+from triptych.kit.mongo.transactions import transaction
 
 Driver = Literal["pymongo", "motor"]
 both_drivers = pytest.mark.parametrize("driver", ["pymongo", "motor"])

@@ -7,13 +7,13 @@ from typing import Literal
 
 import pytest
 
-from services.kit import ownership as ownership_module
-from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.mongo import Database, Session, open_database
-from services.kit.ownership import NO_CLAIM, Ownership
-from services.kit.provision import ensure_indexes
-from services.kit.transactions import transaction
 from tests.support.installation import Installation
+from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.mongo import fencing as ownership_module
+from triptych.kit.mongo.driver import Database, Session, open_database
+from triptych.kit.mongo.fencing import NO_CLAIM, Ownership
+from triptych.kit.mongo.transactions import transaction
+from triptych.kit.startup.provision import ensure_indexes
 
 
 def owner(database: Database, scope: str = "s") -> Ownership:

@@ -6,14 +6,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from services.kit import publisher as publisher_module
-from services.kit.brokers import make_producer
-from services.kit.failures import TransientFailure
-from services.kit.publisher import Publisher, Record
-from services.kit.settings import KitSettings
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing import publisher as publisher_module
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.process.settings import KitSettings
 
 PATIENCE_SECONDS = 1.0
 

@@ -6,13 +6,6 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from services.kit import reading
-from services.kit.brokers import make_producer, make_reader
-from services.kit.fast_gzip import EXPANDED_MAX
-from services.kit.fetched import Fetched
-from services.kit.publisher import Publisher, Record
-from services.kit.settings import KitSettings
-from services.kit.tail import tail
 from tests.integration.kit.test_batches import Recorder, consuming
 from tests.support.batches import batch
 from tests.support.commands import header
@@ -20,6 +13,13 @@ from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.produce import produce
 from tests.support.waiting import eventually
+from triptych.kit.kafka.clients import make_producer, make_reader
+from triptych.kit.kafka.fast_gzip import EXPANDED_MAX
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.reading import reader as reading
+from triptych.kit.kafka.reading.fetched import Fetched
+from triptych.kit.kafka.reading.tail import tail
+from triptych.kit.process.settings import KitSettings
 
 ODD = b"gr\xf6\xdfe"
 ODD_NAME = ODD.decode("utf-8", "surrogateescape")

@@ -9,13 +9,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from services.kit.brokers import make_producer
-from services.kit.failures import RecordTooLarge
-from services.kit.publisher import Publisher, Record
-from services.kit.settings import KitSettings
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
+from triptych.kit.failures import RecordTooLarge
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.process.settings import KitSettings
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 

@@ -10,17 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.ports import free_ports
-from schemas.topics import Topics
-from services.kit.failures import NotYetAvailable
-from services.kit.kafka_errors import ANSWER_SECONDS
-from services.kit.mongo import open_database
-from services.kit.provision import ensure_topics
-from services.kit.settings import KitSettings
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.late_port import late_port
 from tests.support.servers import Service, service
 from tests.support.waiting import eventually
+from triptych.contract.topics import Topics
+from triptych.devstack.ports import free_ports
+from triptych.kit.failures import NotYetAvailable
+from triptych.kit.kafka.errors import ANSWER_SECONDS
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.provision import ensure_topics
 
 SERVICES = ("command", "projector", "webhooks", "gateway")
 

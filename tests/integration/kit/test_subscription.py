@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from services.kit.subscription import POLL_MS
 from tests.integration.kit.test_batches import Recorder, consuming
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
+from triptych.kit.kafka.reading.subscription import POLL_MS
 
 
 async def test_polls_wait_for_records_instead_of_sleeping_between(

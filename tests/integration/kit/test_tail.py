@@ -4,12 +4,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
-from services.kit import tail as tail_module
-from services.kit.settings import KitSettings
-from services.kit.tail import Tail, resume_at, tail
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
+from triptych.kit.kafka.reading import tail as tail_module
+from triptych.kit.kafka.reading.tail import Tail, resume_at, tail
+from triptych.kit.process.settings import KitSettings
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import pytest
 
-from services.kit.failures import OutcomeUnknown, TransientFailure
-from services.kit.mongo import Database, open_database
-from services.kit.ownership import Ownership
-from services.kit.transactions import end_left_open, transaction
-from services.kit.waits import WAITS
 from tests.support.failing_mongo import FailingMongo
 from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.waiting import eventually
+from triptych.kit.failures import OutcomeUnknown, TransientFailure
+from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.transactions import end_left_open, transaction
+from triptych.kit.process.waits import WAITS
 
 COMMIT = "MongoDB to commit by a majority"
 SOON_SECONDS = 5.0

@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from schemas.envelope import Message
 from tests.support.installation import Installation
 from tests.support.kafka import TopicReader, raw_producer, topic_reader
+from triptych.contract.codec.envelope import Message
 
 Publish: TypeAlias = Callable[[Sequence[Message]], Coroutine[Any, Any, None]]
 

@@ -5,18 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from services.command import documents as write_model
-from services.kit import mongo
-from services.kit.mongo import Database, Document, DriverName, aggregate, open_database
-from services.kit.ownership import Ownership
-from services.kit.provision import ensure_indexes
-from services.projector import digests
-from services.projector.digests import Source
-from services.projector.verification import compare
-from services.readmodel.documents import gallery_document, item_document
-from services.readmodel.queries import indexes
 from tests.support.installation import Installation
 from tests.support.profiling import profiled, unindexed
+from triptych.command.store import documents as write_model
+from triptych.kit.mongo import driver as mongo
+from triptych.kit.mongo.driver import Database, Document, DriverName, aggregate, open_database
+from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.projector.rebuild import digests
+from triptych.projector.rebuild.digests import Source
+from triptych.projector.rebuild.verification import compare
+from triptych.readmodel.documents import gallery_document, item_document
+from triptych.readmodel.queries import indexes
 
 VIEWS = 1
 IDS = [f"gallery-{number}" for number in range(7)]
@@ -66,8 +66,8 @@ async def _differing(database: Database) -> list[str]:
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Galleries that differ are not looked at again and again."""
-    monkeypatch.setattr("services.projector.verification.LOOKS", 1)
-    monkeypatch.setattr("services.projector.verification.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("triptych.projector.rebuild.verification.LOOKS", 1)
+    monkeypatch.setattr("triptych.projector.rebuild.verification.PAUSE_SECONDS", 0)
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])

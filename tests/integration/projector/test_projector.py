@@ -11,19 +11,19 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY
 from starlette.types import ASGIApp
 
-from schemas.envelope import Message
-from schemas.joined import GalleryRecord, ItemRecord
-from services.kit.failures import StartRefused
-from services.kit.mongo import Database
-from services.kit.partitions import partition_of
-from services.projector.app import compose
-from services.projector.settings import ProjectorSettings
-from services.readmodel.queries import Views
 from tests.integration.projector.conftest import Publish
 from tests.support.histories import History
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record, TopicReader, expire_records, topic_reader
 from tests.support.waiting import eventually
+from triptych.contract.codec.envelope import Message
+from triptych.contract.joined import GalleryRecord, ItemRecord
+from triptych.kit.failures import StartRefused
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.mongo.driver import Database
+from triptych.projector.app import compose
+from triptych.projector.settings import ProjectorSettings
+from triptych.readmodel.queries import Views
 
 
 def _latest(records: Sequence[Record]) -> dict[str, Any]:

@@ -4,19 +4,19 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.mongo import Database, open_database
-from services.kit.ownership import Ownership
-from services.kit.provision import ensure_indexes
-from services.projector.app import indexes
-from services.projector.batch import Batch, fold
-from services.projector.projection import View
-from services.projector.repository import ItemPlace, Repository
-from services.readmodel.documents import item_document
-from services.readmodel.queries import Views
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.profiling import profiled, unindexed
+from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.projector.app import indexes
+from triptych.projector.view.batch import Batch, fold
+from triptych.projector.view.fold import View
+from triptych.projector.view.repository import ItemPlace, Repository
+from triptych.readmodel.documents import item_document
+from triptych.readmodel.queries import Views
 
 PARTITION = 0
 

@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from services.kit.failures import TransientFailure
-from services.kit.mongo import Database, Document, aggregate, open_database
-from services.kit.provision import ensure_indexes
-from services.readmodel import queries
-from services.readmodel.cursors import InvalidCursor, write_cursor
-from services.readmodel.documents import (
+from tests.support.histories import EPOCH, History
+from tests.support.installation import Installation
+from tests.support.profiling import profiled, unindexed
+from triptych.kit.failures import TransientFailure
+from triptych.kit.mongo.driver import Database, Document, aggregate, open_database
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.readmodel import queries
+from triptych.readmodel.cursors import InvalidCursor, write_cursor
+from triptych.readmodel.documents import (
     GALLERY_VIEWS,
     ITEM_VIEWS,
     gallery_document,
     hidden_gallery_document,
     item_document,
 )
-from services.readmodel.queries import INDEXES, ItemFilter, ItemsPage, Views, indexes
-from services.readmodel.versions import FIRST_VERSION, Versions, ViewNames, names_of
-from services.readmodel.weighing import Room
-from tests.support.histories import EPOCH, History
-from tests.support.installation import Installation
-from tests.support.profiling import profiled, unindexed
+from triptych.readmodel.queries import INDEXES, ItemFilter, ItemsPage, Views, indexes
+from triptych.readmodel.versions import FIRST_VERSION, Versions, ViewNames, names_of
+from triptych.readmodel.weighing import Room
 
 HOUR = timedelta(hours=1)
 FIRST = names_of(FIRST_VERSION)
@@ -335,7 +335,7 @@ async def test_a_switch_that_comes_too_late_does_not_happen(
 ) -> None:
     versions = Versions(database)
     building = await versions.begin_building()
-    monkeypatch.setattr("services.readmodel.versions.SWITCH_TIME", timedelta(seconds=1))
+    monkeypatch.setattr("triptych.readmodel.versions.SWITCH_TIME", timedelta(seconds=1))
     await versions.begin_switch(building)
     with pytest.raises(TransientFailure, match="too long"):
         await versions.end_switch(building)

@@ -7,24 +7,24 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from schemas.envelope import Message
-from schemas.events import EventType
-from services.kit.mongo import Database, Document
-from services.kit.provision import ensure_indexes
-from services.listeners.deliveries import DELIVERIES, DeliveryStatus
-from services.listeners.documents import Listener
-from services.listeners.models import NewListener
-from services.listeners.operations import OPERATIONAL_EVENTS
-from services.listeners.provision import INDEXES
-from services.listeners.repository import Listeners
-from services.listeners.resending import Deliveries
-from services.listeners.sealing import Sealer, make_sealer
-from services.webhooks.app import compose
-from services.webhooks.settings import WebhookSettings
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
 from tests.support.receiver import Receiver, open_receiver
 from tests.support.waiting import eventually
+from triptych.contract.codec.envelope import Message
+from triptych.contract.codec.events import EventType
+from triptych.kit.mongo.driver import Database, Document
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.app import compose
+from triptych.webhooks.model.registration import NewListener
+from triptych.webhooks.settings import WebhookSettings
+from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
+from triptych.webhooks.store.listener_documents import Listener
+from triptych.webhooks.store.listeners import Listeners
+from triptych.webhooks.store.operational_events import OPERATIONAL_EVENTS
+from triptych.webhooks.store.provision import INDEXES
+from triptych.webhooks.store.resending import Deliveries
+from triptych.webhooks.store.sealing import Sealer, make_sealer
 
 Publish: TypeAlias = Callable[[Sequence[Message]], Coroutine[Any, Any, None]]
 OpenRelay: TypeAlias = Callable[..., AbstractAsyncContextManager[Any]]

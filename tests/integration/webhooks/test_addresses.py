@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from services.listeners.deliveries import DeliveryStatus
-from services.webhooks.addresses import ForbiddenAddress, parse_networks
-from services.webhooks.client import Client
-from services.webhooks.delivery import Failure
-from services.webhooks.names import Names
-from services.webhooks.sender import classify
 from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.name_server import open_name_server
 from tests.support.receiver import Receiver, open_receiver, status
+from triptych.webhooks.http.client import Client
+from triptych.webhooks.http.resolver import Names
+from triptych.webhooks.model.addresses import ForbiddenAddress, parse_networks
+from triptych.webhooks.model.delivery import Failure
+from triptych.webhooks.relay.sender import classify
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 LOOPBACK = parse_networks(["127.0.0.0/8"])
 
@@ -66,7 +66,7 @@ async def test_a_name_that_changes_between_check_and_dial(receiver: Receiver, mo
             raise OSError("not here")
 
     async with open_name_server({"rebinding.example": ("93.184.215.14",)}) as server:
-        monkeypatch.setattr("services.webhooks.connector.socket.socket", Witness)
+        monkeypatch.setattr("triptych.webhooks.http.connector.socket.socket", Witness)
         # The address that was checked is the one dialled: the second answer is never asked for.
         with pytest.raises(OSError, match="not here"):
             await post(receiver.url(host="rebinding.example"), servers=[server.place])

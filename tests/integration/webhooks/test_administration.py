@@ -9,16 +9,16 @@ from hashlib import sha256
 import jwt
 import pytest
 
-from services.listeners.deliveries import DeliveryStatus
-from services.listeners.documents import Listener, ListenerStatus
-from services.listeners.keys import Format
-from services.listeners.models import ListenerChange, NewListener
-from services.listeners.repository import LISTENERS, SIGNING_KEYS
-from services.listeners.resending import Range
 from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, OpenRelay, Publish
 from tests.support.histories import EPOCH, History
 from tests.support.receiver import Received, Receiver, status
 from tests.support.waiting import eventually
+from triptych.webhooks.model.keys import Format
+from triptych.webhooks.model.registration import ListenerChange, NewListener
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
+from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
+from triptych.webhooks.store.listeners import LISTENERS, SIGNING_KEYS
+from triptych.webhooks.store.resending import Range
 
 
 def signed_with(request: Received, secret: str) -> bool:
@@ -61,7 +61,7 @@ async def test_changes_count_for_what_comes_next(
 async def test_deleting_cancels_what_is_under_way_and_keeps_the_log(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.webhooks.intake.HOUSEKEEPING_SECONDS", 0.2)
+    monkeypatch.setattr("triptych.webhooks.relay.claiming.HOUSEKEEPING_SECONDS", 0.2)
     listener = await admin.subscribe(receiver.url(), retryDelays=[600])
     receiver.usual = status(500)
     async with open_relay():
@@ -260,7 +260,7 @@ async def test_each_resend_really_sends_and_is_marked(
 async def test_dead_deliveries_are_resent_once(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.listeners.resending.CHUNK", 4)
+    monkeypatch.setattr("triptych.webhooks.store.resending.CHUNK", 4)
     listener = await admin.subscribe(receiver.url(), retryDelays=[])
     receiver.usual = status(500)
     async with open_relay():
@@ -281,7 +281,7 @@ async def test_dead_deliveries_are_resent_once(
 async def test_replay_of_a_range_and_of_a_gallery(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.listeners.resending.CHUNK", 3)
+    monkeypatch.setattr("triptych.webhooks.store.resending.CHUNK", 3)
     first = await admin.subscribe(receiver.url("/first"))
     one, two = History().create(), History().create()
     for number in range(4):  # at one to five seconds after the epoch

@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.name_server import open_name_server
 from tests.support.raw_server import open_raw_server
 from tests.support.receiver import Receiver
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 DEAD = 8
 ODD = {

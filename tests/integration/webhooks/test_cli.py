@@ -8,12 +8,12 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from services.cli.__main__ import app
-from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.receiver import Receiver, status
+from triptych.cli.__main__ import app
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 CREATED = "wix.pro_gallery.gallery_v2_created"
 DELETED = "wix.pro_gallery.gallery_v2_deleted"

@@ -7,14 +7,14 @@ from collections import Counter
 
 import pytest
 
-from schemas.envelope import Message
-from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.commands import header
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.receiver import Behaviour, Receiver, drip, hang, reset, status
+from triptych.contract.codec.envelope import Message
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])

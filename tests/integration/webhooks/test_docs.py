@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from services.listeners.models import NewListener
 from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.receiver import Receiver
+from triptych.webhooks.model.registration import NewListener
 
 PAGE = (Path(__file__).parents[3] / "docs" / "listeners.md").read_text()
 

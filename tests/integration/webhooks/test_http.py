@@ -6,16 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.base import WireModel
-from services.gateway import listener_answers as answers
-from services.gateway.keys import store_key
-from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.product import running_gateway
 from tests.support.receiver import Receiver, status
 from tests.support.waiting import eventually
+from triptych.contract.base import WireModel
+from triptych.gateway.access.keys import store_key
+from triptych.gateway.api import listener_models as answers
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 CREATED = "wix.pro_gallery.gallery_v2_created"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"

@@ -7,21 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import uuid_utils
 
-from services.listeners.deliveries import DELIVERIES, DeliveryStatus, new_delivery
-from services.listeners.documents import Listener
-from services.webhooks.lanes import AHEAD_MAX
-from services.webhooks.shards import Shards
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.receiver import Receiver, hang, open_receiver
 from tests.support.waiting import eventually
+from triptych.webhooks.relay.lanes import AHEAD_MAX
+from triptych.webhooks.relay.shards import Shards
+from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus, new_delivery
+from triptych.webhooks.store.listener_documents import Listener
 
 
 async def test_a_hanging_listener_holds_up_nobody(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.webhooks.worker.STOP_SECONDS", 0.2)  # what hangs then is abandoned
+    monkeypatch.setattr("triptych.webhooks.relay.worker.STOP_SECONDS", 0.2)  # what hangs then is abandoned
     async with open_receiver() as stuck:
         stuck.usual = hang
         hanging = await admin.subscribe(stuck.url(), timeoutSeconds=30)
@@ -50,8 +50,8 @@ async def due_deliveries(admin: Admin, listener: Listener, count: int, event_byt
 async def test_what_is_in_hand_of_large_events_is_bounded_in_bytes(
     open_relay: OpenRelay, admin: Admin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.webhooks.worker.BYTES_IN_HAND", 20_000)
-    monkeypatch.setattr("services.webhooks.intake.CLAIMED_AT_ONCE", 5)
+    monkeypatch.setattr("triptych.webhooks.relay.worker.BYTES_IN_HAND", 20_000)
+    monkeypatch.setattr("triptych.webhooks.relay.claiming.CLAIMED_AT_ONCE", 5)
     receiver.usual = hang
     listener = await admin.subscribe(receiver.url(), timeoutSeconds=2)
     await due_deliveries(admin, listener, 200, event_bytes=1_000)

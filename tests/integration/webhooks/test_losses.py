@@ -5,14 +5,14 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.listeners.administration import open_administration
-from services.listeners.deliveries import DeliveryStatus
-from services.listeners.models import NewListener
 from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, OpenRelay, Publish, relay_settings
 from tests.support.histories import History
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import expire_records
 from tests.support.receiver import Receiver
+from triptych.webhooks.admin.administration import open_administration
+from triptych.webhooks.model.registration import NewListener
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 
 def messages(count: int) -> Any:

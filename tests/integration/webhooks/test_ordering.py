@@ -2,10 +2,10 @@
 
 import json
 
-from services.listeners.deliveries import DELIVERIES, DeliveryStatus
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.receiver import Received, Receiver, status
+from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 
 
 def places(requests: list[Received]) -> list[tuple[str, int]]:

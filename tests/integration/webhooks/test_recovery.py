@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.mongo import Database
-from services.listeners.deliveries import DELIVERIES, DeliveryStatus
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.processes import service_process
 from tests.support.receiver import Receiver, status
 from tests.support.waiting import eventually
+from triptych.kit.mongo.driver import Database
+from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 
 FIELDS = {"local": True, "webhooks_allowed_networks": "127.0.0.0/8", "webhooks_shard_lease": "PT1S"}
 EVENTS = 40
@@ -97,7 +97,7 @@ async def test_killed_under_load_again_and_again(
     histories = [history_of(100) for _ in range(6)]
     kills = 2
     for kill in range(kills):
-        with service_process(installation, "services.webhooks", tmp_path, **FIELDS) as child:
+        with service_process(installation, "triptych.webhooks", tmp_path, **FIELDS) as child:
             await publish([message for history in histories[3 * kill : 3 * kill + 3] for message in history.messages])
             await receiver.until(300 * kill + 50)
             os.kill(child.pid, signal.SIGKILL)

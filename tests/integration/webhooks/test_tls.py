@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from services.listeners.deliveries import DeliveryStatus
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.receiver import open_receiver
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 
 def self_signed(folder: Path) -> Path:

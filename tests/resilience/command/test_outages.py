@@ -14,10 +14,6 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.local.addresses import Addresses
-from deploy.local.children import Child, start_child
-from deploy.local.ports import is_free
-from deploy.local.stack import StackUnavailable, local_stack
 from tests.integration.command.conftest import Sender, sending
 from tests.support import servers
 from tests.support.commands import TEXT, body
@@ -26,6 +22,10 @@ from tests.support.kafka import Record, topic_reader
 from tests.support.servers import Service, command_line, command_service, pids_of, standing_still
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
+from triptych.devstack.addresses import Addresses
+from triptych.devstack.children import Child, start_child
+from triptych.devstack.ports import is_free
+from triptych.devstack.stack import StackUnavailable, local_stack
 
 OUTAGE_SECONDS = float(os.environ.get("TRIPTYCH_TEST_OUTAGE", "8"))
 RECOVERY_SECONDS = 60.0

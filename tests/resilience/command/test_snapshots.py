@@ -14,8 +14,6 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.assembly import Snapshots
-from schemas.events import EventType, decode_event
 from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
@@ -23,6 +21,8 @@ from tests.support.kafka import Record
 from tests.support.processes import service_process
 from tests.support.product import running_command_service
 from tests.support.waiting import eventually
+from triptych.client import Snapshots
+from triptych.contract.codec.events import EventType, decode_event
 
 ROUNDS = int(os.environ.get("TRIPTYCH_TEST_ROUNDS", "3"))
 GALLERIES, ITEMS = 3, 1_500
@@ -35,7 +35,7 @@ async def test_every_snapshot_is_the_gallery_at_its_sequence(installation: Insta
         galleries = [await sender.gallery(ITEMS) for _ in range(GALLERIES)]
         working = [asyncio.create_task(_work(sender, gallery_id, stop)) for gallery_id in galleries]
         for number in range(ROUNDS):
-            with service_process(installation, "services.command", tmp_path) as child:
+            with service_process(installation, "triptych.command", tmp_path) as child:
                 await eventually(lambda: _has_joined(installation), "another instance owns partitions")
                 await asyncio.sleep(0.5)  # it does some steps; how many is a matter of chance
                 if number % 2:

@@ -6,18 +6,18 @@ The same plans run on the real ones (`test_convergence_on_servers`), which is wh
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from services.kit.dead_letters import DeadLetters
-from services.kit.ownership import Ownership
-from services.kit.publisher import Publisher, Record
-from services.projector.batch import Batch
-from services.projector.consumer import EventHandler
-from services.projector.guard import JoinGuard, Latest, sequence_of
-from services.projector.losses import Losses
-from services.projector.progress import Loss
-from services.projector.projection import ItemView, View
-from services.projector.publication import Publication
-from services.projector.repository import ItemPlace, Repository
 from tests.resilience.projector.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.mongo.fencing import Ownership
+from triptych.projector.ingest.expired_events import Losses
+from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.ingest.offsets import Loss
+from triptych.projector.join.audit import JoinGuard, Latest, sequence_of
+from triptych.projector.join.publisher import Publication
+from triptych.projector.view.batch import Batch
+from triptych.projector.view.fold import ItemView, View
+from triptych.projector.view.repository import ItemPlace, Repository
 
 
 class MemoryWorld:

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from hypothesis import strategies as st
 
-from schemas.envelope import Message
 from tests.support.histories import History
+from triptych.contract.codec.envelope import Message
 
 
 class Fault(StrEnum):

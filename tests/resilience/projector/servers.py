@@ -6,22 +6,6 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.local.stack import Addresses
-from schemas.topics import Topics
-from services.kit.brokers import make_producer
-from services.kit.dead_letters import DeadLetters
-from services.kit.group_offsets import GroupOffsets
-from services.kit.mongo import Database, open_database
-from services.kit.ownership import NO_CLAIM, Ownership
-from services.kit.provision import ensure_indexes, ensure_topics
-from services.kit.publisher import Publisher, Record
-from services.kit.settings import KitSettings
-from services.projector.app import indexes
-from services.projector.consumer import EventHandler
-from services.projector.guard import JoinGuard
-from services.projector.losses import Losses, LossPolicy
-from services.projector.publication import Publication
-from services.projector.stored import item_view_of, view_of
 from tests.resilience.projector.world import (
     PARTITION,
     TRANSACTION_BYTES,
@@ -32,6 +16,23 @@ from tests.resilience.projector.world import (
     Stored,
 )
 from tests.support.kafka import topic_reader
+from triptych.contract.topics import Topics
+from triptych.devstack.stack import Addresses
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.fencing import NO_CLAIM, Ownership
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.provision import ensure_indexes, ensure_topics
+from triptych.projector.app import indexes
+from triptych.projector.ingest.expired_events import Losses
+from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.join.audit import JoinGuard
+from triptych.projector.join.publisher import Publication
+from triptych.projector.settings import LossPolicy
+from triptych.projector.view.mapping import item_view_of, view_of
 
 
 class ServerWorld:

@@ -6,14 +6,14 @@ from collections import Counter
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.consumer import Galleries
-from services.projector.app import compose
-from services.projector.settings import ProjectorSettings
-from services.readmodel.queries import Views
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
 from tests.support.waiting import eventually
+from triptych.client import Galleries
+from triptych.projector.app import compose
+from triptych.projector.settings import ProjectorSettings
+from triptych.readmodel.queries import Views
 
 # At once, as far as Kafka goes; the last segment of a partition is never compacted.
 COMPACTION = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from deploy.local.stack import Addresses
 from tests.resilience.projector.plans import Plan, plans
 from tests.resilience.projector.servers import server_world
 from tests.resilience.projector.world import carry_out
+from triptych.devstack.stack import Addresses
 
 
 @pytest.mark.timeout(300)

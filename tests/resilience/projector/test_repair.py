@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from services.cli.settings import CliSettings
-from services.cli.verify import verify
-from services.kit.group_offsets import GroupOffsets
-from services.readmodel.queries import Views
 from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.product import running_command_service, running_projector
 from tests.support.waiting import eventually
+from triptych.cli.settings import CliSettings
+from triptych.cli.verify import verify
+from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.readmodel.queries import Views
 
 Send = Callable[..., Awaitable[None]]
 

@@ -10,20 +10,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.local.stack import Addresses
-from services.kit.mongo import open_database
-from services.kit.ownership import NO_CLAIM
-from services.kit.provision import ensure_topics
-from services.projector.app import compose
-from services.projector.settings import ProjectorSettings
-from services.projector.stored import item_view_of, view_of
-from services.readmodel.queries import Views
 from tests.resilience.projector.plans import Plan
 from tests.resilience.projector.world import check_join, check_views
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.waiting import eventually
+from triptych.devstack.stack import Addresses
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.startup.provision import ensure_topics
+from triptych.projector.app import compose
+from triptych.projector.settings import ProjectorSettings
+from triptych.projector.view.mapping import item_view_of, view_of
+from triptych.readmodel.queries import Views
 
 PARTITIONS = 12
 GALLERIES = 40

@@ -6,17 +6,17 @@ from typing import Any, Protocol
 import orjson
 from aiokafka import ConsumerRecord
 
-from schemas.consumer import Galleries
-from schemas.envelope import Message
-from schemas.joined import HEAD_ITEMS_MAX, gallery_key, item_key
-from services.kit.failures import TransientFailure
-from services.kit.publisher import Record
-from services.projector.batch import Batch
-from services.projector.consumer import EventHandler
-from services.projector.projection import ItemView, View
-from services.projector.repository import Repository
 from tests.resilience.projector.plans import Fault, Plan
 from tests.support.literal_reader import LiteralReader
+from triptych.client import Galleries
+from triptych.contract.codec.envelope import Message
+from triptych.contract.joined import HEAD_ITEMS_MAX, gallery_key, item_key
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.publishing.publisher import Record
+from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.view.batch import Batch
+from triptych.projector.view.fold import ItemView, View
+from triptych.projector.view.repository import Repository
 
 PARTITION = 0
 TRANSACTION_BYTES = 3_000

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.scenarios.commands import MIX
 from benchmarks.simulation import new_gallery, play
 from benchmarks.workload import Ends, Workload, WrongEvents, items_of
-from schemas.envelope import decode_command
+from triptych.contract.codec.envelope import decode_command
 
 WORKLOAD = Workload(400, MIX, items=5, galleries=20)
 

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from benchmarks.workload import GALLERIES, Workload, WrongEvents
-from schemas.commands import CreateItems
-from schemas.envelope import decode_command
+from triptych.contract.codec.envelope import decode_command
+from triptych.contract.commands import CreateItems
 
 WORKLOAD = Workload(GALLERIES + 3)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services.cli.installation import NOTE, announced, describe, find_installation
-from services.cli.settings import CliSettings
-from services.kit.failures import StartRefused
+from triptych.cli.installation import NOTE, announced, describe, find_installation
+from triptych.cli.settings import CliSettings
+from triptych.kit.failures import StartRefused
 
 STACK = {"kafka_bootstrap": "127.0.0.1:19092", "mongo_uri": "mongodb://127.0.0.1:37017/?replicaSet=rs0"}
 
@@ -16,7 +16,7 @@ STACK = {"kafka_bootstrap": "127.0.0.1:19092", "mongo_uri": "mongodb://127.0.0.1
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KAFKA_BOOTSTRAP", "MONGO_URI", "TOPIC_PREFIX"):
         monkeypatch.delenv(f"TRIPTYCH_{name}", raising=False)
-    monkeypatch.setattr("services.cli.installation._folders", lambda: iter([tmp_path]))
+    monkeypatch.setattr("triptych.cli.installation._folders", lambda: iter([tmp_path]))
 
 
 def test_without_a_name_and_without_a_running_stack_it_is_refused() -> None:

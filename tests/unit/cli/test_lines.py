@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.events import decode_event, gallery_created, gallery_deleted, item_created, item_deleted
-from services.cli.send import read_command
-from services.cli.watch import describe
-from services.kit.failures import StartRefused
+from triptych.cli.send import read_command
+from triptych.cli.watch import describe
+from triptych.contract.codec.events import decode_event, gallery_created, gallery_deleted, item_created, item_deleted
+from triptych.kit.failures import StartRefused
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 GALLERY = "4937b26c-0000-4000-8000-000000000000"

@@ -4,10 +4,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from services.cli.__main__ import app
-from services.cli.send import read_command
-from services.cli.sites import check_site
-from services.kit.failures import StartRefused
+from triptych.cli.__main__ import app
+from triptych.cli.send import read_command
+from triptych.cli.sites import check_site
+from triptych.kit.failures import StartRefused
 
 GALLERY = '{"galleryId":"11111111-1111-4111-8111-111111111111"}'
 

@@ -4,12 +4,12 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas.commands import COMMANDS
-from schemas.envelope import CommandEnvelope, gallery_id_of
-from schemas.replies import Reply
-from services.command.handlers import decide
-from services.command.state import StoredItem, Unloaded
-from services.command.workspace import CommandKey, PlacedCommand, Received, Workspace
+from triptych.command.domain.decide import decide
+from triptych.command.domain.state import StoredItem, Unloaded
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, Workspace
+from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
+from triptych.contract.commands import COMMANDS
+from triptych.contract.replies import Reply
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SITE = "site"

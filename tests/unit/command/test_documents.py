@@ -7,10 +7,10 @@ import bson
 import orjson
 from hypothesis import given
 
-from services.command.documents import body_of, item_document, item_of, stored_body
-from services.command.pages import fill_page
-from services.command.state import StoredItem
 from tests.support.free_form import OBJECTS
+from triptych.command.domain.state import StoredItem
+from triptych.command.store.documents import body_of, item_document, item_of, stored_body
+from triptych.command.store.pages import fill_page
 
 
 def _item(css: dict[str, Any]) -> StoredItem:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from schemas.envelope import CommandEnvelope, decode_command
-from services.command.fingerprints import fingerprint_of
-from services.command.workspace import CommandKey
 from tests.support.commands import TEXT, structured
 from tests.unit.command.pure import World
+from triptych.command.domain.fingerprints import fingerprint_of
+from triptych.command.domain.unit_of_work import CommandKey
+from triptych.contract.codec.envelope import CommandEnvelope, decode_command
 
 GALLERY = "10000000-0000-4000-8000-00000000000a"
 OTHER = "20000000-0000-4000-8000-00000000000b"

@@ -4,13 +4,13 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from schemas.envelope import DEFAULT_SITE_ID
-from schemas.identity import derived_gallery_id
-from schemas.replies import ReplyError
-from schemas.sizes import COMMAND_BYTES_MAX
-from services.command.intake import FORWARDED, Intake, refuse_forwards, sort_records
-from services.kit.partitions import partition_of
 from tests.support.commands import SOURCE, TEXT, structured
+from triptych.command.flow.intake import FORWARDED, Intake, refuse_forwards, sort_records
+from triptych.contract.codec.envelope import DEFAULT_SITE_ID
+from triptych.contract.identity import derived_gallery_id
+from triptych.contract.replies import ReplyError
+from triptych.contract.sizes import COMMAND_BYTES_MAX
+from triptych.kit.kafka.partitions import partition_of
 
 PARTITIONS = 6
 GALLERY = "10000000-0000-4000-8000-000000000000"

@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from schemas.replies import Reply
-from services.command.state import Status
 from tests.unit.command.pure import World
+from triptych.command.domain.state import Status
+from triptych.contract.replies import Reply
 
 TEXT: dict[str, Any] = {"text": {"html": "x"}}
 explicit = st.integers(-2, 2).map(float)

@@ -5,9 +5,9 @@ import uuid
 
 import pytest
 
-from schemas.identity import derived_gallery_id
-from services.command.moves import WIDEST_LOOK
 from tests.unit.command.pure import SITE, World
+from triptych.command.domain.order.moves import WIDEST_LOOK
+from triptych.contract.identity import derived_gallery_id
 
 TEXT = {"text": {"html": "x"}}
 

@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from services.command.neighbours import HIGHEST, LOWEST, Stretch, join, line_around
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Stretch, join, line_around
 
 ORDER = [(float(place), f"item {place}") for place in range(10)]
 

@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import bson
 
-from schemas.cloudevents import SOURCE_MAX
-from schemas.envelope import CommandEnvelope, encode_event
-from schemas.events import item_deleted
-from schemas.trace_context import TRACEPARENT_MAX, TRACESTATE_MAX
-from services.command.outbox import Outbox, _document
-from services.command.state import Change
-from services.command.workspace import PlacedCommand, Received, Workspace
+from triptych.command.domain.state import Change
+from triptych.command.domain.unit_of_work import PlacedCommand, Received, Workspace
+from triptych.command.store.outbox import Outbox, _document
+from triptych.contract.codec.cloudevents import SOURCE_MAX
+from triptych.contract.codec.envelope import CommandEnvelope, encode_event
+from triptych.contract.codec.events import item_deleted
+from triptych.contract.codec.trace_context import TRACEPARENT_MAX, TRACESTATE_MAX
 
 GALLERY_ID = "10000000-0000-4000-8000-000000000000"
 LONGEST = "\U0001f5bc" * 255

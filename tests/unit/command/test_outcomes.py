@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from schemas.envelope import decode_command, gallery_id_of
-from schemas.identity import derived_gallery_id
-from schemas.replies import Reply
-from services.command.outcomes import outcome_document, outcome_ids, outcomes_of
-from services.command.workspace import CommandKey, PlacedCommand, Processed, Received
 from tests.support.commands import structured
 from tests.unit.command.pure import START
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Processed, Received
+from triptych.command.store.outcomes import outcome_document, outcome_ids, outcomes_of
+from triptych.contract.codec.envelope import decode_command, gallery_id_of
+from triptych.contract.identity import derived_gallery_id
+from triptych.contract.replies import Reply
 
 GALLERY = "10000000-0000-4000-8000-00000000000a"
 OTHER = "20000000-0000-4000-8000-00000000000b"

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.command.patience import ATTEMPTS_MIN, PATIENCE, is_hopeless, pause_seconds
+from triptych.command.domain.step_retries import ATTEMPTS_MIN, PATIENCE, is_hopeless, pause_seconds
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -3,8 +3,8 @@
 import bson
 import pytest
 
-from services.command.received import received, record_document
-from services.command.workspace import Received
+from triptych.command.domain.unit_of_work import Received
+from triptych.command.store.received import received, record_document
 
 
 @pytest.mark.parametrize(

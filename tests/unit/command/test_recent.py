@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from schemas.commands import COMMANDS
-from schemas.envelope import CommandEnvelope
-from services.command.recent import RecentHeads
-from services.command.state import GalleryHead
-from services.command.workspace import PlacedCommand, Received, Workspace
 from tests.support.commands import TEXT
+from triptych.command.domain.state import GalleryHead
+from triptych.command.domain.unit_of_work import PlacedCommand, Received, Workspace
+from triptych.command.store.recent_heads import RecentHeads
+from triptych.contract.codec.envelope import CommandEnvelope
+from triptych.contract.commands import COMMANDS
 
 GALLERIES = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(1, 5)]
 

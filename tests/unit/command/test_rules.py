@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from schemas.item import ITEM_BYTES_MAX
-from schemas.replies import Reply
 from tests.unit.command.pure import SITE, World
+from triptych.contract.item import ITEM_BYTES_MAX
+from triptych.contract.replies import Reply
 
 TEXT: dict[str, Any] = {"text": {"html": "x"}}
 VIDEO: dict[str, Any] = {"video": {"videoInfo": {"url": "https://vimeo.com/1"}}}

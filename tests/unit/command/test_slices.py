@@ -6,19 +6,18 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from schemas.commands import COMMANDS
-from schemas.envelope import CommandEnvelope
-from services.command.slices import (
+from tests.support.commands import TEXT, structured
+from triptych.command.domain.scope import Size, whole_gallery_of
+from triptych.command.domain.unit_of_work import PlacedCommand, Received
+from triptych.command.flow.chunking import (
     ITEM_BYTES,
     SHARED_FROM,
     TRANSACTION_WEIGHT,
-    Size,
     shares_of,
     slices,
-    whole_gallery_of,
 )
-from services.command.workspace import PlacedCommand, Received
-from tests.support.commands import TEXT, structured
+from triptych.contract.codec.envelope import CommandEnvelope
+from triptych.contract.commands import COMMANDS
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 OTHER = "20000000-0000-4000-8000-000000000000"

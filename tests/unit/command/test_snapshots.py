@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.assembly import Snapshot, Snapshots
-from services.command.state import GalleryHead, JobKind, Origin, StoredItem
-from services.command.steps import InconsistentGallery, Step, advance, advance_clone, page_of
+from triptych.client import Snapshot, Snapshots
+from triptych.command.domain.state import GalleryHead, JobKind, Origin, StoredItem
+from triptych.command.domain.steps import InconsistentGallery, Step, advance, advance_clone, page_of
 
 PAGE = 3
 GALLERY = "11111111-1111-4111-8111-111111111111"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.command.sort_orders import first_repeated, places_above, places_of_new_list
+from triptych.command.domain.order.sort_orders import first_repeated, places_above, places_of_new_list
 
 NOW = 1_700_000_000_000
 asked = st.lists(st.one_of(st.none(), st.integers(NOW - 5, NOW + 5).map(float)), max_size=12)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.command.state import GalleryHead, JobKind, Origin, Status, StoredItem
-from services.command.steps import advance, advance_clone, page_of
+from triptych.command.domain.state import GalleryHead, JobKind, Origin, Status, StoredItem
+from triptych.command.domain.steps import advance, advance_clone, page_of
 
 COUNT, PAGE = 7, 3
 numbers = itertools.count()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from deploy.local.stack import Probes, Provider, StackUnavailable, choose
+from triptych.devstack.stack import Probes, Provider, StackUnavailable, choose
 
 BOTH = {"TRIPTYCH_KAFKA_BOOTSTRAP": "kafka:9092", "TRIPTYCH_MONGO_URI": "mongodb://mongo"}
 

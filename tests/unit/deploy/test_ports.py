@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from deploy.local.errors import StackUnavailable
-from deploy.local.ports import LOOPBACK, free_ports, is_free, require_free
+from triptych.devstack.errors import StackUnavailable
+from triptych.devstack.ports import LOOPBACK, free_ports, is_free, require_free
 
 
 def test_free_port_can_be_listened_on() -> None:

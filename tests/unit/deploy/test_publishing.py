@@ -3,7 +3,7 @@
 import pytest
 from testcontainers.core.config import ConnectionMode
 
-from deploy.local.containers import published_address
+from triptych.devstack.containers import published_address
 
 GATEWAY = "172.17.0.1"
 

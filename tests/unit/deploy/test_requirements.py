@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import jars, mongo
-from deploy.local.errors import StackUnavailable
-from deploy.local.jars import jars_dir, jars_missing, java_missing, kafka_jars, major_version
+from triptych.devstack import jars, mongo
+from triptych.devstack.errors import StackUnavailable
+from triptych.devstack.jars import jars_dir, jars_missing, java_missing, kafka_jars, major_version
 
 
 def program(folder: Path, name: str, script: str) -> dict[str, str]:

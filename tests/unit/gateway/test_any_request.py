@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.listeners.cursors import EXAMPLE
-from services.readmodel.cursors import write_cursor
 from tests.support.gateway_alone import Reply, lonely_gateway, request
+from triptych.readmodel.cursors import write_cursor
+from triptych.webhooks.store.cursors import EXAMPLE
 
 G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.gateway.auth import Caller, admit, source_of
-from services.gateway.errors import Failure
-from services.gateway.keys import ApiKey, Scope, hash_key
+from triptych.gateway.access.auth import Caller, admit, source_of
+from triptych.gateway.access.keys import ApiKey, Scope, hash_key
+from triptych.gateway.http.errors import Failure
 
 ANY_SITE = ApiKey("k", None, frozenset({"read", "manage"}))
 OWN_SITE = ApiKey("k", "site-1", frozenset({"read", "manage"}))

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.gateway import budget as module
-from services.gateway.budget import Budget, Holding
-from services.gateway.errors import Failure
-from services.kit.mongo import Document
-from services.readmodel.weighing import LARGE_BYTES, SMALL_BYTES, how_many_fit
+from triptych.gateway.http import budget as module
+from triptych.gateway.http.budget import Budget, Holding
+from triptych.gateway.http.errors import Failure
+from triptych.kit.mongo.driver import Document
+from triptych.readmodel.weighing import LARGE_BYTES, SMALL_BYTES, how_many_fit
 
 IN_ALL = 4 * LARGE_BYTES
 

@@ -6,10 +6,10 @@ import uuid
 import orjson
 import pytest
 
-from schemas.gallery import ITEMS_MAX
-from schemas.joined import gallery_key, item_key
-from services.gateway import consistency
-from services.gateway.consistency import Heads, Position, format_positions, parse_positions
+from triptych.contract.gallery import ITEMS_MAX
+from triptych.contract.joined import gallery_key, item_key
+from triptych.gateway.writing import read_your_writes as consistency
+from triptych.gateway.writing.read_your_writes import Heads, Position, format_positions, parse_positions
 
 G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
 OTHER = "4dbae4a7-a303-465d-a437-4c2a785ed61d"

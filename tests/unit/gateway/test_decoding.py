@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.decoding import PART_BYTES, decoder_of
-from services.gateway.errors import Invalid, Refused
+from triptych.gateway.http.decoding import PART_BYTES, decoder_of
+from triptych.gateway.http.errors import Invalid, Refused
 
 
 def decoded(encoding: str, chunks: list[bytes]) -> bytes:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from schemas.envelope import encode_event
-from services.gateway import echoes as echoes_module
-from services.gateway.echoes import Echo, Echoes
 from tests.support.histories import History
+from triptych.contract.codec.envelope import encode_event
+from triptych.gateway.writing import write_events as echoes_module
+from triptych.gateway.writing.write_events import Echo, Echoes
 
 
 def record(wire: dict[str, Any] | bytes, command_id: str, site_id: str = "default", **headers: bytes) -> Any:

@@ -5,11 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.base import ViolatedRule
-from schemas.replies import ErrorCode, ReplyError, Violation
-from services.gateway.errors import Failure, Invalid, Refused, bad_header, not_found, refusal_body, render
-from services.gateway.items import request_path
-from services.gateway.rejections import failure_of
+from triptych.contract.base import ViolatedRule
+from triptych.contract.replies import ErrorCode, ReplyError, Violation
+from triptych.gateway.api.items import request_path
+from triptych.gateway.http.errors import Failure, Invalid, Refused, bad_header, not_found, refusal_body, render
+from triptych.gateway.writing.rejections import failure_of
 
 TOO_LOW = Violation(
     field="items[0].image.quality",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.gateway.errors import Invalid
-from services.gateway.etags import etag_of, expected_sequences, is_named
+from triptych.gateway.http.errors import Invalid
+from triptych.gateway.http.etags import etag_of, expected_sequences, is_named
 
 
 def test_a_tag_tells_sequence_and_content() -> None:

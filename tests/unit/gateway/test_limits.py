@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.gateway import limits
-from services.gateway.errors import Refused
-from services.gateway.limits import RateLimit
+from triptych.gateway.access import limits
+from triptych.gateway.access.limits import RateLimit
+from triptych.gateway.http.errors import Refused
 
 
 class Clock:

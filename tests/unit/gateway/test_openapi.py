@@ -5,10 +5,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from schemas.topics import Topics
-from services.gateway.app import make_app
-from services.gateway.settings import GatewaySettings
-from services.kit.health import Health
+from triptych.contract.topics import Topics
+from triptych.gateway.app import make_app
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.health import Health
 
 
 @pytest.fixture(scope="module")

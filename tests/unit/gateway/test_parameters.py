@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from services.gateway.errors import Invalid
-from services.gateway.parameters import GalleriesPage, ItemsPage, check_idempotency_key
+from triptych.gateway.api.parameters import GalleriesPage, ItemsPage, check_idempotency_key
+from triptych.gateway.http.errors import Invalid
 
 
 def test_defaults_of_the_contract() -> None:

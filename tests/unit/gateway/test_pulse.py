@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from services.gateway import pulse as pulse_module
-from services.gateway.pulse import Pulse, beating
-from services.kit.failures import TransientFailure
+from triptych.gateway.writing import kafka_monitor as pulse_module
+from triptych.gateway.writing.kafka_monitor import Pulse, beating
+from triptych.kit.failures import TransientFailure
 
 
 class Kafka:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from schemas.replies import Reply
-from services.gateway.replies import Replies
+from triptych.contract.replies import Reply
+from triptych.gateway.writing.replies import Replies
 
 ACCEPTED = Reply(command_id="c", outcome="accepted", gallery_id="49fbb84b-52a6-46d3-896c-ebf52f06c0df", sequence=3)
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from schemas.envelope import Message
-from services.gateway.sender import Sender, TooLarge
-from services.kit.failures import RecordTooLarge, TransientFailure
-from services.kit.publisher import Publisher, Record
+from triptych.contract.codec.envelope import Message
+from triptych.gateway.writing.command_sender import Sender, TooLarge
+from triptych.kit.failures import RecordTooLarge, TransientFailure
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
 
 
 class Post(Publisher):

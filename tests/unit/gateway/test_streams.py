@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 from aiokafka import ConsumerRecord
 
-from schemas.domain_event import EventType
-from services.gateway import streams as streams_module
-from services.gateway.context import Parts
-from services.gateway.errors import Failure, Invalid, Refused
-from services.gateway.events import _live
-from services.gateway.settings import GatewaySettings
-from services.gateway.streams import Places, Streams, Wanted, format_places, parse_places
-from services.kit.partitions import partition_of
+from triptych.contract.domain_event import EventType
+from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.api.events import _live
+from triptych.gateway.http.errors import Failure, Invalid, Refused
+from triptych.gateway.live import streams as streams_module
+from triptych.gateway.live.streams import Places, Streams, Wanted, format_places, parse_places
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.kafka.partitions import partition_of
 
 G, OTHER = "49fbb84b-52a6-46d3-896c-ebf52f06c0df", "4dbae4a7-a303-465d-a437-4c2a785ed61d"
 

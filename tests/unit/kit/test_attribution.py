@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
-from services.kit.attribution import TextFormatter, about, sender_of
-from services.kit.telemetry import JsonFormatter
+from triptych.kit.attribution import TextFormatter, about, sender_of
+from triptych.kit.process.telemetry import JsonFormatter
 
 
 @dataclass

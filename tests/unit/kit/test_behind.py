@@ -1,6 +1,6 @@
 """`Behind`: lag in records and seconds, and which partitions stand still."""
 
-from services.kit.behind import OPEN_SECONDS, STALLED_SECONDS, Behind, Standing
+from triptych.kit.kafka.consuming.behind import OPEN_SECONDS, STALLED_SECONDS, Behind, Standing
 
 
 def test_a_partition_that_is_read_to_its_end_has_no_lag() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.kit.calm_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, CalmHandler
+from triptych.kit.process.calm_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, CalmHandler
 
 
 @dataclass
@@ -61,16 +61,16 @@ def test_different_messages_come_each(log: Log) -> None:
     log.say("pymongo", "one")
     log.say("aiokafka", "one", level=logging.ERROR)
     for offset in range(VARIANTS_MAX):
-        log.say("services.kit.dead_letters", "dead letter: %s-%d@%d", "t", 0, offset)
+        log.say("triptych.kit.kafka.publishing.dead_letters", "dead letter: %s-%d@%d", "t", 0, offset)
     assert len(log.lines) == 4 + VARIANTS_MAX
 
 
 def test_very_many_of_a_kind_are_counted_and_what_never_comes_again_is_told(log: Log) -> None:
     for number in range(5_000):
-        log.say("services.gateway.writes", "Kafka did not take command %s", number)
+        log.say("triptych.gateway.writing.writes", "Kafka did not take command %s", number)
     assert len(log.lines) == VARIANTS_MAX + 1
     log.now += PERIOD_SECONDS
-    log.say("services.gateway.writes", "something else")
+    log.say("triptych.gateway.writing.writes", "something else")
     assert log.lines[VARIANTS_MAX + 1 :] == [
         "something else",
         f"Kafka did not take command 4999 ({5_000 - VARIANTS_MAX - 1} times in 60 s)",

@@ -5,7 +5,7 @@ import os
 import pytest
 from aiokafka.codec import lz4_encode, snappy_encode, zstd_encode
 
-from services.kit.expansion import LZ4, SNAPPY, ZSTD, expands_beyond
+from triptych.kit.kafka.reading.expansion import LZ4, SNAPPY, ZSTD, expands_beyond
 
 CODECS = {SNAPPY: snappy_encode, LZ4: lz4_encode, ZSTD: zstd_encode}
 LIMIT = 4 * 1024 * 1024

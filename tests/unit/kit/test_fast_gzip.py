@@ -9,7 +9,8 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kit import brokers, fast_gzip
+from triptych.kit.kafka import clients as brokers
+from triptych.kit.kafka import fast_gzip
 
 
 @given(st.binary(max_size=2_000))

@@ -9,8 +9,6 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.codec import gzip_encode, zstd_encode
 
-from services.kit.fast_gzip import EXPANDED_MAX
-from services.kit.fetched import Fetched, Unreadable
 from tests.support.batches import (
     CONTROL,
     COUNT_AT,
@@ -23,6 +21,8 @@ from tests.support.batches import (
     with_body,
     with_wrong_checksum,
 )
+from triptych.kit.kafka.fast_gzip import EXPANDED_MAX
+from triptych.kit.kafka.reading.fetched import Fetched, Unreadable
 
 PLACE = TopicPartition("topic", 3)
 ODD_NAME = b"gr\xf6\xdfe"

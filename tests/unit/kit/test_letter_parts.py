@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.kit.failures import TransientFailure
-from services.kit.letter_parts import PART, joined, parts_of
-from services.kit.record_batches import Record
-from services.kit.record_sizes import bound
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.publishing.letter_parts import PART, joined, parts_of
+from triptych.kit.kafka.publishing.record_batches import Record
+from triptych.kit.kafka.publishing.record_sizes import bound
 
 ADDED = (("dead-letter-origin", b"commands-2@7"), ("dead-letter-error", b"why"))
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 import pytest
 
-from services.kit.failures import StartRefused
-from services.kit.mongo import connect
+from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.driver import connect
 
 both_drivers = pytest.mark.parametrize("driver", ["pymongo", "motor"])
 Driver = Literal["pymongo", "motor"]

@@ -21,7 +21,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from services.kit.mongo import is_transient
+from triptych.kit.mongo.driver import is_transient
 
 
 def bulk(kind: str, code: int) -> BulkWriteError:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.own_command import as_typed
+from triptych.kit.own_command import as_typed
 
 
 def test_it_is_spelled_as_it_can_be_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

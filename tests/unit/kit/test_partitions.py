@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.kit.partitions import partition_of
+from triptych.kit.kafka.partitions import partition_of
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.kit.failures import StartRefused
-from services.kit.settings import KitSettings, load_settings
+from triptych.kit.failures import StartRefused
+from triptych.kit.process.settings import KitSettings, load_settings
 
 
 def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

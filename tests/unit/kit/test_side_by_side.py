@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from services.kit.failures import OwnershipLost, TransientFailure
-from services.kit.side_by_side import side_by_side
+from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.run_all import side_by_side
 
 
 async def test_all_end_although_one_fails() -> None:

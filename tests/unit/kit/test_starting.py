@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from services.kit.failures import NotYetAvailable, StartRefused, TransientFailure
-from services.kit.starting import Front, composed, passing_problem
+from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
+from triptych.kit.startup.starting import Front, composed, passing_problem
 
 
 def failing(*errors: Exception) -> Callable[[], AbstractAsyncContextManager[ASGIApp]]:

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from services.kit.health import Health
-from services.kit.waits import Trouble, Waits
 from tests.support.waiting import eventually
+from triptych.kit.process.health import Health
+from triptych.kit.process.waits import Trouble, Waits
 
 LONG = 0.05
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import orjson
 
-from schemas.joined import HEAD_BYTES_MAX, GalleryRecord, ItemRecord, gallery_key, item_key
-from services.projector.batch import fold
-from services.projector.joined import EncodedItem, head_records, item_records
-from services.projector.projection import View
 from tests.support.histories import History
+from triptych.contract.joined import HEAD_BYTES_MAX, GalleryRecord, ItemRecord, gallery_key, item_key
+from triptych.projector.join.records import EncodedItem, head_records, item_records
+from triptych.projector.view.batch import fold
+from triptych.projector.view.fold import View
 
 
 def _value(value: bytes | None) -> dict[str, Any]:

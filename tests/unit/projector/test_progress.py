@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from prometheus_client import REGISTRY
 
-from services.projector.progress import Loss, Progress, expired
+from triptych.projector.ingest.offsets import Loss, Progress, expired
 
 
 def _record(partition: int, offset: int, timestamp: int = 1) -> ConsumerRecord[Any, Any]:

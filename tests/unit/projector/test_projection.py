@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import Event, EventType
-from services.projector.batch import Batch, fold
-from services.projector.projection import ItemView, MissingEvents, Outcome, View, project
-from services.projector.snapshots import read_part
 from tests.support.histories import History
+from triptych.contract.codec.events import Event, EventType
+from triptych.projector.view.batch import Batch, fold
+from triptych.projector.view.fold import ItemView, MissingEvents, Outcome, View, project
+from triptych.projector.view.snapshots import read_part
 
 SITE = "s"
 

@@ -1,7 +1,7 @@
 """What counts as a difference while galleries go on changing."""
 
-from services.projector.digests import Digest
-from services.projector.verification import Difference, is_moving
+from triptych.projector.rebuild.digests import Digest
+from triptych.projector.rebuild.verification import Difference, is_moving
 
 
 def test_what_keeps_up_with_a_gallery_is_moving() -> None:

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.joined import HEAD_ITEMS_MAX
-from services.projector.projection import View
-from services.projector.windows import WINDOW_ITEMS, Window, Windows
+from triptych.contract.joined import HEAD_ITEMS_MAX
+from triptych.projector.join.head_cache import WINDOW_ITEMS, Window, Windows
+from triptych.projector.view.fold import View
 
 _PLACES = st.integers(-1_000, 1_000)
 _CHANGES = st.lists(st.tuples(st.integers(0, 400), st.none() | _PLACES), max_size=150)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.readmodel.cursors import InvalidCursor, read_cursor, write_cursor
+from triptych.readmodel.cursors import InvalidCursor, read_cursor, write_cursor
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

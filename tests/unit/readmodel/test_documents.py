@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.readmodel.documents import (
+from tests.support.free_form import OBJECTS
+from triptych.readmodel.documents import (
     Gap,
     gallery_document,
     gallery_wire,
@@ -17,7 +18,6 @@ from services.readmodel.documents import (
     item_document,
     item_wire,
 )
-from tests.support.free_form import OBJECTS
 
 GALLERY = {"id": "g", "name": "N", "sortOrder": 3, "createdDate": "2026-01-01T00:00:00.250Z"}
 ITEM: dict[str, Any] = {"id": "i", "sortOrder": 1657439075188, "type": "TEXT", "text": {"html": "h"}}

@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from schemas.commands import COMMAND_TYPE_PREFIX
-from schemas.gallery import Gallery
-from schemas.item import Item, NewItem
+from triptych.contract.commands import COMMAND_TYPE_PREFIX
+from triptych.contract.gallery import Gallery
+from triptych.contract.item import Item, NewItem
 
 GALLERY_ID = "4937b26c-1d52-4b3c-9c7f-0a2f6d1b8e11"
 ITEM_ID = "a045b201-7a0e-4f0e-8a51-2f1c3b4d5e6f"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.base import JSON_DEPTH_MAX, Guid, Instant, JsonObject, SortOrder, format_instant, parse_guid
-from schemas.gallery import GalleryPatch, NewGallery
 from tests.unit.schemas.examples import GALLERY_ID, NOW, complete_gallery
+from triptych.contract.base import JSON_DEPTH_MAX, Guid, Instant, JsonObject, SortOrder, format_instant, parse_guid
+from triptych.contract.gallery import GalleryPatch, NewGallery
 
 _GUID: TypeAdapter[str] = TypeAdapter(Guid)
 _SORT_ORDER: TypeAdapter[float] = TypeAdapter(SortOrder)

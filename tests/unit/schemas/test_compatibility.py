@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.compatibility import Direction, compare
+from triptych.contract.publishing.compatibility import Direction, compare
 
 
 def _object(required: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:

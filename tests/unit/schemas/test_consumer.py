@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from schemas.consumer import TOMBSTONE_RETENTION, Galleries, ReadAgain
-from schemas.joined import gallery_key, item_key
 from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID
+from triptych.client import TOMBSTONE_RETENTION, Galleries, ReadAgain
+from triptych.contract.joined import gallery_key, item_key
 
 
 def _feed(galleries: Galleries, sequence: int, title: str | None = None) -> str | None:

@@ -6,8 +6,17 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.commands import COMMANDS
-from schemas.envelope import (
+from tests.unit.schemas.examples import (
+    CREATE_ITEM,
+    GALLERY_ID,
+    ITEM_ID,
+    NOW,
+    TEXT_ITEM,
+    command_headers,
+    complete_item,
+    structured,
+)
+from triptych.contract.codec.envelope import (
     CommandEnvelope,
     CommandOrigin,
     EventHeaders,
@@ -21,19 +30,10 @@ from schemas.envelope import (
     encode_reply,
     event_headers,
 )
-from schemas.events import item_created
-from schemas.identity import derived_gallery_id
-from schemas.replies import Reply
-from tests.unit.schemas.examples import (
-    CREATE_ITEM,
-    GALLERY_ID,
-    ITEM_ID,
-    NOW,
-    TEXT_ITEM,
-    command_headers,
-    complete_item,
-    structured,
-)
+from triptych.contract.codec.events import item_created
+from triptych.contract.commands import COMMANDS
+from triptych.contract.identity import derived_gallery_id
+from triptych.contract.replies import Reply
 
 _VALUE = orjson.dumps(CREATE_ITEM)
 _TRACE = f"00-{'a' * 32}-{'b' * 16}-01"

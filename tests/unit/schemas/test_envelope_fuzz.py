@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.commands import COMMAND_TYPE_PREFIX, COMMANDS
-from schemas.envelope import CommandEnvelope, InvalidCommand, Undecodable, decode_command, encode_command
-from schemas.events import decode_event
 from tests.unit.schemas.examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID
+from triptych.contract.codec.envelope import (
+    CommandEnvelope,
+    InvalidCommand,
+    Undecodable,
+    decode_command,
+    encode_command,
+)
+from triptych.contract.codec.events import decode_event
+from triptych.contract.commands import COMMAND_TYPE_PREFIX, COMMANDS
 
 _NAMES = st.sampled_from(
     ["ce_specversion", "ce_id", "ce_type", "ce_siteid", "ce_replyto", "ce_correlationid", "content-type", "traceparent"]

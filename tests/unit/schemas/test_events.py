@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.cloudevents import Reason, Undecodable
-from schemas.events import (
+from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, NOW, OTHER_ID, complete_gallery, complete_item
+from triptych.contract.codec.cloudevents import Reason, Undecodable
+from triptych.contract.codec.events import (
     GALLERY_DELETED_ORIGIN,
     Event,
     EventType,
@@ -19,7 +20,6 @@ from schemas.events import (
     item_updated,
     slug_of,
 )
-from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, NOW, OTHER_ID, complete_gallery, complete_item
 
 _GALLERY = complete_gallery(items=[complete_item()]).to_wire()
 _BARE_GALLERY = {**_GALLERY, "items": []}

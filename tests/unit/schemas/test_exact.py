@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
-from schemas.base import WireModel
-from schemas.commands import CreateItems
-from schemas.envelope import InvalidCommand, decode_command
-from schemas.exact import read_marked, validate_exactly
-from schemas.item import FREE_FORM_PLACES, NewItem
 from tests.support.free_form import OBJECTS
+from triptych.contract.base import WireModel
+from triptych.contract.codec.envelope import InvalidCommand, decode_command
+from triptych.contract.codec.exact import read_marked, validate_exactly
+from triptych.contract.commands import CreateItems
+from triptych.contract.item import FREE_FORM_PLACES, NewItem
 
 GALLERY_ID = "4937b26c-0000-4000-8000-000000000000"
 INEXACT = [

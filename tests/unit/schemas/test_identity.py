@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from schemas.commands import CreateGallery, DeleteGallery
-from schemas.envelope import CommandEnvelope, gallery_id_of
-from schemas.identity import derived_gallery_id, derived_item_id
 from tests.unit.schemas.examples import GALLERY_ID
+from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
+from triptych.contract.commands import CreateGallery, DeleteGallery
+from triptych.contract.identity import derived_gallery_id, derived_item_id
 
 
 def test_ids_never_change_between_releases() -> None:

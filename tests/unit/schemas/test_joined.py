@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from schemas.joined import GalleryRecord, ItemRecord, count_fitting, gallery_key, item_key, parse_key
 from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, complete_gallery, complete_item
+from triptych.contract.joined import GalleryRecord, ItemRecord, count_fitting, gallery_key, item_key, parse_key
 
 _HEAD = complete_gallery().to_wire()
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from schemas.base import WireModel
-from schemas.violations import violations_of
+from triptych.contract.base import WireModel
+from triptych.contract.violations import violations_of
 
 
 class Anything(WireModel):

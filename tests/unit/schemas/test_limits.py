@@ -3,13 +3,13 @@
 import orjson
 import pytest
 
-from schemas.cloudevents import Undecodable
-from schemas.commands import COMMANDS
-from schemas.envelope import InvalidCommand, decode_command
-from schemas.events import decode_event
-from schemas.limits import EVENT_BYTES_MAX
-from schemas.replies import Reply, ReplyError
-from schemas.snapshots import decode_snapshot
+from triptych.contract.codec.cloudevents import Undecodable
+from triptych.contract.codec.envelope import InvalidCommand, decode_command
+from triptych.contract.codec.events import decode_event
+from triptych.contract.commands import COMMANDS
+from triptych.contract.limits import EVENT_BYTES_MAX
+from triptych.contract.replies import Reply, ReplyError
+from triptych.contract.snapshots import decode_snapshot
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 REPLY_BYTES_MAX = 256 * 1024

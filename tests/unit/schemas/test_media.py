@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.media import Image, ImageInfo, Text, Video
 from tests.unit.schemas.examples import IMAGE_ITEM, VIDEO_ITEM, VIMEO_ITEM
+from triptych.contract.media import Image, ImageInfo, Text, Video
 
 _STORED = "https://static.wixstatic.com/media/abc~mv2.jpg"
 

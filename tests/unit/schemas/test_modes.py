@@ -5,9 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.cloudevents import Headers
-from schemas.envelope import CommandEnvelope, Undecodable, decode_command
 from tests.unit.schemas.examples import CREATE_ITEM, command_headers, structured
+from triptych.contract.codec.cloudevents import Headers
+from triptych.contract.codec.envelope import CommandEnvelope, Undecodable, decode_command
 
 _VALUE = orjson.dumps(CREATE_ITEM)
 _ABSENT: Any = object()

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from schemas.topics import Topics
+from triptych.contract.topics import Topics
 
 
 def test_names_follow_the_prefix() -> None:

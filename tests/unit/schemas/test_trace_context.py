@@ -2,9 +2,15 @@
 
 import pytest
 
-from schemas.commands import COMMANDS
-from schemas.envelope import CommandEnvelope, decode_command, encode_command, encode_event, event_headers
-from schemas.trace_context import (
+from tests.unit.schemas.examples import GALLERY_ID
+from triptych.contract.codec.envelope import (
+    CommandEnvelope,
+    decode_command,
+    encode_command,
+    encode_event,
+    event_headers,
+)
+from triptych.contract.codec.trace_context import (
     MEMBERS_MAX,
     NO_TRACE,
     TRACEPARENT_MAX,
@@ -13,7 +19,7 @@ from schemas.trace_context import (
     is_traceparent,
     trace_context,
 )
-from tests.unit.schemas.examples import GALLERY_ID
+from triptych.contract.commands import COMMANDS
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GOOD = f"00-{TRACE}-{PARENT}-01"

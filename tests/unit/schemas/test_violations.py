@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.commands import CreateGallery, DeleteItems, MoveItem
-from schemas.item import NewItem
-from schemas.violations import VIOLATIONS_MAX, violations_of
 from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, TEXT_ITEM
+from triptych.contract.commands import CreateGallery, DeleteItems, MoveItem
+from triptych.contract.item import NewItem
+from triptych.contract.violations import VIOLATIONS_MAX, violations_of
 
 
 def _report(model: type[BaseModel], data: object, prefix: str = "") -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from services.listeners.documents import Listener, ListenerStatus
-from services.listeners.keys import Format
-from services.listeners.retries import RetryProfile
-from services.webhooks.repository import Claimed
+from triptych.webhooks.model.keys import Format
+from triptych.webhooks.model.retries import RetryProfile
+from triptych.webhooks.store.deliveries import Claimed
+from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.webhooks.addresses import SETTING, ForbiddenAddress, check_address, parse_networks
+from triptych.webhooks.model.addresses import SETTING, ForbiddenAddress, check_address, parse_networks
 
 FORBIDDEN = [
     "0.0.0.0",  # noqa: S104 - an address to refuse

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.webhooks.answers import HEAD_MAX, LINE_MAX, Reading
+from triptych.webhooks.http.responses import HEAD_MAX, LINE_MAX, Reading
 
 
 def head(*fields: bytes, status: bytes = b"HTTP/1.1 200 OK", body: bytes = b"ok") -> bytes:

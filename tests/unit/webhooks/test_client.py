@@ -5,13 +5,13 @@ from ipaddress import ip_network
 
 import pytest
 
-from services.webhooks.addresses import ForbiddenAddress
-from services.webhooks.answers import Reading
-from services.webhooks.client import Client, NotHttp
-from services.webhooks.names import Names
-from services.webhooks.targets import target_of
 from tests.support.raw_server import open_raw_server
 from tests.unit.webhooks.test_answers import ANSWERS, NO_ANSWERS
+from triptych.webhooks.http.client import Client, NotHttp
+from triptych.webhooks.http.resolver import Names
+from triptych.webhooks.http.responses import Reading
+from triptych.webhooks.http.targets import target_of
+from triptych.webhooks.model.addresses import ForbiddenAddress
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

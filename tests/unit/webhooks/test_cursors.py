@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.listeners.cursors import EXAMPLE, InvalidCursor, read_cursor, write_cursor
+from triptych.webhooks.store.cursors import EXAMPLE, InvalidCursor, read_cursor, write_cursor
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 

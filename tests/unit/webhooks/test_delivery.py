@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.listeners.keys import Format
-from services.listeners.retries import SCHEDULES, RetryProfile
-from services.webhooks.delivery import (
+from triptych.webhooks.model.delivery import (
     Answer,
     Dead,
     DeathReason,
@@ -20,6 +18,8 @@ from services.webhooks.delivery import (
     judge,
     was_interrupted_too_often,
 )
+from triptych.webhooks.model.keys import Format
+from triptych.webhooks.model.retries import SCHEDULES, RetryProfile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(Format.STANDARD_HMAC, (100.0, 1_000.0), minimum_wait=60.0)

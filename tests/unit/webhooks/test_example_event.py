@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.domain_event import DomainEvent
-from schemas.events import EventType, decode_event
-from services.listeners.example_event import example_event
 from tests.unit.webhooks.examples import listener
+from triptych.contract.codec.events import EventType, decode_event
+from triptych.contract.domain_event import DomainEvent
+from triptych.webhooks.store.example_event import example_event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.webhooks.failing import LONGEST_PAUSES, Run, after_failure, is_overdue, must_be_noted
+from triptych.webhooks.model.failing import LONGEST_PAUSES, Run, after_failure, is_overdue, must_be_noted
 
 DAYS = timedelta(days=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """One listener's limits: how much at a time, how fast, how carefully after failures."""
 
-from services.webhooks.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane
 from tests.unit.webhooks.examples import claimed, listener
+from triptych.webhooks.relay.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane
 
 
 def test_as_many_at_a_time_as_allowed() -> None:

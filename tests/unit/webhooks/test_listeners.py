@@ -6,15 +6,15 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr, ValidationError
 
-from schemas.violations import violations_of
-from services.kit.failures import StartRefused
-from services.listeners.keys import Format
-from services.listeners.models import ListenerChange, NewListener
-from services.listeners.retries import SCHEDULES, RetryProfile
-from services.listeners.sealing import Sealer, make_sealer
-from services.listeners.settings import ListenerSettings
-from services.webhooks.settings import WebhookSettings
 from tests.unit.webhooks.examples import listener
+from triptych.contract.violations import violations_of
+from triptych.kit.failures import StartRefused
+from triptych.webhooks.model.keys import Format
+from triptych.webhooks.model.registration import ListenerChange, NewListener
+from triptych.webhooks.model.retries import SCHEDULES, RetryProfile
+from triptych.webhooks.settings import WebhookSettings
+from triptych.webhooks.store.sealing import Sealer, make_sealer
+from triptych.webhooks.store.settings import ListenerSettings
 
 CREATED = "wix.pro_gallery.gallery_v2_created"
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from services.listeners.documents import CLOCKS_DIFFER, ListenerStatus, Published
-from services.listeners.operations import Operation
-from services.webhooks.losses import Losses, may_concern
-from services.webhooks.progress import Loss, Progress, expired
 from tests.unit.webhooks.examples import NOW, listener
+from triptych.webhooks.relay.expired_events import Losses, may_concern
+from triptych.webhooks.relay.offsets import Loss, Progress, expired
+from triptych.webhooks.store.listener_documents import CLOCKS_DIFFER, ListenerStatus, Published
+from triptych.webhooks.store.operational_events import Operation
 
 LATER = NOW + CLOCKS_DIFFER
 EARLIER = NOW - CLOCKS_DIFFER - timedelta(seconds=1)

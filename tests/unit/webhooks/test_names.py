@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.webhooks.addresses import ForbiddenAddress
-from services.webhooks.client import Client
-from services.webhooks.names import FOUND_SECONDS, NOT_FOUND_SECONDS, STALE_SECONDS, NameNotResolved, Names
 from tests.support.name_server import NameServer, open_name_server
 from tests.support.raw_server import open_raw_server
 from tests.unit.webhooks.test_client import LOOPBACK, PLAIN
+from triptych.webhooks.http.client import Client
+from triptych.webhooks.http.resolver import FOUND_SECONDS, NOT_FOUND_SECONDS, STALE_SECONDS, NameNotResolved, Names
+from triptych.webhooks.model.addresses import ForbiddenAddress
 
 DEAD = 60
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.kit.mongo import UpdateOne
-from services.webhooks.recorder import Recorder
+from triptych.kit.mongo.driver import UpdateOne
+from triptych.webhooks.relay.outcome_writer import Recorder
 
 
 class Picky:

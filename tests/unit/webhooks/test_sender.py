@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.listeners.documents import Listener
-from services.listeners.keys import Format, make_key
-from services.webhooks.addresses import ForbiddenAddress
-from services.webhooks.client import Client, NotHttp
-from services.webhooks.delivery import Failure
-from services.webhooks.names import NameNotResolved
-from services.webhooks.sender import WAVE_SECONDS, Sender, Signer, classify, parse_retry_after
-from services.webhooks.signing import SigningKey, read_key
 from tests.support.histories import History
 from tests.unit.webhooks.examples import claimed, listener
+from triptych.webhooks.http.client import Client, NotHttp
+from triptych.webhooks.http.resolver import NameNotResolved
+from triptych.webhooks.model.addresses import ForbiddenAddress
+from triptych.webhooks.model.delivery import Failure
+from triptych.webhooks.model.keys import Format, make_key
+from triptych.webhooks.model.signing import SigningKey, read_key
+from triptych.webhooks.relay.sender import WAVE_SECONDS, Sender, Signer, classify, parse_retry_after
+from triptych.webhooks.store.listener_documents import Listener
 
 EVENT = History().create().messages[0].value
 

@@ -12,8 +12,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from services.listeners.keys import Format, make_key
-from services.webhooks.signing import (
+from tests.support.histories import History
+from triptych.webhooks.model.keys import Format, make_key
+from triptych.webhooks.model.signing import (
     TOKEN_SECONDS,
     instance_of,
     read_key,
@@ -21,7 +22,6 @@ from services.webhooks.signing import (
     standard_request,
     wix_request,
 )
-from tests.support.histories import History
 
 EVENT = History().create().messages[0].value
 AT = 1_767_225_600

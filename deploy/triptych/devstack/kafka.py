@@ -1,0 +1,137 @@
+"""A one-node Apache Kafka (KRaft) as a child process."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.devstack.children import Child, start_child
+from triptych.devstack.errors import StackUnavailable
+from triptych.devstack.jars import find_java, java_version, kafka_jars
+from triptych.devstack.ports import LOOPBACK
+
+# Any 16 bytes in base64. It need not differ between stacks: brokers of two stacks never meet.
+CLUSTER_ID = "dHJpcHR5Y2gtbG9jYWwtMQ"
+STARTED = "Kafka Server started"  # in its log, once the broker serves clients
+_START_SECONDS = 90.0
+# Long enough for writing the class data archive, too.
+_STOP_SECONDS = 30.0
+_FORMAT_SECONDS = 60.0
+
+# The archive is valid only for a JVM with the same options.
+_JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_LOGGING = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.xml')}"
+
+# One node, quick group joins, and no topic by accident (design 2); shared with the containers.
+BROKER_SETTINGS: Mapping[str, str] = {
+    "auto.create.topics.enable": "false",
+    "offsets.topic.num.partitions": "4",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Java:
+    """How to run a class of Kafka."""
+
+    launcher: Path
+    jars: Path
+    archive: Path
+
+    def command(self, main: str, *args: str | Path, record_to: Path | None = None) -> list[str | Path]:
+        """Return the command line; `record_to` asks for a class data archive of this run, made when it ends."""
+        classes = []
+        if self.archive.exists():
+            classes = [f"-XX:SharedArchiveFile={self.archive}"]
+        elif record_to is not None:
+            classes = [f"-XX:ArchiveClassesAtExit={record_to}"]
+        return [self.launcher, *_JVM_OPTIONS, *classes, _LOGGING, "-cp", f"{self.jars}/*", main, *args]
+
+
+@contextmanager
+def running_kafka(
+    *,
+    data: Path,
+    logs: Path,
+    port: int,
+    controller_port: int,
+    cache: Path,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Iterator[Callable[[], None]]:
+    """Run the broker on `port` of the loopback address; yields a function that waits until it is ready.
+
+    A data folder of an earlier run is used again. Raises StackUnavailable, also from the function yielded.
+    """
+    java = _prepare_java(cache, environ, say)
+    data.mkdir(parents=True, exist_ok=True)
+    configuration = data / "server.properties"
+    configuration.write_text(_server_properties(data / "records", port, controller_port=controller_port))
+    if not data.joinpath("records", "meta.properties").exists():
+        _format(java, configuration, logs / "kafka-format.log", environ)
+
+    recorded = data / "classes.jsa"
+    command = java.command("kafka.Kafka", configuration, record_to=recorded)
+    child = start_child(command, env=environ, log=logs / "kafka.log")
+    try:
+        yield lambda: child.wait_until(lambda: _says_started(child), what="Kafka", timeout=_START_SECONDS)
+    finally:
+        child.stop(_STOP_SECONDS)
+        _keep_archive(recorded, java.archive)
+
+
+def _prepare_java(cache: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> _Java:
+    launcher = find_java(environ)
+    version = java_version(launcher, environ) if launcher else None
+    if launcher is None or version is None:
+        raise StackUnavailable("There is no working java.")
+    jars = kafka_jars(cache, environ, say)
+    return _Java(launcher, jars, archive=jars.with_name(f"{jars.name}-java-{version}.jsa"))
+
+
+def _server_properties(records: Path, port: int, *, controller_port: int) -> str:
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(records),
+        **BROKER_SETTINGS,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _format(java: _Java, configuration: Path, log: Path, environ: Mapping[str, str]) -> None:
+    command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration)
+    child = start_child(command, env=environ, log=log)
+    try:
+        child.wait_until(lambda: child.poll() == 0, what="Formatting Kafka's data folder", timeout=_FORMAT_SECONDS)
+    finally:
+        child.stop(timeout=0)
+
+
+def _says_started(child: Child) -> bool:
+    return STARTED.encode() in child.log.read_bytes()
+
+
+def _keep_archive(recorded: Path, archive: Path) -> None:
+    # Never a reason to fail: without the archive the next start is merely slower.
+    with contextlib.suppress(OSError):
+        if recorded.exists() and not archive.exists():
+            handle, scratch = tempfile.mkstemp(dir=archive.parent, prefix=f"{archive.name}.")
+            os.close(handle)
+            shutil.copyfile(recorded, scratch)
+            Path(scratch).replace(archive)
+        recorded.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Between records of Kafka and the models of the contract."""

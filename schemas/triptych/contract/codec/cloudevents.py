@@ -1,0 +1,206 @@
+"""CloudEvents 1.0 attributes as Kafka records carry them: found in headers or in a structured body, and checked."""
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from pydantic_core import from_json
+
+from triptych.contract.codec.trace_context import TRACEPARENT, TRACESTATE
+
+SPECVERSION = "1.0"
+DEFAULT_SITE_ID = "default"
+"""The site of a record that names none (wire contract, D22)."""
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Attributes: TypeAlias = dict[str, str]
+"""CloudEvents attributes by their names in lower case, with `datacontenttype` and the trace context."""
+
+_STRUCTURED = "application/cloudevents+json"
+_EVENT_FORMATS = "application/cloudevents"
+_SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
+ID_MAX = 255
+"""Characters of an id; texts about refused records quote no more than this either."""
+SOURCE_MAX = 1024
+"""Characters of a source."""
+
+
+BEGINNING_BYTES = 64 * 1024
+"""Of a body that is too large, where its attributes are looked for first."""
+
+
+class Reason(StrEnum):
+    """Why a record is not a message of ours."""
+
+    TOMBSTONE = "TOMBSTONE"
+    NOT_UTF8 = "NOT_UTF8"
+    NOT_JSON = "NOT_JSON"
+    NOT_A_CLOUDEVENT = "NOT_A_CLOUDEVENT"
+    MISSING_ATTRIBUTE = "MISSING_ATTRIBUTE"
+    BAD_ATTRIBUTE = "BAD_ATTRIBUTE"
+    UNKNOWN_TYPE = "UNKNOWN_TYPE"
+    BAD_DATA = "BAD_DATA"
+    TOO_LARGE = "TOO_LARGE"
+
+
+class CommandOrigin(NamedTuple):
+    """Who sent a command and where to answer, as far as it was readable."""
+
+    command_id: str | None
+    reply_to: str | None
+    correlation_id: str | None
+    site_id: str | None
+    source: str | None = None
+
+
+class Undecodable(Exception):
+    """A record that is no command or event; `text` explains it, `origin` is there if its sender can be told."""
+
+    def __init__(self, reason: Reason, text: str, origin: CommandOrigin | None = None) -> None:
+        super().__init__(f"{reason}: {text}")
+        self.reason = reason
+        self.text = text
+        self.origin = origin
+
+
+def read_headers(headers: Headers) -> Attributes:
+    """The attributes in `ce_*` headers; header names count in any case.
+
+    As in a structured body, the last of several with one name counts, one without a value is absent, and an empty one
+    is there. Raises Undecodable if one of them is not UTF-8; its origin is read from the others.
+    """
+    attributes: Attributes = {}
+    unreadable = None
+    nullable: Sequence[tuple[str, bytes | None]] = headers  # Kafka knows null values, whatever clients annotate
+    for header, raw in nullable:
+        name = header.lower()
+        if name == "ce_datacontenttype":
+            continue  # it is the header content-type (Kafka binding of CloudEvents, section 3.2.1)
+        if name.startswith("ce_"):
+            name = name[3:]
+        elif name == "content-type":
+            name = "datacontenttype"
+        elif name not in (TRACEPARENT, TRACESTATE):
+            continue
+        if raw is None:  # the same as a null in a structured body
+            attributes.pop(name, None)
+            continue
+        try:
+            attributes[name] = raw.decode()
+        except UnicodeDecodeError:
+            unreadable = header
+    if unreadable is not None:
+        raise Undecodable(Reason.NOT_UTF8, f"header {unreadable[:ID_MAX]!r} is not UTF-8", origin_of(attributes))
+    return attributes
+
+
+def is_structured(attributes: Attributes) -> bool:
+    """Whether the whole event is in the body: by its content type, or because no header says anything.
+
+    Raises Undecodable for an event format other than JSON.
+    """
+    content_type = attributes.get("datacontenttype", "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if not media_type:
+        return "specversion" not in attributes
+    if media_type.startswith(_EVENT_FORMATS) and media_type != _STRUCTURED:
+        text = f"events are read in the format {_STRUCTURED} alone"
+        raise Undecodable(Reason.NOT_A_CLOUDEVENT, text, origin_of(attributes))
+    return media_type == _STRUCTURED
+
+
+def read_beginning(value: bytes, headers: Attributes) -> Attributes:
+    """The attributes of a structured body that is too large to be read, as far as they come before its data.
+
+    Raises Undecodable if they do not, and the body is no CloudEvent.
+    """
+    try:
+        body = from_json(value[:BEGINNING_BYTES], allow_partial=True)
+    except ValueError:  # cut in the middle of a character
+        body = None
+    if isinstance(body, dict) and "id" in body:
+        return {name: part for name, part in body.items() if isinstance(part, str)}
+    return read_structured(value, headers)[0]
+
+
+def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapping[str, object]]:
+    """The attributes in a structured body, and the body; headers of the trace context count if the body has none.
+
+    Raises Undecodable if the body is not a CloudEvent in JSON.
+    """
+    try:
+        # Not orjson: it reads integers beyond 64 bits as floats, silently. NaN is refused by the fields that it is in,
+        # as it is in binary mode and over HTTP.
+        body = from_json(value)
+    except ValueError as error:
+        raise not_json(value, str(error), origin_of(headers)) from None
+    if not isinstance(body, dict) or "specversion" not in body:
+        text = "neither ce_ headers nor a JSON object with specversion"
+        raise Undecodable(Reason.NOT_A_CLOUDEVENT, text, origin_of(headers))
+    attributes = {name: part for name, part in body.items() if isinstance(part, str)}
+    if TRACEPARENT not in attributes:
+        attributes.pop(TRACESTATE, None)  # of another trace
+        attributes |= {name: headers[name] for name in (TRACEPARENT, TRACESTATE) if name in headers}
+    for name in ("specversion", "id", "type", "source", "siteid", "replyto", "correlationid", "request"):
+        if body.get(name) is not None and name not in attributes:
+            raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be text", origin_of(attributes))
+    return attributes, body
+
+
+def not_json(value: bytes, text: str, origin: CommandOrigin | None = None) -> Undecodable:
+    """The error for a value that no JSON parser takes: it tells wrong bytes from wrong JSON."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return Undecodable(Reason.NOT_UTF8, "the value is not UTF-8", origin)
+    return Undecodable(Reason.NOT_JSON, text, origin)
+
+
+def origin_of(attributes: Attributes) -> CommandOrigin:
+    """What the attributes say about the sender; parts that break their rules are None."""
+    command_id = attributes.get("id")
+    correlation_id = attributes.get("correlationid", command_id)
+    reply_to = attributes.get("replyto")
+    site_id = attributes.get("siteid", DEFAULT_SITE_ID)
+    source = attributes.get("source")
+    return CommandOrigin(
+        command_id=command_id if command_id is not None and _is_id(command_id) else None,
+        reply_to=reply_to if reply_to is not None and _TOPIC.fullmatch(reply_to) else None,
+        correlation_id=correlation_id if correlation_id is not None and _is_id(correlation_id) else None,
+        site_id=site_id if _SITE_ID.fullmatch(site_id) else None,
+        source=source if source is not None and _is_printable(source, SOURCE_MAX) else None,
+    )
+
+
+def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
+    """Refuse attributes that CloudEvents or the design (section 3) do not allow.
+
+    Attributes that no command uses are not looked at. A missing `source` is forgiven, for the sake of commands typed
+    by hand. Raises Undecodable.
+    """
+    for name in ("specversion", "id", "type"):
+        if not attributes.get(name):
+            raise Undecodable(Reason.MISSING_ATTRIBUTE, f"{name} is missing", origin)
+    if attributes["specversion"] != SPECVERSION:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"specversion must be {SPECVERSION}", origin)
+    if origin.command_id is None:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"id must be 1 to {ID_MAX} printable characters", origin)
+    if origin.correlation_id is None:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"correlationid must be 1 to {ID_MAX} printable characters", origin)
+    if origin.site_id is None:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, "siteid must be 1 to 64 letters, digits, _ or -", origin)
+    if origin.reply_to is None and "replyto" in attributes:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, "replyto must be the name of a topic", origin)
+    for name, most in (("source", SOURCE_MAX), ("request", ID_MAX)):
+        if name in attributes and not _is_printable(attributes[name], most):
+            raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be 1 to {most} printable characters", origin)
+
+
+def _is_id(text: str) -> bool:
+    return _is_printable(text, ID_MAX)
+
+
+def _is_printable(text: str, most: int) -> bool:
+    return 0 < len(text) <= most and text.isprintable()

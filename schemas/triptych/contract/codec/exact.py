@@ -1,0 +1,76 @@
+"""Reads JSON bodies so that free-form objects in them are kept exactly, or refused by name.
+
+A parser keeps the last of two equal keys and turns `1e-400` into 0, silently. The first reading is the quick one; only
+a body that holds a free-form object is read again, in a way that marks such places, and these are violations then.
+"""
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from triptych.contract.base import FREE_FORM, RepeatedKeys, TinyNumber
+from triptych.contract.item import SMALL, SMALL_BYTES
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def validate_exactly(
+    kind: type[ModelT], raw: bytes | bytearray, *, member: str | None = None, parsed: object = None
+) -> ModelT:
+    """The model of a JSON body.
+
+    Args:
+        kind: the model.
+        raw: the whole body.
+        member: the member of the body that is validated, if it is not the body itself; it is given as `parsed`.
+        parsed: see above.
+
+    Raises pydantic.ValidationError, with the violations of free-form objects that cannot be kept exactly.
+    """
+    validator = kind.__pydantic_validator__
+    context: dict[str, bool] = {SMALL: len(raw) <= SMALL_BYTES}
+
+    def refuse_inexact() -> None:
+        if FREE_FORM in context and (marked := read_marked(raw)) is not None:
+            content = marked if member is None else marked.get(member)
+            validator.validate_python(content, context=context, by_name=False)
+
+    try:
+        if member is None:
+            model: ModelT = validator.validate_json(raw, context=context, by_name=False)
+        else:
+            model = validator.validate_python(parsed, context=context, by_name=False)
+    except ValidationError:
+        refuse_inexact()  # so that all violations are told together
+        raise
+    refuse_inexact()
+    return model
+
+
+def read_marked(raw: bytes | bytearray) -> Any | None:
+    """The value of valid JSON with marks, see above, or None if there is nothing to mark."""
+    has_marks = False
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal has_marks
+        value = dict(pairs)
+        if len(value) == len(pairs):
+            return value
+        has_marks = True
+        return RepeatedKeys(value)
+
+    def read_number(text: str) -> float:
+        nonlocal has_marks
+        value = float(text)
+        if value or not _is_nonzero(text):
+            return value
+        has_marks = True
+        return TinyNumber(text)
+
+    value = json.loads(raw.decode(), object_pairs_hook=read_object, parse_float=read_number)
+    return value if has_marks else None
+
+
+def _is_nonzero(text: str) -> bool:
+    return any(digit in "123456789" for digit in text.lower().partition("e")[0])

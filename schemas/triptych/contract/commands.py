@@ -1,0 +1,147 @@
+"""The ten commands: what producers may ask for (design, section 3)."""
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from triptych.contract.base import NUMERIC, Guid, ViolatedRule, WireModel, broken
+from triptych.contract.gallery import ITEMS_MAX, GalleryPatch, NewGallery
+from triptych.contract.item import ItemPatch, NewItem
+
+COMMAND_TYPE_PREFIX = "triptych.command.v1."
+"""A command's CloudEvents type is this and its name."""
+
+DELETED_ITEMS_MAX = 1000
+"""Ids in one deletion (wire contract, section 2.2)."""
+
+EXPECTED_MAX = 100
+"""Sequences that a command may name as expected."""
+
+Sequence: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1), NUMERIC]
+"""The number of a gallery's last event."""
+
+
+class Command(WireModel):
+    """What all commands share: the sequence that the gallery must have for the command to be carried out.
+
+    `expected_sequences` is for senders that allow several: one of them must be the gallery's, so an empty list refuses.
+    """
+
+    expected_sequence: Sequence | None = None
+    expected_sequences: Annotated[tuple[Sequence, ...], Field(max_length=EXPECTED_MAX)] | None = None
+
+
+class GalleryCommand(Command):
+    """A command about a gallery that exists."""
+
+    gallery_id: Guid
+
+
+class CreateGallery(Command):
+    """Create a gallery, with items or as a copy of another, of which name and sort order may differ (D23)."""
+
+    gallery_id: Guid | None = None
+    gallery: NewGallery | None = None
+    clone_from_gallery_id: Guid | None = None
+
+    @model_validator(mode="after")
+    def _check_clone(self) -> Self:
+        if self.clone_from_gallery_id and self.gallery and self.gallery.items:
+            raise broken(ViolatedRule.CUSTOM, "must be absent when a gallery is cloned", field="gallery.items")
+        return self
+
+
+class UpdateGallery(GalleryCommand):
+    """Change a gallery's head, and items of it."""
+
+    gallery: GalleryPatch
+
+
+class DeleteGallery(GalleryCommand):
+    """Delete a gallery and its items."""
+
+
+class ClearGallery(GalleryCommand):
+    """Delete all items of a gallery."""
+
+
+class RebalanceItems(GalleryCommand):
+    """Space the sort orders of all items evenly, without changing the order shown."""
+
+
+class RepublishGallery(GalleryCommand):
+    """Publish a gallery's state again, for read models that lost events."""
+
+
+class CreateItems(GalleryCommand):
+    """Create items in a gallery, shown in the order given."""
+
+    items: Annotated[tuple[NewItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+
+
+class UpdateItem(GalleryCommand):
+    """Change an item."""
+
+    item_id: Guid
+    item: ItemPatch
+
+
+class MoveItem(GalleryCommand):
+    """Move an item in display order: right before or after another one, or to one of the ends."""
+
+    item_id: Guid
+    before: Guid | None = None
+    after: Guid | None = None
+    to: Literal["start", "end"] | None = None
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if (self.before is None) + (self.after is None) + (self.to is None) != 2:
+            expected = "exactly one of before, after, to"
+            raise broken(ViolatedRule.CUSTOM, f"must be given as {expected}", field="to", data={"expected": expected})
+        for field in ("before", "after"):
+            if getattr(self, field) == self.item_id:
+                raise broken(ViolatedRule.CUSTOM, "must be another item", field=field)
+        return self
+
+
+class DeleteItems(GalleryCommand):
+    """Delete items; ids that are not in the gallery are skipped (D9)."""
+
+    item_ids: Annotated[tuple[Guid, ...], Field(min_length=1, max_length=DELETED_ITEMS_MAX)]
+
+
+CommandData: TypeAlias = (
+    CreateGallery
+    | UpdateGallery
+    | DeleteGallery
+    | ClearGallery
+    | RebalanceItems
+    | RepublishGallery
+    | CreateItems
+    | UpdateItem
+    | MoveItem
+    | DeleteItems
+)
+
+COMMANDS: dict[str, type[CommandData]] = {
+    command.__name__: command
+    for command in (
+        CreateGallery,
+        UpdateGallery,
+        DeleteGallery,
+        ClearGallery,
+        RebalanceItems,
+        RepublishGallery,
+        CreateItems,
+        UpdateItem,
+        MoveItem,
+        DeleteItems,
+    )
+}
+"""The commands by name."""
+
+
+def command_name(data: CommandData) -> str:
+    """The name of a command, as in its CloudEvents type."""
+    return type(data).__name__

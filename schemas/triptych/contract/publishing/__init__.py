@@ -1,0 +1,1 @@
+"""The published form of the contract: JSON Schemas, AsyncAPI, and what would break it."""

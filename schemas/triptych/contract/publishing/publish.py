@@ -1,0 +1,91 @@
+"""Writes the published form of the contract, or compares it with the code (`--check`)."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from triptych.contract.publishing.asyncapi import MESSAGES, asyncapi_document, mode_of
+from triptych.contract.publishing.compatibility import Direction
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "published"
+ASYNCAPI = "asyncapi.json"
+BASELINE = PUBLISHED / "baseline"
+"""The schemas as released: what producers and consumers out there were written against."""
+
+
+def message_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of every message by file name, such as `commands/CreateGallery.json`."""
+    return {
+        f"{channel}/{model.__name__}.json": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **model.model_json_schema(mode=mode_of(channel)),
+        }
+        for channel, messages in MESSAGES.items()
+        for model, _ in messages
+    }
+
+
+def direction_of(file_name: str) -> Direction:
+    """Whether a schema's message is read or written by us."""
+    return "input" if file_name.startswith("commands/") else "output"
+
+
+def documents() -> dict[str, str]:
+    """Every published file by name, as text."""
+    published = {**message_schemas(), ASYNCAPI: asyncapi_document()}
+    return {name: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for name, document in published.items()}
+
+
+def outdated(directory: Path = PUBLISHED) -> list[str]:
+    """The names of files that are missing, differ from the code, or no longer belong there."""
+    expected = documents()
+    found = {
+        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
+        for path in directory.rglob("*.json")
+        if not path.is_relative_to(directory / BASELINE.name)
+    }
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def write(directory: Path = PUBLISHED) -> None:
+    """Bring the files up to date."""
+    expected = documents()
+    for name in outdated(directory):
+        path = directory / name
+        if name in expected:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(expected[name], encoding="utf-8")
+        else:
+            path.unlink()
+
+
+def release(baseline: Path = BASELINE) -> None:
+    """Make the present schemas the ones that later changes are held against."""
+    for name, text in documents().items():
+        if name != ASYNCAPI:
+            path = baseline / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as a command; the result is the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m triptych.contract.publishing.publish", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if the files differ from the code")
+    parser.add_argument("--release", action="store_true", help="also make them the baseline for compatibility")
+    options = parser.parse_args(arguments)
+    if options.check:
+        names = outdated()
+        for name in names:
+            sys.stderr.write(f"{name} differs from the code; run python -m triptych.contract.publishing.publish\n")
+        return 1 if names else 0
+    write()
+    if options.release:
+        release()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,0 @@
-"""External listeners and what is delivered to them: shared by the gateway, which administers, and the relay."""

@@ -1,0 +1,109 @@
+"""The `triptych` command: one function per subcommand, each of a few lines."""
+
+import asyncio
+import contextlib
+from typing import Annotated
+
+import orjson
+import typer
+
+from triptych.cli import deliveries, keys, listener_test, listeners
+from triptych.cli.installation import find_installation
+from triptych.cli.refusals import refusals
+from triptych.cli.settings import CliSettings
+from triptych.cli.sites import Site
+from triptych.contract.codec.envelope import DEFAULT_SITE_ID
+from triptych.kit.process.settings import load_settings
+from triptych.kit.process.telemetry import configure_logging
+from triptych.kit.startup.lifecycle import run_work
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
+app.add_typer(keys.app, name="keys")
+listeners.app.command(name="test")(listener_test.send_test)
+app.add_typer(listeners.app, name="listeners")
+app.add_typer(deliveries.app, name="deliveries")
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: Kafka, MongoDB and the services; Ctrl-C ends it."""
+    from triptych.cli.up import up as run
+
+    with refusals():
+        run(_quiet(load_settings(CliSettings)))
+
+
+@app.command()
+def provision() -> None:
+    """Create topics and indexes that are missing."""
+    from triptych.cli.provision import provision as run
+
+    with refusals():
+        created = asyncio.run(run(_settings()))
+        print("\n".join(f"created {name}" for name in created) or "everything was there")
+
+
+@app.command()
+def send(
+    name: Annotated[str, typer.Argument(help="CreateGallery, CreateItems, ...")],
+    data: Annotated[str, typer.Argument(help="The command's data as JSON.")] = "{}",
+    site: Site = DEFAULT_SITE_ID,
+    command_id: Annotated[str | None, typer.Option("--id", help="Its id: the same id twice has one effect.")] = None,
+) -> None:
+    """Send one command over Kafka and print the reply; exit status 1 if it was rejected."""
+    from triptych.cli.send import read_command
+    from triptych.cli.send import send as run
+
+    with refusals():
+        reply = asyncio.run(run(_settings(), read_command(name, data, site, command_id)))
+    print(orjson.dumps(reply).decode())
+    if reply.get("outcome") != "accepted":
+        raise typer.Exit(1)
+
+
+@app.command()
+def watch() -> None:
+    """Print a line per event, as they happen, until Ctrl-C."""
+    from triptych.cli.watch import watch as run
+
+    with refusals(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(_settings(), lambda line: print(line, flush=True)))
+
+
+@app.command()
+def rebuild() -> None:
+    """Build the views anew beside the old ones, prove them, and put them in their place; interrupted, it goes on."""
+    from triptych.cli.rebuild import rebuild as run
+
+    with refusals():
+        print(run_work(run(_settings())))
+
+
+@app.command()
+def verify() -> None:
+    """Compare views and joined topic with the write model, gallery by gallery; exit status 1 if one differs."""
+    from triptych.cli.verify import verify as run
+
+    with refusals():
+        differences = run_work(run(_settings()))
+    print("\n".join(differences) or "the views and the joined topic are equal to the write model")
+    if differences:
+        raise typer.Exit(1)
+
+
+def _settings() -> CliSettings:
+    return _quiet(find_installation(CliSettings))
+
+
+def _quiet(settings: CliSettings) -> CliSettings:
+    configure_logging("WARNING", settings.log_format)
+    return settings
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

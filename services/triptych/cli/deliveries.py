@@ -1,0 +1,124 @@
+"""`triptych deliveries`: the delivery log, and sending again. Prints JSON."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from triptych.cli.listeners import ListenerId, check_guid, find_listener, find_sendable, run, show_json
+from triptych.cli.sites import Site
+from triptych.contract.codec.envelope import DEFAULT_SITE_ID
+from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.driver import Document
+from triptych.kit.own_command import as_typed
+from triptych.webhooks.admin.administration import Administration
+from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
+from triptych.webhooks.store.resending import Progress as Step
+from triptych.webhooks.store.resending import Range
+
+app = typer.Typer(no_args_is_help=True, help="Deliveries to listeners: their log, and sending again.")
+DeliveryId: TypeAlias = Annotated[str, typer.Argument(help="Its id.")]
+Moment: TypeAlias = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"], help="UTC.")
+]
+
+
+@app.command(name="list")
+def show_page(
+    listener_id: ListenerId,
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only these.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    site: Site = DEFAULT_SITE_ID,
+) -> None:
+    """Print the latest deliveries of a listener, newest first, one a line."""
+
+    async def work(admin: Administration) -> list[Document]:
+        return await admin.deliveries.page(await find_listener(admin, site, listener_id), status, limit)
+
+    for delivery in run(work):
+        show_delivery(delivery, with_log=False)
+
+
+@app.command()
+def show(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Print a delivery with each of its attempts."""
+    show_delivery(run(lambda admin: _find(admin, site, delivery_id)), with_log=True)
+
+
+@app.command()
+def resend(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Send a delivery once more, whatever became of it; prints the new one."""
+
+    async def work(admin: Administration) -> Document:
+        delivery = await _find(admin, site, delivery_id)
+        listener = await find_sendable(admin, site, delivery["listenerId"])
+        return await admin.deliveries.resend(listener, delivery)
+
+    show_delivery(run(work), with_log=False)
+
+
+@app.command()
+def resend_dead(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Send all dead deliveries of a listener again, each once."""
+
+    async def work(admin: Administration) -> int:
+        listener = await find_sendable(admin, site, listener_id)
+        total = await admin.deliveries.count_dead(listener)
+        return await _in_steps(total, lambda cursor: admin.deliveries.resend_dead(listener, cursor))
+
+    show_json({"queued": run(work)})
+
+
+@app.command()
+def replay(
+    listener_id: ListenerId,
+    since: Moment = None,
+    until: Moment = None,
+    gallery: Annotated[str | None, typer.Option(help="Only events of this gallery.")] = None,
+    site: Site = DEFAULT_SITE_ID,
+) -> None:
+    """Send a listener the events of a time range, of a gallery, or all that are kept."""
+    which = Range(_utc(since), _utc(until), None if gallery is None else check_guid(gallery))
+
+    async def work(admin: Administration) -> int:
+        listener = await find_sendable(admin, site, listener_id)
+        total = await admin.deliveries.count_events(site, which)
+        return await _in_steps(total, lambda cursor: admin.deliveries.replay(listener, which, cursor))
+
+    show_json({"queued": run(work)})
+
+
+def show_delivery(delivery: Document, *, with_log: bool) -> None:
+    """Print one delivery as a line, with its site."""
+    show_json({"siteId": delivery["siteId"], **delivery_wire(delivery, with_log=with_log)})
+
+
+async def _in_steps(total: int, step: Callable[[str | None], Awaitable[Step]]) -> int:
+    """Go on until nothing is left, with a bar on a terminal; how many deliveries were queued."""
+    columns = (TextColumn("queueing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    queued = 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        cursor: str | None = None
+        while True:
+            done = await step(cursor)
+            queued += done.queued
+            bar.update(task, advance=done.seen)
+            cursor = done.cursor
+            if cursor is None:
+                return queued
+
+
+async def _find(admin: Administration, site: str, delivery_id: str) -> Document:
+    found = await admin.deliveries.get(site, delivery_id)
+    if found is None:
+        see = as_typed("deliveries list LISTENER_ID")
+        raise StartRefused(f"Site {site} has no delivery {delivery_id}. See: {see}")
+    return found
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)

@@ -1,0 +1,95 @@
+"""Finds the installation that a command speaks to: the one the environment names, or this checkout's running stack.
+
+A command never guesses: the default ports may belong to another installation, whose data it would change.
+"""
+
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import orjson
+
+from triptych.cli.settings import CliSettings
+from triptych.kit.failures import StartRefused
+from triptych.kit.process.settings import PREFIX, KitSettings, load_settings
+
+DATA_DIR = Path(".triptych")
+"""Of `triptych up`, in the folder where it was started."""
+NOTE = "installation.json"
+ADDRESSES = ("kafka_bootstrap", "mongo_uri")
+NAMES = (*ADDRESSES, "mongo_database", "mongo_driver", "topic_prefix", "topic_partitions")
+SettingsT = TypeVar("SettingsT", bound=KitSettings)
+
+
+@contextlib.contextmanager
+def announced(settings: CliSettings, data_dir: Path = DATA_DIR) -> Iterator[None]:
+    """Tell other commands, for as long as the block runs, where the stack of this folder is.
+
+    The lock on the file says that the stack runs: a file that a killed process left behind is not locked.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with data_dir.joinpath(NOTE).open("w+b") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        note.write(orjson.dumps({name: getattr(settings, name) for name in NAMES}))
+        note.flush()
+        try:
+            yield
+        finally:
+            note.truncate(0)
+
+
+def running_stack(folders: Iterator[Path]) -> Mapping[str, object] | None:
+    """Settings by name of the first stack that runs in one of these folders; None if there is none."""
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError), folder.joinpath(DATA_DIR, NOTE).open("rb") as note:
+            try:
+                fcntl.flock(note, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = note.read()
+                if text:
+                    found: Mapping[str, object] = orjson.loads(text)
+                    return found
+    return None
+
+
+def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.environ) -> SettingsT:
+    """Settings of the installation to speak to; says on stderr which one it is.
+
+    The environment wins. Without an address in it, the stack that `triptych up` runs in this folder, in one above it,
+    or in the checkout that this command belongs to.
+
+    Raises:
+        StartRefused: a setting is wrong, or there is no such installation.
+    """
+    stack: Mapping[str, object] = {}
+    if not any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES):
+        found = running_stack(_folders())
+        if found is None:
+            raise StartRefused(
+                "No installation is named and none runs in this folder. Start one with `make up`, or name one with "
+                f"{PREFIX}KAFKA_BOOTSTRAP and {PREFIX}MONGO_URI."
+            )
+        stack = {name: value for name, value in found.items() if f"{PREFIX}{name.upper()}" not in environ}
+    settings = load_settings(kind, stack)
+    print(f"installation: {describe(settings)}", file=sys.stderr)
+    return settings
+
+
+def describe(settings: KitSettings) -> str:
+    """Where Kafka and MongoDB are, with the names of this installation there, and without user or password."""
+    hosts = urlsplit(settings.mongo_uri).netloc.rpartition("@")[2]
+    return (
+        f"Kafka {settings.kafka_bootstrap}, topics {settings.topic_prefix}*; "
+        f"MongoDB {hosts}, database {settings.mongo_database}"
+    )
+
+
+def _folders() -> Iterator[Path]:
+    here = Path.cwd()
+    yield from (here, *here.parents)
+    yield Path(__file__).resolve().parents[3]

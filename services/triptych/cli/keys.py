@@ -1,0 +1,93 @@
+"""`triptych keys`: make, list and revoke the API keys of the gateway."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
+
+import typer
+
+from triptych.cli.installation import find_installation
+from triptych.cli.refusals import refusals
+from triptych.cli.sites import check_site
+from triptych.gateway.access.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
+from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.own_command import as_typed
+from triptych.kit.process.settings import KitSettings
+
+ID_CHARACTERS = 12
+"""Enough of a key's id to name it on a command line."""
+
+app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
+T = TypeVar("T")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What it is for, to recognise it by.")],
+    site: Annotated[
+        str | None,
+        typer.Option(help="The only site it acts for; without it, any that a request names.", callback=check_site),
+    ] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it allows; read and manage if not said.")] = None,
+) -> None:
+    """Make a key and print it: it is stored as a hash only and cannot be shown again."""
+    key = new_key()
+    scopes = scope or [Scope.READ, Scope.MANAGE]
+    _run(lambda database: store_key(database, key, site_id=site, scopes=scopes, name=name))
+    print(key)
+
+
+@app.command(name="list")
+def show() -> None:
+    """List all keys by their ids; the keys themselves are known to nobody but their owners."""
+    for entry in _run(list_keys):
+        print(describe(entry))
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="Its id as listed.")]) -> None:
+    """Let nobody in with a key any more; gateways may still remember it for a few seconds."""
+    _run(lambda database: _revoke(database, key_id))
+    print(f"revoked {key_id}")
+
+
+def describe(entry: KeyEntry) -> str:
+    """`3fa9c1d20b7e  site-1      read,manage  2026-01-01  active   shop window`."""
+    state = "active" if entry.revoked_at is None else f"revoked {entry.revoked_at:%Y-%m-%d}"
+    columns = (
+        entry.key_id[:ID_CHARACTERS],
+        f"{entry.site_id or '(any site)':<12}",
+        f"{','.join(entry.scopes):<22}",
+        f"{entry.created_at:%Y-%m-%d}",
+        f"{state:<18}",
+        entry.name,
+    )
+    return "  ".join(columns)
+
+
+def find_key(entries: Sequence[KeyEntry], start: str) -> KeyEntry:
+    """The key whose id begins like this.
+
+    Raises:
+        StartRefused: none does, or several do.
+    """
+    found = [entry for entry in entries if start and entry.key_id.startswith(start)]
+    if len(found) != 1:
+        see = as_typed("keys list")
+        raise StartRefused(f"{len(found) or 'No'} keys have an id that begins with {start!r}. See: {see}")
+    return found[0]
+
+
+async def _revoke(database: Database, start: str) -> None:
+    await revoke_key(database, find_key(await list_keys(database), start).key_id)
+
+
+def _run(work: Callable[[Database], Awaitable[T]]) -> T:
+    async def in_database() -> T:
+        settings = find_installation(KitSettings)
+        async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+            return await work(database)
+
+    with refusals():
+        return asyncio.run(in_database())

@@ -1,0 +1,43 @@
+"""`triptych listeners test`: send a listener one delivery now, and say what came of it."""
+
+import asyncio
+import time
+
+from triptych.cli.deliveries import show_delivery
+from triptych.cli.listeners import ListenerId, find_sendable, run
+from triptych.cli.refusals import refusals
+from triptych.cli.sites import Site
+from triptych.contract.codec.envelope import DEFAULT_SITE_ID
+from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.driver import Document
+from triptych.kit.own_command import as_typed
+from triptych.webhooks.admin.administration import Administration
+from triptych.webhooks.store.listener_documents import ListenerStatus
+
+MARGIN_SECONDS = 10.0
+"""For the relay to see the delivery; the listener may take as long as its own timeout besides."""
+POLL_SECONDS = 0.1
+
+
+def send_test(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Send one delivery of an event that never happened, of a gallery that nobody has; prints what came of it."""
+    with refusals():
+        show_delivery(run(lambda admin: _send(admin, site, listener_id)), with_log=True)
+
+
+async def _send(admin: Administration, site: str, listener_id: str) -> Document:
+    listener = await find_sendable(admin, site, listener_id)
+    if listener.status is ListenerStatus.PAUSED:
+        raise StartRefused(f"Listener {listener_id} is paused. First: {as_typed(f'listeners resume {listener_id}')}")
+    sent = await admin.deliveries.send_example(listener)
+    ends = time.monotonic() + listener.timeout_seconds + MARGIN_SECONDS
+    while time.monotonic() < ends:
+        found = await admin.deliveries.get(site, sent["_id"])
+        if found is not None and found["log"]:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+    see = as_typed(f"deliveries show {sent['_id']}")
+    raise StartRefused(
+        f"Delivery {sent['_id']} has not been attempted yet. Is the relay running, and is the listener behind? "
+        f"See: {see}"
+    )

@@ -1,0 +1,266 @@
+"""`triptych listeners`: subscribe addresses to events, and administer the subscriptions. Prints JSON."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import orjson
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from triptych.cli.installation import find_installation
+from triptych.cli.refusals import refusals
+from triptych.cli.settings import CliSettings
+from triptych.cli.sites import Site
+from triptych.contract.base import Guid
+from triptych.contract.codec.envelope import DEFAULT_SITE_ID
+from triptych.contract.codec.events import EventType
+from triptych.contract.violations import violations_of
+from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.own_command import as_typed
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.admin.administration import Administration, open_administration
+from triptych.webhooks.model.keys import Format
+from triptych.webhooks.model.registration import OVERLAP_SECONDS, ListenerChange, NewListener
+from triptych.webhooks.model.retries import RetryProfile
+from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
+from triptych.webhooks.store.provision import INDEXES
+
+app = typer.Typer(no_args_is_help=True, help="External listeners of events (webhooks).")
+T = TypeVar("T")
+PAGE = 100
+
+ListenerId: TypeAlias = Annotated[str, typer.Argument(help="Its id.")]
+EventTypes: TypeAlias = Annotated[list[EventType] | None, typer.Option("--event", help="An event type; repeat it.")]
+Galleries: TypeAlias = Annotated[list[str] | None, typer.Option("--gallery", help="Only this gallery; repeat it.")]
+Profile: TypeAlias = Annotated[RetryProfile | None, typer.Option(help="When to retry.")]
+Delays: TypeAlias = Annotated[str | None, typer.Option(help="Or when, in seconds after each failure: 1,5,30")]
+Timeout: TypeAlias = Annotated[float | None, typer.Option(help="Seconds it may take to answer.")]
+Rate: TypeAlias = Annotated[float | None, typer.Option(help="Deliveries a second, at most.")]
+Description: TypeAlias = Annotated[str | None, typer.Option(help="What it is, for people.")]
+
+
+@app.command()
+def create(
+    url: Annotated[str, typer.Argument(help="Where to deliver.")],
+    event: EventTypes = None,
+    gallery: Galleries = None,
+    dialect: Annotated[Format, typer.Option("--format", help="What it is sent.")] = Format.STANDARD_HMAC,
+    retry_profile: Profile = None,
+    retry_delays: Delays = None,
+    timeout: Timeout = None,
+    rate_limit: Rate = None,
+    ordered: Annotated[bool, typer.Option(help="Each gallery's events strictly in sequence.")] = False,
+    description: Description = None,
+    public_key: Annotated[Path | None, typer.Option(help="Write the public key to this file.")] = None,
+    site: Site = DEFAULT_SITE_ID,
+) -> None:
+    """Subscribe an address; without --event, to all events. Prints its id and its secret, which is shown only now."""
+    fields = _fields(event or list(EventType), gallery, retry_profile, retry_delays, timeout, rate_limit, description)
+    new = read_model(NewListener, {"url": url, "format": dialect, "ordered": ordered, **fields})
+    created = run(lambda admin: admin.listeners.create(site, new))
+    if public_key is not None:
+        if created.public_key is None:
+            raise typer.BadParameter(f"{dialect} has no public key", param_hint="--public-key")
+        public_key.write_text(created.public_key)
+    show_json({"id": created.listener.id, "siteId": site, "secret": created.secret, **created.to_wire()})
+
+
+@app.command(name="list")
+def show_all(site: Site = DEFAULT_SITE_ID) -> None:
+    """Print all listeners of a site, one a line."""
+
+    async def work(admin: Administration) -> None:
+        page = await admin.listeners.list(site, PAGE)
+        while page:
+            for listener in page:
+                show_json(listener.to_wire())
+            page = await admin.listeners.list(site, PAGE, page[-1].id)
+
+    run(work)
+
+
+@app.command()
+def show(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Print one listener."""
+    show_json(run(lambda admin: find_listener(admin, site, listener_id)).to_wire())
+
+
+@app.command()
+def change(
+    listener_id: ListenerId,
+    url: Annotated[str | None, typer.Option(help="Where to deliver.")] = None,
+    event: EventTypes = None,
+    gallery: Galleries = None,
+    retry_profile: Profile = None,
+    retry_delays: Delays = None,
+    timeout: Timeout = None,
+    rate_limit: Rate = None,
+    description: Description = None,
+    site: Site = DEFAULT_SITE_ID,
+) -> None:
+    """Change what is given."""
+    fields = _fields(event, gallery, retry_profile, retry_delays, timeout, rate_limit, description)
+    if url is not None:
+        fields["url"] = url
+    wanted = read_model(ListenerChange, fields)
+    _print_found(site, listener_id, lambda admin: admin.listeners.change(site, listener_id, wanted))
+
+
+@app.command()
+def pause(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Let deliveries wait until it is resumed."""
+    _print_found(site, listener_id, lambda admin: admin.listeners.pause(site, listener_id))
+
+
+@app.command()
+def resume(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Send again, whether it was paused or disabled."""
+    _print_found(site, listener_id, lambda admin: admin.listeners.resume(site, listener_id))
+
+
+@app.command()
+def delete(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Send nothing more; what is under way is cancelled, the log stays."""
+    deleted = run(lambda admin: admin.listeners.delete(site, listener_id))
+    _required(listener_id if deleted else None, site, listener_id)
+    show_json({"listenerId": listener_id})
+
+
+@app.command()
+def rotate_secret(
+    listener_id: ListenerId,
+    overlap: Annotated[int, typer.Option(help="Seconds for which the old secret counts too.")] = OVERLAP_SECONDS,
+    site: Site = DEFAULT_SITE_ID,
+) -> None:
+    """Give it a new secret and print it; it is shown only now."""
+    rotated = run(lambda admin: admin.listeners.rotate(site, listener_id, timedelta(seconds=overlap)))
+    created = _required(rotated, site, listener_id)
+    show_json({"id": listener_id, "secret": created.secret, **created.to_wire()})
+
+
+@app.command()
+def rotate_shown_keys(
+    site: Annotated[str | None, typer.Option(help="Only of this site.")] = None,
+    overlap: Annotated[int, typer.Option(help="Seconds for which the old key counts too.")] = OVERLAP_SECONDS,
+) -> None:
+    """Give a new pair of keys to each listener whose private key earlier versions have shown; print the public ones."""
+
+    async def work(admin: Administration) -> None:
+        async for rotated in admin.listeners.rotate_shown(timedelta(seconds=overlap), site):
+            show_json({"id": rotated.listener.id, **rotated.to_wire()})
+
+    run(work)
+
+
+@app.command()
+def public_key(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
+    """Print the newest public key as SPKI PEM."""
+
+    async def work(admin: Administration) -> str | None:
+        listener = await find_listener(admin, site, listener_id)
+        return await admin.listeners.public_key(site, listener.keys[0].key_id)
+
+    pem = run(work)
+    if pem is None:
+        raise typer.BadParameter("its secret is shared; there is no public key")
+    print(pem, end="")
+
+
+@app.command()
+def events(site: Site = DEFAULT_SITE_ID) -> None:
+    """Print what happened to listeners that their owners should know, the latest first."""
+    for event in run(lambda admin: admin.operations.list(site, PAGE)):
+        show_json(event)
+
+
+def run(work: Callable[[Administration], Awaitable[T]]) -> T:
+    """Do something with the installation that the settings name."""
+
+    async def in_database() -> T:
+        settings = find_installation(CliSettings)
+        async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+            await ensure_indexes(database, INDEXES)
+            return await work(await open_administration(database, settings))
+
+    with refusals():
+        return asyncio.run(in_database())
+
+
+async def find_listener(admin: Administration, site: str, listener_id: str) -> Listener:
+    """A listener of the site. Raises StartRefused if there is none."""
+    found = await admin.listeners.get(site, listener_id)
+    if found is None:
+        raise not_found(site, listener_id)
+    return found
+
+
+async def find_sendable(admin: Administration, site: str, listener_id: str) -> Listener:
+    """A listener that may be sent something. Raises StartRefused if there is none, or it is disabled."""
+    listener = await find_listener(admin, site, listener_id)
+    if listener.status is ListenerStatus.DISABLED:
+        raise StartRefused(f"Listener {listener_id} is disabled. First: {as_typed(f'listeners resume {listener_id}')}")
+    return listener
+
+
+def not_found(site: str, listener_id: str) -> StartRefused:
+    """The refusal of an id that no listener has."""
+    return StartRefused(f"Site {site} has no listener {listener_id}. See: {as_typed('listeners list')}")
+
+
+def read_model(kind: type[Any], fields: dict[str, Any]) -> Any:
+    """What was typed, as a model; ends the command with all violations if there are any."""
+    with refusals():
+        try:
+            return kind.model_validate(fields)
+        except ValidationError as error:
+            problems = "\n".join(f"  {violation.field}: {violation.description}" for violation in violations_of(error))
+            raise StartRefused(f"This cannot be a listener:\n{problems}") from None
+
+
+def check_guid(text: str) -> str:
+    """A GUID in canonical form. Raises BadParameter for anything else."""
+    try:
+        return TypeAdapter(Guid).validate_python(text)
+    except ValidationError:
+        raise typer.BadParameter(f"{text!r} is not a GUID") from None
+
+
+def show_json(wire: dict[str, Any]) -> None:
+    """Print one line that scripts can read."""
+    print(orjson.dumps(wire).decode())
+
+
+def _fields(
+    event: list[EventType] | None,
+    gallery: list[str] | None,
+    retry_profile: RetryProfile | None,
+    retry_delays: str | None,
+    timeout: float | None,
+    rate_limit: float | None,
+    description: str | None,
+) -> dict[str, Any]:
+    given = {
+        "eventTypes": event or None,
+        "galleryIds": gallery or None,
+        "retryProfile": retry_profile,
+        "retryDelays": None if retry_delays is None else [part for part in retry_delays.split(",") if part.strip()],
+        "timeoutSeconds": timeout,
+        "rateLimit": rate_limit,
+        "description": description,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _print_found(site: str, listener_id: str, work: Callable[[Administration], Awaitable[Listener | None]]) -> None:
+    show_json(_required(run(work), site, listener_id).to_wire())
+
+
+def _required(found: T | None, site: str, listener_id: str) -> T:
+    with refusals():
+        if found is None:
+            raise not_found(site, listener_id)
+        return found

@@ -1,0 +1,28 @@
+"""`triptych provision`: every topic and every index, idempotently."""
+
+from triptych.cli.settings import CliSettings
+from triptych.command import app as command
+from triptych.contract.topics import Topics
+from triptych.gateway import app as gateway
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.startup.provision import ensure_indexes, ensure_topics
+from triptych.projector import app as projector
+from triptych.readmodel.versions import Versions
+from triptych.webhooks import app as webhooks
+
+
+async def provision(settings: CliSettings) -> list[str]:
+    """Create what is missing; the names of the topics that were created.
+
+    Raises:
+        StartRefused: Kafka or MongoDB cannot be used as they are.
+    """
+    topics = Topics(settings.topic_prefix)
+    created = await ensure_topics(
+        settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
+    )
+    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        views = projector.indexes(await Versions(database).active())
+        for indexes in (command.indexes(settings), views, gateway.indexes(settings), webhooks.INDEXES):
+            await ensure_indexes(database, indexes)
+    return created

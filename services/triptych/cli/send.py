@@ -1,0 +1,102 @@
+"""`triptych send`: one command from the shell, and the reply to it."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from triptych.contract.codec.cloudevents import ID_MAX
+from triptych.contract.codec.envelope import CommandEnvelope, encode_command
+from triptych.contract.codec.exact import validate_exactly
+from triptych.contract.commands import COMMANDS
+from triptych.contract.topics import Topics
+from triptych.contract.violations import violations_of
+from triptych.kit.failures import RecordTooLarge, StartRefused
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.reading.tail import tail
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.provision import require_topics
+
+REPLY_TIMEOUT_SECONDS = 15.0
+
+
+def read_command(name: str, data: str, site_id: str, command_id: str | None) -> CommandEnvelope:
+    """The command that was typed.
+
+    Raises:
+        StartRefused: no command has this name, or its data is not what the command takes.
+    """
+    kind = COMMANDS.get(name)
+    if kind is None:
+        raise StartRefused(f"There is no command {name}. There are: {', '.join(COMMANDS)}")
+    try:
+        parsed = validate_exactly(kind, data.encode(errors="surrogateescape"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid":
+            raise StartRefused(f"The data of {name} is not JSON: {first['ctx']['error']}") from None
+        problems = "\n".join(
+            f"  {violation.field or 'data'}: {violation.description}" for violation in violations_of(error)
+        )
+        raise StartRefused(f"This is not the data of {name}:\n{problems}") from None
+    command_id = str(uuid.uuid4()) if command_id is None else _check_id(command_id)
+    return CommandEnvelope(
+        command_id=command_id,
+        site_id=site_id,
+        name=name,
+        data=parsed,
+        reply_to=None,
+        correlation_id=command_id,
+        traceparent=None,
+        source="triptych/cli",
+    )
+
+
+def _check_id(command_id: str) -> str:
+    if not 1 <= len(command_id) <= ID_MAX:
+        raise StartRefused(f"The id of a command has 1 to {ID_MAX} characters; leave --id out for a random one.")
+    return command_id
+
+
+async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str, Any]:
+    """Publish the command and wait for its reply, as JSON-ready object.
+
+    Raises:
+        StartRefused: Kafka does not answer or has no topics, the command is too large for it, or nobody replied in
+            time.
+    """
+    topics = Topics(settings.topic_prefix)
+    await require_topics(settings, [topics.commands, topics.replies])
+    message = encode_command(envelope)
+    counts = topics.counts(settings.topic_partitions)
+    publisher = Publisher(lambda: make_producer(settings), partitions=counts)
+    async with tail(settings, [topics.replies]) as replies:
+        try:
+            await publisher.publish([Record(topics.commands, message.key, message.value, message.headers)])
+            async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
+                async for record in replies:
+                    if record.key == envelope.correlation_id.encode() and (reply := _read(record.value)):
+                        return reply
+        except RecordTooLarge as error:
+            raise StartRefused(f"The command was not sent: {error}.") from None
+        except TimeoutError:
+            pass
+        finally:
+            await publisher.stop()
+    raise StartRefused(
+        f"No reply within {REPLY_TIMEOUT_SECONDS:g} s. Is the command service running? The command is on the topic "
+        f"and will be carried out; ask again with --id {envelope.command_id}"
+    )
+
+
+def _read(value: bytes | None) -> dict[str, Any] | None:
+    """A reply, or None for what is none: anybody may write to the topic."""
+    try:
+        reply = orjson.loads(value or b"")
+    except ValueError:
+        return None
+    return reply if isinstance(reply, dict) else None

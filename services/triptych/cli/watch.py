@@ -1,0 +1,64 @@
+"""`triptych watch`: one readable line per event, as they happen."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID, Undecodable
+from triptych.contract.codec.envelope import event_headers
+from triptych.contract.codec.events import Event, EventType, decode_event
+from triptych.contract.snapshots import is_snapshot
+from triptych.contract.topics import Topics
+from triptych.kit.kafka.reading.tail import tail
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.provision import require_topics
+
+WORDS: Mapping[EventType, str] = {
+    EventType.GALLERY_CREATED: "gallery created",
+    EventType.GALLERY_UPDATED: "gallery updated",
+    EventType.GALLERY_DELETED: "gallery deleted",
+    EventType.ITEM_CREATED: "item created",
+    EventType.ITEM_UPDATED: "item updated",
+    EventType.ITEM_DELETED: "item deleted",
+}
+
+
+def describe(event: Event, site_id: str) -> str:
+    """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`, and the site if it is not the default one."""
+    time = event.event_time[11:23]
+    what = f"{WORDS[event.event_type]:<16} {_subject(event)}".rstrip()
+    site = "" if site_id == DEFAULT_SITE_ID else f"  site {site_id}"
+    return f"{time}  {event.gallery_id[:8]}  #{event.sequence:<5} {what}{site}"
+
+
+def _subject(event: Event) -> str:
+    body: Mapping[str, Any] = event.body
+    match event.event_type:
+        case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
+            return f"{body.get('name', '(no name)')!r}, {body.get('totalItems', 0)} items"
+        case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
+            return f"{body.get('title', '(no title)')!r} ({body.get('type', 'UNDEFINED')})"
+        case EventType.ITEM_DELETED:
+            return str(event.item_id)
+        case _:
+            return ""
+
+
+async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
+    """Say a line per event until cancelled; snapshots are repetitions and are passed over.
+
+    Raises:
+        StartRefused: Kafka does not answer, or has no topics.
+    """
+    topic = Topics(settings.topic_prefix).events
+    await require_topics(settings, [topic])
+    async with tail(settings, [topic]) as events:
+        async for record in events:
+            event_type = dict(record.headers).get("ce_type") or b""  # Kafka knows null headers
+            if is_snapshot(event_type.decode(errors="replace")):
+                continue
+            try:
+                say(describe(decode_event(record.value), event_headers(record.headers).site_id))
+            except Undecodable as undecodable:
+                say(f"{record.topic}-{record.partition}@{record.offset} is no event: {undecodable.text}")
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                say(f"{record.topic}-{record.partition}@{record.offset} is an odd event: {error!r}")

@@ -1,0 +1,1 @@
+"""The order of items, without I/O: places, moves, and room between them."""

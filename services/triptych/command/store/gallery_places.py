@@ -1,0 +1,57 @@
+"""Places of galleries within their site: which are taken, and defaults that no two processes give twice."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from triptych.command.domain.unit_of_work import PlacedCommand, Workspace
+from triptych.command.store.documents import GALLERIES, GALLERY_PLACES
+from triptych.contract.commands import CreateGallery, UpdateGallery
+from triptych.kit.mongo.driver import Database
+
+
+class GalleryPlaces:
+    """Sort orders of galleries (wire contract, section 4). Unlike items, they have many writers."""
+
+    def __init__(self, database: Database) -> None:
+        self._galleries = database[GALLERIES]
+        self._places = database[GALLERY_PLACES]
+
+    async def load(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
+        """Learn who has the places that the commands ask for, and reserve one for each that asks for none."""
+        asked: dict[str, list[float]] = defaultdict(list)
+        missing: dict[str, int] = defaultdict(int)
+        for command in commands:
+            data, site_id = command.envelope.data, command.envelope.site_id
+            if isinstance(data, CreateGallery | UpdateGallery):
+                if data.gallery is not None and data.gallery.sort_order is not None:
+                    asked[site_id].append(data.gallery.sort_order)
+                elif isinstance(data, CreateGallery):
+                    missing[site_id] += 1
+        for site_id in asked.keys() | missing.keys():
+            explicit = asked[site_id]
+            await self._add_taken(workspace, site_id, explicit)
+            free: list[float] = []
+            while len(free) < missing[site_id]:
+                reserved = await self._reserve(site_id, missing[site_id] - len(free), now_ms)
+                await self._add_taken(workspace, site_id, reserved)
+                taken = workspace.gallery_places
+                free += [place for place in reserved if (site_id, place) not in taken and place not in explicit]
+            workspace.free_places[site_id] = free[::-1]
+
+    async def _add_taken(self, workspace: Workspace, site_id: str, values: Sequence[float]) -> None:
+        if values:
+            query = {"siteId": site_id, "sortOrder": {"$in": list(values)}}
+            async for found in self._galleries.find(query, {"sortOrder": 1}):
+                workspace.gallery_places[site_id, found["sortOrder"]] = found["_id"]
+
+    async def _reserve(self, site_id: str, count: int, now_ms: int) -> list[float]:
+        """`count` milliseconds that no other default of the site gets, whichever process asks (D1)."""
+        found = await self._places.find_one_and_update(
+            {"_id": site_id},
+            [{"$set": {"last": {"$add": [{"$max": ["$last", float(now_ms - 1)]}, float(count)]}}}],
+            upsert=True,
+            return_document=True,
+        )
+        assert found is not None  # noqa: S101 - an upsert that returns the document after it
+        last: float = found["last"]
+        return [last - count + 1 + step for step in range(count)]

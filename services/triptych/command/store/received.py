@@ -1,0 +1,43 @@
+"""Stores records of the commands topic with their exact bytes, and reads them back; no I/O."""
+
+from typing import Any
+
+from triptych.command.domain.unit_of_work import Received
+from triptych.kit.mongo.driver import Binary, Document
+
+
+def record_document(record: Received) -> Document:
+    """A record without its partition. Names of headers need not be UTF-8, and values may be null."""
+    headers: list[tuple[str, bytes | None]] = [*record.headers]
+    return {
+        "topic": record.topic,
+        "offset": record.offset,
+        "key": _binary(record.key),
+        "value": Binary(record.value),
+        "headers": [[Binary(name.encode(errors="surrogateescape")), _binary(value)] for name, value in headers],
+    }
+
+
+def received(stored: Document, partition: int) -> Received:
+    """The record that was stored, also by earlier versions, which stored the names of headers as text."""
+    return Received(
+        stored["topic"],
+        partition,
+        stored["offset"],
+        _bytes(stored["key"]),
+        bytes(stored["value"]),
+        [(_name(name), _bytes(value)) for name, value in stored["headers"]],
+    )
+
+
+def _name(stored: str | bytes) -> str:
+    return stored if isinstance(stored, str) else bytes(stored).decode(errors="surrogateescape")
+
+
+def _binary(value: bytes | None) -> Binary | None:
+    return None if value is None else Binary(value)
+
+
+def _bytes(stored: Any) -> Any:
+    """The bytes, or None; `Headers` knows no null values, which Kafka does."""
+    return None if stored is None else bytes(stored)

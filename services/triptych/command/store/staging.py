@@ -1,0 +1,61 @@
+"""Copies a gallery aside as it is at one moment, in display order, for a clone that is made step by step."""
+
+from typing import Any
+
+import orjson
+
+from triptych.command.domain.state import Rejected, Status
+from triptych.command.domain.steps import STEP_BYTES, STEP_ITEMS
+from triptych.command.store.documents import GALLERIES, ITEMS, STAGED, body_of, stored_body
+from triptych.command.store.pages import fill_page
+from triptych.contract.replies import ErrorCode
+from triptych.kit.mongo.driver import DESCENDING, Database, snapshot_session
+
+
+class Staging:
+    """Staged items: `{_id: staging/position, job, staging, position, body}`; each try has a name of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._galleries = database[GALLERIES]
+        self._items = database[ITEMS]
+        self._staged = database[STAGED]
+
+    async def fill(self, job_id: str, staging: str, source_id: str, site_id: str) -> int | None:
+        """Stage all items of the source, of which a few are in memory; how many, or None if it is being worked on.
+
+        What a crash has left of other tries stays until the job ends: whoever removes it might be the outdated one.
+
+        Raises:
+            Rejected: the source is gone.
+        """
+        async with snapshot_session(self._database) as session:
+            head = await self._galleries.find_one({"_id": source_id, "siteId": site_id}, session=session)
+            if head is None or head["status"] != Status.LIVE:
+                raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=source_id)
+            if head["job"] is not None:
+                return None
+            position = size = 0
+            page: list[dict[str, Any]] = []
+            found = self._items.find({"galleryId": source_id}, session=session).sort("sortOrder", DESCENDING)
+            async for item in found:
+                body = body_of(item["item"])
+                size += len(orjson.dumps(body))
+                place = {"_id": f"{staging}/{position}", "job": job_id, "staging": staging, "position": position}
+                page.append({**place, "body": stored_body(body)})
+                position += 1
+                if len(page) == STEP_ITEMS or size > STEP_BYTES:
+                    await self._staged.insert_many(page, ordered=False)
+                    page, size = [], 0
+            if page:
+                await self._staged.insert_many(page, ordered=False)
+            return position
+
+    async def page(self, job_id: str, staging: str | None, first: int, count: int) -> list[dict[str, Any]]:
+        """Bodies of up to `count` staged items, and STEP_BYTES, from position `first` on, in display order."""
+        query = {"job": job_id, "staging": staging, "position": {"$gte": first, "$lt": first + count}}
+        return [staged["body"] for staged in await fill_page(self._staged.find(query).sort("position"), "body")]
+
+    async def clear(self, job_id: str) -> None:
+        """Forget everything that was staged for a job."""
+        await self._staged.delete_many({"job": job_id})

@@ -1,0 +1,1 @@
+"""The endpoints, their parameters, and how the OpenAPI document describes them."""

@@ -1,0 +1,142 @@
+"""Endpoints of the delivery log, and of sending again."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Path, Request
+from pydantic import AfterValidator, ConfigDict, Field
+from starlette.responses import Response
+
+from triptych.contract.base import Guid, Instant, ViolatedRule, WireModel, broken
+from triptych.gateway.api.dependencies import Gateway
+from triptych.gateway.api.listener_models import DeliveriesAnswer, DeliveryAnswer, LoggedDeliveryAnswer, ProgressAnswer
+from triptych.gateway.api.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerId, Office
+from triptych.gateway.api.openapi import json_body
+from triptych.gateway.http.bodies import parse_body, read_body
+from triptych.gateway.http.errors import Refused, not_found
+from triptych.gateway.http.responses import JsonAnswer
+from triptych.gateway.http.strictness import refuse_unknown
+from triptych.kit.mongo.driver import Document
+from triptych.webhooks.store.cursors import EXAMPLE, InvalidCursor, read_cursor
+from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
+from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
+from triptych.webhooks.store.resending import Progress, Range
+
+router = APIRouter(prefix="/v1", tags=["deliveries"])
+DeliveryId: TypeAlias = Annotated[Guid, Path(alias="deliveryId")]
+
+
+def _check_cursor(cursor: str) -> str:
+    try:
+        read_cursor(cursor)
+    except InvalidCursor:
+        expected = "the cursor of an earlier answer"
+        raise broken(ViolatedRule.FORMAT, f"must be {expected}", data={"expected": expected}) from None
+    return cursor
+
+
+class StepBody(WireModel):
+    """Where to go on: the cursor of the step before. A misspelt field would mean all, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: Guid | None = None
+
+
+class ReplayBody(WireModel):
+    """Which events to send again: from `since` on, before `until`, of one gallery or of all.
+
+    A misspelt field would mean more of them, so it is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: (
+        Annotated[
+            str,
+            Field(max_length=200, json_schema_extra={"example": EXAMPLE}),
+            AfterValidator(_check_cursor),
+        ]
+        | None
+    ) = None
+    since: Instant | None = None
+    until: Instant | None = None
+    gallery_id: Guid | None = None
+
+
+BODIES = (StepBody, ReplayBody)
+
+
+@router.get("/listeners/{listenerId}/deliveries", response_model=DeliveriesAnswer)
+async def list_deliveries(
+    admin: Admin,
+    listener_id: ListenerId,
+    status: DeliveryStatus | None = None,
+    limit: Limit = PAGE_MAX,
+    cursor: Cursor = None,
+) -> Response:
+    """The deliveries of a listener, newest first; `cursor` of the answer leads to older ones."""
+    page = await admin.deliveries.page(await admin.listener(listener_id), status, limit, cursor)
+    following = page[-1]["_id"] if len(page) == limit else None
+    return JsonAnswer({"deliveries": [delivery_wire(one, with_log=False) for one in page], "cursor": following})
+
+
+@router.get("/deliveries/{deliveryId}", response_model=LoggedDeliveryAnswer)
+async def get_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
+    """One delivery with each of its attempts: headers sent, status, latency, first bytes of the answer."""
+    return JsonAnswer({"delivery": delivery_wire(await _delivery(admin, delivery_id), with_log=True)})
+
+
+@router.post("/deliveries/{deliveryId}/resend", response_model=DeliveryAnswer)
+async def resend_delivery(admin: Admin, delivery_id: DeliveryId, request: Request) -> Response:
+    """Send a delivery once more, whatever became of it; the answer is the new one."""
+    refuse_unknown(request)
+    delivery = await _delivery(admin, delivery_id)
+    listener = _sendable(await admin.listener(delivery["listenerId"]))
+    sent = await admin.deliveries.resend(listener, delivery)
+    return JsonAnswer({"delivery": delivery_wire(sent, with_log=False)})
+
+
+@router.post(
+    "/listeners/{listenerId}/resend-dead",
+    response_model=ProgressAnswer,
+    openapi_extra=json_body(StepBody, {}, required=False),
+)
+async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
+    """Send dead deliveries of a listener again, each once, a part at a time: repeat with the cursor of the answer."""
+    refuse_unknown(request)
+    raw = await read_body(request, gateway.settings.gateway_body_limit)
+    body = parse_body(StepBody, raw or bytearray(b"{}"))
+    listener = _sendable(await admin.listener(listener_id))
+    return _progress(await admin.deliveries.resend_dead(listener, body.cursor))
+
+
+@router.post(
+    "/listeners/{listenerId}/replay",
+    response_model=ProgressAnswer,
+    openapi_extra=json_body(ReplayBody, {"since": "2026-01-01T00:00:00Z"}, required=False),
+)
+async def replay_events(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
+    """Send a listener the events of a time range or a gallery, a part at a time: repeat with the cursor."""
+    refuse_unknown(request)
+    raw = await read_body(request, gateway.settings.gateway_body_limit)
+    body = parse_body(ReplayBody, raw or bytearray(b"{}"))
+    listener = _sendable(await admin.listener(listener_id))
+    which = Range(body.since, body.until, body.gallery_id)
+    return _progress(await admin.deliveries.replay(listener, which, body.cursor))
+
+
+async def _delivery(admin: Office, delivery_id: str) -> Document:
+    delivery = await admin.deliveries.get(admin.site_id, delivery_id)
+    if delivery is None:
+        raise not_found("delivery", deliveryId=delivery_id)
+    return delivery
+
+
+def _sendable(listener: Listener) -> Listener:
+    if listener.status is ListenerStatus.DISABLED:
+        raise Refused(409, "FAILED_PRECONDITION", "the listener is disabled; resume it first")
+    return listener
+
+
+def _progress(progress: Progress) -> Response:
+    return JsonAnswer({"queued": progress.queued, "cursor": progress.cursor})

@@ -1,0 +1,162 @@
+"""Endpoints of galleries (wire contract, section 2)."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from triptych.contract.base import Guid, WireModel
+from triptych.contract.commands import CreateGallery, DeleteGallery, RebalanceItems, UpdateGallery
+from triptych.contract.gallery import GalleryPatch, NewGallery
+from triptych.gateway.api import examples
+from triptych.gateway.api.dependencies import Gateway, Parts, Reader, WriteOrder
+from triptych.gateway.api.openapi import json_body
+from triptych.gateway.api.parameters import GalleriesPage, GalleryId, ItemsPage
+from triptych.gateway.http.bodies import make_command, parse_body, read_body
+from triptych.gateway.http.budget import hold
+from triptych.gateway.http.errors import not_found
+from triptych.gateway.http.etags import answer_read
+from triptych.gateway.http.long_responses import Rest, stream_gallery
+from triptych.gateway.http.responses import (
+    READ,
+    WITH_BODY,
+    WRITE,
+    GalleriesAnswer,
+    GalleryAnswer,
+    GalleryIdAnswer,
+    JsonAnswer,
+    failures,
+)
+from triptych.gateway.http.strictness import REPEATED, refuse_body, refuse_unknown
+from triptych.gateway.writing.writes import Written
+
+router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
+
+PARTIAL_HEADER = "X-Triptych-Partial"
+"""Names the part of an answer that is not complete: the read model does not show the write yet, or it is too large."""
+
+
+class CreateGalleryBody(WireModel):
+    """What createGallery takes; everything may be missing."""
+
+    gallery: NewGallery | None = None
+    clone_from_gallery_id: Guid | None = None
+
+
+class UpdateGalleryBody(WireModel):
+    """What updateGallery takes."""
+
+    gallery: GalleryPatch
+
+
+BODIES = (CreateGalleryBody, UpdateGalleryBody)
+
+
+@router.get("", response_model=GalleriesAnswer, responses=READ)
+async def list_galleries(
+    request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPage, Query()]
+) -> Response:
+    """A page of the site's galleries, newest first (D4)."""
+    room = await hold(request, gateway.budget, caller.site_id)
+    total, galleries = await gateway.views.list_galleries(
+        caller.site_id, page.limit, page.offset, page.item_limit, room
+    )
+    content = {"totalGalleries": total, "galleries": [gallery.to_wire() for gallery in galleries]}
+    answer = answer_read(request, content)
+    if any(gallery.next_cursor for gallery in galleries):
+        answer.headers[PARTIAL_HEADER] = "items"
+    return answer
+
+
+@router.get("/{galleryId}", response_model=GalleryAnswer, responses={**READ, **failures(404)})
+async def get_gallery(
+    request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
+) -> Response:
+    """One gallery with a page of its items."""
+    room = await hold(request, gateway.budget, caller.site_id)
+    found = await gateway.views.get_gallery(caller.site_id, gallery_id, page.item_limit, page.item_offset, room)
+    if found is None:
+        raise not_found("gallery", galleryId=gallery_id)
+    if found.next_cursor is not None:
+        count = page.item_limit - len(found.items)
+        rest = Rest(gateway.views, caller.site_id, gallery_id, found.next_cursor, count, room)
+        return stream_gallery(found.gallery, found.items, rest)
+    return answer_read(request, {"gallery": found.to_wire()}, found.sequence)
+
+
+@router.post(
+    "",
+    response_model=GalleryAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404)},
+    openapi_extra=json_body(CreateGalleryBody, examples.CREATE_GALLERY, required=False),
+)
+async def create_gallery(order: WriteOrder, gateway: Gateway, request: Request) -> Response:
+    """Create a gallery with its items, or a copy of another one."""
+    raw = await read_body(request, gateway.settings.gateway_body_limit)
+    body = parse_body(CreateGalleryBody, raw or bytearray(b"{}"))
+    command = make_command(
+        CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id, **order.expectation
+    )
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+@router.patch(
+    "/{galleryId}",
+    response_model=GalleryAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404)},
+    openapi_extra=json_body(UpdateGalleryBody, examples.UPDATE_GALLERY),
+)
+async def update_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Change the fields that are given; `items` change those of their ids and create others (D6)."""
+    body = parse_body(UpdateGalleryBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, **order.expectation)
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+@router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404)})
+async def delete_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Delete a gallery and its items."""
+    refuse_unknown(request, *REPEATED)
+    await refuse_body(request)
+    command = DeleteGallery(gallery_id=gallery_id, **order.expectation)
+    written = await gateway.writes.perform(order, command)
+    return JsonAnswer({"galleryId": gallery_id}, headers=written.headers)
+
+
+@router.post(
+    "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404)}, tags=["beyond"]
+)
+async def rebalance_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Space the sort orders of all items evenly, without changing the order shown."""
+    refuse_unknown(request, *REPEATED)
+    command = RebalanceItems(gallery_id=gallery_id, **order.expectation)
+    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
+
+
+async def answer_gallery(request: Request, gateway: Parts, site_id: str, written: Written) -> Response:
+    """The gallery after a write, with its first items.
+
+    The write's own events tell all of a gallery that it created. Otherwise the read model is asked; while that does not
+    show the write, the answer is what the events tell: the gallery, and those items that the write touched.
+
+    Raises:
+        Failure: 404 if the gallery was deleted meanwhile, 504 if nothing tells.
+    """
+    gallery_id, limit, echo, headers = (
+        written.position.gallery_id,
+        ItemsPage().item_limit,
+        written.echo,
+        written.headers,
+    )
+    if written.is_shown and not echo.is_whole_gallery:
+        room = await hold(request, gateway.budget, site_id)
+        found = await gateway.views.get_gallery(site_id, gallery_id, limit, room=room)
+        if found is None:
+            raise not_found("gallery", galleryId=gallery_id)
+        cut = {} if found.next_cursor is None else {PARTIAL_HEADER: "items"}
+        return JsonAnswer({"gallery": found.to_wire()}, headers={**headers, **cut})
+    if echo.gallery is None or (echo.created and not echo.is_whole_gallery):
+        raise written.unseen()
+    gallery: dict[str, Any] = {**echo.gallery, "items": echo.page(limit)}
+    partial = {} if echo.created else {PARTIAL_HEADER: "items"}
+    return JsonAnswer({"gallery": gallery}, headers={**headers, **partial})

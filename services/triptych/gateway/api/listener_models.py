@@ -1,0 +1,143 @@
+"""Shapes of the answers about listeners and deliveries, for the OpenAPI document."""
+
+from triptych.contract.base import Guid, Instant, WireModel
+from triptych.contract.codec.events import EventType
+from triptych.webhooks.model.keys import Format
+from triptych.webhooks.model.retries import RetryProfile
+from triptych.webhooks.store.delivery_documents import DeliveryStatus
+from triptych.webhooks.store.listener_documents import ListenerStatus
+from triptych.webhooks.store.operational_events import Operation
+
+
+class ListenerForm(WireModel):
+    """A listener, without anything secret."""
+
+    id: Guid
+    url: str
+    event_types: list[EventType]
+    gallery_ids: list[Guid] | None
+    format: Format
+    retry_profile: RetryProfile
+    retry_delays: list[float]
+    timeout_seconds: float
+    rate_limit: float | None
+    ordered: bool
+    description: str
+    status: ListenerStatus
+    problem: str | None
+    failing_since: Instant | None
+    key_ids: list[Guid]
+    created_date: Instant
+    updated_date: Instant
+
+
+class ListenerAnswer(WireModel):
+    """One listener."""
+
+    listener: ListenerForm
+
+
+class SecretAnswer(ListenerAnswer):
+    """A listener with its new key: a shared secret, which is in no other answer, or the public half of a pair.
+
+    `public_key` is PEM; `verification_key` is the same of an Ed25519 pair as Standard Webhooks writes it (`whpk_`).
+    """
+
+    secret: str | None
+    public_key: str | None
+    verification_key: str | None
+
+
+class ListenersAnswer(WireModel):
+    """A page of listeners."""
+
+    listeners: list[ListenerForm]
+    cursor: str | None
+
+
+class DeletedAnswer(WireModel):
+    """The id of what was deleted."""
+
+    listener_id: Guid
+
+
+class DeliveryForm(WireModel):
+    """A delivery."""
+
+    id: Guid
+    listener_id: Guid
+    event_id: Guid
+    event_type: EventType
+    gallery_id: Guid
+    sequence: str
+    event_time: Instant
+    manual: bool
+    status: DeliveryStatus
+    reason: str | None
+    attempts: int
+    next_attempt_date: Instant | None
+    created_date: Instant
+    ended_date: Instant | None
+    resent_date: Instant | None
+
+
+class AttemptForm(WireModel):
+    """What was sent, and what came back."""
+
+    date: Instant
+    url: str
+    request_headers: dict[str, str]
+    status: int | None
+    failure: str | None
+    text: str
+    latency_seconds: float
+    answer: str
+
+
+class LoggedDelivery(DeliveryForm):
+    """A delivery with its attempts."""
+
+    log: list[AttemptForm]
+
+
+class DeliveriesAnswer(WireModel):
+    """A page of deliveries."""
+
+    deliveries: list[DeliveryForm]
+    cursor: str | None
+
+
+class DeliveryAnswer(WireModel):
+    """One delivery."""
+
+    delivery: DeliveryForm
+
+
+class LoggedDeliveryAnswer(WireModel):
+    """One delivery with its attempts."""
+
+    delivery: LoggedDelivery
+
+
+class ProgressAnswer(WireModel):
+    """How many deliveries were queued, and where to go on; no cursor means that nothing is left."""
+
+    queued: int
+    cursor: str | None
+
+
+class OperationalEvent(WireModel):
+    """What happened to a listener on one day, and how often."""
+
+    type: Operation
+    listener_id: Guid
+    text: str
+    count: int
+    first_date: Instant
+    last_date: Instant
+
+
+class OperationalEventsAnswer(WireModel):
+    """The latest operational events."""
+
+    operational_events: list[OperationalEvent]

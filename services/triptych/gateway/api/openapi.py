@@ -1,0 +1,64 @@
+"""Completes FastAPI's OpenAPI document: bodies that are read from their bytes, and the failures of the contract."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import models_json_schema
+
+from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER
+from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER
+from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
+
+# Inputs and answers share models, with other fields required; the suffix keeps the two apart.
+_REF = "#/components/schemas/{model}Input"
+
+
+def operation_id(route: APIRoute) -> str:
+    """`createGallery`, after the endpoint's function."""
+    return to_camel(route.name)
+
+
+def json_body(kind: type[BaseModel], example: Mapping[str, Any], *, required: bool = True) -> dict[str, Any]:
+    """`openapi_extra` of an endpoint that takes this body."""
+    content = {"schema": {"$ref": _REF.format(model=kind.__name__)}, "example": example}
+    return {"requestBody": {"required": required, "content": {"application/json": content}}}
+
+
+def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
+    """Let the application's document define the `bodies` that `json_body` refers to, and promise no 422."""
+    document = app.openapi()  # FastAPI keeps it and gives out the same object from now on
+    _, definitions = models_json_schema([(kind, "validation") for kind in bodies], ref_template=_REF)
+    schemas = document["components"]["schemas"]
+    # Generators of clients name a type by its title, and leave out operations whose types share one.
+    schemas.update(
+        {f"{name}Input": {**schema, "title": f"{name}Input"} for name, schema in definitions["$defs"].items()}
+    )
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}}
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            operation["security"] = [{"key": []}]
+            operation["parameters"] = [*operation.get("parameters", ()), *_headers(operation["responses"])]
+
+
+def _headers(responses: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The headers that an operation takes; how it may answer tells which (see `context`)."""
+    yield _header(SITE_HEADER, "The site, for keys that are not bound to one.")
+    if "304" in responses or "504" in responses:
+        yield _header(CONSISTENT_HEADER, "What an earlier answer carried under this name.")
+    if "304" in responses:
+        yield _header("If-None-Match", "The ETag of what the client has.")
+    if "504" in responses:
+        yield _header(IDEMPOTENCY_HEADER, "Requests with the same one have one effect, and one outcome.")
+    if "412" in responses:
+        yield _header("If-Match", "The ETag of the gallery that the write is meant for.")
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}

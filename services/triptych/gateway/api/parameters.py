@@ -1,0 +1,79 @@
+"""Parameters of requests: ids in the path, pages in the query (wire contract, section 2.1), and headers of writes."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self, TypeAlias
+
+from fastapi import Path
+from fastapi.openapi.models import Example
+from pydantic import Field, model_validator
+
+from triptych.contract.base import Guid, ViolatedRule, WireModel, broken
+from triptych.gateway.api import examples
+from triptych.gateway.http.errors import bad_header
+from triptych.readmodel.cursors import InvalidCursor, read_cursor
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+# A command id may have 255; commands of one request get a number each.
+_ID_MAX = 250
+
+
+def _demo(value: str) -> dict[str, Example]:
+    return {"demo": {"value": value}}
+
+
+GalleryId: TypeAlias = Annotated[Guid, Path(alias="galleryId", openapi_examples=_demo(examples.GALLERY_ID))]
+ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId", openapi_examples=_demo(examples.ITEM_IDS[0]))]
+
+Offset: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class GalleriesPage(WireModel):
+    """Which galleries to list."""
+
+    limit: Annotated[int, Field(ge=1, le=10)] = 10
+    offset: Offset = 0
+    item_limit: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class ItemsPage(WireModel):
+    """Which items of a gallery to show."""
+
+    item_limit: Annotated[int, Field(ge=1, le=200)] = 50
+    item_offset: Offset = 0
+
+
+class ItemsQuery(ItemsPage):
+    """Which items of a gallery to list; the last three are not known to the contract.
+
+    A cursor, empty for the first page, makes the answer tell the next one.
+    """
+
+    cursor: Annotated[str, Field(max_length=100)] | None = None
+    type: Literal["IMAGE", "VIDEO", "TEXT"] | None = None
+    tag: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _check_paging(self) -> Self:
+        if self.cursor is not None and self.item_offset:
+            raise broken(ViolatedRule.CUSTOM, "must be absent when a cursor is given", field="itemOffset")
+        if self.cursor:
+            try:
+                read_cursor(self.cursor)
+            except InvalidCursor:
+                expected = "the nextCursor of a page"
+                raise broken(
+                    ViolatedRule.FORMAT, f"must be {expected}", field="cursor", data={"expected": expected}
+                ) from None
+        return self
+
+
+def check_idempotency_key(keys: Sequence[str]) -> str:
+    """The key of a request that has the header, once or more often.
+
+    Raises:
+        Invalid: it cannot be a command's id, or there are several.
+    """
+    key = keys[0]
+    if not (len(keys) == 1 and 0 < len(key) <= _ID_MAX and key.isascii() and key.isprintable()):
+        raise bad_header(IDEMPOTENCY_HEADER, f"one key of 1 to {_ID_MAX} printable ASCII characters")
+    return key

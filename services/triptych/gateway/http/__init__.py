@@ -1,0 +1,1 @@
+"""HTTP as the gateway speaks it: bodies, failures, tags, and the bounds of answers; knows no endpoint."""

@@ -1,0 +1,164 @@
+"""What failures look like to a client: the bodies of the wire contract, section 5, and nothing else."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from triptych.contract.base import ViolatedRule
+from triptych.contract.replies import Violation
+from triptych.contract.violations import violations_of
+from triptych.gateway.http.methods import allowed_methods
+from triptych.gateway.http.responses import JsonAnswer
+from triptych.kit.mongo.driver import PyMongoError, is_transient
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = {"Retry-After": "1"}
+MESSAGE_MAX = 1_000
+
+# Wix's standard codes are those of gRPC; any other status that the frameworks give is the client's fault too.
+_CODES = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
+
+
+class Failure(Exception):
+    """Ends a request with an answer other than 200. Its body must not tell more than the client may know."""
+
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """The answer's body; of a fault that is not the client's it tells nothing."""
+        return {"message": "", "details": {}}
+
+
+class Refused(Failure):
+    """The request is understood and cannot be carried out."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        description: str,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, headers)
+        self.error = {"code": code, "description": description, "data": dict(data or {})}
+
+    def body(self) -> dict[str, Any]:
+        """The answer's body, with an `applicationError`."""
+        return {"message": self.error["description"], "details": {"applicationError": self.error}}
+
+
+class Invalid(Failure):
+    """The request breaks rules; all that are known are told at once."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__(400)
+        self.violations = violations
+
+    def body(self) -> dict[str, Any]:
+        """The answer's body, with a `validationError`."""
+        message = "; ".join(f"{violation.field or 'the body'} {violation.description}" for violation in self.violations)
+        return {
+            "message": message[:MESSAGE_MAX],
+            "details": {"validationError": {"fieldViolations": [violation.to_wire() for violation in self.violations]}},
+        }
+
+
+def not_found(what: str, **ids: str) -> Refused:
+    """The failure for a gallery or an item that is not there, or belongs to another site."""
+    return Refused(404, "NOT_FOUND", f"{what} not found", ids)
+
+
+def bad_header(name: str, expected: str) -> Invalid:
+    """The failure for a header that cannot be used."""
+    return Invalid(
+        [
+            Violation(
+                field=name,
+                description=f"must be {expected}",
+                violated_rule=ViolatedRule.FORMAT,
+                data={"expected": expected},
+            )
+        ]
+    )
+
+
+def render(failure: Failure) -> Response:
+    """The answer that tells a failure."""
+    return JsonAnswer(failure.body(), status_code=failure.status, headers=dict(failure.headers))
+
+
+def refusal_body(status: int, text: str) -> bytes:
+    """The body of an answer that the server below the application gives by itself."""
+    if status == HTTPStatus.BAD_REQUEST:
+        violation = Violation(field="", description=f"cannot be read: {text}", violated_rule=ViolatedRule.FORMAT)
+        return bytes(render(Invalid([violation])).body)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return bytes(render(Failure(status)).body)
+    code = "RESOURCE_EXHAUSTED" if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE else "DEADLINE_EXCEEDED"
+    return bytes(render(Refused(status, code, text)).body)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Give every failure of the application, and those of the frameworks below it, the contract's body."""
+
+    @app.exception_handler(Failure)
+    async def told(_request: Request, failure: Failure) -> Response:
+        return render(failure)
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(request: Request, error: RequestValidationError) -> Response:
+        violations = _violations_of_parameters(error)
+        if request.method == "PATCH":
+            violations = _as_in_body(violations, str(request.scope["route"].path))
+        return render(Invalid(violations))
+
+    @app.exception_handler(HTTPException)
+    async def framework(request: Request, error: HTTPException) -> Response:
+        code, description = _CODES.get(error.status_code, "INVALID_ARGUMENT"), HTTPStatus(error.status_code).phrase
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            return render(Invalid([Violation(field="", description=error.detail, violated_rule=ViolatedRule.FORMAT)]))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = allowed_methods(app.routes, request.scope)
+        return render(Refused(error.status_code, code, description.lower(), headers=headers))
+
+    @app.exception_handler(PyMongoError)
+    async def database(_request: Request, error: PyMongoError) -> Response:
+        if not is_transient(error):
+            raise error
+        log.warning("MongoDB is away: %s", error)
+        return render(Failure(503, RETRY_AFTER))
+
+
+def _violations_of_parameters(error: RequestValidationError) -> list[Violation]:
+    """FastAPI's errors, whose paths start with where the parameter stood ("query", "path")."""
+    details: list[InitErrorDetails] = []
+    for problem in error.errors():
+        kind, context = problem["type"], problem.get("ctx", {})
+        if kind in ViolatedRule.__members__:
+            kind = PydanticCustomError(kind, problem["msg"], context)
+        details.append(InitErrorDetails(type=kind, loc=problem["loc"][1:], input=problem["input"], ctx=context))
+    return violations_of(ValidationError.from_exception_data("request", details))
+
+
+def _as_in_body(violations: Sequence[Violation], route: str) -> list[Violation]:
+    """The same of a PATCH, whose client knows the last id of the path as one in the body (wire contract, section 5)."""
+    changed = "itemId" if route.endswith("{itemId}") else "galleryId"
+    renamed = f"{changed.removesuffix('Id')}.id"
+    return [
+        violation.model_copy(update={"field": renamed}) if violation.field == changed else violation
+        for violation in violations
+    ]

@@ -1,0 +1,161 @@
+"""Answers: how they are written, and their shapes for the OpenAPI document (wire contract, sections 2 and 5)."""
+
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+import orjson
+from pydantic import Field
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from triptych.contract.base import Guid, ViolatedRule, WireModel
+from triptych.contract.gallery import Gallery
+from triptych.contract.item import Item
+
+PART_BYTES = 64 * 1024
+
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
+
+
+class JsonAnswer(Response):
+    """An object as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return orjson.dumps(content)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, a long body in parts: each is taken by the client before the next one is handed over."""
+        if len(self.body) <= PART_BYTES:
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body), PART_BYTES):
+            part, more = bytes(body[start : start + PART_BYTES]), start + PART_BYTES < len(body)
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+class GalleryAnswer(WireModel):
+    """One gallery."""
+
+    gallery: Gallery
+
+
+class GalleriesAnswer(WireModel):
+    """A page of a site's galleries."""
+
+    total_galleries: int
+    galleries: list[Gallery]
+
+
+class ItemAnswer(WireModel):
+    """One item."""
+
+    item: Item
+
+
+class ItemsAnswer(WireModel):
+    """A page of a gallery's items; `next_cursor` only if paging by cursor was asked for and there are more."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+class GalleryIdAnswer(WireModel):
+    """The gallery that was deleted."""
+
+    gallery_id: Guid
+
+
+class ItemIdAnswer(WireModel):
+    """The item that was deleted."""
+
+    item_id: Guid
+
+
+class ItemIdsAnswer(WireModel):
+    """The items that were deleted."""
+
+    item_ids: list[Guid]
+
+
+class ApplicationError(WireModel):
+    """Why a request that is understood cannot be carried out; `code` is one of Wix's standard codes."""
+
+    code: str
+    description: str
+    data: dict[str, Any]
+
+
+class FieldViolation(WireModel):
+    """A rule that the request breaks; `field` is a path in it, empty for the whole body."""
+
+    field: str
+    description: str
+    violated_rule: ViolatedRule
+    data: dict[str, Any] | None = None
+
+
+class ValidationFailure(WireModel):
+    """Every rule that the request is known to break."""
+
+    field_violations: list[FieldViolation]
+
+
+class FailureDetails(WireModel):
+    """One of the two, or neither for a fault that is not the client's."""
+
+    application_error: ApplicationError | None = None
+    validation_error: ValidationFailure | None = None
+
+
+class FailureAnswer(WireModel):
+    """Any failure (wire contract, section 5)."""
+
+    message: str
+    details: FailureDetails
+
+
+class BulkItemMetadata(WireModel):
+    """What became of one item of a bulk request: `id` if it succeeded, `error` if not."""
+
+    original_index: int
+    success: bool
+    id: Guid | None = None
+    error: ApplicationError | None = None
+
+
+class BulkItemResult(WireModel):
+    """One item of a bulk request."""
+
+    item_metadata: BulkItemMetadata
+
+
+class BulkMetadata(WireModel):
+    """How many items succeeded and failed."""
+
+    total_successes: int
+    total_failures: int
+
+
+class BulkAnswer(WireModel):
+    """What became of each item, in the order of the request."""
+
+    results: list[BulkItemResult] = Field(default_factory=list)
+    bulk_action_metadata: BulkMetadata
+
+
+def failures(*statuses: int) -> Responses:
+    """`responses` of an endpoint that may fail in these ways."""
+    return {status: {"model": FailureAnswer, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+ANY = failures(400, 401, 403, 429, 500, 503)
+"""How every endpoint may fail."""
+
+READ: Responses = {304: {"description": "The client has it already (If-None-Match)"}}
+WRITE = failures(409, 412, 422, 504)
+WITH_BODY = failures(413, 415)

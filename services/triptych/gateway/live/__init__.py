@@ -1,0 +1,1 @@
+"""Live streams: what is published while this process runs, for whoever listens."""

@@ -1,0 +1,112 @@
+"""Knows within a second whether Kafka answers, so that writes are refused at once while it does not."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.errors import start_failure
+from triptych.kit.process.settings import KitSettings
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 0.5
+# A connection refused is known at once; a broker that only takes its time gets some.
+ANSWER_SECONDS = 5.0
+PROBLEM = "Kafka does not answer"
+
+
+class Pulse:
+    """Asks the same question again and again; `ask` raises KafkaError or does not return when Kafka is away."""
+
+    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
+        self._ask = ask
+        self._is_lost = False
+        self._limits: set[asyncio.Timeout] = set()
+
+    @property
+    def problem(self) -> str | None:
+        """None as long as Kafka answers."""
+        return PROBLEM if self._is_lost else None
+
+    @asynccontextmanager
+    async def within(self, seconds: float) -> AsyncIterator[None]:
+        """A block that needs Kafka.
+
+        Raises:
+            TransientFailure: Kafka does not answer, or ceased to while the block went on, or it took too long; what was
+                awaited is cancelled.
+        """
+        if self._is_lost:
+            raise TransientFailure(PROBLEM)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                self._limits.add(limit)
+                try:
+                    yield
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            raise TransientFailure(PROBLEM if self._is_lost else f"it took more than {seconds:g} s") from None
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._ask()
+            except (KafkaError, TimeoutError) as error:
+                if not self._is_lost:
+                    log.warning("Kafka does not answer: %r", error)
+                    self._lose()
+            except Exception:
+                log.exception("cannot tell whether Kafka answers")
+            else:
+                self._is_lost = False
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    def _lose(self) -> None:
+        self._is_lost = True
+        limits, self._limits = self._limits, set()
+        for limit in limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def feel_pulse(settings: KitSettings) -> AsyncIterator[Pulse]:
+    """The pulse of the brokers as long as the block runs.
+
+    Raises:
+        NotYetAvailable: no broker answers.
+    """
+    # A connection of its own: on those of consumers, questions wait behind fetches that wait for records.
+    client = AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
+    try:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await client.bootstrap()
+        except (KafkaError, TimeoutError) as error:
+            raise start_failure(settings, error) from None
+        async with beating(client.fetch_all_metadata) as pulse:
+            yield pulse
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def beating(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[Pulse]:
+    """A pulse that runs as long as the block."""
+    pulse = Pulse(ask)
+    task = asyncio.create_task(pulse.run())
+    try:
+        yield pulse
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

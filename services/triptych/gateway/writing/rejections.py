@@ -1,0 +1,51 @@
+"""What a rejected command means to the client that asked over HTTP."""
+
+from collections.abc import Callable, Mapping
+
+from triptych.contract.base import ViolatedRule
+from triptych.contract.replies import ErrorCode, ReplyError, Violation
+from triptych.gateway.http.errors import Failure, Invalid, Refused
+
+Rename = Callable[[str], str]
+"""Turns the path of a field in the command into its path in the REST request."""
+
+_STATUSES: Mapping[ErrorCode, int] = {
+    ErrorCode.INVALID_ARGUMENT: 400,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.ALREADY_EXISTS: 409,
+    # draft-ietf-httpapi-idempotency-key-header, section 2.7
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: 422,
+    # Over HTTP a sequence is expected only by an If-Match (RFC 9110, section 13.1.1).
+    ErrorCode.SEQUENCE_CONFLICT: 412,
+    ErrorCode.FAILED_PRECONDITION: 409,
+    ErrorCode.UNIMPLEMENTED: 400,
+}
+
+
+def same(field: str) -> str:
+    """The `Rename` of commands whose paths are those of the request."""
+    return field
+
+
+def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
+    """The failure that tells a client of a rejection; a fault of the command service is told as any other fault."""
+    if error.code not in _STATUSES:
+        return Failure(503)
+    if error.code is ErrorCode.INVALID_ARGUMENT:
+        # Every 400 tells its violations (wire contract, section 5), at least one.
+        told = error.violations or [_unnamed(error)]
+        renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in told]
+        return Invalid(renamed)
+    data = dict(error.data)
+    if isinstance(field := data.get("field"), str):
+        data["field"] = rename(field)
+    return Refused(_STATUSES[error.code], error.code.value, error.message, data)
+
+
+def _unnamed(error: ReplyError) -> Violation:
+    field = error.data.get("field")
+    return Violation(
+        field=field if isinstance(field, str) else "",
+        description=f"is refused: {error.message}",
+        violated_rule=ViolatedRule.CUSTOM,
+    )

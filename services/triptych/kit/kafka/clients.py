@@ -1,0 +1,90 @@
+"""Kafka clients with the settings that make them safe: idempotent producers, no topics created by accident."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+
+from triptych.kit.kafka import fast_gzip
+from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
+from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, GroupReader, Reader
+from triptych.kit.process.settings import KitSettings
+
+# Measured: larger batches than aiokafka's 16 kB save most of the cost of a record (one request for hundreds).
+BATCH_BYTES = 512 * 1024
+REQUEST_TIMEOUT_MS = 10_000
+GRACEFUL_TIMEOUT_SECONDS = 20.0
+
+fast_gzip.install()
+
+
+def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProducer:
+    """An idempotent producer (acks from all in-sync replicas). Not started."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        enable_idempotence=True,
+        linger_ms=linger_ms,
+        max_batch_size=BATCH_BYTES,
+        compression_type=None if settings.compression == "none" else settings.compression,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        client_id="triptych",
+    )
+
+
+def make_reader(settings: KitSettings, **options: Any) -> Reader:
+    """A consumer outside any group, that commits nothing. Not started."""
+    return Reader(
+        bootstrap_servers=settings.kafka_bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        client_id="triptych",
+        **options,
+    )
+
+
+class _Broker(KafkaBroker):
+    """FastStream's broker, with consumers of our own."""
+
+    async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
+        made = await super()._connect()
+        assert isinstance(made, partial)  # noqa: S101 - of aiokafka's consumer
+        self.config.broker_config.builder = partial(GroupReader, **made.keywords)
+        return self.config.broker_config.builder
+
+
+def make_broker(settings: KitSettings) -> KafkaBroker:
+    """A FastStream broker for batch subscriptions; publishing goes through `kit.publisher`."""
+    return _Broker(
+        settings.kafka_bootstrap,
+        client_id="triptych",
+        allow_auto_create_topics=False,
+        consumer_only=False,
+        graceful_timeout=GRACEFUL_TIMEOUT_SECONDS,
+        ack_policy=AckPolicy.MANUAL,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        logger=None,
+        apply_types=False,  # injection, of which there is none: 0.3 ms for each lone record (measured)
+    )
+
+
+async def start_client(client: AIOKafkaProducer | AIOKafkaConsumer, settings: KitSettings) -> None:
+    """Start a client.
+
+    Raises:
+        NotYetAvailable: no broker answers.
+        StartRefused: it refuses the connection for good.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await client.start()
+    except (KafkaError, TimeoutError) as error:
+        await client.stop()
+        raise start_failure(settings, error) from None

@@ -1,0 +1,313 @@
+"""Takes batches from one topic so that no record is lost, skipped, or able to block its partition.
+
+FastStream's acknowledgement policies are either unsafe or not live (dropping what fails, or repeating it for ever), so
+batches are acknowledged here: tried again while a dependency is away, taken apart when one record breaks the handler,
+and committed with named offsets once everything in them is finished, beside the work on the next ones.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaBroker
+
+from triptych.kit.failures import OwnershipLost, RecordTooLarge, TransientFailure
+from triptych.kit.kafka.consuming.batch_handler import BatchHandler
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import GroupReader
+from triptych.kit.kafka.reading.subscription import subscribe
+from triptych.kit.mongo.driver import is_transient
+from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
+from triptych.kit.process.waits import waiting_for
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS = 0.05
+# Short enough that the next reply comes within 5 s of a dependency's return.
+LONGEST_DELAY_SECONDS = 2.0
+# A record that breaks the handler this often, alone, is put aside: the fault is in our code and will not go away.
+ATTEMPTS_BEFORE_DEAD_LETTER = 3
+# How long a rebalance waits for the batch in hand; the broker waits longer before it expels this member.
+REVOKE_TIMEOUT_SECONDS = 15.0
+COMMIT_TIMEOUT_SECONDS = 10.0
+# Offsets of several batches are committed together: for each lone record, it was as much work as the record itself.
+COMMIT_SECONDS = 0.5
+# How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
+END_TIMEOUT_SECONDS = 5.0
+# A quarter of the usual: what is fetched ahead of the batch in hand waits in memory.
+PARTITION_BYTES = 256 * 1024
+
+
+class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of a consumer group on one topic."""
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        topic: str,
+        group: str,
+        handler: BatchHandler,
+        dead_letters: DeadLetters,
+        *,
+        max_records: int = 500,
+        partition_bytes: int = PARTITION_BYTES,
+    ) -> None:
+        self.topic = topic
+        self._handler = handler
+        self._dead_letters = dead_letters
+        self._owned: frozenset[int] = frozenset()
+        self._preparing: asyncio.Task[None] | None = None
+        self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon what is not finished
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._finished: dict[TopicPartition, int] = {}  # the offset behind what is finished, where not committed yet
+        self._committing: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._trouble = self._poll_trouble = ""
+        self._in_hand: Sequence[IncomingRecord] = ()
+        self._subscriber = subscribe(
+            broker,
+            topic,
+            group,
+            self._consume,
+            self._take,
+            self._fail,
+            self,
+            max_records=max_records,
+            partition_bytes=partition_bytes,
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Why this consumer is not working normally, or None."""
+        if self._trouble or self._poll_trouble:
+            return self._trouble or self._poll_trouble
+        if self._preparing is None:
+            return "no partitions assigned yet"
+        return None if self._preparing.done() else "preparing its partitions"
+
+    @property
+    def reader(self) -> GroupReader | None:
+        """What the records come from, once the broker has started."""
+        reader: GroupReader | None = self._subscriber.consumer
+        return reader
+
+    @property
+    def in_hand(self) -> Sequence[IncomingRecord]:
+        """The records that are being handled."""
+        return self._in_hand
+
+    def reached(self) -> dict[int, int]:
+        """The offset behind what is finished, by partition owned now, as soon as it is known."""
+        reader = self.reader
+        places = reader.places() if reader is not None else {}
+        reached = {place.partition: offset for place, offset in places.items() if place.partition in self._owned}
+        for record in self._in_hand:
+            if record.partition in reached:
+                first = record.first_offset if isinstance(record, Unreadable) else record.offset
+                reached[record.partition] = min(first, reached[record.partition])
+        return reached
+
+    async def end(self) -> None:
+        """Give up waiting for dependencies: what is not finished stays uncommitted. Then stop the broker."""
+        self._stopping = True
+        self._interrupted.set()
+        if self._preparing is not None:
+            self._preparing.cancel()
+        await self._settle(END_TIMEOUT_SECONDS)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - every rebalance takes all
+        """Let the batch in hand finish, within a deadline; after that the fence of the next owner protects."""
+        self._interrupted.set()
+        if self._preparing is not None:
+            self._preparing.cancel()
+            self._preparing = None
+        if not await self._settle(REVOKE_TIMEOUT_SECONDS):
+            log.warning("%s: partitions left while a batch was still in hand", self.topic)
+        self._owned = frozenset()
+        self._finished = {}
+        await self._handler.released()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Start preparing; polling goes on meanwhile, so that the group does not expel us."""
+        if self._stopping:
+            return
+        self._interrupted.clear()
+        self._owned = frozenset(place.partition for place in assigned)
+        self._preparing = asyncio.create_task(self._prepare(self._owned))
+
+    async def _prepare(self, partitions: frozenset[int]) -> None:
+        with waiting_for(f"{self.topic}: partitions to be prepared"):
+            await self._try_to_prepare(partitions)
+
+    async def _try_to_prepare(self, partitions: frozenset[int]) -> None:
+        delay = FIRST_DELAY_SECONDS
+        while not self._interrupted.is_set():
+            try:
+                await self._handler.assigned(partitions)
+            except Exception as error:  # noqa: BLE001 - without preparation nothing may be handled, whatever the reason
+                self._report(error)
+                delay = await self._pause(delay)
+            else:
+                self._trouble = ""
+                return
+
+    def _take(self, records: Sequence[IncomingRecord]) -> None:
+        self._in_hand = records
+        self._poll_trouble = ""
+
+    def _fail(self, error: Exception) -> None:
+        if not self._poll_trouble:
+            log.error("%s: nothing can be taken from Kafka", self.topic, exc_info=error)
+        self._poll_trouble = f"nothing can be taken from Kafka: {error!r}"
+
+    async def _consume(self, records: Sequence[IncomingRecord]) -> None:
+        self._idle.clear()
+        started = time.perf_counter()
+        try:
+            preparing = self._preparing
+            if preparing is None:
+                return
+            if not preparing.done():
+                await asyncio.wait({preparing})
+            if preparing.cancelled():
+                return
+            # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.
+            records = [record for record in records if record.partition in self._owned]
+            if not records:
+                return
+            with waiting_for(f"{self.topic}: a batch to be finished"):
+                is_finished = await self._finish_readable(records)
+            if is_finished:
+                self._in_hand = ()  # otherwise these records stay unfinished until the next ones are taken
+                self._commit_soon(records)
+                BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
+                RECORDS.labels(self.topic).inc(len(records))
+        finally:
+            self._idle.set()
+
+    async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:
+        """Handle what can be read until done, and dead-letter the rest; False if this assignment ended first."""
+        unreadable = [found for found in records if isinstance(found, Unreadable)]
+        if unreadable:
+            records = [record for record in records if not isinstance(record, Unreadable)]
+            if records and not await self._finish(records):
+                return False
+            for found in unreadable:
+                if not await self._insist(partial(self._dead_letters.put_unreadable, found)):
+                    return False
+            return await self._insist(partial(self._handler.lost, unreadable))
+        return await self._finish(records)
+
+    async def _finish(self, records: Sequence[IncomingRecord]) -> bool:
+        """Handle until done; False if this assignment ended first."""
+        delay = FIRST_DELAY_SECONDS
+        broken = 0
+        while not self._interrupted.is_set():
+            try:
+                await self._handler.handle(records)
+            except Exception as error:
+                # Nothing that follows from accepted records is larger than topics take unless a limit was lowered,
+                # which is for their operator to mend: no record is to blame.
+                if isinstance(error, TransientFailure | OwnershipLost | RecordTooLarge) or is_transient(error):
+                    RETRIES.labels(self.topic).inc()
+                    self._report(error)
+                    delay = await self._pause(delay)
+                    if isinstance(error, OwnershipLost):
+                        await self._prepare(self._owned)
+                    continue
+                log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
+                if len(records) > 1:
+                    return await self._finish_singly(records)
+                broken += 1
+                if broken >= ATTEMPTS_BEFORE_DEAD_LETTER:
+                    return await self._put_aside(records[0], error, broken)
+                delay = await self._pause(delay)
+            else:
+                self._trouble = ""
+                return True
+        return False
+
+    async def _finish_singly(self, records: Sequence[IncomingRecord]) -> bool:
+        for record in records:
+            if not await self._finish([record]):
+                return False
+        return True
+
+    async def _put_aside(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
+        return await self._insist(lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts))
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do this work again until it succeeds; False if this assignment ended first."""
+        delay = FIRST_DELAY_SECONDS
+        while not self._interrupted.is_set():
+            try:
+                await work()
+            except Exception as failure:  # noqa: BLE001 - whatever it is, nothing may be committed without it
+                self._report(failure)
+                delay = await self._pause(delay)
+                if isinstance(failure, OwnershipLost):
+                    await self._prepare(self._owned)
+            else:
+                self._trouble = ""
+                return True
+        return False
+
+    def _commit_soon(self, records: Sequence[IncomingRecord]) -> None:
+        """Commit the offsets behind these records before long, while the next batches are already worked on.
+
+        If the process ends before, the records are seen again and recognised.
+        """
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
+        self._finished.update({place: offset + 1 for place, offset in last.items()})
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit(consumer))
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        while self._finished:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._interrupted.wait()  # whoever ends an assignment waits for this
+            offsets, self._finished = self._finished, {}
+            if not offsets:
+                return  # a rebalance took longer than it may; the next owner sees these records again
+            try:
+                with waiting_for(f"{self.topic}: offsets to be committed"):
+                    async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                        await consumer.commit(offsets)
+            except (KafkaError, TimeoutError) as error:
+                # A rebalance came between. The records are finished, and will be seen again and recognised.
+                log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
+
+    async def _settle(self, timeout: float) -> bool:
+        """Wait for the batch in hand and its offsets; False if the time was not enough."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+                if self._committing is not None:
+                    await asyncio.wait({self._committing})
+        except TimeoutError:
+            return False
+        return True
+
+    def _report(self, error: Exception) -> None:
+        if not self._trouble:
+            log.warning("%s: waiting for a dependency: %s", self.topic, error)
+        self._trouble = str(error)
+
+    async def _pause(self, delay: float) -> float:
+        """Wait about `delay` seconds or until interrupted; the next delay."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
+                await self._interrupted.wait()
+        return min(delay * 2, LONGEST_DELAY_SECONDS)

@@ -1,0 +1,1 @@
+"""Publishes records and dead letters, measured before they are sent."""

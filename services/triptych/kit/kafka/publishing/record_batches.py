@@ -1,0 +1,73 @@
+"""Makes batches of records, none larger than its topic takes, and hands them to a producer."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
+
+from triptych.kit.kafka.clients import BATCH_BYTES
+from triptych.kit.kafka.header_names import OddBatch
+from triptych.kit.kafka.publishing.record_sizes import bound, expanded
+
+
+class Record(NamedTuple):
+    """One record to publish. The partition is murmur2 of `key` unless given; `value=None` is a tombstone."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+
+
+class Oversized(Exception):
+    """A broker refused a batch for its size."""
+
+
+class Sent(NamedTuple):
+    """A batch on its way."""
+
+    topic: str
+    batch: BatchBuilder
+    acknowledgement: asyncio.Future[RecordMetadata]
+
+
+def batch_of(producer: AIOKafkaProducer, record: Record) -> BatchBuilder:
+    """A batch of one record, which it holds however large it is."""
+    batch = producer.create_batch()
+    if not _append(batch, record):
+        batch = OddBatch(producer)
+        _append(batch, record)
+    return batch
+
+
+async def enqueue(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record], limit: int
+) -> list[Sent]:
+    """Hand records over in as few batches as possible; only one that has a single record may be larger than `limit`."""
+    sent: list[Sent] = []
+    batch = producer.create_batch()
+    for record in records:
+        is_full = (
+            limit < 2 * BATCH_BYTES
+            and batch.record_count() > 0
+            and expanded(batch.size()) + bound(record.key, record.value, record.headers) > limit
+        )
+        if is_full or not _append(batch, record):
+            if batch.record_count():
+                sent.append(Sent(topic, batch, await producer.send_batch(batch, topic, partition=partition)))
+            batch = batch_of(producer, record)
+    sent.append(Sent(topic, batch, await producer.send_batch(batch, topic, partition=partition)))
+    return sent
+
+
+def _append(batch: BatchBuilder, record: Record) -> bool:
+    """Add a record; False if the batch has no room for it, or takes no such names of headers."""
+    try:
+        appended = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
+    except UnicodeEncodeError:
+        return False
+    return appended is not None

@@ -1,0 +1,71 @@
+"""Says whether a process is alive and whether it is ready, over HTTP, with its metrics beside it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from triptych.kit.process.waits import WAITS, Waits
+
+Check: TypeAlias = Callable[[], Awaitable[str | None]]
+CHECK_TIMEOUT_SECONDS = 2.0
+
+
+class Health:
+    """Named checks; each answers None when all is well, otherwise the problem in words."""
+
+    def __init__(self, waits: Waits = WAITS) -> None:
+        self._waits = waits
+        self._checks: dict[str, Check] = {}
+        self._details: dict[str, Check] = {}
+
+    def add(self, name: str, check: Check) -> None:
+        """Let readiness depend on `check`, which has two seconds to answer."""
+        self._checks[name] = check
+
+    def add_detail(self, name: str, check: Check) -> None:
+        """Let readiness tell what `check` finds, without depending on it: the process works, but not all is well."""
+        self._details[name] = check
+
+    async def problems(self) -> dict[str, str]:
+        """Problems by name of check, and what is waited for too long; empty when ready."""
+        problems = await _answers(self._checks)
+        waits = [f"for {what}, for {seconds:.0f} s" for what, seconds in self._waits.problems().items()]
+        return {**problems, **({"waiting": "; ".join(waits)} if waits else {})}
+
+    def routes(self) -> list[Route]:
+        """`/health/live` (the process answers), `/health/ready` (200 or 503 with the problems) and `/metrics`."""
+
+        async def live(_request: Request) -> Response:
+            return JSONResponse({"status": "live"})
+
+        async def ready(_request: Request) -> Response:
+            problems = await self.problems()
+            if problems:
+                return JSONResponse({"status": "not ready", "problems": problems}, status_code=503)
+            details = await _answers(self._details)
+            return JSONResponse({"status": "ready", **({"details": details} if details else {})})
+
+        async def metrics(_request: Request) -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+        return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
+
+
+async def _answers(checks: Mapping[str, Check]) -> dict[str, str]:
+    answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
+    return {name: answer for name, answer in zip(checks, answers, strict=True) if answer is not None}
+
+
+async def _ask(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_TIMEOUT_SECONDS:g} s"
+    except Exception as error:  # noqa: BLE001 - a check that breaks is a problem to report, whatever it is
+        return f"{type(error).__name__}: {error}"

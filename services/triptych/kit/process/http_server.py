@@ -1,0 +1,255 @@
+"""The HTTP server of every process: uvicorn, within `Bounds`, which uvicorn itself does not have for httptools."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from triptych.kit.process.http_bounds import Bounds, Connections, Refusal, plain_refusal
+
+PIPELINED_MAX = 32
+"""Requests that a client may send ahead on one connection; one read of a socket can hold 14,000 of them."""
+LINGER_SECONDS = 2.0
+"""How long a refused client's bytes are still taken, unread: a reset would keep the refusal from it."""
+_FRAMING_PER_BYTE = 8
+"""Bytes that one byte of a body may cost on the wire: a chunk for each takes six."""
+
+
+class _Refused(Exception):
+    """Ends the parsing of a request; uvicorn then asks for the 400 answer, which tells this status instead."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. It is idle until the head of a request is complete, and again after the answer."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        bounds: Bounds,
+        open_connections: Connections,
+        refusal: Refusal,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.address = ""
+        self._bounds = bounds
+        self._open = open_connections
+        self._refusal = refusal
+        self._is_admitted = False
+        self._is_in_body = False
+        self._is_ending = False
+        self._refused_with: HTTPStatus | None = None
+        self._fed_bytes = 0  # since the last request ended, without what is content of its body
+        self._head_bytes = 0
+        self._fields = 0
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Admit it, or tell that there is no place."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._is_admitted = self._open.admit(self)
+        if not self._is_admitted:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            return
+        self._read_within(self._bounds.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        if self._is_admitted:
+            self._is_admitted = False
+            self._open.leave(self)
+        self._read_within(None)
+        self._stop_writing_clock()
+        super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """Close, since another connection needs the place."""
+        self._is_admitted = False
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, within the bounds."""
+        if self._is_ending:
+            return
+        self._fed_bytes += len(data)
+        super().data_received(data)
+        # What the parser keeps of an unfinished head, field or trailer is seen only here.
+        if self._fed_bytes > self._bounds.head_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._fed_bytes and self._reading is None:
+            self._read_within(self._bounds.head_seconds)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._head_bytes = self._fields = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._head_bytes += len(url)
+        if self._head_bytes > self._bounds.head_bytes:
+            raise self._refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a trailer field."""
+        self._head_bytes += len(name) + len(value)
+        self._fields += 1
+        if self._head_bytes > self._bounds.head_bytes or self._fields > self._bounds.head_fields:
+            raise self._refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the request is under way."""
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise self._refused(HTTPStatus.BAD_REQUEST)
+        super().on_headers_complete()
+        self._is_in_body = True
+        self._fed_bytes = 0
+        if self._is_admitted:
+            self._open.work(self)
+        self._read_within(self._bounds.body_seconds)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._fed_bytes = max(0, self._fed_bytes - _FRAMING_PER_BYTE * len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._is_in_body = False
+        self._fed_bytes = 0
+        self._read_within(None)
+        super().on_message_complete()
+        self._rest()
+
+    def on_response_complete(self) -> None:
+        """The answer is whole; uvicorn's own clock runs until the next request."""
+        super().on_response_complete()
+        self._rest()
+
+    def pause_writing(self) -> None:
+        """The client takes nothing for the moment."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(self._bounds.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client takes more."""
+        self._stop_writing_clock()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says less than the status
+        """Uvicorn's answer to what it cannot parse, in our form."""
+        self._refuse(self._refused_with or HTTPStatus.BAD_REQUEST)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # To no other protocol. The parser reads nothing more, so the answer is the connection's last.
+        if self.cycle.response_complete:
+            self.transport.close()
+        self.cycle.keep_alive = False
+
+    def _rest(self) -> None:
+        if self._is_admitted and not self._is_in_body and self.cycle.response_complete:
+            self._open.rest(self)
+
+    def _refused(self, status: HTTPStatus) -> _Refused:
+        self._refused_with = status
+        return _Refused(status)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._read_within(None)
+        # A client that waits for another answer, or has this one's, would take the refusal for that.
+        is_due = not self.cycle.response_started if self._is_in_body else self._is_between_answers()
+        if is_due and not self.pipeline and not self.transport.is_closing():
+            body = self._refusal(status, _MEANINGS[status])
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
+                b"%b\r\n%b" % (status, status.phrase.encode(), len(body), _HEADERS.get(status, b""), body)
+            )
+            if self._is_in_body:
+                # The application hears that the client is gone, and answers nothing.
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if status is not HTTPStatus.SERVICE_UNAVAILABLE and self.transport.can_write_eof():
+                self.transport.write_eof()
+                self._reading = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+                return
+        self.transport.close()
+
+    def _is_between_answers(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _read_within(self, seconds: float | None) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = None if seconds is None else self.loop.call_later(seconds, self._read_too_long)
+
+    def _read_too_long(self) -> None:
+        self._reading = None
+        if self._fed_bytes or self._is_in_body:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()  # nothing was asked, so there is nothing to answer
+
+    def _stop_writing_clock(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+
+_MEANINGS = {
+    HTTPStatus.BAD_REQUEST: "the request is not HTTP/1.1",
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the head of the request, or the framing of its body, is too large",
+    HTTPStatus.SERVICE_UNAVAILABLE: "too many connections are open",
+}
+_HEADERS = {HTTPStatus.SERVICE_UNAVAILABLE: b"retry-after: 1\r\n"}
+
+
+class Server(uvicorn.Server):
+    """uvicorn raises the signal again before our own resources are closed; here the process ends by returning."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+def make_server(
+    app: ASGIApp, bounds: Bounds, *, host: str, port: int, graceful_seconds: int, refusal: Refusal = plain_refusal
+) -> Server:
+    """A server that is not running yet."""
+    open_connections = Connections(bounds.connections, bounds.connections_per_address)
+
+    class Protocol(BoundedProtocol):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options, bounds=bounds, open_connections=open_connections, refusal=refusal)
+
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # uvicorn annotates whole seconds and hands them to the event loop, which takes parts of them too.
+        timeout_keep_alive=bounds.idle_seconds,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=graceful_seconds,
+    )
+    return Server(config)

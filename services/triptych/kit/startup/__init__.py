@@ -1,0 +1,1 @@
+"""Starts and ends a process, and creates what it needs."""

@@ -1,0 +1,122 @@
+"""Starts a service whose servers may be away: it answers over HTTP at once, and tries until its servers are there."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from aiokafka.errors import KafkaError
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
+from triptych.kit.kafka.errors import LASTING
+from triptych.kit.mongo.driver import is_transient
+from triptych.kit.process.health import Health
+from triptych.kit.process.http_bounds import Refusal, plain_refusal
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 5.0
+SAY_AGAIN_SECONDS = 60.0
+
+
+class Front:
+    """The ASGI application of a process: as long as the service is not there, its health, and 503 for all else."""
+
+    def __init__(
+        self, name: str, refusal: Refusal = plain_refusal, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`name` is the service's, `refusal` the form of its refusals; `clock` gives seconds."""
+        self._name = name
+        self._clock = clock
+        self._said: dict[str, float] = {}
+        self._problem = "the service starts"
+        health = Health()
+        health.add("start", self._check)
+        waiting = Starlette(routes=health.routes())
+        waiting.router.default = Response(
+            refusal(503, "The service starts; what it needs is not there yet."),
+            status_code=503,
+            headers={"Retry-After": "1"},
+            media_type="application/json",
+        )
+        self._app: ASGIApp = waiting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+    def open(self, app: ASGIApp) -> None:
+        """Let the service answer from now on."""
+        self._app = app
+        if self._said:
+            log.info("%s waits no longer: all that it needs is there", self._name)
+
+    def wait_for(self, problem: str) -> None:
+        """Say why the service is not there yet: to whoever asks, and in the log at most once a minute."""
+        self._problem = problem
+        now = self._clock()
+        self._said = {text: at for text, at in self._said.items() if now - at < SAY_AGAIN_SECONDS}
+        if problem not in self._said:
+            self._said[problem] = now
+            log.warning("%s is not ready, and tries again: %s", self._name, problem)
+
+    async def _check(self) -> str:
+        return self._problem
+
+
+def passing_problem(error: Exception) -> str | None:
+    """What the service lacks, in words, if waiting may mend it; None for every other error."""
+    if isinstance(error, StartRefused):
+        return str(error) if isinstance(error, NotYetAvailable) else None
+    if isinstance(error, TransientFailure | TimeoutError | ConnectionError):
+        return str(error) or repr(error)
+    if isinstance(error, KafkaError):
+        return None if isinstance(error, LASTING) else f"Kafka is not ready: {error!r}"
+    return f"MongoDB is not ready: {error}" if is_transient(error) else None
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between one try and the next."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def composed(
+    compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
+    front: Front,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[None]:
+    """Let `front` open what `compose` makes, as soon as it can be made; it is closed with the block.
+
+    Raises:
+        StartRefused: no waiting mends it.
+    """
+    async with AsyncExitStack() as stack:
+        front.open(await _enter(compose, front, stack, sleep))
+        yield
+
+
+async def _enter(
+    compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
+    front: Front,
+    stack: AsyncExitStack,
+    sleep: Callable[[float], Awaitable[None]],
+) -> ASGIApp:
+    for pause in pauses():
+        try:
+            return await stack.enter_async_context(compose())
+        except Exception as error:
+            problem = passing_problem(error)
+            if problem is None:
+                raise
+            front.wait_for(problem)
+        await sleep(pause)
+    raise AssertionError("there is always another pause")

@@ -1,0 +1,133 @@
+"""Composition root of the projector."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from triptych.contract.topics import Topics
+from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.mongo import fencing as ownership_module
+from triptych.kit.mongo.driver import Database, IndexModel, PyMongoError, open_database
+from triptych.kit.process.health import Health
+from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.projector.ingest import republication
+from triptych.projector.pipeline import Projection, running_projection
+from triptych.projector.settings import ProjectorSettings
+from triptych.readmodel import queries
+from triptych.readmodel.versions import FIRST_VERSION, Versions
+
+log = logging.getLogger(__name__)
+
+# How soon a new version of the views is noticed, and how soon a failed start is tried again.
+LOOK_SECONDS = 0.5
+
+
+def indexes(version: int = FIRST_VERSION) -> Mapping[str, list[IndexModel]]:
+    """The projector's collections when this version of the views is the active one."""
+    return {**queries.indexes(version), **ownership_module.INDEXES, **republication.INDEXES}
+
+
+@asynccontextmanager
+async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
+    """Everything of the projector, running; its HTTP side is health and metrics.
+
+    Raises:
+        StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
+    """
+    topics = Topics(settings.topic_prefix)
+    await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
+    async with (
+        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
+    ):
+        await ensure_indexes(database, {**ownership_module.INDEXES, **republication.INDEXES})
+        projector = Projector(settings, database)
+        health = Health()
+        health.add("events", projector.problem)
+        health.add("mongodb", lambda: _ping(database))
+
+        async def check_topics() -> str | None:
+            return topic_watch.problem
+
+        health.add("topics", check_topics)
+        health.add("kafka", projector.kafka_problem)
+        health.add_detail("events", projector.detail)
+        health.add_detail("completeness", projector.incompleteness)
+        running = asyncio.create_task(projector.run())
+        try:
+            await asyncio.wait({running, projector.started}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            yield Starlette(routes=health.routes())
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+class Projector:
+    """Projects into the active version of the views, and changes to the next when there is one."""
+
+    def __init__(self, settings: ProjectorSettings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._versions = Versions(database)
+        self._projection: Projection | None = None
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when it projects for the first time."""
+
+    async def run(self) -> None:
+        """Project, until cancelled.
+
+        Raises:
+            StartRefused, TransientFailure: it could not even start.
+        """
+        while True:
+            try:
+                version = await self._versions.active()
+                async with running_projection(self._settings, self._database, version, is_active=True) as projection:
+                    self._projection = projection
+                    if not self.started.done():
+                        self.started.set_result(None)
+                    await self._replaced(version)
+                    log.info("version %d of the views was replaced", version)
+            except Exception:
+                if not self.started.done():
+                    raise
+                # Whatever it is: if this loop ended, nothing would be projected any more.
+                log.exception("cannot project")
+                await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                self._projection = None
+
+    async def problem(self) -> str | None:
+        """Why it does not project, or None."""
+        return self._projection.lag_watch.problem if self._projection else "not projecting"
+
+    async def detail(self) -> str | None:
+        """Which partitions wait for a producer, or None."""
+        return self._projection.lag_watch.detail if self._projection else None
+
+    async def kafka_problem(self) -> str | None:
+        """Why Kafka cannot be used, or None."""
+        return await self._projection.publisher.problem() if self._projection else None
+
+    async def incompleteness(self) -> str | None:
+        """How many galleries wait for events that did not come, in words; None if none does."""
+        count = await self._projection.repository.count_incomplete() if self._projection else 0
+        return f"galleries that wait for events that did not come: {count}" if count else None
+
+    async def _replaced(self, version: int) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(PyMongoError):
+                if await self._versions.active() != version:
+                    return
+
+
+async def _ping(database: Database) -> None:
+    await database.command("ping")

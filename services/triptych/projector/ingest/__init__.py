@@ -1,0 +1,1 @@
+"""From the events topic to changed views: batches, events that expired, repairs."""

@@ -1,0 +1,147 @@
+"""Publishes galleries of the joined topic again because somebody has found them wrong or missing there.
+
+Whoever finds that does not publish: records of two processes would come in any order. It leaves a request, and the
+owner of the gallery's partition publishes, in its turn, what the views have. Requests outlive every crash.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client import Counter
+
+from triptych.contract.joined import gallery_key
+from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
+from triptych.kit.mongo.fencing import Ownership
+from triptych.projector.ingest.expired_events import WRITE_GALLERIES
+from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.join.publisher import Publication
+from triptych.projector.view.batch import Batch
+from triptych.projector.view.fold import View
+from triptych.projector.view.repository import Repository
+
+log = logging.getLogger(__name__)
+
+REPUBLISHED = Counter("triptych_join_republished_total", "Galleries published again to the joined topic on request")
+
+COLLECTION = "join_requests"
+INDEXES = {COLLECTION: [IndexModel([("partition", ASCENDING)])]}
+ITEMS_AT_ONCE = 500
+REQUESTS_AT_ONCE = 100
+INTERVAL_SECONDS = 1.0
+
+
+class Requests:
+    """Galleries to be published again: `{_id, galleryId, partition, items, isWhole}`.
+
+    `items` are ids that the topic has; those that are none of the gallery's get tombstones.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._requests: Collection = database[COLLECTION]
+
+    async def add(self, gallery_id: str, partition: int, item_ids: Sequence[str], number: int | None = None) -> None:
+        """Ask for a gallery, or with a number for some of its items alone."""
+        request_id = gallery_id if number is None else f"{gallery_id}/{number}"
+        document = {
+            "_id": request_id,
+            "galleryId": gallery_id,
+            "partition": partition,
+            "items": list(item_ids),
+            "isWhole": number is None,
+        }
+        await self._requests.bulk_write([ReplaceOne({"_id": request_id}, document, upsert=True)])
+
+    async def count(self) -> int:
+        """How many are left."""
+        return await self._requests.count_documents({})
+
+    async def due(self, partitions: Iterable[int]) -> list[Document]:
+        """Some of those of these partitions."""
+        query = {"partition": {"$in": list(partitions)}}
+        return await self._requests.find(query).limit(REQUESTS_AT_ONCE).to_list(None)
+
+    async def done(self, request: Document) -> None:
+        """Forget a request, unless it was made anew meanwhile."""
+        await self._requests.delete_one({"_id": request["_id"], "items": request["items"]})
+
+
+class Republication:
+    """Carries out the requests for the galleries of the partitions that this process owns."""
+
+    def __init__(
+        self,
+        database: Database,
+        repository: Repository,
+        ownership: Ownership,
+        publication: Publication,
+        handler: EventHandler,
+        reached: Callable[[], Mapping[int, int]],
+    ) -> None:
+        """`reached` gives the offset behind what is finished, by partition owned now."""
+        self._requests = Requests(database)
+        self._written: Collection = database[WRITE_GALLERIES]
+        self._repository = repository
+        self._ownership = ownership
+        self._publication = publication
+        self._handler = handler
+        self._reached = reached
+
+    async def run(self) -> None:
+        """Publish, until cancelled."""
+        while True:
+            count = 0
+            try:
+                async with self._handler.alone:  # in the middle of a batch, nothing is settled
+                    partitions = self._handler.progress.settled(self._reached())
+                for request in await self._requests.due(partitions):
+                    await self._carry_out(request)
+                    count += 1
+            except (TransientFailure, OwnershipLost, PyMongoError) as error:
+                log.info("galleries that were asked for have to wait: %s", error)
+                count = 0
+            except Exception:
+                log.exception("galleries that were asked for cannot be published")
+                count = 0
+            if not count:
+                await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def _carry_out(self, request: Document) -> None:
+        gallery_id, partition = request["galleryId"], request["partition"]
+        for start in range(0, len(request["items"]), ITEMS_AT_ONCE):
+            await self._publish(gallery_id, partition, request["items"][start : start + ITEMS_AT_ONCE])
+        if request["isWhole"]:
+            last = ""
+            # Whatever changes meanwhile is published by the one who projects it, and the head comes last in any case.
+            while item_ids := await self._repository.item_ids(gallery_id, last, ITEMS_AT_ONCE):
+                await self._publish(gallery_id, partition, item_ids)
+                last = item_ids[-1]
+            await self._publish_head(gallery_id, partition)
+            REPUBLISHED.inc()
+        await self._requests.done(request)
+
+    async def _publish(self, gallery_id: str, partition: int, item_ids: Sequence[str]) -> None:
+        async with self._handler.alone:
+            self._check(partition)
+            view = (await self._repository.load([gallery_id])).get(gallery_id) or View("", gallery_id)
+            await self._publication.publish(Batch({gallery_id: view}, touched={gallery_id: set(item_ids)}), [])
+
+    async def _publish_head(self, gallery_id: str, partition: int) -> None:
+        async with self._handler.alone:
+            self._check(partition)
+            view = (await self._repository.load([gallery_id])).get(gallery_id)
+            if view is not None and (view.is_shown or view.is_deleted):
+                await self._publication.publish(Batch({gallery_id: view}), [view])
+            elif await self._is_gone(gallery_id):
+                await self._publication.remove([gallery_key(gallery_id)])
+
+    async def _is_gone(self, gallery_id: str) -> bool:
+        """Whether there is no such gallery, as opposed to one that the views do not show yet."""
+        found = await self._written.find_one({"_id": gallery_id}, {"status": 1})
+        return found is None or found.get("status") == "deleted"
+
+    def _check(self, partition: int) -> None:
+        self._ownership.epoch(partition)
+        if partition not in self._handler.progress.settled(self._reached()):
+            raise TransientFailure(f"partition {partition} has items that are stored and not published yet")

@@ -1,0 +1,1 @@
+"""Compares views and join with the write model, and makes them anew."""

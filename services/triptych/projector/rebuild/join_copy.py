@@ -1,0 +1,175 @@
+"""A copy of the joined topic on disk, as small as comparing it needs: of each record its place, sequence and a hash.
+
+Memory does not grow with the topic: the copy is an SQLite file of its own, removed when it is closed.
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from triptych.contract.joined import HEAD_ITEMS_MAX, parse_key
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.process.settings import KitSettings
+from triptych.projector.rebuild.digests import GALLERIES_AT_ONCE, Digest, fields_of, hash_of
+from triptych.projector.rebuild.verification import Tell
+
+RECORDS_AT_ONCE = 5_000
+POLL_MS = 200
+_HEAD = ""
+_TABLES = """
+    CREATE TABLE records (
+        gallery TEXT, item TEXT, sequence INTEGER, place REAL, hash TEXT, first TEXT, PRIMARY KEY (gallery, item)
+    ) WITHOUT ROWID;
+    CREATE TABLE suspects (gallery TEXT PRIMARY KEY, reached INTEGER) WITHOUT ROWID;
+"""
+_Row = tuple[str, str, int, float, str, str]
+
+
+class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
+    """The topic up to where it was read last; records with keys of neither form are not counted."""
+
+    def __init__(self, settings: KitSettings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._directory = tempfile.TemporaryDirectory(prefix="triptych-joined-")
+        self._rows = sqlite3.connect(Path(self._directory.name) / "records", isolation_level=None)
+        self._rows.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {_TABLES}")
+        self._reader: AIOKafkaConsumer | None = None
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reader is not None:
+            await self._reader.stop()
+        self._rows.close()
+        self._directory.cleanup()
+
+    async def read(self, tell: Tell) -> None:
+        """Read on to the present end.
+
+        Raises:
+            StartRefused, TransientFailure: Kafka does not answer.
+        """
+        try:
+            reader = await self._reading()
+            places = sorted(reader.assignment())
+            ends = await reader.end_offsets(places)
+            at = {place: await reader.position(place) for place in places}
+            total, done = sum(max(0, ends[place] - at[place]) for place in places), 0
+            while any(at[place] < ends[place] for place in places):
+                found = await reader.getmany(timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
+                self._take(record for records in found.values() for record in records)
+                now = {place: await reader.position(place) for place in places}
+                done += sum(now[place] - at[place] for place in places)
+                at = now
+                tell(min(done, total), total)
+        except KafkaError as error:
+            raise TransientFailure(f"cannot read {self._topic}: {error!r}") from error
+
+    def ids(self) -> Iterator[list[str]]:
+        """The ids of all galleries that records belong to, in order and in parts."""
+        last = ""
+        while part := self._column(
+            "SELECT DISTINCT gallery FROM records WHERE gallery > ? ORDER BY gallery LIMIT ?", last, GALLERIES_AT_ONCE
+        ):
+            yield part
+            last = part[-1]
+
+    def digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
+        """The digests of those of these galleries that have records."""
+        found = ((gallery_id, self._digest(gallery_id)) for gallery_id in gallery_ids)
+        return {gallery_id: digest for gallery_id, digest in found if digest is not None}
+
+    def item_ids(self, gallery_id: str, after: str, count: int) -> list[str]:
+        """The ids of a gallery's items, in order."""
+        query = "SELECT item FROM records WHERE gallery = ? AND item > ? ORDER BY item LIMIT ?"
+        return self._column(query, gallery_id, after, count)
+
+    def suspect(self, reached: dict[str, int]) -> None:
+        """Note galleries to be looked at again, with the sequence that they must have reached then."""
+        self._rows.executemany("INSERT OR IGNORE INTO suspects VALUES (?, ?)", reached.items())
+
+    def clear(self, gallery_ids: Iterable[str]) -> None:
+        """Suspect these galleries no more."""
+        self._rows.executemany("DELETE FROM suspects WHERE gallery = ?", ((id_,) for id_ in gallery_ids))
+
+    def suspects(self, after: str = "", count: int = GALLERIES_AT_ONCE) -> dict[str, int]:
+        """The first suspects behind an id, in order."""
+        query = "SELECT gallery, reached FROM suspects WHERE gallery > ? ORDER BY gallery LIMIT ?"
+        return dict(self._rows.execute(query, (after, count)).fetchall())
+
+    def count_suspects(self) -> int:
+        """How many there are."""
+        return int(self._rows.execute("SELECT count(*) FROM suspects").fetchone()[0])
+
+    def _column(self, query: str, *values: object) -> list[str]:
+        return [row[0] for row in self._rows.execute(query, values)]
+
+    def _digest(self, gallery_id: str) -> Digest | None:
+        content, sequence, told, is_whole = 0, 0, None, True
+        query = "SELECT item, sequence, hash, first FROM records WHERE gallery = ? ORDER BY item"
+        for item, number, hashed, first in self._rows.execute(query, (gallery_id,)):
+            content ^= int(hashed, 16)
+            if item == _HEAD:  # the first of all
+                sequence, told = number, first
+            elif told is None:
+                return Digest(0, "items without a gallery")
+            else:
+                is_whole = is_whole and number <= sequence
+        if told is None:
+            return None
+        query = "SELECT hash FROM records WHERE gallery = ? AND item > '' ORDER BY place DESC LIMIT ?"
+        if not _are_first(told, self._column(query, gallery_id, HEAD_ITEMS_MAX)):
+            return Digest(sequence, "other first items")
+        return Digest(sequence, f"{content:x}" if is_whole else "not whole")
+
+    def _take(self, records: Iterable[ConsumerRecord[Any, Any]]) -> None:
+        self._rows.execute("BEGIN")
+        for record in records:
+            try:
+                gallery_id, item_id = parse_key(record.key or b"")
+            except ValueError:
+                continue
+            if record.value is None:
+                self._rows.execute("DELETE FROM records WHERE gallery = ? AND item = ?", (gallery_id, item_id or _HEAD))
+            else:
+                row = _row(gallery_id, item_id, record.value)
+                self._rows.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._rows.execute("COMMIT")
+
+    async def _reading(self) -> AIOKafkaConsumer:
+        if self._reader is None:
+            reader = make_reader(self._settings, auto_offset_reset="earliest")
+            reader.subscribe(topics=[self._topic])
+            await start_client(reader, self._settings)
+            self._reader = reader
+            await reader.seek_to_beginning()
+        return self._reader
+
+
+def _row(gallery_id: str, item_id: str | None, value: bytes) -> _Row:
+    """What is kept of a record; of one that is not ours, a hash that nothing else has."""
+    try:
+        record = orjson.loads(value)
+        sequence = int(record["sequence"])
+        if item_id is not None:
+            item = record["item"]
+            return gallery_id, item_id, sequence, float(item["sortOrder"]), f"{hash_of(item):x}", ""
+        gallery = record["gallery"]
+        hashed = hash_of(fields_of({**gallery, "_id": gallery["id"], "siteId": record["siteId"]}))
+        first = ["" if record["itemsTruncated"] else "all", *(f"{hash_of(item):x}" for item in record["items"])]
+        return gallery_id, _HEAD, sequence, 0.0, f"{hashed:x}", ",".join(first)
+    except (ValueError, KeyError, TypeError):
+        return gallery_id, item_id or _HEAD, 0, 0.0, f"{hash_of({'unreadable': value.hex()}):x}", "all"
+
+
+def _are_first(told: str, wanted: list[str]) -> bool:
+    """Whether a head record has the first items: all of them, or if it says so as many as have fitted."""
+    count, *items = told.split(",")
+    return items == (wanted if count else wanted[: len(items)])

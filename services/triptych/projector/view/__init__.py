@@ -1,0 +1,1 @@
+"""The views: how events change them, and how they are stored."""

@@ -1,0 +1,70 @@
+"""Between views and the documents that they are stored as, purely."""
+
+from typing import Any
+
+from triptych.projector.view.fold import ItemView, MissingEvents, Restoration, View
+from triptych.readmodel.documents import (
+    Document,
+    Gap,
+    gallery_document,
+    gallery_wire,
+    hidden_gallery_document,
+    item_wire,
+)
+
+
+def document_of(view: View) -> Document:
+    """The document of a gallery's view."""
+    gap = Gap(expected=view.missing.expected, received=view.missing.received) if view.missing else None
+    if view.head is None:
+        document = hidden_gallery_document(
+            view.site_id, view.gallery_id, sequence=view.sequence, deleted=view.is_deleted, gap=gap
+        )
+    else:
+        document = gallery_document(
+            view.site_id,
+            view.head,
+            total_items=view.total_items,
+            sequence=view.sequence,
+            gap=gap,
+            complete_at=view.complete_at,
+        )
+    if view.restoration:
+        document["restoration"] = {
+            "snapshotId": view.restoration.snapshot_id,
+            "sequence": view.restoration.sequence,
+            "head": dict(view.restoration.head),
+            "position": view.restoration.position,
+        }
+    return document
+
+
+def view_of(document: Document) -> View:
+    """The view that a gallery's document was made of."""
+    gap, restoration = document.get("gap"), document.get("restoration")
+    return View(
+        document["siteId"],
+        document["_id"],
+        document["sequence"],
+        _head_of(document) if "createdDate" in document else None,
+        document.get("totalItems", 0),
+        document.get("completeAt", 0),
+        MissingEvents(gap["expected"], gap["received"]) if gap else None,
+        _restoration_of(restoration) if restoration else None,
+    )
+
+
+def item_view_of(document: Document) -> ItemView:
+    """The view of an item from its document."""
+    item = item_wire(document)
+    return ItemView(document["siteId"], document["galleryId"], item["id"], document["sequence"], item)
+
+
+def _head_of(document: Document) -> dict[str, Any]:
+    wire = gallery_wire(document)
+    del wire["totalItems"]
+    return wire
+
+
+def _restoration_of(stored: Document) -> Restoration:
+    return Restoration(stored["snapshotId"], stored["sequence"], stored["head"], stored["position"])

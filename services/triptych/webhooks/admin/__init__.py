@@ -1,0 +1,1 @@
+"""What administrators do with listeners, over HTTP and on the command line."""

@@ -1,0 +1,30 @@
+"""Where a new listener begins: at the end of the events topic, so that it gets nothing older than itself."""
+
+import asyncio
+
+from aiokafka.errors import KafkaError
+
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.clients import make_reader
+from triptych.kit.process.settings import KitSettings
+
+DEADLINE_SECONDS = 10.0
+
+
+async def ends_of(settings: KitSettings, topic: str) -> dict[int, int]:
+    """The offset behind the last record of each partition.
+
+    Raises:
+        TransientFailure: Kafka does not answer.
+    """
+    reader = make_reader(settings, auto_offset_reset="latest")
+    reader.subscribe(topics=[topic])
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await reader.start()
+            found = await reader.end_offsets(reader.assignment())
+    except (KafkaError, TimeoutError) as error:
+        raise TransientFailure(f"Kafka does not tell where {topic} ends: {error!r}") from error
+    finally:
+        await reader.stop()
+    return {place.partition: offset for place, offset in found.items()}

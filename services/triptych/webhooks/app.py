@@ -1,0 +1,163 @@
+"""Composition root of the webhook relay."""
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from triptych.contract.topics import Topics
+from triptych.kit.kafka.clients import make_broker, make_producer
+from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.lag import watching_lag
+from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.mongo.driver import PyMongoError, open_database
+from triptych.kit.process.health import Health
+from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.webhooks.http.client import Client
+from triptych.webhooks.http.resolver import Names
+from triptych.webhooks.relay import shards as shards_module
+from triptych.webhooks.relay.claiming import Intake
+from triptych.webhooks.relay.expired_events import Losses
+from triptych.webhooks.relay.handler import EventHandler
+from triptych.webhooks.relay.listener_cache import Directory
+from triptych.webhooks.relay.listener_health import Consequences
+from triptych.webhooks.relay.outcome_writer import Recorder
+from triptych.webhooks.relay.sender import Sender, Signer
+from triptych.webhooks.relay.shards import Shards
+from triptych.webhooks.relay.worker import Worker
+from triptych.webhooks.settings import WebhookSettings
+from triptych.webhooks.store.deliveries import Repository
+from triptych.webhooks.store.listener_documents import Listener
+from triptych.webhooks.store.operational_events import Operations
+from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
+from triptych.webhooks.store.sealing import make_sealer, require_same_key
+
+INDEXES = {**LISTENER_INDEXES, shards_module.WORKERS: [], shards_module.SHARDS: []}
+SPARE_FILES = 256
+STOP_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
+    """Everything of the relay, running; its HTTP side is health and metrics.
+
+    Raises:
+        StartRefused: MongoDB, Kafka or the key of the secrets cannot be used as they are.
+    """
+    sealer = make_sealer(settings)
+    topics = Topics(settings.topic_prefix)
+    await require_topics(settings, [topics.events, topics.dead_letter(topics.events)])
+    _allow_sockets(settings.webhooks_concurrency)
+    counts = topics.counts(settings.topic_partitions)
+    async with (
+        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        watching_topics(settings, counts) as topic_watch,
+    ):
+        await ensure_indexes(database, INDEXES)
+        await require_same_key(database, sealer)
+        async with (
+            Names(settings.webhooks_name_servers) as names,
+            Client(settings.webhooks_allowed_networks, names, settings.webhooks_answer_bytes) as client,
+        ):
+            directory = Directory(database, sealer)
+            shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
+            repository = Repository(database, settings.webhooks_lease, settings.webhooks_retention)
+            recorder = Recorder(repository)
+            operations = Operations(database, settings.webhooks_retention)
+            worker = Worker(
+                settings,
+                repository,
+                Sender(client, Signer(directory)),
+                recorder,
+                Consequences(repository, operations, settings.webhooks_disable_after),
+                shards.owns,
+            )
+            intake = Intake(settings, repository, directory, shards, worker, operations)
+            publisher = Publisher(lambda: make_producer(settings), partitions=counts)
+            dead_letters = DeadLetters(publisher, topics.dead_letter)
+            group = f"{settings.topic_prefix}webhooks.v1"
+            offsets = GroupOffsets(settings, topics.events, group)
+
+            async def current_listeners() -> Iterable[Listener]:
+                await intake.refresh()
+                return directory.listeners.values()
+
+            losses = Losses(offsets, operations, current_listeners)
+            handler = EventHandler(
+                repository,
+                directory,
+                intake,
+                publisher,
+                dead_letters,
+                losses,
+                settings.webhooks_lease,
+                settings.webhooks_retention,
+            )
+            broker = make_broker(settings)
+            consumer = BatchConsumer(
+                broker,
+                topics.events,
+                group,
+                handler,
+                dead_letters,
+                max_records=settings.webhooks_batch_size,
+            )
+            health = Health()
+
+            async def check_topics() -> str | None:
+                return topic_watch.problem
+
+            async def check_mongo() -> str | None:
+                await database.command("ping")
+                return None
+
+            async def check_intake() -> str | None:
+                return intake.trouble
+
+            health.add("topics", check_topics)
+            health.add("mongodb", check_mongo)
+            health.add("kafka", publisher.problem)
+            health.add("deliveries", check_intake)
+            health.add_detail("losses", losses.detail)
+            await shards.balance()
+            recording = asyncio.create_task(recorder.run())
+            sharing = asyncio.create_task(shards.run())
+            serving = asyncio.create_task(intake.run())
+            try:
+                await publisher.start()
+                await broker.start()
+                async with watching_lag(settings, consumer) as lag:
+                    lag.report_to(health, "events")
+                    yield Starlette(routes=health.routes())
+            finally:
+                await consumer.end()
+                await broker.stop()
+                intake.stop()
+                await asyncio.wait({serving}, timeout=STOP_SECONDS)
+                await worker.stop()
+                await _end(serving, sharing, recording)
+                with contextlib.suppress(PyMongoError):
+                    await shards.release()
+                await publisher.stop()
+                await offsets.stop()
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _allow_sockets(count: int) -> None:
+    """Let the process open as many sockets as its settings allow requests at a time, if the system permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))

@@ -1,0 +1,1 @@
+"""Listeners, deliveries and signatures, without I/O."""

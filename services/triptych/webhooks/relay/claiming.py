@@ -1,0 +1,201 @@
+"""Keeps a lane for each listener of this process, and takes due deliveries in hand where there is room."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from prometheus_client import Gauge
+
+from triptych.webhooks.relay.lanes import Lane
+from triptych.webhooks.relay.listener_cache import Directory
+from triptych.webhooks.relay.shards import Shards
+from triptych.webhooks.relay.worker import Worker
+from triptych.webhooks.settings import WebhookSettings
+from triptych.webhooks.store.deliveries import Claimed, Due, Repository
+from triptych.webhooks.store.listener_documents import ListenerStatus
+from triptych.webhooks.store.operational_events import Operation, Operations
+
+log = logging.getLogger(__name__)
+
+OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest due delivery has been waiting")
+
+SCAN_SECONDS = 1.0
+# A scan may take no more than this part of the time, however many listeners there are.
+SCAN_SHARE = 0.1
+HOUSEKEEPING_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
+LANES_AT_ONCE = 64
+# Events are read for so many deliveries at once; the largest are a quarter of a megabyte.
+CLAIMED_AT_ONCE = 500
+# Nothing due waits longer than this unnoticed (design, section 6, I6).
+BEHIND_SECONDS = 60.0
+
+
+class Intake:
+    """The lanes of this process's shards."""
+
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        repository: Repository,
+        directory: Directory,
+        shards: Shards,
+        worker: Worker,
+        operations: Operations,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._concurrency = settings.webhooks_listener_concurrency
+        self._repository = repository
+        self._directory = directory
+        self._shards = shards
+        self._worker = worker
+        self._operations = operations
+        self._clock = clock
+        self._lanes: dict[str, Lane] = {}
+        self._behind: set[str] = set()
+        self._is_stopping = False
+        self.trouble: str | None = None
+        """Why deliveries cannot be taken in hand, or None."""
+
+    async def refresh(self) -> None:
+        """See every change of a listener made before this call. Raises the driver's errors."""
+        if await self._directory.refresh():
+            self._adjust()
+
+    def room(self, listener_id: str) -> int:
+        """How many new deliveries of a listener may be planned as taken in hand by this process."""
+        lane = self._lanes.get(listener_id)
+        if lane is None or lane.is_hungry or lane.listener.ordered or not self._shards.owns(listener_id):
+            return 0
+        return min(lane.room, self._worker.free)
+
+    def accept(self, claims: Sequence[Claimed]) -> None:
+        """Send what is in hand."""
+        for claimed in claims:
+            lane = self._lanes.get(claimed.listener_id)
+            if lane is None or self._is_stopping:
+                self._worker.give_back(claimed)
+            else:
+                self._worker.accept(lane, claimed)
+
+    def notice(self, listener_ids: Iterable[str]) -> None:
+        """Look for due deliveries of these listeners now."""
+        for listener_id in listener_ids:
+            lane = self._lanes.get(listener_id)
+            if lane is not None:
+                lane.is_hungry = True
+                self._worker.has_room.set()
+
+    async def run(self) -> None:
+        """Take in hand until `stop`."""
+        scan_at = housekeeping_at = 0.0
+        while not self._is_stopping:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, scan_at - time.monotonic())):
+                    await self._worker.has_room.wait()
+            self._worker.has_room.clear()
+            started = time.monotonic()
+            try:
+                if started >= scan_at:
+                    await self._scan()
+                    scan_at = time.monotonic() + max(SCAN_SECONDS, (time.monotonic() - started) / SCAN_SHARE)
+                if started >= housekeeping_at:
+                    await self._keep_house()
+                    housekeeping_at = started + HOUSEKEEPING_SECONDS
+                await self._take_in_hand()
+                self.trouble = None
+            except Exception as error:
+                if self.trouble is None:
+                    log.warning("deliveries cannot be taken in hand", exc_info=error)
+                self.trouble = f"{type(error).__name__}: {error}"
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """Take nothing more in hand, and give back what was not started."""
+        self._is_stopping = True
+        self._worker.has_room.set()
+        for lane in self._lanes.values():
+            self._worker.empty(lane)
+
+    async def _scan(self) -> None:
+        """See what has changed, and which lanes have something due."""
+        await self._directory.refresh()
+        self._adjust()  # shards may have come or gone as well
+        now = self._clock()
+        due = await self._repository.due(list(self._lanes), 1, now)
+        for listener_id in due.keys() & self._lanes.keys():
+            self._lanes[listener_id].is_hungry = True
+        await self._tell_who_is_behind(due, now)
+
+    async def _tell_who_is_behind(self, due: dict[str, Due], now: datetime) -> None:
+        ages = {listener_id: (now - one.oldest).total_seconds() for listener_id, one in due.items()}
+        OLDEST_DUE.set(max(ages.values(), default=0.0))
+        behind = {listener_id for listener_id, age in ages.items() if age > BEHIND_SECONDS}
+        for listener_id in behind - self._behind:
+            text = f"deliveries have been due for {ages[listener_id]:.0f} s"
+            log.warning("listener %s: %s", listener_id, text)
+            listener = self._directory.listeners[listener_id]
+            await self._operations.tell(Operation.LISTENER_BEHIND, listener.site_id, listener_id, text, now)
+        self._behind = behind
+
+    def _adjust(self) -> None:
+        """Have a lane for each active listener of our shards, and no others."""
+        active = {
+            listener.id: listener
+            for listener in self._directory.listeners.values()
+            if listener.status is ListenerStatus.ACTIVE and self._shards.owns(listener.id)
+        }
+        for listener_id in self._lanes.keys() - active.keys():
+            self._worker.empty(self._lanes.pop(listener_id))
+        for listener_id, listener in active.items():
+            if listener_id in self._lanes:
+                self._lanes[listener_id].update(listener)
+            else:
+                self._lanes[listener_id] = Lane(listener, self._concurrency)
+                if listener.ordered:  # whoever served it before may have died between an end and a promotion
+                    self._worker.spawn(self._repository.promote_all(listener_id, self._clock()))
+
+    async def _keep_house(self) -> None:
+        """Finish what a crash, here or elsewhere, may have left half done."""
+        now = self._clock()
+        for listener in list(self._directory.listeners.values()):
+            if not self._shards.owns(listener.id):
+                continue
+            if listener.status in (ListenerStatus.DISABLED, ListenerStatus.DELETED):
+                await self._repository.cancel(listener.id, listener.status, now)
+            elif listener.ordered:
+                await self._repository.promote_all(listener.id, now)
+
+    async def _take_in_hand(self) -> None:
+        hungry = [
+            lane
+            for listener_id, lane in self._lanes.items()
+            if lane.is_hungry and lane.wants_more and self._shards.owns(listener_id)
+        ]
+        if not hungry or not self._worker.free:
+            return
+        # Those with the least in hand first, so that a long backlog does not come before the others.
+        hungry.sort(key=lambda lane: len(lane.queue) + lane.in_flight)
+        rooms = {lane.listener.id: lane.room for lane in hungry[:LANES_AT_ONCE]}
+        for lane in hungry[:LANES_AT_ONCE]:
+            lane.is_hungry = False  # before looking, so that what is planned meanwhile is noticed
+        now = self._clock()
+        try:
+            due = await self._repository.due(list(rooms), max(rooms.values()), now)
+            free = min(self._worker.free, CLAIMED_AT_ONCE)
+            wanted: list[str] = []
+            for listener_id, found in due.items():
+                part = found.delivery_ids[: min(rooms[listener_id], free - len(wanted))]
+                wanted += part
+                if len(part) < len(found.delivery_ids) or len(part) == rooms[listener_id]:
+                    self.notice([listener_id])
+            claims = await self._repository.claim(wanted, now) if wanted else []
+        except BaseException:
+            self.notice(rooms)
+            raise
+        self.accept(claims)
+        if len(hungry) > LANES_AT_ONCE:
+            self._worker.has_room.set()

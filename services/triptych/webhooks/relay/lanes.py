@@ -1,0 +1,92 @@
+"""One listener's share of the relay, purely: what waits in memory, how much at a time, how fast."""
+
+from collections import deque
+
+from triptych.webhooks.model.failing import Run
+from triptych.webhooks.store.deliveries import Claimed
+from triptych.webhooks.store.listener_documents import Listener
+
+# After so many failures in a row a listener gets one request at a time, with pauses, until one succeeds.
+FAILURES_TO_BREAK = 5
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 0.25
+# What is taken in hand ahead: no more than goes out in this time, as far as the past tells.
+AHEAD_SECONDS = 2.0
+AHEAD_MAX = 256
+# How fast the measure of a request's duration follows.
+_SMOOTHING = 0.2
+
+
+class Lane:
+    """Limits of one listener; times are on the event loop's clock, in seconds."""
+
+    def __init__(self, listener: Listener, concurrency: int) -> None:
+        self.listener = listener
+        self.queue: deque[Claimed] = deque()
+        self.in_flight = 0
+        self.is_hungry = True
+        """Whether there may be due deliveries that nobody has in hand."""
+        self.is_closed = False
+        """Whether nothing more may be sent, since the listener has just been disabled."""
+        self.run: Run | None = None
+        """The failures that no success has ended."""
+        self.noted_run: Run | None = None
+        """The same as it was last written down."""
+        self.is_run_known = False
+        """Whether `run` has been read: another process may have served the listener before."""
+        self._concurrency = concurrency
+        self._failures = 0
+        self._next_at = 0.0
+        self._seconds = 0.05
+
+    def update(self, listener: Listener) -> None:
+        """Follow a listener that may have been changed."""
+        if listener != self.listener:
+            self.listener = listener
+            self.is_run_known = False
+            self.is_closed = False
+
+    @property
+    def limit(self) -> int:
+        """Requests at a time."""
+        return 1 if self._failures >= FAILURES_TO_BREAK else self._concurrency
+
+    @property
+    def room(self) -> int:
+        """How many deliveries may be taken in hand now."""
+        return max(0, self._ahead - len(self.queue) - self.in_flight)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether it pays to look for more: only when half of what may be in hand is gone."""
+        return self.room > 0 and self.room >= self._ahead // 2
+
+    @property
+    def _ahead(self) -> int:
+        ahead = max(self.limit, int(self.limit / max(self._seconds, 0.001) * AHEAD_SECONDS))
+        if self.listener.rate_limit is not None:
+            ahead = min(ahead, max(1, int(self.listener.rate_limit * AHEAD_SECONDS)))
+        return min(ahead, AHEAD_MAX)
+
+    def may_start_at(self, now: float) -> float | None:
+        """When the next request may start, not before `now`; None while too many are under way."""
+        return None if self.in_flight >= self.limit else max(now, self._next_at)
+
+    def start(self, now: float) -> None:
+        """Count a request that starts."""
+        self.in_flight += 1
+        if self.listener.rate_limit is not None:
+            self._next_at = max(now, self._next_at) + 1 / self.listener.rate_limit
+
+    def finish(self, now: float, seconds: float, *, success: bool) -> None:
+        """Count a request that has ended."""
+        self.in_flight -= 1
+        self._seconds += _SMOOTHING * (seconds - self._seconds)
+        if success:
+            self._failures = 0
+            return
+        self._failures += 1
+        beyond = self._failures - FAILURES_TO_BREAK
+        if beyond >= 0:
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(beyond, 10))
+            self._next_at = max(self._next_at, now + pause)

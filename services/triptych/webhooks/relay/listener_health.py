@@ -1,0 +1,63 @@
+"""What the outcome of an attempt means for the listener itself: failing since when, flagged, disabled, told about."""
+
+import logging
+from datetime import datetime, timedelta
+
+from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, Sent, Verdict
+from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_noted
+from triptych.webhooks.relay.lanes import Lane
+from triptych.webhooks.store.deliveries import Claimed, Repository
+from triptych.webhooks.store.listener_documents import ListenerStatus
+from triptych.webhooks.store.operational_events import Operation, Operations
+
+log = logging.getLogger(__name__)
+
+
+class Consequences:
+    """Keeps listeners' state in step with their answers."""
+
+    def __init__(self, repository: Repository, operations: Operations, disable_after: timedelta) -> None:
+        self._repository = repository
+        self._operations = operations
+        self._disable_after = disable_after
+
+    async def follow(self, lane: Lane, claimed: Claimed, verdict: Verdict, sent: Sent | None, now: datetime) -> None:
+        """Do what follows from an attempt. Raises the driver's errors."""
+        if not lane.is_run_known:
+            lane.run = lane.noted_run = await self._repository.run_of(claimed.listener_id)
+            lane.is_run_known = True
+        if isinstance(verdict, Delivered):
+            if lane.run is not None:
+                lane.run = lane.noted_run = None
+                await self._repository.note_run(claimed.listener_id, None)
+            return
+        lane.run = run = after_failure(lane.run, now, self._disable_after)
+        if must_be_noted(lane.noted_run, run, self._disable_after):
+            lane.noted_run = run
+            await self._repository.note_run(claimed.listener_id, run)
+        if isinstance(verdict, Dead):
+            await self._mourn(lane, claimed, verdict, sent, now)
+        if is_overdue(run, self._disable_after):
+            await self._disable(lane, f"every delivery has failed since {run.since:%Y-%m-%d %H:%M} UTC", now)
+
+    async def _mourn(self, lane: Lane, claimed: Claimed, dead: Dead, sent: Sent | None, now: datetime) -> None:
+        listener = lane.listener
+        text = f"delivery {claimed.delivery_id} of event {claimed.event_id} is dead: {dead.reason.value}"
+        log.error("listener %s: %s", listener.id, text)
+        await self._operations.tell(Operation.DELIVERY_DEAD, listener.site_id, listener.id, text, now)
+        if dead.reason is DeathReason.GONE:
+            await self._disable(lane, "it answered 410 Gone", now)
+        elif dead.reason is DeathReason.FORBIDDEN_ADDRESS and sent is not None:
+            await self._repository.flag(listener.id, sent.answer.text)
+            await self._operations.tell(
+                Operation.ADDRESS_FORBIDDEN, listener.site_id, listener.id, sent.answer.text, now
+            )
+
+    async def _disable(self, lane: Lane, problem: str, now: datetime) -> None:
+        listener = lane.listener
+        lane.is_closed = True
+        if not await self._repository.disable(listener.id, problem, now):
+            return
+        log.error("listener %s is disabled: %s", listener.id, problem)
+        await self._operations.tell(Operation.LISTENER_DISABLED, listener.site_id, listener.id, problem, now)
+        await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now)

@@ -1,0 +1,207 @@
+"""Sends what is in hand, lane by lane within its limits, and writes down what came of it."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from triptych.webhooks.model.delivery import (
+    Dead,
+    DeathReason,
+    Delivered,
+    Policy,
+    Retry,
+    Sent,
+    Verdict,
+    judge,
+    was_interrupted_too_often,
+)
+from triptych.webhooks.relay.lanes import Lane
+from triptych.webhooks.relay.listener_health import Consequences
+from triptych.webhooks.relay.outcome_writer import Recorder
+from triptych.webhooks.relay.sender import Sender
+from triptych.webhooks.settings import LEASE_MARGIN, WebhookSettings
+from triptych.webhooks.store.deliveries import Claimed, Repository
+from triptych.webhooks.store.listener_documents import Listener
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = Counter("triptych_webhook_attempts_total", "Attempts by what became of them", ["outcome"])
+DELIVERY_SECONDS = Histogram(
+    "triptych_webhook_delivery_seconds",
+    "From the event to its success",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
+)
+IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests under way")
+
+STOP_SECONDS = 20.0
+# Deliveries in hand, in multiples of the requests at a time, and the bytes of their events.
+IN_HAND = 4
+BYTES_IN_HAND = 64 * 1024 * 1024
+
+
+class Worker:
+    """The requests of this process."""
+
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        repository: Repository,
+        sender: Sender,
+        recorder: Recorder,
+        consequences: Consequences,
+        owns: Callable[[str], bool],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._concurrency = settings.webhooks_concurrency
+        self._minimum_wait = settings.webhooks_minimum_wait.total_seconds()
+        self._repository = repository
+        self._sender = sender
+        self._recorder = recorder
+        self._consequences = consequences
+        self._owns = owns
+        self._clock = clock
+        self._crowded: deque[Lane] = deque()
+        self._timed: set[Lane] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand = 0
+        self._bytes_in_hand = 0
+        self._in_flight = 0
+        self._is_stopping = False
+        self.has_room = asyncio.Event()
+        """Set when some lane may take more in hand."""
+
+    @property
+    def free(self) -> int:
+        """How many more deliveries may be taken in hand, of all lanes together: this bounds memory."""
+        if self._is_stopping or self._bytes_in_hand >= BYTES_IN_HAND:
+            return 0
+        return max(0, self._concurrency * IN_HAND - self._in_hand)
+
+    def accept(self, lane: Lane, claimed: Claimed) -> None:
+        """Send a delivery in hand as soon as its lane allows."""
+        lane.queue.append(claimed)
+        self._count_in_hand(claimed, 1)
+        self._pump(lane)
+
+    def empty(self, lane: Lane) -> None:
+        """Give back what the lane has not started."""
+        while lane.queue:
+            claimed = lane.queue.popleft()
+            self._count_in_hand(claimed, -1)
+            self.give_back(claimed)
+
+    def give_back(self, claimed: Claimed) -> None:
+        """Let anybody send a delivery that is in hand; its attempt does not count."""
+        self.spawn(self._recorder.record(self._repository.giving_back(claimed, self._clock())))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run in the background until done; `stop` waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def stop(self) -> None:
+        """Start nothing more, and let what is under way end, within a deadline."""
+        self._is_stopping = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()  # sent again when its lease has ended
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _pump(self, lane: Lane) -> None:
+        """Start what may start now, and see to it that the rest is started later."""
+        loop = asyncio.get_running_loop()
+        while lane.queue and not self._is_stopping:
+            at = lane.may_start_at(loop.time())
+            if at is None:
+                return  # whoever ends pumps again
+            if at > loop.time():
+                if lane not in self._timed:
+                    self._timed.add(lane)
+                    loop.call_at(at, self._pump_timed, lane)
+                return
+            if self._in_flight >= self._concurrency:
+                if lane not in self._crowded:
+                    self._crowded.append(lane)
+                return
+            self._start(lane, lane.queue.popleft())
+
+    def _pump_timed(self, lane: Lane) -> None:
+        self._timed.discard(lane)
+        self._pump(lane)
+
+    def _start(self, lane: Lane, claimed: Claimed) -> None:
+        needed = lane.listener.timeout_seconds + LEASE_MARGIN.total_seconds()
+        if lane.is_closed or claimed.until - time.monotonic() < needed or not self._owns(claimed.listener_id):
+            self._count_in_hand(claimed, -1)
+            lane.is_hungry = True
+            self.give_back(claimed)
+            return
+        lane.start(asyncio.get_running_loop().time())
+        self._in_flight += 1
+        IN_FLIGHT.set(self._in_flight)
+        self.spawn(self._deliver(lane, claimed))
+
+    async def _deliver(self, lane: Lane, claimed: Claimed) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        is_delivered = False
+        try:
+            sent, verdict = await self._attempt(lane.listener, claimed)
+            is_delivered = isinstance(verdict, Delivered)
+            now = self._clock()
+            await self._recorder.record(self._repository.ending(claimed, verdict, sent, now))
+            _count(claimed, verdict, now)
+            if claimed.ordered and not isinstance(verdict, Retry):
+                await self._repository.promote(claimed.listener_id, [claimed.gallery_id], now)
+                lane.is_hungry = True
+            await self._consequences.follow(lane, claimed, verdict, sent, now)
+        finally:
+            lane.finish(loop.time(), loop.time() - started, success=is_delivered)
+            self._count_in_hand(claimed, -1)
+            self._in_flight -= 1
+            IN_FLIGHT.set(self._in_flight)
+            self._pump(lane)
+            while self._crowded and self._in_flight < self._concurrency:
+                self._pump(self._crowded.popleft())
+            if lane.is_hungry and lane.wants_more:
+                self.has_room.set()
+
+    async def _attempt(self, listener: Listener, claimed: Claimed) -> tuple[Sent | None, Verdict]:
+        if claimed.value is None:
+            return None, Dead(DeathReason.EVENT_EXPIRED)
+        if was_interrupted_too_often(claimed.attempts, claimed.failures):
+            return None, Dead(DeathReason.INTERRUPTED)
+        sent = await self._sender.send(listener, claimed, claimed.value)
+        policy = Policy(listener.format, listener.retry_delays, self._minimum_wait)
+        jitter = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load, not to be secret
+        return sent, judge(sent.answer, claimed.failures, policy, self._clock(), jitter)
+
+    def _count_in_hand(self, claimed: Claimed, step: int) -> None:
+        self._in_hand += step
+        self._bytes_in_hand += step * len(claimed.value or b"")
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Whatever it was, the delivery is sent again when its lease has ended.
+            log.error("a delivery's outcome was not fully dealt with", exc_info=error)
+
+
+def _count(claimed: Claimed, verdict: Verdict, now: datetime) -> None:
+    match verdict:
+        case Delivered():
+            ATTEMPTS.labels("delivered").inc()
+            DELIVERY_SECONDS.observe(max(0.0, (now - claimed.occurred_at) / timedelta(seconds=1)))
+        case Retry():
+            ATTEMPTS.labels("failed").inc()
+        case Dead(reason):
+            ATTEMPTS.labels(f"dead-{reason.value}").inc()

@@ -1,0 +1,66 @@
+"""Settings of the webhook relay."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from triptych.webhooks.model.addresses import Network, parse_networks
+from triptych.webhooks.model.registration import TIMEOUT_MAX_SECONDS
+from triptych.webhooks.store.settings import ListenerSettings
+
+LEASE_MARGIN = timedelta(seconds=5)
+"""What a lease must exceed the longest timeout by: time to sign before, and to record the answer after."""
+
+_NOTHING = timedelta(0)
+
+
+class WebhookSettings(ListenerSettings):
+    """See `KitSettings`; durations accept seconds or ISO 8601."""
+
+    webhooks_port: int = Field(8083, ge=0, le=65_535)
+    webhooks_batch_size: int = Field(500, ge=1, le=5_000)
+    # Networks that deliveries may go to although they are not public, in CIDR notation, separated by commas.
+    webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    # Name servers to ask about receivers, as address or address:port, separated by commas; without any, the system's.
+    webhooks_name_servers: Annotated[tuple[str, ...], NoDecode] = ()
+    # How long a delivery in hand belongs to the process that took it: what a crash delays it by, at most.
+    webhooks_lease: timedelta = timedelta(seconds=45)
+    # Requests at a time: of the whole process, and to one listener.
+    webhooks_concurrency: int = Field(1_000, ge=1, le=10_000)
+    webhooks_listener_concurrency: int = Field(32, ge=1, le=1_000)
+    # The least to wait after a timeout or a 429.
+    webhooks_minimum_wait: timedelta = Field(timedelta(seconds=60), ge=_NOTHING)
+    # A listener that has failed for so long without one success is disabled.
+    webhooks_disable_after: timedelta = Field(timedelta(days=5), gt=_NOTHING)
+    # How much of an answer is read, and kept in the log.
+    webhooks_answer_bytes: int = Field(1_024, ge=0, le=65_536)
+    # Listeners are spread over the relay's processes in this many groups; all processes must agree.
+    webhooks_shards: int = Field(16, ge=1, le=1_024)
+    # How long the groups of a process that died wait for another one.
+    webhooks_shard_lease: timedelta = Field(timedelta(seconds=15), ge=timedelta(seconds=1))
+
+    @field_validator("webhooks_allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return parse_networks(part for part in value.split(",") if part.strip())
+
+    @field_validator("webhooks_name_servers", mode="before")
+    @classmethod
+    def _servers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @model_validator(mode="after")
+    def _check_lease(self) -> Self:
+        needed = timedelta(seconds=TIMEOUT_MAX_SECONDS) + LEASE_MARGIN
+        if self.webhooks_lease <= needed:
+            raise ValueError(
+                f"TRIPTYCH_WEBHOOKS_LEASE must be more than {needed.total_seconds():g} s, the longest timeout of a "
+                "listener and a margin: otherwise a delivery would be sent again while it is still under way"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""What listeners and deliveries are in MongoDB; the only writer of their collections."""

@@ -1,0 +1,238 @@
+"""Plans, claims and ends deliveries in MongoDB; every late write carries the token of its lease."""
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from triptych.kit.mongo.driver import ASCENDING, Binary, BulkWriteError, Database, Document, UpdateOne, aggregate
+from triptych.webhooks.model.delivery import Dead, Delivered, Retry, Sent, Verdict
+from triptych.webhooks.model.failing import Run
+from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, OPEN_STATUSES, DeliveryStatus, ended
+from triptych.webhooks.store.listener_documents import ListenerStatus
+from triptych.webhooks.store.listeners import LISTENERS, announce_change
+from triptych.webhooks.store.ordering import promote, promote_all
+
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this process has in hand until its lease ends, at `until` on the monotonic clock."""
+
+    delivery_id: str
+    site_id: str
+    listener_id: str
+    event_id: str
+    gallery_id: str
+    occurred_at: datetime
+    manual: bool
+    ordered: bool
+    attempts: int
+    """This one included."""
+    failures: int
+    lease: str
+    until: float
+    value: bytes | None
+    """The event as it is on the topic; None if it has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Deliveries of one listener that may be sent now, oldest first."""
+
+    delivery_ids: tuple[str, ...]
+    oldest: datetime
+
+
+class Repository:
+    """The deliveries in MongoDB. All methods raise the driver's errors."""
+
+    def __init__(self, database: Database, lease: timedelta, retention: timedelta) -> None:
+        self._database = database
+        self._deliveries = database[DELIVERIES]
+        self._events = database[EVENTS]
+        self._listeners = database[LISTENERS]
+        self._lease = lease
+        self._retention = retention
+
+    def lease(self, delivery: Document, token: str, now: datetime) -> Document:
+        """The same new delivery as if it had been claimed: inserting it takes it in hand."""
+        return {**delivery, "dueAt": now + self._lease, "lease": token, "attempts": 1}
+
+    async def plan(self, events: Sequence[Document], deliveries: Sequence[Document]) -> set[str]:
+        """Store events and deliveries; the ids of those deliveries that had not been planned before."""
+        await _insert_new(self._database, EVENTS, events)
+        refused = await _insert_new(self._database, DELIVERIES, deliveries)
+        return {delivery["_id"] for position, delivery in enumerate(deliveries) if position not in refused}
+
+    async def due(self, listener_ids: Sequence[str], limit: int, now: datetime) -> dict[str, Due]:
+        """Up to `limit` due deliveries of each of these listeners, in one query that looks at no others."""
+        found = await aggregate(
+            self._listeners,
+            [
+                {"$match": {"_id": {"$in": list(listener_ids)}}},
+                {"$project": {"_id": 1}},
+                {
+                    "$lookup": {
+                        "from": DELIVERIES,
+                        "localField": "_id",
+                        "foreignField": "listenerId",
+                        "pipeline": [
+                            {"$match": {"status": DeliveryStatus.PENDING.value, "dueAt": {"$lte": now}}},
+                            {"$sort": {"dueAt": ASCENDING}},
+                            {"$limit": limit},
+                            {"$project": {"dueAt": 1}},
+                        ],
+                        "as": "due",
+                    }
+                },
+                {"$match": {"due.0": {"$exists": True}}},
+            ],
+        )
+        return {row["_id"]: Due(tuple(one["_id"] for one in row["due"]), row["due"][0]["dueAt"]) for row in found}
+
+    async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[Claimed]:
+        """Take deliveries in hand, counting the attempt; those that somebody else was faster to take are left out."""
+        token = str(uuid.uuid4())
+        until = time.monotonic() + self._lease.total_seconds()
+        ids = {"$in": list(delivery_ids)}
+        await self._deliveries.update_many(
+            {"_id": ids, "status": DeliveryStatus.PENDING.value, "dueAt": {"$lte": now}},
+            {"$set": {"dueAt": now + self._lease, "lease": token}, "$inc": {"attempts": 1}},
+        )
+        taken = await self._deliveries.find({"_id": ids, "lease": token}, {"log": 0}).to_list(None)
+        wanted = {"_id": {"$in": list({delivery["eventId"] for delivery in taken})}}
+        values = {event["_id"]: bytes(event["value"]) async for event in self._events.find(wanted, {"value": 1})}
+        taken.sort(key=lambda delivery: str(delivery["_id"]))
+        return [claimed_of(delivery, until, values.get(delivery["eventId"])) for delivery in taken]
+
+    async def write(self, outcomes: Sequence[UpdateOne]) -> int:
+        """Write what became of deliveries in hand; how many leases had been lost, whose outcomes were not written."""
+        done = await self._deliveries.bulk_write(list(outcomes), ordered=False)
+        return len(outcomes) - done.matched_count
+
+    def ending(self, claimed: Claimed, verdict: Verdict, sent: Sent | None, now: datetime) -> UpdateOne:
+        """The outcome of an attempt, to be written."""
+        fields: Document
+        match verdict:
+            case Delivered():
+                fields = {"status": DeliveryStatus.DELIVERED.value, **ended(None, now, now + self._retention)}
+            case Dead(reason):
+                fields = {"status": DeliveryStatus.DEAD.value, **ended(reason.value, now, now + self._retention)}
+            case Retry(due_at):
+                fields = {"dueAt": due_at, "lease": None}
+        change: dict[str, Any] = {"$set": fields}
+        if not isinstance(verdict, Delivered):
+            change["$inc"] = {"failures": 1}
+        if sent is not None:
+            change["$push"] = {"log": _log_entry(sent, now)}
+        return UpdateOne(_in_hand(claimed), change)
+
+    def giving_back(self, claimed: Claimed, now: datetime) -> UpdateOne:
+        """The outcome of a delivery that was not attempted after all."""
+        return UpdateOne(_in_hand(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}})
+
+    async def promote(self, listener_id: str, gallery_ids: Iterable[str], now: datetime) -> None:
+        """See `triptych.webhooks.store.ordering`."""
+        await promote(self._deliveries, listener_id, gallery_ids, now)
+
+    async def promote_all(self, listener_id: str, now: datetime) -> None:
+        """See `triptych.webhooks.store.ordering`."""
+        await promote_all(self._deliveries, listener_id, now)
+
+    async def run_of(self, listener_id: str) -> Run | None:
+        """The run of failures that a listener is in, None after a success."""
+        found = await self._listeners.find_one({"_id": listener_id}, {"failingSince": 1, "failedAt": 1})
+        if found is None or found["failingSince"] is None or found.get("failedAt") is None:
+            return None
+        return Run(found["failingSince"], found["failedAt"])
+
+    async def note_run(self, listener_id: str, run: Run | None) -> None:
+        """Write down the run of failures that a listener is in."""
+        values = {"failingSince": run and run.since, "failedAt": run and run.last}
+        await self._listeners.update_one({"_id": listener_id}, {"$set": values})
+
+    async def flag(self, listener_id: str, problem: str) -> None:
+        """Tell the administrators what is wrong with a listener."""
+        await self._listeners.update_one({"_id": listener_id}, {"$set": {"problem": problem}})
+
+    async def disable(self, listener_id: str, problem: str, now: datetime) -> bool:
+        """Send nothing more to a listener; False if it was not active."""
+        done = await self._listeners.update_one(
+            {"_id": listener_id, "status": ListenerStatus.ACTIVE.value},
+            {"$set": {"status": ListenerStatus.DISABLED.value, "problem": problem, "updatedAt": now}},
+        )
+        if not done.modified_count:
+            return False
+        await announce_change(self._database)
+        return True
+
+    async def cancel(self, listener_id: str, status: ListenerStatus, now: datetime) -> None:
+        """Cancel what is under way to a listener that gets nothing more; what is in hand may still arrive."""
+        await self._deliveries.update_many(
+            {
+                "listenerId": listener_id,
+                "status": {"$in": list(OPEN_STATUSES)},
+                "$or": [{"lease": None}, {"dueAt": {"$lte": now}}],
+            },
+            {
+                "$set": {
+                    "status": DeliveryStatus.CANCELLED.value,
+                    **ended(f"listener-{status.value}", now, now + self._retention),
+                }
+            },
+        )
+
+
+def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -> Claimed:
+    """A delivery in hand, from its stored document."""
+    return Claimed(
+        delivery_id=delivery["_id"],
+        site_id=delivery["siteId"],
+        listener_id=delivery["listenerId"],
+        event_id=delivery["eventId"],
+        gallery_id=delivery["galleryId"],
+        occurred_at=delivery["occurredAt"],
+        manual=delivery["manual"],
+        ordered=delivery["ordered"],
+        attempts=delivery["attempts"],
+        failures=delivery["failures"],
+        lease=delivery["lease"],
+        until=until,
+        value=value,
+    )
+
+
+def _in_hand(claimed: Claimed) -> Document:
+    return {"_id": claimed.delivery_id, "lease": claimed.lease}
+
+
+def _log_entry(sent: Sent, now: datetime) -> Document:
+    answer = sent.answer
+    return {
+        "at": now,
+        "url": sent.url,
+        "headers": dict(sent.headers),
+        "status": answer.status,
+        "failure": answer.failure,
+        "text": answer.text,
+        "seconds": round(answer.seconds, 4),
+        "answer": Binary(answer.body),
+    }
+
+
+async def _insert_new(database: Database, collection: str, documents: Sequence[Document]) -> frozenset[int]:
+    """Insert what is not there yet; the positions of what was."""
+    if not documents:
+        return frozenset()
+    try:
+        await database[collection].insert_many(list(documents), ordered=False)
+    except BulkWriteError as error:
+        problems = error.details.get("writeErrors", [])
+        if error.details.get("writeConcernErrors") or any(one["code"] != _DUPLICATE_KEY for one in problems):
+            raise
+        return frozenset(one["index"] for one in problems)
+    return frozenset()

@@ -1,0 +1,83 @@
+"""Operational events: what administrators should know of their listeners, one document a day and kind."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from triptych.contract.base import format_instant
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, IndexModel, UpdateOne
+
+OPERATIONAL_EVENTS = "operational_events"
+TOLD_AT_ONCE = 1_000
+INDEXES: Mapping[str, list[IndexModel]] = {
+    OPERATIONAL_EVENTS: [
+        IndexModel([("siteId", ASCENDING), ("lastAt", DESCENDING)]),
+        IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
+    ]
+}
+
+
+class Operation(StrEnum):
+    """What happened."""
+
+    LISTENER_DISABLED = "listener.disabled"
+    ADDRESS_FORBIDDEN = "listener.address-forbidden"
+    LISTENER_BEHIND = "listener.behind"
+    """Something has been due for over a minute: the listener is too slow, or its limits too low."""
+    DELIVERY_DEAD = "delivery.dead"
+    EVENTS_EXPIRED = "events.expired"
+    """Events were lost before the relay saw them; some may have been for the listener."""
+
+
+class Operations:
+    """Tells and lists operational events."""
+
+    def __init__(self, database: Database, retention: timedelta) -> None:
+        self._events = database[OPERATIONAL_EVENTS]
+        self._retention = retention
+
+    async def tell(self, kind: Operation, site_id: str, listener_id: str, text: str, now: datetime) -> None:
+        """Record one; those of the same kind, listener and day are counted in one document."""
+        await self._events.update_one(
+            {"_id": f"{listener_id}:{kind}:{now:%Y-%m-%d}"},
+            {
+                "$setOnInsert": {"siteId": site_id, "listenerId": listener_id, "kind": kind.value, "firstAt": now},
+                "$set": {"lastAt": now, "text": text, "expiresAt": now + self._retention},
+                "$inc": {"count": 1},
+            },
+            upsert=True,
+        )
+
+    async def tell_each(
+        self, kind: Operation, listeners: Iterable[tuple[str, str]], occurrence: str, text: str, now: datetime
+    ) -> None:
+        """Record one for each of these listeners, given by site and id; the same `occurrence` is recorded only once."""
+        fields = {"kind": kind.value, "firstAt": now, "lastAt": now, "text": text, "count": 1}
+        fields["expiresAt"] = now + self._retention
+        writes = [
+            UpdateOne(
+                {"_id": f"{listener_id}:{kind}:{occurrence}"},
+                {"$setOnInsert": {"siteId": site_id, "listenerId": listener_id, **fields}},
+                upsert=True,
+            )
+            for site_id, listener_id in listeners
+        ]
+        for start in range(0, len(writes), TOLD_AT_ONCE):
+            await self._events.bulk_write(writes[start : start + TOLD_AT_ONCE], ordered=False)
+
+    async def list(self, site_id: str, limit: int) -> list[dict[str, Any]]:
+        """The latest ones of a site, newest first, as administrators see them."""
+        found = await self._events.find({"siteId": site_id}).sort([("lastAt", DESCENDING)]).limit(limit).to_list(None)
+        return [_wire(document) for document in found]
+
+
+def _wire(document: Document) -> dict[str, Any]:
+    return {
+        "type": document["kind"],
+        "listenerId": document["listenerId"],
+        "text": document["text"],
+        "count": document["count"],
+        "firstDate": format_instant(document["firstAt"]),
+        "lastDate": format_instant(document["lastAt"]),
+    }

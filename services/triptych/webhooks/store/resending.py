@@ -1,0 +1,151 @@
+"""The delivery log, and sending again: one delivery, all dead ones, or everything of a time range or a gallery.
+
+Sending again inserts a new delivery, marked as manual, so that each request really sends, and the log of what was
+before stays as it was.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, UpdateOne
+from triptych.webhooks.store.cursors import read_cursor, write_cursor
+from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
+from triptych.webhooks.store.example_event import example_event
+from triptych.webhooks.store.listener_documents import Listener
+from triptych.webhooks.store.ordering import promote
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which events to replay: from `since` on, before `until`, of one gallery or of all."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    gallery_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one step has queued, and where the next one goes on; `cursor` is None when nothing is left."""
+
+    seen: int
+    """Dead deliveries or events looked at."""
+    queued: int
+    cursor: str | None
+
+
+class Deliveries:
+    """The deliveries of all sites; every query names one."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._deliveries = database[DELIVERIES]
+        self._events = database[EVENTS]
+        self._clock = clock
+
+    async def page(
+        self, listener: Listener, status: DeliveryStatus | None, limit: int, before: str | None = None
+    ) -> list[Document]:
+        """Deliveries of a listener without their logs, newest first, those older than `before`."""
+        query: Document = {"siteId": listener.site_id, "listenerId": listener.id}
+        query["status"] = {"$in": [one.value for one in DeliveryStatus]} if status is None else status.value
+        if before is not None:
+            query["_id"] = {"$lt": before}
+        found = self._deliveries.find(query, {"log": 0}).sort([("_id", DESCENDING)]).limit(limit)
+        return await found.to_list(None)
+
+    async def get(self, site_id: str, delivery_id: str) -> Document | None:
+        """One delivery with its log; None if the site has none of that id."""
+        return await self._deliveries.find_one({"_id": delivery_id, "siteId": site_id})
+
+    async def resend(self, listener: Listener, delivery: Document) -> Document:
+        """Send a delivery once more, whatever became of it; the new one."""
+        (sent,) = await self._send_again(listener, [delivery])
+        return sent
+
+    async def send_example(self, listener: Listener) -> Document:
+        """Send a delivery of an event that never happened, marked as manual; the delivery."""
+        event = example_event(listener, self._clock())
+        await self._events.insert_one(event)
+        (sent,) = await self._insert(listener, [event])
+        return sent
+
+    async def resend_dead(self, listener: Listener, cursor: str | None = None) -> Progress:
+        """Send up to `CHUNK` dead deliveries again, each once; the step after `cursor`."""
+        query: Document = {"siteId": listener.site_id, "listenerId": listener.id, "status": DeliveryStatus.DEAD.value}
+        if cursor is not None:
+            query["_id"] = {"$gt": cursor}
+        found = await self._deliveries.find(query, {"log": 0}).sort([("_id", ASCENDING)]).limit(CHUNK).to_list(None)
+        unsent = [delivery for delivery in found if not delivery.get("resentAt")]
+        await self._send_again(listener, unsent)
+        return Progress(len(found), len(unsent), found[-1]["_id"] if len(found) == CHUNK else None)
+
+    async def count_dead(self, listener: Listener) -> int:
+        """How many dead deliveries a listener has, those resent included."""
+        return await self._deliveries.count_documents(
+            {"siteId": listener.site_id, "listenerId": listener.id, "status": DeliveryStatus.DEAD.value}
+        )
+
+    async def replay(self, listener: Listener, which: Range, cursor: str | None = None) -> Progress:
+        """Send the listener what it would get of up to `CHUNK` stored events; the step after `cursor`.
+
+        Raises InvalidCursor for a cursor that no step has given out.
+        """
+        query = _range_query(listener.site_id, which)
+        if cursor is not None:
+            moment, event_id = read_cursor(cursor)
+            query = {
+                "$and": [
+                    query,
+                    {
+                        "$or": [
+                            {"occurredAt": {"$gt": moment}},
+                            {"occurredAt": moment, "_id": {"$gt": event_id}},
+                        ]
+                    },
+                ]
+            }
+        order = [("occurredAt", ASCENDING), ("_id", ASCENDING)]
+        events = await self._events.find(query, {"value": 0}).sort(order).limit(CHUNK).to_list(None)
+        wanted = [event for event in events if listener.wants(event["siteId"], event["eventType"], event["galleryId"])]
+        await self._insert(listener, wanted)
+        more = len(events) == CHUNK
+        following = write_cursor(events[-1]["occurredAt"], events[-1]["_id"]) if more else None
+        return Progress(len(events), len(wanted), following)
+
+    async def count_events(self, site_id: str, which: Range) -> int:
+        """How many stored events lie in a range."""
+        return await self._events.count_documents(_range_query(site_id, which))
+
+    async def _send_again(self, listener: Listener, deliveries: Sequence[Document]) -> list[Document]:
+        now = self._clock()
+        events = [{**delivery, "_id": delivery["eventId"]} for delivery in deliveries]
+        sent = await self._insert(listener, events)
+        if deliveries:
+            await self._deliveries.bulk_write(
+                [UpdateOne({"_id": delivery["_id"]}, {"$set": {"resentAt": now}}) for delivery in deliveries],
+                ordered=False,
+            )
+        return sent
+
+    async def _insert(self, listener: Listener, events: Sequence[Document]) -> list[Document]:
+        if not events:
+            return []
+        now = self._clock()
+        new = [new_delivery(listener, event, now, manual=True) for event in events]
+        await self._deliveries.insert_many(new)
+        if listener.ordered:
+            await promote(self._deliveries, listener.id, {delivery["galleryId"] for delivery in new}, now)
+        return new
+
+
+def _range_query(site_id: str, which: Range) -> Document:
+    query: Document = {"siteId": site_id}
+    if which.gallery_id is not None:
+        query["galleryId"] = which.gallery_id
+    bounds = {name: at for name, at in (("$gte", which.since), ("$lt", which.until)) if at is not None}
+    if bounds:
+        query["occurredAt"] = bounds
+    return query
