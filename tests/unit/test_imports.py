@@ -1,4 +1,4 @@
-"""Imports run one way (docs/architecture.md): a walk over every module of the product."""
+"""Imports run one way (docs/architecture/README.md): a walk over every module of the product."""
 
 import ast
 from pathlib import Path
