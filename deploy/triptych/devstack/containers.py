@@ -4,13 +4,14 @@ Imported only when containers are asked about: testcontainers is an optional dep
 """
 
 import contextlib
+import ipaddress
 import logging
 import re
 import secrets
 import shlex
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,16 @@ def _reached_at(container: DockerContainer) -> str | None:
 
 
 def _bridge_gateway(client: DockerClient) -> str:
-    return str(client.client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    return gateway_of(client.client.networks.get("bridge").attrs)
+
+
+def gateway_of(network: Mapping[str, Any]) -> str:
+    """The address of the engine's machine in a network, as `docker network inspect` describes the network.
+
+    An engine may leave the gateway out; Docker then gives the machine the first address of the subnet.
+    """
+    config = network["IPAM"]["Config"][0]
+    return str(config.get("Gateway") or ipaddress.ip_network(config["Subnet"])[1])
 
 
 def published_address(mode: ConnectionMode, host: Callable[[], str], gateway: Callable[[], str]) -> str | None:

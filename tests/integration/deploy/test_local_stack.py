@@ -1,4 +1,7 @@
-"""The local stack as its users meet it: servers that work, keep their data, and leave nothing behind."""
+"""The local stack as its users meet it: servers that work, keep their data, and leave nothing behind.
+
+`TRIPTYCH_TEST_STACKS=1` adds the tests that start more stacks: half a minute of work in all.
+"""
 
 import asyncio
 import os
@@ -31,6 +34,11 @@ PROCESSES = {**OURS, "TRIPTYCH_STACK": "processes"}
 
 if os.environ.get("TRIPTYCH_STACK") == "external":
     pytest.skip("only servers of somebody else are to be used", allow_module_level=True)
+
+
+many_stacks = pytest.mark.skipif(
+    not os.environ.get("TRIPTYCH_TEST_STACKS"), reason="starts several stacks: set TRIPTYCH_TEST_STACKS=1"
+)
 
 
 async def write(addresses: Addresses, value: bytes) -> None:
@@ -75,6 +83,7 @@ async def test_a_restart_on_the_same_folder_keeps_the_data(tmp_path: Path) -> No
         assert client.notebook.notes.count_documents({}) == 0
 
 
+@many_stacks
 async def test_two_stacks_side_by_side_do_not_meet(tmp_path: Path) -> None:
     with (
         local_stack(data_dir=tmp_path / "a", environ=OURS, keep=False) as a,
@@ -147,6 +156,7 @@ def test_servers_die_with_a_killed_owner_and_what_was_confirmed_is_there_again(t
         assert asyncio.run(read(recovered)) == ([b"confirmed"], [b"confirmed"])
 
 
+@many_stacks
 @needs_processes
 def test_class_data_archive_is_made_once_and_a_damaged_one_is_no_obstacle(tmp_path: Path) -> None:
     kafka_jars(cache_dir(PROCESSES), PROCESSES, print)

@@ -3,7 +3,7 @@
 import pytest
 from testcontainers.core.config import ConnectionMode
 
-from triptych.devstack.containers import published_address
+from triptych.devstack.containers import gateway_of, published_address
 
 GATEWAY = "172.17.0.1"
 
@@ -21,3 +21,15 @@ GATEWAY = "172.17.0.1"
 )
 def test_one_address_or_none(mode: ConnectionMode, host: str, address: str | None) -> None:
     assert published_address(mode, lambda: host, lambda: GATEWAY) == address
+
+
+@pytest.mark.parametrize(
+    ("config", "gateway"),
+    [
+        ({"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.9"}, "172.17.0.9"),
+        ({"Subnet": "172.17.0.0/16"}, "172.17.0.1"),
+        ({"Subnet": "10.1.2.0/24", "Gateway": ""}, "10.1.2.1"),
+    ],
+)
+def test_gateway_of_a_network_whether_the_engine_names_it_or_not(config: dict[str, str], gateway: str) -> None:
+    assert gateway_of({"IPAM": {"Config": [config, {"Subnet": "fd00::/64"}]}}) == gateway
