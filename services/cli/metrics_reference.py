@@ -50,7 +50,7 @@ def metrics_page(heading: str) -> str:
 
 def _shown(metric: MetricWrapperBase) -> str:
     """The name as Prometheus reads it: the library keeps a counter's name without its end."""
-    return metric._name + ("_total" if metric._type == "counter" else "")
+    return f"{metric._name}_total" if metric._type == "counter" else str(metric._name)
 
 
 def _metrics(modules: set[str]) -> Iterator[tuple[str, str, MetricWrapperBase]]:
