@@ -1,4 +1,4 @@
-# Two commands matter: `make up` runs Triptych on this machine, `make test` proves it.
+# Two commands matter: `make up` runs Triptych on this machine, `make test` tests it.
 # Both install what they need into .venv (and the servers into ~/.cache/triptych) the first time.
 
 PYTHON ?= python3
@@ -7,41 +7,52 @@ WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The long forms of the tests whose length can be set (CONTRIBUTING.md).
+SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=200 TRIPTYCH_TEST_OUTAGE=60 \
+  TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000
 
-.PHONY: up test test-fast test-containers conformance lint types bench schemas clean
+.DEFAULT_GOAL := help
+.PHONY: help up test test-fast test-containers soak conformance lint types bench schemas reference clean
 
-up: $(INSTALLED)
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(INSTALLED) ## Run Kafka, MongoDB and all services on this machine; Ctrl-C ends them
 	@exec $(BIN)/triptych up
 
-test: $(INSTALLED)
+test: $(INSTALLED) ## Run all tests, on real Kafka and MongoDB
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-# Without Kafka and MongoDB: seconds.
-test-fast: $(INSTALLED)
+test-fast: $(INSTALLED) ## Run the tests that need no servers
 	$(BIN)/pytest tests/unit tests/contract
 
-# The tests that need servers, on the official images; needs a Docker engine.
-test-containers: $(INSTALLED)
+test-containers: $(INSTALLED) ## Run the tests that need servers on the official images (needs Docker)
 	TRIPTYCH_STACK=containers $(BIN)/pytest tests/integration tests/e2e
 
-# The official client against the product; needs Node.js 20 or newer. Part of `make test` as well.
-conformance: $(INSTALLED)
+soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
+	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
+	  tests/integration/command/test_neighbours.py tests/resilience/command
+
+conformance: $(INSTALLED) ## Run the official client against Triptych (needs Node.js 20); part of `make test`
 	$(BIN)/pytest tests/conformance
 
-lint: $(INSTALLED)
+lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(INSTALLED)
+types: $(INSTALLED) ## Check types
 	$(BIN)/mypy
 
-bench: $(INSTALLED)
+bench: $(INSTALLED) ## Run benchmarks; ARGS chooses them
 	$(BIN)/python -m benchmarks $(ARGS)
 
-schemas: $(INSTALLED)
-	$(BIN)/python -m triptych.contract.publishing.publish
+schemas: $(INSTALLED) ## Publish the contract as JSON Schema and AsyncAPI
+	$(BIN)/python -m schemas.publish
 
-clean:
+reference: $(INSTALLED) ## Write docs/settings.md and docs/metrics.md from the code
+	$(BIN)/python -m services.cli.reference
+
+clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych
 
 $(INSTALLED): pyproject.toml constraints.txt

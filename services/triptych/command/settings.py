@@ -12,10 +12,12 @@ class CommandSettings(KitSettings):
     """See `KitSettings`; durations accept seconds or ISO 8601."""
 
     command_port: int = Field(8081, ge=0, le=65_535)
-    # Large enough to be worked on in several shares at a time, see `slices`.
+    """Port of health and metrics; 0 chooses a free one."""
     command_batch_size: int = Field(4_000, ge=1, le=5_000)
-    # How long a repeated command id is recognised, and published outbox rows are kept for inspection.
+    """Commands that are taken at a time, at most. A long batch is worked on in shares of whole partitions."""
     processed_retention: timedelta = Field(timedelta(days=7), gt=timedelta(0))
+    """How long a repeated command is recognised by its site, source and id."""
     outbox_retention: timedelta = Field(timedelta(days=1), gt=timedelta(0))
-    # How long a step of long work may fail again and again before the work is given up and its gallery is free.
+    """How long published rows of the outbox are kept for inspection."""
     command_job_patience: timedelta = Field(PATIENCE, gt=timedelta(0))
+    """How long a step of long work may fail again and again before the work is given up and its gallery is free."""

@@ -21,5 +21,8 @@ class ProjectorSettings(KitSettings):
     """
 
     projector_port: int = Field(8082, ge=0, le=65_535)
+    """Port of health and metrics; 0 chooses a free one."""
     projector_batch_size: int = Field(10_000, ge=1, le=10_000)
+    """Events that are projected at a time, at most. A lone event is projected at once."""
     projector_lost_events: LossPolicy = LossPolicy.REPAIR
+    """When events expired unread: `repair` asks for the galleries concerned, `rebuild` waits for a rebuild."""

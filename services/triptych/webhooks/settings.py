@@ -20,26 +20,29 @@ class WebhookSettings(ListenerSettings):
     """See `KitSettings`; durations accept seconds or ISO 8601."""
 
     webhooks_port: int = Field(8083, ge=0, le=65_535)
+    """Port of health and metrics; 0 chooses a free one."""
     webhooks_batch_size: int = Field(500, ge=1, le=5_000)
-    # Networks that deliveries may go to although they are not public, in CIDR notation, separated by commas.
+    """Events whose deliveries are planned at a time, at most."""
     webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
-    # Name servers to ask about receivers, as address or address:port, separated by commas; without any, the system's.
+    """Networks that deliveries may go to although they are not public, in CIDR notation, separated by commas."""
     webhooks_name_servers: Annotated[tuple[str, ...], NoDecode] = ()
-    # How long a delivery in hand belongs to the process that took it: what a crash delays it by, at most.
+    """Name servers to ask about receivers, as address or address:port, separated by commas; the system's if empty."""
     webhooks_lease: timedelta = timedelta(seconds=45)
-    # Requests at a time: of the whole process, and to one listener.
+    """How long a delivery belongs to the process that took it: what a crash delays it by, at most."""
     webhooks_concurrency: int = Field(1_000, ge=1, le=10_000)
+    """Requests of one process that are in flight at a time."""
     webhooks_listener_concurrency: int = Field(32, ge=1, le=1_000)
-    # The least to wait after a timeout or a 429.
+    """Requests to one listener that are in flight at a time."""
     webhooks_minimum_wait: timedelta = Field(timedelta(seconds=60), ge=_NOTHING)
-    # A listener that has failed for so long without one success is disabled.
+    """The least to wait after a timeout or a 429."""
     webhooks_disable_after: timedelta = Field(timedelta(days=5), gt=_NOTHING)
-    # How much of an answer is read, and kept in the log.
+    """A listener that has failed for so long without one success is disabled."""
     webhooks_answer_bytes: int = Field(1_024, ge=0, le=65_536)
-    # Listeners are spread over the relay's processes in this many groups; all processes must agree.
+    """Bytes of an answer that are read, and kept in the log."""
     webhooks_shards: int = Field(16, ge=1, le=1_024)
-    # How long the groups of a process that died wait for another one.
+    """Groups in which listeners are spread over the relay's processes. All processes must agree."""
     webhooks_shard_lease: timedelta = Field(timedelta(seconds=15), ge=timedelta(seconds=1))
+    """How long the groups of a process that died wait for another one."""
 
     @field_validator("webhooks_allowed_networks", mode="before")
     @classmethod

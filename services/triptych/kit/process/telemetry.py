@@ -11,7 +11,7 @@ from triptych.kit.attribution import TextFormatter, fields_of
 from triptych.kit.process.calm_logs import CalmHandler
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
-DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records put aside", ["topic", "reason"])
+DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records that were dead-lettered", ["topic", "reason"])
 UNREADABLE = Counter("triptych_unreadable_records_total", "Offsets of what no client can read", ["topic"])
 RECORDS_TOO_LARGE = Counter(
     "triptych_refused_batches_total", "Batches that a broker refused because of their size", ["topic"]

@@ -27,7 +27,7 @@ from triptych.projector.view.snapshots import read_part
 
 log = logging.getLogger(__name__)
 
-EVENTS = Counter("triptych_projected_events_total", "Events by what became of them", ["outcome"])
+EVENTS = Counter("triptych_projected_events_total", "Events by outcome", ["outcome"])
 GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events were found to have a hole")
 
 # Small items make a batch of a few MB; the largest ones must not make a transaction of a hundred MB.

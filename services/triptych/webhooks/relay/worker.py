@@ -32,7 +32,7 @@ from triptych.webhooks.store.listener_documents import Listener
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = Counter("triptych_webhook_attempts_total", "Attempts by what became of them", ["outcome"])
+ATTEMPTS = Counter("triptych_webhook_attempts_total", "Attempts by outcome", ["outcome"])
 DELIVERY_SECONDS = Histogram(
     "triptych_webhook_delivery_seconds",
     "From the event to its success",

@@ -10,9 +10,9 @@ from triptych.kit.process.settings import KitSettings
 class ListenerSettings(KitSettings):
     """See `KitSettings`; durations accept seconds or ISO 8601."""
 
-    # Fernet keys (32 bytes, URL-safe base64), separated by commas: the first one encrypts, all of them decrypt.
     secrets_key: SecretStr | None = None
-    # A development machine: without `secrets_key`, secrets are encrypted under a key that everybody knows.
+    """Fernet keys (32 bytes, URL-safe base64), separated by commas: the first one encrypts, all of them decrypt."""
     local: bool = False
-    # How long events, ended deliveries with their log, and operational events are kept.
+    """A development machine: without `TRIPTYCH_SECRETS_KEY`, secrets are encrypted under a key that everybody knows."""
     webhooks_retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1))
+    """How long events for listeners, ended deliveries with their log, and operational events are kept."""

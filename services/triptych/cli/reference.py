@@ -1,0 +1,144 @@
+"""The reference pages of docs/, generated from the code: `make reference` writes them, a test compares them."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from services.cli.metrics_reference import metrics_page
+from services.cli.settings import CliSettings
+from services.command.settings import CommandSettings
+from services.gateway.settings import GatewaySettings
+from services.kit.settings import PREFIX, KitSettings
+from services.projector.settings import ProjectorSettings
+from services.webhooks.settings import WebhookSettings
+
+GENERATED = "<!-- Generated from the code by `make reference`; edit the code instead. -->"
+PROCESSES: Mapping[str, type[KitSettings]] = {
+    "command": CommandSettings,
+    "projector": ProjectorSettings,
+    "webhooks": WebhookSettings,
+    "gateway": GatewaySettings,
+    "command line": CliSettings,
+}
+_SERVICES = [name for name in PROCESSES if name != "command line"]
+_UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by the name of its file in docs/, as text."""
+    return {"settings.md": settings_page(), "metrics.md": metrics_page(GENERATED)}
+
+
+def settings_page() -> str:
+    """The settings: each with its environment variable, type, default, the processes that read it, and its meaning."""
+    rows: dict[str, list[tuple[str, FieldInfo]]] = {}
+    for process, kind in PROCESSES.items():
+        for name, field in kind.model_fields.items():
+            rows.setdefault(name, []).append((process, field))
+    return "\n".join(
+        [
+            GENERATED,
+            "",
+            "# Settings",
+            "",
+            "Each process reads its settings from environment variables and checks all of them at start. A wrong",
+            "value ends it with status 78; the message names the variable and never its value. A duration is a",
+            "number of seconds or ISO 8601 (`P30D`). The command line reads the settings of all services, and",
+            "`make up` hands its environment on to them. The local stack reads a few more:",
+            "see [architecture.md](architecture.md#settings).",
+            "",
+            "| variable | type | default | read by | meaning |",
+            "|---|---|---|---|---|",
+            *(row for name, found in rows.items() for row in _setting(name, found)),
+            "",
+        ]
+    )
+
+
+def _setting(name: str, found: list[tuple[str, FieldInfo]]) -> Iterator[str]:
+    """One row, or one for each default where processes differ."""
+    groups: dict[tuple[str, str], list[tuple[str, FieldInfo]]] = {}
+    for process, field in found:
+        groups.setdefault((_default(field), field.description or ""), []).append((process, field))
+    for (default, description), members in groups.items():
+        read_by = [process for process, _ in members]
+        cells = (f"`{PREFIX}{name.upper()}`", _type(members[0][1]), default, _processes(read_by), description)
+        yield "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _processes(names: Iterable[str]) -> str:
+    """The processes that read a setting; the command line is named only where no service reads it."""
+    services = [name for name in names if name in _SERVICES]
+    if not services:
+        return "command line"
+    return "all" if services == _SERVICES else ", ".join(services)
+
+
+def _type(field: FieldInfo) -> str:
+    bounds = {
+        kind: getattr(part, kind) for part in field.metadata for kind in ("ge", "gt", "le") if hasattr(part, kind)
+    }
+    words = _named(field.annotation)
+    if "ge" in bounds and "le" in bounds:
+        return f"{words}, {_value(bounds['ge'])} to {_value(bounds['le'])}"
+    if "ge" in bounds:
+        return f"{words}, at least {_value(bounds['ge'])}"
+    return f"{words}, more than {_value(bounds['gt'])}" if "gt" in bounds else words
+
+
+def _named(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        return _named(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return "list"
+    present = [part for part in get_args(annotation) if part is not type(None)]
+    if present:
+        return " or ".join(_named(part) for part in present)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
+    names: dict[Any, str] = {int: "whole number", str: "text", bool: "`true` or `false`", timedelta: "duration"}
+    return "secret" if annotation is SecretStr else names[annotation]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is None or field.default in ("", ()):
+        return "unset"
+    return "not shown" if isinstance(field.default, SecretStr) else _value(field.default)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+        name, size = next((unit for unit in _UNITS if seconds and seconds % unit[1] == 0), _UNITS[-1])
+        count = seconds / size
+        return f"{count:g} {name}" + ("s" if name == "day" and count != 1 else "")
+    return f"`{value.value if isinstance(value, Enum) else value}`"
+
+
+def outdated(directory: Path) -> list[str]:
+    """The names of pages in `directory` that are missing or differ from the code."""
+    return [
+        name
+        for name, text in pages().items()
+        if not (directory / name).is_file() or (directory / name).read_text(encoding="utf-8") != text
+    ]
+
+
+def write(directory: Path) -> None:
+    """Write all pages into `directory`."""
+    for name, text in pages().items():
+        directory.joinpath(name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

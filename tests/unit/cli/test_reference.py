@@ -1,0 +1,45 @@
+"""The reference pages say what the code says, and describe everything."""
+
+from pathlib import Path
+
+import pytest
+
+from services.cli.reference import PROCESSES, outdated, pages, write
+from services.kit.settings import KitSettings
+from tests.support.pages import ROOT
+
+
+def test_the_pages_are_up_to_date() -> None:
+    assert outdated(ROOT / "docs") == [], "run `make reference` and review the difference"
+
+
+@pytest.mark.parametrize("kind", PROCESSES.values(), ids=PROCESSES)
+def test_every_setting_is_described(kind: type[KitSettings]) -> None:
+    assert [name for name, field in kind.model_fields.items() if not field.description] == []
+
+
+def test_what_differs_is_named_and_written_again(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert outdated(tmp_path) == []
+    (tmp_path / "settings.md").write_text("# Settings\n", encoding="utf-8")
+    (tmp_path / "metrics.md").unlink()
+    assert outdated(tmp_path) == ["settings.md", "metrics.md"]
+
+
+def test_every_row_has_all_of_its_columns() -> None:
+    for text in pages().values():
+        rows = [line for line in text.splitlines() if line.startswith("| `")]
+        assert rows
+        for row in rows:
+            cells = [cell.strip() for cell in row.replace("\\|", "").split("|")][1:-1]
+            assert len(cells) == 5
+            assert cells[-1]
+            assert cells[-2], "no process"
+
+
+def test_a_metric_is_told_by_the_services_that_change_it() -> None:
+    rows = {line.split("`")[1]: line for line in pages()["metrics.md"].splitlines() if line.startswith("| `")}
+    assert "| command |" in rows["triptych_commands_total"]
+    assert "| gateway |" in rows["triptych_http_request_seconds"]
+    assert "| command, projector, webhooks |" in rows["triptych_batch_seconds"]
+    assert "| all |" in rows["triptych_waiting_seconds"]
