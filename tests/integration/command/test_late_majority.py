@@ -32,7 +32,7 @@ async def no_majority(installation: Installation) -> AsyncIterator[None]:
         await admin.command({"configureFailPoint": "disableSnapshotting", "mode": "off"})
         await installation.database["outbox"].insert_one(
             {"_id": "after"}
-        )  # the next write brings the earlier ones along
+        )  # brings the earlier ones along
 
 
 class Published:
