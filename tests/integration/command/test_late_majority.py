@@ -30,9 +30,7 @@ async def no_majority(installation: Installation) -> AsyncIterator[None]:
         yield
     finally:
         await admin.command({"configureFailPoint": "disableSnapshotting", "mode": "off"})
-        await installation.database["outbox"].insert_one(
-            {"_id": "after"}
-        )  # brings the earlier ones along
+        await installation.database["outbox"].insert_one({"_id": "after"})  # brings the earlier ones along
 
 
 class Published:
