@@ -47,10 +47,10 @@ bench: $(INSTALLED) ## Run benchmarks; ARGS chooses them
 	$(BIN)/python -m benchmarks $(ARGS)
 
 schemas: $(INSTALLED) ## Publish the contract as JSON Schema and AsyncAPI
-	$(BIN)/python -m schemas.publish
+	$(BIN)/python -m triptych.contract.publishing.publish
 
 reference: $(INSTALLED) ## Write docs/settings.md and docs/metrics.md from the code
-	$(BIN)/python -m services.cli.reference
+	$(BIN)/python -m triptych.cli.reference
 
 clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych

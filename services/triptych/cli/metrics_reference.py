@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from services.kit.waits import WAITS
+from triptych.kit.process.waits import WAITS
 
 PACKAGE = __package__.rpartition(".")[0]
 SERVICES = ("command", "projector", "webhooks", "gateway")

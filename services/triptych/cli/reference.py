@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from services.cli.metrics_reference import metrics_page
-from services.cli.settings import CliSettings
-from services.command.settings import CommandSettings
-from services.gateway.settings import GatewaySettings
-from services.kit.settings import PREFIX, KitSettings
-from services.projector.settings import ProjectorSettings
-from services.webhooks.settings import WebhookSettings
+from triptych.cli.metrics_reference import metrics_page
+from triptych.cli.settings import CliSettings
+from triptych.command.settings import CommandSettings
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.settings import PREFIX, KitSettings
+from triptych.projector.settings import ProjectorSettings
+from triptych.webhooks.settings import WebhookSettings
 
 GENERATED = "<!-- Generated from the code by `make reference`; edit the code instead. -->"
 PROCESSES: Mapping[str, type[KitSettings]] = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.reference import PROCESSES, outdated, pages, write
-from services.kit.settings import KitSettings
 from tests.support.pages import ROOT
+from triptych.cli.reference import PROCESSES, outdated, pages, write
+from triptych.kit.process.settings import KitSettings
 
 
 def test_the_pages_are_up_to_date() -> None:

@@ -26,6 +26,7 @@ from triptych.kit.mongo.driver import (
     WriteConcern,
 )
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.waits import Trouble
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Outbox:
     """The rows in MongoDB and their way to the events topic."""
 
     def __init__(self, database: Database, publisher: Publisher, events_topic: str) -> None:
+        self._database = database
         self._rows: Collection = database["outbox"]
         self._marks = self._rows.with_options(write_concern=WriteConcern(1))
         self._publisher = publisher
@@ -158,6 +160,9 @@ class Outbox:
             TransientFailure: Kafka or MongoDB is away; what is left is published by the next call.
         """
         await self._mark()
+        # A commit whose outcome was not told may have no majority yet. Reads do not show its rows before it has one,
+        # and then its events would come behind those of later commits.
+        await wait_for_majority(self._database)
         published = 0
         waiting: list[OutboxRow] = []
         size = 0

@@ -19,5 +19,13 @@ UNFIT_CODES = frozenset({11, 13, 18, 391, 14031})
 TRANSIENT_CODES = frozenset(_AWAY | _INTERRUPTED | _LATE | _CONTENDED | _STALE | UNFIT_CODES)
 """The same operation may succeed when repeated."""
 
+NAMESPACE_EXISTS = 48
+
+# Others build an index of the collection, have built it with another lifetime, or have given up building it:
+# conflicting operation in progress, background operation in progress (database, collection), index build aborted,
+# index build already in progress; index options conflict, which lasts if more than the lifetime differs.
+BUILDING_CODES = frozenset({117, 12586, 12587, 276, 285})
+INDEX_OPTIONS_CONFLICT = 85
+
 DROPPED_CODES = frozenset({26, 175})
 """Namespace not found, query plan killed: the collection was dropped while it was read."""

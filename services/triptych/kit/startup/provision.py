@@ -1,6 +1,7 @@
 """Creates topics and indexes, idempotently; nothing else in the product creates either."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -10,12 +11,15 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
-from triptych.kit.mongo.driver import Database, IndexModel, PyMongoError, is_transient, patient
+from triptych.kit.mongo.codes import BUILDING_CODES, INDEX_OPTIONS_CONFLICT, NAMESPACE_EXISTS
+from triptych.kit.mongo.driver import Database, IndexModel, OperationFailure, PyMongoError, is_transient, patient
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
 LEADERS_TIMEOUT_SECONDS = 20.0
 LEADERS_POLL_SECONDS = 0.02
+RACE_ATTEMPTS = 8
+RACE_PAUSE_SECONDS = 0.2
 
 
 class Topic(Protocol):
@@ -108,22 +112,45 @@ def _is_led(topic: Mapping[str, Any]) -> bool:
 async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
     """Create collections and their indexes, and give documents that expire the lifetime that is wanted now.
 
+    Any number of processes may do so at the same moment.
+
     Raises:
-        NotYetAvailable: the server went away.
+        NotYetAvailable: the server went away, or another process builds indexes for long.
         StartRefused: it refuses an index, for instance because one of that name is defined otherwise.
     """
     for name, models in indexes.items():
+        for attempt in range(1, RACE_ATTEMPTS + 1):
+            try:
+                await _ensure(database, name, models)
+                break
+            except PyMongoError as error:
+                if attempt < RACE_ATTEMPTS and _is_race(error):
+                    await asyncio.sleep(RACE_PAUSE_SECONDS * attempt * random.random())  # noqa: S311 - no secret
+                elif is_transient(error):
+                    raise NotYetAvailable(f"MongoDB went away (TRIPTYCH_MONGO_URI): {error}") from None
+                elif isinstance(error, OperationFailure) and error.code in BUILDING_CODES:
+                    raise NotYetAvailable(f"Indexes of {name} are being built by another process: {error}") from None
+                else:
+                    raise StartRefused(f"MongoDB refuses the indexes of {name}: {error}") from None
+
+
+async def _ensure(database: Database, name: str, models: Sequence[IndexModel]) -> None:
+    if models:
+        await _adjust_lifetimes(database, name, models)
+        with patient():
+            await database[name].create_indexes(list(models))
+    elif name not in await database.list_collection_names():
         try:
-            if models:
-                await _adjust_lifetimes(database, name, models)
-                with patient():
-                    await database[name].create_indexes(list(models))
-            elif name not in await database.list_collection_names():
-                await database.create_collection(name)
-        except PyMongoError as error:
-            if is_transient(error):
-                raise NotYetAvailable(f"MongoDB went away (TRIPTYCH_MONGO_URI): {error}") from None
-            raise StartRefused(f"MongoDB refuses the indexes of {name}: {error}") from None
+            # Without the driver's own look at whether it is there: that look has an error of its own.
+            await database.create_collection(name, check_exists=False)
+        except OperationFailure as error:
+            if error.code != NAMESPACE_EXISTS:  # otherwise another process was faster
+                raise
+
+
+def _is_race(error: PyMongoError) -> bool:
+    """Whether another process that creates the same may be the cause. A lasting conflict ends with the attempts."""
+    return isinstance(error, OperationFailure) and error.code in {*BUILDING_CODES, INDEX_OPTIONS_CONFLICT}
 
 
 async def _adjust_lifetimes(database: Database, collection: str, models: Sequence[IndexModel]) -> None:

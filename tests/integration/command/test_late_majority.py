@@ -1,0 +1,62 @@
+"""Events of a commit that reaches its majority late leave before those of later commits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.failing_mongo import FailingMongo
+from tests.support.failing_mongo import failing_mongo as failing_mongo
+from tests.support.installation import Installation
+from triptych.command.store.outbox import Outbox
+from triptych.devstack.addresses import Addresses
+from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.mongo.driver import WriteConcern
+
+
+@pytest.fixture(scope="module")
+def stack(stack: Addresses, failing_mongo: FailingMongo) -> Addresses:
+    """Kafka as for other tests, and a MongoDB that fails when told to."""
+    return Addresses(stack.kafka_bootstrap, failing_mongo.uri, stack.provider)
+
+
+@asynccontextmanager
+async def no_majority(installation: Installation) -> AsyncIterator[None]:
+    """During the block, writes reach no majority: majority reads show the database as it is now."""
+    admin = installation.database.client.admin
+    await admin.command({"configureFailPoint": "disableSnapshotting", "mode": "alwaysOn"})
+    try:
+        yield
+    finally:
+        await admin.command({"configureFailPoint": "disableSnapshotting", "mode": "off"})
+        await installation.database["outbox"].insert_one({"_id": "after"})  # brings the earlier ones along
+
+
+class Published:
+    """Stands for the publisher: keeps what is published."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    async def publish(self, records: list[Record]) -> None:
+        self.records += records
+
+
+async def test_what_has_no_majority_yet_is_waited_for_before_the_outbox_counts_as_published(
+    installation: Installation,
+) -> None:
+    published = Published()
+    outbox = Outbox(installation.database, published, "events")  # type: ignore[arg-type]
+    rows = installation.database["outbox"]
+    await rows.insert_one({"_id": "before"})  # majority reads of a collection that no majority has would wait
+    async with no_majority(installation):
+        event = {"key": b"g", "value": b"{}", "headers": {}}
+        row = {"_id": "1-1-1", "partition": 1, "epoch": 1, "number": 1, "pending": True, "events": [event]}
+        await rows.with_options(write_concern=WriteConcern(1)).insert_one(row)
+        assert await rows.find_one({"pending": True}) is None, "no majority read shows it yet"
+        flushing = asyncio.create_task(outbox.flush([1]))
+        done, _ = await asyncio.wait({flushing}, timeout=1)
+        assert not done, flushing.result()
+    assert await flushing == 1
+    assert [record.key for record in published.records] == [b"g"]
