@@ -58,7 +58,7 @@ async def _services(of_round: Round) -> AsyncIterator[str]:
         ports = free_ports(3)
         for name, port in zip(("command", "projector", "gateway"), ports, strict=True):
             logged = replace(of_round, folder=of_round.folder / name)
-            child = logged.start(f"services.{name}", **{f"{name}_port": port})
+            child = logged.start(f"triptych.{name}", **{f"{name}_port": port})
             stack.callback(child.stop, STOP_SECONDS)
             await until_ready(child, f"http://127.0.0.1:{port}/health/ready")
         yield f"http://127.0.0.1:{ports[-1]}/progallery/v2/galleries"

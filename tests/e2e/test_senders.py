@@ -17,7 +17,7 @@ NO_TRACE = "00-00000000000000000000000000000000-00f067aa0ba902b7-01"
 
 
 async def test_writes_name_the_key_they_came_with(installation: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "services")
+    caplog.set_level(logging.INFO, "triptych")
     source = source_of(hash_key(KEY))
     async with (
         running_product(installation) as gateway,
@@ -33,7 +33,7 @@ async def test_writes_name_the_key_they_came_with(installation: Installation, ca
     assert {headers["ce_commandsource"] for headers in published} == {source.encode()}
     traces = [(headers.get("traceparent"), headers.get("tracestate")) for headers in published]
     assert sorted(traces, key=str) == sorted([(TRACE.encode(), b"a=1")] * 2 + [(None, None)] * 2, key=str)
-    lines = [TextFormatter().format(record) for record in caplog.records if record.name.startswith("services")]
+    lines = [TextFormatter().format(record) for record in caplog.records if record.name.startswith("triptych")]
     told = [line for line in lines if source in line and "site='default'" in line]
     assert any("rejected 1 of 1" in line for line in told), lines
     assert any("DELETE" in line and "404" in line for line in told), lines

@@ -52,7 +52,7 @@ def service(installation: Installation, directory: Path, name: str, **fields: ob
     (port,) = free_ports(1)
     environ = {**os.environ, **installation.environ(**{f"{name}_port": port}, **fields)}
     log = directory / f"{name}-{port}.log"
-    child = start_child([sys.executable, "-m", f"services.{name}"], env=environ, log=log)
+    child = start_child([sys.executable, "-m", f"triptych.{name}"], env=environ, log=log)
     try:
         yield Service(child, f"http://{LOOPBACK}:{port}")
     finally:

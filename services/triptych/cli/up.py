@@ -104,7 +104,7 @@ def _services(settings: CliSettings) -> Iterator[None]:
         _say(f"starting {', '.join(SERVICES)}")
         for name, port_of in SERVICES.items():
             child = start_child(
-                [sys.executable, "-m", f"services.{name}"], env=environ, log=DATA_DIR / "logs" / f"{name}.log"
+                [sys.executable, "-m", f"triptych.{name}"], env=environ, log=DATA_DIR / "logs" / f"{name}.log"
             )
             children.append((name, port_of(settings), child))
         for name, port, child in children:

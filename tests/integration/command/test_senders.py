@@ -48,14 +48,14 @@ async def test_events_and_snapshots_name_the_sender_of_their_command(sender: Sen
 async def test_rejected_and_refused_commands_are_logged_with_their_senders(
     sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "services")
+    caplog.set_level(logging.INFO, "triptych")
     await put(sender, "ClearGallery", "10000000-0000-4000-8000-000000000000", "gone", source="/shop", siteid="s1")
     assert (await sender.reply_to("gone"))["error"]["code"] == "NOT_FOUND"
     await put(sender, "ClearGallery", "no id", "bad", source="/shop", siteid="s2")
     assert (await sender.reply_to("bad"))["error"]["code"] == "INVALID_ARGUMENT"
     await put(sender, "NoCommand", "", "odd", source="/shop", siteid="s3")
     assert (await sender.reply_to("odd"))["error"]["code"] == "UNIMPLEMENTED"
-    told = [getattr(record, "about", {}) for record in caplog.records if record.name.startswith("services")]
+    told = [getattr(record, "about", {}) for record in caplog.records if record.name.startswith("triptych")]
     rejected = [(one["site"], one["source"], one["command"]) for fields in told for one in fields.get("rejected", ())]
     assert rejected == [("s1", "/shop", "gone"), ("s2", "/shop", "bad"), ("s3", "/shop", "odd")]
     assert {"site": "s3", "source": "/shop", "command": "odd"} in told
