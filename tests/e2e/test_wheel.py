@@ -1,0 +1,85 @@
+"""What an installation of the built wheel offers: one name at the top, and the server's libraries only on request."""
+
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
+
+CONSUMER = """
+import sys
+from triptych.client import Galleries, Snapshots
+from triptych.contract.codec.envelope import decode_command
+from triptych.contract.topics import Topics
+assert not {"aiokafka", "pymongo", "fastapi", "faststream"} & set(sys.modules)
+print(Topics().galleries)
+"""
+EVERYTHING = """
+import importlib, pkgutil, triptych
+names = [found.name for found in pkgutil.walk_packages(triptych.__path__, "triptych.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(len(names))
+"""
+
+
+def run(*command: str | Path, status: int = 0) -> str:
+    ran = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    return ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_triptych_is_the_only_name_at_the_top(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        needs = Parser().parsestr(archive.read(metadata).decode()).get_all("Requires-Dist") or []
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"triptych"}
+    assert "triptych/__init__.py" not in names
+    for package in {name.split("/")[1] for name in names if name.startswith("triptych/")}:
+        assert f"triptych/{package}/py.typed" in names
+    assert sorted(need.split("<")[0].split(">")[0] for need in needs if "extra ==" not in need) == [
+        "orjson",
+        "pydantic",
+    ]
+
+
+def test_a_consumer_needs_pydantic_and_orjson_alone(wheel: Path, tmp_path: Path) -> None:
+    python = _environment(tmp_path, wheel)
+    assert run(python, "-c", CONSUMER).strip() == "triptych.galleries"
+    for name in ("services", "schemas", "deploy"):
+        assert "ModuleNotFoundError" in run(python, "-c", f"import {name}", status=1)
+    assert "pip install 'triptych[server]'" in run(python.with_name("triptych"), "--help", status=78)
+
+
+def test_the_extra_server_brings_what_every_module_needs(wheel: Path, tmp_path: Path) -> None:
+    python = _environment(tmp_path, f"{wheel}[server]")
+    assert "Usage: triptych" in run(python.with_name("triptych"), "--help")
+    # The stack of a developer's machine reads one more library, where Docker is used.
+    run(*PIP, "--python", python, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", "testcontainers")
+    assert int(run(python, "-c", EVERYTHING)) > 200
+
+
+def _environment(folder: Path, what: str | Path) -> Path:
+    """The Python of a fresh environment with the wheel in it."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+    python = folder / "venv" / "bin" / "python"
+    run(*PIP, "--python", python, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", str(what))
+    return python
