@@ -19,7 +19,7 @@ from triptych.devstack.children import Child
 from triptych.kit.kafka.clients import make_producer, make_reader
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_indexes
 
 DEADLINE_SECONDS = 120.0
@@ -132,7 +132,7 @@ async def _read_all(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) 
 
 async def _ends(of_round: Round) -> Ends:
     """What the write model holds now."""
-    heads = of_round.database["galleries"].find(NO_CLAIM, {"sequence": 1, "totalItems": 1})
+    heads = all_documents(of_round.database["galleries"], {"sequence": 1, "totalItems": 1})
     ends: Ends = {head["_id"]: (head["sequence"], head["totalItems"], []) async for head in heads}
     by_place = [("galleryId", ASCENDING), ("sortOrder", DESCENDING)]
     async for item in of_round.database["items"].find({}, {"galleryId": 1, "item.title": 1}).sort(by_place):

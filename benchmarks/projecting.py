@@ -16,7 +16,7 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer, make_reader
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.app import indexes
 
@@ -115,7 +115,7 @@ async def _watch(child: Child, topic: GroupOffsets) -> tuple[Look, Look]:
 async def check(of_round: Round, workload: EventWorkload) -> None:
     """Compare every view and every joined record with what the events come to. Raises RoundFailed."""
     database = of_round.database
-    heads = {found["_id"]: found async for found in database["gallery_views"].find(NO_CLAIM)}
+    heads = {found["_id"]: found async for found in all_documents(database["gallery_views"])}
     items = {found["item"]["id"]: found async for found in database["item_views"].find({})}
     workload.check_views(heads, items)
     workload.check_join(await latest(of_round))

@@ -9,7 +9,7 @@ from benchmarks.process import peak_rss_mib
 from benchmarks.projecting import fill
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from triptych.command.store import documents as write_model
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.app import indexes
 from triptych.readmodel.documents import gallery_document, item_document
@@ -53,7 +53,7 @@ async def _measure(of_round: Round, module: str, *args: str) -> Figures:
     if child.poll() != 0:
         raise RoundFailed(f"ended with exit code {child.poll()}.\n{child.log.read_text(errors='replace')[-2_000:]}")
     names = names_of(NEW)
-    heads = {found["_id"]: found async for found in of_round.database[names.galleries].find(NO_CLAIM)}
+    heads = {found["_id"]: found async for found in all_documents(of_round.database[names.galleries])}
     items = {found["item"]["id"]: found async for found in of_round.database[names.items].find({})}
     workload.check_views(heads, items)
     return {"events_per_second": events / seconds, "seconds": seconds, "peak_rss_mib": peak}

@@ -23,7 +23,7 @@ from triptych.cli.settings import CliSettings
 from triptych.cli.verify import verify
 from triptych.client import Galleries
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_topics
 from triptych.projector.rebuild.digests import Source
 from triptych.projector.rebuild.join_restoration import JoinUnequal, restore_join
@@ -71,7 +71,7 @@ async def _views_are_written(installation: Installation) -> None:
     views, written = Views(installation.database), installation.database["galleries"]
 
     async def is_there() -> bool:
-        found = await written.find(NO_CLAIM).to_list(None)
+        found = await all_documents(written).to_list(None)
         reached = [await views.sequence_of("default", document["_id"]) == document["sequence"] for document in found]
         return len(found) == len(GALLERIES) and all(reached)
 

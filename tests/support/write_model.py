@@ -8,7 +8,7 @@ import orjson
 from tests.support.waiting import eventually
 from triptych.command.store.documents import body_of
 from triptych.kit.mongo.driver import Database, Document, snapshot_session
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents
 
 
 async def until_no_work_is_left(database: Database, deadline_seconds: float = 60.0) -> None:
@@ -38,7 +38,7 @@ async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
     async with snapshot_session(database) as session:
 
         async def read(name: str) -> list[Document]:
-            return [document async for document in database[name].find(NO_CLAIM, session=session)]
+            return [document async for document in all_documents(database[name], session=session)]
 
         rows, heads, items = await read("outbox"), await read("galleries"), await read("items")
         outcomes, jobs = await read("processed_commands"), await read("jobs")

@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "devstack": (),
     "kit": (),
     "readmodel": ("contract", "kit"),
-    "command": ("contract", "kit"),
-    "projector": ("contract", "kit", "readmodel"),
+    "writemodel": ("kit",),
+    "command": ("contract", "kit", "writemodel"),
+    "projector": ("contract", "kit", "readmodel", "writemodel"),
     "webhooks": ("contract", "kit"),
     "gateway": ("contract", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
     "cli": ("client", "command", "contract", "devstack", "gateway", "kit", "projector", "readmodel", "webhooks"),
@@ -44,11 +45,22 @@ ROOMS = {
 # Rooms that decide without I/O: they see the standard library, the contract, and each other.
 PURE = (
     "triptych.command.domain.*",
+    "triptych.writemodel.galleries",
     "triptych.projector.view.fold",
     "triptych.projector.join.records",
     "triptych.webhooks.model.*",
 )
-DRIVERS = ("asyncio", "aiokafka", "faststream", "pymongo", "fastapi", "httpx", "aiohttp", "triptych.kit")
+DRIVERS = (
+    "asyncio",
+    "aiokafka",
+    "faststream",
+    "pymongo",
+    "fastapi",
+    "httpx",
+    "aiohttp",
+    "triptych.kit",
+    "triptych.writemodel.queries",
+)
 
 # A wire model of an item or a gallery reads its own JSON exactly; the two rooms know each other.
 EXCEPTIONS = {("contract", "", "codec")}

@@ -34,6 +34,7 @@ from triptych.kit.mongo.driver import Database, IndexModel, open_database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.health import Health
 from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.writemodel.galleries import GALLERIES
 
 # Little, so that a batch of a backlog has about as many records of each of its partitions: these are handled side by
 # side (`slices.shares_of`), and the largest share takes longest. Measured: a fifth more a second than with 256 KiB.
@@ -125,7 +126,7 @@ def make_handler(
     Replies to topics that are not Triptych's are published `elsewhere`. A step of long work may fail for as long
     as `job_patience`.
     """
-    ownership = Ownership(database, group, documents_module.GALLERIES)
+    ownership = Ownership(database, group, GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
     recent = RecentHeads()

@@ -9,7 +9,7 @@ from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import count_documents
 
 TWO_MEDIA = {"text": {"html": "x"}, "video": {"videoInfo": {"url": "https://vimeo.com/1"}}}
 
@@ -76,7 +76,7 @@ async def test_a_refused_command_is_answered_on_the_topic_it_names(
         assert (answer["commandId"], answer["outcome"], answer["error"]["code"]) == ("bad", "rejected", code)
         if field is not None:
             assert [violation["field"] for violation in answer["error"]["violations"]] == [field]
-    assert await installation.database["galleries"].count_documents(NO_CLAIM) == 0
+    assert await count_documents(installation.database["galleries"]) == 0
 
 
 async def test_one_conflicting_command_does_not_harm_its_batch(installation: Installation) -> None:

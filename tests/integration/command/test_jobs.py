@@ -3,10 +3,11 @@
 import pytest
 
 from tests.support.installation import Installation
-from triptych.command.store.documents import GALLERIES, ITEMS, JOBS, STAGED
+from triptych.command.store.documents import JOBS, STAGED
 from triptych.command.store.jobs import JobMovedOn, JobStore, JobUpdate
 from triptych.command.store.staging import Staging
 from triptych.kit.mongo.transactions import transaction
+from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 FROM_BEFORE_STEPS_WERE_COUNTED = {"_id": "s/c", "state": {"next": 250}, "isDone": False}
 

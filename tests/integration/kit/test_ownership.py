@@ -11,7 +11,7 @@ from tests.support.installation import Installation
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo import fencing as ownership_module
 from triptych.kit.mongo.driver import Database, Session, open_database
-from triptych.kit.mongo.fencing import NO_CLAIM, Ownership
+from triptych.kit.mongo.fencing import Ownership, count_documents
 from triptych.kit.mongo.transactions import transaction
 from triptych.kit.startup.provision import ensure_indexes
 
@@ -28,7 +28,7 @@ async def write(database: Database, session: Session, ownership: Ownership, part
 
 
 async def facts(database: Database) -> int:
-    return await database["facts"].count_documents(NO_CLAIM)
+    return await count_documents(database["facts"])
 
 
 async def test_a_new_claim_fences_off_the_previous_owner(installation: Installation) -> None:

@@ -23,7 +23,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetters
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, open_database
-from triptych.kit.mongo.fencing import NO_CLAIM, Ownership
+from triptych.kit.mongo.fencing import Ownership, all_documents
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup.provision import ensure_indexes, ensure_topics
 from triptych.projector.app import indexes
@@ -76,7 +76,7 @@ class ServerWorld:
         await publisher.stop()
 
     async def stored(self) -> Stored:
-        views = [view_of(found) async for found in self._database["gallery_views"].find(NO_CLAIM)]
+        views = [view_of(found) async for found in all_documents(self._database["gallery_views"])]
         items = [item_view_of(found) async for found in self._database["item_views"].find({})]
         return {view.gallery_id: view for view in views}, {item.item_id: item for item in items}
 

@@ -18,7 +18,7 @@ from tests.support.kafka import raw_producer, topic_reader
 from tests.support.waiting import eventually
 from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import open_database
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_topics
 from triptych.projector.app import compose
 from triptych.projector.settings import ProjectorSettings
@@ -115,7 +115,7 @@ async def test_projectors_come_and_go_under_load(wide: Installation) -> None:
 
         await eventually(is_done, "all events in the views", deadline_seconds=60)
         plan = Plan(histories, [], [])
-        views = [view_of(found) async for found in wide.database["gallery_views"].find(NO_CLAIM)]
+        views = [view_of(found) async for found in all_documents(wide.database["gallery_views"])]
         items = [item_view_of(found) async for found in wide.database["item_views"].find({})]
         check_views(plan, ({view.gallery_id: view for view in views}, {item.item_id: item for item in items}))
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.unit.command.pure import World
-from triptych.command.domain.state import Status
 from triptych.contract.replies import Reply
+from triptych.writemodel.galleries import Status
 
 TEXT: dict[str, Any] = {"text": {"html": "x"}}
 explicit = st.integers(-2, 2).map(float)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from triptych.command.domain.state import GalleryHead, JobKind, Origin, Status, StoredItem
+from triptych.command.domain.state import GalleryHead, JobKind, Origin, StoredItem
 from triptych.command.domain.steps import advance, advance_clone, page_of
+from triptych.writemodel.galleries import Status
 
 COUNT, PAGE = 7, 3
 numbers = itertools.count()

@@ -17,7 +17,7 @@ from triptych.command.domain.galleries import (
 from triptych.command.domain.items import create_items, delete_items, update_item, without
 from triptych.command.domain.order.moves import FIRST_LOOK, WIDEST_LOOK, move_item
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
-from triptych.command.domain.state import Change, GalleryHead, JobKind, JobRequest, Origin, Rejected, Status, Unloaded
+from triptych.command.domain.state import Change, GalleryHead, JobKind, JobRequest, Origin, Rejected, Unloaded
 from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Workspace
 from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_event, encode_snapshot
 from triptych.contract.commands import (
@@ -34,6 +34,7 @@ from triptych.contract.commands import (
     UpdateItem,
 )
 from triptych.contract.replies import ErrorCode, Reply
+from triptych.writemodel.galleries import Status
 
 DIRECT_ITEMS, DIRECT_BYTES = 1_000, 8 * 1024 * 1024
 """Up to so many items and bytes are dealt with in the command's own transaction; more are the work of a job."""

@@ -16,7 +16,7 @@ from triptych.command.domain.items import (
     without,
 )
 from triptych.command.domain.order.sort_orders import places_above, places_of_new_list
-from triptych.command.domain.state import Change, Find, GalleryHead, Origin, Rejected, Status, StoredItem
+from triptych.command.domain.state import Change, Find, GalleryHead, Origin, Rejected, StoredItem
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.events import (
     GALLERY_DELETED_ORIGIN,
@@ -31,6 +31,7 @@ from triptych.contract.item import ItemEntry, NewItem
 from triptych.contract.replies import ErrorCode, Violation
 from triptych.contract.snapshots import snapshot_ended, snapshot_item, snapshot_started
 from triptych.contract.violations import VIOLATIONS_MAX, violations_of
+from triptych.writemodel.galleries import Status
 
 
 def new_head(gallery_id: str, name: str | None, sort_order: float, origin: Origin) -> GalleryHead:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from triptych.contract.base import format_instant
 from triptych.contract.identity import derived_item_id
 from triptych.contract.replies import ErrorCode, Reply, ReplyError, Violation
+from triptych.writemodel.galleries import Status
 
 
 class Rejected(Exception):
@@ -36,18 +37,6 @@ class Unloaded(Exception):
     def __init__(self, neighbours: int = 0) -> None:
         super().__init__(neighbours)
         self.neighbours = neighbours
-
-
-class Status(StrEnum):
-    """How far a gallery has come."""
-
-    LIVE = "live"
-    BUILDING = "building"
-    """A clone in progress: nobody sees it yet."""
-    DELETING = "deleting"
-    """On its way out: no command finds it any more, but its place is still its own."""
-    DELETED = "deleted"
-    """Kept for its id and sequence, so that neither is used again."""
 
 
 class GalleryHead(NamedTuple):

@@ -7,9 +7,10 @@ from typing import Any
 from triptych.command.domain.galleries import copies, delete_gallery
 from triptych.command.domain.items import created_events, without
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
-from triptych.command.domain.state import Change, GalleryHead, JobKind, Origin, Status, StoredItem
+from triptych.command.domain.state import Change, GalleryHead, JobKind, Origin, StoredItem
 from triptych.contract.codec.events import GALLERY_DELETED_ORIGIN, gallery_created
 from triptych.contract.snapshots import snapshot_ended, snapshot_item, snapshot_started
+from triptych.writemodel.galleries import Status
 
 STEP_ITEMS, STEP_BYTES = 250, 8 * 1024 * 1024
 """Items and bytes a step deals with: other galleries wait at most for one step, and its transaction stays small."""

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from triptych.command.domain.fingerprints import fingerprint_of
 from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Stretch, join
-from triptych.command.domain.state import Change, GalleryHead, JobRequest, Status, StoredItem
+from triptych.command.domain.state import Change, GalleryHead, JobRequest, StoredItem
 from triptych.contract.codec.envelope import CommandEnvelope, Headers, Message
 from triptych.contract.replies import Reply
+from triptych.writemodel.galleries import Status
 
 
 class Received(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from triptych.command.domain.decide import messages_of
-from triptych.command.domain.state import Change, GalleryHead, Status
+from triptych.command.domain.state import Change, GalleryHead
 from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, Workspace
 from triptych.command.flow.executor import FAULT, Executor
 from triptych.command.flow.reply_publisher import Answer, Answers
@@ -17,6 +17,7 @@ from triptych.contract.codec.events import gallery_deleted
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.writemodel.galleries import Status
 
 log = logging.getLogger(__name__)
 

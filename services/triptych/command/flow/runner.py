@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from triptych.command.domain.decide import accepted, messages_of
-from triptych.command.domain.state import Change, JobKind, Origin, Rejected, Status
+from triptych.command.domain.state import Change, JobKind, Origin, Rejected
 from triptych.command.domain.step_retries import PATIENCE, is_hopeless, pause_seconds
 from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
 from triptych.command.domain.unit_of_work import Workspace
@@ -20,6 +20,7 @@ from triptych.command.store.staging import Staging
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, is_transient
 from triptych.kit.process.waits import Trouble, waiting_for
+from triptych.writemodel.galleries import Status
 
 log = logging.getLogger(__name__)
 

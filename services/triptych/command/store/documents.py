@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from triptych.command.domain.state import GalleryHead, Status, StoredItem
+from triptych.command.domain.state import GalleryHead, StoredItem
 from triptych.contract.item import FREE_FORM_PLACES
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Document, IndexModel
 from triptych.kit.mongo.opaque import pack, unpack
+from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
-GALLERIES = "galleries"
-ITEMS = "items"
 GALLERY_PLACES = "gallery_places"
 PROCESSED = "processed_commands"
 JOBS = "jobs"

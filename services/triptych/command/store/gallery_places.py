@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from triptych.command.domain.unit_of_work import PlacedCommand, Workspace
-from triptych.command.store.documents import GALLERIES, GALLERY_PLACES
+from triptych.command.store.documents import GALLERY_PLACES
 from triptych.contract.commands import CreateGallery, UpdateGallery
 from triptych.kit.mongo.driver import Database
+from triptych.writemodel.galleries import GALLERIES
 
 
 class GalleryPlaces:

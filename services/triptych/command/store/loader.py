@@ -10,7 +10,7 @@ from triptych.command.domain.items import default_base
 from triptych.command.domain.scope import ON_ALL_ITEMS, Size
 from triptych.command.domain.state import GalleryHead, StoredItem
 from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Workspace
-from triptych.command.store.documents import GALLERIES, ITEMS, PROCESSED, head_of, item_of
+from triptych.command.store.documents import PROCESSED, head_of, item_of
 from triptych.command.store.former_outcomes import FormerOutcomes
 from triptych.command.store.gallery_places import GalleryPlaces
 from triptych.command.store.neighbourhoods import load_lines
@@ -20,6 +20,7 @@ from triptych.command.store.recent_heads import RecentHeads
 from triptych.contract.commands import CreateGallery, CreateItems, DeleteItems, MoveItem, UpdateGallery, UpdateItem
 from triptych.contract.identity import derived_item_id
 from triptych.kit.mongo.driver import Database, Document, aggregate, snapshot_session
+from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 # From this many moves in one gallery on, their neighbourhoods are not looked up one by one.
 MANY_MOVES = 16

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from triptych.command.domain.unit_of_work import Workspace
-from triptych.command.store.documents import GALLERIES, ITEMS, PROCESSED, head_document, item_document
+from triptych.command.store.documents import PROCESSED, head_document, item_document
 from triptych.command.store.jobs import JobStore, JobUpdate
 from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.outcomes import outcome_document
@@ -21,6 +21,7 @@ from triptych.kit.mongo.driver import (
 )
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import transaction
+from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 
 class Conflict(Exception):

@@ -4,12 +4,13 @@ from typing import Any
 
 import orjson
 
-from triptych.command.domain.state import Rejected, Status
+from triptych.command.domain.state import Rejected
 from triptych.command.domain.steps import STEP_BYTES, STEP_ITEMS
-from triptych.command.store.documents import GALLERIES, ITEMS, STAGED, body_of, stored_body
+from triptych.command.store.documents import STAGED, body_of, stored_body
 from triptych.command.store.pages import fill_page
 from triptych.contract.replies import ErrorCode
 from triptych.kit.mongo.driver import DESCENDING, Database, snapshot_session
+from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
 
 class Staging:

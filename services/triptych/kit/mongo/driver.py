@@ -26,6 +26,7 @@ from pymongo import (
 from pymongo.asynchronous import pool
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     BulkWriteError,
@@ -86,6 +87,7 @@ log = logging.getLogger(__name__)
 Document: TypeAlias = dict[str, Any]
 Database: TypeAlias = AsyncDatabase[Document]
 Collection: TypeAlias = AsyncCollection[Document]
+Cursor: TypeAlias = AsyncCursor[Document]
 Session: TypeAlias = AsyncClientSession
 
 DriverName = Literal["pymongo", "motor"]

@@ -14,15 +14,24 @@ import uuid
 from collections.abc import Iterable
 
 from triptych.kit.failures import OwnershipLost
-from triptych.kit.mongo.driver import Collection, Database, Document, IndexModel, Session, UpdateOne
+from triptych.kit.mongo.driver import Collection, Cursor, Database, Document, IndexModel, Session, UpdateOne
 from triptych.kit.mongo.transactions import end_left_open, end_sessions, wait_for_majority
 
 SESSIONS = "owner_sessions"
 INDEXES: dict[str, list[IndexModel]] = {SESSIONS: []}
-NO_CLAIM: Document = {"_id": {"$type": "string"}}
-"""The filter for the other documents of a collection that claims lie in."""
+_NO_CLAIM: Document = {"_id": {"$type": "string"}}
 # Drivers keep a few sessions and use them again and again; older ones are not in use any more.
 SESSIONS_MAX = 50
+
+
+def all_documents(collection: Collection, fields: Document | None = None, session: Session | None = None) -> Cursor:
+    """Every document of a collection that claims lie in, without the claims; `fields` as in a MongoDB projection."""
+    return collection.find(_NO_CLAIM, fields, session=session)
+
+
+async def count_documents(collection: Collection) -> int:
+    """How many documents a collection has that claims lie in, without the claims."""
+    return await collection.count_documents(_NO_CLAIM)
 
 
 class Ownership:

@@ -17,19 +17,19 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, Document
-from triptych.kit.mongo.fencing import NO_CLAIM
 from triptych.kit.own_command import as_typed
 from triptych.projector.ingest.offsets import Loss, expired
 from triptych.projector.settings import LossPolicy
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import View, lacking
 from triptych.projector.view.repository import Repository
+from triptych.writemodel.galleries import Status, is_gone
+from triptych.writemodel.queries import WriteModel
 
 log = logging.getLogger(__name__)
 
 EXPIRED = Counter("triptych_projection_expired_events_total", "Events that expired before they were projected")
 
-WRITE_GALLERIES = "galleries"
 GALLERIES_AT_ONCE = 1_000
 
 
@@ -43,7 +43,7 @@ class Losses:
     def __init__(
         self, database: Database, repository: Repository, publisher: Publisher, topic: GroupOffsets, policy: LossPolicy
     ) -> None:
-        self._written = database[WRITE_GALLERIES]
+        self._written = WriteModel(database)
         self._repository = repository
         self._publisher = publisher
         self._topic = topic
@@ -99,8 +99,7 @@ class Losses:
             marked += await self._mark(partitions, views, _behind(written, views))
         async for views in self._repository.all_views(GALLERIES_AT_ONCE):
             ours = [view for view in views.values() if await self.partition_of(view.gallery_id) in partitions]
-            found = await self._written.find({"_id": {"$in": [v.gallery_id for v in ours]}}, {"_id": 1}).to_list(None)
-            known = {document["_id"] for document in found}
+            known = await self._written.known([view.gallery_id for view in ours])
             gone = [lacking(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
             marked += await self._mark(partitions, views, gone)
         return marked
@@ -114,7 +113,7 @@ class Losses:
     async def _galleries(self, partitions: Set[int]) -> AsyncIterator[dict[str, Document]]:
         """The write model's galleries of these partitions, in parts."""
         part: dict[str, Document] = {}
-        async for found in self._written.find(NO_CLAIM, {"siteId": 1, "sequence": 1, "status": 1, "job": 1}):
+        async for found in self._written.heads():
             if await self.partition_of(found["_id"]) in partitions:
                 part[found["_id"]] = found
                 if len(part) == GALLERIES_AT_ONCE:
@@ -128,8 +127,8 @@ def _behind(written: Mapping[str, Mapping[str, Any]], views: Mapping[str, View])
     """The views, also new ones, of the galleries that the write model has at a higher sequence, marked or deleted."""
     behind = []
     for gallery_id, document in written.items():
-        if gallery_id not in views and document.get("status") == "deleted":
-            if document.get("job") is None:  # otherwise it is still being deleted, and its last event is to come
+        if gallery_id not in views and document["status"] == Status.DELETED:
+            if is_gone(document):  # otherwise it is still being deleted, and its last event is to come
                 behind.append(View(document["siteId"], gallery_id, document["sequence"]))
             continue
         view = views.get(gallery_id) or View(document["siteId"], gallery_id)

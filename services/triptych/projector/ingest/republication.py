@@ -14,12 +14,12 @@ from triptych.contract.joined import gallery_key
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
-from triptych.projector.ingest.expired_events import WRITE_GALLERIES
 from triptych.projector.ingest.handler import EventHandler
 from triptych.projector.join.publisher import Publication
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import View
 from triptych.projector.view.repository import Repository
+from triptych.writemodel.queries import WriteModel
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Republication:
     ) -> None:
         """`reached` gives the offset behind what is finished, by partition owned now."""
         self._requests = Requests(database)
-        self._written: Collection = database[WRITE_GALLERIES]
+        self._written = WriteModel(database)
         self._repository = repository
         self._ownership = ownership
         self._publication = publication
@@ -133,13 +133,8 @@ class Republication:
             view = (await self._repository.load([gallery_id])).get(gallery_id)
             if view is not None and (view.is_shown or view.is_deleted):
                 await self._publication.publish(Batch({gallery_id: view}), [view])
-            elif await self._is_gone(gallery_id):
+            elif not await self._written.has(gallery_id):
                 await self._publication.remove([gallery_key(gallery_id)])
-
-    async def _is_gone(self, gallery_id: str) -> bool:
-        """Whether there is no such gallery, as opposed to one that the views do not show yet."""
-        found = await self._written.find_one({"_id": gallery_id}, {"status": 1})
-        return found is None or found.get("status") == "deleted"
 
     def _check(self, partition: int) -> None:
         self._ownership.epoch(partition)

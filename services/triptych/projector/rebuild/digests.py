@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, find_raw
-from triptych.kit.mongo.fencing import NO_CLAIM
+from triptych.kit.mongo.fencing import all_documents, count_documents
 from triptych.readmodel.documents import item_wire
 from triptych.readmodel.versions import names_of
+from triptych.writemodel.galleries import GALLERIES, ITEMS, is_live
 
 # What is compared at once: a part ends with the gallery that reaches either.
 GALLERIES_AT_ONCE = 200
@@ -36,18 +37,18 @@ class Source:
     def __init__(self, database: Database, version: int | None = None) -> None:
         """`version` is that of the views, None for the write model (design, section 4)."""
         names = names_of(version) if version else None
-        self._galleries = database[names.galleries if names else "galleries"]
-        self._items = database[names.items if names else "items"]
+        self._galleries = database[names.galleries if names else GALLERIES]
+        self._items = database[names.items if names else ITEMS]
 
     async def count(self) -> int:
         """How many galleries there are, deleted ones included."""
-        return await self._galleries.count_documents(NO_CLAIM)
+        return await count_documents(self._galleries)
 
     async def ids(self) -> AsyncIterator[list[str]]:
         """The ids of all galleries, deleted ones included, in order and in parts."""
         part: list[str] = []
         items = 0
-        async for found in self._galleries.find(NO_CLAIM, {"totalItems": 1}).sort("_id"):
+        async for found in all_documents(self._galleries, {"totalItems": 1}).sort("_id"):
             part.append(found["_id"])
             items += found.get("totalItems", 0)
             if len(part) == GALLERIES_AT_ONCE or items >= ITEMS_AT_ONCE:
@@ -66,7 +67,7 @@ class Source:
         before = await self._heads(gallery_ids)
         content = blake2b(digest_size=_BYTES)
         for head in (before[id_] for id_ in gallery_ids if id_ in before):
-            if _is_live(head):
+            if _is_seen(head):
                 content.update(_canonical({**fields_of(head), "sequence": head["sequence"]}))
         # A range costs MongoDB a fifth less than a list. One half is read while the other is hashed.
         middle = gallery_ids[len(gallery_ids) // 2]
@@ -98,7 +99,7 @@ class Source:
             items[found["galleryId"]] ^= hash_of(item_wire(found))
         after = await self._heads(gallery_ids)
         return {
-            id_: Digest(head["sequence"], f"{hash_of(fields_of(head)) ^ items[id_]:x}" if _is_live(head) else None)
+            id_: Digest(head["sequence"], f"{hash_of(fields_of(head)) ^ items[id_]:x}" if _is_seen(head) else None)
             for id_, head in before.items()
             if after.get(id_) == head
         }
@@ -116,8 +117,8 @@ class Source:
         return {found["_id"]: found async for found in self._galleries.find({"_id": {"$in": list(gallery_ids)}})}
 
 
-def _is_live(head: Mapping[str, Any]) -> bool:
-    return "sortOrder" in head and "completeAt" not in head and head.get("status", "live") == "live"
+def _is_seen(head: Mapping[str, Any]) -> bool:
+    return "sortOrder" in head and "completeAt" not in head and ("status" not in head or is_live(head))
 
 
 def fields_of(head: Mapping[str, Any]) -> dict[str, Any]:

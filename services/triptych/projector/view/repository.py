@@ -19,7 +19,7 @@ from triptych.kit.mongo.driver import (
     ReplaceOne,
     is_duplicate_key,
 )
-from triptych.kit.mongo.fencing import NO_CLAIM, Ownership
+from triptych.kit.mongo.fencing import Ownership, all_documents
 from triptych.kit.mongo.transactions import transaction
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
@@ -164,7 +164,7 @@ class Repository:
     async def all_views(self, at_once: int) -> AsyncIterator[dict[str, View]]:
         """All views, in parts."""
         part: dict[str, View] = {}
-        async for document in self._galleries.find(NO_CLAIM).sort("_id", ASCENDING):
+        async for document in all_documents(self._galleries).sort("_id", ASCENDING):
             part[document["_id"]] = view_of(document)
             if len(part) == at_once:
                 yield part
