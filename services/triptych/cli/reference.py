@@ -51,7 +51,7 @@ def settings_page() -> str:
             "value ends it with status 78; the message names the variable and never its value. A duration is a",
             "number of seconds or ISO 8601 (`P30D`). The command line reads the settings of all services, and",
             "`make up` hands its environment on to them. The local stack reads a few more:",
-            "see [architecture.md](architecture.md#settings).",
+            "see [architecture](architecture/README.md#settings).",
             "",
             "| variable | type | default | read by | meaning |",
             "|---|---|---|---|---|",
