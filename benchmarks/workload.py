@@ -129,7 +129,7 @@ def items_of(gallery: SimulatedGallery) -> Iterator[Document]:
 
 
 def command_record(topic: str, name: str, data: Mapping[str, Any], command_id: str) -> Record:
-    """A command in binary mode, keyed by its gallery (design, section 3)."""
+    """A command in binary mode, keyed by its gallery (contract, section 11)."""
     of_gallery: str = data["galleryId"]
     headers = {
         "ce_specversion": "1.0",

@@ -1,4 +1,4 @@
-"""Bodies captured from the client (wire contract, section 2.3) are read as the contract says."""
+"""Bodies captured from the client (contract, section 2.3) are read as the contract says."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ _FORMAT_SECONDS = 60.0
 _JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _LOGGING = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.xml')}"
 
-# One node, quick group joins, and no topic by accident (design 2); shared with the containers.
+# One node, quick group joins, and no topic by accident; shared with the containers.
 BROKER_SETTINGS: Mapping[str, str] = {
     "auto.create.topics.enable": "false",
     "offsets.topic.num.partitions": "4",

@@ -1,4 +1,4 @@
-"""Real Kafka and MongoDB for `make up`, the tests and the benchmarks, from whatever this machine offers (design 7)."""
+"""Real Kafka and MongoDB for `make up`, the tests and the benchmarks, from whatever this machine offers."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ class Probes:
 
 
 def choose(environ: Mapping[str, str], probes: Probes) -> Provider:
-    """Choose where the servers come from: addresses given, then Docker, then child processes (design 7).
+    """Choose where the servers come from: addresses given, then Docker, then child processes.
 
     `TRIPTYCH_STACK` overrides the order. Raises StackUnavailable if the choice is impossible.
     """

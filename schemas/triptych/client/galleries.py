@@ -112,7 +112,7 @@ class Galleries:
         return (gallery_id for gallery_id, entry in self._entries.items() if entry.sequence >= 0)
 
     def get(self, gallery_id: str) -> dict[str, Any] | None:
-        """The Gallery of wire contract 3.1 with all of its items in display order; None if there is none (yet)."""
+        """The Gallery of the contract, section 3.1, with all of its items in display order; None if there is none."""
         entry = self._entries.get(gallery_id)
         if entry is None or entry.sequence < 0:
             return None
@@ -128,7 +128,7 @@ class Galleries:
         """Take a record; the id of the gallery that it brought to a new state or deleted, if any.
 
         Raises:
-            ValueError: the key is of neither form (design, section 2).
+            ValueError: the key is of neither form (contract, section 10).
         """
         gallery_id, item_id = parse_key(key)
         if gallery_id in self._deleted:

@@ -1,1 +1,1 @@
-"""The wire contract as pydantic models; what producers and consumers of Triptych may rely on."""
+"""The contract as pydantic models; what producers and consumers of Triptych may rely on."""

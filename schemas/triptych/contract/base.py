@@ -33,7 +33,7 @@ FREE_FORM = "free_form"
 `triptych.contract.codec.exact`."""
 
 TEXT_MAX = 256 * 1024
-"""Characters of a text that has no tighter limit; no item may be larger than this as JSON (wire contract, D21)."""
+"""Characters of a text that has no tighter limit; no item may be larger than this as JSON (contract, D21)."""
 
 _INT64 = 2**63
 _EXACT_INTEGERS = 2**53
@@ -42,7 +42,7 @@ _BARE_GUID = re.compile(r"[0-9a-f]{32}")
 
 
 class ViolatedRule(StrEnum):
-    """Names of the rules a field can break (wire contract, section 5)."""
+    """Names of the rules a field can break (contract, section 5)."""
 
     MAX = "MAX"
     MIN = "MIN"
@@ -65,7 +65,7 @@ def broken(
 
 
 class WireModel(BaseModel):
-    """A frozen JSON object with camelCase names that ignores fields it does not know (wire contract, section 2.2).
+    """A frozen JSON object with camelCase names that ignores fields it does not know (contract, section 2.2).
 
     The bound on texts also makes pydantic refuse lone surrogates, which UTF-8 cannot hold.
     """
@@ -150,7 +150,7 @@ def _guid(text: str) -> str:
 
 
 def _number(value: float) -> float | int:
-    """Integral doubles without the `.0`: the shortest form that reads back to the same (wire contract, section 4)."""
+    """Integral doubles without the `.0`: the shortest form that reads back to the same (contract, section 4)."""
     return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value
 
 
@@ -174,7 +174,7 @@ def null_as(default: object) -> BeforeValidator:
 
 @lru_cache(maxsize=64)  # everything that is decided together has the same moment
 def format_instant(at: datetime) -> str:
-    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, the form that the client writes and reads (wire contract, section 1.4)."""
+    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, the form that the client writes and reads (contract, section 1.4)."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
@@ -260,4 +260,4 @@ Instant = Annotated[
 """A moment in UTC, on the wire to the millisecond."""
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-"""A free-form object, kept as received (wire contract, sections 3.3 and 3.5)."""
+"""A free-form object, kept as received (contract, sections 3.3 and 3.5)."""

@@ -1,4 +1,4 @@
-"""The ten commands: what producers may ask for (design, section 3)."""
+"""The ten commands: what producers may ask for (contract, section 11)."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -12,7 +12,7 @@ COMMAND_TYPE_PREFIX = "triptych.command.v1."
 """A command's CloudEvents type is this and its name."""
 
 DELETED_ITEMS_MAX = 1000
-"""Ids in one deletion (wire contract, section 2.2)."""
+"""Ids in one deletion (contract, section 2.2)."""
 
 EXPECTED_MAX = 100
 """Sequences that a command may name as expected."""

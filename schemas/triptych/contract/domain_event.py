@@ -1,4 +1,4 @@
-"""The six domain events as models: what consumers may rely on (wire contract, section 6)."""
+"""The six domain events as models: what consumers may rely on (contract, section 6)."""
 
 from enum import StrEnum
 from typing import Annotated, Generic, Literal, Self, TypeVar
@@ -11,7 +11,7 @@ from triptych.contract.item import Item
 
 
 class EventType(StrEnum):
-    """The dispatch keys of the client, exact (wire contract, section 6.1)."""
+    """The dispatch keys of the client, exact (contract, section 6.1)."""
 
     GALLERY_CREATED = "wix.pro_gallery.gallery_v2_created"
     GALLERY_UPDATED = "wix.pro_gallery.gallery_v2_updated"
@@ -146,7 +146,7 @@ EVENTS: dict[EventType, type[EventHead]] = {
 
 
 class DomainEvent(EventHead):
-    """Any of the six events: exactly one body, the one that belongs to its type (wire contract, section 6.1)."""
+    """Any of the six events: exactly one body, the one that belongs to its type (contract, section 6.1)."""
 
     created_event: CreatedEvent | None = None
     updated_event: UpdatedEvent | None = None

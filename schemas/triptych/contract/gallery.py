@@ -40,7 +40,7 @@ class GalleryPatch(Patch):
 
 
 class Gallery(WireModel):
-    """A complete gallery; `total_items` counts all items, `items` holds a page of them (wire contract, section 3.1)."""
+    """A complete gallery; `total_items` counts all items, `items` holds a page of them (contract, section 3.1)."""
 
     id: Guid
     name: str | None = None

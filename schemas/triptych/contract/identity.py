@@ -9,7 +9,7 @@ _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def is_site_id(text: str) -> bool:
-    """Whether a site can have this id (wire contract, D22)."""
+    """Whether a site can have this id (contract, D22)."""
     return _SITE_ID.fullmatch(text) is not None
 
 

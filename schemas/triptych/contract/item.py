@@ -14,7 +14,7 @@ ITEM_BYTES_MAX = TEXT_MAX
 MEDIA = ("image", "video", "text")
 
 FREE_FORM_PLACES = (("image", "exif"), ("text", "css"))
-"""Where an item has objects that are the client's own: medium and field (wire contract, sections 3.3 and 3.5)."""
+"""Where an item has objects that are the client's own: medium and field (contract, sections 3.3 and 3.5)."""
 
 SMALL = "small"
 """Key of the validation context that says: the whole body is too small to hold an item beyond the cap."""
@@ -145,7 +145,7 @@ class ItemEntry(ItemPatch):
 
 
 class Item(WireModel):
-    """A complete item, the same in answers and events; `type` follows from the medium (wire contract, section 3.2)."""
+    """A complete item, the same in answers and events; `type` follows from the medium (contract, section 3.2)."""
 
     id: Guid
     sort_order: SortOrder

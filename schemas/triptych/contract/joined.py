@@ -1,4 +1,4 @@
-"""The records of the compacted topic of joined galleries: a head per gallery, a record per item (design, section 2)."""
+"""The records of the joined topic, compacted: a head per gallery, a record per item (contract, section 10)."""
 
 from collections.abc import Sequence
 

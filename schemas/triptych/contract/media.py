@@ -39,7 +39,7 @@ def _has_no_name(url: str | None) -> bool:
 
 
 class ImageInfo(WireModel):
-    """Which picture: one of the media store by `id`, or an external one by `url` (wire contract, section 3.3).
+    """Which picture: one of the media store by `id`, or an external one by `url` (contract, section 3.3).
 
     With an id the three fields the client prints are always there together, and `url` is the address of the store.
     """
@@ -83,7 +83,7 @@ class UnsharpMasking(WireModel):
 
 
 class Image(WireModel):
-    """A picture and how it is shown (wire contract, section 3.3)."""
+    """A picture and how it is shown (contract, section 3.3)."""
 
     image_info: ImageInfo
     focal_point: FocalPoint | None = None
@@ -117,7 +117,7 @@ class Resolution(WireModel):
 
 
 class VideoInfo(WireModel):
-    """Which video: one of the media store by `id`, or an external one by `url` (wire contract, section 3.4)."""
+    """Which video: one of the media store by `id`, or an external one by `url` (contract, section 3.4)."""
 
     id: str | None = None
     url: str | None = None
@@ -173,7 +173,7 @@ class Video(WireModel):
 
 
 class Text(WireModel):
-    """A text; `css` is free-form, the `editor` fields are kept as received (wire contract, section 3.5)."""
+    """A text; `css` is free-form, the `editor` fields are kept as received (contract, section 3.5)."""
 
     html: Annotated[str, Field(max_length=100_000)]
     css: JsonObject | None = None

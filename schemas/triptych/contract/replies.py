@@ -30,7 +30,7 @@ class ErrorCode(StrEnum):
 
 
 class Violation(WireModel):
-    """A rule broken by one field; `field` is its path in the request (wire contract, section 5)."""
+    """A rule broken by one field; `field` is its path in the request (contract, section 5)."""
 
     field: str
     description: str

@@ -1,4 +1,4 @@
-"""Translation of validation errors into the violations of the wire contract, section 5."""
+"""Translation of validation errors into the violations of the contract, section 5."""
 
 from collections.abc import Mapping
 from typing import Any

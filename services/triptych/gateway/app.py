@@ -47,7 +47,7 @@ EVENTS_TOGETHER_MS = 200
 EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
 """What pages in browsers may read of the answers."""
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
-"""All are in use or in print (wire contract, D14); the first one is in the OpenAPI document."""
+"""All are in use or in print (contract, D14); the first one is in the OpenAPI document."""
 
 
 def indexes(_settings: GatewaySettings) -> Mapping[str, list[IndexModel]]:

@@ -1,6 +1,6 @@
 """The documents of the views: how a gallery and an item are stored, and how their wire form comes back.
 
-Collections (design, section 4):
+Collections (docs/architecture/read-model.md):
 
 * `gallery_views`: one document per gallery. One that has no `createdAt` is not shown: a tombstone (`deleted`), which
   keeps late repeats from bringing the gallery back, a gallery whose first event is missing, or one that waits for the
@@ -90,7 +90,7 @@ def is_shown(document: Mapping[str, Any]) -> bool:
 
 
 def gallery_wire(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The gallery of wire contract 3.1 without its items, from a document that was made of one."""
+    """The gallery of the contract, section 3.1, without its items, from a document that was made of one."""
     wire: dict[str, Any] = {"id": document["_id"]}
     if "name" in document:
         wire["name"] = document["name"]
@@ -124,10 +124,10 @@ def item_view_id(gallery_id: str, item_id: str) -> str:
 
 
 def item_wire(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The item of wire contract 3.2, as it was in its event; the document is used up."""
+    """The item of the contract, section 3.2, as it was in its event; the document is used up."""
     return unpack(document["item"], FREE_FORM_PLACES)
 
 
 def _number(value: float) -> float | int:
-    """The shortest form that reads back to the same double (wire contract, section 4, rule 5)."""
+    """The shortest form that reads back to the same double (contract, section 4, rule 5)."""
     return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value

@@ -72,7 +72,7 @@ class GalleryPage:
     next_cursor: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """The gallery of wire contract 3.1."""
+        """The gallery of the contract, section 3.1."""
         return {**self.gallery, "items": self.items}
 
 
@@ -91,7 +91,7 @@ class ItemsPage:
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items are wanted: of a type of the wire contract (3.2), with a tag, or both."""
+    """Which items are wanted: of a type of the contract (section 3.2), with a tag, or both."""
 
     type: str | None = None
     tag: str | None = None

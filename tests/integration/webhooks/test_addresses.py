@@ -1,4 +1,4 @@
-"""No delivery reaches a forbidden address, however it is spelt, resolved or hinted at (design, section 6, I7)."""
+"""No delivery reaches a forbidden address, however it is spelt or resolved (docs/architecture/README.md, I7)."""
 
 import socket
 from collections.abc import Sequence

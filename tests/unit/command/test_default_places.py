@@ -1,4 +1,4 @@
-"""A default sort order is never one that the same call gives to another element (wire contract, section 4, rule 1)."""
+"""A default sort order is never one that the same call gives to another element (contract, section 4, rule 1)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What changes of items and galleries do to their fields (wire contract, sections 2.2 and 4)."""
+"""What changes of items and galleries do to their fields (contract, sections 2.2 and 4)."""
 
 from typing import Any
 

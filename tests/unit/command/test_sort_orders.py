@@ -1,4 +1,4 @@
-"""Places for elements without a sort order (wire contract, section 4)."""
+"""Places for elements without a sort order (contract, section 4)."""
 
 from hypothesis import given
 from hypothesis import strategies as st

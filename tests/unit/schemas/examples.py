@@ -1,4 +1,4 @@
-"""Bodies as the client sends them (wire contract, section 2.3), and what is built from them."""
+"""Bodies as the client sends them (contract, section 2.3), and what is built from them."""
 
 from datetime import UTC, datetime
 from typing import Any

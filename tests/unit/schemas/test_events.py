@@ -1,4 +1,4 @@
-"""The six events, built and read (wire contract, section 6)."""
+"""The six events, built and read (contract, section 6)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The server rules for media (wire contract, sections 3.3 to 3.5)."""
+"""The server rules for media (contract, sections 3.3 to 3.5)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Names and policies of the topics (design, section 2)."""
+"""Names and policies of the topics (contract, section 10)."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What a sender is told about broken rules (wire contract, section 5)."""
+"""What a sender is told about broken rules (contract, section 5)."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ from triptych.contract.codec.trace_context import TRACEPARENT, TRACESTATE
 
 SPECVERSION = "1.0"
 DEFAULT_SITE_ID = "default"
-"""The site of a record that names none (wire contract, D22)."""
+"""The site of a record that names none (contract, D22)."""
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Attributes: TypeAlias = dict[str, str]
@@ -175,7 +175,7 @@ def origin_of(attributes: Attributes) -> CommandOrigin:
 
 
 def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
-    """Refuse attributes that CloudEvents or the design (section 3) do not allow.
+    """Refuse attributes that CloudEvents or the contract (section 11) do not allow.
 
     Attributes that no command uses are not looked at. A missing `source` is forgiven, for the sake of commands typed
     by hand. Raises Undecodable.

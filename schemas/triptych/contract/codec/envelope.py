@@ -107,7 +107,7 @@ class InvalidCommand(Exception):
 
 
 def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
-    """Read a command in binary or structured mode (design, section 3).
+    """Read a command in binary or structured mode (contract, section 11).
 
     Raises Undecodable if the record is no command, InvalidCommand if only its data is wrong; nothing else,
     whatever the bytes.

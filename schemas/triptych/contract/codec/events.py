@@ -32,7 +32,7 @@ ENTITY_FQDN = "wix.pro_gallery.v2.gallery"
 """The name of the entity, the same for all six events."""
 
 GALLERY_DELETED_ORIGIN = "Gallery Deleted"
-"""`originatedFrom` of the item deletions that a gallery deletion causes (wire contract, section 6.2)."""
+"""`originatedFrom` of the item deletions that a gallery deletion causes (contract, section 6.2)."""
 
 _EVENT_TYPES = {event_type.value: event_type for event_type in EventType}
 _SLUGS = {event_type: slug_of(event_type) for event_type in EventType}

@@ -50,10 +50,10 @@ def new_head(gallery_id: str, name: str | None, sort_order: float, origin: Origi
 
 
 def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: Origin) -> Change:
-    """A new gallery with its items, in one step (wire contract, section 2.2).
+    """A new gallery with its items, in one step (contract, section 2.2).
 
     Raises:
-        Rejected: two items ask for the same sort order (section 4, rule 4).
+        Rejected: two items ask for the same sort order (contract, section 4, rule 4).
     """
     places = places_of_new_list([item.sort_order for item in items], origin.now_ms)
     refuse_repeated(places, "gallery.items")
@@ -204,7 +204,7 @@ def _content(entry: ItemEntry, field: str) -> dict[str, Any]:
 
 
 def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: Origin) -> Change:
-    """A gallery deleted with its last items: one event for each of them, then its own (wire contract, section 6.3)."""
+    """A gallery deleted with its last items: one event for each of them, then its own (contract, section 6.3)."""
     emptied = without(head, item_ids, origin, GALLERY_DELETED_ORIGIN)
     sequence = emptied.head.sequence + 1
     event = gallery_deleted(origin.new_event_id(), head.gallery_id, sequence, origin.at)

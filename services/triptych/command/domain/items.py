@@ -27,7 +27,7 @@ def create_items(head: GalleryHead, items: Sequence[NewItem], taken: Mapping[flo
         origin: of the command.
 
     Raises:
-        Rejected: a sort order is taken, by an item of the gallery or of this call (wire contract, section 4).
+        Rejected: a sort order is taken, by an item of the gallery or of this call (contract, section 4).
     """
     places = places_above([item.sort_order for item in items], default_base(head, origin.now_ms), taken)
     for position, place in enumerate(places):
@@ -52,7 +52,7 @@ def create_items(head: GalleryHead, items: Sequence[NewItem], taken: Mapping[flo
 def update_item(
     head: GalleryHead, item: StoredItem | None, patch: ItemPatch, taken: Mapping[float, str], origin: Origin
 ) -> Change:
-    """An item with the fields of the patch changed (wire contract, section 2.2).
+    """An item with the fields of the patch changed (contract, section 2.2).
 
     Raises:
         Rejected: no such item, the sort order is another item's, or the item grows beyond 256 KiB (D21).
@@ -131,7 +131,7 @@ def refuse_taken(taken: Mapping[float, str], place: float, field: str, own_id: s
 
 
 def refuse_repeated(places: Sequence[float], field: str) -> None:
-    """Raise Rejected if two items of one call ask for the same sort order (wire contract, section 4, rule 4)."""
+    """Raise Rejected if two items of one call ask for the same sort order (contract, section 4, rule 4)."""
     position = first_repeated(places)
     if position is not None:
         raise Rejected(

@@ -60,7 +60,7 @@ class GalleryHead(NamedTuple):
     job: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """The Gallery of the wire contract, section 3.1, without items."""
+        """The Gallery of the contract, section 3.1, without items."""
         wire: dict[str, Any] = {"id": self.gallery_id}
         if self.name is not None:
             wire["name"] = self.name
@@ -71,7 +71,7 @@ class GalleryHead(NamedTuple):
 
 
 class StoredItem(NamedTuple):
-    """An item and its place; `body` is the Item of the wire contract, section 3.2, as JSON-ready dict."""
+    """An item and its place; `body` is the Item of the contract, section 3.2, as JSON-ready dict."""
 
     item_id: str
     gallery_id: str
@@ -155,5 +155,5 @@ class JobRequest:
 
 
 def shortest(value: float) -> float | int:
-    """The shortest JSON number that reads back to the same double (wire contract, section 4, rule 5)."""
+    """The shortest JSON number that reads back to the same double (contract, section 4, rule 5)."""
     return int(value) if value.is_integer() and abs(value) <= 2**53 else value

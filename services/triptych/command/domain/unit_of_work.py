@@ -144,7 +144,7 @@ class Workspace:
         join(self.stretches[gallery_id], Stretch(LOWEST, HIGHEST, entries))
 
     def head_of(self, gallery_id: str, site_id: str) -> GalleryHead | None:
-        """The gallery, if it exists in this site: one of another site is not there (design, section 6, I8)."""
+        """The gallery, if it exists in this site; that of another is not there (docs/architecture/README.md, I8)."""
         head = self.heads.get(gallery_id)
         return head if head is not None and head.site_id == site_id and head.status is Status.LIVE else None
 

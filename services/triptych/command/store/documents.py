@@ -18,7 +18,7 @@ STAGED = "staged_items"
 
 
 def indexes(processed_retention: timedelta) -> dict[str, list[IndexModel]]:
-    """Indexes of the write model; the unique ones enforce sort orders (wire contract, section 4, rule 3)."""
+    """Indexes of the write model; the unique ones enforce sort orders (contract, section 4, rule 3)."""
     return {
         GALLERIES: [
             # Deleted galleries keep their document, but not their place.

@@ -11,7 +11,7 @@ from triptych.writemodel.galleries import GALLERIES
 
 
 class GalleryPlaces:
-    """Sort orders of galleries (wire contract, section 4). Unlike items, they have many writers."""
+    """Sort orders of galleries (contract, section 4). Unlike items, they have many writers."""
 
     def __init__(self, database: Database) -> None:
         self._galleries = database[GALLERIES]

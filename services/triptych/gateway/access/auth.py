@@ -1,4 +1,4 @@
-"""Who is asking, for which site, and whether they may (wire contract, sections 1.2, 1.5 and D22)."""
+"""Who is asking, for which site, and whether they may (contract, sections 1.2, 1.5 and D22)."""
 
 from dataclasses import dataclass
 

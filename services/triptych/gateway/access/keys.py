@@ -20,7 +20,7 @@ KEY_BYTES = 32
 
 
 class Scope(StrEnum):
-    """What a key allows (wire contract, section 1.5)."""
+    """What a key allows (contract, section 1.5)."""
 
     READ = "read"
     MANAGE = "manage"

@@ -1,4 +1,4 @@
-"""Rate limit per API key: a token bucket each (wire contract, section 5: 429 RESOURCE_EXHAUSTED)."""
+"""Rate limit per API key: a token bucket each (contract, section 5: 429 RESOURCE_EXHAUSTED)."""
 
 import math
 import time

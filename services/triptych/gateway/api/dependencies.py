@@ -100,7 +100,7 @@ async def _order(request: Request) -> Order:
 
 def _trace_of(headers: Headers) -> TraceContext:
     parents = headers.getlist(TRACEPARENT)
-    if len(parents) != 1:  # none, or several, which is no trace (section 3.2)
+    if len(parents) != 1:  # none, or several, which is no trace (W3C Trace Context, 3.2)
         return NO_TRACE
     states = headers.getlist(TRACESTATE)
     return trace_context({TRACEPARENT: parents[0], **({TRACESTATE: ",".join(states)} if states else {})})

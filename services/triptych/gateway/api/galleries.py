@@ -1,4 +1,4 @@
-"""Endpoints of galleries (wire contract, section 2)."""
+"""Endpoints of galleries (contract, section 2)."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Endpoints of items (wire contract, section 2), and moving one."""
+"""Endpoints of items (contract, section 2), and moving one."""
 
 import logging
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Parameters of requests: ids in the path, pages in the query (wire contract, section 2.1), and headers of writes."""
+"""Parameters of requests: ids in the path, pages in the query (contract, section 2.1), and headers of writes."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self, TypeAlias

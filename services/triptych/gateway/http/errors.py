@@ -1,4 +1,4 @@
-"""What failures look like to a client: the bodies of the wire contract, section 5, and nothing else."""
+"""What failures look like to a client: the bodies of the contract, section 5, and nothing else."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -155,7 +155,7 @@ def _violations_of_parameters(error: RequestValidationError) -> list[Violation]:
 
 
 def _as_in_body(violations: Sequence[Violation], route: str) -> list[Violation]:
-    """The same of a PATCH, whose client knows the last id of the path as one in the body (wire contract, section 5)."""
+    """The same of a PATCH, whose client knows the last id of the path as one in the body (contract, section 5)."""
     changed = "itemId" if route.endswith("{itemId}") else "galleryId"
     renamed = f"{changed.removesuffix('Id')}.id"
     return [

@@ -1,4 +1,4 @@
-"""Answers: how they are written, and their shapes for the OpenAPI document (wire contract, sections 2 and 5)."""
+"""Answers: how they are written, and their shapes for the OpenAPI document (contract, sections 2 and 5)."""
 
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -113,7 +113,7 @@ class FailureDetails(WireModel):
 
 
 class FailureAnswer(WireModel):
-    """Any failure (wire contract, section 5)."""
+    """Any failure (contract, section 5)."""
 
     message: str
     details: FailureDetails

@@ -14,7 +14,7 @@ from triptych.contract.violations import FIELD_MAX, VIOLATIONS_MAX
 from triptych.gateway.http.errors import Invalid
 
 REPEATED = ("galleryId", "itemId")
-"""Ids of the path, which the official client repeats in the query (wire contract, section 2)."""
+"""Ids of the path, which the official client repeats in the query (contract, section 2)."""
 
 
 def refuse_unknown(request: Request, *known: str) -> None:

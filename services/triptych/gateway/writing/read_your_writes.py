@@ -1,4 +1,4 @@
-"""Waits until the read model shows what was written (design, section 5; wire contract, D24)."""
+"""Waits until the read model shows what was written (docs/architecture/gateway.md; contract, D24)."""
 
 import asyncio
 import contextlib

@@ -32,7 +32,7 @@ def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
     if error.code not in _STATUSES:
         return Failure(503)
     if error.code is ErrorCode.INVALID_ARGUMENT:
-        # Every 400 tells its violations (wire contract, section 5), at least one.
+        # Every 400 tells its violations (contract, section 5), at least one.
         told = error.violations or [_unnamed(error)]
         renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in told]
         return Invalid(renamed)

@@ -1,4 +1,4 @@
-"""Carries out writes: a command to Kafka, its reply back, and the read model caught up with it (design, section 5)."""
+"""Carries out writes: command, reply, and the read model caught up with it (docs/architecture/gateway.md)."""
 
 import asyncio
 import logging

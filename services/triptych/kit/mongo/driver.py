@@ -1,6 +1,6 @@
 """The only file that names the MongoDB driver: connecting, sessions, and what its errors mean.
 
-PyMongo's `AsyncMongoClient` is the default; Motor works as well (design, section 4). Where the two differ, this file
+PyMongo's `AsyncMongoClient` is the default; Motor works as well. Where the two differ, this file
 hides it: both are handed out under PyMongo's types, and everything else uses only calls that are the same in both.
 """
 

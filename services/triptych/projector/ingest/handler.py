@@ -1,4 +1,4 @@
-"""Handles batches of events: fold, one transaction, publish the join (design, section 5)."""
+"""Handles batches of events: fold, one transaction, publish the join (docs/architecture/projector.md)."""
 
 import asyncio
 import logging

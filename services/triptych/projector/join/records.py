@@ -1,4 +1,4 @@
-"""Makes the records of the join from views, purely: items first and their gallery last (design, section 2)."""
+"""Makes the records of the join from views, purely: items first and their gallery last (contract, section 10)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias

@@ -35,7 +35,7 @@ class Source:
     """Where galleries are stored: the write model, or a version of the views."""
 
     def __init__(self, database: Database, version: int | None = None) -> None:
-        """`version` is that of the views, None for the write model (design, section 4)."""
+        """`version` is that of the views, None for the write model (docs/architecture/rebuild-and-repair.md)."""
         names = names_of(version) if version else None
         self._galleries = database[names.galleries if names else GALLERIES]
         self._items = database[names.items if names else ITEMS]

@@ -1,6 +1,6 @@
 """Folds events and snapshots into views, purely: what applies, and what a gallery and its items then look like.
 
-One gallery's events are numbered without holes and shared by the gallery and its items (design, section 3), so the
+One gallery's events are numbered without holes and shared by the gallery and its items (contract, D17), so the
 sequence alone tells a repeat from the next event from one that came too early. What a snapshot does is in
 `triptych.projector.view.snapshots`.
 """
@@ -68,7 +68,7 @@ class View(NamedTuple):
 
     @property
     def is_shown(self) -> bool:
-        """Whether readers see it: it exists, with all the items that it was created with (wire contract, 6.3)."""
+        """Whether readers see it: it exists, with all the items that it was created with (contract, section 6.3)."""
         return self.head is not None and not self.complete_at
 
 

@@ -121,7 +121,7 @@ def judge(answer: Answer, failures: int, policy: Policy, now: datetime, jitter: 
 
 
 def is_success(answer: Answer, dialect: Format) -> bool:
-    """200 for Wix (wire contract, section 7.4), any 2xx for Standard Webhooks; redirects are failures for both."""
+    """200 for Wix (contract, section 7.4), any 2xx for Standard Webhooks; redirects are failures for both."""
     if answer.status is None:
         return False
     return answer.status == OK if dialect is Format.WIX_JWT else 200 <= answer.status < 300

@@ -65,5 +65,5 @@ def verification_key(public_key: str | None) -> str | None:
 
 
 def _pem(public_key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> str:
-    # SPKI is the only form that Wix's client takes (wire contract, section 7.3).
+    # SPKI is the only form that Wix's client takes (contract, section 7.3).
     return public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

@@ -1,4 +1,4 @@
-"""Retry schedules by name (wire contract, section 7.4; Standard Webhooks, "Retry schedule")."""
+"""Retry schedules by name (contract, section 7.4; Standard Webhooks, "Retry schedule")."""
 
 from collections.abc import Mapping
 from enum import StrEnum

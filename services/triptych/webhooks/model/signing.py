@@ -1,4 +1,4 @@
-"""Makes and signs what is sent, purely, in both dialects (wire contract, section 7; Standard Webhooks 1.0)."""
+"""Makes and signs what is sent, purely, in both dialects (contract, section 7; Standard Webhooks 1.0)."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from triptych.webhooks.model.keys import ED25519_PREFIX, HMAC_PREFIX, Format
 
-# How long Wix's sample token lives (wire contract, section 7.4): 83 hours.
+# How long Wix's sample token lives (contract, section 7.4): 83 hours.
 TOKEN_SECONDS = 300_000
 _ED25519_SEED_BYTES = 32
 _INSTANCES = uuid.UUID("9b2f2a54-6f0b-4c0d-9d53-3f9a5c1d7e10")
@@ -82,7 +82,7 @@ def _signature(key: SigningKey, signed: bytes) -> str:
 
 
 def wix_request(event: bytes, site_id: str, key: SigningKey, at: int) -> SignedRequest:
-    """A compact JWS as the whole body: JSON in JSON in JSON, exactly nested (wire contract, section 7.2)."""
+    """A compact JWS as the whole body: JSON in JSON in JSON, exactly nested (contract, section 7.2)."""
     envelope = orjson.loads(event)
     event_type = envelope.pop("eventType")
     instance_id = instance_of(site_id)

@@ -30,7 +30,7 @@ PAUSE_SECONDS = 0.5
 LANES_AT_ONCE = 64
 # Events are read for so many deliveries at once; the largest are a quarter of a megabyte.
 CLAIMED_AT_ONCE = 500
-# Nothing due waits longer than this unnoticed (design, section 6, I6).
+# Nothing due waits longer than this unnoticed (docs/architecture/relay.md).
 BEHIND_SECONDS = 60.0
 
 

@@ -85,7 +85,7 @@ class Listener:
         return published.offset >= self.begins.get(published.partition, 0)
 
     def wants(self, site_id: str, event_type: str, gallery_id: str) -> bool:
-        """Whether an event is for this listener. Never a type that was not asked for (wire contract, section 7.4)."""
+        """Whether an event is for this listener. Never a type that was not asked for (contract, section 7.4)."""
         return (
             site_id == self.site_id
             and event_type in self.event_types

@@ -39,7 +39,7 @@ def move_item(
 ) -> Change:
     """An item moved in display order; its sort order is the middle between its new neighbours.
 
-    When the middle equals a neighbour (wire contract, section 4, rule 6), the nearest few are spread out, as few as
+    When the middle equals a neighbour (contract, section 4, rule 6), the nearest few are spread out, as few as
     leave every gap among them roomy.
 
     Args:

@@ -1,4 +1,4 @@
-"""Gives elements without a sort order a place: milliseconds that never repeat (wire contract, section 4)."""
+"""Gives elements without a sort order a place: milliseconds that never repeat (contract, section 4)."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,4 +1,4 @@
-"""Puts refused records aside with their original bytes, where they came from and why (design, section 2)."""
+"""Puts refused records aside with their original bytes, where they came from and why (contract, section 10)."""
 
 import logging
 from collections.abc import Callable, Sequence
