@@ -1,0 +1,101 @@
+"""Reads which modules and files of the repository a page names, and finds them."""
+
+import ast
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+from triptych.contract.codec.envelope import REPLY_TYPE
+from triptych.contract.commands import COMMAND_TYPE_PREFIX
+from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
+from triptych.contract.topics import Topics
+
+SOURCES = ("services", "schemas", "deploy")
+ROOTS = (*SOURCES, "tests", "benchmarks", "docs", ".ci", ".github")
+_FILE = re.compile(r"[\w.{},-]+(?:/[\w.{},-]+)+\.(?:py|md|json|mjs|ya?ml|toml|txt)")
+_DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)+")
+MADE = ("results/latest.json",)
+"""Files that pages name and a command writes."""
+_SKIPPED = ("node_modules", "__pycache__")
+_NOT_CODE = (COMMAND_TYPE_PREFIX, SNAPSHOT_TYPE_PREFIX, REPLY_TYPE)
+
+
+def is_missing(code: str, root: Path) -> bool:
+    """Whether what is set as code names a module or a file that the repository does not have."""
+    if code in MADE:
+        return False
+    if _FILE.fullmatch(code) or (code.split("/")[0] in ROOTS and re.fullmatch(r"[\w./-]+", code) and "/" in code):
+        return not _is_file(code.removesuffix("/"), root)
+    if not _DOTTED.fullmatch(code) or code.startswith(_NOT_CODE):
+        return False
+    parts = code.removeprefix("triptych.").split(".")
+    is_ours = code.startswith("triptych.") and code not in _topics()
+    return (is_ours or parts[0] in _packages(root)) and not _is_code(parts, root)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file of a folder, without what others have installed or made there."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _SKIPPED]
+        found += [Path(place, name) for name in names]
+    return found
+
+
+def _is_code(parts: list[str], root: Path) -> bool:
+    """Whether these are a module or package of ours, perhaps with a name that it defines."""
+    for source in SOURCES:
+        place = root / source / "triptych"
+        for depth, part in enumerate(parts):
+            place /= part
+            if place.with_suffix(".py").is_file():
+                rest = parts[depth + 1 :]
+                return not rest or (rest[0] in _defined(place.with_suffix(".py")) and len(rest) <= 2)
+            if not place.is_dir():
+                if place.parent.joinpath("__init__.py").is_file() and depth == len(parts) - 1:
+                    return part in _defined(place.parent / "__init__.py")
+                break
+        else:
+            return True
+    return False
+
+
+@cache
+def _defined(module: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names.update(alias.asname or alias.name for alias in node.names)
+        else:
+            names.update(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+    return names
+
+
+@cache
+def _packages(root: Path) -> set[str]:
+    return {package.name for source in SOURCES for package in (root / source / "triptych").iterdir()}
+
+
+@cache
+def _topics() -> set[str]:
+    return {spec.name for spec in Topics().catalogue(1, 1)}
+
+
+@cache
+def _files(root: Path) -> tuple[str, ...]:
+    """Every file of the folders that hold something of ours, and of the root itself, with a slash in front."""
+    found = [file for name in ROOTS for file in files_below(root / name)]
+    return tuple(f"/{file.relative_to(root).as_posix()}" for file in [*found, *root.iterdir()])
+
+
+def _is_file(name: str, root: Path) -> bool:
+    """Whether a path from the root, or the end of one, is there; `{a,b}` stands for both."""
+    if braces := re.search(r"\{([^{}]*)\}", name):
+        start, end = name[: braces.start()], name[braces.end() :]
+        return all(_is_file(start + part + end, root) for part in braces[1].split(","))
+    if name.split("/")[0] in ROOTS:
+        return (root / name).exists()
+    return any(file.endswith(f"/{name}") for file in _files(root))
