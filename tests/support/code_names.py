@@ -6,8 +6,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from triptych.contract.codec.envelope import REPLY_TYPE
 from triptych.contract.commands import COMMAND_TYPE_PREFIX
+from triptych.contract.replies import REPLY_TYPE
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.contract.topics import Topics
 
@@ -76,7 +76,8 @@ def _defined(module: Path) -> set[str]:
 
 @cache
 def _packages(root: Path) -> set[str]:
-    return {package.name for source in SOURCES for package in (root / source / "triptych").iterdir()}
+    found = {package.name for source in SOURCES for package in (root / source / "triptych").iterdir()}
+    return found - {"client"}  # in pages, `client.` begins names of JavaScript
 
 
 @cache

@@ -1,5 +1,6 @@
 """What code, tests and pages refer to is there: rules of the contract, pages and anchors, modules and files."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,15 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-def citing_files() -> list[Path]:
+@cache
+def citing_texts() -> dict[str, str]:
     files = [file for folder in CITING for file in files_below(ROOT / folder)]
-    return [file for file in files if file.suffix in KINDS and file not in (OWN, CONTRACT)]
+    return {name(file): file.read_text() for file in files if file.suffix in KINDS and file not in (OWN, CONTRACT)}
 
 
 def test_every_citation_of_the_contract_resolves() -> None:
-    files = citing_files()
-    lost = {name(file): unknown for file in files if (unknown := RULES.unknown(file.read_text()))}
-    assert not lost
-    assert sum("contract, section" in file.read_text() for file in files) > 50
+    assert not {where: unknown for where, text in citing_texts().items() if (unknown := RULES.unknown(text))}
+    assert sum("contract, section" in text for text in citing_texts().values()) > 50
 
 
 def test_the_contract_cites_itself_correctly() -> None:
@@ -57,8 +57,8 @@ def test_the_contract_cites_itself_correctly() -> None:
 
 
 def test_every_page_that_code_names_exists() -> None:
-    code = [file for file in citing_files() if file.suffix == ".py"]
-    assert not {name(file): gone for file in code if (gone := missing_pages(file.read_text(), ROOT))}
+    code = {where: text for where, text in citing_texts().items() if where.endswith(".py")}
+    assert not {where: gone for where, text in code.items() if (gone := missing_pages(text, ROOT))}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
