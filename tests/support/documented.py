@@ -1,0 +1,94 @@
+"""What an OpenAPI document promises: its operations with their parameters, and whether an answer is one of theirs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jsonschema_rs
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation takes a value: `where` is `path`, `query`, `header`, `body` or `number`, a body's number."""
+
+    where: str
+    name: str
+
+
+class Operation:
+    """One operation of a document."""
+
+    def __init__(self, document: Mapping[str, Any], method: str, path: str) -> None:
+        self.method, self.path = method.upper(), path
+        self._document = document
+        self._described: Mapping[str, Any] = document["paths"][path][method]
+        self._validators: dict[str, jsonschema_rs.Validator] = {}
+        content = self._described.get("requestBody", {}).get("content", {})
+        self._body: Mapping[str, Any] = content.get(JSON, {})
+        self.example: Any = self._body.get("example")
+        """A body that it takes; None if it takes none."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def places(self) -> Iterator[Place]:
+        """Its parameters, and the texts and numbers on the first level of its body."""
+        for parameter in self._described.get("parameters", ()):
+            yield Place(parameter["in"], parameter["name"])
+        if self._body:
+            kind = self._body["schema"]["$ref"].rpartition("/")[2]
+            for name, schema in self._document["components"]["schemas"][kind]["properties"].items():
+                types = {one.get("type") for one in schema.get("anyOf", [schema])}
+                if "integer" in types:
+                    yield Place("number", name)
+                elif "string" in types:
+                    yield Place("body", name)
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it sends a command: no reply to that in time is one of its outcomes."""
+        return "504" in self._described["responses"]
+
+    def fault_of(self, answer: httpx.Response) -> str | None:
+        """What is wrong with an answer; None if it is a documented one, in its shape."""
+        status = str(answer.status_code)
+        described = self._described["responses"].get(status)
+        if described is None:
+            return "the status is not documented"
+        media_type = answer.headers.get("content-type", "").partition(";")[0]
+        content = described.get("content", {})
+        if not content:
+            return None
+        if media_type not in content:
+            return f"{media_type or 'no media type'} is not documented"
+        if media_type != JSON:
+            return None
+        try:
+            body = json.loads(answer.content)
+        except ValueError:
+            return "the body is no JSON"
+        if status not in self._validators:
+            schema = {**content[JSON]["schema"], "components": self._document["components"]}
+            self._validators[status] = jsonschema_rs.validator_for(schema)
+        for error in self._validators[status].iter_errors(body):
+            return f"the body is not as documented: {error.message}"
+        return _fault_of_failure(answer.status_code, body)
+
+
+def operations(document: Mapping[str, Any]) -> list[Operation]:
+    """All operations of a document."""
+    return [Operation(document, method, path) for path, methods in document["paths"].items() for method in methods]
+
+
+def _fault_of_failure(status: int, body: Mapping[str, Any]) -> str | None:
+    """What is wrong with the body of a failure (wire contract, section 5), beyond its shape."""
+    if not 400 <= status < 500:
+        return None
+    details = body["details"]
+    if status == 400:
+        return None if details.get("validationError", {}).get("fieldViolations") else "no violation is named"
+    return None if details.get("applicationError", {}).get("code") else "no application error is named"

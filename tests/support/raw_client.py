@@ -1,0 +1,52 @@
+"""A client that sends the bytes it is given: its target and its header fields need not be ones that libraries let pass."""
+
+import asyncio
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import Any, cast
+
+import httpx
+
+TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class RawRequest:
+    """What is sent; the target is percent-encoded."""
+
+    method: str
+    target: str
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: bytes = b""
+
+    def encoded(self) -> bytes:
+        """The bytes on the wire, of a request that is the only one of its connection."""
+        fixed = ((b"Host", b"test"), (b"Connection", b"close"), (b"Content-Length", b"%d" % len(self.body)))
+        fields = b"".join(b"%b: %b\r\n" % each for each in (*fixed, *self.headers))
+        return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (self.method.encode(), self.target.encode(), fields, self.body)
+
+
+class _Received:
+    """All that a connection brought, as `HTTPResponse` takes it."""
+
+    def __init__(self, received: bytes) -> None:
+        self._received = received
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._received)
+
+
+async def ask(host: str, port: int, request: RawRequest) -> httpx.Response:
+    """The answer, which is read to its end. Raises OSError, TimeoutError, or HTTPException for what is no answer."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            writer.write(request.encoded())
+            received = await reader.read()
+        finally:
+            writer.close()
+    response = HTTPResponse(cast("Any", _Received(received)), method=request.method)
+    response.begin()
+    return httpx.Response(response.status, headers=list(response.headers.items()), content=response.read())
