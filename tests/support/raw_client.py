@@ -1,4 +1,4 @@
-"""A client that sends the bytes it is given: its target and its header fields need not be ones that libraries let pass."""
+"""A client that sends the bytes it is given, also header fields that libraries do not let pass."""
 
 import asyncio
 import io

@@ -137,7 +137,8 @@ async def _values(gateway: Gateway) -> Values:
     guids = {
         "galleryId": gallery["id"],
         "cloneFromGalleryId": gallery["id"],
-        **dict.fromkeys(("itemId", "itemsIds", "before", "after"), item_id),
+        **dict.fromkeys(("itemId", "itemsIds"), item_id),
+        **dict.fromkeys(("before", "after"), gallery["items"][1]["id"]),
         **dict.fromkeys(("listenerId", "cursor of listeners"), listener_id),
         **dict.fromkeys(("deliveryId", "cursor of deliveries", "cursor of resend-dead"), delivery_id),
         "keyId": listener.keys[0].key_id,

@@ -34,3 +34,10 @@ def test_every_reference_has_its_type(document: dict[str, Any]) -> None:
 
 def test_it_says_where_the_server_is(document: dict[str, Any]) -> None:
     assert [server["url"] for server in document["servers"]] == ["/"]
+
+
+def test_a_write_may_refuse_a_key_that_was_used_before(document: dict[str, Any]) -> None:
+    for path in document["paths"].values():
+        for operation in path.values():
+            takes_keys = any(one["name"] == "Idempotency-Key" for one in operation["parameters"])
+            assert ("422" in operation["responses"]) == takes_keys
