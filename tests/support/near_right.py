@@ -1,4 +1,4 @@
-"""Values of parameters and headers that are nearly right: a right one changed a little, and what parsers stumble over.
+"""Values of parameters and headers that are nearly right: a right one changed a little, and others of known trouble.
 
 They are bytes, so that they can be what no text is.
 """
