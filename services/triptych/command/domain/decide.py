@@ -1,9 +1,10 @@
 """Decides commands one after another against a workspace; every outcome is a reply, or work that ends in one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from triptych.command.domain.fingerprints import fingerprint_of
 from triptych.command.domain.galleries import (
@@ -58,7 +59,8 @@ def decide(
     """
     envelope = command.envelope
     key = CommandKey.of(envelope)
-    fingerprint = fingerprint_of(envelope)
+    wire = envelope.data.to_wire()  # once, for the fingerprint and for what is stored
+    fingerprint = fingerprint_of(envelope, wire)
     known = workspace.outcomes.get(key)
     if known is not None and not known.is_of(fingerprint):
         return _reused(command)  # not recorded: the outcome under this key is that of the first request
@@ -72,7 +74,7 @@ def decide(
     try:
         if key in workspace.spent:
             raise Rejected(ErrorCode.ALREADY_EXISTS, "a command with this id has created items long ago")
-        change = _change(command, workspace, origin)
+        change = _change(command, wire, workspace, origin)
     except Rejected as rejected:
         reply = rejected.reply(envelope.command_id, command.gallery_id)
         workspace.settle(key, fingerprint, reply)
@@ -125,7 +127,8 @@ def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
     ]
 
 
-def _change(command: PlacedCommand, workspace: Workspace, origin: Origin) -> Change:
+def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: Workspace, origin: Origin) -> Change:
+    """`wire` is the command's data in wire form."""
     data = command.envelope.data
     head = workspace.head_of(command.gallery_id, origin.site_id)
     if isinstance(data, CreateGallery):
@@ -139,9 +142,9 @@ def _change(command: PlacedCommand, workspace: Workspace, origin: Origin) -> Cha
     find = partial(workspace.item_of, gallery_id)
     match data:
         case CreateItems():
-            return create_items(head, data.items, taken, origin)
+            return create_items(head, data.items, wire["items"], taken, origin)
         case UpdateItem():
-            return update_item(head, find(data.item_id), data.item, taken, origin)
+            return update_item(head, find(data.item_id), data.item, wire["item"], taken, origin)
         case MoveItem():
             is_whole = gallery_id in workspace.whole
             look = WIDEST_LOOK if is_whole else workspace.looks.get(CommandKey.of(command.envelope), FIRST_LOOK)

@@ -57,7 +57,7 @@ def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: Origin) 
     """
     places = places_of_new_list([item.sort_order for item in items], origin.now_ms)
     refuse_repeated(places, "gallery.items")
-    return _with_first_items(head, new_items(head, items, places, origin), origin)
+    return _with_first_items(head, new_items(head, [item.to_wire() for item in items], places, origin), origin)
 
 
 def clone_gallery(head: GalleryHead, source: Sequence[StoredItem], origin: Origin) -> Change:
@@ -173,7 +173,7 @@ def _merge(
     for position, (entry, item) in enumerate(zip(entries, known, strict=True)):
         field = f"gallery.items[{position}]"
         if item is not None:
-            merged.append(patched(item, entry, others, origin, field))
+            merged.append(patched(item, entry, entry.to_wire(), others, origin, field))
             continue
         place = next(places)
         refuse_taken(others, place, f"{field}.sortOrder")

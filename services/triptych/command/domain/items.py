@@ -16,12 +16,19 @@ _FIRST_FIELDS = {"id": "", "sortOrder": 0}  # so that people who read JSON find 
 _TYPES = {"image": "IMAGE", "video": "VIDEO", "text": "TEXT"}
 
 
-def create_items(head: GalleryHead, items: Sequence[NewItem], taken: Mapping[float, str], origin: Origin) -> Change:
+def create_items(
+    head: GalleryHead,
+    items: Sequence[NewItem],
+    contents: Sequence[Mapping[str, Any]],
+    taken: Mapping[float, str],
+    origin: Origin,
+) -> Change:
     """Items added to a gallery, shown in the order given and before the older ones unless they say otherwise.
 
     Args:
         head: the gallery.
         items: 1 to 500.
+        contents: the same in wire form.
         taken: item ids by sort order; complete for the values asked for and, if the head's `highest` reaches up to
             them, for the defaults.
         origin: of the command.
@@ -40,7 +47,7 @@ def create_items(head: GalleryHead, items: Sequence[NewItem], taken: Mapping[flo
         last_default=max(defaults, default=head.last_default),
         highest=max(head.highest, *places),
     )
-    created = new_items(head, items, places, origin)
+    created = new_items(head, contents, places, origin)
     return Change(
         after,
         {item.item_id: item for item in created},
@@ -50,16 +57,21 @@ def create_items(head: GalleryHead, items: Sequence[NewItem], taken: Mapping[flo
 
 
 def update_item(
-    head: GalleryHead, item: StoredItem | None, patch: ItemPatch, taken: Mapping[float, str], origin: Origin
+    head: GalleryHead,
+    item: StoredItem | None,
+    patch: ItemPatch,
+    changes: Mapping[str, Any],
+    taken: Mapping[float, str],
+    origin: Origin,
 ) -> Change:
-    """An item with the fields of the patch changed (contract, section 2.2).
+    """An item with the fields of the patch changed (contract, section 2.2); `changes` are these in wire form.
 
     Raises:
         Rejected: no such item, the sort order is another item's, or the item grows beyond 256 KiB (D21).
     """
     if item is None:
         raise Rejected(ErrorCode.NOT_FOUND, "item not found", galleryId=head.gallery_id)
-    after = patched(item, patch, taken, origin, "item")
+    after = patched(item, patch, changes, taken, origin, "item")
     event = item_updated(origin.new_event_id(), head.gallery_id, head.sequence + 1, origin.at, after.body)
     return Change(
         head._replace(sequence=head.sequence + 1, highest=max(head.highest, after.sort_order)),
@@ -85,13 +97,18 @@ def without(head: GalleryHead, item_ids: Sequence[str], origin: Origin, originat
     return Change(after, dict.fromkeys(item_ids), events=events, item_ids=tuple(item_ids))
 
 
-def patched(item: StoredItem, patch: ItemPatch, taken: Mapping[float, str], origin: Origin, field: str) -> StoredItem:
+def patched(
+    item: StoredItem,
+    patch: ItemPatch,
+    changes: Mapping[str, Any],
+    taken: Mapping[float, str],
+    origin: Origin,
+    field: str,
+) -> StoredItem:
     """The item after a patch; `field` is where the patch stands in the command. Raises Rejected, see `update_item`."""
-    changes = patch.to_wire()
-    changes.pop("id", None)
     place = item.sort_order if patch.sort_order is None else patch.sort_order
     refuse_taken(taken, place, f"{field}.sortOrder", item.item_id)
-    body = {**item.body, **changes}
+    body = {**item.body, **changes, "id": item.item_id}
     if None in changes.values():
         body = {name: value for name, value in body.items() if value is not None}
     medium = next((name for name in MEDIA if name in changes), None)
@@ -143,12 +160,16 @@ def refuse_repeated(places: Sequence[float], field: str) -> None:
 
 
 def new_items(
-    head: GalleryHead, items: Sequence[NewItem], places: Sequence[float], origin: Origin, first_index: int = 0
+    head: GalleryHead,
+    contents: Sequence[Mapping[str, Any]],
+    places: Sequence[float],
+    origin: Origin,
+    first_index: int = 0,
 ) -> list[StoredItem]:
-    """Items as they are stored; their ids follow from the command and their position in it."""
+    """Items as they are stored, from their wire form; their ids follow from the command and their position in it."""
     return [
-        new_item(head, item.to_wire(), place, origin, origin.item_id(index))
-        for index, (item, place) in enumerate(zip(items, places, strict=True), first_index)
+        new_item(head, content, place, origin, origin.item_id(index))
+        for index, (content, place) in enumerate(zip(contents, places, strict=True), first_index)
     ]
 
 
