@@ -67,16 +67,19 @@ class Loader:
             await self._load_named(workspace, commands, has_former)
         else:
             workspace.load_head(remembered)
-        fresh = [command for command in commands if not workspace.is_known(CommandKey.of(command.envelope))]
+        fresh = commands
+        if workspace.outcomes:  # seldom
+            fresh = [command for command in commands if not workspace.is_known(CommandKey.of(command.envelope))]
         now_ms = int(at.timestamp() * 1000)
         # One after the other: seldom is there more than one to do, and tasks would cost each lone command.
         await self._places.load(workspace, fresh, now_ms)
         await self._load_taken(workspace, fresh, now_ms)
         await self._load_whole_galleries(workspace, fresh)
         await load_lines(self._items, workspace, fresh)
-        for command in fresh:
-            if CommandKey.of(command.envelope) in knowledge.suspects:
-                await self._load_spent(workspace, command)
+        if knowledge.suspects:
+            for command in fresh:
+                if CommandKey.of(command.envelope) in knowledge.suspects:
+                    await self._load_spent(workspace, command)
         return workspace
 
     async def load_head(self, gallery_id: str) -> Workspace:
