@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import TypeAlias
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -18,11 +19,12 @@ from aiokafka.errors import (
     RecordListTooLargeError,
     UnknownProducerId,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from triptych.kit.failures import RecordTooLarge, TransientFailure
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.record_batches import Oversized, Record, Sent, batch_of, enqueue
-from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact
+from triptych.kit.kafka.publishing.record_batches import Oversized, Record, Sent, batch_of, batches_of, enqueue
+from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
 from triptych.kit.process.waits import noted
 from triptych.kit.run_all import side_by_side
 
@@ -34,6 +36,9 @@ PUBLISH_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 5.0
 # So many records are sent without a task for each partition: a lone command has an event and a reply.
 FEW = 16
+Place: TypeAlias = tuple[str, int]
+"""A topic and a partition of it."""
+Batches: TypeAlias = Mapping[Place, Sequence[BatchBuilder]]
 BROKEN_PRODUCER = (
     OutOfOrderSequenceNumber,
     ProducerFenced,
@@ -136,8 +141,7 @@ class Publisher:
                 async with asyncio.timeout_at(deadline):
                     if attempt > 1:
                         await asyncio.sleep(attempt * ROUND_PAUSE_SECONDS)
-                    await self._refuse_too_large(records)
-                    await self._send_all(producer, await self._by_partition(records))
+                    await self._send_all(producer, await self._batches(producer, records))
                     return
             except TimeoutError as error:
                 # An idempotent batch never expires by itself; a new producer keeps old batches from piling up.
@@ -183,8 +187,27 @@ class Publisher:
             topics = ", ".join(sorted({records[position].topic for position in positions}))
             raise RecordTooLarge(f"{len(positions)} record(s) are larger than {topics} takes", positions)
 
-    async def _by_partition(self, records: Sequence[Record]) -> dict[tuple[str, int], list[Record]]:
-        by_partition: dict[tuple[str, int], list[Record]] = {}
+    async def _batches(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> Batches:
+        """All records in batches that their topics take. Raises RecordTooLarge."""
+        by_partition = await self._by_partition(records)
+        batches = await self._built(producer, by_partition)
+        largest: dict[str, int] = {}
+        for (topic, _), built in batches.items():
+            largest[topic] = max(largest.get(topic, 0), *(expanded(batch.size()) for batch in built))
+        # No record is larger than its batch, whose size costs nothing to know.
+        if [topic for topic, size in largest.items() if size > await self._limits.of(topic, producer, size)]:
+            await self._refuse_too_large(records)
+            return await self._built(producer, by_partition)  # a limit may have been lowered
+        return batches
+
+    async def _built(self, producer: AIOKafkaProducer, parts: Mapping[Place, Sequence[Record]]) -> Batches:
+        return {
+            place: batches_of(producer, part, await self._limits.of(place[0], producer, 0))
+            for place, part in parts.items()
+        }
+
+    async def _by_partition(self, records: Sequence[Record]) -> dict[Place, list[Record]]:
+        by_partition: dict[Place, list[Record]] = {}
         for record in records:
             partition = record.partition
             if partition is None:
@@ -192,28 +215,26 @@ class Publisher:
             by_partition.setdefault((record.topic, partition), []).append(record)
         return by_partition
 
-    async def _send_all(
-        self, producer: AIOKafkaProducer, by_partition: Mapping[tuple[str, int], Sequence[Record]]
-    ) -> None:
+    async def _send_all(self, producer: AIOKafkaProducer, batches: Batches) -> None:
         # Partitions fill at the same time, so that one request to the broker carries a batch of each.
-        if sum(map(len, by_partition.values())) <= FEW:
-            await self._send_few(producer, by_partition)
+        if sum(batch.record_count() for built in batches.values() for batch in built) <= FEW:
+            await self._send_few(producer, batches)
         else:
-            await side_by_side([self._send(producer, *place, part) for place, part in by_partition.items()])
+            await side_by_side([self._send(producer, *place, built) for place, built in batches.items()])
 
-    async def _send(self, producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record]) -> None:
+    async def _send(
+        self, producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
+    ) -> None:
         async with self._turns[topic, partition]:
-            limit = await self._limits.of(topic, producer, 0)
-            await self._acknowledged(producer, await enqueue(producer, topic, partition, records, limit))
+            await self._acknowledged(producer, await enqueue(producer, topic, partition, batches))
 
-    async def _send_few(self, producer: AIOKafkaProducer, parts: Mapping[tuple[str, int], Sequence[Record]]) -> None:
+    async def _send_few(self, producer: AIOKafkaProducer, batches: Batches) -> None:
         async with AsyncExitStack() as turns:
-            for place in sorted(parts):  # in one order, so that no two calls wait for each other
+            for place in sorted(batches):  # in one order, so that no two calls wait for each other
                 await turns.enter_async_context(self._turns[place])
             sent: list[Sent] = []
-            for (topic, partition), records in parts.items():
-                limit = await self._limits.of(topic, producer, 0)
-                sent += await enqueue(producer, topic, partition, records, limit)
+            for place, built in batches.items():
+                sent += await enqueue(producer, *place, built)
             await self._acknowledged(producer, sent)
 
     async def _acknowledged(self, producer: AIOKafkaProducer, sent: Sequence[Sent]) -> None:

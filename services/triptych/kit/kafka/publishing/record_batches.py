@@ -44,12 +44,12 @@ def batch_of(producer: AIOKafkaProducer, record: Record) -> BatchBuilder:
     return batch
 
 
-async def enqueue(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Record], limit: int
-) -> list[Sent]:
-    """Hand records over in as few batches as possible; only one that has a single record may be larger than `limit`."""
-    sent: list[Sent] = []
-    batch = producer.create_batch()
+def batches_of(producer: AIOKafkaProducer, records: Sequence[Record], limit: int) -> list[BatchBuilder]:
+    """Records of one partition in as few batches as possible, at least one.
+
+    Only a batch that has a single record may be larger than `limit`.
+    """
+    batches = [batch := producer.create_batch()]
     for record in records:
         is_full = (
             limit < 2 * BATCH_BYTES
@@ -57,11 +57,17 @@ async def enqueue(
             and expanded(batch.size()) + bound(record.key, record.value, record.headers) > limit
         )
         if is_full or not _append(batch, record):
-            if batch.record_count():
-                sent.append(Sent(topic, batch, await producer.send_batch(batch, topic, partition=partition)))
-            batch = batch_of(producer, record)
-    sent.append(Sent(topic, batch, await producer.send_batch(batch, topic, partition=partition)))
-    return sent
+            if not batch.record_count():
+                batches.pop()
+            batches.append(batch := batch_of(producer, record))
+    return batches
+
+
+async def enqueue(
+    producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
+) -> list[Sent]:
+    """Hand batches over to the producer."""
+    return [Sent(topic, batch, await producer.send_batch(batch, topic, partition=partition)) for batch in batches]
 
 
 def _append(batch: BatchBuilder, record: Record) -> bool:
