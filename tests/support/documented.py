@@ -85,7 +85,7 @@ def operations(document: Mapping[str, Any]) -> list[Operation]:
 
 
 def _fault_of_failure(status: int, body: Mapping[str, Any]) -> str | None:
-    """What is wrong with the body of a failure (wire contract, section 5), beyond its shape."""
+    """What is wrong with the body of a failure (contract, section 5), beyond its shape."""
     if not 400 <= status < 500:
         return None
     details = body["details"]

@@ -45,12 +45,17 @@ class Saboteur:
         if self.fault is Fault.BEFORE_SAVING and not self._spares():
             raise Crash
 
-    def of_joined(self, records: Sequence[Record]) -> Sequence[Record]:
-        """What of these records gets published; the process ends after that if it is not everything."""
+    def of_joined(self, records: Sequence[Record]) -> tuple[Sequence[Record], bool]:
+        """What gets published when these records are to be, and whether the process ends after that."""
+        own = self._own_of(records)
+        ends = len(own) < len(records)
         if self.waking and len(records) > 1:
             late = [record for held in self.waking for record in held]
             self.waking.clear()
-            records = [*records[: len(records) // 2], *late, *records[len(records) // 2 :]]
+            own = [*own[: len(records) // 2], *late, *own[len(records) // 2 :]]
+        return own, ends
+
+    def _own_of(self, records: Sequence[Record]) -> Sequence[Record]:
         match self.fault:
             case Fault.AFTER_SAVING if self.has_saved and not self._spares():
                 return []
