@@ -141,7 +141,7 @@ async def test_the_documentation_describes_bodies_and_failures(door: Door) -> No
     for name in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert name in schemas
     post = document["paths"]["/progallery/v2/galleries/{galleryId}/items"]["post"]
-    expected = {200, 400, 401, 403, 404, 409, 412, 413, 415, 429, 500, 503, 504}
+    expected = {200, 400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503, 504}
     assert set(post["responses"]) == {str(status) for status in expected}
     body = post["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/CreateItemBodyInput"}
