@@ -177,7 +177,8 @@ async def test_a_slow_head_and_a_slow_body_end() -> None:
             assert (await running.ask(part)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         # An answer that takes long is no fault of the client.
         waiting = asyncio.create_task(running.ask(b"GET /wait HTTP/1.1\r\n\r\n", count=1))
-        await asyncio.sleep(0.5)
+        for part in (b"GET /x HT", b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\n123"):
+            assert await running.ask(part)  # each takes as long as a client may
         running.app.go.set()
         assert b"200 OK" in await waiting
 
