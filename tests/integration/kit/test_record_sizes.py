@@ -13,8 +13,9 @@ from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
 from triptych.kit.failures import RecordTooLarge
-from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.clients import BATCH_BYTES, make_producer
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.record_sizes import TopicLimits
 from triptych.kit.process.settings import KitSettings
 
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -119,4 +120,28 @@ async def test_a_limit_that_is_lowered_meanwhile_harms_only_records_above_it(
     assert [type(outcome) for outcome in outcomes] == [RecordTooLarge, type(None), RecordTooLarge]
     values = [record.value for record in small]
     found = await values_on(installation, topic, set(filter(None, values)))
-    assert list(dict.fromkeys(value for value in found if value in values)) == values
+    assert [values.index(value) for value in dict.fromkeys(found) if value in values] == list(range(12))
+
+
+async def test_records_stay_in_order_when_the_first_batch_of_a_producer_is_refused(
+    installation: Installation, publisher: Publisher
+) -> None:
+    """The second batch is small enough, and the broker does not know this producer yet."""
+    topic = installation.topics.events
+    await publisher.limit(topic)
+    await set_limit(installation, topic, 100_000)
+    values = [rubbish(60_000) for _ in range(9)]
+    assert 8 * 60_000 < BATCH_BYTES < 9 * 60_000
+    await publisher.publish([Record(topic, b"k", value, partition=0) for value in values])
+    found = await values_on(installation, topic, set(values))
+    assert [values.index(value) for value in dict.fromkeys(found)] == list(range(9))
+
+
+async def test_a_refusal_whose_limit_cannot_be_read_does_not_raise_the_limit(installation: Installation) -> None:
+    topic, limits = installation.topics.events, TopicLimits()
+    producer = make_producer(installation.settings(KitSettings))
+    await producer.start()
+    limit = await limits.of(topic, producer, 0)
+    await producer.stop()
+    await limits.correct(topic, producer, 2 * limit)
+    assert await limits.of(topic, producer, 0) == limit

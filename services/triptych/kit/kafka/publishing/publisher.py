@@ -76,6 +76,8 @@ class Publisher:
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._partitions: dict[str, int] = {}
         self._limits = TopicLimits()
+        # The producer that has had a batch acknowledged on a partition.
+        self._known_on: dict[Place, AIOKafkaProducer] = {}
 
     async def start(self) -> None:
         """Connect. Raises TransientFailure if no broker answers."""
@@ -226,7 +228,9 @@ class Publisher:
         self, producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
     ) -> None:
         async with self._turns[topic, partition]:
+            batches = await self._introduced(producer, (topic, partition), batches)
             await self._acknowledged(producer, await enqueue(producer, topic, partition, batches))
+            self._known_on[topic, partition] = producer
 
     async def _send_few(self, producer: AIOKafkaProducer, batches: Batches) -> None:
         async with AsyncExitStack() as turns:
@@ -234,8 +238,22 @@ class Publisher:
                 await turns.enter_async_context(self._turns[place])
             sent: list[Sent] = []
             for place, built in batches.items():
-                sent += await enqueue(producer, *place, built)
+                sent += await enqueue(producer, *place, await self._introduced(producer, place, built))
             await self._acknowledged(producer, sent)
+            self._known_on.update(dict.fromkeys(batches, producer))
+
+    async def _introduced(
+        self, producer: AIOKafkaProducer, place: Place, batches: Sequence[BatchBuilder]
+    ) -> Sequence[BatchBuilder]:
+        """The batches that may follow now. The first of several goes alone if the partition is new to the producer.
+
+        A broker takes any sequence number from a producer that it does not know. If it refused the first batch, it
+        would take the second one all the same, and the records would be out of order.
+        """
+        if len(batches) == 1 or self._known_on.get(place) is producer:
+            return batches
+        await self._acknowledged(producer, await enqueue(producer, *place, batches[:1]))
+        return batches[1:]
 
     async def _acknowledged(self, producer: AIOKafkaProducer, sent: Sequence[Sent]) -> None:
         """Wait for all. Raises Oversized if a broker refuses one for its size, otherwise what became of the first."""

@@ -71,7 +71,8 @@ class TopicLimits:
     async def correct(self, topic: str, producer: AIOKafkaProducer, refused_bytes: int) -> None:
         """Learn from a batch of this size, which a broker has just refused."""
         RECORDS_TOO_LARGE.labels(topic).inc()
-        limit = min(await _read_limit(producer, topic) or UNLIMITED, refused_bytes - 1)
+        known, _ = self._known.get(topic, (UNLIMITED, None))
+        limit = min(await _read_limit(producer, topic) or known, refused_bytes - 1)
         self._known[topic] = (limit, self._clock())
         log.warning("topic %s takes batches of %d bytes at most", topic, limit)
 
