@@ -22,7 +22,7 @@ from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.app import INDEXES
 from triptych.webhooks.model.registration import NewListener
 from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, new_delivery
-from triptych.webhooks.store.listeners import Listeners
+from triptych.webhooks.store.listeners import ListenerRepository
 from triptych.webhooks.store.sealing import make_sealer
 from triptych.webhooks.store.settings import ListenerSettings
 
@@ -51,7 +51,7 @@ def event_values(count: int) -> list[bytes]:
 async def subscribe(of_round: Round, port: int, count: int, dialect: str) -> None:
     """Listeners on the receiver at this port, each with a path of its own."""
     await ensure_indexes(of_round.database, INDEXES)
-    listeners = Listeners(of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30))
+    listeners = ListenerRepository(of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30))
     for number in range(count):
         url = f"http://127.0.0.1:{port}/{number}"
         new = NewListener.model_validate(
@@ -91,7 +91,7 @@ async def backlog(of_round: Round, due: int, sent: int) -> Figures:
     """The relay with `due` deliveries that are due, until `sent` of them are received."""
     (port,) = free_ports(1)
     await subscribe(of_round, port, 1, "standard-hmac")
-    (listener,) = await Listeners(
+    (listener,) = await ListenerRepository(
         of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30)
     ).list("default", 1)
     (event,) = events_of(1)

@@ -26,7 +26,7 @@ from triptych.command.settings import CommandSettings
 from triptych.contract.topics import Topics
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo.driver import open_database
 from triptych.kit.startup.provision import ensure_indexes
@@ -56,7 +56,7 @@ async def work(settings: CommandSettings, seed: int, *, lifetime: float | None =
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
         publisher = Publisher(lambda: make_producer(settings))
         await publisher.start()
-        dead_letters = DeadLetters(publisher, topics.dead_letter)
+        dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
         handler = make_handler(database, publisher, publisher, dead_letters, topics, "workers")
         if lifetime is not None:
             threading.Timer(lifetime, os.kill, (os.getpid(), signal.SIGKILL)).start()

@@ -15,20 +15,20 @@ from tests.unit.webhooks.examples import listener
 from triptych.contract.topics import Topics
 from triptych.gateway.access.keys import ApiKey, Scope
 from triptych.gateway.access.limits import RateLimit
-from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import make_app
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import Failure
-from triptych.gateway.live.streams import Places, Streams
+from triptych.gateway.live.streams import Positions, Streams
 from triptych.gateway.settings import GatewaySettings
-from triptych.gateway.writing.read_your_writes import Heads
+from triptych.gateway.writing.read_your_writes import GalleryWaiters
 from triptych.gateway.writing.writes import Order
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.health import Health
 from triptych.readmodel.queries import Views
 from triptych.webhooks.admin.administration import Administration
 from triptych.webhooks.store.listener_documents import Listener
-from triptych.webhooks.store.resending import Deliveries
+from triptych.webhooks.store.resending import DeliveryLog
 
 KEY = "key"
 
@@ -87,7 +87,7 @@ class _Writes:
 
 class _Streams(Streams):
     @asynccontextmanager
-    async def replay(self, since: Places, until: Places) -> AsyncIterator[AsyncIterator[Any]]:
+    async def replay(self, since: Positions, until: Positions) -> AsyncIterator[AsyncIterator[Any]]:
         async def none() -> AsyncIterator[Any]:
             for record in list[Any]():
                 yield record
@@ -114,7 +114,7 @@ class _Listeners:
     delete = create = rotate
 
 
-async def _ends(_partitions: Any) -> Places:
+async def _ends(_partitions: Any) -> Positions:
     return {0: 5}
 
 
@@ -129,14 +129,14 @@ def lonely_gateway(**fields: Any) -> FastAPI:
         keys=_Keys(),
         limit=RateLimit(None),
         views=Views(database),
-        heads=Heads(),
+        heads=GalleryWaiters(),
         writes=_Writes(),
         streams=streams,
         budget=Budget(settings.gateway_answers_limit),
     )
-    app = make_app(cast("Parts", parts), Health(), Topics("t."))
+    app = make_app(cast("GatewayState", parts), Health(), Topics("t."))
     operations = SimpleNamespace(list=_Listeners().list)
-    app.state.administration = Administration(cast("Any", _Listeners()), Deliveries(database), cast("Any", operations))
+    app.state.administration = Administration(cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations))
     return app
 
 

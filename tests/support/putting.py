@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.support.everything import Offered
 from triptych.contract.topics import Topics
-from triptych.kit.kafka.header_names import OddBatch
+from triptych.kit.kafka.header_names import LenientBatchBuilder
 
 REQUEST_BYTES_MAX = 64 * 1024 * 1024
 
@@ -41,7 +41,7 @@ async def _put(producer: AIOKafkaProducer, names: dict[str, str], offered: Itera
     for one in offered:
         topic, headers = names[one.topic], list(one.headers)
         if any("\udc80" <= letter <= "\udcff" for name, _ in headers for letter in name):
-            batch = OddBatch(producer)
+            batch = LenientBatchBuilder(producer)
             batch.append(timestamp=None, key=one.key, value=one.value, headers=list(one.headers))
             await producer.send_batch(batch, topic, partition=one.partition)
         elif one.key is None and one.value is None:

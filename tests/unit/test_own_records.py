@@ -13,7 +13,7 @@ from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_co
 from triptych.contract.codec.events import EventType
 from triptych.contract.commands import COMMANDS
 from triptych.contract.snapshots import SNAPSHOT_PARTS
-from triptych.gateway.writing.write_events import Echoes
+from triptych.gateway.writing.write_events import WriteEvents
 from triptych.kit.kafka.partitions import partition_of
 from triptych.projector.ingest.handler import EventHandler as Projection
 from triptych.webhooks.relay.handler import EventHandler as Planning
@@ -76,7 +76,7 @@ def test_the_projector_refuses_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_gateway_refuses_none(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    echoes = Echoes()
+    echoes = WriteEvents()
     with echoes.listen("s", "c", "us", "c"):
         echoes.hear(record(EVENTS[name]))
     assert not caplog.records

@@ -13,18 +13,18 @@ from triptych.devstack.errors import StackUnavailable
 from triptych.devstack.ports import require_free
 from triptych.devstack.processes import processes_missing, running_processes
 
-__all__ = ["Addresses", "Probes", "Provider", "StackUnavailable", "choose", "local_stack"]
+__all__ = ["Addresses", "Provider", "ProviderProbes", "StackUnavailable", "choose", "local_stack"]
 
 
 @dataclass(frozen=True, slots=True)
-class Probes:
+class ProviderProbes:
     """What each way of running servers lacks on this machine, asked only when it matters; nothing: it can be used."""
 
     containers: Callable[[], Sequence[str]]
     processes: Callable[[], Sequence[str]]
 
 
-def choose(environ: Mapping[str, str], probes: Probes) -> Provider:
+def choose(environ: Mapping[str, str], probes: ProviderProbes) -> Provider:
     """Choose where the servers come from: addresses given, then Docker, then child processes.
 
     `TRIPTYCH_STACK` overrides the order. Raises StackUnavailable if the choice is impossible.
@@ -51,7 +51,7 @@ def choose(environ: Mapping[str, str], probes: Probes) -> Provider:
     return Provider(wanted)
 
 
-def _choose_by_probing(probes: Probes) -> Provider:
+def _choose_by_probing(probes: ProviderProbes) -> Provider:
     containers = probes.containers()
     if not containers:
         return Provider.CONTAINERS
@@ -90,7 +90,7 @@ def local_stack(
     `keep` false it is removed at the end. `say` gets lines of progress. Call it from a thread that lives as long as
     the stack: see start_child. Raises StackUnavailable.
     """
-    probes = Probes(containers=lambda: _containers_missing(say), processes=lambda: processes_missing(environ))
+    probes = ProviderProbes(containers=lambda: _containers_missing(say), processes=lambda: processes_missing(environ))
     provider = choose(environ, probes)
     if provider is Provider.EXTERNAL:
         yield Addresses(environ["TRIPTYCH_KAFKA_BOOTSTRAP"], environ["TRIPTYCH_MONGO_URI"], provider)

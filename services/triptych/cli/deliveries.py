@@ -67,7 +67,7 @@ def resend_dead(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     async def work(admin: Administration) -> int:
         listener = await find_sendable(admin, site, listener_id)
         total = await admin.deliveries.count_dead(listener)
-        return await _in_steps(total, lambda cursor: admin.deliveries.resend_dead(listener, cursor))
+        return await _repeat_until_done(total, lambda cursor: admin.deliveries.resend_dead(listener, cursor))
 
     show_json({"queued": run(work)})
 
@@ -86,7 +86,7 @@ def replay(
     async def work(admin: Administration) -> int:
         listener = await find_sendable(admin, site, listener_id)
         total = await admin.deliveries.count_events(site, which)
-        return await _in_steps(total, lambda cursor: admin.deliveries.replay(listener, which, cursor))
+        return await _repeat_until_done(total, lambda cursor: admin.deliveries.replay(listener, which, cursor))
 
     show_json({"queued": run(work)})
 
@@ -96,7 +96,7 @@ def show_delivery(delivery: Document, *, with_log: bool) -> None:
     show_json({"siteId": delivery["siteId"], **delivery_wire(delivery, with_log=with_log)})
 
 
-async def _in_steps(total: int, step: Callable[[str | None], Awaitable[Step]]) -> int:
+async def _repeat_until_done(total: int, step: Callable[[str | None], Awaitable[Step]]) -> int:
     """Go on until nothing is left, with a bar on a terminal; how many deliveries were queued."""
     columns = (TextColumn("queueing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     queued = 0

@@ -7,7 +7,7 @@ from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.driver import open_database
 from triptych.kit.startup.provision import require_topics
 from triptych.projector.rebuild.join_restoration import JoinUnequal
-from triptych.projector.rebuild.rebuild import Rebuild, Unequal
+from triptych.projector.rebuild.rebuild import Rebuild, ViewsUnequal
 
 
 async def rebuild(settings: CliSettings) -> str:
@@ -23,7 +23,7 @@ async def rebuild(settings: CliSettings) -> str:
         with Phases() as phases:
             try:
                 wrong = await Rebuild(settings, database, phases).run()
-            except Unequal as unequal:
+            except ViewsUnequal as unequal:
                 raise StartRefused(f"The views were not replaced. {unequal}") from None
             except JoinUnequal as unequal:
                 raise StartRefused(f"The views are new, and equal to the write model. {unequal}") from None

@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 
 from triptych.command.domain.step_retries import PATIENCE
 from triptych.command.flow.executor import Executor
-from triptych.command.flow.failed_work import FailedWork
-from triptych.command.flow.reply_publisher import PATIENCE_SECONDS, Answers
+from triptych.command.flow.failed_work import JobFailures
+from triptych.command.flow.reply_publisher import PATIENCE_SECONDS, ReplyPublisher
 from triptych.command.flow.runner import JobRunner
 from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
@@ -27,7 +27,7 @@ from triptych.kit.kafka.clients import make_broker, make_producer
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo import fencing as ownership_module
 from triptych.kit.mongo.driver import Database, IndexModel, open_database
@@ -71,7 +71,7 @@ async def compose(
         await ensure_indexes(database, indexes(settings))
         group = f"{settings.topic_prefix}command.v1"
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
-        dead_letters = DeadLetters(publisher, topics.dead_letter)
+        dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
         elsewhere = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
         handler = make_handler(
             database, publisher, elsewhere, dead_letters, topics, group, settings.command_job_patience
@@ -116,7 +116,7 @@ def make_handler(
     database: Database,
     publisher: Publisher,
     elsewhere: Publisher,
-    dead_letters: DeadLetters,
+    dead_letters: DeadLetterPublisher,
     topics: Topics,
     group: str,
     job_patience: timedelta = PATIENCE,
@@ -131,10 +131,10 @@ def make_handler(
     jobs = JobStore(database)
     recent = RecentHeads()
     loader = Loader(database, recent)
-    answers = Answers(publisher, elsewhere, topics)
+    answers = ReplyPublisher(publisher, elsewhere, topics)
     repository = Repository(database, ownership, outbox, jobs)
     executor = Executor(loader, recent, repository, outbox, answers, dead_letters, _new_event_id)
-    failed_work = FailedWork(executor, jobs, loader, answers, dead_letters, _new_event_id)
+    failed_work = JobFailures(executor, jobs, loader, answers, dead_letters, _new_event_id)
     runner = JobRunner(executor, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)
     return CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
 

@@ -9,11 +9,11 @@ from triptych.command.flow.chunking import shares_of
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.intake import Intake, refuse_forwards, sort_records
 from triptych.command.flow.rejections import report_rejected
-from triptych.command.flow.reply_publisher import Answers
+from triptych.command.flow.reply_publisher import ReplyPublisher
 from triptych.command.flow.runner import JobRunner
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.topics import Topics
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.fencing import Ownership
@@ -30,8 +30,8 @@ class CommandHandler:
         runner: JobRunner,
         ownership: Ownership,
         publisher: Publisher,
-        answers: Answers,
-        dead_letters: DeadLetters,
+        answers: ReplyPublisher,
+        dead_letters: DeadLetterPublisher,
         topics: Topics,
     ) -> None:
         self._executor = executor
@@ -46,7 +46,7 @@ class CommandHandler:
         """Fence off the previous owner, publish what it left behind, and go on with its long work."""
         await self._runner.stop()
         await self._ownership.claim(partitions)
-        count = await self._executor.take_over(partitions)
+        count = await self._executor.publish_leftovers(partitions)
         self._runner.start(partitions)
         log.info("owns partitions %s; published %d events left by their previous owner", sorted(partitions), count)
 

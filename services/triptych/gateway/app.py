@@ -16,7 +16,7 @@ from triptych.gateway.access.keys import Keys
 from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api import bulk, deliveries, events, galleries, items, listeners
 from triptych.gateway.api.asyncapi_page import asyncapi_routes
-from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.openapi import complete_openapi, operation_id
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import install_handlers
@@ -26,10 +26,10 @@ from triptych.gateway.live.feed import Feed, Record, follow
 from triptych.gateway.live.streams import Streams, ends_of_topic
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import Sender
-from triptych.gateway.writing.kafka_monitor import Pulse, feel_pulse
-from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, Heads
-from triptych.gateway.writing.replies import Replies
-from triptych.gateway.writing.write_events import Echoes
+from triptych.gateway.writing.kafka_monitor import KafkaMonitor, monitor_kafka
+from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, GalleryWaiters
+from triptych.gateway.writing.replies import ReplyWaiters
+from triptych.gateway.writing.write_events import WriteEvents
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
@@ -69,7 +69,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver)
         )
         await ensure_indexes(database, indexes(settings))
-        replies, echoes, heads, views = Replies(), Echoes(), Heads(), Views(database)
+        replies, echoes, heads, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
         streams = Streams(settings, topics.events, partial(ends_of_topic, settings, topics.events))
         await stack.enter_async_context(_ending(streams, stop_requested()))
 
@@ -91,7 +91,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         streams.begin(feeds[-1].positions())
         counts = topics.counts(settings.topic_partitions)
         topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
-        pulse = await stack.enter_async_context(feel_pulse(settings))
+        pulse = await stack.enter_async_context(monitor_kafka(settings))
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)
@@ -99,7 +99,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         sender = Sender(publisher)
         stack.push_async_callback(sender.close)
         app = make_app(
-            Parts(
+            GatewayState(
                 settings=settings,
                 keys=Keys(database, settings.gateway_key_cache),
                 limit=RateLimit(settings.gateway_requests_per_minute),
@@ -132,7 +132,7 @@ async def _ending(streams: Streams, stopping: asyncio.Event) -> AsyncIterator[No
         streams.end()
 
 
-def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
+def make_app(parts: GatewayState, health: Health, topics: Topics) -> FastAPI:
     """The HTTP side: one set of endpoints under the three prefixes, health, metrics and documentation."""
     app = FastAPI(
         title="Triptych",
@@ -160,7 +160,7 @@ def make_app(parts: Parts, health: Health, topics: Topics) -> FastAPI:
     return app
 
 
-def _health(database: Database, feeds: list[Feed], pulse: Pulse, topic_watch: TopicWatch) -> Health:
+def _health(database: Database, feeds: list[Feed], pulse: KafkaMonitor, topic_watch: TopicWatch) -> Health:
     health = Health()
 
     async def check_mongo() -> str | None:

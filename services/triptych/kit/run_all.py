@@ -7,7 +7,7 @@ from typing import Any
 from triptych.kit.failures import OwnershipLost
 
 
-async def side_by_side(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+async def run_all(works: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Await all; a single one without the cost of a task.
 
     Raises:

@@ -12,7 +12,7 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_broker, make_producer
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import LagWatch, watching_lag
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, PyMongoError
@@ -21,9 +21,9 @@ from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.ingest.expired_events import Losses
 from triptych.projector.ingest.handler import EventHandler
 from triptych.projector.ingest.repairs import Repairs
-from triptych.projector.ingest.republication import Republication
-from triptych.projector.join.audit import JoinGuard
-from triptych.projector.join.publisher import Publication
+from triptych.projector.ingest.republication import Republisher
+from triptych.projector.join.audit import AuditedJoinPublisher
+from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.settings import LossPolicy, ProjectorSettings
 from triptych.projector.view.repository import Repository
 from triptych.readmodel.queries import first_indexes, indexes
@@ -93,12 +93,12 @@ async def running_projection(
     ownership = Ownership(database, group, names_of(version).galleries)
     repository = Repository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
-    dead_letters = DeadLetters(publisher, topics.dead_letter)
+    dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
     topic = GroupOffsets(settings, topics.events, group)
-    guard = JoinGuard(settings, topics.galleries, publisher, database)
+    guard = AuditedJoinPublisher(settings, topics.galleries, publisher, database)
     # A new version begins anew: what the topic does not hold any more is no loss, but has to be asked for.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
-    publication = Publication(repository, publisher, guard, topics.galleries) if is_active else None
+    publication = JoinPublisher(repository, publisher, guard, topics.galleries) if is_active else None
     handler = EventHandler(
         repository,
         ownership,
@@ -127,7 +127,7 @@ async def running_projection(
             projection = Projection(version, consumer, handler, repository, ownership, publisher, topic, lag_watch)
             tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(projection))]
             if publication is not None:
-                republication = Republication(database, repository, ownership, publication, handler, consumer.reached)
+                republication = Republisher(database, repository, ownership, publication, handler, consumer.reached)
                 tasks.append(asyncio.create_task(republication.run()))
             yield projection
     finally:

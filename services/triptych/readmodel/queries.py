@@ -105,7 +105,7 @@ class ItemFilter:
 ALL = ItemFilter()
 
 
-class _Collections:
+class _VersionCollections:
     """The collections of one version."""
 
     def __init__(self, database: Database, version: int) -> None:
@@ -120,14 +120,14 @@ class Views:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._versions = Versions(database)
-        self._known: tuple[int, _Collections] | None = None
+        self._known: tuple[int, _VersionCollections] | None = None
 
     async def get_gallery(
         self, site_id: str, gallery_id: str, item_limit: int, item_offset: int = 0, room: Room = ROOM
     ) -> GalleryPage | None:
         """A gallery with `item_limit` (1 or more) of its items; None if the site has no such gallery."""
 
-        async def read(views: _Collections) -> GalleryPage | None:
+        async def read(views: _VersionCollections) -> GalleryPage | None:
             # One round trip (measured: two thirds of the cost of two), in which the head is read first, as in `_page`.
             query, share = {"siteId": site_id, "galleryId": gallery_id}, room.small_bytes // item_limit
             items = [*in_order(query, item_limit, item_offset), light(share)]
@@ -149,7 +149,7 @@ class Views:
     ) -> tuple[int, list[GalleryPage]]:
         """How many galleries the site has, and `limit` of them with first items: newest first, then by id (D4)."""
 
-        async def read(views: _Collections) -> tuple[int, list[GalleryPage]]:
+        async def read(views: _VersionCollections) -> tuple[int, list[GalleryPage]]:
             shown = {"siteId": site_id, "createdAt": _SHOWN}
             heads = views.galleries.find(shown).sort(_NEWEST_FIRST).skip(min(offset, MAX_OFFSET)).limit(limit)
             total, found = await asyncio.gather(views.galleries.count_documents(shown), heads.to_list(None))
@@ -177,7 +177,7 @@ class Views:
         There is a cursor only if not all that were asked for fit.
         """
 
-        async def read(views: _Collections) -> ItemsPage | None:
+        async def read(views: _VersionCollections) -> ItemsPage | None:
             if await _head(views, site_id, gallery_id) is None:
                 return None
             query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query()}
@@ -203,7 +203,7 @@ class Views:
         """
         behind = {} if cursor is None else {"sortOrder": {"$lt": read_cursor(cursor)}}
 
-        async def read(views: _Collections) -> ItemsPage | None:
+        async def read(views: _VersionCollections) -> ItemsPage | None:
             if await _head(views, site_id, gallery_id) is None:
                 return None
             query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query(), **behind}
@@ -218,7 +218,7 @@ class Views:
     async def get_item(self, site_id: str, gallery_id: str, item_id: str) -> dict[str, Any] | None:
         """One item; None if there is none, or if it belongs to another gallery or site."""
 
-        async def read(views: _Collections) -> dict[str, Any] | None:
+        async def read(views: _VersionCollections) -> dict[str, Any] | None:
             # Items of a gallery that is not complete yet are there, but not to be seen.
             head, found = await asyncio.gather(
                 views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}),
@@ -231,13 +231,13 @@ class Views:
     async def sequence_of(self, site_id: str, gallery_id: str) -> int | None:
         """The last sequence that the views contain of a gallery, deleted ones included; None if they know nothing."""
 
-        async def read(views: _Collections) -> int | None:
+        async def read(views: _VersionCollections) -> int | None:
             found = await views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"sequence": 1})
             return None if found is None else int(found["sequence"])
 
         return await self._read(read, lambda sequence: sequence is not None)
 
-    async def _read(self, read: Callable[[_Collections], Awaitable[T]], is_whole: Callable[[T], bool]) -> T:
+    async def _read(self, read: Callable[[_VersionCollections], Awaitable[T]], is_whole: Callable[[T], bool]) -> T:
         """What `read` finds in the active version; if that is not everything, the version may have been replaced."""
         while True:
             version, views = self._known or await self._look_up()
@@ -251,19 +251,19 @@ class Views:
             if is_whole(answer) or (await self._look_up())[0] == version:
                 return answer
 
-    async def _look_up(self) -> tuple[int, _Collections]:
+    async def _look_up(self) -> tuple[int, _VersionCollections]:
         version = await self._versions.active()
         if self._known is None or self._known[0] != version:
-            self._known = version, _Collections(self._database, version)
+            self._known = version, _VersionCollections(self._database, version)
         return self._known
 
 
-async def _head(views: _Collections, site_id: str, gallery_id: str) -> Document | None:
+async def _head(views: _VersionCollections, site_id: str, gallery_id: str) -> Document | None:
     found = await views.galleries.find_one({"_id": gallery_id, "siteId": site_id})
     return found if found is not None and is_shown(found) else None
 
 
-async def _page(views: _Collections, head: Document, item_limit: int, room: Room, sharers: int) -> GalleryPage:
+async def _page(views: _VersionCollections, head: Document, item_limit: int, room: Room, sharers: int) -> GalleryPage:
     # After the head, so that the items are never older than the sequence that the head tells.
     query = {"siteId": head["siteId"], "galleryId": head["_id"]}
     return _gallery_page(head, *await read_items(views.items, query, item_limit, 0, room, sharers))

@@ -13,20 +13,20 @@ from triptych.kit.kafka.clients import make_broker, make_producer
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import PyMongoError, open_database
 from triptych.kit.process.health import Health
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.webhooks.http.client import Client
-from triptych.webhooks.http.resolver import Names
+from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.relay import shards as shards_module
 from triptych.webhooks.relay.claiming import Intake
 from triptych.webhooks.relay.expired_events import Losses
 from triptych.webhooks.relay.handler import EventHandler
-from triptych.webhooks.relay.listener_cache import Directory
-from triptych.webhooks.relay.listener_health import Consequences
+from triptych.webhooks.relay.listener_cache import ListenerCache
+from triptych.webhooks.relay.listener_health import ListenerHealth
 from triptych.webhooks.relay.outcome_writer import Recorder
 from triptych.webhooks.relay.sender import Sender, Signer
 from triptych.webhooks.relay.shards import Shards
@@ -34,7 +34,7 @@ from triptych.webhooks.relay.worker import Worker
 from triptych.webhooks.settings import WebhookSettings
 from triptych.webhooks.store.deliveries import Repository
 from triptych.webhooks.store.listener_documents import Listener
-from triptych.webhooks.store.operational_events import Operations
+from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 from triptych.webhooks.store.sealing import make_sealer, require_same_key
 
@@ -62,25 +62,25 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
         await ensure_indexes(database, INDEXES)
         await require_same_key(database, sealer)
         async with (
-            Names(settings.webhooks_name_servers) as names,
+            Resolver(settings.webhooks_name_servers) as names,
             Client(settings.webhooks_allowed_networks, names, settings.webhooks_answer_bytes) as client,
         ):
-            directory = Directory(database, sealer)
+            directory = ListenerCache(database, sealer)
             shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
             repository = Repository(database, settings.webhooks_lease, settings.webhooks_retention)
             recorder = Recorder(repository)
-            operations = Operations(database, settings.webhooks_retention)
+            operations = OperationalEvents(database, settings.webhooks_retention)
             worker = Worker(
                 settings,
                 repository,
                 Sender(client, Signer(directory)),
                 recorder,
-                Consequences(repository, operations, settings.webhooks_disable_after),
+                ListenerHealth(repository, operations, settings.webhooks_disable_after),
                 shards.owns,
             )
             intake = Intake(settings, repository, directory, shards, worker, operations)
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
-            dead_letters = DeadLetters(publisher, topics.dead_letter)
+            dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
             group = f"{settings.topic_prefix}webhooks.v1"
             offsets = GroupOffsets(settings, topics.events, group)
 

@@ -31,7 +31,7 @@ from triptych.command.store import loader as loading
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
 from triptych.kit.mongo.driver import Database
 from triptych.kit.startup.provision import ensure_indexes
@@ -109,7 +109,9 @@ async def handling(installation: Installation, name: str) -> AsyncIterator[Side]
     )
     topics = installation.topics
     publisher = RecordingPublisher(lambda: make_producer(settings))
-    handler = make_handler(database, publisher, publisher, DeadLetters(publisher, topics.dead_letter), topics, name)
+    handler = make_handler(
+        database, publisher, publisher, DeadLetterPublisher(publisher, topics.dead_letter), topics, name
+    )
     await ensure_indexes(database, indexes(settings))
     await publisher.start()
     try:

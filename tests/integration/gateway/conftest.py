@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from tests.integration.gateway.backend import Backend, open_backend
 from tests.support.installation import Installation
 from triptych.gateway.access.keys import store_key
-from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import compose
 from triptych.gateway.http.errors import refusal_body
 from triptych.gateway.settings import GatewaySettings
@@ -33,9 +33,9 @@ class Door:
     port: int
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> GatewayState:
         """The parts of the gateway."""
-        parts: Parts = self.app.state.parts
+        parts: GatewayState = self.app.state.parts
         return parts
 
     def assert_nothing_waits(self) -> None:

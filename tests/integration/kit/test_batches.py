@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.kafka.clients import make_broker, make_producer
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.process.settings import KitSettings
@@ -53,7 +53,7 @@ async def consuming(installation: Installation, handler: Recorder) -> AsyncItera
     settings = installation.settings(KitSettings)
     publisher = Publisher(lambda: make_producer(settings))
     broker = make_broker(settings)
-    letters = DeadLetters(publisher, installation.topics.dead_letter)
+    letters = DeadLetterPublisher(publisher, installation.topics.dead_letter)
     consumer = BatchConsumer(broker, installation.topics.commands, "tests", handler, letters)
     await broker.start()
     try:

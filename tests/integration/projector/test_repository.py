@@ -14,7 +14,7 @@ from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.app import indexes
 from triptych.projector.view.batch import Batch, fold
 from triptych.projector.view.fold import View
-from triptych.projector.view.repository import ItemPlace, Repository
+from triptych.projector.view.repository import ItemKey, Repository
 from triptych.readmodel.documents import item_document
 from triptych.readmodel.queries import Views
 
@@ -45,7 +45,7 @@ async def _apply(repository: Repository, *histories: History, loaded: dict[str, 
     return batch
 
 
-def _places(batch: Batch) -> list[ItemPlace]:
+def _places(batch: Batch) -> list[ItemKey]:
     return [(item.gallery_id, item.item_id) for item in batch.items.values()]
 
 

@@ -20,10 +20,10 @@ from triptych.webhooks.model.registration import NewListener
 from triptych.webhooks.settings import WebhookSettings
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 from triptych.webhooks.store.listener_documents import Listener
-from triptych.webhooks.store.listeners import Listeners
+from triptych.webhooks.store.listeners import ListenerRepository
 from triptych.webhooks.store.operational_events import OPERATIONAL_EVENTS
 from triptych.webhooks.store.provision import INDEXES
-from triptych.webhooks.store.resending import Deliveries
+from triptych.webhooks.store.resending import DeliveryLog
 from triptych.webhooks.store.sealing import Sealer, make_sealer
 
 Publish: TypeAlias = Callable[[Sequence[Message]], Coroutine[Any, Any, None]]
@@ -80,8 +80,8 @@ class Admin:
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self.database = database
         self.sealer = sealer
-        self.listeners = Listeners(database, sealer, RETENTION)
-        self.log = Deliveries(database)
+        self.listeners = ListenerRepository(database, sealer, RETENTION)
+        self.log = DeliveryLog(database)
 
     async def subscribe(self, url: str, **fields: object) -> Listener:
         """A new listener to everything, unless `fields` say otherwise; retried soon."""

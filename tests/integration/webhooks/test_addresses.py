@@ -11,7 +11,7 @@ from tests.support.histories import History
 from tests.support.name_server import open_name_server
 from tests.support.receiver import Receiver, open_receiver, status
 from triptych.webhooks.http.client import Client
-from triptych.webhooks.http.resolver import Names
+from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.model.addresses import ForbiddenAddress, parse_networks
 from triptych.webhooks.model.delivery import Failure
 from triptych.webhooks.relay.sender import classify
@@ -21,7 +21,7 @@ LOOPBACK = parse_networks(["127.0.0.0/8"])
 
 
 async def post(url: str, *, allowed: Any = (), servers: Sequence[str] = ()) -> int:
-    async with Names(servers) as names, Client(allowed, names, 0) as client:
+    async with Resolver(servers) as names, Client(allowed, names, 0) as client:
         status = (await client.post(url, {}, b"x", 5)).status
     assert status is not None
     return status

@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from tests.resilience.projector.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
 from triptych.kit.mongo.fencing import Ownership
 from triptych.projector.ingest.expired_events import Losses
 from triptych.projector.ingest.handler import EventHandler
 from triptych.projector.ingest.offsets import Loss
-from triptych.projector.join.audit import JoinGuard, Latest, sequence_of
-from triptych.projector.join.publisher import Publication
+from triptych.projector.join.audit import AuditedJoinPublisher, Latest, sequence_of
+from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
-from triptych.projector.view.repository import ItemPlace, Repository
+from triptych.projector.view.repository import ItemKey, Repository
 
 
 class MemoryWorld:
@@ -36,9 +36,9 @@ class MemoryWorld:
             repository,
             cast("Ownership", _Ownership()),
             publisher,
-            DeadLetters(publisher, lambda topic: f"{topic}.dead-letter"),
+            DeadLetterPublisher(publisher, lambda topic: f"{topic}.dead-letter"),
             cast("Losses", _Losses(committed, end)),
-            Publication(repository, publisher, _Guard(self, publisher), "galleries"),
+            JoinPublisher(repository, publisher, _Guard(self, publisher), "galleries"),
             _nothing,
             TRANSACTION_BYTES,
         )
@@ -63,10 +63,10 @@ class _Repository:
     async def load(self, gallery_ids: Iterable[str]) -> dict[str, View]:
         return {id_: self._world.views[id_] for id_ in gallery_ids if id_ in self._world.views}
 
-    async def load_items(self, items: Iterable[ItemPlace]) -> dict[str, ItemView]:
+    async def load_items(self, items: Iterable[ItemKey]) -> dict[str, ItemView]:
         return {id_: self._world.items[id_] for _, id_ in items if id_ in self._world.items}
 
-    async def load_item_sequences(self, items: Iterable[ItemPlace]) -> dict[str, int]:
+    async def load_item_sequences(self, items: Iterable[ItemKey]) -> dict[str, int]:
         return {id_: item.sequence for id_, item in (await self.load_items(items)).items()}
 
     async def first_items(self, views: Iterable[View], limit: int) -> dict[str, list[dict[str, Any]]]:
@@ -111,7 +111,7 @@ class _Publisher:
             raise Crash
 
 
-class _Guard(JoinGuard):
+class _Guard(AuditedJoinPublisher):
     def __init__(self, world: MemoryWorld, publisher: Publisher) -> None:
         self._world = world
         self._publisher = publisher

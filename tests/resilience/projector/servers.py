@@ -19,7 +19,7 @@ from tests.support.kafka import topic_reader
 from triptych.contract.topics import Topics
 from triptych.devstack.stack import Addresses
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, open_database
@@ -29,8 +29,8 @@ from triptych.kit.startup.provision import ensure_indexes, ensure_topics
 from triptych.projector.app import indexes
 from triptych.projector.ingest.expired_events import Losses
 from triptych.projector.ingest.handler import EventHandler
-from triptych.projector.join.audit import JoinGuard
-from triptych.projector.join.publisher import Publication
+from triptych.projector.join.audit import AuditedJoinPublisher
+from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.settings import LossPolicy
 from triptych.projector.view.mapping import item_view_of, view_of
 
@@ -43,7 +43,7 @@ class ServerWorld:
         self._database = database
         self._topics = Topics(settings.topic_prefix)
         self._publishers: list[Publisher] = []
-        self._guards: list[JoinGuard] = []
+        self._guards: list[AuditedJoinPublisher] = []
 
     async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
         ownership = Ownership(self._database, "convergence", "gallery_views")
@@ -51,7 +51,7 @@ class ServerWorld:
         repository.saboteur = saboteur
         publisher = _SabotagedPublisher(lambda: make_producer(self._settings))
         publisher.saboteur = saboteur
-        guard = JoinGuard(self._settings, self._topics.galleries, publisher, self._database)
+        guard = AuditedJoinPublisher(self._settings, self._topics.galleries, publisher, self._database)
         self._publishers.append(publisher)
         self._guards.append(guard)
         topic = GroupOffsets(self._settings, self._topics.events, "convergence")
@@ -61,9 +61,9 @@ class ServerWorld:
             repository,
             ownership,
             publisher,
-            DeadLetters(publisher, self._topics.dead_letter),
+            DeadLetterPublisher(publisher, self._topics.dead_letter),
             losses,
-            Publication(repository, publisher, guard, self._topics.galleries),
+            JoinPublisher(repository, publisher, guard, self._topics.galleries),
             _nothing,
             TRANSACTION_BYTES,
         )

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from triptych.command.domain.decide import decide
-from triptych.command.domain.state import StoredItem, Unloaded
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, Workspace
+from triptych.command.domain.state import NeedsMoreLoaded, StoredItem
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, UnitOfWork
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import COMMANDS
 from triptych.contract.replies import Reply
@@ -19,7 +19,7 @@ class World:
     """All galleries of one site, in memory; every command is decided against complete knowledge."""
 
     def __init__(self) -> None:
-        self.workspace = Workspace()
+        self.workspace = UnitOfWork()
         self.now = START
         self.events: list[dict[str, Any]] = []
         self._numbers = itertools.count()
@@ -31,7 +31,7 @@ class World:
         model = COMMANDS[name].model_validate(data)
         envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None, source)
         command = PlacedCommand(0, gallery_id_of(envelope), envelope, Received("", 0, 0, None, b"", ()))
-        places = self.workspace.free_places.setdefault(SITE, [])
+        places = self.workspace.reserved_sort_orders.setdefault(SITE, [])
         if not places:
             self._place += 1
             places.append(float(self._place))
@@ -40,7 +40,7 @@ class World:
             try:
                 reply = decide(command, self.workspace, self.now, self._event_id)
                 break
-            except Unloaded as unloaded:
+            except NeedsMoreLoaded as unloaded:
                 self.workspace.looks[CommandKey.of(envelope)] = unloaded.neighbours
         assert reply is not None, f"{name} did not end"
         for _, change, _ in self.workspace.changes[done:]:

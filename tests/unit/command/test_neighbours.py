@@ -3,13 +3,13 @@
 import itertools
 import random
 
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Stretch, join, line_around
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, OrderRange, join, neighbourhood_of
 
 ORDER = [(float(place), f"item {place}") for place in range(10)]
 
 
-def stretch(low: float, high: float) -> Stretch:
-    return Stretch(low, high, [entry for entry in ORDER if low <= entry[0] <= high])
+def stretch(low: float, high: float) -> OrderRange:
+    return OrderRange(low, high, [entry for entry in ORDER if low <= entry[0] <= high])
 
 
 def test_stretches_that_meet_become_one() -> None:
@@ -27,7 +27,7 @@ def test_stretches_that_meet_become_one() -> None:
 def test_both_neighbours_are_known_where_two_stretches_meet() -> None:
     known = [stretch(0, 3)]
     join(known, stretch(3, 6))
-    line = line_around(known, 3.0, 1)
+    line = neighbourhood_of(known, 3.0, 1)
     assert line is not None
     assert list(line.entries) == ORDER[2:5]
 
@@ -36,7 +36,7 @@ def test_any_stretches_lie_apart_and_tell_what_they_told_before() -> None:
     chance = random.Random(5)
     for _ in range(200):
         parts = [stretch(*sorted(chance.sample(range(-1, 11), 2))) for _ in range(chance.randint(1, 6))]
-        known: list[Stretch] = []
+        known: list[OrderRange] = []
         for part in parts:
             join(known, part)
         known.sort(key=lambda part: part.low)

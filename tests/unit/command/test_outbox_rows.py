@@ -6,7 +6,7 @@ from typing import Any, cast
 import bson
 
 from triptych.command.domain.state import Change
-from triptych.command.domain.unit_of_work import PlacedCommand, Received, Workspace
+from triptych.command.domain.unit_of_work import PlacedCommand, Received, UnitOfWork
 from triptych.command.store.outbox import Outbox, _document
 from triptych.contract.codec.cloudevents import SOURCE_MAX
 from triptych.contract.codec.envelope import CommandEnvelope, encode_event
@@ -37,7 +37,7 @@ def test_many_small_events_with_the_longest_ids_are_several_rows() -> None:
         tracestate="t" * TRACESTATE_MAX,
     )
     command = PlacedCommand(0, GALLERY_ID, cast("CommandEnvelope", None), Received("commands", 0, 0, None, b"", ()))
-    workspace = Workspace(changes=[(command, cast("Change", None), [message] * 9_000)])
+    workspace = UnitOfWork(changes=[(command, cast("Change", None), [message] * 9_000)])
     rows = Outbox(cast("Any", {"outbox": _Collection()}), cast("Any", None), "e").rows_of(
         workspace, cast("Any", Owner())
     )

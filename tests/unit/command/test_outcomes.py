@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.commands import structured
 from tests.unit.command.pure import START
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Processed, Received
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, StoredOutcome
 from triptych.command.store.outcomes import outcome_document, outcome_ids, outcomes_of
 from triptych.contract.codec.envelope import decode_command, gallery_id_of
 from triptych.contract.identity import derived_gallery_id
@@ -29,8 +29,8 @@ def test_an_outcome_is_read_as_it_was_stored() -> None:
     placed = command()
     key = CommandKey.of(placed.envelope)
     for reply in (None, Reply(command_id="c", outcome="accepted", gallery_id=GALLERY)):
-        stored = outcome_document(key, Processed("f", reply), START)
-        assert outcomes_of([placed], {stored["_id"]: stored}) == {key: Processed("f", reply)}
+        stored = outcome_document(key, StoredOutcome("f", reply), START)
+        assert outcomes_of([placed], {stored["_id"]: stored}) == {key: StoredOutcome("f", reply)}
 
 
 def test_ids_of_earlier_versions_are_looked_for_only_while_there_are_some() -> None:
@@ -58,6 +58,6 @@ def test_a_creation_is_found_under_the_id_that_it_had_then() -> None:
 def test_a_present_outcome_goes_before_an_earlier_versions() -> None:
     placed = command()
     key = CommandKey.of(placed.envelope)
-    stored = outcome_document(key, Processed("f", None), START)
+    stored = outcome_document(key, StoredOutcome("f", None), START)
     found = {stored["_id"]: stored, "default/c": former(GALLERY)}
     assert outcomes_of([placed], found)[key].fingerprint == "f"

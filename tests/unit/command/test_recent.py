@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.commands import TEXT
 from triptych.command.domain.state import GalleryHead
-from triptych.command.domain.unit_of_work import PlacedCommand, Received, Workspace
+from triptych.command.domain.unit_of_work import PlacedCommand, Received, UnitOfWork
 from triptych.command.store.recent_heads import RecentHeads
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import COMMANDS
@@ -24,8 +24,8 @@ def command(gallery_id: str, name: str = "CreateItems", data: dict[str, Any] | N
     return PlacedCommand(0, gallery_id, envelope, Received("commands", 0, 0, None, b"", ()))
 
 
-def written(*heads: GalleryHead) -> Workspace:
-    return Workspace(heads={head.gallery_id: head for head in heads})
+def written(*heads: GalleryHead) -> UnitOfWork:
+    return UnitOfWork(heads={head.gallery_id: head for head in heads})
 
 
 def test_the_last_write_is_remembered_until_it_is_forgotten() -> None:
@@ -40,7 +40,7 @@ def test_the_last_write_is_remembered_until_it_is_forgotten() -> None:
 
 
 def test_a_gallery_that_was_only_read_is_not_remembered() -> None:
-    recent, workspace = RecentHeads(), Workspace()
+    recent, workspace = RecentHeads(), UnitOfWork()
     workspace.load_head(head(GALLERIES[0]))
     workspace.heads[GALLERIES[1]] = None
     recent.follow(workspace)

@@ -3,26 +3,26 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.command.domain.order.sort_orders import first_repeated, places_above, places_of_new_list
+from triptych.command.domain.order.sort_orders import first_repeated, new_list_sort_orders, sort_orders_above
 
 NOW = 1_700_000_000_000
 asked = st.lists(st.one_of(st.none(), st.integers(NOW - 5, NOW + 5).map(float)), max_size=12)
 
 
 def test_a_new_list_is_shown_in_the_order_given() -> None:
-    assert places_of_new_list([None, None, None], NOW) == [NOW, NOW - 1, NOW - 2]
+    assert new_list_sort_orders([None, None, None], NOW) == [NOW, NOW - 1, NOW - 2]
 
 
 def test_values_asked_for_are_kept_and_passed_over() -> None:
-    assert places_of_new_list([None, NOW - 1.0, None], NOW) == [NOW, NOW - 1, NOW - 2]
+    assert new_list_sort_orders([None, NOW - 1.0, None], NOW) == [NOW, NOW - 1, NOW - 2]
 
 
 def test_added_items_are_shown_in_the_order_given_above_the_base() -> None:
-    assert places_above([None, None, None], NOW, ()) == [NOW + 2, NOW + 1, NOW]
+    assert sort_orders_above([None, None, None], NOW, ()) == [NOW + 2, NOW + 1, NOW]
 
 
 def test_taken_milliseconds_are_passed_over() -> None:
-    assert places_above([None, None], NOW, {float(NOW), NOW + 2.0}) == [NOW + 3, NOW + 1]
+    assert sort_orders_above([None, None], NOW, {float(NOW), NOW + 2.0}) == [NOW + 3, NOW + 1]
 
 
 def test_the_first_repetition_is_found() -> None:
@@ -32,7 +32,7 @@ def test_the_first_repetition_is_found() -> None:
 
 @given(asked)
 def test_defaults_of_a_new_list_never_repeat_and_fall(wanted: list[float | None]) -> None:
-    placed = places_of_new_list(wanted, NOW)
+    placed = new_list_sort_orders(wanted, NOW)
     defaults = [place for want, place in zip(wanted, placed, strict=True) if want is None]
     assert defaults == sorted(set(defaults), reverse=True)
     assert not set(defaults) & {want for want in wanted if want is not None}
@@ -40,7 +40,7 @@ def test_defaults_of_a_new_list_never_repeat_and_fall(wanted: list[float | None]
 
 @given(asked, st.sets(st.integers(NOW, NOW + 20).map(float)))
 def test_defaults_above_a_base_are_free_and_fall(wanted: list[float | None], taken: set[float]) -> None:
-    placed = places_above(wanted, NOW, taken)
+    placed = sort_orders_above(wanted, NOW, taken)
     defaults = [place for want, place in zip(wanted, placed, strict=True) if want is None]
     assert defaults == sorted(set(defaults), reverse=True)
     assert all(place >= NOW for place in defaults)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from triptych.devstack.stack import Probes, Provider, StackUnavailable, choose
+from triptych.devstack.stack import Provider, ProviderProbes, StackUnavailable, choose
 
 BOTH = {"TRIPTYCH_KAFKA_BOOTSTRAP": "kafka:9092", "TRIPTYCH_MONGO_URI": "mongodb://mongo"}
 
@@ -18,56 +18,56 @@ def not_asked() -> Sequence[str]:
 
 
 def test_addresses_given_are_used_without_probing() -> None:
-    assert choose(BOTH, Probes(not_asked, not_asked)) is Provider.EXTERNAL
+    assert choose(BOTH, ProviderProbes(not_asked, not_asked)) is Provider.EXTERNAL
 
 
 def test_docker_comes_before_processes() -> None:
-    assert choose({}, Probes(lacking(), not_asked)) is Provider.CONTAINERS
+    assert choose({}, ProviderProbes(lacking(), not_asked)) is Provider.CONTAINERS
 
 
 def test_processes_are_used_without_docker() -> None:
-    assert choose({}, Probes(lacking("no engine"), lacking())) is Provider.PROCESSES
+    assert choose({}, ProviderProbes(lacking("no engine"), lacking())) is Provider.PROCESSES
 
 
 @pytest.mark.parametrize("name", BOTH)
 def test_one_address_alone_is_refused_naming_the_other(name: str) -> None:
     other = (set(BOTH) - {name}).pop()
     with pytest.raises(StackUnavailable, match=f"{other} is not set"):
-        choose({name: BOTH[name]}, Probes(not_asked, not_asked))
+        choose({name: BOTH[name]}, ProviderProbes(not_asked, not_asked))
 
 
 def test_one_message_says_everything_that_is_missing() -> None:
     with pytest.raises(StackUnavailable) as refused:
-        choose({}, Probes(lacking("no engine"), lacking("no java: install it", "no mongod: get it")))
+        choose({}, ProviderProbes(lacking("no engine"), lacking("no java: install it", "no mongod: get it")))
     for part in ("no engine", "no java: install it", "no mongod: get it", *BOTH):
         assert part in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("wanted", "probes"),
-    [("processes", Probes(not_asked, lacking())), ("containers", Probes(lacking(), not_asked))],
+    [("processes", ProviderProbes(not_asked, lacking())), ("containers", ProviderProbes(lacking(), not_asked))],
 )
-def test_override_wins_over_addresses_and_order(wanted: str, probes: Probes) -> None:
+def test_override_wins_over_addresses_and_order(wanted: str, probes: ProviderProbes) -> None:
     assert choose({**BOTH, "TRIPTYCH_STACK": wanted}, probes) == wanted
 
 
 @pytest.mark.parametrize("wanted", ["processes", "containers"])
 def test_impossible_override_says_what_is_missing(wanted: str) -> None:
-    probes = Probes(lacking("this is missing"), lacking("this is missing"))
+    probes = ProviderProbes(lacking("this is missing"), lacking("this is missing"))
     with pytest.raises(StackUnavailable, match=rf"TRIPTYCH_STACK={wanted} is impossible(.|\n)*this is missing"):
         choose({"TRIPTYCH_STACK": wanted}, probes)
 
 
 def test_external_override_without_addresses_names_them() -> None:
     with pytest.raises(StackUnavailable, match=r"TRIPTYCH_KAFKA_BOOTSTRAP(.|\n)*TRIPTYCH_MONGO_URI"):
-        choose({"TRIPTYCH_STACK": "external"}, Probes(not_asked, not_asked))
+        choose({"TRIPTYCH_STACK": "external"}, ProviderProbes(not_asked, not_asked))
 
 
 def test_unknown_override_names_the_choices() -> None:
     with pytest.raises(StackUnavailable, match="external, containers, processes"):
-        choose({"TRIPTYCH_STACK": "cloud"}, Probes(not_asked, not_asked))
+        choose({"TRIPTYCH_STACK": "cloud"}, ProviderProbes(not_asked, not_asked))
 
 
 def test_empty_values_count_as_absent() -> None:
     environ = {**dict.fromkeys(BOTH, ""), "TRIPTYCH_STACK": ""}
-    assert choose(environ, Probes(lacking(), not_asked)) is Provider.CONTAINERS
+    assert choose(environ, ProviderProbes(lacking(), not_asked)) is Provider.CONTAINERS

@@ -9,7 +9,7 @@ import pytest
 from triptych.contract.gallery import ITEMS_MAX
 from triptych.contract.joined import gallery_key, item_key
 from triptych.gateway.writing import read_your_writes as consistency
-from triptych.gateway.writing.read_your_writes import Heads, Position, format_positions, parse_positions
+from triptych.gateway.writing.read_your_writes import GalleryWaiters, Position, format_positions, parse_positions
 
 G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
 OTHER = "4dbae4a7-a303-465d-a437-4c2a785ed61d"
@@ -42,7 +42,7 @@ def test_the_header_carries_the_newest_position_of_a_few_galleries() -> None:
 
 
 async def test_a_watch_hears_its_gallery_from_its_beginning_on() -> None:
-    heads = Heads()
+    heads = GalleryWaiters()
     with heads.watch(G) as watch:
         for key, value in [
             (gallery_key(OTHER), head(9)),
@@ -65,7 +65,7 @@ def shown(sequence: int, title: str) -> bytes:
 
 
 async def test_a_watch_hears_the_items_of_its_gallery() -> None:
-    heads = Heads()
+    heads = GalleryWaiters()
     with heads.watch(G) as watch:
         for key, value in [
             (item_key(OTHER, OTHER), shown(1, "of another")),
@@ -84,7 +84,7 @@ async def test_a_watch_hears_the_items_of_its_gallery() -> None:
 
 
 async def test_a_watch_keeps_as_many_items_as_an_answer_can_hold() -> None:
-    heads = Heads()
+    heads = GalleryWaiters()
     ids = [str(uuid.uuid4()) for _ in range(ITEMS_MAX + 1)]
     with heads.watch(G) as watch:
         for item_id in ids:
@@ -96,7 +96,7 @@ async def test_a_watch_keeps_as_many_items_as_an_answer_can_hold() -> None:
 
 async def test_a_watch_keeps_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consistency, "KEPT_BYTES", 2 * len(shown(1, "first")))
-    heads, ids = Heads(), [str(uuid.uuid4()) for _ in range(4)]
+    heads, ids = GalleryWaiters(), [str(uuid.uuid4()) for _ in range(4)]
     with heads.watch(G) as watch:
         for item_id in ids:
             heads.hear(item_key(G, item_id), shown(1, "first"))
@@ -107,7 +107,7 @@ async def test_a_watch_keeps_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:
-    heads = Heads()
+    heads = GalleryWaiters()
     with heads.watch(G) as watch:
         waiting = asyncio.create_task(watch.heard(5))
         await asyncio.sleep(0)
@@ -120,7 +120,7 @@ async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:
 
 
 async def test_a_tombstone_is_news_once() -> None:
-    heads = Heads()
+    heads = GalleryWaiters()
     with heads.watch(G) as watch:
         heads.hear(gallery_key(G), None)
         await watch.heard(5)
@@ -131,7 +131,7 @@ async def test_a_tombstone_is_news_once() -> None:
 
 
 async def test_several_requests_watch_one_gallery() -> None:
-    heads = Heads()
+    heads = GalleryWaiters()
     with heads.watch(G) as first:
         with heads.watch(G) as second:
             heads.hear(gallery_key(G), head(1))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.gateway.http.decoding import PART_BYTES, decoder_of
-from triptych.gateway.http.errors import Invalid, Refused
+from triptych.gateway.http.errors import InvalidRequest, Refused
 
 
 def decoded(encoding: str, chunks: list[bytes]) -> bytes:
@@ -35,12 +35,12 @@ def test_full_parts_leave_nothing_behind() -> None:
 @given(st.binary(max_size=100))
 def test_any_bytes_are_decoded_or_refused(sent: bytes) -> None:
     for chunks in ([sent], [gzip.compress(b"{}") + sent], [gzip.compress(b"{}")[: len(sent)]]):
-        with contextlib.suppress(Invalid):
+        with contextlib.suppress(InvalidRequest):
             decoded("x-gzip", chunks)
 
 
 def test_a_body_that_ends_too_early_is_refused() -> None:
-    with pytest.raises(Invalid, match="400"):
+    with pytest.raises(InvalidRequest, match="400"):
         decoded("gzip", [gzip.compress(b"{}")[:-1]])
 
 

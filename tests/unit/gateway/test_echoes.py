@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 from tests.support.histories import History
 from triptych.contract.codec.envelope import encode_event
 from triptych.gateway.writing import write_events as echoes_module
-from triptych.gateway.writing.write_events import Echo, Echoes
+from triptych.gateway.writing.write_events import Echo, WriteEvents
 
 
 def record(wire: dict[str, Any] | bytes, command_id: str, site_id: str = "default", **headers: bytes) -> Any:
@@ -30,7 +30,7 @@ def record(wire: dict[str, Any] | bytes, command_id: str, site_id: str = "defaul
 
 
 def heard(history: History) -> Echo:
-    listening = Echoes()
+    listening = WriteEvents()
     with listening.listen("default", "mine", "us", "c") as echo:
         for wire in history.wire:
             listening.hear(record(wire, "mine"))
@@ -84,14 +84,14 @@ def test_deletions_tell_nothing() -> None:
     ],
 )
 def test_what_is_not_of_this_write_is_not_heard(command_id: str, site_id: str, headers: dict[str, bytes]) -> None:
-    echoes = Echoes()
+    echoes = WriteEvents()
     with echoes.listen("default", "mine", "us", "c") as echo:
         echoes.hear(record(History().create().wire[0], command_id, site_id, **headers))
     assert echo.gallery is None
 
 
 def test_an_event_that_cannot_be_read_is_passed_over() -> None:
-    echoes = Echoes()
+    echoes = WriteEvents()
     with echoes.listen("default", "mine", "us", "c") as echo:
         echoes.hear(record(b"{", "mine"))
         echoes.hear(record(History().create().wire[0], "mine"))
@@ -99,7 +99,7 @@ def test_an_event_that_cannot_be_read_is_passed_over() -> None:
 
 
 def test_two_requests_may_carry_out_the_same_command() -> None:
-    echoes = Echoes()
+    echoes = WriteEvents()
     with echoes.listen("default", "mine", "us", "c") as first:
         with echoes.listen("default", "mine", "us", "d") as second:
             echoes.hear(record(History().create().wire[0], "mine"))
@@ -111,14 +111,14 @@ def test_two_requests_may_carry_out_the_same_command() -> None:
 
 @pytest.mark.parametrize("name", ["ce_type", "ce_siteid", "ce_causationid"])
 def test_headers_without_values_are_passed_over(name: str) -> None:
-    echoes = Echoes()
+    echoes = WriteEvents()
     with echoes.listen("default", "mine", "us", "c") as echo:
         echoes.hear(record(History().create().wire[0], "mine", **{name: None}))  # type: ignore[arg-type]
     assert not echo.created
 
 
 def test_a_write_of_another_source_is_not_heard() -> None:
-    echoes = Echoes()
+    echoes = WriteEvents()
     with echoes.listen("default", "mine", "us", "c") as ours, echoes.listen("default", "mine", "them", "d") as theirs:
         echoes.hear(record(History().create().wire[0], "mine"))
     assert (ours.created, theirs.created) == (True, False)

@@ -8,7 +8,7 @@ import pytest
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import ErrorCode, ReplyError, Violation
 from triptych.gateway.api.items import request_path
-from triptych.gateway.http.errors import Failure, Invalid, Refused, bad_header, not_found, refusal_body, render
+from triptych.gateway.http.errors import Failure, InvalidRequest, Refused, bad_header, not_found, refusal_body, render
 from triptych.gateway.writing.rejections import failure_of
 
 TOO_LOW = Violation(
@@ -34,7 +34,7 @@ def test_a_refusal_has_an_application_error() -> None:
 
 def test_invalid_input_has_every_violation() -> None:
     other = Violation(field="", description="must be JSON", violated_rule=ViolatedRule.FORMAT)
-    assert body_of(Invalid([TOO_LOW, other])) == {
+    assert body_of(InvalidRequest([TOO_LOW, other])) == {
         "message": "items[0].image.quality must be at least 30; the body must be JSON",
         "details": {
             "validationError": {
@@ -81,7 +81,7 @@ def test_rejections_keep_code_message_and_data(code: ErrorCode, status: int) -> 
 def test_every_400_tells_a_violation() -> None:
     told = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message="items are odd", data={"field": "items[0].odd"})
     failure = failure_of(told, request_path)
-    assert isinstance(failure, Invalid)
+    assert isinstance(failure, InvalidRequest)
     (violation,) = failure.violations
     assert (violation.field, violation.description) == ("item.odd", "is refused: items are odd")
 
@@ -94,7 +94,7 @@ def test_a_fault_of_the_command_service_is_not_explained() -> None:
 
 def test_paths_of_the_command_become_paths_of_the_request() -> None:
     invalid = failure_of(ReplyError(code=ErrorCode.INVALID_ARGUMENT, message="", violations=[TOO_LOW]), request_path)
-    assert isinstance(invalid, Invalid)
+    assert isinstance(invalid, InvalidRequest)
     assert invalid.violations[0].field == "item.image.quality"
     taken = failure_of(
         ReplyError(code=ErrorCode.ALREADY_EXISTS, message="", data={"field": "items[0].sortOrder"}), request_path

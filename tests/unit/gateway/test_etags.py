@@ -2,7 +2,7 @@
 
 import pytest
 
-from triptych.gateway.http.errors import Invalid
+from triptych.gateway.http.errors import InvalidRequest
 from triptych.gateway.http.etags import etag_of, expected_sequences, is_named
 
 
@@ -73,19 +73,19 @@ def test_if_match_is_compared_with_sequences(lines: list[str], expected: tuple[i
     [[""], [","], ["7"], ['"7'], ['"7" "8"'], ['"7 8"'], ['"7",8'], ['*, "7"'], ["*", "*"], ['w/"7"'], ['"\u0663"']],
 )
 def test_what_is_no_list_of_tags_is_refused(lines: list[str]) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         expected_sequences(lines)
     assert caught.value.violations[0].field == "If-Match"
 
 
 def test_more_states_than_a_command_names_are_refused() -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidRequest):
         expected_sequences([", ".join(f'"{number}"' for number in range(101))])
 
 
 def test_a_write_can_be_asked_not_to_touch_what_is_there() -> None:
     assert expected_sequences([], ["*"]) == ()
     assert expected_sequences(['"7"'], ["*"]) == ()
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         expected_sequences([], ['"7"'])
     assert caught.value.violations[0].field == "If-None-Match"

@@ -3,26 +3,26 @@
 import pytest
 from pydantic import ValidationError
 
-from triptych.gateway.api.parameters import GalleriesPage, ItemsPage, check_idempotency_key
-from triptych.gateway.http.errors import Invalid
+from triptych.gateway.api.parameters import GalleriesPageQuery, ItemsPage, check_idempotency_key
+from triptych.gateway.http.errors import InvalidRequest
 
 
 def test_defaults_of_the_contract() -> None:
-    assert GalleriesPage().model_dump() == {"limit": 10, "offset": 0, "item_limit": 10}
+    assert GalleriesPageQuery().model_dump() == {"limit": 10, "offset": 0, "item_limit": 10}
     assert ItemsPage().model_dump() == {"item_limit": 50, "item_offset": 0}
 
 
 @pytest.mark.parametrize(
     ("page", "field", "low", "high"),
     [
-        (GalleriesPage, "limit", 1, 10),
-        (GalleriesPage, "itemLimit", 1, 100),
-        (GalleriesPage, "offset", 0, 2**31 - 1),
+        (GalleriesPageQuery, "limit", 1, 10),
+        (GalleriesPageQuery, "itemLimit", 1, 100),
+        (GalleriesPageQuery, "offset", 0, 2**31 - 1),
         (ItemsPage, "itemLimit", 1, 200),
         (ItemsPage, "itemOffset", 0, 2**31 - 1),
     ],
 )
-def test_bounds(page: type[GalleriesPage | ItemsPage], field: str, low: int, high: int) -> None:
+def test_bounds(page: type[GalleriesPageQuery | ItemsPage], field: str, low: int, high: int) -> None:
     for inside in (low, high):
         assert page.model_validate({field: str(inside)}).to_wire()[field] == inside
     for outside in (low - 1, high + 1):
@@ -33,5 +33,5 @@ def test_bounds(page: type[GalleriesPage | ItemsPage], field: str, low: int, hig
 def test_idempotency_keys_are_printable() -> None:
     assert check_idempotency_key(["order 7/a"]) == "order 7/a"
     for keys in ([""], ["a" * 256], ["tab\there"], ["caf\xe9"], ["a", "b"], ["a", "a"]):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidRequest):
             check_idempotency_key(keys)

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from triptych.gateway.writing import kafka_monitor as pulse_module
-from triptych.gateway.writing.kafka_monitor import Pulse, beating
+from triptych.gateway.writing.kafka_monitor import KafkaMonitor, beating
 from triptych.kit.failures import TransientFailure
 
 
@@ -29,7 +29,7 @@ class Kafka:
             await asyncio.sleep(0)
 
 
-def problem_of(pulse: Pulse) -> str | None:
+def problem_of(pulse: KafkaMonitor) -> str | None:
     return pulse.problem
 
 
@@ -42,7 +42,7 @@ async def test_work_has_its_result_or_its_own_failure() -> None:
     async def fail() -> None:
         raise ValueError("mine")
 
-    pulse = Pulse(Kafka().ask)
+    pulse = KafkaMonitor(Kafka().ask)
     async with pulse.within(10):
         assert await asyncio.sleep(0, "done") == "done"
     with pytest.raises(ValueError, match="mine"):
@@ -51,7 +51,7 @@ async def test_work_has_its_result_or_its_own_failure() -> None:
 
 
 async def test_work_that_takes_too_long_is_ended() -> None:
-    pulse = Pulse(Kafka().ask)
+    pulse = KafkaMonitor(Kafka().ask)
     with pytest.raises(TransientFailure, match="it took more than"):
         async with pulse.within(0.01):
             await asyncio.get_running_loop().create_future()

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from triptych.contract.replies import Reply
-from triptych.gateway.writing.replies import Replies
+from triptych.gateway.writing.replies import ReplyWaiters
 
 ACCEPTED = Reply(command_id="c", outcome="accepted", gallery_id="49fbb84b-52a6-46d3-896c-ebf52f06c0df", sequence=3)
 
 
 async def test_a_reply_reaches_the_request_that_it_answers() -> None:
-    replies = Replies()
+    replies = ReplyWaiters()
     with replies.expect("one") as one, replies.expect("two") as two:
         replies.hear(b"two", ACCEPTED.to_json())
         replies.hear(b"somebody else's", ACCEPTED.to_json())
@@ -21,7 +21,7 @@ async def test_a_reply_reaches_the_request_that_it_answers() -> None:
 
 
 async def test_a_repeated_reply_is_ignored() -> None:
-    replies = Replies()
+    replies = ReplyWaiters()
     with replies.expect("one") as one:
         replies.hear(b"one", ACCEPTED.to_json())
         replies.hear(b"one", ACCEPTED.model_copy(update={"sequence": 9}).to_json())
@@ -29,7 +29,7 @@ async def test_a_repeated_reply_is_ignored() -> None:
 
 
 async def test_a_reply_that_cannot_be_read_is_not_one() -> None:
-    replies = Replies()
+    replies = ReplyWaiters()
     with replies.expect("one") as one:
         for value in (None, b"{}", b"\xff"):
             replies.hear(b"one", value)
@@ -37,7 +37,7 @@ async def test_a_reply_that_cannot_be_read_is_not_one() -> None:
 
 
 async def test_nothing_is_left_behind_however_the_request_ends() -> None:
-    replies = Replies()
+    replies = ReplyWaiters()
 
     async def give_up() -> None:
         with replies.expect("one") as future:

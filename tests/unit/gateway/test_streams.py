@@ -9,11 +9,11 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from triptych.contract.domain_event import EventType
-from triptych.gateway.api.dependencies import Parts
+from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.events import _live
-from triptych.gateway.http.errors import Failure, Invalid, Refused
+from triptych.gateway.http.errors import Failure, InvalidRequest, Refused
 from triptych.gateway.live import streams as streams_module
-from triptych.gateway.live.streams import Places, Streams, Wanted, format_places, parse_places
+from triptych.gateway.live.streams import Positions, Streams, Wanted, format_places, parse_event_id
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.kafka.partitions import partition_of
 
@@ -27,10 +27,10 @@ def record(
     return ConsumerRecord("events", partition, offset, 0, 0, gallery_id.encode(), b"{}", None, 0, 0, tuple(headers))
 
 
-def begun(partitions: int = 3, ends: Places | None = None, **fields: Any) -> Streams:
+def begun(partitions: int = 3, ends: Positions | None = None, **fields: Any) -> Streams:
     """Streams that stand at 10; the topic ends at `ends`, or there."""
 
-    async def ends_of(asked: Iterable[int]) -> Places:
+    async def ends_of(asked: Iterable[int]) -> Positions:
         return {partition: (ends or {}).get(partition, 10) for partition in asked}
 
     streams = Streams(GatewaySettings(topic_partitions=partitions, **fields), "events", ends_of)
@@ -39,13 +39,13 @@ def begun(partitions: int = 3, ends: Places | None = None, **fields: Any) -> Str
 
 
 def test_places_survive_the_event_id() -> None:
-    assert parse_places(format_places({2: 5, 0: 7})) == {0: 7, 2: 5}
+    assert parse_event_id(format_places({2: 5, 0: 7})) == {0: 7, 2: 5}
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", "1:2,", "a:1", "-1:2", "1:2;3:4", f"1:{'9' * 19}"])
 def test_other_ids_are_refused(text: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        parse_places(text)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_event_id(text)
     assert caught.value.violations[0].field == "Last-Event-ID"
 
 
@@ -85,7 +85,7 @@ async def test_a_stream_begins_where_the_topic_ends_although_hearing_is_behind()
 async def test_a_heartbeat_never_goes_back_and_knows_partitions_that_were_added() -> None:
     streams = begun(partitions=1, ends={0: 12})
     settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
-    gateway = cast("Parts", SimpleNamespace(settings=settings, streams=streams))
+    gateway = cast("GatewayState", SimpleNamespace(settings=settings, streams=streams))
     async with streams.subscribe(Wanted("s")) as subscription:
         streams.hear(record(site="another", partition=1, offset=0))
         async with aclosing(_live(gateway, subscription, dict(subscription.begins))) as frames:
@@ -93,7 +93,7 @@ async def test_a_heartbeat_never_goes_back_and_knows_partitions_that_were_added(
 
 
 async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
-    async def ends_of(_asked: Iterable[int]) -> Places:
+    async def ends_of(_asked: Iterable[int]) -> Positions:
         raise Failure(503)
 
     streams = Streams(GatewaySettings(), "events", ends_of)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from triptych.kit.process.calm_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, CalmHandler
+from triptych.kit.process.calm_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, DeduplicatingHandler
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Log:
     now: float = 0.0
 
     def __post_init__(self) -> None:
-        self.handler = CalmHandler(self.stream, lambda: self.now)
+        self.handler = DeduplicatingHandler(self.stream, lambda: self.now)
 
     def say(self, name: str, message: str, *args: object, level: int = logging.WARNING, error: bool = False) -> None:
         """One call of a logger."""

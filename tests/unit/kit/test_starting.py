@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
-from triptych.kit.startup.starting import Front, composed, passing_problem
+from triptych.kit.startup.starting import StartupApp, composed, passing_problem
 
 
 def failing(*errors: Exception) -> Callable[[], AbstractAsyncContextManager[ASGIApp]]:
@@ -29,7 +29,7 @@ def failing(*errors: Exception) -> Callable[[], AbstractAsyncContextManager[ASGI
 
 
 async def test_it_is_live_and_unready_until_its_servers_are_there() -> None:
-    front = Front("command")
+    front = StartupApp("command")
     transport = httpx.ASGITransport(front)
     slept: list[float] = []
     seen: list[dict[str, str]] = []
@@ -57,7 +57,7 @@ async def test_pauses_are_bounded() -> None:
     async def sleep(pause: float) -> None:
         slept.append(pause)
 
-    async with composed(failing(*[NotYetAvailable("away")] * 8), Front("x"), sleep):
+    async with composed(failing(*[NotYetAvailable("away")] * 8), StartupApp("x"), sleep):
         pass
     assert slept == [0.25, 0.5, 1, 2, 4, 5, 5, 5]
 
@@ -65,7 +65,7 @@ async def test_pauses_are_bounded() -> None:
 @pytest.mark.parametrize("error", [StartRefused("standalone"), KeyError("a fault of ours")])
 async def test_what_no_waiting_mends_is_raised_at_once(error: Exception) -> None:
     with pytest.raises(type(error)):
-        async with composed(failing(error), Front("x")):
+        async with composed(failing(error), StartupApp("x")):
             pass
 
 
@@ -77,7 +77,7 @@ def test_errors_of_the_drivers_are_told_apart() -> None:
 
 def test_the_log_tells_once_and_then_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    front = Front("command", clock=lambda: now)
+    front = StartupApp("command", clock=lambda: now)
     for now in range(0, 125, 5):  # noqa: B007 - the clock reads it
         front.wait_for("Kafka is away.")
         front.wait_for("MongoDB is away.")

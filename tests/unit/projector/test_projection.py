@@ -116,7 +116,7 @@ def test_a_gallery_whose_beginning_is_missing_is_not_there() -> None:
 def test_an_event_of_another_site_does_not_fit() -> None:
     history = _long_history()
     view = _fold(history).views[history.gallery_id]
-    assert project(view, "other", history.events[-1]._replace(sequence=7)) == (view, Outcome.UNFIT)
+    assert project(view, "other", history.events[-1]._replace(sequence=7)) == (view, Outcome.CONTRADICTORY)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_content_that_no_view_can_be_made_of_does_not_fit(event_type: EventType,
         event_type=event_type, sequence=2, body=created.body if body is None else body, item_id="i"
     )
     marked = view._replace(missing=MissingEvents(2, 2))
-    assert project(view, SITE, event) == (marked, Outcome.UNFIT)
+    assert project(view, SITE, event) == (marked, Outcome.CONTRADICTORY)
 
 
 @pytest.mark.parametrize("position", range(1, 6))
@@ -153,7 +153,7 @@ def test_only_the_creation_can_come_first(position: int) -> None:
     history = _long_history()
     event = history.events[position]._replace(sequence=1)
     view = View(SITE, history.gallery_id)
-    assert project(view, SITE, event) == (view._replace(missing=MissingEvents(1, 1)), Outcome.UNFIT)
+    assert project(view, SITE, event) == (view._replace(missing=MissingEvents(1, 1)), Outcome.CONTRADICTORY)
 
 
 @st.composite

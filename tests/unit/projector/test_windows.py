@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.contract.joined import HEAD_ITEMS_MAX
-from triptych.projector.join.head_cache import WINDOW_ITEMS, Window, Windows
+from triptych.projector.join.head_cache import CACHED_ITEMS_MAX, FirstItems, HeadCache
 from triptych.projector.view.fold import View
 
 _PLACES = st.integers(-1_000, 1_000)
@@ -16,9 +16,9 @@ def test_a_window_is_the_beginning_of_the_gallery_or_says_that_it_is_not_enough(
     count: int, changes: list[tuple[int, int | None]]
 ) -> None:
     items = {number: float(-number) for number in range(count)}
-    window = Window(
-        ((str(number), place, b"%d" % number) for number, place in list(items.items())[:WINDOW_ITEMS]),
-        is_whole=count <= WINDOW_ITEMS,
+    window = FirstItems(
+        ((str(number), place, b"%d" % number) for number, place in list(items.items())[:CACHED_ITEMS_MAX]),
+        is_whole=count <= CACHED_ITEMS_MAX,
     )
     for number, place in changes:
         if place is None:
@@ -33,9 +33,9 @@ def test_a_window_is_the_beginning_of_the_gallery_or_says_that_it_is_not_enough(
 
 
 def test_what_was_touched_longest_ago_is_forgotten_first() -> None:
-    windows = Windows(bytes_max=3_000)
+    windows = HeadCache(bytes_max=3_000)
     for name in ("a", "b", "a", "c"):
-        windows.keep(View("s", name), Window([("i", 1.0, b"x" * 1_000)], is_whole=True))
+        windows.keep(View("s", name), FirstItems([("i", 1.0, b"x" * 1_000)], is_whole=True))
     windows.trim()
     assert [windows.window(name) is not None for name in "abc"] == [True, False, True]
     assert windows.view("b") is None

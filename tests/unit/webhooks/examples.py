@@ -5,7 +5,7 @@ from typing import Any
 
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.retries import RetryProfile
-from triptych.webhooks.store.deliveries import Claimed
+from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ def listener(**fields: Any) -> Listener:
     return Listener(**{**plain, **fields})
 
 
-def claimed(**fields: Any) -> Claimed:
+def claimed(**fields: Any) -> ClaimedDelivery:
     """A delivery in hand."""
     plain: dict[str, Any] = {
         "delivery_id": "d",
@@ -53,4 +53,4 @@ def claimed(**fields: Any) -> Claimed:
         "until": 0.0,
         "value": b"{}",
     }
-    return Claimed(**{**plain, **fields})
+    return ClaimedDelivery(**{**plain, **fields})

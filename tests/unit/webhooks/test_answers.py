@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.webhooks.http.responses import HEAD_MAX, LINE_MAX, Reading
+from triptych.webhooks.http.responses import HEAD_MAX, LINE_MAX, ResponseReader
 
 
 def head(*fields: bytes, status: bytes = b"HTTP/1.1 200 OK", body: bytes = b"ok") -> bytes:
@@ -75,8 +75,8 @@ NO_ANSWERS = {
 }
 
 
-def read(parts: list[bytes], body_max: int = 1_024) -> Reading:
-    reading = Reading(body_max)
+def read(parts: list[bytes], body_max: int = 1_024) -> ResponseReader:
+    reading = ResponseReader(body_max)
     for part in parts:
         reading.feed(part)
     reading.end()
@@ -104,7 +104,7 @@ def test_nothing_at_all_is_told_by_the_connection() -> None:
 
 
 def test_what_is_kept_of_an_answer_is_bounded() -> None:
-    reading = Reading(4)
+    reading = ResponseReader(4)
     reading.feed(b"HTTP/1.1 200 " + b"x" * (3 * LINE_MAX))
     assert reading.status == 200
     reading.feed(b"\r\nRetry-After: " + b"9" * (3 * LINE_MAX))
@@ -112,7 +112,7 @@ def test_what_is_kept_of_an_answer_is_bounded() -> None:
     assert (reading.is_done, reading.is_reusable, bytes(reading.body)) == (True, False, b"1234")
     assert len(reading.retry_after or "") <= LINE_MAX
 
-    endless = Reading(4)
+    endless = ResponseReader(4)
     endless.feed(b"HTTP/1.1 200 OK\r\n")
     for _ in range(HEAD_MAX // 1_000 + 1):
         endless.feed(b"X-A: " + b"y" * 993 + b"\r\n")

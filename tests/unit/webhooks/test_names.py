@@ -10,7 +10,7 @@ from tests.support.name_server import NameServer, open_name_server
 from tests.support.raw_server import open_raw_server
 from tests.unit.webhooks.test_client import LOOPBACK, PLAIN
 from triptych.webhooks.http.client import Client
-from triptych.webhooks.http.resolver import FOUND_SECONDS, NOT_FOUND_SECONDS, STALE_SECONDS, NameNotResolved, Names
+from triptych.webhooks.http.resolver import FOUND_SECONDS, NOT_FOUND_SECONDS, STALE_SECONDS, NameNotResolved, Resolver
 from triptych.webhooks.model.addresses import ForbiddenAddress
 
 DEAD = 60
@@ -26,7 +26,7 @@ async def server() -> AsyncIterator[NameServer]:
 
 async def test_a_name_is_asked_for_once_and_remembered(server: NameServer) -> None:
     now = [0.0]
-    async with Names([server.place], clock=lambda: now[0]) as names:
+    async with Resolver([server.place], clock=lambda: now[0]) as names:
         found = await asyncio.gather(*(names.addresses("shop.example", 5) for _ in range(5)))
         assert set(found) == {("127.0.0.1",)}
         asked = len(server.asked)
@@ -37,7 +37,7 @@ async def test_a_name_is_asked_for_once_and_remembered(server: NameServer) -> No
 
 async def test_what_does_not_exist_is_remembered_for_a_while(server: NameServer) -> None:
     now = [0.0]
-    async with Names([server.place], clock=lambda: now[0]) as names:
+    async with Resolver([server.place], clock=lambda: now[0]) as names:
         for _ in range(2):
             with pytest.raises(NameNotResolved, match=r"gone\.example"):
                 await names.addresses("gone.example", 5)
@@ -50,13 +50,13 @@ async def test_what_does_not_exist_is_remembered_for_a_while(server: NameServer)
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "-", "a_b..", ".", "%31.example"])
 async def test_names_that_nobody_can_be_asked_for(server: NameServer, host: str) -> None:
-    async with Names([server.place], deadline_seconds=0.5) as names:
+    async with Resolver([server.place], deadline_seconds=0.5) as names:
         with pytest.raises(NameNotResolved):
             await names.addresses(host, 5)
 
 
 async def test_silence_ends_at_the_deadline(server: NameServer) -> None:
-    async with Names([server.place], deadline_seconds=0.2) as names:
+    async with Resolver([server.place], deadline_seconds=0.2) as names:
         with pytest.raises(NameNotResolved, match=r"0\.2 s"):
             await names.addresses("dead.example", 5)
         with pytest.raises(NameNotResolved, match=r"0\.1 s"):
@@ -66,7 +66,7 @@ async def test_silence_ends_at_the_deadline(server: NameServer) -> None:
 async def test_dead_names_delay_nobody(server: NameServer) -> None:
     async with (
         open_raw_server(PLAIN) as receiver,
-        Names([server.place]) as names,
+        Resolver([server.place]) as names,
         Client(LOOPBACK, names, 0) as client,
     ):
         dead = [
@@ -88,7 +88,7 @@ async def test_dead_names_delay_nobody(server: NameServer) -> None:
 
 async def test_who_was_found_once_waits_for_nobody(server: NameServer) -> None:
     now = [0.0]
-    async with Names([server.place], at_once=2, deadline_seconds=30, clock=lambda: now[0]) as names:
+    async with Resolver([server.place], at_once=2, deadline_seconds=30, clock=lambda: now[0]) as names:
         await names.addresses("shop.example", 5)
         dead = [asyncio.create_task(names.addresses(f"{number}.dead.example", 30)) for number in range(2)]
         now[0] += FOUND_SECONDS + 1
@@ -104,7 +104,7 @@ async def test_who_was_found_once_waits_for_nobody(server: NameServer) -> None:
 async def test_names_that_were_dead_before_leave_room_for_others(server: NameServer) -> None:
     now = [0.0]
     dead = [f"{number}.dead.example" for number in range(5)]
-    async with Names([server.place], at_once=5, deadline_seconds=0.3, clock=lambda: now[0]) as names:
+    async with Resolver([server.place], at_once=5, deadline_seconds=0.3, clock=lambda: now[0]) as names:
         await asyncio.gather(*(names.addresses(host, 5) for host in dead), return_exceptions=True)
         now[0] += NOT_FOUND_SECONDS + 1
         again = [asyncio.create_task(names.addresses(host, 5)) for host in dead]
@@ -116,12 +116,12 @@ async def test_names_that_were_dead_before_leave_room_for_others(server: NameSer
 
 
 async def test_what_a_name_leads_to_is_checked(server: NameServer) -> None:
-    async with Names([server.place]) as names, Client((), names, 0) as client:
+    async with Resolver([server.place]) as names, Client((), names, 0) as client:
         for host in ("shop.example", "six.example"):
             with pytest.raises(ForbiddenAddress):
                 await client.post(f"http://{host}:9/", {}, b"", 5)
 
 
 async def test_the_hosts_of_the_system_are_known() -> None:
-    async with Names() as names:
+    async with Resolver() as names:
         assert set(await names.addresses("localhost", 5)) <= {"127.0.0.1", "::1"}

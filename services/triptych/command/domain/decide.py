@@ -18,8 +18,8 @@ from triptych.command.domain.galleries import (
 from triptych.command.domain.items import create_items, delete_items, update_item, without
 from triptych.command.domain.order.moves import FIRST_LOOK, WIDEST_LOOK, move_item
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
-from triptych.command.domain.state import Change, GalleryHead, JobKind, JobRequest, Origin, Rejected, Unloaded
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Workspace
+from triptych.command.domain.state import Change, GalleryHead, JobKind, JobRequest, NeedsMoreLoaded, Origin, Rejected
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
 from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_event, encode_snapshot
 from triptych.contract.commands import (
     ClearGallery,
@@ -43,7 +43,7 @@ DIRECT_ITEMS, DIRECT_BYTES = 1_000, 8 * 1024 * 1024
 
 def decide(
     command: PlacedCommand,
-    workspace: Workspace,
+    workspace: UnitOfWork,
     at: datetime,
     new_event_id: Callable[[], str],
     running_job: str | None = None,
@@ -127,7 +127,7 @@ def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
     ]
 
 
-def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: Workspace, origin: Origin) -> Change:
+def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: UnitOfWork, origin: Origin) -> Change:
     """`wire` is the command's data in wire form."""
     data = command.envelope.data
     head = workspace.head_of(command.gallery_id, origin.site_id)
@@ -161,13 +161,13 @@ def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: Workspac
 def _on_all_items(
     head: GalleryHead,
     data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery,
-    workspace: Workspace,
+    workspace: UnitOfWork,
     origin: Origin,
 ) -> Change:
     if _is_large(head, workspace):
         return _start_job(head, data)
     if head.gallery_id not in workspace.whole:
-        raise Unloaded
+        raise NeedsMoreLoaded
     items = workspace.all_items(head.gallery_id)
     match data:
         case DeleteGallery():
@@ -184,7 +184,7 @@ def _on_all_items(
             return space_out(head, items[::-1], low, gap, 0, len(items), origin)
 
 
-def _is_large(head: GalleryHead, workspace: Workspace) -> bool:
+def _is_large(head: GalleryHead, workspace: UnitOfWork) -> bool:
     return head.total_items > DIRECT_ITEMS or head.gallery_id in workspace.heavy
 
 
@@ -200,7 +200,7 @@ def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | Rebalance
             return Change(head, job=JobRequest(JobKind.REPUBLISH))
 
 
-def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, origin: Origin) -> Change:
+def _create_gallery(gallery_id: str, data: CreateGallery, workspace: UnitOfWork, origin: Origin) -> Change:
     # Whatever site it belongs to, deleted or not: ids are keys on the topics, which all sites share.
     if workspace.heads.get(gallery_id) is not None:
         raise Rejected(ErrorCode.ALREADY_EXISTS, "a gallery with this id exists", galleryId=gallery_id)
@@ -212,7 +212,7 @@ def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, 
             raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=data.clone_from_gallery_id)
     sort_order = gallery.sort_order if gallery else None
     if sort_order is None:
-        sort_order = workspace.free_places[origin.site_id].pop()
+        sort_order = workspace.reserved_sort_orders[origin.site_id].pop()
     else:
         _refuse_taken_place(workspace, sort_order, origin.site_id, gallery_id)
     name = gallery.name if gallery else None
@@ -225,7 +225,7 @@ def _create_gallery(gallery_id: str, data: CreateGallery, workspace: Workspace, 
         state = {"source": source.gallery_id}
         return Change(head._replace(status=Status.BUILDING), job=JobRequest(JobKind.CLONE, state))
     if source.gallery_id not in workspace.whole:
-        raise Unloaded
+        raise NeedsMoreLoaded
     return clone_gallery(head, workspace.all_items(source.gallery_id), origin)
 
 
@@ -239,7 +239,7 @@ def _check_expected(data: Command, sequence: int) -> None:
     raise Rejected(ErrorCode.SEQUENCE_CONFLICT, f"the gallery is at sequence {sequence}, {expected}", sequence=sequence)
 
 
-def _refuse_taken_place(workspace: Workspace, place: float | None, site_id: str, gallery_id: str) -> None:
+def _refuse_taken_place(workspace: UnitOfWork, place: float | None, site_id: str, gallery_id: str) -> None:
     blocking = None if place is None else workspace.gallery_places.get((site_id, place))
     if blocking is not None and blocking != gallery_id:
         raise Rejected(

@@ -15,7 +15,7 @@ from triptych.command.domain.items import (
     refuse_taken,
     without,
 )
-from triptych.command.domain.order.sort_orders import places_above, places_of_new_list
+from triptych.command.domain.order.sort_orders import new_list_sort_orders, sort_orders_above
 from triptych.command.domain.state import Change, Find, GalleryHead, Origin, Rejected, StoredItem
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.events import (
@@ -55,14 +55,14 @@ def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: Origin) 
     Raises:
         Rejected: two items ask for the same sort order (contract, section 4, rule 4).
     """
-    places = places_of_new_list([item.sort_order for item in items], origin.now_ms)
+    places = new_list_sort_orders([item.sort_order for item in items], origin.now_ms)
     refuse_repeated(places, "gallery.items")
     return _with_first_items(head, new_items(head, [item.to_wire() for item in items], places, origin), origin)
 
 
 def clone_gallery(head: GalleryHead, source: Sequence[StoredItem], origin: Origin) -> Change:
     """A new gallery with the content of another, whose items are given in display order (D2)."""
-    places = places_of_new_list([None] * len(source), origin.now_ms)
+    places = new_list_sort_orders([None] * len(source), origin.now_ms)
     return _with_first_items(head, copies(head, [item.body for item in source], 0, places, origin), origin)
 
 
@@ -168,7 +168,7 @@ def _merge(
     asked = [entry.sort_order for entry, item in zip(entries, known, strict=True) if item is None]
     # What the call gives to the other items is not free for a default either.
     given = {entry.sort_order for entry in entries if entry.sort_order is not None}
-    places = iter(places_above(asked, default_base(head, origin.now_ms), others.keys() | given))
+    places = iter(sort_orders_above(asked, default_base(head, origin.now_ms), others.keys() | given))
     merged: list[StoredItem] = []
     for position, (entry, item) in enumerate(zip(entries, known, strict=True)):
         field = f"gallery.items[{position}]"

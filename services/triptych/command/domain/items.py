@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from triptych.command.domain.order.sort_orders import first_repeated, places_above
+from triptych.command.domain.order.sort_orders import first_repeated, sort_orders_above
 from triptych.command.domain.state import Change, Find, GalleryHead, Origin, Rejected, StoredItem, shortest
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.events import item_created, item_deleted, item_updated
@@ -36,7 +36,7 @@ def create_items(
     Raises:
         Rejected: a sort order is taken, by an item of the gallery or of this call (contract, section 4).
     """
-    places = places_above([item.sort_order for item in items], default_base(head, origin.now_ms), taken)
+    places = sort_orders_above([item.sort_order for item in items], default_base(head, origin.now_ms), taken)
     for position, place in enumerate(places):
         refuse_taken(taken, place, f"items[{position}].sortOrder")
     refuse_repeated(places, "items")

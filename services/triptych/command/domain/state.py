@@ -28,7 +28,7 @@ class Rejected(Exception):
         return Reply(command_id=command_id, outcome="rejected", gallery_id=gallery_id, error=self.error)
 
 
-class Unloaded(Exception):
+class NeedsMoreLoaded(Exception):
     """The decision needs more of the gallery than was loaded: carry out what comes before, load again, with more.
 
     `neighbours` is how many items on each side of the place in question have to be known.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from triptych.command.domain.fingerprints import fingerprint_of
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Stretch, join
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, OrderRange, join
 from triptych.command.domain.state import Change, GalleryHead, JobRequest, StoredItem
 from triptych.contract.codec.envelope import CommandEnvelope, Headers, Message
 from triptych.contract.replies import Reply
@@ -58,7 +58,7 @@ class CommandKey(NamedTuple):
         return f"{self.site_id}:{source}:{self.command_id}"
 
 
-class Processed(NamedTuple):
+class StoredOutcome(NamedTuple):
     """What is known of a command that was carried out, or whose long work has begun: then there is no reply yet.
 
     Without a fingerprint it was carried out by a version that kept none.
@@ -73,7 +73,7 @@ class Processed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Workspace:
+class UnitOfWork:
     """The loaded part of the write model, changed in memory by one decision after another.
 
     Attributes:
@@ -99,18 +99,18 @@ class Workspace:
     heads: dict[str, GalleryHead | None] = field(default_factory=dict)
     items: dict[str, StoredItem | None] = field(default_factory=dict)
     taken: dict[str, dict[float, str]] = field(default_factory=lambda: defaultdict(dict))
-    stretches: dict[str, list[Stretch]] = field(default_factory=lambda: defaultdict(list))
+    stretches: dict[str, list[OrderRange]] = field(default_factory=lambda: defaultdict(list))
     looks: dict[CommandKey, int] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
     heavy: set[str] = field(default_factory=set)
     gallery_places: dict[tuple[str, float], str] = field(default_factory=dict)
-    free_places: dict[str, list[float]] = field(default_factory=dict)
-    outcomes: dict[CommandKey, Processed] = field(default_factory=dict)
+    reserved_sort_orders: dict[str, list[float]] = field(default_factory=dict)
+    outcomes: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
     begun: set[CommandKey] = field(default_factory=set)
     spent: set[CommandKey] = field(default_factory=set)
     loaded_heads: dict[str, GalleryHead] = field(default_factory=dict)
     loaded_items: dict[str, StoredItem] = field(default_factory=dict)
-    decided: dict[CommandKey, Processed] = field(default_factory=dict)
+    decided: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
     parked: list[PlacedCommand] = field(default_factory=list)
     jobs: list[tuple[PlacedCommand, JobRequest]] = field(default_factory=list)
     changes: list[tuple[PlacedCommand, Change, list[Message]]] = field(default_factory=list)
@@ -125,7 +125,7 @@ class Workspace:
             self.items[item.item_id] = self.loaded_items[item.item_id] = item
             self.taken[item.gallery_id][item.sort_order] = item.item_id
 
-    def load_outcomes(self, outcomes: Mapping[CommandKey, Processed]) -> None:
+    def load_outcomes(self, outcomes: Mapping[CommandKey, StoredOutcome]) -> None:
         """Add outcomes as they stand in the database."""
         self.outcomes.update(outcomes)
         self.begun.update(key for key, processed in outcomes.items() if processed.reply is None)
@@ -141,7 +141,7 @@ class Workspace:
         self.load_items(items)
         self.whole.add(gallery_id)
         entries = sorted((item.sort_order, item.item_id) for item in items)
-        join(self.stretches[gallery_id], Stretch(LOWEST, HIGHEST, entries))
+        join(self.stretches[gallery_id], OrderRange(LOWEST, HIGHEST, entries))
 
     def head_of(self, gallery_id: str, site_id: str) -> GalleryHead | None:
         """The gallery, if it exists in this site; that of another is not there (docs/architecture/README.md, I8)."""
@@ -187,7 +187,7 @@ class Workspace:
             for stretch in self.stretches[gallery_id]:
                 stretch.follow(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
 
-    def end_work(self, envelope: CommandEnvelope, reply: Reply) -> None:
+    def record_job_outcome(self, envelope: CommandEnvelope, reply: Reply) -> None:
         """Remember the outcome of long work: it replaces what was stored when the work began."""
         key = CommandKey.of(envelope)
         self.begun.add(key)
@@ -195,4 +195,4 @@ class Workspace:
 
     def settle(self, key: CommandKey, fingerprint: str, reply: Reply | None) -> None:
         """Remember the outcome, for repeats of the command; without a reply, that its long work begins."""
-        self.decided[key] = self.outcomes[key] = Processed(fingerprint, reply)
+        self.decided[key] = self.outcomes[key] = StoredOutcome(fingerprint, reply)

@@ -12,21 +12,21 @@ import prometheus_client
 
 from triptych.command.domain.decide import decide
 from triptych.command.domain.scope import whole_gallery_of
-from triptych.command.domain.state import Unloaded
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Workspace
+from triptych.command.domain.state import NeedsMoreLoaded
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
 from triptych.command.flow.chunking import slices
 from triptych.command.flow.rejections import report_rejected
-from triptych.command.flow.reply_publisher import Answer, Answers
+from triptych.command.flow.reply_publisher import Answer, ReplyPublisher
 from triptych.command.store.jobs import JobUpdate
-from triptych.command.store.loader import Knowledge, Loader
+from triptych.command.store.loader import Loader, LoadHints
 from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.recent_heads import RecentHeads
 from triptych.command.store.repository import Conflict, Repository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.mongo.driver import is_transient
-from triptych.kit.run_all import side_by_side
+from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answer
 
 # Alone, a command conflicts only with another process; each try sees what the other one has committed.
 ATTEMPTS_ALONE = 8
-FAULT = "handler-failed"
+HANDLER_FAILED = "handler-failed"
 
 Share: TypeAlias = Callable[[], Sequence[PlacedCommand]]
 """Gives commands in order, each on its gallery's partition; called when the work on them begins."""
 
 
 @dataclass(slots=True)
-class Settled:
+class BatchResult:
     """What became of commands: answers to send and rows to publish, both in order, and those that broke our code."""
 
     answers: list[Answer] = field(default_factory=list)
@@ -68,8 +68,8 @@ class Executor:
         recent: RecentHeads,
         repository: Repository,
         outbox: Outbox,
-        answers: Answers,
-        dead_letters: DeadLetters,
+        answers: ReplyPublisher,
+        dead_letters: DeadLetterPublisher,
         new_event_id: Callable[[], str],
     ) -> None:
         self._loader = loader
@@ -85,20 +85,20 @@ class Executor:
         self._partitions: frozenset[int] = frozenset()
         self._is_unpublished = False
 
-    async def take_over(self, partitions: frozenset[int]) -> int:
+    async def publish_leftovers(self, partitions: frozenset[int]) -> int:
         """Publish what previous owners have left; the number of events."""
         async with self.turn:
             self._partitions = partitions
             self._recent.forget()
             await self._loader.former.look()
             self._is_unpublished = True
-            return await self.catch_up()
+            return await self.flush_outbox()
 
     async def settle(self) -> None:
         """Leave nothing to the next owner that is done already."""
         await self._outbox.settle()
 
-    async def catch_up(self) -> int:
+    async def flush_outbox(self) -> int:
         """Publish what was committed and not seen on the topic; called with the turn held, before anything new."""
         if not self._is_unpublished:
             return 0
@@ -124,9 +124,9 @@ class Executor:
         """
         outcome = Outcome()
         async with self.turn:
-            await self.catch_up()
+            await self.flush_outbox()
             self._is_unpublished = True
-            await side_by_side([self._carry_out_share(share, running_job, outcome) for share in shares])
+            await run_all([self._carry_out_share(share, running_job, outcome) for share in shares])
             self._is_unpublished = False
         return outcome
 
@@ -137,11 +137,11 @@ class Executor:
         for part in slices(commands, sizes):
             settled = await self._execute(part, running_job)
             await self._publish(settled.rows, settled.answers)
-            await self._put_aside(settled.faulty)
+            await self._dead_letter(settled.faulty)
             outcome.has_jobs = outcome.has_jobs or settled.has_jobs
             outcome.waiting |= settled.waiting
 
-    async def save(self, workspace: Workspace, partition: int, at: datetime, update: JobUpdate) -> None:
+    async def save(self, workspace: UnitOfWork, partition: int, at: datetime, update: JobUpdate) -> None:
         """Commit a step of long work and publish it; called with the turn held. Raises what `Repository.save` does."""
         self._is_unpublished = True
         await self._publish(await self._save(workspace, {partition}, at, update), ())
@@ -149,12 +149,12 @@ class Executor:
 
     async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
         await self._answers.publish(self._outbox.records(rows), answers)
-        self._outbox.mark_soon(rows)
+        self._outbox.acknowledge_soon(rows)
 
-    async def _put_aside(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
+    async def _dead_letter(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
         """Keep commands that broke our code as dead letters, and say so to their senders; no outcome is recorded."""
         error = ReplyError(code=ErrorCode.INTERNAL, message="a fault of the service; the command was put aside")
-        refused = [(command.record, FAULT, repr(fault)) for command, fault in faulty]
+        refused = [(command.record, HANDLER_FAILED, repr(fault)) for command, fault in faulty]
         records, answers = await self._dead_letters.letters(refused), []
         for command, _ in faulty:
             envelope = command.envelope
@@ -166,11 +166,11 @@ class Executor:
         for refusal in refused:
             self._dead_letters.report(*refusal)
 
-    async def _execute(self, commands: Sequence[PlacedCommand], running_job: str | None) -> Settled:
+    async def _execute(self, commands: Sequence[PlacedCommand], running_job: str | None) -> BatchResult:
         """One transaction for all. If one fails, one for each half, and so on: neighbours do not suffer."""
-        settled = Settled()
+        settled = BatchResult()
         parts = deque([commands])
-        knowledge = Knowledge()
+        knowledge = LoadHints()
         attempts = 0
         while parts:
             part = parts.popleft()
@@ -185,7 +185,7 @@ class Executor:
                     continue
                 key = CommandKey.of(part[0].envelope)
                 attempts += 1
-                if isinstance(error, Conflict | Unloaded) and attempts < ATTEMPTS_ALONE:
+                if isinstance(error, Conflict | NeedsMoreLoaded) and attempts < ATTEMPTS_ALONE:
                     knowledge.suspects.add(key)
                     parts.appendleft(part)
                     continue
@@ -200,7 +200,7 @@ class Executor:
         return settled
 
     async def _attempt(
-        self, commands: Sequence[PlacedCommand], knowledge: Knowledge, running_job: str | None, settled: Settled
+        self, commands: Sequence[PlacedCommand], knowledge: LoadHints, running_job: str | None, settled: BatchResult
     ) -> int:
         """One transaction for the first commands, up to one that needs more than was loaded; how many they are.
 
@@ -212,7 +212,7 @@ class Executor:
         answers = self._decide(commands, workspace, knowledge, at, running_job)
         decided = commands[: len(answers)]
         if not decided:
-            raise Unloaded
+            raise NeedsMoreLoaded
         settled.rows += await self._save(workspace, {command.partition for command in decided}, at)
         given = [answer for answer in answers if answer is not None]
         settled.answers += given
@@ -230,7 +230,7 @@ class Executor:
         return len(decided)
 
     async def _save(
-        self, workspace: Workspace, partitions: set[int], at: datetime, update: JobUpdate | None = None
+        self, workspace: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
     ) -> list[OutboxRow]:
         try:
             rows = await self._repository.save(workspace, partitions, at, update)
@@ -243,8 +243,8 @@ class Executor:
     def _decide(
         self,
         commands: Sequence[PlacedCommand],
-        workspace: Workspace,
-        knowledge: Knowledge,
+        workspace: UnitOfWork,
+        knowledge: LoadHints,
         at: datetime,
         running_job: str | None,
     ) -> list[Answer | None]:
@@ -253,7 +253,7 @@ class Executor:
         for command in commands:
             try:
                 reply = decide(command, workspace, at, self._new_event_id, running_job)
-            except Unloaded as unloaded:
+            except NeedsMoreLoaded as unloaded:
                 knowledge.looks[CommandKey.of(command.envelope)] = unloaded.neighbours
                 break
             answers.append(Answer.to(command.envelope, command.partition, reply) if reply is not None else None)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from triptych.command.domain.decide import messages_of
 from triptych.command.domain.state import Change, GalleryHead
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, Workspace
-from triptych.command.flow.executor import FAULT, Executor
-from triptych.command.flow.reply_publisher import Answer, Answers
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, UnitOfWork
+from triptych.command.flow.executor import HANDLER_FAILED, Executor
+from triptych.command.flow.reply_publisher import Answer, ReplyPublisher
 from triptych.command.store.jobs import JobStore, JobUpdate, StoredJob, Unreadable
 from triptych.command.store.loader import Loader
 from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
@@ -16,7 +16,7 @@ from triptych.contract.codec.envelope import InvalidCommand, Undecodable
 from triptych.contract.codec.events import gallery_deleted
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import RecordTooLarge
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.writemodel.galleries import Status
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 FAULT_TEXT = "a fault of the service; the command was dead-lettered, and may be done in part"
 
 
-class FailedWork:
+class JobFailures:
     """What is done about jobs and parked commands that fail again and again, or cannot be read."""
 
     def __init__(
@@ -32,8 +32,8 @@ class FailedWork:
         executor: Executor,
         jobs: JobStore,
         loader: Loader,
-        answers: Answers,
-        dead_letters: DeadLetters,
+        answers: ReplyPublisher,
+        dead_letters: DeadLetterPublisher,
         new_event_id: Callable[[], str],
     ) -> None:
         self._executor = executor
@@ -60,18 +60,20 @@ class FailedWork:
         else:
             await self._keep(command.record, error)
         async with self._executor.turn:
-            await self._executor.catch_up()
+            await self._executor.flush_outbox()
             now = datetime.now(UTC)
             workspace = await self._loader.load_head(stored.gallery_id)
             head, state = workspace.heads.get(stored.gallery_id), {}
             if head is not None and head.job == stored.job_id:
-                state = {"sweep": True} if self._let_go(workspace, head, command, now) else {}
+                state = {"sweep": True} if self._unblock_gallery(workspace, head, command, now) else {}
             if command is not None and not await self._loader.has_outcome(CommandKey.of(command.envelope)):
-                workspace.end_work(command.envelope, _fault(command))
+                workspace.record_job_outcome(command.envelope, _fault(command))
             update = JobUpdate(stored.job_id, stored.step, state, is_done=True)
             await self._executor.save(workspace, stored.partition, now, update)
 
-    def _let_go(self, workspace: Workspace, head: GalleryHead, command: PlacedCommand | None, now: datetime) -> bool:
+    def _unblock_gallery(
+        self, workspace: UnitOfWork, head: GalleryHead, command: PlacedCommand | None, now: datetime
+    ) -> bool:
         """Bring the gallery into a state that may stay; whether its items have to go."""
         if head.status is Status.LIVE:
             return False
@@ -112,7 +114,7 @@ class FailedWork:
         for one in unreadable:
             if one.record is None:
                 log.error("parked command %s has lost its record: %r", one.parked_id, one.error)
-                await self._jobs.set_apart(one.parked_id)
+                await self._jobs.quarantine(one.parked_id)
                 continue
             await self._keep(one.record, one.error)
             answer = _refusal(one.record, one.error)
@@ -122,7 +124,7 @@ class FailedWork:
     async def _keep(self, record: Received, error: Exception) -> None:
         """Publish a dead letter, as far as the broker takes it."""
         try:
-            await self._dead_letters.put(record, FAULT, repr(error))
+            await self._dead_letters.put(record, HANDLER_FAILED, repr(error))
         except RecordTooLarge:
             place = f"{record.topic}-{record.partition}@{record.offset}"
             log.exception("the dead letter of %s is too large for the broker: %r", place, error)

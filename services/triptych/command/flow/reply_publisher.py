@@ -10,7 +10,7 @@ from triptych.contract.replies import Reply
 from triptych.contract.topics import Topics
 from triptych.kit.failures import RecordTooLarge, TransientFailure
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
-from triptych.kit.run_all import side_by_side
+from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
         return cls(reply, partition, envelope.site_id, envelope.correlation_id, envelope.reply_to, envelope.source)
 
 
-class Answers:
+class ReplyPublisher:
     """Sends replies out, together with other records or alone."""
 
     def __init__(self, publisher: Publisher, elsewhere: Publisher, topics: Topics) -> None:
@@ -60,7 +60,7 @@ class Answers:
             by_topic.setdefault(await self._topic(answer.reply_to), []).append(answer)
         usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
         others = [self._publish_elsewhere(topic, part) for topic, part in by_topic.items()]
-        await side_by_side([self._publish_here([*records, *usual], len(records)), *others])
+        await run_all([self._publish_here([*records, *usual], len(records)), *others])
 
     async def _publish_here(self, records: Sequence[Record], first_reply: int) -> None:
         """Publish records, the replies last; a reply that its topic does not take is shortened."""

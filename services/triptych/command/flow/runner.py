@@ -11,9 +11,9 @@ from triptych.command.domain.decide import accepted, messages_of
 from triptych.command.domain.state import Change, JobKind, Origin, Rejected
 from triptych.command.domain.step_retries import PATIENCE, is_hopeless, pause_seconds
 from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
-from triptych.command.domain.unit_of_work import Workspace
+from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
-from triptych.command.flow.failed_work import FailedWork
+from triptych.command.flow.failed_work import JobFailures
 from triptych.command.store.jobs import PARKED_AT_ONCE, Job, JobMovedOn, JobStore, JobUpdate, StoredJob
 from triptych.command.store.loader import Loader
 from triptych.command.store.staging import Staging
@@ -37,7 +37,7 @@ class JobRunner:
         jobs: JobStore,
         loader: Loader,
         staging: Staging,
-        failed_work: FailedWork,
+        failed_work: JobFailures,
         new_event_id: Callable[[], str],
         patience: timedelta = PATIENCE,
     ) -> None:
@@ -147,7 +147,7 @@ class JobRunner:
         if job.kind is JobKind.CLONE and "total" not in job.state:
             return await self._stage(job)
         async with self._executor.turn:
-            await self._executor.catch_up()
+            await self._executor.flush_outbox()
             await self._advance(job)
         return True
 
@@ -179,18 +179,18 @@ class JobRunner:
         else:
             await self._save(job, workspace, step, at)
 
-    async def _save(self, job: Job, workspace: Workspace, step: Step, at: datetime) -> None:
+    async def _save(self, job: Job, workspace: UnitOfWork, step: Step, at: datetime) -> None:
         envelope = job.envelope
         change = replace(step.change, head=step.change.head._replace(job=job.job_id))
         workspace.record(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
-            workspace.end_work(envelope, accepted(envelope, change.head, None))
+            workspace.record_job_outcome(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
         await self._executor.save(workspace, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
             await self._staging.clear(job.job_id)
 
-    async def _reject(self, job: Job, workspace: Workspace, rejected: Rejected, at: datetime) -> None:
+    async def _reject(self, job: Job, workspace: UnitOfWork, rejected: Rejected, at: datetime) -> None:
         """The work turns out to be impossible: answer so, and let the gallery's other commands go on."""
         envelope = job.envelope
         head = workspace.heads[job.command.gallery_id]
@@ -198,7 +198,7 @@ class JobRunner:
         if head.status is Status.BUILDING:
             head = head._replace(status=Status.DELETED)
         workspace.record(job.command, Change(head), [])
-        workspace.end_work(
+        workspace.record_job_outcome(
             envelope,
             rejected.reply(envelope.command_id, head.gallery_id),
         )
@@ -214,7 +214,7 @@ class JobRunner:
             total = await self._staging.fill(job.job_id, staging, source, job.envelope.site_id)
         except Rejected as rejected:
             async with self._executor.turn:
-                await self._executor.catch_up()
+                await self._executor.flush_outbox()
                 workspace = await self._loader.load_head(job.command.gallery_id)
                 await self._reject(job, workspace, rejected, datetime.now(UTC))
             await self._staging.clear(job.job_id)
@@ -222,9 +222,9 @@ class JobRunner:
         if total is None:
             return False
         async with self._executor.turn:
-            await self._executor.catch_up()
+            await self._executor.flush_outbox()
             update = JobUpdate(job.job_id, job.step, {**job.state, "total": total, "staging": staging})
-            await self._executor.save(Workspace(), job.command.partition, datetime.now(UTC), update)
+            await self._executor.save(UnitOfWork(), job.command.partition, datetime.now(UTC), update)
         return True
 
     async def _drain(self, job: StoredJob) -> None:
@@ -241,7 +241,7 @@ class JobRunner:
             if not outcome.waiting:
                 return
         async with self._executor.turn:
-            await self._executor.catch_up()
+            await self._executor.flush_outbox()
             workspace = await self._loader.load_head(job.gallery_id)
             head = workspace.heads.get(job.gallery_id)
             if head is not None and head.job == job.job_id:

@@ -3,21 +3,21 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from triptych.command.domain.unit_of_work import PlacedCommand, Workspace
+from triptych.command.domain.unit_of_work import PlacedCommand, UnitOfWork
 from triptych.command.store.documents import GALLERY_PLACES
 from triptych.contract.commands import CreateGallery, UpdateGallery
 from triptych.kit.mongo.driver import Database
 from triptych.writemodel.galleries import GALLERIES
 
 
-class GalleryPlaces:
+class GallerySortOrders:
     """Sort orders of galleries (contract, section 4). Unlike items, they have many writers."""
 
     def __init__(self, database: Database) -> None:
         self._galleries = database[GALLERIES]
         self._places = database[GALLERY_PLACES]
 
-    async def load(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
+    async def load(self, workspace: UnitOfWork, commands: Sequence[PlacedCommand], now_ms: int) -> None:
         """Learn who has the places that the commands ask for, and reserve one for each that asks for none."""
         asked: dict[str, list[float]] = defaultdict(list)
         missing: dict[str, int] = defaultdict(int)
@@ -37,9 +37,9 @@ class GalleryPlaces:
                 await self._add_taken(workspace, site_id, reserved)
                 taken = workspace.gallery_places
                 free += [place for place in reserved if (site_id, place) not in taken and place not in explicit]
-            workspace.free_places[site_id] = free[::-1]
+            workspace.reserved_sort_orders[site_id] = free[::-1]
 
-    async def _add_taken(self, workspace: Workspace, site_id: str, values: Sequence[float]) -> None:
+    async def _add_taken(self, workspace: UnitOfWork, site_id: str, values: Sequence[float]) -> None:
         if values:
             query = {"siteId": site_id, "sortOrder": {"$in": list(values)}}
             async for found in self._galleries.find(query, {"sortOrder": 1}):

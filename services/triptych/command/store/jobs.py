@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from triptych.command.domain.state import JobKind
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, Workspace
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, UnitOfWork
 from triptych.command.store.documents import JOBS, PARKED
 from triptych.command.store.received import received, record_document
 from triptych.contract.codec.envelope import CommandEnvelope, decode_command
@@ -112,7 +112,7 @@ class JobStore:
         self._parked = database[PARKED]
         self._number = 0
 
-    async def insert(self, workspace: Workspace, ownership: Ownership, at: datetime, session: Session) -> None:
+    async def insert(self, workspace: UnitOfWork, ownership: Ownership, at: datetime, session: Session) -> None:
         """Add the jobs and parked commands of a workspace to the transaction of `session`."""
         jobs = [
             {
@@ -168,7 +168,7 @@ class JobStore:
         if parked_ids:
             await self._parked.delete_many({"_id": {"$in": list(parked_ids)}})
 
-    async def set_apart(self, parked_id: str) -> None:
+    async def quarantine(self, parked_id: str) -> None:
         """Let nobody wait any more for a parked command of which nothing can be read; its document stays."""
         await self._parked.update_one({"_id": parked_id}, {"$set": {"galleryId": f"unreadable/{parked_id}"}})
 

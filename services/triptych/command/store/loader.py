@@ -9,11 +9,11 @@ from triptych.command.domain.decide import DIRECT_BYTES, DIRECT_ITEMS
 from triptych.command.domain.items import default_base
 from triptych.command.domain.scope import ON_ALL_ITEMS, Size
 from triptych.command.domain.state import GalleryHead, StoredItem
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Workspace
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
 from triptych.command.store.documents import PROCESSED, head_of, item_of
 from triptych.command.store.former_outcomes import FormerOutcomes
-from triptych.command.store.gallery_places import GalleryPlaces
-from triptych.command.store.neighbourhoods import load_lines
+from triptych.command.store.gallery_places import GallerySortOrders
+from triptych.command.store.neighbourhoods import load_neighbourhoods
 from triptych.command.store.outcomes import outcome_ids, outcomes_of
 from triptych.command.store.pages import fill_page
 from triptych.command.store.recent_heads import RecentHeads
@@ -27,7 +27,7 @@ MANY_MOVES = 16
 
 
 @dataclass(slots=True)
-class Knowledge:
+class LoadHints:
     """What earlier tries of the same commands have taught.
 
     Attributes:
@@ -47,10 +47,10 @@ class Loader:
         self._recent = recent
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
-        self._places = GalleryPlaces(database)
+        self._places = GallerySortOrders(database)
         self.former = FormerOutcomes(database)
 
-    async def load(self, commands: Sequence[PlacedCommand], at: datetime, knowledge: Knowledge) -> Workspace:
+    async def load(self, commands: Sequence[PlacedCommand], at: datetime, knowledge: LoadHints) -> UnitOfWork:
         """A workspace for these commands.
 
         Args:
@@ -58,7 +58,7 @@ class Loader:
             at: when; defaults of sort orders follow from it.
             knowledge: from earlier tries.
         """
-        workspace = Workspace(looks=dict(knowledge.looks))
+        workspace = UnitOfWork(looks=dict(knowledge.looks))
         has_former = await self.former.exist()
         # What was tried before and failed needs more than that; and no index refuses a repetition of what an earlier
         # version has carried out.
@@ -75,16 +75,16 @@ class Loader:
         await self._places.load(workspace, fresh, now_ms)
         await self._load_taken(workspace, fresh, now_ms)
         await self._load_whole_galleries(workspace, fresh)
-        await load_lines(self._items, workspace, fresh)
+        await load_neighbourhoods(self._items, workspace, fresh)
         if knowledge.suspects:
             for command in fresh:
                 if CommandKey.of(command.envelope) in knowledge.suspects:
                     await self._load_spent(workspace, command)
         return workspace
 
-    async def load_head(self, gallery_id: str) -> Workspace:
+    async def load_head(self, gallery_id: str) -> UnitOfWork:
         """A workspace that knows one gallery's head."""
-        workspace = Workspace()
+        workspace = UnitOfWork()
         async for found in self._galleries.find({"_id": gallery_id}):
             workspace.load_head(head_of(found))
         return workspace
@@ -103,7 +103,7 @@ class Loader:
         size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
         return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
 
-    async def _load_named(self, workspace: Workspace, commands: Sequence[PlacedCommand], has_former: bool) -> None:
+    async def _load_named(self, workspace: UnitOfWork, commands: Sequence[PlacedCommand], has_former: bool) -> None:
         """What commands name: galleries, their own earlier outcomes, and items.
 
         In one query, because three cost a lone command 2 ms more (measured). The parts of a union are read one after
@@ -125,7 +125,7 @@ class Loader:
         workspace.load_items(items)
         workspace.load_outcomes(outcomes_of(commands, outcomes))
 
-    async def _load_taken(self, workspace: Workspace, commands: Sequence[PlacedCommand], now_ms: int) -> None:
+    async def _load_taken(self, workspace: UnitOfWork, commands: Sequence[PlacedCommand], now_ms: int) -> None:
         asked: dict[str, list[float]] = defaultdict(list)
         missing: dict[str, int] = defaultdict(int)
         for command in commands:
@@ -142,7 +142,7 @@ class Loader:
             if head is not None and head.highest >= default_base(head, now_ms):
                 await self._load_window(workspace, head, now_ms, count + len(asked[gallery_id]))
 
-    async def _load_window(self, workspace: Workspace, head: GalleryHead, now_ms: int, count: int) -> None:
+    async def _load_window(self, workspace: UnitOfWork, head: GalleryHead, now_ms: int, count: int) -> None:
         """Learn what is taken from the first default up, until `count` free values are known to lie there."""
         base = default_base(head, now_ms)
         known, width = 0, count
@@ -151,14 +151,14 @@ class Loader:
             known = width
             width += await self._add_taken(workspace, {"galleryId": head.gallery_id, "sortOrder": bounds})
 
-    async def _add_taken(self, workspace: Workspace, query: Document) -> int:
+    async def _add_taken(self, workspace: UnitOfWork, query: Document) -> int:
         found = 0
         async for item in self._items.find(query, {"galleryId": 1, "sortOrder": 1}):
             workspace.taken[item["galleryId"]][item["sortOrder"]] = item["_id"]
             found += 1
         return found
 
-    async def _load_whole_galleries(self, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+    async def _load_whole_galleries(self, workspace: UnitOfWork, commands: Sequence[PlacedCommand]) -> None:
         moves = Counter(command.gallery_id for command in commands if isinstance(command.envelope.data, MoveItem))
         wanted = {gallery_id for gallery_id, count in moves.items() if count >= MANY_MOVES}
         for command in commands:
@@ -180,7 +180,7 @@ class Loader:
                 found = self._items.find({"galleryId": gallery_id}, session=session)
                 workspace.load_whole(gallery_id, [item_of(document) async for document in found])
 
-    async def _load_spent(self, workspace: Workspace, command: PlacedCommand) -> None:
+    async def _load_spent(self, workspace: UnitOfWork, command: PlacedCommand) -> None:
         """Learn whether items exist that only this command can have created (their ids follow from its own)."""
         envelope = command.envelope
         ids = [
@@ -246,7 +246,7 @@ def _items_of(commands: Sequence[PlacedCommand]) -> set[str]:
     return ids
 
 
-def _created_at_most(command: PlacedCommand, workspace: Workspace) -> int:
+def _created_at_most(command: PlacedCommand, workspace: UnitOfWork) -> int:
     """How many items a command creates in its own transaction, at most."""
     match command.envelope.data:
         case CreateItems(items=items):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triptych.command.domain.order.moves import FIRST_LOOK
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Stretch, join
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Workspace
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, OrderRange, join
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
 from triptych.command.store.documents import item_of
 from triptych.contract.commands import MoveItem
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Document, aggregate
@@ -37,7 +37,7 @@ class _Search:
         ]
         return found if self.is_whole else [*found, {"$project": {"sortOrder": 1}}]
 
-    def stretch(self, pages: Sequence[Sequence[Document]]) -> Stretch:
+    def stretch(self, pages: Sequence[Sequence[Document]]) -> OrderRange:
         """What is known once the items of each side are found."""
         low = high = self.place
         for direction, page in zip(self.directions, pages, strict=True):
@@ -48,10 +48,10 @@ class _Search:
             else:
                 low = LOWEST if is_end else min(places)
         entries = {(document["sortOrder"], document["_id"]) for page in pages for document in page}
-        return Stretch(low, high, sorted(entries))
+        return OrderRange(low, high, sorted(entries))
 
 
-async def load_lines(items: Collection, workspace: Workspace, commands: Sequence[PlacedCommand]) -> None:
+async def load_neighbourhoods(items: Collection, workspace: UnitOfWork, commands: Sequence[PlacedCommand]) -> None:
     """Add to the workspace what the moves among these commands need; the items they name are loaded already."""
     searches = [search for command in commands if (search := _search(workspace, command)) is not None]
     pipelines = [pipeline for search in searches for pipeline in search.pipelines()]
@@ -66,7 +66,7 @@ async def load_lines(items: Collection, workspace: Workspace, commands: Sequence
         join(workspace.stretches[search.gallery_id], search.stretch(found))
 
 
-def _search(workspace: Workspace, command: PlacedCommand) -> _Search | None:
+def _search(workspace: UnitOfWork, command: PlacedCommand) -> _Search | None:
     """The side of the new place that decides; at a second look both, with contents. None if nothing is missing."""
     move, gallery_id = command.envelope.data, command.gallery_id
     if not isinstance(move, MoveItem) or gallery_id in workspace.whole or workspace.heads.get(gallery_id) is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from triptych.command.domain.unit_of_work import Workspace
+from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.contract.codec.envelope import Message
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
 from triptych.kit.mongo.driver import (
@@ -32,7 +32,7 @@ from triptych.kit.process.waits import Trouble
 log = logging.getLogger(__name__)
 
 # Those of several commands are marked together, and beside the work: each lone one was held up by a millisecond.
-MARK_SECONDS = 0.1
+ACKNOWLEDGE_SECONDS = 0.1
 # A MongoDB document may have 16 MB; this keeps what is held in memory small, and leaves room for what is not counted.
 ROW_BYTES = 4 * 1024 * 1024
 # What the key and the headers of an event are counted as. With the longest ids, source and trace, and all characters
@@ -80,7 +80,7 @@ class Outbox:
         self._trouble = Trouble("MongoDB to mark published events")
         self._marking: asyncio.Task[None] | None = None
 
-    def rows_of(self, workspace: Workspace, ownership: Ownership) -> list[OutboxRow]:
+    def rows_of(self, workspace: UnitOfWork, ownership: Ownership) -> list[OutboxRow]:
         """The rows for everything that the workspace has decided."""
         by_partition: dict[int, list[Message]] = {}
         for command, _, messages in workspace.changes:
@@ -105,7 +105,7 @@ class Outbox:
             Record(self._topic, message.key, message.value, message.headers) for row in rows for message in row.messages
         ]
 
-    def mark_soon(self, rows: Iterable[OutboxRow]) -> None:
+    def acknowledge_soon(self, rows: Iterable[OutboxRow]) -> None:
         """Let the rows expire; called once Kafka has acknowledged their records.
 
         A mark that a crash takes away makes their events come twice, which consumers have to expect anyway; to wait for
@@ -128,7 +128,7 @@ class Outbox:
 
     async def _mark_later(self) -> None:
         while self._published:
-            await asyncio.sleep(MARK_SECONDS)
+            await asyncio.sleep(ACKNOWLEDGE_SECONDS)
             self._trouble.begin()
             try:
                 await self._mark()

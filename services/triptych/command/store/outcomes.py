@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Processed
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, StoredOutcome
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import Reply
 from triptych.kit.mongo.driver import Document
 
 
-def outcome_document(key: CommandKey, processed: Processed, at: datetime) -> Document:
+def outcome_document(key: CommandKey, processed: StoredOutcome, at: datetime) -> Document:
     """The document of an outcome; one without a reply says that the command has begun long work."""
     document: Document = {"_id": str(key), "fingerprint": processed.fingerprint, "at": at}
     if processed.reply is not None:
@@ -24,14 +24,14 @@ def outcome_ids(commands: Iterable[PlacedCommand], *, has_former: bool) -> list[
     return ids + [_former_id(key) for key in keys] if has_former else ids
 
 
-def outcomes_of(commands: Iterable[PlacedCommand], found: Mapping[str, Document]) -> dict[CommandKey, Processed]:
+def outcomes_of(commands: Iterable[PlacedCommand], found: Mapping[str, Document]) -> dict[CommandKey, StoredOutcome]:
     """The outcomes of commands among documents by id.
 
     One from an earlier version tells neither source nor fingerprint. It belongs to every command of its site, id and
     gallery: better that one which is new is answered as if it were repeated than that one which is repeated has a
     second effect.
     """
-    outcomes: dict[CommandKey, Processed] = {}
+    outcomes: dict[CommandKey, StoredOutcome] = {}
     if not found:  # nearly always, and each command's keys cost microseconds
         return outcomes
     for command in commands:
@@ -41,7 +41,7 @@ def outcomes_of(commands: Iterable[PlacedCommand], found: Mapping[str, Document]
             document = former
         if document is not None:
             reply = Reply.model_validate(document["reply"]) if "reply" in document else None
-            outcomes[key] = Processed(document.get("fingerprint"), reply)
+            outcomes[key] = StoredOutcome(document.get("fingerprint"), reply)
     return outcomes
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from triptych.command.domain.unit_of_work import Workspace
+from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.store.documents import PROCESSED, head_document, item_document
 from triptych.command.store.jobs import JobStore, JobUpdate
 from triptych.command.store.outbox import Outbox, OutboxRow
@@ -41,7 +41,7 @@ class Repository:
         self._processed = database[PROCESSED]
 
     async def save(
-        self, workspace: Workspace, partitions: set[int], at: datetime, update: JobUpdate | None = None
+        self, workspace: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
     ) -> list[OutboxRow]:
         """Write what was decided, and how far a job has come, wholly or not at all; the outbox rows to publish.
 
@@ -73,7 +73,7 @@ class Repository:
         """Raises OwnershipLost if another process owns one of the partitions now; the driver's errors besides."""
         await self._ownership.check(partitions)
 
-    async def _write_heads(self, workspace: Workspace, fences: Sequence[UpdateOne], session: Session) -> None:
+    async def _write_heads(self, workspace: UnitOfWork, fences: Sequence[UpdateOne], session: Session) -> None:
         writes: list[InsertOne[Document] | ReplaceOne[Document] | UpdateOne] = [*fences]
         new: list[InsertOne[Document]] = []
         for gallery_id, head in workspace.heads.items():
@@ -93,7 +93,7 @@ class Repository:
         if done.inserted_count + done.matched_count != len(writes):
             raise Conflict("a gallery has moved on, or has another owner")
 
-    async def _write_outcomes(self, workspace: Workspace, at: datetime, session: Session) -> None:
+    async def _write_outcomes(self, workspace: UnitOfWork, at: datetime, session: Session) -> None:
         new: list[Document] = []
         ended: list[ReplaceOne[Document]] = []
         for key, processed in workspace.decided.items():
@@ -108,7 +108,7 @@ class Repository:
         if ended:
             await self._processed.bulk_write(ended, ordered=False, session=session)
 
-    async def _write_items(self, workspace: Workspace, session: Session) -> None:
+    async def _write_items(self, workspace: UnitOfWork, session: Session) -> None:
         gone: list[str] = []
         new: list[Document] = []
         changed: list[ReplaceOne[Document]] = []

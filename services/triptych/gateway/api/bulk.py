@@ -22,7 +22,7 @@ from triptych.gateway.api.dependencies import Gateway, WriteOrder
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.bodies import parse_body, read_body
-from triptych.gateway.http.errors import Failure, Invalid, Refused
+from triptych.gateway.http.errors import Failure, InvalidRequest, Refused
 from triptych.gateway.http.responses import WITH_BODY, WRITE, BulkAnswer, JsonAnswer, failures
 from triptych.gateway.writing.rejections import failure_of
 
@@ -74,12 +74,12 @@ async def bulk_create_items(order: WriteOrder, gateway: Gateway, gallery_id: Gal
     )
 
 
-def _turn(judged: tuple[int, NewItem | Invalid]) -> tuple[bool, int]:
+def _turn(judged: tuple[int, NewItem | InvalidRequest]) -> tuple[bool, int]:
     index, item = judged
     return isinstance(item, NewItem) and item.sort_order is None, -index
 
 
-def _judge_each(body: bytearray) -> dict[int, NewItem | Invalid]:
+def _judge_each(body: bytearray) -> dict[int, NewItem | InvalidRequest]:
     context: dict[str, bool] = {}
     judged = {index: _judge(raw, index, context) for index, raw in enumerate(parse_body(_UncheckedItems, body).items)}
     if FREE_FORM in context and (marked := read_marked(body)) is not None:
@@ -87,14 +87,14 @@ def _judge_each(body: bytearray) -> dict[int, NewItem | Invalid]:
     return judged
 
 
-def _judge(raw: Any, index: int, context: dict[str, bool]) -> NewItem | Invalid:
+def _judge(raw: Any, index: int, context: dict[str, bool]) -> NewItem | InvalidRequest:
     try:
         return NewItem.model_validate(raw, by_name=False, context=context)
     except ValidationError as error:
-        return Invalid(violations_of(error, f"items[{index}]"))
+        return InvalidRequest(violations_of(error, f"items[{index}]"))
 
 
-def _digest(judged: Mapping[int, NewItem | Invalid]) -> str:
+def _digest(judged: Mapping[int, NewItem | InvalidRequest]) -> str:
     """What tells the whole apart from another bulk; an item that is refused can have no effect, whatever it holds."""
     items = [item.to_wire() if isinstance(item, NewItem) else None for item in judged.values()]
     return blake2b(json.dumps(items, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -107,7 +107,7 @@ def _told(index: int, outcome: Reply | Failure | NewItem) -> dict[str, Any]:
     if isinstance(outcome, Reply) and outcome.error is not None:
         outcome = failure_of(outcome.error, lambda field: field.replace("items[0]", f"items[{index}]", 1))
     match outcome:
-        case Invalid():
+        case InvalidRequest():
             description = outcome.body()["message"]
             data = {"fieldViolations": [violation.to_wire() for violation in outcome.violations]}
             error = {"code": "INVALID_ARGUMENT", "description": description, "data": data}

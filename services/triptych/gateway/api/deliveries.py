@@ -9,7 +9,7 @@ from starlette.responses import Response
 from triptych.contract.base import Guid, Instant, ViolatedRule, WireModel, broken
 from triptych.gateway.api.dependencies import Gateway
 from triptych.gateway.api.listener_models import DeliveriesAnswer, DeliveryAnswer, LoggedDeliveryAnswer, ProgressAnswer
-from triptych.gateway.api.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerId, Office
+from triptych.gateway.api.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerAdmin, ListenerId
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.http.bodies import parse_body, read_body
 from triptych.gateway.http.errors import Refused, not_found
@@ -125,7 +125,7 @@ async def replay_events(admin: Admin, gateway: Gateway, listener_id: ListenerId,
     return _progress(await admin.deliveries.replay(listener, which, body.cursor))
 
 
-async def _delivery(admin: Office, delivery_id: str) -> Document:
+async def _delivery(admin: ListenerAdmin, delivery_id: str) -> Document:
     delivery = await admin.deliveries.get(admin.site_id, delivery_id)
     if delivery is None:
         raise not_found("delivery", deliveryId=delivery_id)

@@ -17,20 +17,25 @@ from triptych.gateway.http.errors import RETRY_AFTER, Failure
 from triptych.gateway.http.etags import expected_sequences
 from triptych.gateway.live.streams import Streams
 from triptych.gateway.settings import GatewaySettings
-from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, Heads, parse_positions, wait_until_all_shown
+from triptych.gateway.writing.read_your_writes import (
+    CONSISTENT_HEADER,
+    GalleryWaiters,
+    parse_positions,
+    wait_until_all_shown,
+)
 from triptych.gateway.writing.writes import Order, Writes
 from triptych.readmodel.queries import Views
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class GatewayState:
     """The parts that endpoints use; `app.compose` puts them into the application's state."""
 
     settings: GatewaySettings
     keys: Keys
     limit: RateLimit
     views: Views
-    heads: Heads
+    heads: GalleryWaiters
     writes: Writes
     streams: Streams
     budget: Budget
@@ -39,16 +44,16 @@ class Parts:
 # These read the request themselves: a parameter that FastAPI solves costs 10 µs and more, in every request (measured: a
 # third of what FastAPI does for a read). `openapi` describes the headers. All are coroutines, because FastAPI sends
 # plain functions through a thread pool.
-async def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> GatewayState:
     return parts_of(request)
 
 
-Gateway: TypeAlias = Annotated[Parts, Depends(_parts)]
+Gateway: TypeAlias = Annotated[GatewayState, Depends(_parts)]
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: Request) -> GatewayState:
     """The parts of the gateway that serves a request."""
-    parts: Parts = request.app.state.parts
+    parts: GatewayState = request.app.state.parts
     return parts
 
 

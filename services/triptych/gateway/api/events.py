@@ -9,12 +9,12 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response, StreamingResponse
 
 from triptych.contract.domain_event import slug_of
-from triptych.gateway.api.dependencies import Gateway, Parts, Reader
+from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader
 from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.responses import failures
 from triptych.gateway.live.feed import Record
-from triptych.gateway.live.streams import Places, Subscription, Wanted, format_places, parse_places, type_of
+from triptych.gateway.live.streams import Positions, Subscription, Wanted, format_places, parse_event_id, type_of
 
 router = APIRouter(prefix="/v2", tags=["events"])
 
@@ -46,8 +46,8 @@ async def stream_gallery(
     return await _stream(gateway, Wanted(caller.site_id, gallery_id), last_event_id)
 
 
-async def _stream(gateway: Parts, wanted: Wanted, last_event_id: str | None) -> Response:
-    frames = _frames(gateway, wanted, parse_places(last_event_id) if last_event_id else None)
+async def _stream(gateway: GatewayState, wanted: Wanted, last_event_id: str | None) -> Response:
+    frames = _frames(gateway, wanted, parse_event_id(last_event_id) if last_event_id else None)
     first = await anext(frames)  # here, where a refusal is still an answer of its own
 
     async def body() -> AsyncIterator[bytes]:
@@ -59,7 +59,7 @@ async def _stream(gateway: Parts, wanted: Wanted, last_event_id: str | None) -> 
     return StreamingResponse(body(), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _frames(gateway: Parts, wanted: Wanted, since: Places | None) -> AsyncGenerator[bytes]:
+async def _frames(gateway: GatewayState, wanted: Wanted, since: Positions | None) -> AsyncGenerator[bytes]:
     async with gateway.streams.subscribe(wanted) as subscription:
         if since is not None:
             async with gateway.streams.replay(since, subscription.begins) as missed:
@@ -74,7 +74,7 @@ async def _frames(gateway: Parts, wanted: Wanted, since: Places | None) -> Async
             yield frame
 
 
-async def _live(gateway: Parts, subscription: Subscription, places: dict[int, int]) -> AsyncGenerator[bytes]:
+async def _live(gateway: GatewayState, subscription: Subscription, places: dict[int, int]) -> AsyncGenerator[bytes]:
     heartbeat_seconds = gateway.settings.gateway_stream_heartbeat.total_seconds()
     # Not for ever: the key may have been revoked, and load balancers like to move clients.
     ends = time.monotonic() + gateway.settings.gateway_stream_lifetime.total_seconds()
@@ -92,7 +92,7 @@ async def _live(gateway: Parts, subscription: Subscription, places: dict[int, in
         yield _event_frame(record, places)
 
 
-def _place_frame(places: Places) -> bytes:
+def _place_frame(places: Positions) -> bytes:
     """Tells the client where the stream stands, and that it is alive, without an event."""
     return f"retry: {RETRY_MS}\nid: {format_places(places)}\n\n".encode()
 

@@ -9,9 +9,9 @@ from triptych.contract.base import Guid, WireModel
 from triptych.contract.commands import CreateGallery, DeleteGallery, RebalanceItems, UpdateGallery
 from triptych.contract.gallery import GalleryPatch, NewGallery
 from triptych.gateway.api import examples
-from triptych.gateway.api.dependencies import Gateway, Parts, Reader, WriteOrder
+from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, WriteOrder
 from triptych.gateway.api.openapi import json_body
-from triptych.gateway.api.parameters import GalleriesPage, GalleryId, ItemsPage
+from triptych.gateway.api.parameters import GalleriesPageQuery, GalleryId, ItemsPage
 from triptych.gateway.http.bodies import make_command, parse_body, read_body
 from triptych.gateway.http.budget import hold
 from triptych.gateway.http.errors import not_found
@@ -54,7 +54,7 @@ BODIES = (CreateGalleryBody, UpdateGalleryBody)
 
 @router.get("", response_model=GalleriesAnswer, responses=READ)
 async def list_galleries(
-    request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPage, Query()]
+    request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPageQuery, Query()]
 ) -> Response:
     """A page of the site's galleries, newest first (D4)."""
     room = await hold(request, gateway.budget, caller.site_id)
@@ -133,7 +133,7 @@ async def rebalance_gallery(order: WriteOrder, gateway: Gateway, gallery_id: Gal
     return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
 
 
-async def answer_gallery(request: Request, gateway: Parts, site_id: str, written: Written) -> Response:
+async def answer_gallery(request: Request, gateway: GatewayState, site_id: str, written: Written) -> Response:
     """The gallery after a write, with its first items.
 
     The write's own events tell all of a gallery that it created. Otherwise the read model is asked; while that does not

@@ -11,7 +11,7 @@ from triptych.contract.base import Guid, WireModel
 from triptych.contract.commands import DELETED_ITEMS_MAX, ClearGallery, CreateItems, DeleteItems, MoveItem, UpdateItem
 from triptych.contract.item import ItemPatch, NewItem
 from triptych.gateway.api import examples
-from triptych.gateway.api.dependencies import Gateway, Parts, Reader, WriteOrder
+from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, WriteOrder
 from triptych.gateway.api.galleries import answer_gallery
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.api.parameters import GalleryId, ItemId, ItemsQuery
@@ -235,7 +235,7 @@ def request_path(field: str) -> str:
     return "item" + field.removeprefix(first) if field.startswith(first) else field
 
 
-async def _answer_item(gateway: Parts, site_id: str, written: Written, item_id: str) -> Response:
+async def _answer_item(gateway: GatewayState, site_id: str, written: Written, item_id: str) -> Response:
     """The item after a write, as the join tells it, or the write's own event, or else the read model.
 
     Raises:

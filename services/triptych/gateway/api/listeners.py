@@ -69,7 +69,7 @@ _EXAMPLE = {
 }
 
 
-class Office:
+class ListenerAdmin:
     """An administrator of one site, with what there is to administer."""
 
     def __init__(self, site_id: str, administration: Administration) -> None:
@@ -92,17 +92,17 @@ async def administration_of(settings: ListenerSettings, database: Database) -> A
         return None
 
 
-async def _office(request: Request) -> Office:
+async def _listener_admin(request: Request) -> ListenerAdmin:
     caller = await admitted(request, Scope.LISTENERS)
     administration: Administration | None = request.app.state.administration
     if administration is None:
         raise Failure(503)
     if request.method != "GET":
         refuse_conditions(request)
-    return Office(caller.site_id, administration)
+    return ListenerAdmin(caller.site_id, administration)
 
 
-Admin: TypeAlias = Annotated[Office, Depends(_office)]
+Admin: TypeAlias = Annotated[ListenerAdmin, Depends(_listener_admin)]
 """An administrator of listeners."""
 
 

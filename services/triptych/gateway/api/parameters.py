@@ -27,7 +27,7 @@ ItemId: TypeAlias = Annotated[Guid, Path(alias="itemId", openapi_examples=_demo(
 Offset: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class GalleriesPage(WireModel):
+class GalleriesPageQuery(WireModel):
     """Which galleries to list."""
 
     limit: Annotated[int, Field(ge=1, le=10)] = 10

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from triptych.contract.codec.exact import validate_exactly
 from triptych.contract.violations import violations_of
 from triptych.gateway.http.decoding import PART_BYTES, decoder_of
-from triptych.gateway.http.errors import Invalid, Refused
+from triptych.gateway.http.errors import InvalidRequest, Refused
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _LENGTH_DIGITS_MAX = 18
@@ -52,7 +52,7 @@ def parse_body(kind: type[ModelT], body: bytearray) -> ModelT:
     try:
         return validate_exactly(kind, body)
     except ValidationError as error:
-        raise Invalid(violations_of(error)) from None
+        raise InvalidRequest(violations_of(error)) from None
 
 
 def make_command(kind: type[ModelT], **fields: object) -> ModelT:
@@ -64,7 +64,7 @@ def make_command(kind: type[ModelT], **fields: object) -> ModelT:
     try:
         return kind(**fields)
     except ValidationError as error:
-        raise Invalid(violations_of(error)) from None
+        raise InvalidRequest(violations_of(error)) from None
 
 
 def _is_json(content_type: str | None) -> bool:

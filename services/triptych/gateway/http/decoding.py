@@ -6,7 +6,7 @@ from typing import Protocol
 
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import Violation
-from triptych.gateway.http.errors import Invalid, Refused
+from triptych.gateway.http.errors import InvalidRequest, Refused
 
 PART_BYTES = 256 * 1024
 _GZIP = zlib.MAX_WBITS | 16
@@ -81,7 +81,7 @@ def decoder_of(encodings: Sequence[str]) -> Decoder:
     return _Gunzip()
 
 
-def _not_gzip(description: str) -> Invalid:
-    return Invalid(
+def _not_gzip(description: str) -> InvalidRequest:
+    return InvalidRequest(
         [Violation(field="", description=description, violated_rule=ViolatedRule.FORMAT, data={"expected": "gzip"})]
     )

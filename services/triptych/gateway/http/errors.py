@@ -60,7 +60,7 @@ class Refused(Failure):
         return {"message": self.error["description"], "details": {"applicationError": self.error}}
 
 
-class Invalid(Failure):
+class InvalidRequest(Failure):
     """The request breaks rules; all that are known are told at once."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
@@ -81,9 +81,9 @@ def not_found(what: str, **ids: str) -> Refused:
     return Refused(404, "NOT_FOUND", f"{what} not found", ids)
 
 
-def bad_header(name: str, expected: str) -> Invalid:
+def bad_header(name: str, expected: str) -> InvalidRequest:
     """The failure for a header that cannot be used."""
-    return Invalid(
+    return InvalidRequest(
         [
             Violation(
                 field=name,
@@ -104,7 +104,7 @@ def refusal_body(status: int, text: str) -> bytes:
     """The body of an answer that the server below the application gives by itself."""
     if status == HTTPStatus.BAD_REQUEST:
         violation = Violation(field="", description=f"cannot be read: {text}", violated_rule=ViolatedRule.FORMAT)
-        return bytes(render(Invalid([violation])).body)
+        return bytes(render(InvalidRequest([violation])).body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return bytes(render(Failure(status)).body)
     code = "RESOURCE_EXHAUSTED" if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE else "DEADLINE_EXCEEDED"
@@ -123,13 +123,15 @@ def install_handlers(app: FastAPI) -> None:
         violations = _violations_of_parameters(error)
         if request.method == "PATCH":
             violations = _as_in_body(violations, str(request.scope["route"].path))
-        return render(Invalid(violations))
+        return render(InvalidRequest(violations))
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
         code, description = _CODES.get(error.status_code, "INVALID_ARGUMENT"), HTTPStatus(error.status_code).phrase
         if error.status_code == HTTPStatus.BAD_REQUEST:
-            return render(Invalid([Violation(field="", description=error.detail, violated_rule=ViolatedRule.FORMAT)]))
+            return render(
+                InvalidRequest([Violation(field="", description=error.detail, violated_rule=ViolatedRule.FORMAT)])
+            )
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = allowed_methods(app.routes, request.scope)

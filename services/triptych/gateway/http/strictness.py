@@ -11,7 +11,7 @@ from starlette.requests import Request
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import Violation
 from triptych.contract.violations import FIELD_MAX, VIOLATIONS_MAX
-from triptych.gateway.http.errors import Invalid
+from triptych.gateway.http.errors import InvalidRequest
 
 REPEATED = ("galleryId", "itemId")
 """Ids of the path, which the official client repeats in the query (contract, section 2)."""
@@ -27,7 +27,7 @@ def refuse_unknown(request: Request, *known: str) -> None:
         return
     unknown = dict.fromkeys(name for name in request.query_params if name not in known)
     if unknown:
-        raise Invalid([_unknown(name) for name in islice(unknown, VIOLATIONS_MAX)])
+        raise InvalidRequest([_unknown(name) for name in islice(unknown, VIOLATIONS_MAX)])
 
 
 async def refuse_body(request: Request) -> None:
@@ -38,7 +38,7 @@ async def refuse_body(request: Request) -> None:
     """
     async for chunk in request.stream():
         if chunk:
-            raise Invalid(
+            raise InvalidRequest(
                 [
                     Violation(
                         field="",

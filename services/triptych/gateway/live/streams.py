@@ -29,10 +29,10 @@ _POLL_MS = 200
 _TYPES = {event_type.value.encode(): event_type for event_type in EventType}
 _PLACES = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
 
-Places: TypeAlias = Mapping[int, int]
+Positions: TypeAlias = Mapping[int, int]
 """The offset of the next record by partition: what a stream's event ids stand for."""
 
-EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Places]]
+EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Positions]]
 """Where the topic ends in these partitions. Raises Failure."""
 
 
@@ -41,7 +41,7 @@ def type_of(record: Record) -> EventType | None:
     return _TYPES.get(dict(record.headers).get("ce_type") or b"")
 
 
-def parse_places(event_id: str) -> dict[int, int]:
+def parse_event_id(event_id: str) -> dict[int, int]:
     """The places that an event id stands for.
 
     Raises:
@@ -53,7 +53,7 @@ def parse_places(event_id: str) -> dict[int, int]:
     return {int(partition): int(offset) for partition, offset in pairs}
 
 
-def format_places(places: Places) -> str:
+def format_places(places: Positions) -> str:
     """The event id that stands for these places."""
     return ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
 
@@ -77,7 +77,7 @@ class Wanted:
 class Subscription:
     """What one stream carries, from `begins` on: the offset of its first record by partition."""
 
-    def __init__(self, wanted: Wanted, begins: Places) -> None:
+    def __init__(self, wanted: Wanted, begins: Positions) -> None:
         self.wanted = wanted
         self.begins = begins
         self._queue: asyncio.Queue[Record | None] = asyncio.Queue(QUEUE_MAX)
@@ -126,7 +126,7 @@ class Streams:
     def __len__(self) -> int:
         return len(self._subscriptions)
 
-    def begin(self, places: Places) -> None:
+    def begin(self, places: Positions) -> None:
         """Say where hearing begins."""
         for partition, offset in places.items():
             self._places.setdefault(partition, offset)
@@ -138,7 +138,7 @@ class Streams:
             if subscription.wanted.includes(record):
                 subscription.offer(record)
 
-    def restart(self, places: Places) -> None:
+    def restart(self, places: Positions) -> None:
         """Hearing goes on elsewhere, since the topic is another: nobody can tell what a stream has missed."""
         self._places.update(places)
         self.end()
@@ -175,7 +175,7 @@ class Streams:
         return {partition: self._places.get(partition, 0)}
 
     @asynccontextmanager
-    async def replay(self, since: Places, until: Places) -> AsyncIterator[AsyncIterator[Record]]:
+    async def replay(self, since: Positions, until: Positions) -> AsyncIterator[AsyncIterator[Record]]:
         """All records between two places, wanted or not, read anew.
 
         Raises:

@@ -17,7 +17,7 @@ class TooLarge(Exception):
     """Kafka does not take a record of this size, now or later."""
 
 
-class _Parcel(NamedTuple):
+class _PendingCommand(NamedTuple):
     record: Record
     sent: asyncio.Future[None]
 
@@ -32,7 +32,7 @@ class Sender:
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._waiting: dict[int, list[_Parcel]] = {}
+        self._waiting: dict[int, list[_PendingCommand]] = {}
         self._lanes: dict[int, asyncio.Task[None]] = {}
 
     async def send(self, topic: str, message: Message) -> None:
@@ -43,7 +43,7 @@ class Sender:
             TooLarge: it is not on the topic.
         """
         record = Record(topic, message.key, message.value, message.headers)
-        parcel = _Parcel(record, asyncio.get_running_loop().create_future())
+        parcel = _PendingCommand(record, asyncio.get_running_loop().create_future())
         lane = partition_of(message.key, LANES)
         self._waiting.setdefault(lane, []).append(parcel)
         if lane not in self._lanes:
@@ -65,7 +65,7 @@ class Sender:
         finally:
             del self._lanes[lane]
 
-    async def _deliver(self, parcels: Sequence[_Parcel]) -> None:
+    async def _deliver(self, parcels: Sequence[_PendingCommand]) -> None:
         try:
             await self._publisher.publish([parcel.record for parcel in parcels])
         except RecordTooLarge as error:
@@ -79,7 +79,7 @@ class Sender:
             _settle(parcels)
 
 
-def _settle(parcels: Sequence[_Parcel], failure: Exception | None = None) -> None:
+def _settle(parcels: Sequence[_PendingCommand], failure: Exception | None = None) -> None:
     for parcel in parcels:
         if parcel.sent.done():
             continue

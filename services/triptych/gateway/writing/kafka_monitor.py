@@ -21,7 +21,7 @@ ANSWER_SECONDS = 5.0
 PROBLEM = "Kafka does not answer"
 
 
-class Pulse:
+class KafkaMonitor:
     """Asks the same question again and again; `ask` raises KafkaError or does not return when Kafka is away."""
 
     def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
@@ -63,14 +63,14 @@ class Pulse:
             except (KafkaError, TimeoutError) as error:
                 if not self._is_lost:
                     log.warning("Kafka does not answer: %r", error)
-                    self._lose()
+                    self._trip()
             except Exception:
                 log.exception("cannot tell whether Kafka answers")
             else:
                 self._is_lost = False
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    def _lose(self) -> None:
+    def _trip(self) -> None:
         self._is_lost = True
         limits, self._limits = self._limits, set()
         for limit in limits:
@@ -79,7 +79,7 @@ class Pulse:
 
 
 @asynccontextmanager
-async def feel_pulse(settings: KitSettings) -> AsyncIterator[Pulse]:
+async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
     """The pulse of the brokers as long as the block runs.
 
     Raises:
@@ -100,9 +100,9 @@ async def feel_pulse(settings: KitSettings) -> AsyncIterator[Pulse]:
 
 
 @asynccontextmanager
-async def beating(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[Pulse]:
+async def beating(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[KafkaMonitor]:
     """A pulse that runs as long as the block."""
-    pulse = Pulse(ask)
+    pulse = KafkaMonitor(ask)
     task = asyncio.create_task(pulse.run())
     try:
         yield pulse

@@ -54,7 +54,7 @@ def format_positions(newest: Position, others: Iterable[Position]) -> str:
     return ",".join(map(str, list(by_gallery.values())[:POSITIONS_MAX]))
 
 
-class Watch:
+class GalleryWaiter:
     """What was heard of one gallery since the watch began.
 
     Attributes:
@@ -102,19 +102,19 @@ class Watch:
         self._gone = False
 
 
-class Heads:
+class GalleryWaiters:
     """The requests that wait for galleries to change. Hears the joined topic, where a record follows its view."""
 
     def __init__(self) -> None:
-        self._watches: dict[str, set[Watch]] = {}
+        self._watches: dict[str, set[GalleryWaiter]] = {}
 
     def __len__(self) -> int:
         return len(self._watches)
 
     @contextmanager
-    def watch(self, gallery_id: str) -> Iterator[Watch]:
+    def watch(self, gallery_id: str) -> Iterator[GalleryWaiter]:
         """Listen for one gallery; enter before sending the command that changes it."""
-        watch = Watch()
+        watch = GalleryWaiter()
         watches = self._watches.setdefault(gallery_id, set())
         watches.add(watch)
         try:
@@ -147,7 +147,7 @@ class Heads:
 
 
 async def wait_until_all_shown(
-    views: Views, heads: Heads, site_id: str, positions: Sequence[Position], timeout_seconds: float
+    views: Views, heads: GalleryWaiters, site_id: str, positions: Sequence[Position], timeout_seconds: float
 ) -> bool:
     """Whether the read model shows every one of these positions before the time is up."""
     ends = asyncio.get_running_loop().time() + timeout_seconds
@@ -161,7 +161,7 @@ async def wait_until_all_shown(
 
 async def wait_until_shown(
     views: Views,
-    watch: Watch,
+    watch: GalleryWaiter,
     site_id: str,
     position: Position,
     timeout_seconds: float,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import ErrorCode, ReplyError, Violation
-from triptych.gateway.http.errors import Failure, Invalid, Refused
+from triptych.gateway.http.errors import Failure, InvalidRequest, Refused
 
 Rename = Callable[[str], str]
 """Turns the path of a field in the command into its path in the REST request."""
@@ -35,7 +35,7 @@ def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
         # Every 400 tells its violations (contract, section 5), at least one.
         told = error.violations or [_unnamed(error)]
         renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in told]
-        return Invalid(renamed)
+        return InvalidRequest(renamed)
     data = dict(error.data)
     if isinstance(field := data.get("field"), str):
         data["field"] = rename(field)

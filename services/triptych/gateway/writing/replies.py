@@ -12,7 +12,7 @@ from triptych.contract.replies import Reply
 log = logging.getLogger(__name__)
 
 
-class Replies:
+class ReplyWaiters:
     """The requests that wait for a reply, by correlation id. Every gateway hears all replies and keeps its own."""
 
     def __init__(self) -> None:

@@ -56,13 +56,13 @@ class Echo:
         return sorted(self.items.values(), key=lambda item: -float(item["sortOrder"]))[:limit]
 
 
-class _Listener(NamedTuple):
+class _Waiter(NamedTuple):
     source: str
     correlation_id: bytes
     echo: Echo
 
 
-class Echoes:
+class WriteEvents:
     """The writes that listen for their events, by site and command id; two requests may carry out the same command.
 
     Events of earlier versions do not tell the source of the command that caused them, but its correlation id, which is
@@ -70,7 +70,7 @@ class Echoes:
     """
 
     def __init__(self) -> None:
-        self._listening: dict[tuple[bytes, bytes], list[_Listener]] = {}
+        self._listening: dict[tuple[bytes, bytes], list[_Waiter]] = {}
 
     def __len__(self) -> int:
         return len(self._listening)
@@ -79,7 +79,7 @@ class Echoes:
     def listen(self, site_id: str, command_id: str, source: str, correlation_id: str) -> Iterator[Echo]:
         """Listen for the events of a command; enter before sending it."""
         key = site_id.encode(), command_id.encode()
-        listener = _Listener(source, correlation_id.encode(), Echo())
+        listener = _Waiter(source, correlation_id.encode(), Echo())
         listeners = self._listening.setdefault(key, [])
         listeners.append(listener)
         try:

@@ -14,19 +14,19 @@ from triptych.contract.topics import Topics
 from triptych.gateway.http.errors import RETRY_AFTER, Failure, Refused
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import Sender, TooLarge
-from triptych.gateway.writing.kafka_monitor import Pulse
+from triptych.gateway.writing.kafka_monitor import KafkaMonitor
 from triptych.gateway.writing.read_your_writes import (
     CONSISTENT_HEADER,
-    Heads,
+    GalleryWaiter,
+    GalleryWaiters,
     Position,
-    Watch,
     format_positions,
     wait_until_all_shown,
     wait_until_shown,
 )
 from triptych.gateway.writing.rejections import Rename, failure_of, same
-from triptych.gateway.writing.replies import Replies
-from triptych.gateway.writing.write_events import Echo, Echoes
+from triptych.gateway.writing.replies import ReplyWaiters
+from triptych.gateway.writing.write_events import Echo, WriteEvents
 from triptych.kit.attribution import about
 from triptych.kit.failures import TransientFailure
 from triptych.readmodel.queries import Views
@@ -125,10 +125,10 @@ class Writes:
         settings: GatewaySettings,
         topics: Topics,
         sender: Sender,
-        pulse: Pulse,
-        replies: Replies,
-        echoes: Echoes,
-        heads: Heads,
+        pulse: KafkaMonitor,
+        replies: ReplyWaiters,
+        echoes: WriteEvents,
+        heads: GalleryWaiters,
         views: Views,
     ) -> None:
         self._topics = topics
@@ -260,7 +260,7 @@ class Writes:
             log.warning("Kafka did not take command %s: %s", envelope.command_id, error, extra=_about(envelope))
             raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
-    async def _await_view(self, order: Order, watch: Watch, position: Position) -> bool:
+    async def _await_view(self, order: Order, watch: GalleryWaiter, position: Position) -> bool:
         is_shown = await wait_until_shown(
             self._views, watch, order.site_id, position, self._view_seconds, PATIENCE_SECONDS
         )

@@ -17,7 +17,7 @@ class _Name(str):
         return str.encode(self, "utf-8", "surrogateescape")
 
 
-class OddBatch(BatchBuilder):  # type: ignore[misc]
+class LenientBatchBuilder(BatchBuilder):  # type: ignore[misc]
     """A batch that takes any name of a header; it costs several times as much as aiokafka's compiled one."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:

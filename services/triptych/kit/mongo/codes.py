@@ -14,9 +14,9 @@ _CONTENDED = {112, 225, 244, 246, 239, 251, 267, 290}
 _STALE = {13388, 150, 249, 63, 133}
 # User not found, unauthorised, authentication failed, authenticate again, disk full: somebody has to mend the server,
 # not the record.
-UNFIT_CODES = frozenset({11, 13, 18, 391, 14031})
+BAD_SERVER_CODES = frozenset({11, 13, 18, 391, 14031})
 
-TRANSIENT_CODES = frozenset(_AWAY | _INTERRUPTED | _LATE | _CONTENDED | _STALE | UNFIT_CODES)
+TRANSIENT_CODES = frozenset(_AWAY | _INTERRUPTED | _LATE | _CONTENDED | _STALE | BAD_SERVER_CODES)
 """The same operation may succeed when repeated."""
 
 NAMESPACE_EXISTS = 48

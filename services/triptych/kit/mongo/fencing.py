@@ -91,7 +91,7 @@ class Ownership:
         They belong to the collection of the claims, and each has to match. They write, since only two writes conflict:
         a claim made after the transaction began aborts one of the two.
         """
-        await self._write_down(session)
+        await self._store_sessions(session)
         return [
             UpdateOne({"_id": self._id(partition), "token": self._token}, {"$inc": {"writes": 1}})
             for partition in sorted(set(partitions))
@@ -112,7 +112,7 @@ class Ownership:
     def _id(self, partition: int) -> Document:
         return {"scope": self._scope, "partition": partition}
 
-    async def _write_down(self, session: Session) -> None:
+    async def _store_sessions(self, session: Session) -> None:
         session_id = session.session_id["id"]
         if session_id not in self._written_down:
             added = {"$each": [session_id], "$slice": -SESSIONS_MAX}

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from triptych.kit.failures import OutcomeUnknown, TransientFailure
-from triptych.kit.mongo.codes import UNFIT_CODES
+from triptych.kit.mongo.codes import BAD_SERVER_CODES
 from triptych.kit.mongo.driver import (
     ConnectionFailure,
     Database,
@@ -64,7 +64,7 @@ async def end_sessions(database: Database, session_ids: Iterable[bytes]) -> None
     try:
         await database.client.admin.command("killSessions", [{"id": session_id} for session_id in session_ids])
     except OperationFailure as error:
-        if is_transient(error) and error.code not in UNFIT_CODES:
+        if is_transient(error) and error.code not in BAD_SERVER_CODES:
             raise
         log.warning("MongoDB does not let us end transactions that were left open, and may do so late: %s", error)
 

@@ -18,7 +18,7 @@ _KEY_MAX = 300
 
 
 @dataclass(slots=True)
-class _Said:
+class _LastMessage:
     """When something was last said, and what was not said since."""
 
     at: float
@@ -26,13 +26,13 @@ class _Said:
     last: logging.LogRecord | None = None
 
 
-class CalmHandler(logging.StreamHandler[TextIO]):
+class DeduplicatingHandler(logging.StreamHandler[TextIO]):
     """A stream handler that withholds repetitions; a message that is new is always written at once."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._clock = clock
-        self._said: dict[tuple[str, int, str], _Said] = {}
+        self._said: dict[tuple[str, int, str], _LastMessage] = {}
         self._variants: dict[tuple[str, int, str], tuple[float, int]] = {}
         self._swept_at = clock()
 
@@ -42,11 +42,11 @@ class CalmHandler(logging.StreamHandler[TextIO]):
         key = self._key_of(record, now)
         said = self._said.get(key)
         if said is None:
-            self._said[key] = _Said(now)
+            self._said[key] = _LastMessage(now)
             super().emit(record)
         elif now - said.at >= PERIOD_SECONDS:
             super().emit(_counted(record, said, now))
-            self._said[key] = _Said(now)
+            self._said[key] = _LastMessage(now)
         else:
             said.withheld += 1
             said.last = record
@@ -83,14 +83,14 @@ class CalmHandler(logging.StreamHandler[TextIO]):
                 del self._said[key]
                 if said.last is not None:
                     super().emit(_counted(said.last, said, now, added=0))
-                    self._said[key] = _Said(now)
+                    self._said[key] = _LastMessage(now)
         if len(self._said) > KEYS_MAX:
             for key in list(self._said)[: KEYS_MAX // 2]:
                 del self._said[key]
         self._variants = {key: one for key, one in self._variants.items() if now - one[0] < PERIOD_SECONDS}
 
 
-def _counted(record: logging.LogRecord, said: _Said, now: float, added: int = 1) -> logging.LogRecord:
+def _counted(record: logging.LogRecord, said: _LastMessage, now: float, added: int = 1) -> logging.LogRecord:
     """The record with how often it came since it was said; the traceback was written with the first one."""
     if not said.withheld:
         return record

@@ -8,7 +8,7 @@ import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
 from triptych.kit.attribution import TextFormatter, fields_of
-from triptych.kit.process.calm_logs import CalmHandler
+from triptych.kit.process.calm_logs import DeduplicatingHandler
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records that were dead-lettered", ["topic", "reason"])
@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logging(level: str, log_format: str) -> None:
     """Send all logs to stderr: `text` for people, `json` for collectors."""
-    handler = CalmHandler(sys.stderr)
+    handler = DeduplicatingHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:

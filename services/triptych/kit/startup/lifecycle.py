@@ -18,7 +18,7 @@ from triptych.kit.process.http_bounds import Refusal, plain_refusal
 from triptych.kit.process.http_server import Server, make_server
 from triptych.kit.process.settings import KitSettings, load_settings
 from triptych.kit.process.telemetry import configure_logging
-from triptych.kit.startup.starting import Front, composed
+from triptych.kit.startup.starting import StartupApp, composed
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    front = Front(name, refusal)
+    front = StartupApp(name, refusal)
     server = make_server(
         front,
         settings.http_bounds(),

@@ -24,7 +24,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 SAY_AGAIN_SECONDS = 60.0
 
 
-class Front:
+class StartupApp:
     """The ASGI application of a process: as long as the service is not there, its health, and 503 for all else."""
 
     def __init__(
@@ -91,7 +91,7 @@ def pauses() -> Iterator[float]:
 @asynccontextmanager
 async def composed(
     compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
-    front: Front,
+    front: StartupApp,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[None]:
     """Let `front` open what `compose` makes, as soon as it can be made; it is closed with the block.
@@ -106,7 +106,7 @@ async def composed(
 
 async def _enter(
     compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
-    front: Front,
+    front: StartupApp,
     stack: AsyncExitStack,
     sleep: Callable[[float], Awaitable[None]],
 ) -> ASGIApp:

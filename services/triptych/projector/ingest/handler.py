@@ -12,14 +12,14 @@ from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.joined import gallery_key, item_key
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.fencing import Ownership
-from triptych.kit.run_all import side_by_side
+from triptych.kit.run_all import run_all
 from triptych.projector.ingest.expired_events import Losses
 from triptych.projector.ingest.offsets import Loss, Progress
-from triptych.projector.join.publisher import Publication
+from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch, Input, fold, remove_item
 from triptych.projector.view.fold import Outcome, View
 from triptych.projector.view.repository import Repository
@@ -50,9 +50,9 @@ class EventHandler:
         repository: Repository,
         ownership: Ownership,
         publisher: Publisher,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterPublisher,
         losses: Losses,
-        publication: Publication | None,
+        publication: JoinPublisher | None,
         check_writable: Callable[[], Awaitable[None]],
         transaction_bytes: int = TRANSACTION_BYTES,
     ) -> None:
@@ -79,7 +79,7 @@ class EventHandler:
             lost = self.progress.begin(*await self._losses.starts(partitions))
             if self._publication is not None:
                 await self._publication.own(partitions)
-            await self._meet(lost)
+            await self._handle_expired(lost)
 
     async def released(self) -> None:
         """Stop repairing and watching what belongs to others now."""
@@ -90,7 +90,7 @@ class EventHandler:
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Bring the events of a batch into the views and the join; see `BatchHandler`."""
         async with self.alone:
-            await self._meet(await self._losses.confirm(self.progress.holes(records)))
+            await self._handle_expired(await self._losses.confirm(self.progress.holes(records)))
             self.progress.take(records)
             await self._project_shares(_shares(records))
             self.progress.finish(records)
@@ -98,7 +98,9 @@ class EventHandler:
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
         """Have the galleries repaired whose events cannot be read; see `BatchHandler`."""
         async with self.alone:
-            await self._meet([Loss(one.partition, one.first_offset, one.offset + 1, True) for one in unreadable])
+            await self._handle_expired(
+                [Loss(one.partition, one.first_offset, one.offset + 1, True) for one in unreadable]
+            )
 
     async def remove(self, gallery_id: str) -> None:
         """Remove a gallery that is not in the write model any more, and whose deletion was missed.
@@ -146,7 +148,7 @@ class EventHandler:
         async with self.alone:
             return await self._publication.mend(self.progress.settled(reached()))
 
-    async def _meet(self, losses: Sequence[Loss]) -> None:
+    async def _handle_expired(self, losses: Sequence[Loss]) -> None:
         for loss in losses:
             if await self._losses.meet(loss):
                 self.found_gap.set()
@@ -156,7 +158,7 @@ class EventHandler:
     async def _project_shares(self, shares: Sequence[Sequence[IncomingRecord]]) -> None:
         """Project all shares at the same time: while MongoDB writes one, another is prepared."""
         try:
-            await side_by_side([self._project_share(share) for share in shares])
+            await run_all([self._project_share(share) for share in shares])
         except BaseException:
             if self._publication is not None:
                 self._publication.windows.clear()
@@ -166,7 +168,7 @@ class EventHandler:
         """Store part after part, and publish each gallery once: under a backlog, most of the join is galleries."""
         views: dict[str, View] = {}
         reached: dict[str, None] = {}
-        parts = list(_slices(records, self._transaction_bytes))
+        parts = list(_chunks(records, self._transaction_bytes))
         for part in parts:
             batch = await self._project(part)
             views |= batch.views
@@ -194,7 +196,7 @@ class EventHandler:
         for outcome, count in Counted(batch.outcomes).items():
             EVENTS.labels(outcome).inc(count)
         for record, (_, thing), outcome in zip(sources, inputs, batch.outcomes, strict=True):
-            if outcome is Outcome.UNFIT:
+            if outcome is Outcome.CONTRADICTORY:
                 refused.append((record, outcome, f"event {thing.sequence} does not fit gallery {thing.gallery_id}"))
         if self._publication is not None:  # otherwise the active version's projector puts them aside
             await self._publisher.publish(await self._dead_letters.letters(refused))
@@ -279,7 +281,7 @@ def _shares(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]
     return [share for share in shares if share]
 
 
-def _slices(records: Sequence[IncomingRecord], transaction_bytes: int) -> Iterator[Sequence[IncomingRecord]]:
+def _chunks(records: Sequence[IncomingRecord], transaction_bytes: int) -> Iterator[Sequence[IncomingRecord]]:
     """Consecutive parts of a batch that fit into one transaction each."""
     start, weight = 0, 0
     for position, record in enumerate(records):

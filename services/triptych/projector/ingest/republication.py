@@ -15,7 +15,7 @@ from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
 from triptych.projector.ingest.handler import EventHandler
-from triptych.projector.join.publisher import Publication
+from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import View
 from triptych.projector.view.repository import Repository
@@ -67,7 +67,7 @@ class Requests:
         await self._requests.delete_one({"_id": request["_id"], "items": request["items"]})
 
 
-class Republication:
+class Republisher:
     """Carries out the requests for the galleries of the partitions that this process owns."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Republication:
         database: Database,
         repository: Repository,
         ownership: Ownership,
-        publication: Publication,
+        publication: JoinPublisher,
         handler: EventHandler,
         reached: Callable[[], Mapping[int, int]],
     ) -> None:

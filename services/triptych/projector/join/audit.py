@@ -29,7 +29,7 @@ Latest: TypeAlias = Mapping[bytes, int | None]
 """The sequence in the last record of each key; None for a tombstone."""
 
 
-class JoinGuard:
+class AuditedJoinPublisher:
     """Publishes to the partitions of the joined topic that this process owns, and knows what else is there."""
 
     def __init__(self, settings: KitSettings, topic: str, publisher: Publisher, database: Database) -> None:

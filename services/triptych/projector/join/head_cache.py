@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from triptych.contract.joined import HEAD_ITEMS_MAX
 from triptych.projector.view.fold import View
 
-WINDOW_ITEMS = 2 * HEAD_ITEMS_MAX
+CACHED_ITEMS_MAX = 2 * HEAD_ITEMS_MAX
 """More than a head record needs: reading again is due only after this many more were lost than came."""
 
 BYTES_MAX = 64 * 1024 * 1024
@@ -20,7 +20,7 @@ _ENTRY_BYTES = 300
 # What an entry takes besides its JSON, roughly.
 
 
-class Window:
+class FirstItems:
     """The first items of a gallery, encoded, in display order (D3)."""
 
     def __init__(self, items: Iterable[tuple[str, float, bytes]], *, is_whole: bool) -> None:
@@ -48,7 +48,7 @@ class Window:
         insort(self._order, entry)
         self._items[item_id] = (-sort_order, _compact(encoded))
         self.size += len(encoded) + _ENTRY_BYTES
-        if len(self._order) > WINDOW_ITEMS:
+        if len(self._order) > CACHED_ITEMS_MAX:
             self._is_whole = False
             self.remove(self._order[-1][1])
 
@@ -66,13 +66,13 @@ def _compact(encoded: bytes) -> bytes:
     return bytes(memoryview(encoded))
 
 
-class Windows:
+class HeadCache:
     """Views and windows of the galleries touched last, within bounds."""
 
     def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self._views: dict[str, View] = {}
-        self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._windows: OrderedDict[str, FirstItems] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._size = 0
 
@@ -80,12 +80,12 @@ class Windows:
         """The gallery as it is stored, if that is known."""
         return self._views.get(gallery_id)
 
-    def window(self, gallery_id: str) -> Window | None:
+    def window(self, gallery_id: str) -> FirstItems | None:
         """The gallery's first items, if they are known."""
         window = self._windows.get(gallery_id)
         return window if window is not None and window.is_sufficient else None
 
-    def keep(self, view: View, window: Window) -> None:
+    def keep(self, view: View, window: FirstItems) -> None:
         """Remember a gallery as the one touched last."""
         self._views[view.gallery_id] = view
         self._windows[view.gallery_id] = window

@@ -8,8 +8,8 @@ import orjson
 from triptych.contract.joined import parse_key
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import Publisher, Record
-from triptych.projector.join.audit import JoinGuard, Latest
-from triptych.projector.join.head_cache import WINDOW_ITEMS, Window, Windows
+from triptych.projector.join.audit import AuditedJoinPublisher, Latest
+from triptych.projector.join.head_cache import CACHED_ITEMS_MAX, FirstItems, HeadCache
 from triptych.projector.join.records import EncodedItem, KeyValue, head_records, item_records
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
@@ -17,20 +17,20 @@ from triptych.projector.view.repository import Repository
 
 CONTENT_TYPE = (("content-type", b"application/json"),)
 # Bounds memory: what is published at once weighs so many bytes of item JSON, or is a single gallery.
-PORTION_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 16 * 1024 * 1024
 # What an item not seen yet counts as: more than most have, less than the largest.
 UNSEEN_ITEM_BYTES = 8 * 1024
 
 
-class Publication:
+class JoinPublisher:
     """Turns views into records of the joined topic; the caller sees to it that only one call runs at a time."""
 
-    def __init__(self, repository: Repository, publisher: Publisher, guard: JoinGuard, topic: str) -> None:
+    def __init__(self, repository: Repository, publisher: Publisher, guard: AuditedJoinPublisher, topic: str) -> None:
         self._repository = repository
         self._publisher = publisher
         self._guard = guard
         self._topic = topic
-        self.windows = Windows()
+        self.windows = HeadCache()
 
     async def own(self, partitions: Iterable[int]) -> None:
         """Begin to publish for the galleries of these partitions of the events topic."""
@@ -61,7 +61,7 @@ class Publication:
         if galleries is None:
             galleries = [batch.views[gallery_id] for gallery_id in batch.touched]
         pairs, sent = await self._item_records(batch), Counter[int]()
-        for portion in self._portions(list(galleries)):
+        for portion in self._chunks(list(galleries)):
             await self._read_windows(portion)
             for view in portion:
                 window = self.windows.window(view.gallery_id)
@@ -123,25 +123,25 @@ class Publication:
 
     async def _read_windows(self, views: Sequence[View]) -> None:
         unknown = [view for view in views if view.is_shown and self.windows.window(view.gallery_id) is None]
-        first = await self._repository.first_items(unknown, WINDOW_ITEMS) if unknown else {}
+        first = await self._repository.first_items(unknown, CACHED_ITEMS_MAX) if unknown else {}
         for view in views:
             window = self.windows.window(view.gallery_id)
             if window is None and view.gallery_id in first:
                 items = first[view.gallery_id]
-                window = Window(
+                window = FirstItems(
                     ((item["id"], float(item["sortOrder"]), orjson.dumps(item)) for item in items),
-                    is_whole=len(items) < WINDOW_ITEMS,
+                    is_whole=len(items) < CACHED_ITEMS_MAX,
                 )
             if window is not None:
                 self.windows.keep(view, window)
 
-    def _portions(self, views: Sequence[View]) -> Iterator[Sequence[View]]:
+    def _chunks(self, views: Sequence[View]) -> Iterator[Sequence[View]]:
         """Consecutive parts of the galleries whose first items fit into memory together."""
         start, weight = 0, 0
         for position, view in enumerate(views):
             window = self.windows.window(view.gallery_id)
-            added = window.size if window else min(view.total_items, WINDOW_ITEMS) * UNSEEN_ITEM_BYTES
-            if weight and weight + added > PORTION_BYTES:
+            added = window.size if window else min(view.total_items, CACHED_ITEMS_MAX) * UNSEEN_ITEM_BYTES
+            if weight and weight + added > CHUNK_BYTES:
                 yield views[start:position]
                 start, weight = position, 0
             weight += added

@@ -31,7 +31,7 @@ from triptych.readmodel.versions import Versions, names_of
 LOOK_SECONDS = 0.2
 
 
-class Unequal(Exception):
+class ViewsUnequal(Exception):
     """The new version is not what the write model is; the old one stays."""
 
     def __init__(self, differences: list[Difference]) -> None:
@@ -135,7 +135,7 @@ class Rebuild:
 
         compared = await compare(self._database, new, tell, former=old)
         if compared.differences:
-            raise Unequal(compared.differences)
+            raise ViewsUnequal(compared.differences)
         suspects = compared.outdated
         async for ids in Source(self._database, old).ids():
             suspects.extend(set(ids) - await Source(self._database, new).known(ids))

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     REPEATED = "repeated"
     HELD_BACK = "held-back"
     """It came before its predecessor; the view does not change until that has come."""
-    UNFIT = "unfit"
+    CONTRADICTORY = "unfit"
     """The next in number, but its content cannot follow what is there."""
     PASSED_OVER = "passed-over"
     """Part of a snapshot of which another part did not come, or came too late."""
@@ -35,7 +35,7 @@ class MissingEvents(NamedTuple):
     received: int
 
 
-class Restoration(NamedTuple):
+class OpenSnapshot(NamedTuple):
     """A snapshot that is coming in: its head is as in `View`, and `position` items of it have come."""
 
     snapshot_id: str
@@ -59,7 +59,7 @@ class View(NamedTuple):
     total_items: int = 0
     complete_at: int = 0
     missing: MissingEvents | None = None
-    restoration: Restoration | None = None
+    restoration: OpenSnapshot | None = None
 
     @property
     def is_deleted(self) -> bool:
@@ -85,14 +85,14 @@ class ItemView(NamedTuple):
 def project(view: View, site_id: str, event: Event) -> tuple[View, Outcome]:
     """The view after an event of `site_id`; the same object if nothing changes."""
     if view.site_id != site_id:
-        return view, Outcome.UNFIT
+        return view, Outcome.CONTRADICTORY
     # Of a gallery that is gone, nothing that may still come is news: its id is never used again.
     if event.sequence <= view.sequence or view.is_deleted:
         return view, Outcome.REPEATED
     if event.sequence > view.sequence + 1:
         return lacking(view, event.sequence), Outcome.HELD_BACK
     if not _fits(view, event):
-        return lacking(view, event.sequence), Outcome.UNFIT
+        return lacking(view, event.sequence), Outcome.CONTRADICTORY
     return _apply(view, event), Outcome.APPLIED
 
 

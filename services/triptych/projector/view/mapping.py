@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from triptych.projector.view.fold import ItemView, MissingEvents, Restoration, View
+from triptych.projector.view.fold import ItemView, MissingEvents, OpenSnapshot, View
 from triptych.readmodel.documents import (
     Document,
     Gap,
@@ -66,5 +66,5 @@ def _head_of(document: Document) -> dict[str, Any]:
     return wire
 
 
-def _restoration_of(stored: Document) -> Restoration:
-    return Restoration(stored["snapshotId"], stored["sequence"], stored["head"], stored["position"])
+def _restoration_of(stored: Document) -> OpenSnapshot:
+    return OpenSnapshot(stored["snapshotId"], stored["sequence"], stored["head"], stored["position"])

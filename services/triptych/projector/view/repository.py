@@ -27,7 +27,7 @@ from triptych.projector.view.mapping import document_of, item_view_of, view_of
 from triptych.readmodel.documents import item_document, item_view_id, item_wire
 from triptych.readmodel.versions import FIRST_VERSION, names_of
 
-ItemPlace: TypeAlias = tuple[str, str]
+ItemKey: TypeAlias = tuple[str, str]
 """The ids of an item's gallery and of the item."""
 
 
@@ -57,14 +57,14 @@ class Repository:
         found = await self._galleries.find({"_id": {"$in": list(gallery_ids)}}).to_list(None)
         return {document["_id"]: view_of(document) for document in found}
 
-    async def load_items(self, items: Group[ItemPlace]) -> dict[str, ItemView]:
+    async def load_items(self, items: Group[ItemKey]) -> dict[str, ItemView]:
         """Those of these items that exist, by their ids."""
         if not items:
             return {}
         found = await self._items.find(_at(items)).to_list(None)
         return {item.item_id: item for item in map(item_view_of, found)}
 
-    async def load_item_sequences(self, items: Group[ItemPlace]) -> dict[str, int]:
+    async def load_item_sequences(self, items: Group[ItemKey]) -> dict[str, int]:
         """The sequences of those of these items that exist, by the items' ids."""
         if not items:
             return {}
@@ -185,7 +185,7 @@ def _within(views: Sequence[View]) -> Document:
     }
 
 
-def _at(items: Group[ItemPlace]) -> Document:
+def _at(items: Group[ItemKey]) -> Document:
     """The filter for these items."""
     return {"_id": {"$in": [item_view_id(*place) for place in items]}}
 

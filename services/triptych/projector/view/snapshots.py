@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from triptych.contract.snapshots import SnapshotEnded, SnapshotItem, SnapshotStarted, decode_snapshot
-from triptych.projector.view.fold import Outcome, Restoration, View, advance, head_of, is_item
+from triptych.projector.view.fold import OpenSnapshot, Outcome, View, advance, head_of, is_item
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def read_part(value: bytes | None) -> Part:
 def restore(view: View, site_id: str, part: Part) -> tuple[View, Outcome]:
     """The view after a part of a snapshot; the same object if nothing changes."""
     if view.site_id != site_id:
-        return view, Outcome.UNFIT
+        return view, Outcome.CONTRADICTORY
     if view.is_deleted or part.sequence <= view.sequence:
         return view, Outcome.REPEATED
     match part.fields:
@@ -66,8 +66,8 @@ def _begin(view: View, part: Part) -> tuple[View, Outcome]:
         return view, Outcome.PASSED_OVER  # a late repeat of an earlier snapshot
     head = head_of(part.body)
     if head is None:
-        return view, Outcome.UNFIT
-    return view._replace(restoration=Restoration(part.fields.snapshot_id, part.sequence, head)), Outcome.APPLIED
+        return view, Outcome.CONTRADICTORY
+    return view._replace(restoration=OpenSnapshot(part.fields.snapshot_id, part.sequence, head)), Outcome.APPLIED
 
 
 def _take(view: View, part: Part) -> tuple[View, Outcome]:
@@ -80,7 +80,7 @@ def _take(view: View, part: Part) -> tuple[View, Outcome]:
     if part.fields.position > restoration.position:
         return view._replace(restoration=None), Outcome.PASSED_OVER
     if not is_item(part.body, part.item_id):
-        return view._replace(restoration=None), Outcome.UNFIT
+        return view._replace(restoration=None), Outcome.CONTRADICTORY
     return view._replace(restoration=restoration._replace(position=restoration.position + 1)), Outcome.APPLIED
 
 

@@ -6,9 +6,9 @@ from functools import partial
 from triptych.contract.topics import Topics
 from triptych.kit.mongo.driver import Database
 from triptych.webhooks.admin.beginnings import ends_of
-from triptych.webhooks.store.listeners import Listeners
-from triptych.webhooks.store.operational_events import Operations
-from triptych.webhooks.store.resending import Deliveries
+from triptych.webhooks.store.listeners import ListenerRepository
+from triptych.webhooks.store.operational_events import OperationalEvents
+from triptych.webhooks.store.resending import DeliveryLog
 from triptych.webhooks.store.sealing import make_sealer, require_same_key
 from triptych.webhooks.store.settings import ListenerSettings
 
@@ -17,9 +17,9 @@ from triptych.webhooks.store.settings import ListenerSettings
 class Administration:
     """The three collections; every query of theirs names a site."""
 
-    listeners: Listeners
-    deliveries: Deliveries
-    operations: Operations
+    listeners: ListenerRepository
+    deliveries: DeliveryLog
+    operations: OperationalEvents
 
 
 async def open_administration(database: Database, settings: ListenerSettings) -> Administration:
@@ -32,5 +32,5 @@ async def open_administration(database: Database, settings: ListenerSettings) ->
     await require_same_key(database, sealer)
     retention = settings.webhooks_retention
     ends = partial(ends_of, settings, Topics(settings.topic_prefix).events)
-    listeners = Listeners(database, sealer, retention, ends=ends)
-    return Administration(listeners, Deliveries(database), Operations(database, retention))
+    listeners = ListenerRepository(database, sealer, retention, ends=ends)
+    return Administration(listeners, DeliveryLog(database), OperationalEvents(database, retention))

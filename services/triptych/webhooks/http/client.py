@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Self, cast
 
 from triptych.webhooks.http.connector import connect
-from triptych.webhooks.http.resolver import Names
-from triptych.webhooks.http.responses import Reading
+from triptych.webhooks.http.resolver import Resolver
+from triptych.webhooks.http.responses import ResponseReader
 from triptych.webhooks.http.targets import Origin, Target, is_number, literal_address, target_of
 from triptych.webhooks.model.addresses import SETTING, ForbiddenAddress, Network
 
@@ -28,7 +28,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._reading: Reading | None = None
+        self._reading: ResponseReader | None = None
         self._done: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self.is_open = False
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._error = exc
         self._wake()
 
-    async def exchange(self, request: bytes, reading: Reading) -> None:
+    async def exchange(self, request: bytes, reading: ResponseReader) -> None:
         """Send a request and read until its answer is done or the connection ends."""
         assert self._transport is not None  # noqa: S101
         self._reading = reading
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
 class Client:
     """Posts to receivers; use it as a context, where the event loop runs. Certificates are always verified."""
 
-    def __init__(self, allowed: Sequence[Network], names: Names, answer_bytes: int) -> None:
+    def __init__(self, allowed: Sequence[Network], names: Resolver, answer_bytes: int) -> None:
         """Connect to public addresses and `allowed` networks; of an answer's body keep `answer_bytes`."""
         self._allowed = allowed
         self._names = names
@@ -105,7 +105,7 @@ class Client:
                 connection.close()
         self._idle.clear()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reading:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, seconds: float) -> ResponseReader:
         """Post once, and read the answer as far as it is of use.
 
         Args:
@@ -126,7 +126,7 @@ class Client:
         """
         target = target_of(url)
         request = _request(target, headers, body)
-        reading = Reading(self._answer_bytes)
+        reading = ResponseReader(self._answer_bytes)
         connection: Connection | None = None
         try:
             async with asyncio.timeout(seconds):

@@ -51,7 +51,7 @@ class _Known:
     is_suspect: bool = False
 
 
-class Names:
+class Resolver:
     """The names of receivers and their addresses; use it as a context, where the event loop runs."""
 
     def __init__(

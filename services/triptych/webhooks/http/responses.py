@@ -30,7 +30,7 @@ class _At(Enum):
     DONE = auto()
 
 
-class Reading:
+class ResponseReader:
     """One answer as it comes.
 
     Attributes:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from prometheus_client import Gauge
 
 from triptych.webhooks.relay.lanes import Lane
-from triptych.webhooks.relay.listener_cache import Directory
+from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.shards import Shards
 from triptych.webhooks.relay.worker import Worker
 from triptych.webhooks.settings import WebhookSettings
-from triptych.webhooks.store.deliveries import Claimed, Due, Repository
+from triptych.webhooks.store.deliveries import ClaimedDelivery, Due, Repository
 from triptych.webhooks.store.listener_documents import ListenerStatus
-from triptych.webhooks.store.operational_events import Operation, Operations
+from triptych.webhooks.store.operational_events import Operation, OperationalEvents
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +41,10 @@ class Intake:
         self,
         settings: WebhookSettings,
         repository: Repository,
-        directory: Directory,
+        directory: ListenerCache,
         shards: Shards,
         worker: Worker,
-        operations: Operations,
+        operations: OperationalEvents,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._concurrency = settings.webhooks_listener_concurrency
@@ -63,7 +63,7 @@ class Intake:
     async def refresh(self) -> None:
         """See every change of a listener made before this call. Raises the driver's errors."""
         if await self._directory.refresh():
-            self._adjust()
+            self._sync_lanes()
 
     def room(self, listener_id: str) -> int:
         """How many new deliveries of a listener may be planned as taken in hand by this process."""
@@ -72,7 +72,7 @@ class Intake:
             return 0
         return min(lane.room, self._worker.free)
 
-    def accept(self, claims: Sequence[Claimed]) -> None:
+    def accept(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Send what is in hand."""
         for claimed in claims:
             lane = self._lanes.get(claimed.listener_id)
@@ -103,9 +103,9 @@ class Intake:
                     await self._scan()
                     scan_at = time.monotonic() + max(SCAN_SECONDS, (time.monotonic() - started) / SCAN_SHARE)
                 if started >= housekeeping_at:
-                    await self._keep_house()
+                    await self._reconcile()
                     housekeeping_at = started + HOUSEKEEPING_SECONDS
-                await self._take_in_hand()
+                await self._claim_due()
                 self.trouble = None
             except Exception as error:
                 if self.trouble is None:
@@ -123,14 +123,14 @@ class Intake:
     async def _scan(self) -> None:
         """See what has changed, and which lanes have something due."""
         await self._directory.refresh()
-        self._adjust()  # shards may have come or gone as well
+        self._sync_lanes()  # shards may have come or gone as well
         now = self._clock()
         due = await self._repository.due(list(self._lanes), 1, now)
         for listener_id in due.keys() & self._lanes.keys():
             self._lanes[listener_id].is_hungry = True
-        await self._tell_who_is_behind(due, now)
+        await self._report_behind(due, now)
 
-    async def _tell_who_is_behind(self, due: dict[str, Due], now: datetime) -> None:
+    async def _report_behind(self, due: dict[str, Due], now: datetime) -> None:
         ages = {listener_id: (now - one.oldest).total_seconds() for listener_id, one in due.items()}
         OLDEST_DUE.set(max(ages.values(), default=0.0))
         behind = {listener_id for listener_id, age in ages.items() if age > BEHIND_SECONDS}
@@ -141,7 +141,7 @@ class Intake:
             await self._operations.tell(Operation.LISTENER_BEHIND, listener.site_id, listener_id, text, now)
         self._behind = behind
 
-    def _adjust(self) -> None:
+    def _sync_lanes(self) -> None:
         """Have a lane for each active listener of our shards, and no others."""
         active = {
             listener.id: listener
@@ -158,7 +158,7 @@ class Intake:
                 if listener.ordered:  # whoever served it before may have died between an end and a promotion
                     self._worker.spawn(self._repository.promote_all(listener_id, self._clock()))
 
-    async def _keep_house(self) -> None:
+    async def _reconcile(self) -> None:
         """Finish what a crash, here or elsewhere, may have left half done."""
         now = self._clock()
         for listener in list(self._directory.listeners.values()):
@@ -169,7 +169,7 @@ class Intake:
             elif listener.ordered:
                 await self._repository.promote_all(listener.id, now)
 
-    async def _take_in_hand(self) -> None:
+    async def _claim_due(self) -> None:
         hungry = [
             lane
             for listener_id, lane in self._lanes.items()

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 from triptych.webhooks.relay.offsets import Loss, Progress, expired
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
-from triptych.webhooks.store.operational_events import Operation, Operations
+from triptych.webhooks.store.operational_events import Operation, OperationalEvents
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Losses:
     def __init__(
         self,
         offsets: Offsets,
-        operations: Operations,
+        operations: OperationalEvents,
         listeners: Callable[[], Awaitable[Iterable[Listener]]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

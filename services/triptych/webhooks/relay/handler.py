@@ -11,14 +11,14 @@ from triptych.contract.codec.cloudevents import Reason, Undecodable
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.driver import Binary, Document
 from triptych.webhooks.relay.claiming import Intake
 from triptych.webhooks.relay.expired_events import Losses
-from triptych.webhooks.relay.listener_cache import Directory
-from triptych.webhooks.store.deliveries import Claimed, Repository, claimed_of
+from triptych.webhooks.relay.listener_cache import ListenerCache
+from triptych.webhooks.store.deliveries import ClaimedDelivery, Repository, claimed_of
 from triptych.webhooks.store.delivery_documents import cancelled, new_delivery
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus, Published
 
@@ -35,10 +35,10 @@ class EventHandler:
     def __init__(
         self,
         repository: Repository,
-        directory: Directory,
+        directory: ListenerCache,
         intake: Intake,
         publisher: Publisher,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterPublisher,
         losses: Losses,
         lease: timedelta,
         retention: timedelta,
@@ -129,7 +129,7 @@ class EventHandler:
         token, until = str(uuid.uuid4()), time.monotonic() + self._lease.total_seconds()
         rooms: dict[str, int] = {}
         deliveries: list[Document] = []
-        in_hand: list[Claimed] = []
+        in_hand: list[ClaimedDelivery] = []
         lanes: dict[str, set[str]] = {}
         behind: set[str] = set()
         for event, wanting in part:

@@ -3,7 +3,7 @@
 from collections import deque
 
 from triptych.webhooks.model.failing import Run
-from triptych.webhooks.store.deliveries import Claimed
+from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
 # After so many failures in a row a listener gets one request at a time, with pauses, until one succeeds.
@@ -22,7 +22,7 @@ class Lane:
 
     def __init__(self, listener: Listener, concurrency: int) -> None:
         self.listener = listener
-        self.queue: deque[Claimed] = deque()
+        self.queue: deque[ClaimedDelivery] = deque()
         self.in_flight = 0
         self.is_hungry = True
         """Whether there may be due deliveries that nobody has in hand."""

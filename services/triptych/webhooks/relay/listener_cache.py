@@ -14,7 +14,7 @@ from triptych.webhooks.store.listeners import LISTENERS, SIGNING_KEYS, VERSION_I
 from triptych.webhooks.store.sealing import STATE, Sealer
 
 
-class Directory:
+class ListenerCache:
     """Listeners in memory; `refresh` reads them anew if anything has changed since the last time."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:

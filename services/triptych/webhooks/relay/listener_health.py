@@ -6,22 +6,24 @@ from datetime import datetime, timedelta
 from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, Sent, Verdict
 from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_noted
 from triptych.webhooks.relay.lanes import Lane
-from triptych.webhooks.store.deliveries import Claimed, Repository
+from triptych.webhooks.store.deliveries import ClaimedDelivery, Repository
 from triptych.webhooks.store.listener_documents import ListenerStatus
-from triptych.webhooks.store.operational_events import Operation, Operations
+from triptych.webhooks.store.operational_events import Operation, OperationalEvents
 
 log = logging.getLogger(__name__)
 
 
-class Consequences:
+class ListenerHealth:
     """Keeps listeners' state in step with their answers."""
 
-    def __init__(self, repository: Repository, operations: Operations, disable_after: timedelta) -> None:
+    def __init__(self, repository: Repository, operations: OperationalEvents, disable_after: timedelta) -> None:
         self._repository = repository
         self._operations = operations
         self._disable_after = disable_after
 
-    async def follow(self, lane: Lane, claimed: Claimed, verdict: Verdict, sent: Sent | None, now: datetime) -> None:
+    async def follow(
+        self, lane: Lane, claimed: ClaimedDelivery, verdict: Verdict, sent: Sent | None, now: datetime
+    ) -> None:
         """Do what follows from an attempt. Raises the driver's errors."""
         if not lane.is_run_known:
             lane.run = lane.noted_run = await self._repository.run_of(claimed.listener_id)
@@ -36,11 +38,13 @@ class Consequences:
             lane.noted_run = run
             await self._repository.note_run(claimed.listener_id, run)
         if isinstance(verdict, Dead):
-            await self._mourn(lane, claimed, verdict, sent, now)
+            await self._on_dead_delivery(lane, claimed, verdict, sent, now)
         if is_overdue(run, self._disable_after):
             await self._disable(lane, f"every delivery has failed since {run.since:%Y-%m-%d %H:%M} UTC", now)
 
-    async def _mourn(self, lane: Lane, claimed: Claimed, dead: Dead, sent: Sent | None, now: datetime) -> None:
+    async def _on_dead_delivery(
+        self, lane: Lane, claimed: ClaimedDelivery, dead: Dead, sent: Sent | None, now: datetime
+    ) -> None:
         listener = lane.listener
         text = f"delivery {claimed.delivery_id} of event {claimed.event_id} is dead: {dead.reason.value}"
         log.error("listener %s: %s", listener.id, text)

@@ -15,8 +15,8 @@ from triptych.webhooks.model.addresses import ForbiddenAddress
 from triptych.webhooks.model.delivery import Answer, Failure, Sent
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.signing import SignedRequest, standard_body, standard_request, wix_request
-from triptych.webhooks.relay.listener_cache import Directory
-from triptych.webhooks.store.deliveries import Claimed
+from triptych.webhooks.relay.listener_cache import ListenerCache
+from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
 # Tokens and bodies of a wave: all listeners of an event that are sent the same attempt at about the same time.
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 class Signer:
     """Signs attempts anew, but what several listeners get alike only once: an RSA signature costs as much as a POST."""
 
-    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: ListenerCache, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._clock = clock
         self._made: OrderedDict[tuple[str, ...], tuple[float, SignedRequest]] = OrderedDict()
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
 
-    def sign(self, listener: Listener, claimed: Claimed, value: bytes) -> SignedRequest:
+    def sign(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> SignedRequest:
         """The request of this attempt. Its id is that of the event, on every attempt; the timestamp is now."""
         now = self._clock()
         keys = self._directory.keys_of(listener, datetime.fromtimestamp(now, UTC))
@@ -71,7 +71,7 @@ class Sender:
         self._client = client
         self._signer = signer
 
-    async def send(self, listener: Listener, claimed: Claimed, value: bytes) -> Sent:
+    async def send(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> Sent:
         """Post a delivery. Whatever happens is an answer: without one, it would be posted again and again."""
         started = time.perf_counter()
         headers: Mapping[str, str] = {}

@@ -23,11 +23,11 @@ from triptych.webhooks.model.delivery import (
     was_interrupted_too_often,
 )
 from triptych.webhooks.relay.lanes import Lane
-from triptych.webhooks.relay.listener_health import Consequences
+from triptych.webhooks.relay.listener_health import ListenerHealth
 from triptych.webhooks.relay.outcome_writer import Recorder
 from triptych.webhooks.relay.sender import Sender
 from triptych.webhooks.settings import LEASE_MARGIN, WebhookSettings
-from triptych.webhooks.store.deliveries import Claimed, Repository
+from triptych.webhooks.store.deliveries import ClaimedDelivery, Repository
 from triptych.webhooks.store.listener_documents import Listener
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Worker:
         repository: Repository,
         sender: Sender,
         recorder: Recorder,
-        consequences: Consequences,
+        consequences: ListenerHealth,
         owns: Callable[[str], bool],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -67,7 +67,7 @@ class Worker:
         self._consequences = consequences
         self._owns = owns
         self._clock = clock
-        self._crowded: deque[Lane] = deque()
+        self._waiting_for_slot: deque[Lane] = deque()
         self._timed: set[Lane] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_hand = 0
@@ -84,20 +84,20 @@ class Worker:
             return 0
         return max(0, self._concurrency * IN_HAND - self._in_hand)
 
-    def accept(self, lane: Lane, claimed: Claimed) -> None:
+    def accept(self, lane: Lane, claimed: ClaimedDelivery) -> None:
         """Send a delivery in hand as soon as its lane allows."""
         lane.queue.append(claimed)
-        self._count_in_hand(claimed, 1)
-        self._pump(lane)
+        self._count_claimed(claimed, 1)
+        self._start_ready(lane)
 
     def empty(self, lane: Lane) -> None:
         """Give back what the lane has not started."""
         while lane.queue:
             claimed = lane.queue.popleft()
-            self._count_in_hand(claimed, -1)
+            self._count_claimed(claimed, -1)
             self.give_back(claimed)
 
-    def give_back(self, claimed: Claimed) -> None:
+    def give_back(self, claimed: ClaimedDelivery) -> None:
         """Let anybody send a delivery that is in hand; its attempt does not count."""
         self.spawn(self._recorder.record(self._repository.giving_back(claimed, self._clock())))
 
@@ -116,7 +116,7 @@ class Worker:
                 task.cancel()  # sent again when its lease has ended
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _pump(self, lane: Lane) -> None:
+    def _start_ready(self, lane: Lane) -> None:
         """Start what may start now, and see to it that the rest is started later."""
         loop = asyncio.get_running_loop()
         while lane.queue and not self._is_stopping:
@@ -129,19 +129,19 @@ class Worker:
                     loop.call_at(at, self._pump_timed, lane)
                 return
             if self._in_flight >= self._concurrency:
-                if lane not in self._crowded:
-                    self._crowded.append(lane)
+                if lane not in self._waiting_for_slot:
+                    self._waiting_for_slot.append(lane)
                 return
             self._start(lane, lane.queue.popleft())
 
     def _pump_timed(self, lane: Lane) -> None:
         self._timed.discard(lane)
-        self._pump(lane)
+        self._start_ready(lane)
 
-    def _start(self, lane: Lane, claimed: Claimed) -> None:
+    def _start(self, lane: Lane, claimed: ClaimedDelivery) -> None:
         needed = lane.listener.timeout_seconds + LEASE_MARGIN.total_seconds()
         if lane.is_closed or claimed.until - time.monotonic() < needed or not self._owns(claimed.listener_id):
-            self._count_in_hand(claimed, -1)
+            self._count_claimed(claimed, -1)
             lane.is_hungry = True
             self.give_back(claimed)
             return
@@ -150,7 +150,7 @@ class Worker:
         IN_FLIGHT.set(self._in_flight)
         self.spawn(self._deliver(lane, claimed))
 
-    async def _deliver(self, lane: Lane, claimed: Claimed) -> None:
+    async def _deliver(self, lane: Lane, claimed: ClaimedDelivery) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         is_delivered = False
@@ -166,16 +166,16 @@ class Worker:
             await self._consequences.follow(lane, claimed, verdict, sent, now)
         finally:
             lane.finish(loop.time(), loop.time() - started, success=is_delivered)
-            self._count_in_hand(claimed, -1)
+            self._count_claimed(claimed, -1)
             self._in_flight -= 1
             IN_FLIGHT.set(self._in_flight)
-            self._pump(lane)
-            while self._crowded and self._in_flight < self._concurrency:
-                self._pump(self._crowded.popleft())
+            self._start_ready(lane)
+            while self._waiting_for_slot and self._in_flight < self._concurrency:
+                self._start_ready(self._waiting_for_slot.popleft())
             if lane.is_hungry and lane.wants_more:
                 self.has_room.set()
 
-    async def _attempt(self, listener: Listener, claimed: Claimed) -> tuple[Sent | None, Verdict]:
+    async def _attempt(self, listener: Listener, claimed: ClaimedDelivery) -> tuple[Sent | None, Verdict]:
         if claimed.value is None:
             return None, Dead(DeathReason.EVENT_EXPIRED)
         if was_interrupted_too_often(claimed.attempts, claimed.failures):
@@ -185,7 +185,7 @@ class Worker:
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load, not to be secret
         return sent, judge(sent.answer, claimed.failures, policy, self._clock(), jitter)
 
-    def _count_in_hand(self, claimed: Claimed, step: int) -> None:
+    def _count_claimed(self, claimed: ClaimedDelivery, step: int) -> None:
         self._in_hand += step
         self._bytes_in_hand += step * len(claimed.value or b"")
 
@@ -196,7 +196,7 @@ class Worker:
             log.error("a delivery's outcome was not fully dealt with", exc_info=error)
 
 
-def _count(claimed: Claimed, verdict: Verdict, now: datetime) -> None:
+def _count(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:
     match verdict:
         case Delivered():
             ATTEMPTS.labels("delivered").inc()

@@ -19,7 +19,7 @@ _DUPLICATE_KEY = 11000
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery that this process has in hand until its lease ends, at `until` on the monotonic clock."""
 
     delivery_id: str
@@ -94,7 +94,7 @@ class Repository:
         )
         return {row["_id"]: Due(tuple(one["_id"] for one in row["due"]), row["due"][0]["dueAt"]) for row in found}
 
-    async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[Claimed]:
+    async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[ClaimedDelivery]:
         """Take deliveries in hand, counting the attempt; those that somebody else was faster to take are left out."""
         token = str(uuid.uuid4())
         until = time.monotonic() + self._lease.total_seconds()
@@ -114,7 +114,7 @@ class Repository:
         done = await self._deliveries.bulk_write(list(outcomes), ordered=False)
         return len(outcomes) - done.matched_count
 
-    def ending(self, claimed: Claimed, verdict: Verdict, sent: Sent | None, now: datetime) -> UpdateOne:
+    def ending(self, claimed: ClaimedDelivery, verdict: Verdict, sent: Sent | None, now: datetime) -> UpdateOne:
         """The outcome of an attempt, to be written."""
         fields: Document
         match verdict:
@@ -131,7 +131,7 @@ class Repository:
             change["$push"] = {"log": _log_entry(sent, now)}
         return UpdateOne(_in_hand(claimed), change)
 
-    def giving_back(self, claimed: Claimed, now: datetime) -> UpdateOne:
+    def giving_back(self, claimed: ClaimedDelivery, now: datetime) -> UpdateOne:
         """The outcome of a delivery that was not attempted after all."""
         return UpdateOne(_in_hand(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}})
 
@@ -187,9 +187,9 @@ class Repository:
         )
 
 
-def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -> Claimed:
+def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -> ClaimedDelivery:
     """A delivery in hand, from its stored document."""
-    return Claimed(
+    return ClaimedDelivery(
         delivery_id=delivery["_id"],
         site_id=delivery["siteId"],
         listener_id=delivery["listenerId"],
@@ -206,7 +206,7 @@ def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -
     )
 
 
-def _in_hand(claimed: Claimed) -> Document:
+def _in_hand(claimed: ClaimedDelivery) -> Document:
     return {"_id": claimed.delivery_id, "lease": claimed.lease}
 
 

@@ -62,7 +62,7 @@ class _Key(NamedTuple):
     public_key: str | None
 
 
-class Listeners:
+class ListenerRepository:
     """The listeners of all sites."""
 
     def __init__(

@@ -30,7 +30,7 @@ class Operation(StrEnum):
     """Events were lost before the relay saw them; some may have been for the listener."""
 
 
-class Operations:
+class OperationalEvents:
     """Tells and lists operational events."""
 
     def __init__(self, database: Database, retention: timedelta) -> None:

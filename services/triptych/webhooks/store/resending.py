@@ -37,7 +37,7 @@ class Progress:
     cursor: str | None
 
 
-class Deliveries:
+class DeliveryLog:
     """The deliveries of all sites; every query names one."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

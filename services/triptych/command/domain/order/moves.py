@@ -5,17 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 from triptych.command.domain.items import updated_events
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Line, Stretch, line_around
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Line, OrderRange, neighbourhood_of
 from triptych.command.domain.state import (
     Change,
     Find,
     GalleryHead,
     JobKind,
     JobRequest,
+    NeedsMoreLoaded,
     Origin,
     Rejected,
     StoredItem,
-    Unloaded,
 )
 from triptych.contract.commands import MoveItem
 from triptych.contract.replies import ErrorCode
@@ -33,7 +33,7 @@ def move_item(
     head: GalleryHead,
     command: MoveItem,
     find: Find,
-    stretches: Sequence[Stretch],
+    stretches: Sequence[OrderRange],
     look: int,
     origin: Origin,
 ) -> Change:
@@ -58,9 +58,9 @@ def move_item(
     if item is None:
         raise Rejected(ErrorCode.NOT_FOUND, "item not found", itemId=command.item_id)
     place, above = _target(command, find)
-    line = line_around(stretches, place, look)
+    line = neighbourhood_of(stretches, place, look)
     if line is None:
-        raise Unloaded(look)
+        raise NeedsMoreLoaded(look)
     gap = sum(entry[0] < place or (above and entry[0] == place) for entry in line.entries)
     nearest = line.entries[gap : gap + 1] if above else line.entries[max(0, gap - 1) : gap]
     if any(entry[1] == item.item_id for entry in nearest):
@@ -111,7 +111,7 @@ def _make_room(line: Line, gap: int, item_id: str, look: int, origin: Origin) ->
         width = max(1, 2 * width)
     if look >= WIDEST_LOOK:
         return None
-    raise Unloaded(more)
+    raise NeedsMoreLoaded(more)
 
 
 def _spread(low: float | None, high: float | None, count: int, line: Line, origin: Origin) -> list[float] | None:
@@ -152,7 +152,7 @@ def _placed(
     for item_id, place in places.items():
         before = item if item_id == item.item_id else find(item_id)
         if before is None:
-            raise Unloaded(SECOND_LOOK)
+            raise NeedsMoreLoaded(SECOND_LOOK)
         if before.sort_order != place:
             moved.append(before.moved(place, origin.date))
     highest = max(place for place in places.values())

@@ -12,7 +12,7 @@ LOWEST, HIGHEST = float("-inf"), float("inf")
 
 
 @dataclass(slots=True)
-class Stretch:
+class OrderRange:
     """Every item of a gallery with a sort order from `low` to `high`; an infinite bound reaches that end of the list.
 
     `entries` ascend. The screen shows them the other way round: what stands *before* an item has a *higher* sort order.
@@ -33,10 +33,10 @@ class Stretch:
         if new is not None and self.low <= new <= self.high:
             insort(self.entries, (new, item_id))
 
-    def joined(self, other: "Stretch") -> "Stretch":
+    def joined(self, other: "OrderRange") -> "OrderRange":
         """This stretch together with one that it meets or overlaps."""
         entries = sorted({*self.entries, *other.entries})
-        return Stretch(min(self.low, other.low), max(self.high, other.high), entries)
+        return OrderRange(min(self.low, other.low), max(self.high, other.high), entries)
 
     def line(self, place: float, count: int) -> "Line":
         """The items around `place`, up to `count` below it and `count` above, one that stands on it besides."""
@@ -62,7 +62,7 @@ class Line:
         return Line([entry for entry in self.entries if entry[1] != item_id], self.is_bottom, self.is_top)
 
 
-def join(stretches: list[Stretch], known: Stretch) -> None:
+def join(stretches: list[OrderRange], known: OrderRange) -> None:
     """Add a stretch to those known at the same moment, which lie apart from each other, and do so afterwards."""
     apart = []
     for other in stretches:
@@ -73,6 +73,6 @@ def join(stretches: list[Stretch], known: Stretch) -> None:
     stretches[:] = [*apart, known]
 
 
-def line_around(stretches: Sequence[Stretch], place: float, count: int) -> Line | None:
+def neighbourhood_of(stretches: Sequence[OrderRange], place: float, count: int) -> Line | None:
     """The line around `place`; None if no stretch holds it. The stretches lie apart from each other."""
     return next((known.line(place, count) for known in stretches if known.low <= place <= known.high), None)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 
-def places_of_new_list(asked: Sequence[float | None], now_ms: int) -> list[float]:
+def new_list_sort_orders(asked: Sequence[float | None], now_ms: int) -> list[float]:
     """Sort orders for the items of a new gallery, of which nothing is taken yet.
 
     Those without one get `now`, `now - 1`, ... in the order given, so that the descending list shows that order (D2);
@@ -23,7 +23,7 @@ def places_of_new_list(asked: Sequence[float | None], now_ms: int) -> list[float
     return placed
 
 
-def places_above(asked: Sequence[float | None], base: float, taken: Collection[float]) -> list[float]:
+def sort_orders_above(asked: Sequence[float | None], base: float, taken: Collection[float]) -> list[float]:
     """Sort orders for items added to a list: free milliseconds from `base` up, the first of the call the highest."""
     missing = sum(value is None for value in asked)
     explicit = {value for value in asked if value is not None}

@@ -12,7 +12,7 @@ OPEN_SECONDS = 5.0
 _SAMPLES_MAX = 64
 
 
-class Standing(NamedTuple):
+class PartitionState(NamedTuple):
     """A partition at a moment.
 
     Attributes:
@@ -47,7 +47,7 @@ class _History:
     ends: deque[tuple[float, int]] = field(default_factory=deque)
     """When an end was seen first, oldest first, as far as it is not reached."""
 
-    def note(self, standing: Standing, now: float) -> None:
+    def note(self, standing: PartitionState, now: float) -> None:
         if standing.reached != self.reached or standing.reached >= standing.end:
             self.reached, self.moved_at = standing.reached, now
         if self.ends and self.ends[-1][1] > standing.end:
@@ -60,14 +60,14 @@ class _History:
             del self.ends[1]  # the age of later records is then told too high, by little
 
 
-class Behind:
+class LagTracker:
     """The partitions that are owned now, as they were when they were last looked at."""
 
     def __init__(self) -> None:
         self._histories: dict[int, _History] = {}
         self.lags: dict[int, Lag] = {}
 
-    def look(self, standings: Mapping[int, Standing], now: float) -> None:
+    def look(self, standings: Mapping[int, PartitionState], now: float) -> None:
         """Take note of all partitions owned, `now` being seconds since 1970; others are forgotten."""
         self._histories = {
             partition: self._histories.get(partition) or _History(standing.reached, now)
@@ -75,7 +75,7 @@ class Behind:
         }
         self.lags = {partition: self._lag(partition, standing, now) for partition, standing in standings.items()}
 
-    def _lag(self, partition: int, standing: Standing, now: float) -> Lag:
+    def _lag(self, partition: int, standing: PartitionState, now: float) -> Lag:
         history = self._histories[partition]
         history.note(standing, now)
         records = max(0, standing.end - standing.reached)

@@ -19,7 +19,7 @@ from faststream.kafka import KafkaBroker
 
 from triptych.kit.failures import OwnershipLost, RecordTooLarge, TransientFailure
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
-from triptych.kit.kafka.publishing.dead_letters import DeadLetters, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
@@ -54,7 +54,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         topic: str,
         group: str,
         handler: BatchHandler,
-        dead_letters: DeadLetters,
+        dead_letters: DeadLetterPublisher,
         *,
         max_records: int = 500,
         partition_bytes: int = PARTITION_BYTES,
@@ -187,7 +187,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 is_finished = await self._finish_readable(records)
             if is_finished:
                 self._in_hand = ()  # otherwise these records stay unfinished until the next ones are taken
-                self._commit_soon(records)
+                self._schedule_commit(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
         finally:
@@ -201,9 +201,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if records and not await self._finish(records):
                 return False
             for found in unreadable:
-                if not await self._insist(partial(self._dead_letters.put_unreadable, found)):
+                if not await self._retry_until_done(partial(self._dead_letters.dead_letter_unreadable, found)):
                     return False
-            return await self._insist(partial(self._handler.lost, unreadable))
+            return await self._retry_until_done(partial(self._handler.lost, unreadable))
         return await self._finish(records)
 
     async def _finish(self, records: Sequence[IncomingRecord]) -> bool:
@@ -225,26 +225,28 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     continue
                 log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
                 if len(records) > 1:
-                    return await self._finish_singly(records)
+                    return await self._handle_one_by_one(records)
                 broken += 1
                 if broken >= ATTEMPTS_BEFORE_DEAD_LETTER:
-                    return await self._put_aside(records[0], error, broken)
+                    return await self._dead_letter(records[0], error, broken)
                 delay = await self._pause(delay)
             else:
                 self._trouble = ""
                 return True
         return False
 
-    async def _finish_singly(self, records: Sequence[IncomingRecord]) -> bool:
+    async def _handle_one_by_one(self, records: Sequence[IncomingRecord]) -> bool:
         for record in records:
             if not await self._finish([record]):
                 return False
         return True
 
-    async def _put_aside(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
-        return await self._insist(lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts))
+    async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
+        return await self._retry_until_done(
+            lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts)
+        )
 
-    async def _insist(self, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Do this work again until it succeeds; False if this assignment ended first."""
         delay = FIRST_DELAY_SECONDS
         while not self._interrupted.is_set():
@@ -260,7 +262,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return True
         return False
 
-    def _commit_soon(self, records: Sequence[IncomingRecord]) -> None:
+    def _schedule_commit(self, records: Sequence[IncomingRecord]) -> None:
         """Commit the offsets behind these records before long, while the next batches are already worked on.
 
         If the process ends before, the records are seen again and recognised.

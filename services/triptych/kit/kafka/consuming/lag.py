@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.kit.kafka.clients import make_reader, start_client
-from triptych.kit.kafka.consuming.behind import Behind, Lag, Standing
+from triptych.kit.kafka.consuming.behind import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.reading.reader import Reader
 from triptych.kit.process.health import Health
@@ -33,7 +33,7 @@ class LagWatch:
         """`reader` has a connection of its own: on the consumer's, questions wait behind fetches."""
         self._consumer = consumer
         self._reader = reader
-        self._behind = Behind()
+        self._behind = LagTracker()
         self._told = ""
 
     @property
@@ -68,7 +68,7 @@ class LagWatch:
                         await self.look()
                 await asyncio.sleep(INTERVAL_SECONDS)
         finally:
-            self._show({})
+            self._set_metrics({})
 
     async def look(self) -> None:
         """Look once. Raises KafkaError."""
@@ -82,20 +82,20 @@ class LagWatch:
             if place in ends:
                 standings[partition] = self._standing(place, reached, ends[place])
         self._behind.look(standings, time.time())
-        self._show(self._behind.lags)
+        self._set_metrics(self._behind.lags)
         self._tell()
 
-    def _standing(self, place: TopicPartition, reached: int, end: int) -> Standing:
+    def _standing(self, place: TopicPartition, reached: int, end: int) -> PartitionState:
         consumer = self._consumer.reader
         in_hand = [record for record in self._consumer.in_hand if record.partition == place.partition]
         if consumer is None or place not in consumer.assignment():
-            return Standing(reached, end)
+            return PartitionState(reached, end)
         # While something is being handled, nothing is fetched, and what the last fetch has told is old.
         stable = None if in_hand else consumer.last_stable_offset(place)
         oldest = in_hand[0].timestamp if in_hand else None
-        return Standing(reached, end, stable, oldest, consumer.trouble(place))
+        return PartitionState(reached, end, stable, oldest, consumer.trouble(place))
 
-    def _show(self, lags: Mapping[int, Lag]) -> None:
+    def _set_metrics(self, lags: Mapping[int, Lag]) -> None:
         topic = self._consumer.topic
         for gauge in (LAG, LAG_SECONDS):
             for known in [labels for labels in gauge._metrics if labels[0] == topic]:

@@ -13,7 +13,7 @@ from triptych.kit.process.telemetry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
 
-__all__ = ["DeadLetters", "IncomingRecord", "Refused"]
+__all__ = ["DeadLetterPublisher", "IncomingRecord", "Refused"]
 
 MAX_TEXT = 1_000
 UNREADABLE_REASON = "UNREADABLE"
@@ -36,7 +36,7 @@ class Refused(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # a name that is not UTF-8 has surrogates
 
 
-class DeadLetters:
+class DeadLetterPublisher:
     """Publishes to `<topic>.dead-letter`; key, value and headers of the record stay as they were received."""
 
     def __init__(self, publisher: Publisher, topic_of: Callable[[str], str]) -> None:
@@ -58,7 +58,7 @@ class DeadLetters:
         await self._publisher.publish(await self.letters([(record, reason, text)], attempts))
         self.report(record, reason, text)
 
-    async def put_unreadable(self, found: Unreadable) -> None:
+    async def dead_letter_unreadable(self, found: Unreadable) -> None:
         """Dead-letter what no client can read: the bytes of a record or of a batch, with its first and last offset.
 
         Raises:

@@ -26,7 +26,7 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.record_batches import Oversized, Record, Sent, batch_of, batches_of, enqueue
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
 from triptych.kit.process.waits import noted
-from triptych.kit.run_all import side_by_side
+from triptych.kit.run_all import run_all
 
 __all__ = ["Publisher", "Record"]
 
@@ -220,9 +220,9 @@ class Publisher:
     async def _send_all(self, producer: AIOKafkaProducer, batches: Batches) -> None:
         # Partitions fill at the same time, so that one request to the broker carries a batch of each.
         if sum(batch.record_count() for built in batches.values() for batch in built) <= FEW:
-            await self._send_few(producer, batches)
+            await self._send_directly(producer, batches)
         else:
-            await side_by_side([self._send(producer, *place, built) for place, built in batches.items()])
+            await run_all([self._send(producer, *place, built) for place, built in batches.items()])
 
     async def _send(
         self, producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
@@ -232,7 +232,7 @@ class Publisher:
             await self._acknowledged(producer, await enqueue(producer, topic, partition, batches))
             self._known_on[topic, partition] = producer
 
-    async def _send_few(self, producer: AIOKafkaProducer, batches: Batches) -> None:
+    async def _send_directly(self, producer: AIOKafkaProducer, batches: Batches) -> None:
         async with AsyncExitStack() as turns:
             for place in sorted(batches):  # in one order, so that no two calls wait for each other
                 await turns.enter_async_context(self._turns[place])

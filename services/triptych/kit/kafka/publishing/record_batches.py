@@ -9,7 +9,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from triptych.kit.kafka.clients import BATCH_BYTES
-from triptych.kit.kafka.header_names import OddBatch
+from triptych.kit.kafka.header_names import LenientBatchBuilder
 from triptych.kit.kafka.publishing.record_sizes import bound, expanded
 
 
@@ -39,7 +39,7 @@ def batch_of(producer: AIOKafkaProducer, record: Record) -> BatchBuilder:
     """A batch of one record, which it holds however large it is."""
     batch = producer.create_batch()
     if not _append(batch, record):
-        batch = OddBatch(producer)
+        batch = LenientBatchBuilder(producer)
         _append(batch, record)
     return batch
 

@@ -72,7 +72,7 @@ class Tail:
         try:
             return await self._reader.getmany(timeout_ms=timeout_ms)
         except OffsetOutOfRangeError as error:
-            await self._go_on(error.args[0])
+            await self._resume(error.args[0])
             return {}
 
     async def getone(self) -> IncomingRecord:
@@ -81,7 +81,7 @@ class Tail:
             try:
                 return await self._reader.getone()
             except OffsetOutOfRangeError as error:
-                await self._go_on(error.args[0])
+                await self._resume(error.args[0])
 
     def __aiter__(self) -> "Tail":
         return self
@@ -125,7 +125,7 @@ class Tail:
         if self._restarted is not None:
             self._restarted({place: offset for place, offset in offsets.items() if place.topic == topic})
 
-    async def _go_on(self, lost: Mapping[TopicPartition, int]) -> None:
+    async def _resume(self, lost: Mapping[TopicPartition, int]) -> None:
         await self.look()  # which begins anew with a topic that was made again
         beginnings = await self._reader.beginning_offsets(list(lost))
         ends = await self._reader.end_offsets(list(lost))

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.run_all import side_by_side
+from triptych.kit.run_all import run_all
 
 
 async def test_all_end_although_one_fails() -> None:
@@ -22,7 +22,7 @@ async def test_all_end_although_one_fails() -> None:
         ended.append(1)
 
     with pytest.raises(TransientFailure, match="first"):
-        await side_by_side([fail(), end(), end()])
+        await run_all([fail(), end(), end()])
     assert ended == [1, 1]
 
 
@@ -31,10 +31,10 @@ async def test_lost_ownership_is_told_before_other_failures() -> None:
         raise error
 
     with pytest.raises(OwnershipLost):
-        await side_by_side([fail(TransientFailure("a")), fail(OwnershipLost("b")), fail(ValueError("c"))])
+        await run_all([fail(TransientFailure("a")), fail(OwnershipLost("b")), fail(ValueError("c"))])
     with pytest.raises(ValueError, match="alone"):
-        await side_by_side([fail(ValueError("alone"))])
+        await run_all([fail(ValueError("alone"))])
 
 
 async def test_nothing_to_do_is_done() -> None:
-    await side_by_side([])
+    await run_all([])
