@@ -13,7 +13,7 @@ from benchmarks.scenario import RoundFailed
 from triptych.contract.codec import events
 from triptych.contract.joined import HEAD_ITEMS_MAX, gallery_key, item_key
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.kit.mongo.driver import Document
 
 MIX = {"updated": 70, "created": 20, "moved": 8, "deleted": 2}
@@ -51,14 +51,14 @@ class EventWorkload:
         self.galleries = [self._gallery(number) for number in range(galleries)]
         self._filled = filled
 
-    def beginnings(self) -> Iterator[Record]:
+    def beginnings(self) -> Iterator[OutgoingRecord]:
         """The creation of all galleries with their first items."""
         for gallery in self.galleries:
             yield self._record(gallery, events.gallery_created, {**gallery.head, "totalItems": self._filled})
             for _ in range(self._filled):
                 yield self._item_event("created", gallery)
 
-    def changes(self, count: int, mix: Mapping[str, int] = MIX) -> Iterator[Record]:
+    def changes(self, count: int, mix: Mapping[str, int] = MIX) -> Iterator[OutgoingRecord]:
         """This many item events, each of a random gallery."""
         for kind in self._random.choices(list(mix), weights=list(mix.values()), k=count):
             yield self._item_event(kind, self._random.choice(self.galleries))
@@ -102,7 +102,7 @@ class EventWorkload:
         head = {"id": gallery_id, "name": f"Gallery {number}", "sortOrder": float(number), "createdDate": _CREATED}
         return GalleryState(gallery_id, head, sequence=0)
 
-    def _item_event(self, kind: str, gallery: GalleryState) -> Record:
+    def _item_event(self, kind: str, gallery: GalleryState) -> OutgoingRecord:
         if kind == "created" or not gallery.items:
             item_id = self._id()
             self._place += 1
@@ -116,7 +116,7 @@ class EventWorkload:
             place -= 1_000_000 * self._random.random()
         return self._set(gallery, events.item_updated, item_id, place)
 
-    def _set(self, gallery: GalleryState, build: Any, item_id: str, place: float) -> Record:
+    def _set(self, gallery: GalleryState, build: Any, item_id: str, place: float) -> OutgoingRecord:
         number = self._random.randrange(1_000_000)
         media = f"{number:06d}_{item_id[:8]}~mv2.jpg"
         item = {
@@ -133,11 +133,11 @@ class EventWorkload:
         gallery.items[item_id] = gallery.sequence, item
         return record
 
-    def _record(self, gallery: GalleryState, build: Any, content: Any) -> Record:
+    def _record(self, gallery: GalleryState, build: Any, content: Any) -> OutgoingRecord:
         gallery.sequence += 1
         event = build(self._id(), gallery.gallery_id, gallery.sequence, AT, content)
         key = gallery.gallery_id.encode()
-        return Record("", key, orjson.dumps(event), _HEADERS, partition_of(key, 12))
+        return OutgoingRecord("", key, orjson.dumps(event), _HEADERS, partition_of(key, 12))
 
     def _id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

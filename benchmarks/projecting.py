@@ -14,7 +14,7 @@ from benchmarks.scenario import Figures, Round, RoundFailed
 from triptych.devstack.children import Child
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer, make_reader
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_indexes
@@ -35,12 +35,12 @@ class Look(NamedTuple):
     cpu_seconds: float
 
 
-async def fill(of_round: Round, records: Iterable[Record]) -> int:
+async def fill(of_round: Round, records: Iterable[OutgoingRecord]) -> int:
     """Put records on the events topic; how many."""
     publisher = Publisher(lambda: make_producer(of_round.settings))
     count = 0
     try:
-        portion: list[Record] = []
+        portion: list[OutgoingRecord] = []
         for record in records:
             portion.append(record._replace(topic=of_round.topics.events))
             if len(portion) == PUBLISHED_AT_ONCE:

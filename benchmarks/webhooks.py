@@ -17,7 +17,7 @@ from triptych.contract.codec.events import gallery_created
 from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.app import INDEXES
 from triptych.webhooks.model.registration import NewListener
@@ -67,7 +67,7 @@ async def product(of_round: Round, listeners: int, events: int, dialect: str) ->
     publisher = Publisher(lambda: make_producer(of_round.settings))
     try:
         messages = [message_of(event) for event in events_of(events)]
-        await publisher.publish([Record(of_round.topics.events, m.key, m.value, m.headers) for m in messages])
+        await publisher.publish([OutgoingRecord(of_round.topics.events, m.key, m.value, m.headers) for m in messages])
     finally:
         await publisher.stop()
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}

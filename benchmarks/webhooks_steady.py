@@ -16,7 +16,7 @@ from benchmarks.webhooks import (
 )
 from triptych.devstack.ports import free_ports
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
 READY_SECONDS = 60.0
@@ -94,7 +94,7 @@ async def _publish_steadily(of_round: Round, publisher: Publisher, count: int, p
     for number in range(count):
         await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
         message = message_of(events_of(1)[0])  # made now: its time is when it was published
-        await publisher.publish([Record(of_round.topics.events, message.key, message.value, message.headers)])
+        await publisher.publish([OutgoingRecord(of_round.topics.events, message.key, message.value, message.headers)])
 
 
 async def _delivered(of_round: Round, listener_id: str | None, count: int) -> list[float]:

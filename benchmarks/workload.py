@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from benchmarks.simulation import SimulatedGallery, Step, gallery_id, made_id, new_gallery, photo, play
 from triptych.command.domain.state import GalleryHead, StoredItem
 from triptych.command.store.documents import head_document, item_document
-from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.kit.mongo.driver import Document
 
 GALLERIES = 1_000
@@ -47,7 +47,7 @@ class Workload:
         """The galleries before the commands."""
         return [new_gallery(number, self.items) for number in range(self.galleries)]
 
-    def records(self, topic: str) -> list[Record]:
+    def records(self, topic: str) -> list[OutgoingRecord]:
         """The commands as a producer publishes them."""
         steps, _ = self._played
         return [command_record(topic, step.name, step.data, made_id("command", n)) for n, step in enumerate(steps)]
@@ -128,7 +128,7 @@ def items_of(gallery: SimulatedGallery) -> Iterator[Document]:
         yield item_document(StoredItem(item.item_id, gallery.gallery_id, "default", sort_order, body))
 
 
-def command_record(topic: str, name: str, data: Mapping[str, Any], command_id: str) -> Record:
+def command_record(topic: str, name: str, data: Mapping[str, Any], command_id: str) -> OutgoingRecord:
     """A command in binary mode, keyed by its gallery (contract, section 11)."""
     of_gallery: str = data["galleryId"]
     headers = {
@@ -141,7 +141,7 @@ def command_record(topic: str, name: str, data: Mapping[str, Any], command_id: s
         "ce_correlationid": command_id,
         "content-type": "application/json",
     }
-    return Record(
+    return OutgoingRecord(
         topic,
         of_gallery.encode(),
         orjson.dumps(data),

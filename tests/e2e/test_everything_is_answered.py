@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 from tests.support.write_model import until_no_work_is_left
 from triptych.cli.settings import CliSettings
 from triptych.cli.verify import verify
-from triptych.kit.kafka.publishing.letter_parts import joined
+from triptych.kit.kafka.publishing.letter_parts import join_letter
 from triptych.webhooks.app import compose as compose_webhooks
 from triptych.webhooks.settings import WebhookSettings
 
@@ -110,7 +110,7 @@ def letters_of(records: list[Record]) -> set[tuple[bytes | None, bytes | None]]:
         else:
             parts[record.key][int(part.partition(b"/")[0])] = record.value
     for found in parts.values():
-        key, value, _ = joined(value for _, value in sorted(found.items()))
+        key, value, _ = join_letter(value for _, value in sorted(found.items()))
         letters.add((key, value))
     return letters
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.startup.lifecycle import run_service
 
 
 class DeadlyPublisher(Publisher):
     """Dies instead of publishing an event."""
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         if any(record.topic.endswith(".events") for record in records):
             os.kill(os.getpid(), signal.SIGKILL)
         await super().publish(records)

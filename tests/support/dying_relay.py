@@ -9,7 +9,7 @@ from typing import Any
 from triptych.kit.startup.lifecycle import run_service
 from triptych.webhooks.app import compose
 from triptych.webhooks.settings import WebhookSettings
-from triptych.webhooks.store.deliveries import Repository
+from triptych.webhooks.store.deliveries import DeliveryRepository
 
 
 def deadly(step: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awaitable[Any]]:
@@ -29,5 +29,5 @@ def deadly(step: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awai
 
 if __name__ == "__main__":
     name, _, when = os.environ["DIE_AT"].partition(":")
-    setattr(Repository, name, deadly(getattr(Repository, name), when))
+    setattr(DeliveryRepository, name, deadly(getattr(DeliveryRepository, name), when))
     sys.exit(run_service("webhooks", WebhookSettings, compose, lambda settings: settings.webhooks_port))

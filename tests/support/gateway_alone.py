@@ -18,11 +18,11 @@ from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import make_app
 from triptych.gateway.http.budget import Budget
-from triptych.gateway.http.errors import Failure
+from triptych.gateway.http.errors import HttpFailure
 from triptych.gateway.live.streams import Positions, Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.read_your_writes import GalleryWaiters
-from triptych.gateway.writing.writes import Order
+from triptych.gateway.writing.writes import WriteRequest
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.health import Health
 from triptych.readmodel.queries import Views
@@ -79,8 +79,8 @@ class _Keys:
 
 
 class _Writes:
-    async def perform(self, order: Order, *_args: Any) -> Any:
-        raise Failure(504, {"X-Triptych-Command-Id": order.command_id})
+    async def perform(self, order: WriteRequest, *_args: Any) -> Any:
+        raise HttpFailure(504, {"X-Triptych-Command-Id": order.command_id})
 
     perform_each = perform
 

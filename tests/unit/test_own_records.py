@@ -15,8 +15,8 @@ from triptych.contract.commands import COMMANDS
 from triptych.contract.snapshots import SNAPSHOT_PARTS
 from triptych.gateway.writing.write_events import WriteEvents
 from triptych.kit.kafka.partitions import partition_of
-from triptych.projector.ingest.handler import EventHandler as Projection
-from triptych.webhooks.relay.handler import EventHandler as Planning
+from triptych.projector.ingest.handler import ProjectionHandler as Projection
+from triptych.webhooks.relay.handler import DeliveryPlanner as Planning
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 ITEM = "20000000-0000-4000-8000-000000000000"

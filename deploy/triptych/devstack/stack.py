@@ -70,7 +70,7 @@ def _as_list(lines: Sequence[str]) -> str:
     return "".join(f"\n  * {line}" for line in lines)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -82,7 +82,7 @@ def local_stack(
     mongo_port: int | None = None,
     keep: bool = True,
     environ: Mapping[str, str] = os.environ,
-    say: Callable[[str], None] = _say,
+    say: Callable[[str], None] = _print,
 ) -> Iterator[Addresses]:
     """Provide running servers, ready for use, and stop them at the end, unless they are somebody else's.
 

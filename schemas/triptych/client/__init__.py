@@ -1,6 +1,6 @@
 """For consumers: galleries with their items from the joined topic, and snapshots from the events topic."""
 
-from triptych.client.assembly import Snapshot, Snapshots
+from triptych.client.assembly import Snapshot, SnapshotAssembler
 from triptych.client.galleries import TOMBSTONE_RETENTION, Galleries, ReadAgain
 
-__all__ = ["TOMBSTONE_RETENTION", "Galleries", "ReadAgain", "Snapshot", "Snapshots"]
+__all__ = ["TOMBSTONE_RETENTION", "Galleries", "ReadAgain", "Snapshot", "SnapshotAssembler"]

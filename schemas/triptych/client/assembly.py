@@ -23,7 +23,7 @@ class _Open:
     total_items: int | None = None
 
 
-class Snapshots:
+class SnapshotAssembler:
     """Snapshots that are coming in, in memory.
 
     Parts may come more than once and late (`triptych.contract.snapshots`). One that broke off is forgotten when a later

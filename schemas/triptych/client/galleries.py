@@ -145,7 +145,7 @@ class Galleries:
             _remove_item(entry, item_id)
         else:
             _take_item(entry, item_id, orjson.loads(value))
-        return gallery_id if _become_whole(entry) else None
+        return gallery_id if _show_if_complete(entry) else None
 
 
 def _take_head(entry: _Entry, record: dict[str, Any]) -> None:
@@ -178,7 +178,7 @@ def _remove_item(entry: _Entry, item_id: str) -> None:
         entry.highest = max((sequence for sequence, _ in entry.pending.values()), default=-1)
 
 
-def _become_whole(entry: _Entry) -> bool:
+def _show_if_complete(entry: _Entry) -> bool:
     """Bring what is shown to what has come, if that is whole; whether it was brought anywhere."""
     sequence, gallery = entry.head or (entry.sequence, entry.gallery)
     if sequence < 0 or entry.highest > sequence or entry.count != gallery["totalItems"]:

@@ -21,7 +21,7 @@ class NewGallery(Patch):
     items: Annotated[tuple[NewItem, ...], Field(max_length=ITEMS_MAX), null_as(())] = ()
 
     @model_validator(mode="after")
-    def _settle(self) -> Self:
+    def _apply_defaults(self) -> Self:
         self._not_sent("sort_order")
         return self
 

@@ -16,8 +16,8 @@ from triptych.kit.mongo.driver import Document
 from triptych.kit.own_command import as_typed
 from triptych.webhooks.admin.administration import Administration
 from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
-from triptych.webhooks.store.resending import Progress as Step
 from triptych.webhooks.store.resending import Range
+from triptych.webhooks.store.resending import ResendStep as Step
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries to listeners: their log, and sending again.")
 DeliveryId: TypeAlias = Annotated[str, typer.Argument(help="Its id.")]

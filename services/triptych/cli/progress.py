@@ -15,7 +15,7 @@ from rich.progress import (
 from rich.text import Text
 
 
-class Phases:
+class PhaseBars:
     """A bar for each phase, added when the phase begins; a context manager."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Phases:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "Phases":
+    def __enter__(self) -> "PhaseBars":
         self._progress.start()
         return self
 

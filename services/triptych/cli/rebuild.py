@@ -1,6 +1,6 @@
 """`triptych rebuild`: a new version of the views, proved and put in the place of the old one, and the join."""
 
-from triptych.cli.progress import Phases
+from triptych.cli.progress import PhaseBars
 from triptych.cli.settings import CliSettings
 from triptych.contract.topics import Topics
 from triptych.kit.failures import StartRefused
@@ -20,7 +20,7 @@ async def rebuild(settings: CliSettings) -> str:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.galleries])
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
-        with Phases() as phases:
+        with PhaseBars() as phases:
             try:
                 wrong = await Rebuild(settings, database, phases).run()
             except ViewsUnequal as unequal:

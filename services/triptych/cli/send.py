@@ -16,7 +16,7 @@ from triptych.contract.topics import Topics
 from triptych.contract.violations import violations_of
 from triptych.kit.failures import RecordTooLarge, StartRefused
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.tail import tail
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup.provision import require_topics
@@ -76,7 +76,7 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
     publisher = Publisher(lambda: make_producer(settings), partitions=counts)
     async with tail(settings, [topics.replies]) as replies:
         try:
-            await publisher.publish([Record(topics.commands, message.key, message.value, message.headers)])
+            await publisher.publish([OutgoingRecord(topics.commands, message.key, message.value, message.headers)])
             async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
                 async for record in replies:
                     if record.key == envelope.correlation_id.encode() and (reply := _read(record.value)):

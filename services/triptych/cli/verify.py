@@ -1,6 +1,6 @@
 """`triptych verify`: whether the views and the joined topic are what the write model is, gallery by gallery."""
 
-from triptych.cli.progress import Phases
+from triptych.cli.progress import PhaseBars
 from triptych.cli.settings import CliSettings
 from triptych.contract.topics import Topics
 from triptych.kit.mongo.driver import open_database
@@ -10,7 +10,7 @@ from triptych.projector.rebuild.join_copy import JoinedCopy
 from triptych.projector.rebuild.verification import compare
 from triptych.readmodel.versions import Versions
 
-TOLD = 1_000
+SHOWN_MAX = 1_000
 """Galleries of the joined topic that are told one by one."""
 
 
@@ -26,13 +26,13 @@ async def verify(settings: CliSettings) -> list[str]:
     async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
         version = await Versions(database).active()
         async with JoinedCopy(settings, topic) as copy:
-            with Phases() as phases:
+            with PhaseBars() as phases:
                 compared = await compare(
                     database, version, lambda done, total: phases.tell("galleries compared", done, total)
                 )
                 await copy.read(lambda done, total: phases.tell("joined records read", done, total))
                 await compare_join(database, copy, lambda done, total: phases.tell("joined galleries", done, total))
-            joined = await differences(database, copy, TOLD)
+            joined = await differences(database, copy, SHOWN_MAX)
             more = copy.count_suspects() - len(joined)
     lines = [str(difference) for difference in (*compared.differences, *joined)]
     return [*lines, f"and {more:,} more galleries of the joined topic"] if more > 0 else lines

@@ -7,7 +7,7 @@ from datetime import timedelta
 import uuid_utils
 from starlette.applications import Starlette
 
-from triptych.command.domain.step_retries import PATIENCE
+from triptych.command.domain.step_retries import RETRY_PERIOD
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
 from triptych.command.flow.reply_publisher import PATIENCE_SECONDS, ReplyPublisher
@@ -20,7 +20,7 @@ from triptych.command.store.jobs import JobStore
 from triptych.command.store.loader import Loader
 from triptych.command.store.outbox import Outbox
 from triptych.command.store.recent_heads import RecentHeads
-from triptych.command.store.repository import Repository
+from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.clients import make_broker, make_producer
@@ -119,7 +119,7 @@ def make_handler(
     dead_letters: DeadLetterPublisher,
     topics: Topics,
     group: str,
-    job_patience: timedelta = PATIENCE,
+    job_patience: timedelta = RETRY_PERIOD,
 ) -> CommandHandler:
     """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions.
 
@@ -132,7 +132,7 @@ def make_handler(
     recent = RecentHeads()
     loader = Loader(database, recent)
     answers = ReplyPublisher(publisher, elsewhere, topics)
-    repository = Repository(database, ownership, outbox, jobs)
+    repository = WriteModelRepository(database, ownership, outbox, jobs)
     executor = Executor(loader, recent, repository, outbox, answers, dead_letters, _new_event_id)
     failed_work = JobFailures(executor, jobs, loader, answers, dead_letters, _new_event_id)
     runner = JobRunner(executor, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)

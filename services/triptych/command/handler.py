@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from triptych.command.domain.unit_of_work import PlacedCommand
-from triptych.command.flow.chunking import shares_of
+from triptych.command.flow.chunking import split_into_lanes
 from triptych.command.flow.executor import Executor
-from triptych.command.flow.intake import Intake, refuse_forwards, sort_records
+from triptych.command.flow.intake import SortedRecords, refuse_forwards, sort_records
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import ReplyPublisher
 from triptych.command.flow.runner import JobRunner
@@ -62,14 +62,14 @@ class CommandHandler:
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Carry out the commands of a batch; see `BatchHandler`."""
         partitions = await self._publisher.partitions(self._topics.commands)
-        intake = Intake()
+        intake = SortedRecords()
 
         def read(share: Sequence[IncomingRecord]) -> Sequence[PlacedCommand]:
             part = sort_records(share, partitions, DEFAULT_SITE_ID)
             intake.add(part)
             return part.commands
 
-        outcome = await self._executor.carry_out([partial(read, share) for share in shares_of(records)])
+        outcome = await self._executor.carry_out([partial(read, share) for share in split_into_lanes(records)])
         if intake.forwards:
             refuse_forwards(intake, await self._publisher.too_large([one.record for one in intake.forwards]))
         letters = await self._dead_letters.letters(intake.refused)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from triptych.command.domain.step_retries import PATIENCE
+from triptych.command.domain.step_retries import RETRY_PERIOD
 from triptych.kit.process.settings import KitSettings
 
 
@@ -19,5 +19,5 @@ class CommandSettings(KitSettings):
     """How long a repeated command is recognised by its site, source and id."""
     outbox_retention: timedelta = Field(timedelta(days=1), gt=timedelta(0))
     """How long published rows of the outbox are kept for inspection."""
-    command_job_patience: timedelta = Field(PATIENCE, gt=timedelta(0))
+    command_job_patience: timedelta = Field(RETRY_PERIOD, gt=timedelta(0))
     """How long a step of long work may fail again and again before the work is given up and its gallery is free."""

@@ -20,12 +20,12 @@ from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.openapi import complete_openapi, operation_id
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import install_handlers
-from triptych.gateway.http.middleware import REQUEST_ID_HEADER, Edge
+from triptych.gateway.http.middleware import REQUEST_ID_HEADER, OuterMiddleware
 from triptych.gateway.http.responses import ANY, failures
-from triptych.gateway.live.feed import Feed, Record, follow
+from triptych.gateway.live.feed import FeedRecord, TopicFeed, following
 from triptych.gateway.live.streams import Streams, ends_of_topic
 from triptych.gateway.settings import GatewaySettings
-from triptych.gateway.writing.command_sender import Sender
+from triptych.gateway.writing.command_sender import CommandSender
 from triptych.gateway.writing.kafka_monitor import KafkaMonitor, monitor_kafka
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, GalleryWaiters
 from triptych.gateway.writing.replies import ReplyWaiters
@@ -73,7 +73,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         streams = Streams(settings, topics.events, partial(ends_of_topic, settings, topics.events))
         await stack.enter_async_context(_ending(streams, stop_requested()))
 
-        def hear_event(record: Record) -> None:
+        def hear_event(record: FeedRecord) -> None:
             echoes.hear(record)
             streams.hear(record)
 
@@ -81,7 +81,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             streams.restart({place.partition: offset for place, offset in places.items()})
 
         feeds = [
-            await stack.enter_async_context(follow(settings, topic, hear, together_ms=together_ms, restarted=restarted))
+            await stack.enter_async_context(
+                following(settings, topic, hear, together_ms=together_ms, restarted=restarted)
+            )
             for topic, hear, together_ms, restarted in (
                 (topics.replies, lambda record: replies.hear(record.key, record.value), None, None),
                 (topics.galleries, lambda record: heads.hear(record.key, record.value), None, None),
@@ -96,7 +98,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)
         await publisher.start()
-        sender = Sender(publisher)
+        sender = CommandSender(publisher)
         stack.push_async_callback(sender.close)
         app = make_app(
             GatewayState(
@@ -149,7 +151,7 @@ def make_app(parts: GatewayState, health: Health, topics: Topics) -> FastAPI:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
         )
-    app.add_middleware(Edge)
+    app.add_middleware(OuterMiddleware)
     for prefix in PREFIXES:
         for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
@@ -160,7 +162,7 @@ def make_app(parts: GatewayState, health: Health, topics: Topics) -> FastAPI:
     return app
 
 
-def _health(database: Database, feeds: list[Feed], pulse: KafkaMonitor, topic_watch: TopicWatch) -> Health:
+def _health(database: Database, feeds: list[TopicFeed], pulse: KafkaMonitor, topic_watch: TopicWatch) -> Health:
     health = Health()
 
     async def check_mongo() -> str | None:

@@ -12,7 +12,7 @@ BEGINNING_BYTES = 16 * 1024
 _NAMES = {"siteid": "site", "source": "source", "id": "command"}
 
 
-class Sent(Protocol):
+class AttributedRecord(Protocol):
     """What has to be known of a record to tell its sender."""
 
     @property
@@ -29,7 +29,7 @@ def about(**fields: object) -> dict[str, Any]:
     return {"about": {name: value for name, value in fields.items() if value is not None}}
 
 
-def sender_of(record: Sent) -> dict[str, Any]:
+def sender_of(record: AttributedRecord) -> dict[str, Any]:
     """The same for a record that is a CloudEvent, as far as it can be read; of any other there is nothing to tell."""
     found: dict[str, str] = {}
     nullable: Sequence[tuple[str, bytes | None]] = record.headers  # Kafka knows null values

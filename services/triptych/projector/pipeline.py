@@ -18,14 +18,14 @@ from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.startup.provision import ensure_indexes
-from triptych.projector.ingest.expired_events import Losses
-from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.ingest.expired_events import ExpiryHandler
+from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.ingest.repairs import Repairs
 from triptych.projector.ingest.republication import Republisher
 from triptych.projector.join.audit import AuditedJoinPublisher
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.settings import LossPolicy, ProjectorSettings
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.repository import ViewRepository
 from triptych.readmodel.queries import first_indexes, indexes
 from triptych.readmodel.versions import Versions, names_of
 
@@ -44,8 +44,8 @@ class Projection:
 
     version: int
     consumer: BatchConsumer
-    handler: EventHandler
-    repository: Repository
+    handler: ProjectionHandler
+    repository: ViewRepository
     ownership: Ownership
     publisher: Publisher
     topic: GroupOffsets
@@ -91,7 +91,7 @@ async def running_projection(
     await ensure_indexes(database, indexes(version) if is_active else first_indexes(version))
     group = group_of(settings, version)
     ownership = Ownership(database, group, names_of(version).galleries)
-    repository = Repository(database, ownership, version)
+    repository = ViewRepository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
     dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
     topic = GroupOffsets(settings, topics.events, group)
@@ -99,12 +99,12 @@ async def running_projection(
     # A new version begins anew: what the topic does not hold any more is no loss, but has to be asked for.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
     publication = JoinPublisher(repository, publisher, guard, topics.galleries) if is_active else None
-    handler = EventHandler(
+    handler = ProjectionHandler(
         repository,
         ownership,
         publisher,
         dead_letters,
-        Losses(database, repository, publisher, topic, policy),
+        ExpiryHandler(database, repository, publisher, topic, policy),
         publication,
         lambda: versions.check_writable(version),
     )

@@ -22,17 +22,17 @@ from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.relay import shards as shards_module
-from triptych.webhooks.relay.claiming import Intake
-from triptych.webhooks.relay.expired_events import Losses
-from triptych.webhooks.relay.handler import EventHandler
+from triptych.webhooks.relay.claiming import DeliveryClaimer
+from triptych.webhooks.relay.expired_events import ExpiryReporter
+from triptych.webhooks.relay.handler import DeliveryPlanner
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.listener_health import ListenerHealth
-from triptych.webhooks.relay.outcome_writer import Recorder
-from triptych.webhooks.relay.sender import Sender, Signer
+from triptych.webhooks.relay.outcome_writer import OutcomeWriter
+from triptych.webhooks.relay.sender import DeliverySender, Signer
 from triptych.webhooks.relay.shards import Shards
 from triptych.webhooks.relay.worker import Worker
 from triptych.webhooks.settings import WebhookSettings
-from triptych.webhooks.store.deliveries import Repository
+from triptych.webhooks.store.deliveries import DeliveryRepository
 from triptych.webhooks.store.listener_documents import Listener
 from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
@@ -67,18 +67,18 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
         ):
             directory = ListenerCache(database, sealer)
             shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
-            repository = Repository(database, settings.webhooks_lease, settings.webhooks_retention)
-            recorder = Recorder(repository)
+            repository = DeliveryRepository(database, settings.webhooks_lease, settings.webhooks_retention)
+            recorder = OutcomeWriter(repository)
             operations = OperationalEvents(database, settings.webhooks_retention)
             worker = Worker(
                 settings,
                 repository,
-                Sender(client, Signer(directory)),
+                DeliverySender(client, Signer(directory)),
                 recorder,
                 ListenerHealth(repository, operations, settings.webhooks_disable_after),
                 shards.owns,
             )
-            intake = Intake(settings, repository, directory, shards, worker, operations)
+            intake = DeliveryClaimer(settings, repository, directory, shards, worker, operations)
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
             group = f"{settings.topic_prefix}webhooks.v1"
@@ -88,8 +88,8 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 await intake.refresh()
                 return directory.listeners.values()
 
-            losses = Losses(offsets, operations, current_listeners)
-            handler = EventHandler(
+            losses = ExpiryReporter(offsets, operations, current_listeners)
+            handler = DeliveryPlanner(
                 repository,
                 directory,
                 intake,

@@ -11,7 +11,7 @@ from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.installation import Installation
 from triptych.command.store.outbox import Outbox
 from triptych.devstack.addresses import Addresses
-from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.kit.mongo.driver import WriteConcern
 
 
@@ -37,9 +37,9 @@ class Published:
     """Stands for the publisher: keeps what is published."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[OutgoingRecord] = []
 
-    async def publish(self, records: list[Record]) -> None:
+    async def publish(self, records: list[OutgoingRecord]) -> None:
         self.records += records
 
 

@@ -32,7 +32,7 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import Database
 from triptych.kit.startup.provision import ensure_indexes
 
@@ -44,10 +44,10 @@ class RecordingPublisher(Publisher):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.published: list[Record] = []
+        self.published: list[OutgoingRecord] = []
         self.is_failing = False
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         if self.is_failing:
             raise TransientFailure("as if Kafka were away")
         await super().publish(records)
@@ -157,7 +157,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def counting(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
-        made = slices.shares_of(records)
+        made = slices.split_into_lanes(records)
         counts.append(len(made))
         return made
 
@@ -204,7 +204,7 @@ async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_ord
         await side.handle(created)
         publish = side.publisher.publish
 
-        async def failing_once(records: Sequence[Record]) -> None:
+        async def failing_once(records: Sequence[OutgoingRecord]) -> None:
             if any(record.key == one.encode() for record in records):
                 monkeypatch.undo()
                 raise TransientFailure("as if Kafka were away")

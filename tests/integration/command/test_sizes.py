@@ -16,7 +16,7 @@ from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
 from triptych.contract.sizes import COMMAND_BYTES_MAX
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.letter_parts import joined
+from triptych.kit.kafka.publishing.letter_parts import join_letter
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
         (whole,) = [letter for letter in found if not header(letter, "dead-letter-part")]
         assert (whole.key, whole.value, header(whole, "dead-letter-reason")) == (b"k", large, "TOO_LARGE")
         parts = [letter.value for letter in found if letter is not whole]
-        assert joined(parts) == (b"k", nobodys, [(b"h", b"\xff")])
+        assert join_letter(parts) == (b"k", nobodys, [(b"h", b"\xff")])
 
 
 async def test_a_reply_that_its_topic_does_not_take_is_shortened(

@@ -14,7 +14,7 @@ from triptych.contract.codec.envelope import CommandEnvelope, decode_command, en
 from triptych.contract.joined import gallery_key, item_key
 from triptych.contract.replies import Reply
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.reading.tail import Tail, tail
+from triptych.kit.kafka.reading.tail import TopicTail, tail
 from triptych.kit.process.settings import KitSettings
 from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
 
@@ -37,7 +37,7 @@ def item(item_id: str, sort_order: float = 1) -> dict[str, Any]:
 class Backend:
     """What stands behind the gateway."""
 
-    def __init__(self, installation: Installation, consumer: Tail, producer: AIOKafkaProducer) -> None:
+    def __init__(self, installation: Installation, consumer: TopicTail, producer: AIOKafkaProducer) -> None:
         self._database = installation.database
         self._topics = installation.topics
         self._consumer = consumer

@@ -7,7 +7,7 @@ import pytest
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.process.settings import KitSettings
 
 
@@ -17,7 +17,7 @@ async def test_records_of_every_compression_are_read(installation: Installation,
     topic, value = installation.topics.events, b"harbour at dusk " * 1_000
     publisher = Publisher(lambda: make_producer(settings))
     try:
-        await publisher.publish([Record(topic, b"key", value)])
+        await publisher.publish([OutgoingRecord(topic, b"key", value)])
         async with topic_reader(settings.kafka_bootstrap, topic) as reader:
             (record,) = await reader.read_until(bool, "the record")
         assert record.value == value

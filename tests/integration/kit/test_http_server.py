@@ -267,5 +267,5 @@ def test_places_of_one_address_and_of_all() -> None:
     for peer in (third, late):
         places.work(peer)
     assert not places.admit(_Peer("d"))
-    places.leave(first)
+    places.remove(first)
     assert places.admit(_Peer("d"))

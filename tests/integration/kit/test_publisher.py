@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing import publisher as publisher_module
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.process.settings import KitSettings
 
 PATIENCE_SECONDS = 1.0
@@ -35,7 +35,7 @@ async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
     await admin.start()
     try:
         await admin.create_topics([NewTopic(gone, 1, 1)])
-        await publisher.publish([Record(gone, b"key", b"before")])
+        await publisher.publish([OutgoingRecord(gone, b"key", b"before")])
         await admin.delete_topics([gone])
 
         async def is_gone() -> bool:  # the broker answers a deletion before it has carried it out
@@ -43,10 +43,10 @@ async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
 
         await eventually(is_gone, "the topic is deleted")
         with pytest.raises(TransientFailure, match="did not acknowledge"):
-            await publisher.publish([Record(gone, b"key", b"after", partition=0)])
+            await publisher.publish([OutgoingRecord(gone, b"key", b"after", partition=0)])
 
         started = time.monotonic()
-        await publisher.publish([Record(there, b"key", b"value")])
+        await publisher.publish([OutgoingRecord(there, b"key", b"value")])
         assert time.monotonic() - started < PATIENCE_SECONDS, "waited for the other producer to end"
         async with topic_reader(settings.kafka_bootstrap, there) as reader:
             assert [record.value for record in await reader.read_count(1)] == [b"value"]

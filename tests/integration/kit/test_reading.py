@@ -15,7 +15,7 @@ from tests.support.produce import produce
 from tests.support.waiting import eventually
 from triptych.kit.kafka.clients import make_producer, make_reader
 from triptych.kit.kafka.fast_gzip import EXPANDED_MAX
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading import reader as reading
 from triptych.kit.kafka.reading.fetched import Fetched
 from triptych.kit.kafka.reading.tail import tail
@@ -140,11 +140,11 @@ async def test_names_of_headers_are_published_as_they_came(installation: Install
     topic = installation.topics.commands
     publisher = Publisher(lambda: make_producer(settings))
     headers: Any = (("plain", b"1"), (ODD_NAME, b"\xff"), ("null", None))
-    records = [Record(topic, b"k", b"%d" % number, headers if number % 2 else (), 0) for number in range(5)]
+    records = [OutgoingRecord(topic, b"k", b"%d" % number, headers if number % 2 else (), 0) for number in range(5)]
     reader = make_reader(settings, auto_offset_reset="earliest")
     try:
         await publisher.publish(records)
-        await publisher.publish([Record(topic, b"k", b"last", (), 0)])
+        await publisher.publish([OutgoingRecord(topic, b"k", b"last", (), 0)])
         await reader.start()
         place = TopicPartition(topic, 0)
         reader.assign([place])

@@ -14,7 +14,7 @@ from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
 from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.clients import BATCH_BYTES, make_producer
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits
 from triptych.kit.process.settings import KitSettings
 
@@ -60,8 +60,8 @@ async def test_a_record_too_large_harms_none_before_beside_or_after_it(
     installation: Installation, publisher: Publisher
 ) -> None:
     topic = installation.topics.events
-    large = Record(topic, b"k", rubbish(MAX_MESSAGE_BYTES), partition=0)
-    small = [Record(topic, b"k", str(number).encode(), partition=0) for number in range(40)]
+    large = OutgoingRecord(topic, b"k", rubbish(MAX_MESSAGE_BYTES), partition=0)
+    small = [OutgoingRecord(topic, b"k", str(number).encode(), partition=0) for number in range(40)]
     outcomes = await asyncio.gather(
         *(publisher.publish([record]) for record in [*small[:20], large, *small[20:]]), return_exceptions=True
     )
@@ -70,7 +70,7 @@ async def test_a_record_too_large_harms_none_before_beside_or_after_it(
     with pytest.raises(RecordTooLarge) as error:
         await publisher.publish([small[0], large, small[1], large])
     assert error.value.positions == {1, 3}
-    await publisher.publish([Record(topic, b"k", b"after", partition=0)])
+    await publisher.publish([OutgoingRecord(topic, b"k", b"after", partition=0)])
     assert len(await values_on(installation, topic, {b"after"})) == 41
 
 
@@ -82,11 +82,11 @@ async def test_the_size_that_counts_is_the_one_on_the_wire(installation: Install
     headers = (("name", rubbish(1_000)), ("größe", rubbish(1_000)))
     around = 61 + 3 + 1 + 1 + 1 + (1 + 1) + 3 + 1 + (1 + 4 + 2 + 1_000) + (1 + 7 + 2 + 1_000)
     value = rubbish(MAX_MESSAGE_BYTES - around - spare)
-    record = Record(topic, b"k", value, headers, partition=0)
+    record = OutgoingRecord(topic, b"k", value, headers, partition=0)
     try:
         with pytest.raises(RecordTooLarge) if spare < 0 else nullcontext():
             await publisher.publish([record])
-        await publisher.publish([Record(topic, b"k", b"after", partition=0)])
+        await publisher.publish([OutgoingRecord(topic, b"k", b"after", partition=0)])
     finally:
         await publisher.stop()
 
@@ -96,11 +96,11 @@ async def test_what_can_be_compressed_may_be_larger(installation: Installation, 
     topic = installation.topics.events
     publisher = Publisher(lambda: make_producer(installation.settings(KitSettings, compression=compression)))
     try:
-        await publisher.publish([Record(topic, b"k", b"5 MB" * 1_250_000, partition=0)])
+        await publisher.publish([OutgoingRecord(topic, b"k", b"5 MB" * 1_250_000, partition=0)])
         # A codec that makes more of it does not matter, only what comes out.
         with pytest.raises(RecordTooLarge):
-            await publisher.publish([Record(topic, b"k", rubbish(MAX_MESSAGE_BYTES - 90), partition=0)])
-        await publisher.publish([Record(topic, b"k", b"after", partition=0)])
+            await publisher.publish([OutgoingRecord(topic, b"k", rubbish(MAX_MESSAGE_BYTES - 90), partition=0)])
+        await publisher.publish([OutgoingRecord(topic, b"k", b"after", partition=0)])
     finally:
         await publisher.stop()
 
@@ -109,10 +109,10 @@ async def test_a_limit_that_is_lowered_meanwhile_harms_only_records_above_it(
     installation: Installation, publisher: Publisher
 ) -> None:
     topic = installation.topics.events
-    await publisher.publish([Record(topic, b"k", rubbish(300_000), partition=0)])
+    await publisher.publish([OutgoingRecord(topic, b"k", rubbish(300_000), partition=0)])
     await set_limit(installation, topic, 100_000)
-    large = Record(topic, b"k", rubbish(200_000), partition=0)
-    small = [Record(topic, b"k", rubbish(30_000), partition=0) for _ in range(12)]
+    large = OutgoingRecord(topic, b"k", rubbish(200_000), partition=0)
+    small = [OutgoingRecord(topic, b"k", rubbish(30_000), partition=0) for _ in range(12)]
     # Together, the small ones are more than a batch may have now.
     outcomes = await asyncio.gather(
         publisher.publish([large]), publisher.publish(small), publisher.publish([large]), return_exceptions=True
@@ -132,7 +132,7 @@ async def test_records_stay_in_order_when_the_first_batch_of_a_producer_is_refus
     await set_limit(installation, topic, 100_000)
     values = [rubbish(60_000) for _ in range(9)]
     assert 8 * 60_000 < BATCH_BYTES < 9 * 60_000
-    await publisher.publish([Record(topic, b"k", value, partition=0) for value in values])
+    await publisher.publish([OutgoingRecord(topic, b"k", value, partition=0) for value in values])
     found = await values_on(installation, topic, set(values))
     assert [values.index(value) for value in dict.fromkeys(found)] == list(range(9))
 

@@ -8,7 +8,7 @@ from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
 from triptych.kit.kafka.reading import tail as tail_module
-from triptych.kit.kafka.reading.tail import Tail, resume_at, tail
+from triptych.kit.kafka.reading.tail import TopicTail, resume_at, tail
 from triptych.kit.process.settings import KitSettings
 
 
@@ -17,7 +17,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail_module, "INTERVAL_SECONDS", 0.1)
 
 
-async def hear(heard: Tail, count: int) -> list[bytes]:
+async def hear(heard: TopicTail, count: int) -> list[bytes]:
     found: list[bytes] = []
 
     async def enough() -> bool:

@@ -14,7 +14,7 @@ from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.app import indexes
 from triptych.projector.view.batch import Batch, fold
 from triptych.projector.view.fold import View
-from triptych.projector.view.repository import ItemKey, Repository
+from triptych.projector.view.repository import ItemKey, ViewRepository
 from triptych.readmodel.documents import item_document
 from triptych.readmodel.queries import Views
 
@@ -29,14 +29,14 @@ async def database(installation: Installation, request: pytest.FixtureRequest) -
         yield database
 
 
-async def _owner(database: Database) -> Repository:
+async def _owner(database: Database) -> ViewRepository:
     """The repository of a process that has just become the owner."""
     ownership = Ownership(database, "scope", "gallery_views")
     await ownership.claim([PARTITION])
-    return Repository(database, ownership)
+    return ViewRepository(database, ownership)
 
 
-async def _apply(repository: Repository, *histories: History, loaded: dict[str, View] | None = None) -> Batch:
+async def _apply(repository: ViewRepository, *histories: History, loaded: dict[str, View] | None = None) -> Batch:
     """Fold and save, from what is stored or from what was `loaded` earlier."""
     if loaded is None:
         loaded = await repository.load([history.gallery_id for history in histories])

@@ -21,7 +21,7 @@ from tests.support.kafka import Record
 from tests.support.processes import service_process
 from tests.support.product import running_command_service
 from tests.support.waiting import eventually
-from triptych.client import Snapshots
+from triptych.client import SnapshotAssembler
 from triptych.contract.codec.events import EventType, decode_event
 
 ROUNDS = int(os.environ.get("TRIPTYCH_TEST_ROUNDS", "3"))
@@ -83,7 +83,7 @@ def _check(records: list[Record]) -> int:
     """How many snapshots are whole; each is what the events before it have made."""
     states: dict[str, dict[str, Any]] = {}
     reached: dict[str, int] = {}
-    snapshots, whole = Snapshots(), 0
+    snapshots, whole = SnapshotAssembler(), 0
     for record in records:
         if "part" in (content := orjson.loads(record.value)):
             found = snapshots.feed(record.value)

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 from tests.resilience.projector.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.fencing import Ownership
-from triptych.projector.ingest.expired_events import Losses
-from triptych.projector.ingest.handler import EventHandler
-from triptych.projector.ingest.offsets import Loss
+from triptych.projector.ingest.expired_events import ExpiryHandler
+from triptych.projector.ingest.handler import ProjectionHandler
+from triptych.projector.ingest.offsets import MissingRecords
 from triptych.projector.join.audit import AuditedJoinPublisher, Latest, sequence_of
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
-from triptych.projector.view.repository import ItemKey, Repository
+from triptych.projector.view.repository import ItemKey, ViewRepository
 
 
 class MemoryWorld:
@@ -29,15 +29,15 @@ class MemoryWorld:
         self.joined: list[tuple[bytes, bytes | None]] = []
         self.checked: dict[int, int] = {}
 
-    async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
-        repository = cast("Repository", _Repository(self, saboteur))
+    async def start(self, saboteur: Saboteur, committed: int, end: int) -> ProjectionHandler:
+        repository = cast("ViewRepository", _Repository(self, saboteur))
         publisher = cast("Publisher", _Publisher(self, saboteur))
-        handler = EventHandler(
+        handler = ProjectionHandler(
             repository,
             cast("Ownership", _Ownership()),
             publisher,
             DeadLetterPublisher(publisher, lambda topic: f"{topic}.dead-letter"),
-            cast("Losses", _Losses(committed, end)),
+            cast("ExpiryHandler", _Losses(committed, end)),
             JoinPublisher(repository, publisher, _Guard(self, publisher), "galleries"),
             _nothing,
             TRANSACTION_BYTES,
@@ -45,7 +45,7 @@ class MemoryWorld:
         await handler.assigned(frozenset([PARTITION]))
         return handler
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         self.joined += [(record.key or b"", record.value) for record in records if record.topic == "galleries"]
 
     async def stored(self) -> Stored:
@@ -103,7 +103,7 @@ class _Publisher:
     async def partitions(self, topic: str) -> int:
         return 1
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         joined = [record for record in records if record.topic == "galleries"]
         published, ends = self._saboteur.of_joined(joined)
         await self._world.publish(published)
@@ -147,7 +147,7 @@ class _Losses:
         partitions = list(partitions)
         return tuple(dict.fromkeys(partitions, place) for place in self._places)
 
-    async def confirm(self, holes: Sequence[Loss]) -> list[Loss]:
+    async def confirm(self, holes: Sequence[MissingRecords]) -> list[MissingRecords]:
         return list(holes)
 
     async def partition_of(self, gallery_id: str) -> int:

@@ -20,15 +20,15 @@ from triptych.contract.topics import Topics
 from triptych.devstack.stack import Addresses
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, open_database
 from triptych.kit.mongo.fencing import Ownership, all_documents
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup.provision import ensure_indexes, ensure_topics
 from triptych.projector.app import indexes
-from triptych.projector.ingest.expired_events import Losses
-from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.ingest.expired_events import ExpiryHandler
+from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.join.audit import AuditedJoinPublisher
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.settings import LossPolicy
@@ -45,7 +45,7 @@ class ServerWorld:
         self._publishers: list[Publisher] = []
         self._guards: list[AuditedJoinPublisher] = []
 
-    async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
+    async def start(self, saboteur: Saboteur, committed: int, end: int) -> ProjectionHandler:
         ownership = Ownership(self._database, "convergence", "gallery_views")
         repository = SabotagedRepository(self._database, ownership)
         repository.saboteur = saboteur
@@ -57,7 +57,7 @@ class ServerWorld:
         topic = GroupOffsets(self._settings, self._topics.events, "convergence")
         losses = _Losses(self._database, repository, publisher, topic, LossPolicy.REPAIR)
         losses.places = committed, 0, end
-        handler = EventHandler(
+        handler = ProjectionHandler(
             repository,
             ownership,
             publisher,
@@ -70,7 +70,7 @@ class ServerWorld:
         await handler.assigned(frozenset([PARTITION]))
         return handler
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         publisher = Publisher(lambda: make_producer(self._settings))
         await publisher.publish(records)
         await publisher.stop()
@@ -83,7 +83,7 @@ class ServerWorld:
     async def log(self) -> Log:
         publisher = self._publishers[-1]
         marker = b"00000000-0000-4000-8000-ffffffffffff"
-        await publisher.publish([Record(self._topics.galleries, marker, None)])
+        await publisher.publish([OutgoingRecord(self._topics.galleries, marker, None)])
         async with topic_reader(self._settings.kafka_bootstrap, self._topics.galleries) as reader:
             records = await reader.read_until(
                 lambda records: any(record.key == marker for record in records), "the end"
@@ -124,7 +124,7 @@ async def server_world(stack: Addresses) -> AsyncIterator[ServerWorld]:
 class _SabotagedPublisher(Publisher):
     saboteur: Saboteur
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         joined = [record for record in records if record.topic.endswith(".galleries")]
         published, ends = self.saboteur.of_joined(joined)
         await super().publish([*published, *(record for record in records if record not in joined)])
@@ -132,7 +132,7 @@ class _SabotagedPublisher(Publisher):
             raise Crash
 
 
-class _Losses(Losses):
+class _Losses(ExpiryHandler):
     places: tuple[int, int, int]
 
     async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:

@@ -12,11 +12,11 @@ from triptych.client import Galleries
 from triptych.contract.codec.envelope import Message
 from triptych.contract.joined import HEAD_ITEMS_MAX, gallery_key, item_key
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.publishing.publisher import Record
-from triptych.projector.ingest.handler import EventHandler
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
+from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.repository import ViewRepository
 
 PARTITION = 0
 TRANSACTION_BYTES = 3_000
@@ -35,8 +35,8 @@ class Saboteur:
     def __init__(self) -> None:
         self.fault: Fault | None = None
         self.spared = 0
-        self.held: list[list[Record]] = []
-        self.waking: list[list[Record]] = []
+        self.held: list[list[OutgoingRecord]] = []
+        self.waking: list[list[OutgoingRecord]] = []
         """What others publish in the middle of what this process publishes next."""
         self.has_saved = False
 
@@ -45,7 +45,7 @@ class Saboteur:
         if self.fault is Fault.BEFORE_SAVING and not self._spares():
             raise Crash
 
-    def of_joined(self, records: Sequence[Record]) -> tuple[Sequence[Record], bool]:
+    def of_joined(self, records: Sequence[OutgoingRecord]) -> tuple[Sequence[OutgoingRecord], bool]:
         """What gets published when these records are to be, and whether the process ends after that."""
         own = self._own_of(records)
         ends = len(own) < len(records)
@@ -55,7 +55,7 @@ class Saboteur:
             own = [*own[: len(records) // 2], *late, *own[len(records) // 2 :]]
         return own, ends
 
-    def _own_of(self, records: Sequence[Record]) -> Sequence[Record]:
+    def _own_of(self, records: Sequence[OutgoingRecord]) -> Sequence[OutgoingRecord]:
         match self.fault:
             case Fault.AFTER_SAVING if self.has_saved and not self._spares():
                 return []
@@ -75,10 +75,10 @@ class Saboteur:
 class World(Protocol):
     """Where a plan runs."""
 
-    async def start(self, saboteur: Saboteur, committed: int, end: int) -> EventHandler:
+    async def start(self, saboteur: Saboteur, committed: int, end: int) -> ProjectionHandler:
         """A new process, which has claimed the partition, of a topic with this end, and goes on from this offset."""
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Put records on the joined topic, whoever owns it."""
 
     async def stored(self) -> Stored:
@@ -94,7 +94,7 @@ async def carry_out(plan: Plan, world: World) -> None:
     committed = end = 0
     saboteur = Saboteur()
     handler = await world.start(saboteur, committed, 0)
-    asleep: list[list[Record]] = []
+    asleep: list[list[OutgoingRecord]] = []
     steps = iter(plan.steps)
     while committed < len(records):
         step = next(steps, None)
@@ -194,7 +194,7 @@ def _content(value: bytes) -> object:
     return record["gallery"], record["items"]
 
 
-class SabotagedRepository(Repository):
+class SabotagedRepository(ViewRepository):
     """The real one, which may crash before it saves."""
 
     saboteur: Saboteur

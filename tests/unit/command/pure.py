@@ -6,7 +6,7 @@ from typing import Any
 
 from triptych.command.domain.decide import decide
 from triptych.command.domain.state import NeedsMoreLoaded, StoredItem
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, UnitOfWork
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import COMMANDS
 from triptych.contract.replies import Reply
@@ -30,7 +30,7 @@ class World:
         command_id = command_id or f"command-{next(self._numbers)}"
         model = COMMANDS[name].model_validate(data)
         envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None, source)
-        command = PlacedCommand(0, gallery_id_of(envelope), envelope, Received("", 0, 0, None, b"", ()))
+        command = PlacedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, b"", ()))
         places = self.workspace.reserved_sort_orders.setdefault(SITE, [])
         if not places:
             self._place += 1
@@ -41,7 +41,7 @@ class World:
                 reply = decide(command, self.workspace, self.now, self._event_id)
                 break
             except NeedsMoreLoaded as unloaded:
-                self.workspace.looks[CommandKey.of(envelope)] = unloaded.neighbours
+                self.workspace.neighbours_known[CommandKey.of(envelope)] = unloaded.neighbours
         assert reply is not None, f"{name} did not end"
         for _, change, _ in self.workspace.changes[done:]:
             self.events += change.events

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from tests.support.commands import SOURCE, TEXT, structured
-from triptych.command.flow.intake import FORWARDED, Intake, refuse_forwards, sort_records
+from triptych.command.flow.intake import FORWARDED, SortedRecords, refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import ReplyError
@@ -23,7 +23,7 @@ def record(
     return ConsumerRecord("commands", partition, 7, 0, 0, b"key", value, None, 0, 0, headers)
 
 
-def sort(*records: ConsumerRecord[Any, Any]) -> Intake:
+def sort(*records: ConsumerRecord[Any, Any]) -> SortedRecords:
     return sort_records(records, PARTITIONS, DEFAULT_SITE_ID)
 
 
@@ -103,7 +103,7 @@ def test_neighbours_keep_their_order() -> None:
 LARGE = b" " * COMMAND_BYTES_MAX
 
 
-def is_refused_for_its_size(intake: Intake, command_id: str) -> bool:
+def is_refused_for_its_size(intake: SortedRecords, command_id: str) -> bool:
     """Whether the only record is answered by name, and nothing else happens."""
     (answer,) = intake.answers
     assert answer.reply.error is not None

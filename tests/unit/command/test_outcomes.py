@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.commands import structured
 from tests.unit.command.pure import START
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, StoredOutcome
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, StoredOutcome
 from triptych.command.store.outcomes import outcome_document, outcome_ids, outcomes_of
 from triptych.contract.codec.envelope import decode_command, gallery_id_of
 from triptych.contract.identity import derived_gallery_id
@@ -17,7 +17,7 @@ OTHER = "20000000-0000-4000-8000-00000000000b"
 def command(name: str = "ClearGallery", source: str = "a", **data: Any) -> PlacedCommand:
     value = structured(name, data or ({"galleryId": GALLERY} if name != "CreateGallery" else {}), id="c", source=source)
     envelope = decode_command(value, [])
-    return PlacedCommand(0, gallery_id_of(envelope), envelope, Received("", 0, 0, None, value, ()))
+    return PlacedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, value, ()))
 
 
 def former(gallery_id: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.commands import TEXT
 from triptych.command.domain.state import GalleryHead
-from triptych.command.domain.unit_of_work import PlacedCommand, Received, UnitOfWork
+from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.store.recent_heads import RecentHeads
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import COMMANDS
@@ -21,7 +21,7 @@ def head(gallery_id: str, sequence: int = 1, job: str | None = None) -> GalleryH
 def command(gallery_id: str, name: str = "CreateItems", data: dict[str, Any] | None = None) -> PlacedCommand:
     model = COMMANDS[name].model_validate({"galleryId": gallery_id, **(data or {"items": [TEXT]})})
     envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
-    return PlacedCommand(0, gallery_id, envelope, Received("commands", 0, 0, None, b"", ()))
+    return PlacedCommand(0, gallery_id, envelope, ReceivedRecord("commands", 0, 0, None, b"", ()))
 
 
 def written(*heads: GalleryHead) -> UnitOfWork:
@@ -32,7 +32,7 @@ def test_the_last_write_is_remembered_until_it_is_forgotten() -> None:
     recent, gallery_id = RecentHeads(), GALLERIES[0]
     assert recent.head_for([command(gallery_id)]) is None
     for sequence in (1, 2):
-        recent.follow(written(head(gallery_id, sequence)))
+        recent.remember(written(head(gallery_id, sequence)))
         assert recent.head_for([command(gallery_id)]) == head(gallery_id, sequence)
     assert recent.head_for([command(GALLERIES[1])]) is None
     recent.forget()
@@ -43,14 +43,14 @@ def test_a_gallery_that_was_only_read_is_not_remembered() -> None:
     recent, workspace = RecentHeads(), UnitOfWork()
     workspace.load_head(head(GALLERIES[0]))
     workspace.heads[GALLERIES[1]] = None
-    recent.follow(workspace)
+    recent.remember(workspace)
     assert [recent.head_for([command(gallery_id)]) for gallery_id in GALLERIES[:2]] == [None, None]
 
 
 def test_the_gallery_written_longest_ago_makes_room() -> None:
     recent = RecentHeads(most=2)
     for gallery_id in (GALLERIES[0], GALLERIES[1], GALLERIES[0], GALLERIES[2]):
-        recent.follow(written(head(gallery_id)))
+        recent.remember(written(head(gallery_id)))
     known = [gallery_id for gallery_id in GALLERIES if recent.head_for([command(gallery_id)])]
     assert known == [GALLERIES[0], GALLERIES[2]]
 
@@ -66,11 +66,11 @@ def test_the_gallery_written_longest_ago_makes_room() -> None:
 )
 def test_what_needs_more_than_a_head_is_loaded(commands: list[PlacedCommand]) -> None:
     recent = RecentHeads()
-    recent.follow(written(head(GALLERIES[0])))
+    recent.remember(written(head(GALLERIES[0])))
     assert recent.head_for(commands) is None
 
 
 def test_a_gallery_with_work_in_progress_is_loaded() -> None:
     recent = RecentHeads()
-    recent.follow(written(head(GALLERIES[0], job="site/other")))
+    recent.remember(written(head(GALLERIES[0], job="site/other")))
     assert recent.head_for([command(GALLERIES[0])]) is None

@@ -233,7 +233,7 @@ def test_another_site_finds_nothing_and_may_not_take_the_id() -> None:
     head = gallery.world.workspace.heads[gallery.id]
     assert head is not None
     assert head.site_id == SITE
-    assert gallery.world.workspace.head_of(gallery.id, "other") is None
+    assert gallery.world.workspace.find_head(gallery.id, "other") is None
 
 
 def test_a_repeated_command_gets_its_first_reply_and_does_nothing() -> None:

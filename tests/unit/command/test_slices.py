@@ -8,13 +8,13 @@ from aiokafka import ConsumerRecord
 
 from tests.support.commands import TEXT, structured
 from triptych.command.domain.scope import Size, whole_gallery_of
-from triptych.command.domain.unit_of_work import PlacedCommand, Received
+from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord
 from triptych.command.flow.chunking import (
     ITEM_BYTES,
-    SHARED_FROM,
+    LANES_FROM_RECORDS,
     TRANSACTION_WEIGHT,
-    shares_of,
-    slices,
+    chunks,
+    split_into_lanes,
 )
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import COMMANDS
@@ -29,11 +29,11 @@ UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
 def command(name: str, data: dict[str, Any], length: int = 100) -> PlacedCommand:
     model = COMMANDS[name].model_validate({"galleryId": GALLERY, **data})
     envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
-    return PlacedCommand(0, GALLERY, envelope, Received("commands", 0, 0, None, b" " * length, ()))
+    return PlacedCommand(0, GALLERY, envelope, ReceivedRecord("commands", 0, 0, None, b" " * length, ()))
 
 
 def sizes_of_slices(commands: list[PlacedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
-    return [len(part) for part in slices(commands, sizes or {})]
+    return [len(part) for part in chunks(commands, sizes or {})]
 
 
 def test_all_commands_come_in_order_whatever_they_are() -> None:
@@ -41,7 +41,7 @@ def test_all_commands_come_in_order_whatever_they_are() -> None:
     for _ in range(100):
         counts = [chance.choice([1, 2, 100, 499, 500]) for _ in range(chance.randint(0, 30))]
         commands = [command("CreateItems", {"items": [TEXT] * count}) for count in counts]
-        parts = list(slices(commands, {}))
+        parts = list(chunks(commands, {}))
         assert [one for part in parts for one in part] == commands
         assert all(parts)
 
@@ -94,8 +94,8 @@ STRUCTURED = ConsumerRecord("commands", 1, 0, 0, 0, None, structured("UpdateItem
 def test_shares_have_no_partition_in_common_and_keep_the_order() -> None:
     chance = random.Random(3)
     for _ in range(20):
-        batch = records(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=SHARED_FROM + 50))
-        shares = shares_of(batch)
+        batch = records(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=LANES_FROM_RECORDS + 50))
+        shares = split_into_lanes(batch)
         homes = [{record.partition for record in share} for share in shares]
         assert sum(map(len, homes)) == len(set().union(*homes))
         for share in shares:
@@ -104,23 +104,30 @@ def test_shares_have_no_partition_in_common_and_keep_the_order() -> None:
 
 
 def test_shares_are_about_equal() -> None:
-    assert [len(share) for share in shares_of(records([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [90, 60, 60]
-    assert [len(share) for share in shares_of(records([0] * SHARED_FROM + [1]))] == [SHARED_FROM, 1]
+    assert [len(share) for share in split_into_lanes(records([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [
+        90,
+        60,
+        60,
+    ]
+    assert [len(share) for share in split_into_lanes(records([0] * LANES_FROM_RECORDS + [1]))] == [
+        LANES_FROM_RECORDS,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(
     "batch",
     [
         [],
-        records([0, 1] * (SHARED_FROM // 2 - 1)),
-        records([0] * SHARED_FROM),
+        records([0, 1] * (LANES_FROM_RECORDS // 2 - 1)),
+        records([0] * LANES_FROM_RECORDS),
         # Its sort order may be that of a gallery in the other share.
-        [*records([0, 1] * SHARED_FROM), record(0, "UpdateGallery", "c")],
+        [*records([0, 1] * LANES_FROM_RECORDS), record(0, "UpdateGallery", "c")],
         # Only the first of two commands with the same id may have an effect.
-        [*records([0, 1] * SHARED_FROM), record(1, "UpdateItem", "c0")],
-        [*records([0, 1] * SHARED_FROM), STRUCTURED],
+        [*records([0, 1] * LANES_FROM_RECORDS), record(1, "UpdateItem", "c0")],
+        [*records([0, 1] * LANES_FROM_RECORDS), STRUCTURED],
     ],
     ids=["none", "few", "one partition", "more than items", "a repeated id", "not told by headers"],
 )
 def test_what_has_to_be_in_one_sequence_stays_together(batch: list[ConsumerRecord[Any, Any]]) -> None:
-    assert shares_of(batch) == [batch]
+    assert split_into_lanes(batch) == [batch]

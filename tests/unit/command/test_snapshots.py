@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.client import Snapshot, Snapshots
-from triptych.command.domain.state import GalleryHead, JobKind, Origin, StoredItem
+from triptych.client import Snapshot, SnapshotAssembler
+from triptych.command.domain.state import CommandContext, GalleryHead, JobKind, StoredItem
 from triptych.command.domain.steps import InconsistentGallery, Step, advance, advance_clone, page_of
 
 PAGE = 3
@@ -31,7 +31,7 @@ class Owners:
         self.topic: list[dict[str, Any]] = []
         self.is_done = False
         ids = count()
-        self.origin = Origin("s", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"id-{next(ids)}")
+        self.origin = CommandContext("s", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"id-{next(ids)}")
 
     def decide(self) -> Step:
         """The next step, as some owner decides it."""
@@ -61,7 +61,7 @@ def _owners(size: int) -> Owners:
 
 
 def _whole(parts: list[dict[str, Any]]) -> list[Snapshot]:
-    snapshots = Snapshots()
+    snapshots = SnapshotAssembler()
     return [found for part in parts if (found := snapshots.feed(orjson.dumps(part)))]
 
 

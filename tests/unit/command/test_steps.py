@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from triptych.command.domain.state import GalleryHead, JobKind, Origin, StoredItem
+from triptych.command.domain.state import CommandContext, GalleryHead, JobKind, StoredItem
 from triptych.command.domain.steps import advance, advance_clone, page_of
 from triptych.writemodel.galleries import Status
 
 COUNT, PAGE = 7, 3
 numbers = itertools.count()
-ORIGIN = Origin("site", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"event-{next(numbers)}")
+ORIGIN = CommandContext("site", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"event-{next(numbers)}")
 
 
 def item(number: int) -> StoredItem:

@@ -132,7 +132,7 @@ def test_a_link_is_broken_if_its_file_or_its_anchor_is_missing(tmp_path: Path) -
     [
         ("triptych.contract.topics", False),
         ("triptych.contract.topics.Topics", False),
-        ("triptych.client.Snapshots", False),
+        ("triptych.client.SnapshotAssembler", False),
         ("kit.mongo.fencing", False),
         ("triptych.commands", False),
         ("triptych.events.dead-letter", False),

@@ -4,7 +4,7 @@ import pytest
 
 from triptych.gateway.access.auth import Caller, admit, source_of
 from triptych.gateway.access.keys import ApiKey, Scope, hash_key
-from triptych.gateway.http.errors import Failure
+from triptych.gateway.http.errors import HttpFailure
 
 ANY_SITE = ApiKey("k", None, frozenset({"read", "manage"}))
 OWN_SITE = ApiKey("k", "site-1", frozenset({"read", "manage"}))
@@ -39,7 +39,7 @@ def test_the_site_is_the_keys_own_or_else_the_one_named(key: ApiKey, named: str 
     ],
 )
 def test_who_stays_outside(key: ApiKey | None, needed: Scope, named: str | None, status: int) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(HttpFailure) as caught:
         admit(key, needed, named)
     assert caught.value.status == status
 

@@ -8,7 +8,7 @@ import pytest
 
 from triptych.gateway.http import budget as module
 from triptych.gateway.http.budget import Budget, Holding
-from triptych.gateway.http.errors import Failure
+from triptych.gateway.http.errors import HttpFailure
 from triptych.kit.mongo.driver import Document
 from triptych.readmodel.weighing import LARGE_BYTES, SMALL_BYTES, how_many_fit
 
@@ -50,7 +50,7 @@ async def test_a_site_at_its_half_does_not_keep_others_waiting(monkeypatch: pyte
     async with held(budget, "a", large=True), held(budget, "a", large=True):
         waiting = asyncio.create_task(budget.take("a", SMALL_BYTES))
         async with held(budget, "b", large=True):
-            with pytest.raises(Failure) as refusal:
+            with pytest.raises(HttpFailure) as refusal:
                 await waiting
         assert (refusal.value.status, refusal.value.headers) == (503, {"Retry-After": "1"})
     assert budget.free == IN_ALL

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.gateway.http.decoding import PART_BYTES, decoder_of
-from triptych.gateway.http.errors import InvalidRequest, Refused
+from triptych.gateway.http.errors import ApplicationFailure, InvalidRequest
 
 
 def decoded(encoding: str, chunks: list[bytes]) -> bytes:
@@ -51,6 +51,6 @@ def test_plain_bodies(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "nonsense"])
 def test_other_encodings_are_refused(encoding: str) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(ApplicationFailure) as refusal:
         decoder_of([encoding])
     assert (refusal.value.status, refusal.value.headers) == (415, {"Accept-Encoding": "gzip, identity"})

@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 from tests.support.histories import History
 from triptych.contract.codec.envelope import encode_event
 from triptych.gateway.writing import write_events as echoes_module
-from triptych.gateway.writing.write_events import Echo, WriteEvents
+from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 
 
 def record(wire: dict[str, Any] | bytes, command_id: str, site_id: str = "default", **headers: bytes) -> Any:
@@ -29,7 +29,7 @@ def record(wire: dict[str, Any] | bytes, command_id: str, site_id: str = "defaul
     )
 
 
-def heard(history: History) -> Echo:
+def heard(history: History) -> WriteEffect:
     listening = WriteEvents()
     with listening.listen("default", "mine", "us", "c") as echo:
         for wire in history.wire:

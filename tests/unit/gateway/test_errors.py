@@ -8,7 +8,15 @@ import pytest
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import ErrorCode, ReplyError, Violation
 from triptych.gateway.api.items import request_path
-from triptych.gateway.http.errors import Failure, InvalidRequest, Refused, bad_header, not_found, refusal_body, render
+from triptych.gateway.http.errors import (
+    ApplicationFailure,
+    HttpFailure,
+    InvalidRequest,
+    bad_header,
+    not_found,
+    refusal_body,
+    render,
+)
 from triptych.gateway.writing.rejections import failure_of
 
 TOO_LOW = Violation(
@@ -19,7 +27,7 @@ TOO_LOW = Violation(
 )
 
 
-def body_of(failure: Failure) -> Any:
+def body_of(failure: HttpFailure) -> Any:
     return orjson.loads(bytes(render(failure).body))
 
 
@@ -53,7 +61,7 @@ def test_invalid_input_has_every_violation() -> None:
 
 
 def test_a_fault_tells_nothing() -> None:
-    response = render(Failure(503, {"Retry-After": "1"}))
+    response = render(HttpFailure(503, {"Retry-After": "1"}))
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert bytes(response.body) == b'{"message":"","details":{}}'
 
@@ -74,7 +82,7 @@ def test_a_bad_header_is_a_violation() -> None:
 )
 def test_rejections_keep_code_message_and_data(code: ErrorCode, status: int) -> None:
     failure = failure_of(ReplyError(code=code, message="why", data={"itemId": "i"}))
-    assert isinstance(failure, Refused)
+    assert isinstance(failure, ApplicationFailure)
     assert (failure.status, failure.error) == (status, {"code": code, "description": "why", "data": {"itemId": "i"}})
 
 
@@ -99,7 +107,7 @@ def test_paths_of_the_command_become_paths_of_the_request() -> None:
     taken = failure_of(
         ReplyError(code=ErrorCode.ALREADY_EXISTS, message="", data={"field": "items[0].sortOrder"}), request_path
     )
-    assert isinstance(taken, Refused)
+    assert isinstance(taken, ApplicationFailure)
     assert taken.error["data"] == {"field": "item.sortOrder"}
 
 

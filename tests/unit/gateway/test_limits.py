@@ -4,7 +4,7 @@ import pytest
 
 from triptych.gateway.access import limits
 from triptych.gateway.access.limits import RateLimit
-from triptych.gateway.http.errors import Refused
+from triptych.gateway.http.errors import ApplicationFailure
 
 
 class Clock:
@@ -23,7 +23,7 @@ def taken(limit: RateLimit, key: str, tries: int) -> int:
     for _ in range(tries):
         try:
             limit.take(key)
-        except Refused:
+        except ApplicationFailure:
             continue
         count += 1
     return count
@@ -51,7 +51,7 @@ def test_it_says_when_to_come_again() -> None:
     limit = RateLimit(6, clock)
     taken(limit, "k", 6)
     clock.now = 2.5
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ApplicationFailure) as caught:
         limit.take("k")
     assert (caught.value.status, caught.value.error["code"]) == (429, "RESOURCE_EXHAUSTED")
     assert caught.value.headers["Retry-After"] == "8"

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from triptych.gateway.writing import kafka_monitor as pulse_module
-from triptych.gateway.writing.kafka_monitor import KafkaMonitor, beating
+from triptych.gateway.writing.kafka_monitor import KafkaMonitor, running_monitor
 from triptych.kit.failures import TransientFailure
 
 
@@ -60,7 +60,7 @@ async def test_work_that_takes_too_long_is_ended() -> None:
 @pytest.mark.parametrize("failure", [KafkaConnectionError(), TimeoutError()])
 async def test_work_under_way_ends_when_kafka_goes(failure: Exception) -> None:
     kafka = Kafka()
-    async with beating(kafka.ask) as pulse:
+    async with running_monitor(kafka.ask) as pulse:
         never = asyncio.get_running_loop().create_future()
 
         async def work() -> None:
@@ -87,6 +87,6 @@ async def test_work_under_way_ends_when_kafka_goes(failure: Exception) -> None:
 async def test_a_fault_of_ours_does_not_end_the_pulse() -> None:
     kafka = Kafka()
     kafka.failure = RuntimeError("a fault")
-    async with beating(kafka.ask) as pulse:
+    async with running_monitor(kafka.ask) as pulse:
         await kafka.next_answer()
         assert problem_of(pulse) is None

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from triptych.contract.codec.envelope import Message
-from triptych.gateway.writing.command_sender import Sender, TooLarge
+from triptych.gateway.writing.command_sender import CommandSender, TooLarge
 from triptych.kit.failures import RecordTooLarge, TransientFailure
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 
 
 class Post(Publisher):
@@ -19,7 +19,7 @@ class Post(Publisher):
         self.groups: list[list[bytes | None]] = []
         self.failure: Exception | None = None
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         self.groups.append([record.value for record in records])
         await self.open.wait()
         if self.failure is not None:
@@ -32,7 +32,7 @@ def command(value: bytes) -> Message:
     return Message(b"gallery", value, ())
 
 
-async def started(sender: Sender, *values: bytes) -> list["asyncio.Task[None]"]:
+async def started(sender: CommandSender, *values: bytes) -> list["asyncio.Task[None]"]:
     tasks = [asyncio.create_task(sender.send("commands", command(value))) for value in values]
     for _ in range(3):  # each task to its wait, then the lane to its own
         await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def started(sender: Sender, *values: bytes) -> list["asyncio.Task[None]"]:
 
 async def test_what_arrives_during_a_round_trip_goes_out_in_the_next_in_order() -> None:
     post = Post()
-    sender = Sender(post)
+    sender = CommandSender(post)
     tasks = await started(sender, b"1")
     tasks += await started(sender, b"2", b"3")
     post.open.set()
@@ -52,7 +52,7 @@ async def test_what_arrives_during_a_round_trip_goes_out_in_the_next_in_order() 
 
 async def test_a_command_too_large_does_not_harm_its_neighbours() -> None:
     post = Post()
-    sender = Sender(post)
+    sender = CommandSender(post)
     tasks = await started(sender, b"1")
     tasks += await started(sender, b"2", b"large", b"3")
     post.open.set()
@@ -65,7 +65,7 @@ async def test_a_failure_reaches_every_request_and_the_lane_goes_on(failure: Exc
     post = Post()
     post.open.set()
     post.failure = failure
-    sender = Sender(post)
+    sender = CommandSender(post)
     outcomes = await asyncio.gather(*(sender.send("commands", command(b"1")) for _ in range(3)), return_exceptions=True)
     assert outcomes == [failure] * 3
     post.failure = None
@@ -74,7 +74,7 @@ async def test_a_failure_reaches_every_request_and_the_lane_goes_on(failure: Exc
 
 async def test_the_command_of_a_request_that_gave_up_is_not_sent() -> None:
     post = Post()
-    sender = Sender(post)
+    sender = CommandSender(post)
     tasks = await started(sender, b"1")
     tasks += await started(sender, b"2", b"3")
     tasks[1].cancel()

@@ -11,9 +11,9 @@ from aiokafka import ConsumerRecord
 from triptych.contract.domain_event import EventType
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.events import _live
-from triptych.gateway.http.errors import Failure, InvalidRequest, Refused
+from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
 from triptych.gateway.live import streams as streams_module
-from triptych.gateway.live.streams import Positions, Streams, Wanted, format_places, parse_event_id
+from triptych.gateway.live.streams import Positions, Streams, Wanted, format_event_id, parse_event_id
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.kafka.partitions import partition_of
 
@@ -39,7 +39,7 @@ def begun(partitions: int = 3, ends: Positions | None = None, **fields: Any) -> 
 
 
 def test_places_survive_the_event_id() -> None:
-    assert parse_event_id(format_places({2: 5, 0: 7})) == {0: 7, 2: 5}
+    assert parse_event_id(format_event_id({2: 5, 0: 7})) == {0: 7, 2: 5}
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", "1:2,", "a:1", "-1:2", "1:2;3:4", f"1:{'9' * 19}"])
@@ -94,11 +94,11 @@ async def test_a_heartbeat_never_goes_back_and_knows_partitions_that_were_added(
 
 async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
     async def ends_of(_asked: Iterable[int]) -> Positions:
-        raise Failure(503)
+        raise HttpFailure(503)
 
     streams = Streams(GatewaySettings(), "events", ends_of)
     streams.begin({0: 10})
-    with pytest.raises(Failure):
+    with pytest.raises(HttpFailure):
         async with streams.subscribe(Wanted("s")):
             pytest.fail("begun")
     assert len(streams) == 0
@@ -122,7 +122,7 @@ async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(
 async def test_too_many_streams() -> None:
     streams = begun(gateway_streams=1)
     async with streams.subscribe(Wanted("s")) as first:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(ApplicationFailure) as caught:
             async with streams.subscribe(Wanted("s")):
                 pytest.fail("begun")
         assert caught.value.status == 429

@@ -6,67 +6,67 @@ from triptych.kit.kafka.consuming.behind import OPEN_SECONDS, STALLED_SECONDS, L
 def test_a_partition_that_is_read_to_its_end_has_no_lag() -> None:
     behind = LagTracker()
     for now in (0.0, 1_000.0):
-        behind.look({0: PartitionState(5, 5)}, now)
+        behind.update({0: PartitionState(5, 5)}, now)
         assert behind.lags[0][:2] == (0, 0.0)
         assert not behind.stalled()
 
 
 def test_lag_counts_from_when_a_record_was_first_known_to_be_there() -> None:
     behind = LagTracker()
-    behind.look({0: PartitionState(5, 5)}, 100)
-    behind.look({0: PartitionState(5, 7)}, 102)
-    behind.look({0: PartitionState(5, 9)}, 110)
+    behind.update({0: PartitionState(5, 5)}, 100)
+    behind.update({0: PartitionState(5, 7)}, 102)
+    behind.update({0: PartitionState(5, 9)}, 110)
     assert behind.lags[0][:2] == (4, 8.0)
-    behind.look({0: PartitionState(7, 9)}, 112)
+    behind.update({0: PartitionState(7, 9)}, 112)
     assert behind.lags[0][:2] == (2, 2.0)
-    behind.look({0: PartitionState(7, 9, oldest_ms=50_000)}, 113)
+    behind.update({0: PartitionState(7, 9, oldest_ms=50_000)}, 113)
     assert behind.lags[0].seconds == 63
 
 
 def test_records_without_a_time_do_not_make_a_lag_of_decades() -> None:
     behind = LagTracker()
-    behind.look({0: PartitionState(5, 7, oldest_ms=-1)}, 100)
+    behind.update({0: PartitionState(5, 7, oldest_ms=-1)}, 100)
     assert behind.lags[0].seconds == 0
 
 
 def test_only_a_partition_that_is_behind_and_does_not_move_is_stalled() -> None:
     behind = LagTracker()
     for now in (0.0, STALLED_SECONDS / 2, STALLED_SECONDS):
-        behind.look({0: PartitionState(5, 9), 1: PartitionState(int(now), 1_000), 2: PartitionState(9, 9)}, now)
+        behind.update({0: PartitionState(5, 9), 1: PartitionState(int(now), 1_000), 2: PartitionState(9, 9)}, now)
     assert behind.stalled().keys() == {0}
-    behind.look({0: PartitionState(6, 9)}, STALLED_SECONDS + 1)
+    behind.update({0: PartitionState(6, 9)}, STALLED_SECONDS + 1)
     assert not behind.stalled()
 
 
 def test_what_an_open_transaction_keeps_back_is_told_apart() -> None:
     behind = LagTracker()
     for now in (0.0, OPEN_SECONDS, 2 * STALLED_SECONDS):
-        behind.look(
+        behind.update(
             {0: PartitionState(5, 9, stable=5), 1: PartitionState(5, 9, stable=5, trouble="CorruptMessage")}, now
         )
-    assert behind.kept_back().keys() == {0}
+    assert behind.waiting_for_transaction().keys() == {0}
     assert behind.stalled().keys() == {1}
 
 
 def test_partitions_of_others_are_forgotten() -> None:
     behind = LagTracker()
-    behind.look({0: PartitionState(5, 9)}, 0)
-    behind.look({1: PartitionState(5, 9)}, 100)
+    behind.update({0: PartitionState(5, 9)}, 0)
+    behind.update({1: PartitionState(5, 9)}, 100)
     assert behind.lags.keys() == {1}
-    behind.look({0: PartitionState(5, 9)}, 200)
-    assert behind.lags[0].still_seconds == 0
+    behind.update({0: PartitionState(5, 9)}, 200)
+    assert behind.lags[0].stalled_seconds == 0
 
 
 def test_a_topic_that_was_made_again_is_measured_anew() -> None:
     behind = LagTracker()
-    behind.look({0: PartitionState(50, 90)}, 0)
-    behind.look({0: PartitionState(0, 2)}, 100)
+    behind.update({0: PartitionState(50, 90)}, 0)
+    behind.update({0: PartitionState(0, 2)}, 100)
     assert behind.lags[0][:2] == (2, 0.0)
 
 
 def test_memory_is_bounded() -> None:
     behind = LagTracker()
     for now in range(1_000):
-        behind.look({0: PartitionState(0, now + 1)}, now)
+        behind.update({0: PartitionState(0, now + 1)}, now)
     assert len(behind._histories[0].ends) < 100
     assert behind.lags[0].seconds == 999

@@ -3,8 +3,8 @@
 import pytest
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.publishing.letter_parts import PART, joined, parts_of
-from triptych.kit.kafka.publishing.record_batches import Record
+from triptych.kit.kafka.publishing.letter_parts import PIECE_HEADER, join_letter, split_letter
+from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
 
 ADDED = (("dead-letter-origin", b"commands-2@7"), ("dead-letter-error", b"why"))
@@ -22,17 +22,17 @@ ADDED = (("dead-letter-origin", b"commands-2@7"), ("dead-letter-error", b"why"))
 def test_parts_fit_and_give_the_record_back(
     limit: int, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...]
 ) -> None:
-    letter = Record("letters", key, value, (*headers, *ADDED), 2)
-    parts = parts_of(letter, ADDED, limit)
+    letter = OutgoingRecord("letters", key, value, (*headers, *ADDED), 2)
+    parts = split_letter(letter, ADDED, limit)
     assert all(bound(part.key, part.value, part.headers) <= limit for part in parts)
     assert {(part.topic, part.partition, part.key) for part in parts} == {("letters", 2, b"commands-2@7")}
-    assert [dict(part.headers)[PART] for part in parts] == [
+    assert [dict(part.headers)[PIECE_HEADER] for part in parts] == [
         f"{number}/{len(parts)}".encode() for number in range(1, len(parts) + 1)
     ]
     names = [(name.encode(errors="surrogateescape"), text) for name, text in headers]
-    assert joined(part.value or b"" for part in parts) == (key, value, names)
+    assert join_letter(part.value or b"" for part in parts) == (key, value, names)
 
 
 def test_a_limit_too_low_for_parts_is_told() -> None:
     with pytest.raises(TransientFailure, match="letters takes batches of 900 bytes only"):
-        parts_of(Record("letters", b"k", b"v" * 2_000, ADDED), ADDED, 900)
+        split_letter(OutgoingRecord("letters", b"k", b"v" * 2_000, ADDED), ADDED, 900)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.histories import History
 from triptych.contract.codec.events import Event, EventType
 from triptych.projector.view.batch import Batch, fold
-from triptych.projector.view.fold import ItemView, MissingEvents, Outcome, View, project
+from triptych.projector.view.fold import FoldResult, ItemView, MissingEvents, View, project
 from triptych.projector.view.snapshots import read_part
 
 SITE = "s"
@@ -40,7 +40,7 @@ def test_a_history_becomes_a_view_and_its_items() -> None:
     assert batch.items[kept] == ItemView(SITE, history.gallery_id, kept, 4, history.items[kept])
     assert batch.items[removed] == ItemView(SITE, history.gallery_id, removed, 5, None)
     assert batch.touched == {history.gallery_id: {kept, removed}}
-    assert batch.outcomes == [Outcome.APPLIED] * 6
+    assert batch.outcomes == [FoldResult.APPLIED] * 6
 
 
 def test_a_gallery_is_shown_once_it_has_the_items_it_was_created_with() -> None:
@@ -59,10 +59,10 @@ def test_a_deleted_gallery_stays_deleted() -> None:
     view = _fold(history).views[history.gallery_id]
     assert (view.is_deleted, view.head, view.total_items, view.sequence) == (True, None, 0, 8)
     batch = fold({history.gallery_id: view}, _events(history))
-    assert batch.outcomes == [Outcome.REPEATED] * 8
+    assert batch.outcomes == [FoldResult.REPEATED] * 8
     assert batch.changed == set()
     for sequence in (9, 20):
-        assert project(view, SITE, history.events[0]._replace(sequence=sequence)) == (view, Outcome.REPEATED)
+        assert project(view, SITE, history.events[0]._replace(sequence=sequence)) == (view, FoldResult.REPEATED)
 
 
 def test_repeats_change_nothing_and_are_published_again() -> None:
@@ -70,7 +70,7 @@ def test_repeats_change_nothing_and_are_published_again() -> None:
     views = _fold(history).views
     batch = fold(views, _events(history)[2:4])
     assert (batch.views, batch.changed, batch.items) == (views, set(), {})
-    assert batch.outcomes == [Outcome.REPEATED] * 2
+    assert batch.outcomes == [FoldResult.REPEATED] * 2
     assert batch.touched == {history.gallery_id: {event.item_id for event in history.events[2:4]}}
 
 
@@ -95,7 +95,7 @@ def test_an_event_that_comes_too_early_marks_the_gallery_until_all_before_it_has
     batch = fold({}, [events[0], events[3], events[2], *_events(other)])
     stuck = batch.views[history.gallery_id]
     assert (stuck.sequence, stuck.missing) == (1, MissingEvents(expected=2, received=4))
-    assert batch.outcomes[:3] == [Outcome.APPLIED, Outcome.HELD_BACK, Outcome.HELD_BACK]
+    assert batch.outcomes[:3] == [FoldResult.APPLIED, FoldResult.HELD_BACK, FoldResult.HELD_BACK]
     assert batch.views[other.gallery_id].sequence == 6
     assert batch.touched[history.gallery_id] == set()
 
@@ -116,7 +116,7 @@ def test_a_gallery_whose_beginning_is_missing_is_not_there() -> None:
 def test_an_event_of_another_site_does_not_fit() -> None:
     history = _long_history()
     view = _fold(history).views[history.gallery_id]
-    assert project(view, "other", history.events[-1]._replace(sequence=7)) == (view, Outcome.CONTRADICTORY)
+    assert project(view, "other", history.events[-1]._replace(sequence=7)) == (view, FoldResult.CONTRADICTORY)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_content_that_no_view_can_be_made_of_does_not_fit(event_type: EventType,
         event_type=event_type, sequence=2, body=created.body if body is None else body, item_id="i"
     )
     marked = view._replace(missing=MissingEvents(2, 2))
-    assert project(view, SITE, event) == (marked, Outcome.CONTRADICTORY)
+    assert project(view, SITE, event) == (marked, FoldResult.CONTRADICTORY)
 
 
 @pytest.mark.parametrize("position", range(1, 6))
@@ -153,7 +153,7 @@ def test_only_the_creation_can_come_first(position: int) -> None:
     history = _long_history()
     event = history.events[position]._replace(sequence=1)
     view = View(SITE, history.gallery_id)
-    assert project(view, SITE, event) == (view._replace(missing=MissingEvents(1, 1)), Outcome.CONTRADICTORY)
+    assert project(view, SITE, event) == (view._replace(missing=MissingEvents(1, 1)), FoldResult.CONTRADICTORY)
 
 
 @st.composite

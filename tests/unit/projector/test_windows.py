@@ -39,8 +39,8 @@ def test_what_was_touched_longest_ago_is_forgotten_first() -> None:
     windows.trim()
     assert [windows.window(name) is not None for name in "abc"] == [True, False, True]
     assert windows.view("b") is None
-    windows.follow(View("s", "a", 7))
-    windows.follow(View("s", "b", 7))
+    windows.update_view(View("s", "a", 7))
+    windows.update_view(View("s", "b", 7))
     assert windows.view("a") == View("s", "a", 7)
     assert windows.view("b") is None
     windows.clear()

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.webhooks.model.delivery import (
-    Answer,
     Dead,
     DeathReason,
     Delivered,
     Failure,
+    ListenerResponse,
     Policy,
     Retry,
     Verdict,
@@ -25,11 +25,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(Format.STANDARD_HMAC, (100.0, 1_000.0), minimum_wait=60.0)
 
 
-def verdict(answer: Answer, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> Verdict:
+def verdict(answer: ListenerResponse, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> Verdict:
     return judge(answer, failures, policy, NOW, jitter)
 
 
-def wait_of(answer: Answer, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> float:
+def wait_of(answer: ListenerResponse, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> float:
     outcome = verdict(answer, failures, policy=policy, jitter=jitter)
     assert isinstance(outcome, Retry)
     return (outcome.due_at - NOW).total_seconds()
@@ -50,16 +50,16 @@ def wait_of(answer: Answer, failures: int = 0, *, policy: Policy = POLICY, jitte
     ],
 )
 def test_what_counts_as_success(dialect: Format, code: int, success: bool) -> None:
-    outcome = verdict(Answer(code), policy=Policy(dialect, (1.0,), 0.0))
+    outcome = verdict(ListenerResponse(code), policy=Policy(dialect, (1.0,), 0.0))
     assert isinstance(outcome, Delivered) is success
 
 
 def test_wix_schedule_minute_by_minute() -> None:
     policy = Policy(Format.WIX_JWT, SCHEDULES[RetryProfile.WIX], minimum_wait=60.0)
-    waits = [wait_of(Answer(500), failures, policy=policy) / 60 for failures in range(12)]
+    waits = [wait_of(ListenerResponse(500), failures, policy=policy) / 60 for failures in range(12)]
     assert waits == [1, 10, 60, 120, 120, 120, 240, 240, 240, 480, 480, 720]
     assert sum(waits) == 47 * 60 + 11
-    assert verdict(Answer(500), 12, policy=policy) == Dead(DeathReason.EXHAUSTED)
+    assert verdict(ListenerResponse(500), 12, policy=policy) == Dead(DeathReason.EXHAUSTED)
 
 
 def test_standard_schedule() -> None:
@@ -69,31 +69,31 @@ def test_standard_schedule() -> None:
 
 @pytest.mark.parametrize(("jitter", "wait"), [(0.8, 80.0), (1.2, 120.0)])
 def test_jitter_moves_the_delay(jitter: float, wait: float) -> None:
-    assert wait_of(Answer(500), jitter=jitter) == wait
+    assert wait_of(ListenerResponse(500), jitter=jitter) == wait
 
 
 @pytest.mark.parametrize(("asked", "wait"), [(0.0, 100.0), (99.0, 100.0), (150.0, 150.0), (200.0, 200.0), (1e9, 200.0)])
 def test_retry_after_counts_between_one_and_two_times_the_delay(asked: float, wait: float) -> None:
-    assert wait_of(Answer(503, retry_after=asked)) == wait
+    assert wait_of(ListenerResponse(503, retry_after=asked)) == wait
 
 
-@pytest.mark.parametrize("answer", [Answer(429), Answer(None, Failure.TIMEOUT)])
-def test_an_overburdened_listener_gets_at_least_the_minimum(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [ListenerResponse(429), ListenerResponse(None, Failure.TIMEOUT)])
+def test_an_overburdened_listener_gets_at_least_the_minimum(answer: ListenerResponse) -> None:
     policy = Policy(Format.STANDARD_HMAC, (1.0, 500.0), minimum_wait=60.0)
     assert wait_of(answer, 0, policy=policy) == 60.0
     assert wait_of(answer, 1, policy=policy) == 500.0
-    assert wait_of(Answer(500), 0, policy=policy) == 1.0
+    assert wait_of(ListenerResponse(500), 0, policy=policy) == 1.0
 
 
 def test_final_answers() -> None:
-    assert verdict(Answer(410)) == Dead(DeathReason.GONE)
-    assert verdict(Answer(None, Failure.FORBIDDEN_ADDRESS)) == Dead(DeathReason.FORBIDDEN_ADDRESS)
-    assert verdict(Answer(500), policy=Policy(Format.STANDARD_HMAC, (), 0.0)) == Dead(DeathReason.EXHAUSTED)
+    assert verdict(ListenerResponse(410)) == Dead(DeathReason.GONE)
+    assert verdict(ListenerResponse(None, Failure.FORBIDDEN_ADDRESS)) == Dead(DeathReason.FORBIDDEN_ADDRESS)
+    assert verdict(ListenerResponse(500), policy=Policy(Format.STANDARD_HMAC, (), 0.0)) == Dead(DeathReason.EXHAUSTED)
 
 
 @given(
     st.builds(
-        Answer,
+        ListenerResponse,
         st.none() | st.integers(100, 599),
         st.none() | st.sampled_from(Failure),
         retry_after=st.none() | st.floats(0, 1e9),
@@ -103,7 +103,7 @@ def test_final_answers() -> None:
     st.floats(0.8, 1.2),
 )
 def test_every_answer_has_an_outcome_and_no_delivery_is_tried_for_ever(
-    answer: Answer, failures: int, delays: tuple[float, ...], jitter: float
+    answer: ListenerResponse, failures: int, delays: tuple[float, ...], jitter: float
 ) -> None:
     outcome = judge(answer, failures, Policy(Format.STANDARD_HMAC, delays, 60.0), NOW, jitter)
     if isinstance(outcome, Retry):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.webhooks.model.failing import LONGEST_PAUSES, Run, after_failure, is_overdue, must_be_noted
+from triptych.webhooks.model.failing import LONGEST_PAUSES, FailureRun, after_failure, is_overdue, must_be_noted
 
 DAYS = timedelta(days=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Sequence[float | str], bool]] = {
 }
 
 
-def last_run(attempts: Sequence[float | str]) -> Run | None:
+def last_run(attempts: Sequence[float | str]) -> FailureRun | None:
     run = None
     for attempt in attempts:
         run = None if isinstance(attempt, str) else after_failure(run, START + timedelta(hours=attempt), DAYS)
@@ -64,13 +64,13 @@ def test_who_is_disabled_has_failed_often_and_in_every_part_of_the_time(pauses: 
 
 
 def test_a_clock_that_goes_back_takes_nothing_away() -> None:
-    run = Run(START, START + timedelta(hours=10))
+    run = FailureRun(START, START + timedelta(hours=10))
     assert after_failure(run, START + timedelta(hours=9), DAYS) == run
 
 
 def test_not_every_failure_is_written_down() -> None:
-    run = Run(START, START)
+    run = FailureRun(START, START)
     assert must_be_noted(None, run, DAYS)
-    assert not must_be_noted(run, Run(START, START + timedelta(minutes=5)), DAYS)
-    assert must_be_noted(run, Run(START, START + timedelta(hours=4)), DAYS)
-    assert must_be_noted(run, Run(START + timedelta(hours=1), START + timedelta(hours=1)), DAYS)
+    assert not must_be_noted(run, FailureRun(START, START + timedelta(minutes=5)), DAYS)
+    assert must_be_noted(run, FailureRun(START, START + timedelta(hours=4)), DAYS)
+    assert must_be_noted(run, FailureRun(START + timedelta(hours=1), START + timedelta(hours=1)), DAYS)

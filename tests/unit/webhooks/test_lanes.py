@@ -49,13 +49,13 @@ def test_failures_in_a_row_leave_one_at_a_time_with_growing_pauses_until_one_suc
 
 def test_what_is_taken_ahead_is_bounded_and_shrinks_for_slow_listeners() -> None:
     lane = Lane(listener(), concurrency=4)
-    assert lane.room <= AHEAD_MAX
+    assert lane.free_slots <= AHEAD_MAX
     for _ in range(40):
         lane.start(0.0)
         lane.finish(0.0, 10.0, success=True)
-    assert lane.room == 4  # two seconds' worth would be less than one each
+    assert lane.free_slots == 4  # two seconds' worth would be less than one each
     lane.queue.extend(claimed() for _ in range(3))
-    assert lane.room == 1
+    assert lane.free_slots == 1
     assert not lane.wants_more
     limited = Lane(listener(rate_limit=0.1), concurrency=4)
-    assert limited.room == 1
+    assert limited.free_slots == 1

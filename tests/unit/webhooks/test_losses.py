@@ -7,10 +7,10 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from tests.unit.webhooks.examples import NOW, listener
-from triptych.webhooks.relay.expired_events import Losses, may_concern
-from triptych.webhooks.relay.offsets import Loss, Progress, expired
+from triptych.webhooks.relay.expired_events import ExpiryReporter, may_concern
+from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
 from triptych.webhooks.store.listener_documents import CLOCKS_DIFFER, ListenerStatus, Published
-from triptych.webhooks.store.operational_events import Operation
+from triptych.webhooks.store.operational_events import OperationalEventKind
 
 LATER = NOW + CLOCKS_DIFFER
 EARLIER = NOW - CLOCKS_DIFFER - timedelta(seconds=1)
@@ -21,49 +21,49 @@ def record(offset: int, partition: int = 0) -> ConsumerRecord[Any, Any]:
 
 
 # What is committed, where the partition begins and ends; what is lost.
-STARTS: dict[str, tuple[dict[int, int], int, int, list[Loss]]] = {
+STARTS: dict[str, tuple[dict[int, int], int, int, list[ExpiredRange]]] = {
     "in the middle": ({0: 5}, 0, 9, []),
     "at the beginning": ({0: 5}, 5, 9, []),
     "at the end": ({0: 9}, 0, 9, []),
     "new group": ({}, 0, 9, []),
-    "expired": ({0: 5}, 7, 9, [Loss(0, 5, 7)]),
-    "all expired": ({0: 5}, 9, 9, [Loss(0, 5, 9)]),
-    "offsets lost and expired": ({}, 7, 9, [Loss(0, 0, 7)]),
-    "made anew": ({0: 5}, 0, 3, [Loss(0, 3, 5, is_topic_new=True)]),
+    "expired": ({0: 5}, 7, 9, [ExpiredRange(0, 5, 7)]),
+    "all expired": ({0: 5}, 9, 9, [ExpiredRange(0, 5, 9)]),
+    "offsets lost and expired": ({}, 7, 9, [ExpiredRange(0, 0, 7)]),
+    "made anew": ({0: 5}, 0, 3, [ExpiredRange(0, 3, 5, is_topic_new=True)]),
 }
 
 
 @pytest.mark.parametrize("name", STARTS)
 def test_starts(name: str) -> None:
     committed, beginning, end, lost = STARTS[name]
-    assert Progress().begin(committed, {0: beginning}, {0: end}) == lost
+    assert PlannedOffsets().begin(committed, {0: beginning}, {0: end}) == lost
 
 
 def test_gaps_between_records() -> None:
-    progress = Progress()
+    progress = PlannedOffsets()
     progress.begin({0: 5}, {0: 0}, {0: 20})
-    assert progress.gaps([record(5), record(6), record(9)]) == [Loss(0, 7, 9)]
+    assert progress.gaps([record(5), record(6), record(9)]) == [ExpiredRange(0, 7, 9)]
     progress.finish([record(5)])
-    assert progress.gaps([record(8)]) == [Loss(0, 6, 8)]
+    assert progress.gaps([record(8)]) == [ExpiredRange(0, 6, 8)]
     assert progress.gaps([record(3)]) == []
 
 
 def test_a_gap_has_expired_as_far_as_the_topic_does_not_reach_back() -> None:
-    gap = Loss(0, 5, 9)
+    gap = ExpiredRange(0, 5, 9)
     assert expired(gap, 0) is None
     assert expired(gap, 5) is None
-    assert expired(gap, 7) == Loss(0, 5, 7)
+    assert expired(gap, 7) == ExpiredRange(0, 5, 7)
     assert expired(gap, 30) == gap
 
 
 def test_whom_a_loss_may_concern() -> None:
-    loss = Loss(0, 5, 9)
+    loss = ExpiredRange(0, 5, 9)
     assert may_concern(listener(begins={0: 8}), loss)
     assert not may_concern(listener(begins={0: 9}), loss)
     assert may_concern(listener(begins=None), loss)
     assert may_concern(listener(begins={}), loss)
     assert not may_concern(listener(status=ListenerStatus.DELETED), loss)
-    assert may_concern(listener(begins={0: 99}), Loss(0, 3, 99, is_topic_new=True))
+    assert may_concern(listener(begins={0: 99}), ExpiredRange(0, 3, 99, is_topic_new=True))
 
 
 # Where a listener begins, where an event is and when it was published; whether it may be for the listener.
@@ -111,7 +111,9 @@ class Told:
         self.events: list[tuple[str, list[tuple[str, str]], str]] = []
         self.is_away = False
 
-    async def tell_each(self, kind: Operation, listeners: Any, occurrence: str, _text: str, _now: datetime) -> None:
+    async def tell_each(
+        self, kind: OperationalEventKind, listeners: Any, occurrence: str, _text: str, _now: datetime
+    ) -> None:
         if self.is_away:
             raise ConnectionError
         self.events.append((kind.value, listeners, occurrence))
@@ -125,7 +127,7 @@ async def test_a_loss_is_told_once_in_log_readiness_and_to_each_listener(caplog:
         return ours
 
     operations: Any = told
-    losses = Losses(kafka, operations, listeners, lambda: NOW)
+    losses = ExpiryReporter(kafka, operations, listeners, lambda: NOW)
     told.is_away = True
     with pytest.raises(ConnectionError):
         await losses.begin(frozenset({0}))
@@ -153,6 +155,6 @@ async def test_what_concerns_nobody_is_not_told(caplog: pytest.LogCaptureFixture
         return [listener(begins={0: 50})]
 
     operations: Any = Told()
-    losses = Losses(Kafka(), operations, listeners, lambda: NOW)
+    losses = ExpiryReporter(Kafka(), operations, listeners, lambda: NOW)
     await losses.begin(frozenset({0}))
     assert (await losses.detail(), caplog.messages) == (None, [])

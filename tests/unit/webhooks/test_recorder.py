@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from triptych.kit.mongo.driver import UpdateOne
-from triptych.webhooks.relay.outcome_writer import Recorder
+from triptych.webhooks.relay.outcome_writer import OutcomeWriter
 
 
 class Picky:
@@ -27,7 +27,7 @@ class Picky:
 
 async def test_a_bad_outcome_fails_alone() -> None:
     repository: Any = Picky()
-    recorder = Recorder(repository)
+    recorder = OutcomeWriter(repository)
     running = asyncio.create_task(recorder.run())
     outcomes = [UpdateOne({"_id": name}, {"$set": {"a": 1}}) for name in ("a", "bad", "b")]
     try:

@@ -17,7 +17,7 @@ from triptych.webhooks.model.addresses import ForbiddenAddress
 from triptych.webhooks.model.delivery import Failure
 from triptych.webhooks.model.keys import Format, make_key
 from triptych.webhooks.model.signing import SigningKey, read_key
-from triptych.webhooks.relay.sender import WAVE_SECONDS, Sender, Signer, classify, parse_retry_after
+from triptych.webhooks.relay.sender import WAVE_SECONDS, DeliverySender, Signer, classify, parse_retry_after
 from triptych.webhooks.store.listener_documents import Listener
 
 EVENT = History().create().messages[0].value
@@ -128,7 +128,7 @@ def test_what_exceptions_mean(error: Exception, failure: Failure) -> None:
 async def test_a_fault_of_ours_is_an_outcome_too() -> None:
     directory: Any = NoKey()
     client: Any = Client((), None, 0)  # type: ignore[arg-type]
-    sent = await Sender(client, Signer(directory)).send(listener(), claimed(), EVENT)
+    sent = await DeliverySender(client, Signer(directory)).send(listener(), claimed(), EVENT)
     assert sent.answer.failure is Failure.INTERNAL
 
 

@@ -27,7 +27,7 @@ SOURCE_MAX = 1024
 """Characters of a source."""
 
 
-BEGINNING_BYTES = 64 * 1024
+PREFIX_BYTES = 64 * 1024
 """Of a body that is too large, where its attributes are looked for first."""
 
 
@@ -117,7 +117,7 @@ def read_beginning(value: bytes, headers: Attributes) -> Attributes:
     Raises Undecodable if they do not, and the body is no CloudEvent.
     """
     try:
-        body = from_json(value[:BEGINNING_BYTES], allow_partial=True)
+        body = from_json(value[:PREFIX_BYTES], allow_partial=True)
     except ValueError:  # cut in the middle of a character
         body = None
     if isinstance(body, dict) and "id" in body:

@@ -18,7 +18,15 @@ from triptych.command.domain.galleries import (
 from triptych.command.domain.items import create_items, delete_items, update_item, without
 from triptych.command.domain.order.moves import FIRST_LOOK, WIDEST_LOOK, move_item
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
-from triptych.command.domain.state import Change, GalleryHead, JobKind, JobRequest, NeedsMoreLoaded, Origin, Rejected
+from triptych.command.domain.state import (
+    Change,
+    CommandContext,
+    GalleryHead,
+    JobKind,
+    JobRequest,
+    NeedsMoreLoaded,
+    Rejected,
+)
 from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
 from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_event, encode_snapshot
 from triptych.contract.commands import (
@@ -70,18 +78,18 @@ def decide(
     if current is not None and current.job not in (None, running_job):
         workspace.parked.append(command)
         return None
-    origin = Origin(envelope.site_id, envelope.command_id, at, new_event_id, envelope.source)
+    origin = CommandContext(envelope.site_id, envelope.command_id, at, new_event_id, envelope.source)
     try:
-        if key in workspace.spent:
+        if key in workspace.creations_found:
             raise Rejected(ErrorCode.ALREADY_EXISTS, "a command with this id has created items long ago")
         change = _change(command, wire, workspace, origin)
     except Rejected as rejected:
         reply = rejected.reply(envelope.command_id, command.gallery_id)
-        workspace.settle(key, fingerprint, reply)
+        workspace.record_outcome(key, fingerprint, reply)
         return reply
     if change.job is not None:
         # Known from now on, or another request under its key could begin as well, and both would end with an outcome.
-        workspace.settle(key, fingerprint, None)
+        workspace.record_outcome(key, fingerprint, None)
         job_head = change.head._replace(job=str(key))
         workspace.record(command, replace(change, head=job_head), [])
         workspace.jobs.append((command, change.job))
@@ -90,7 +98,7 @@ def decide(
         return None
     workspace.record(command, change, messages_of(change, envelope))
     reply = accepted(envelope, change.head, change.item_ids)
-    workspace.settle(key, fingerprint, reply)
+    workspace.record_outcome(key, fingerprint, reply)
     return reply
 
 
@@ -127,10 +135,10 @@ def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
     ]
 
 
-def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: UnitOfWork, origin: Origin) -> Change:
+def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: UnitOfWork, origin: CommandContext) -> Change:
     """`wire` is the command's data in wire form."""
     data = command.envelope.data
-    head = workspace.head_of(command.gallery_id, origin.site_id)
+    head = workspace.find_head(command.gallery_id, origin.site_id)
     if isinstance(data, CreateGallery):
         _check_expected(data, head.sequence if head else 0)
         return _create_gallery(command.gallery_id, data, workspace, origin)
@@ -139,16 +147,18 @@ def _change(command: PlacedCommand, wire: Mapping[str, Any], workspace: UnitOfWo
     _check_expected(data, head.sequence)
     gallery_id = head.gallery_id
     taken = workspace.taken[gallery_id]
-    find = partial(workspace.item_of, gallery_id)
+    find = partial(workspace.find_item, gallery_id)
     match data:
         case CreateItems():
             return create_items(head, data.items, wire["items"], taken, origin)
         case UpdateItem():
             return update_item(head, find(data.item_id), data.item, wire["item"], taken, origin)
         case MoveItem():
-            is_whole = gallery_id in workspace.whole
-            look = WIDEST_LOOK if is_whole else workspace.looks.get(CommandKey.of(command.envelope), FIRST_LOOK)
-            return move_item(head, data, find, workspace.stretches[gallery_id], look, origin)
+            is_whole = gallery_id in workspace.fully_loaded
+            look = (
+                WIDEST_LOOK if is_whole else workspace.neighbours_known.get(CommandKey.of(command.envelope), FIRST_LOOK)
+            )
+            return move_item(head, data, find, workspace.loaded_ranges[gallery_id], look, origin)
         case DeleteItems():
             return delete_items(head, data.item_ids, find, origin)
         case UpdateGallery():
@@ -162,11 +172,11 @@ def _on_all_items(
     head: GalleryHead,
     data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery,
     workspace: UnitOfWork,
-    origin: Origin,
+    origin: CommandContext,
 ) -> Change:
     if _is_large(head, workspace):
         return _start_job(head, data)
-    if head.gallery_id not in workspace.whole:
+    if head.gallery_id not in workspace.fully_loaded:
         raise NeedsMoreLoaded
     items = workspace.all_items(head.gallery_id)
     match data:
@@ -185,7 +195,7 @@ def _on_all_items(
 
 
 def _is_large(head: GalleryHead, workspace: UnitOfWork) -> bool:
-    return head.total_items > DIRECT_ITEMS or head.gallery_id in workspace.heavy
+    return head.total_items > DIRECT_ITEMS or head.gallery_id in workspace.over_byte_limit
 
 
 def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | RebalanceItems | RepublishGallery) -> Change:
@@ -200,14 +210,14 @@ def _start_job(head: GalleryHead, data: DeleteGallery | ClearGallery | Rebalance
             return Change(head, job=JobRequest(JobKind.REPUBLISH))
 
 
-def _create_gallery(gallery_id: str, data: CreateGallery, workspace: UnitOfWork, origin: Origin) -> Change:
+def _create_gallery(gallery_id: str, data: CreateGallery, workspace: UnitOfWork, origin: CommandContext) -> Change:
     # Whatever site it belongs to, deleted or not: ids are keys on the topics, which all sites share.
     if workspace.heads.get(gallery_id) is not None:
         raise Rejected(ErrorCode.ALREADY_EXISTS, "a gallery with this id exists", galleryId=gallery_id)
     gallery = data.gallery
     source = None
     if data.clone_from_gallery_id is not None:
-        source = workspace.head_of(data.clone_from_gallery_id, origin.site_id)
+        source = workspace.find_head(data.clone_from_gallery_id, origin.site_id)
         if source is None:
             raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=data.clone_from_gallery_id)
     sort_order = gallery.sort_order if gallery else None
@@ -224,7 +234,7 @@ def _create_gallery(gallery_id: str, data: CreateGallery, workspace: UnitOfWork,
     if _is_large(source, workspace) or source.job is not None:
         state = {"source": source.gallery_id}
         return Change(head._replace(status=Status.BUILDING), job=JobRequest(JobKind.CLONE, state))
-    if source.gallery_id not in workspace.whole:
+    if source.gallery_id not in workspace.fully_loaded:
         raise NeedsMoreLoaded
     return clone_gallery(head, workspace.all_items(source.gallery_id), origin)
 
@@ -240,7 +250,7 @@ def _check_expected(data: Command, sequence: int) -> None:
 
 
 def _refuse_taken_place(workspace: UnitOfWork, place: float | None, site_id: str, gallery_id: str) -> None:
-    blocking = None if place is None else workspace.gallery_places.get((site_id, place))
+    blocking = None if place is None else workspace.gallery_sort_orders.get((site_id, place))
     if blocking is not None and blocking != gallery_id:
         raise Rejected(
             ErrorCode.ALREADY_EXISTS,

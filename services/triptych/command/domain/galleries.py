@@ -16,7 +16,7 @@ from triptych.command.domain.items import (
     without,
 )
 from triptych.command.domain.order.sort_orders import new_list_sort_orders, sort_orders_above
-from triptych.command.domain.state import Change, Find, GalleryHead, Origin, Rejected, StoredItem
+from triptych.command.domain.state import Change, CommandContext, Find, GalleryHead, Rejected, StoredItem
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.events import (
     GALLERY_DELETED_ORIGIN,
@@ -34,7 +34,7 @@ from triptych.contract.violations import VIOLATIONS_MAX, violations_of
 from triptych.writemodel.galleries import Status
 
 
-def new_head(gallery_id: str, name: str | None, sort_order: float, origin: Origin) -> GalleryHead:
+def new_head(gallery_id: str, name: str | None, sort_order: float, origin: CommandContext) -> GalleryHead:
     """A gallery before its first event."""
     return GalleryHead(
         gallery_id=gallery_id,
@@ -49,7 +49,7 @@ def new_head(gallery_id: str, name: str | None, sort_order: float, origin: Origi
     )
 
 
-def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: Origin) -> Change:
+def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: CommandContext) -> Change:
     """A new gallery with its items, in one step (contract, section 2.2).
 
     Raises:
@@ -60,14 +60,14 @@ def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: Origin) 
     return _with_first_items(head, new_items(head, [item.to_wire() for item in items], places, origin), origin)
 
 
-def clone_gallery(head: GalleryHead, source: Sequence[StoredItem], origin: Origin) -> Change:
+def clone_gallery(head: GalleryHead, source: Sequence[StoredItem], origin: CommandContext) -> Change:
     """A new gallery with the content of another, whose items are given in display order (D2)."""
     places = new_list_sort_orders([None] * len(source), origin.now_ms)
     return _with_first_items(head, copies(head, [item.body for item in source], 0, places, origin), origin)
 
 
 def copies(
-    head: GalleryHead, bodies: Sequence[Mapping[str, Any]], first: int, places: Sequence[float], origin: Origin
+    head: GalleryHead, bodies: Sequence[Mapping[str, Any]], first: int, places: Sequence[float], origin: CommandContext
 ) -> list[StoredItem]:
     """Copies of items, the first of which is at position `first` of its gallery."""
     return [
@@ -76,7 +76,7 @@ def copies(
     ]
 
 
-def _with_first_items(head: GalleryHead, created: Sequence[StoredItem], origin: Origin) -> Change:
+def _with_first_items(head: GalleryHead, created: Sequence[StoredItem], origin: CommandContext) -> Change:
     after = head._replace(
         total_items=len(created),
         sequence=1 + len(created),
@@ -96,7 +96,7 @@ def update_gallery(
     patch: GalleryPatch,
     find: Find,
     taken: Mapping[float, str],
-    origin: Origin,
+    origin: CommandContext,
 ) -> Change:
     """A gallery with the fields of the patch changed and its `items` merged by id (D6).
 
@@ -153,7 +153,7 @@ def _merge(
     entries: Sequence[ItemEntry],
     find: Find,
     taken: Mapping[float, str],
-    origin: Origin,
+    origin: CommandContext,
 ) -> list[StoredItem]:
     """The entries as items, in their order: changed ones where the id is in the gallery, otherwise new ones."""
     known = [find(entry.id) if entry.id else None for entry in entries]
@@ -203,7 +203,7 @@ def _content(entry: ItemEntry, field: str) -> dict[str, Any]:
         raise Rejected(ErrorCode.INVALID_ARGUMENT, f"{field} creates an item and has no medium", violations) from None
 
 
-def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: Origin) -> Change:
+def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: CommandContext) -> Change:
     """A gallery deleted with its last items: one event for each of them, then its own (contract, section 6.3)."""
     emptied = without(head, item_ids, origin, GALLERY_DELETED_ORIGIN)
     sequence = emptied.head.sequence + 1
@@ -212,7 +212,7 @@ def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: Origin) -
     return Change(after, emptied.items, events=(*emptied.events, event))
 
 
-def republish(head: GalleryHead, items: Sequence[StoredItem], origin: Origin) -> Change:
+def republish(head: GalleryHead, items: Sequence[StoredItem], origin: CommandContext) -> Change:
     """The state of a gallery as records for whoever lost it; the gallery does not change."""
     snapshot_id = origin.new_event_id()
     snapshot = (

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from triptych.command.domain.order.sort_orders import first_repeated, sort_orders_above
-from triptych.command.domain.state import Change, Find, GalleryHead, Origin, Rejected, StoredItem, shortest
+from triptych.command.domain.state import Change, CommandContext, Find, GalleryHead, Rejected, StoredItem, shortest
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.events import item_created, item_deleted, item_updated
 from triptych.contract.item import ITEM_BYTES_MAX, MEDIA, ItemPatch, NewItem
@@ -21,7 +21,7 @@ def create_items(
     items: Sequence[NewItem],
     contents: Sequence[Mapping[str, Any]],
     taken: Mapping[float, str],
-    origin: Origin,
+    origin: CommandContext,
 ) -> Change:
     """Items added to a gallery, shown in the order given and before the older ones unless they say otherwise.
 
@@ -62,7 +62,7 @@ def update_item(
     patch: ItemPatch,
     changes: Mapping[str, Any],
     taken: Mapping[float, str],
-    origin: Origin,
+    origin: CommandContext,
 ) -> Change:
     """An item with the fields of the patch changed (contract, section 2.2); `changes` are these in wire form.
 
@@ -81,13 +81,13 @@ def update_item(
     )
 
 
-def delete_items(head: GalleryHead, item_ids: Iterable[str], find: Find, origin: Origin) -> Change:
+def delete_items(head: GalleryHead, item_ids: Iterable[str], find: Find, origin: CommandContext) -> Change:
     """Items deleted; ids that are not in the gallery are skipped, repeated ones count once (D9)."""
     present = [item_id for item_id in dict.fromkeys(item_ids) if find(item_id) is not None]
     return without(head, present, origin)
 
 
-def without(head: GalleryHead, item_ids: Sequence[str], origin: Origin, originated_from: str = "") -> Change:
+def without(head: GalleryHead, item_ids: Sequence[str], origin: CommandContext, originated_from: str = "") -> Change:
     """The gallery without these items, all of which it has."""
     events = tuple(
         item_deleted(origin.new_event_id(), head.gallery_id, sequence, origin.at, item_id, originated_from)
@@ -102,7 +102,7 @@ def patched(
     patch: ItemPatch,
     changes: Mapping[str, Any],
     taken: Mapping[float, str],
-    origin: Origin,
+    origin: CommandContext,
     field: str,
 ) -> StoredItem:
     """The item after a patch; `field` is where the patch stands in the command. Raises Rejected, see `update_item`."""
@@ -163,7 +163,7 @@ def new_items(
     head: GalleryHead,
     contents: Sequence[Mapping[str, Any]],
     places: Sequence[float],
-    origin: Origin,
+    origin: CommandContext,
     first_index: int = 0,
 ) -> list[StoredItem]:
     """Items as they are stored, from their wire form; their ids follow from the command and their position in it."""
@@ -173,7 +173,9 @@ def new_items(
     ]
 
 
-def new_item(head: GalleryHead, content: Mapping[str, Any], place: float, origin: Origin, item_id: str) -> StoredItem:
+def new_item(
+    head: GalleryHead, content: Mapping[str, Any], place: float, origin: CommandContext, item_id: str
+) -> StoredItem:
     """An item from its content in wire form; id, sort order, type and dates of the content are replaced."""
     body = {
         **_FIRST_FIELDS,
@@ -187,7 +189,7 @@ def new_item(head: GalleryHead, content: Mapping[str, Any], place: float, origin
     return StoredItem(item_id, head.gallery_id, head.site_id, place, body)
 
 
-def created_events(items: Sequence[StoredItem], first_sequence: int, origin: Origin) -> list[dict[str, Any]]:
+def created_events(items: Sequence[StoredItem], first_sequence: int, origin: CommandContext) -> list[dict[str, Any]]:
     """One event per new item."""
     return [
         item_created(origin.new_event_id(), item.gallery_id, sequence, origin.at, item.body)
@@ -195,7 +197,7 @@ def created_events(items: Sequence[StoredItem], first_sequence: int, origin: Ori
     ]
 
 
-def updated_events(items: Sequence[StoredItem], first_sequence: int, origin: Origin) -> list[dict[str, Any]]:
+def updated_events(items: Sequence[StoredItem], first_sequence: int, origin: CommandContext) -> list[dict[str, Any]]:
     """One event per changed item."""
     return [
         item_updated(origin.new_event_id(), item.gallery_id, sequence, origin.at, item.body)

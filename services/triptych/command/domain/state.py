@@ -89,7 +89,7 @@ Find: TypeAlias = Callable[[str], StoredItem | None]
 """Looks an item of one gallery up by its id; those of other galleries are not there."""
 
 
-class Origin(NamedTuple):
+class CommandContext(NamedTuple):
     """What a command brings along: where it belongs, when it is carried out, and where event ids come from."""
 
     site_id: str

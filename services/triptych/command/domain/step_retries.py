@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-PATIENCE = timedelta(minutes=2)
+RETRY_PERIOD = timedelta(minutes=2)
 """How long a step may fail before its work is given up: later commands of its gallery wait meanwhile."""
 
 ATTEMPTS_MIN = 3

@@ -7,7 +7,7 @@ from typing import Any
 from triptych.command.domain.galleries import copies, delete_gallery
 from triptych.command.domain.items import created_events, without
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
-from triptych.command.domain.state import Change, GalleryHead, JobKind, Origin, StoredItem
+from triptych.command.domain.state import Change, CommandContext, GalleryHead, JobKind, StoredItem
 from triptych.contract.codec.events import GALLERY_DELETED_ORIGIN, gallery_created
 from triptych.contract.snapshots import snapshot_ended, snapshot_item, snapshot_started
 from triptych.writemodel.galleries import Status
@@ -49,7 +49,7 @@ def page_of(kind: JobKind, state: dict[str, Any]) -> Page:
 
 
 def advance(
-    kind: JobKind, state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: Origin
+    kind: JobKind, state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: CommandContext
 ) -> Step:
     """The next step on a page of items, one at least as long as there are any; see `page_of`.
 
@@ -74,7 +74,9 @@ def advance(
             raise AssertionError("a clone's pages hold bodies, not items")
 
 
-def advance_clone(state: dict[str, Any], head: GalleryHead, bodies: Sequence[dict[str, Any]], origin: Origin) -> Step:
+def advance_clone(
+    state: dict[str, Any], head: GalleryHead, bodies: Sequence[dict[str, Any]], origin: CommandContext
+) -> Step:
     """The next step of a clone.
 
     Args:
@@ -111,7 +113,7 @@ def advance_clone(state: dict[str, Any], head: GalleryHead, bodies: Sequence[dic
     return Step(change, {**state, "copied": done, "top": top}, is_last)
 
 
-def _rebalance(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: Origin) -> Step:
+def _rebalance(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: CommandContext) -> Step:
     if not page:
         return Step(Change(head), state, is_last=True)
     if "low" not in state:
@@ -122,7 +124,7 @@ def _rebalance(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredIt
     return Step(change, {**state, "done": done}, is_last=done >= state["total"])
 
 
-def _republish(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: Origin) -> Step:
+def _republish(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: CommandContext) -> Step:
     if state and state.get("sequence") != head.sequence:
         # What was published so far is of another moment. It never ends; another snapshot begins with the next step.
         return Step(Change(head), {}, is_last=False)

@@ -13,7 +13,7 @@ from triptych.contract.replies import Reply
 from triptych.writemodel.galleries import Status
 
 
-class Received(NamedTuple):
+class ReceivedRecord(NamedTuple):
     """A record of the commands topic as it was received."""
 
     topic: str
@@ -33,7 +33,7 @@ class PlacedCommand(NamedTuple):
     partition: int
     gallery_id: str
     envelope: CommandEnvelope
-    record: Received
+    record: ReceivedRecord
     parked_id: str | None = None
 
 
@@ -81,7 +81,7 @@ class UnitOfWork:
         items: items by id as they are now; None for one that is not in the gallery it was looked for in.
         taken: item ids by sort order, by gallery; complete for the values that this batch can ask for.
         stretches: known parts of galleries' orders, apart from each other.
-        looks: how many neighbours are known, for each command that moves an item.
+        neighbours_known: how many neighbours are known, for each command that moves an item.
         whole: galleries of which every item is loaded.
         heavy: galleries of few items, which are too large to be loaded nevertheless.
         gallery_places: gallery ids by (site, sort order); complete in the same way as `taken`.
@@ -99,15 +99,15 @@ class UnitOfWork:
     heads: dict[str, GalleryHead | None] = field(default_factory=dict)
     items: dict[str, StoredItem | None] = field(default_factory=dict)
     taken: dict[str, dict[float, str]] = field(default_factory=lambda: defaultdict(dict))
-    stretches: dict[str, list[OrderRange]] = field(default_factory=lambda: defaultdict(list))
-    looks: dict[CommandKey, int] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)
-    heavy: set[str] = field(default_factory=set)
-    gallery_places: dict[tuple[str, float], str] = field(default_factory=dict)
+    loaded_ranges: dict[str, list[OrderRange]] = field(default_factory=lambda: defaultdict(list))
+    neighbours_known: dict[CommandKey, int] = field(default_factory=dict)
+    fully_loaded: set[str] = field(default_factory=set)
+    over_byte_limit: set[str] = field(default_factory=set)
+    gallery_sort_orders: dict[tuple[str, float], str] = field(default_factory=dict)
     reserved_sort_orders: dict[str, list[float]] = field(default_factory=dict)
     outcomes: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
     begun: set[CommandKey] = field(default_factory=set)
-    spent: set[CommandKey] = field(default_factory=set)
+    creations_found: set[CommandKey] = field(default_factory=set)
     loaded_heads: dict[str, GalleryHead] = field(default_factory=dict)
     loaded_items: dict[str, StoredItem] = field(default_factory=dict)
     decided: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
@@ -139,23 +139,25 @@ class UnitOfWork:
         """Add all items of a gallery."""
         items = list(items)
         self.load_items(items)
-        self.whole.add(gallery_id)
+        self.fully_loaded.add(gallery_id)
         entries = sorted((item.sort_order, item.item_id) for item in items)
-        join(self.stretches[gallery_id], OrderRange(LOWEST, HIGHEST, entries))
+        join(self.loaded_ranges[gallery_id], OrderRange(LOWEST, HIGHEST, entries))
 
-    def head_of(self, gallery_id: str, site_id: str) -> GalleryHead | None:
+    def find_head(self, gallery_id: str, site_id: str) -> GalleryHead | None:
         """The gallery, if it exists in this site; that of another is not there (docs/architecture/README.md, I8)."""
         head = self.heads.get(gallery_id)
         return head if head is not None and head.site_id == site_id and head.status is Status.LIVE else None
 
-    def item_of(self, gallery_id: str, item_id: str) -> StoredItem | None:
+    def find_item(self, gallery_id: str, item_id: str) -> StoredItem | None:
         """The item, if it is in this gallery."""
         item = self.items.get(item_id)
         return item if item is not None and item.gallery_id == gallery_id else None
 
     def all_items(self, gallery_id: str) -> list[StoredItem]:
         """The items of a gallery that is loaded whole, in display order."""
-        stretch = next(known for known in self.stretches[gallery_id] if known.low == LOWEST and known.high == HIGHEST)
+        stretch = next(
+            known for known in self.loaded_ranges[gallery_id] if known.low == LOWEST and known.high == HIGHEST
+        )
         found = [self.items[item_id] for _, item_id in reversed(stretch.entries)]
         return [item for item in found if item is not None]
 
@@ -164,16 +166,16 @@ class UnitOfWork:
         head, gallery_id = change.head, change.head.gallery_id
         before = self.heads.get(gallery_id)
         if before is not None:
-            self.gallery_places.pop((before.site_id, before.sort_order), None)
+            self.gallery_sort_orders.pop((before.site_id, before.sort_order), None)
         elif head.status is Status.LIVE:
             self.load_whole(gallery_id, ())  # a gallery that begins here is known completely
         self.heads[gallery_id] = head
         if head.status is not Status.DELETED:
-            self.gallery_places[head.site_id, head.sort_order] = gallery_id
-        self._follow(gallery_id, change.items)
+            self.gallery_sort_orders[head.site_id, head.sort_order] = gallery_id
+        self._update_order(gallery_id, change.items)
         self.changes.append((command, change, messages))
 
-    def _follow(self, gallery_id: str, changed: dict[str, StoredItem | None]) -> None:
+    def _update_order(self, gallery_id: str, changed: dict[str, StoredItem | None]) -> None:
         taken = self.taken[gallery_id]
         old = {item_id: self.items.get(item_id) for item_id in changed}
         for item in old.values():
@@ -184,15 +186,15 @@ class UnitOfWork:
             if item is not None:
                 taken[item.sort_order] = item_id
             previous = old[item_id]
-            for stretch in self.stretches[gallery_id]:
-                stretch.follow(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
+            for stretch in self.loaded_ranges[gallery_id]:
+                stretch.move(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
 
     def record_job_outcome(self, envelope: CommandEnvelope, reply: Reply) -> None:
         """Remember the outcome of long work: it replaces what was stored when the work began."""
         key = CommandKey.of(envelope)
         self.begun.add(key)
-        self.settle(key, fingerprint_of(envelope), reply)
+        self.record_outcome(key, fingerprint_of(envelope), reply)
 
-    def settle(self, key: CommandKey, fingerprint: str, reply: Reply | None) -> None:
+    def record_outcome(self, key: CommandKey, fingerprint: str, reply: Reply | None) -> None:
         """Remember the outcome, for repeats of the command; without a reply, that its long work begins."""
         self.decided[key] = self.outcomes[key] = StoredOutcome(fingerprint, reply)

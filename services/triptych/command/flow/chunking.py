@@ -27,11 +27,11 @@ _TYPES_ON_ITEMS = {
     f"{COMMAND_TYPE_PREFIX}{command.__name__}".encode() for command in (CreateItems, UpdateItem, MoveItem, DeleteItems)
 }
 # While MongoDB works for one share, another one is decoded and decided. A fourth gains nothing (measured).
-SHARES = 3
-SHARED_FROM = 200
+LANES_MAX = 3
+LANES_FROM_RECORDS = 200
 
 
-def shares_of(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
+def split_into_lanes(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
     """Parts of a batch that have the same result side by side as one after the other; of many batches it is one.
 
     Headers tell, so that a share can be decoded while MongoDB works for another; commands in structured mode stay
@@ -39,7 +39,7 @@ def shares_of(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord
     (`Ownership.fence`).
     """
     counts = Counter(record.partition for record in records)
-    if len(records) < SHARED_FROM or len(counts) == 1:
+    if len(records) < LANES_FROM_RECORDS or len(counts) == 1:
         return [records]
     command_ids = set()
     for record in records:
@@ -49,16 +49,16 @@ def shares_of(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord
         command_ids.add(headers.get("ce_id"))
     if len(command_ids) < len(records):
         return [records]
-    sizes = [0] * SHARES
+    sizes = [0] * LANES_MAX
     share_of: dict[int, int] = {}
     for partition, count in counts.most_common():
         share = share_of[partition] = sizes.index(min(sizes))
         sizes[share] += count
-    shares = ([record for record in records if share_of[record.partition] == number] for number in range(SHARES))
+    shares = ([record for record in records if share_of[record.partition] == number] for number in range(LANES_MAX))
     return [share for share in shares if share]
 
 
-def slices(commands: Sequence[PlacedCommand], sizes: Mapping[str, Size]) -> Iterator[Sequence[PlacedCommand]]:
+def chunks(commands: Sequence[PlacedCommand], sizes: Mapping[str, Size]) -> Iterator[Sequence[PlacedCommand]]:
     """Consecutive parts that fit into one transaction each.
 
     Args:

@@ -14,14 +14,14 @@ from triptych.command.domain.decide import decide
 from triptych.command.domain.scope import whole_gallery_of
 from triptych.command.domain.state import NeedsMoreLoaded
 from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
-from triptych.command.flow.chunking import slices
+from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import report_rejected
-from triptych.command.flow.reply_publisher import Answer, ReplyPublisher
+from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
 from triptych.command.store.jobs import JobUpdate
 from triptych.command.store.loader import Loader, LoadHints
 from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.recent_heads import RecentHeads
-from triptych.command.store.repository import Conflict, Repository
+from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
@@ -36,7 +36,7 @@ COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answer
 ATTEMPTS_ALONE = 8
 HANDLER_FAILED = "handler-failed"
 
-Share: TypeAlias = Callable[[], Sequence[PlacedCommand]]
+LaneReader: TypeAlias = Callable[[], Sequence[PlacedCommand]]
 """Gives commands in order, each on its gallery's partition; called when the work on them begins."""
 
 
@@ -44,7 +44,7 @@ Share: TypeAlias = Callable[[], Sequence[PlacedCommand]]
 class BatchResult:
     """What became of commands: answers to send and rows to publish, both in order, and those that broke our code."""
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[AddressedReply] = field(default_factory=list)
     rows: list[OutboxRow] = field(default_factory=list)
     faulty: list[tuple[PlacedCommand, Exception]] = field(default_factory=list)
     has_jobs: bool = False
@@ -52,7 +52,7 @@ class BatchResult:
 
 
 @dataclass(slots=True)
-class Outcome:
+class CarryOutResult:
     """Whether there is a job to do for commands, and the ids of parked ones that have to wait for another."""
 
     has_jobs: bool = False
@@ -66,7 +66,7 @@ class Executor:
         self,
         loader: Loader,
         recent: RecentHeads,
-        repository: Repository,
+        repository: WriteModelRepository,
         outbox: Outbox,
         answers: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
@@ -112,7 +112,7 @@ class Executor:
         self._is_unpublished = False
         return count
 
-    async def carry_out(self, shares: Sequence[Share], *, running_job: str | None = None) -> Outcome:
+    async def carry_out(self, shares: Sequence[LaneReader], *, running_job: str | None = None) -> CarryOutResult:
         """Commands carried out, and answered or put aside; those of a share in order.
 
         Args:
@@ -122,7 +122,7 @@ class Executor:
         Raises:
             TransientFailure, OwnershipLost: see `BatchHandler`.
         """
-        outcome = Outcome()
+        outcome = CarryOutResult()
         async with self.turn:
             await self.flush_outbox()
             self._is_unpublished = True
@@ -130,11 +130,11 @@ class Executor:
             self._is_unpublished = False
         return outcome
 
-    async def _carry_out_share(self, share: Share, running_job: str | None, outcome: Outcome) -> None:
+    async def _carry_out_share(self, share: LaneReader, running_job: str | None, outcome: CarryOutResult) -> None:
         commands = share()
         whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
         sizes = await self._loader.sizes(whole) if whole else {}
-        for part in slices(commands, sizes):
+        for part in chunks(commands, sizes):
             settled = await self._execute(part, running_job)
             await self._publish(settled.rows, settled.answers)
             await self._dead_letter(settled.faulty)
@@ -147,7 +147,7 @@ class Executor:
         await self._publish(await self._save(workspace, {partition}, at, update), ())
         self._is_unpublished = False
 
-    async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[Answer]) -> None:
+    async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[AddressedReply]) -> None:
         await self._answers.publish(self._outbox.records(rows), answers)
         self._outbox.acknowledge_soon(rows)
 
@@ -161,7 +161,7 @@ class Executor:
             reply = Reply(
                 command_id=envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error
             )
-            answers.append(Answer.to(envelope, command.partition, reply))
+            answers.append(AddressedReply.to(envelope, command.partition, reply))
         await self._answers.publish(records, answers)
         for refusal in refused:
             self._dead_letters.report(*refusal)
@@ -237,7 +237,7 @@ class Executor:
         except BaseException:
             self._recent.forget()
             raise
-        self._recent.follow(workspace)
+        self._recent.remember(workspace)
         return rows
 
     def _decide(
@@ -247,14 +247,14 @@ class Executor:
         knowledge: LoadHints,
         at: datetime,
         running_job: str | None,
-    ) -> list[Answer | None]:
+    ) -> list[AddressedReply | None]:
         """Answers to the first commands, up to one that needs more of the write model than was loaded."""
-        answers: list[Answer | None] = []
+        answers: list[AddressedReply | None] = []
         for command in commands:
             try:
                 reply = decide(command, workspace, at, self._new_event_id, running_job)
             except NeedsMoreLoaded as unloaded:
-                knowledge.looks[CommandKey.of(command.envelope)] = unloaded.neighbours
+                knowledge.neighbours_known[CommandKey.of(command.envelope)] = unloaded.neighbours
                 break
-            answers.append(Answer.to(command.envelope, command.partition, reply) if reply is not None else None)
+            answers.append(AddressedReply.to(command.envelope, command.partition, reply) if reply is not None else None)
         return answers

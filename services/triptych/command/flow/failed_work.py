@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from triptych.command.domain.decide import messages_of
 from triptych.command.domain.state import Change, GalleryHead
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.flow.executor import HANDLER_FAILED, Executor
-from triptych.command.flow.reply_publisher import Answer, ReplyPublisher
-from triptych.command.store.jobs import JobStore, JobUpdate, StoredJob, Unreadable
+from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
+from triptych.command.store.jobs import JobStore, JobUpdate, StoredJob, UnreadableCommand
 from triptych.command.store.loader import Loader
 from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
 from triptych.contract.codec.envelope import InvalidCommand, Undecodable
@@ -105,11 +105,11 @@ class JobFailures:
             raise error
         for command in waiting.commands:
             await self._keep(command.record, error)
-            await self._answers.publish([], [Answer.to(command.envelope, command.partition, _fault(command))])
+            await self._answers.publish([], [AddressedReply.to(command.envelope, command.partition, _fault(command))])
             await self._jobs.unpark([command.parked_id] if command.parked_id else [])
         await self.refuse(waiting.unreadable)
 
-    async def refuse(self, unreadable: Sequence[Unreadable]) -> None:
+    async def refuse(self, unreadable: Sequence[UnreadableCommand]) -> None:
         """Put parked commands aside that cannot be read, and tell those of their senders that can be told."""
         for one in unreadable:
             if one.record is None:
@@ -121,7 +121,7 @@ class JobFailures:
             await self._answers.publish([], [answer] if answer is not None else [])
             await self._jobs.unpark([one.parked_id])
 
-    async def _keep(self, record: Received, error: Exception) -> None:
+    async def _keep(self, record: ReceivedRecord, error: Exception) -> None:
         """Publish a dead letter, as far as the broker takes it."""
         try:
             await self._dead_letters.put(record, HANDLER_FAILED, repr(error))
@@ -135,7 +135,7 @@ def _fault(command: PlacedCommand) -> Reply:
     return Reply(command_id=command.envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error)
 
 
-def _refusal(record: Received, error: Exception) -> Answer | None:
+def _refusal(record: ReceivedRecord, error: Exception) -> AddressedReply | None:
     """The answer to a command that was read when it came and is not any more; None if its sender cannot be told."""
     if not isinstance(error, InvalidCommand | Undecodable) or error.origin is None or error.origin.command_id is None:
         return None
@@ -144,4 +144,4 @@ def _refusal(record: Received, error: Exception) -> Answer | None:
     refused = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message=str(error), violations=violations)
     reply = Reply(command_id=origin.command_id or "", outcome="rejected", error=refused)
     correlation_id = origin.correlation_id or origin.command_id or ""
-    return Answer(reply, record.partition, origin.site_id or DEFAULT_SITE_ID, correlation_id, origin.reply_to)
+    return AddressedReply(reply, record.partition, origin.site_id or DEFAULT_SITE_ID, correlation_id, origin.reply_to)

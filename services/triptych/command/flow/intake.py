@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from triptych.command.domain.unit_of_work import PlacedCommand, Received
-from triptych.command.flow.reply_publisher import Answer
+from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord
+from triptych.command.flow.reply_publisher import AddressedReply
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.envelope import (
     DEFAULT_SITE_ID,
@@ -21,7 +21,7 @@ from triptych.contract.replies import ErrorCode, Reply, ReplyError, Violation
 from triptych.contract.sizes import COMMAND_BYTES_MAX, record_bytes, too_large
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
-from triptych.kit.kafka.publishing.publisher import Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 
 FORWARDED = "triptych-forwarded"
 """Header of a record that was moved to its gallery's partition; its value is where the record came from."""
@@ -33,21 +33,21 @@ TOO_LARGE = Reason.TOO_LARGE.value
 class Forward(NamedTuple):
     """A record as it is to be published on its gallery's partition, as it was received, and the command in it."""
 
-    record: Record
+    record: OutgoingRecord
     received: IncomingRecord
     envelope: CommandEnvelope
 
 
 @dataclass(slots=True)
-class Intake:
+class SortedRecords:
     """A batch, sorted; `refused` come with reason and text."""
 
     commands: list[PlacedCommand] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
     refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[AddressedReply] = field(default_factory=list)
 
-    def add(self, other: "Intake") -> None:
+    def add(self, other: "SortedRecords") -> None:
         """Take over everything of another part of the batch."""
         self.commands += other.commands
         self.forwards += other.forwards
@@ -55,7 +55,7 @@ class Intake:
         self.answers += other.answers
 
 
-def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> Intake:
+def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> SortedRecords:
     """Judge each record on its own.
 
     Args:
@@ -63,7 +63,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
         partitions: how many that topic has.
         default_site: the site of replies to records that name none that can be read.
     """
-    intake = Intake()
+    intake = SortedRecords()
     for record in records:
         try:
             # Before anything is decoded: a megabyte on the topic can be many when it is not compressed any more.
@@ -79,7 +79,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
             gallery_id = gallery_id_of(envelope)
             partition = partition_of(gallery_id.encode(), partitions)
             if partition == record.partition:
-                received = Received(
+                received = ReceivedRecord(
                     record.topic, record.partition, record.offset, record.key, record.value, record.headers
                 )
                 intake.commands.append(PlacedCommand(partition, gallery_id, envelope, received))
@@ -92,7 +92,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
     return intake
 
 
-def refuse_forwards(intake: Intake, positions: Collection[int]) -> None:
+def refuse_forwards(intake: SortedRecords, positions: Collection[int]) -> None:
     """Answer and dead-letter the commands at these positions of `forwards`, which are too large to be moved."""
     for position in positions:
         moved, record, envelope = intake.forwards[position]
@@ -113,14 +113,19 @@ def _origin(envelope: CommandEnvelope) -> CommandOrigin:
     )
 
 
-def _forward(record: IncomingRecord, partition: int) -> Record:
+def _forward(record: IncomingRecord, partition: int) -> OutgoingRecord:
     origin = f"{record.topic}-{record.partition}@{record.offset}"
     headers = (*record.headers, (FORWARDED, origin.encode()))
-    return Record(record.topic, record.key, record.value, headers, partition)
+    return OutgoingRecord(record.topic, record.key, record.value, headers, partition)
 
 
 def _refuse(
-    intake: Intake, record: IncomingRecord, origin: CommandOrigin | None, reason: str, text: str, default_site: str
+    intake: SortedRecords,
+    record: IncomingRecord,
+    origin: CommandOrigin | None,
+    reason: str,
+    text: str,
+    default_site: str,
 ) -> None:
     intake.refused.append((record, reason, text))
     if origin is not None:
@@ -136,7 +141,7 @@ def _too_large(text: str) -> Violation:
 
 
 def _reject(
-    intake: Intake,
+    intake: SortedRecords,
     record: IncomingRecord,
     origin: CommandOrigin,
     error: ReplyError,
@@ -147,7 +152,7 @@ def _reject(
     if origin.command_id is not None:
         reply = Reply(command_id=origin.command_id, outcome="rejected", gallery_id=gallery_id, error=error)
         intake.answers.append(
-            Answer(
+            AddressedReply(
                 reply,
                 record.partition,
                 origin.site_id or default_site,

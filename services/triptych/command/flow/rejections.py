@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from triptych.command.flow.reply_publisher import Answer
+from triptych.command.flow.reply_publisher import AddressedReply
 from triptych.kit.attribution import about
 
 log = logging.getLogger(__name__)
@@ -12,7 +12,7 @@ NAMED_MAX = 10
 """Commands that one line names."""
 
 
-def report_rejected(answers: Sequence[Answer]) -> None:
+def report_rejected(answers: Sequence[AddressedReply]) -> None:
     """Log those answers that reject a command, if there are any: who sent it, and why it was rejected."""
     rejected = [answer for answer in answers if answer.reply.outcome == "rejected"]
     if not rejected:

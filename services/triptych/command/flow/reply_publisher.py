@@ -9,7 +9,7 @@ from triptych.contract.codec.envelope import CommandEnvelope, encode_reply
 from triptych.contract.replies import Reply
 from triptych.contract.topics import Topics
 from triptych.kit.failures import RecordTooLarge, TransientFailure
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ REFUSED_SECONDS = 60.0
 """How long nothing more is tried on a topic that did not take a reply."""
 
 
-class Answer(NamedTuple):
+class AddressedReply(NamedTuple):
     """A reply and where it goes; `partition` and `source` are the command's."""
 
     reply: Reply
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
     source: str | None = None
 
     @classmethod
-    def to(cls, envelope: CommandEnvelope, partition: int, reply: Reply) -> "Answer":
+    def to(cls, envelope: CommandEnvelope, partition: int, reply: Reply) -> "AddressedReply":
         """The answer to a command."""
         return cls(reply, partition, envelope.site_id, envelope.correlation_id, envelope.reply_to, envelope.source)
 
@@ -46,7 +46,7 @@ class ReplyPublisher:
         self._topics = topics
         self._refused_until: dict[str, float] = {}
 
-    async def publish(self, records: Sequence[Record], answers: Sequence[Answer]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord], answers: Sequence[AddressedReply]) -> None:
         """Publish records and replies, all at the same time.
 
         A reply that its topic does not take goes to the usual topic instead.
@@ -55,14 +55,14 @@ class ReplyPublisher:
             TransientFailure: some may be on their topics and some not; publish the same again.
             RecordTooLarge: the broker will never take one of them; others may be on their topics.
         """
-        by_topic: dict[str, list[Answer]] = {}
+        by_topic: dict[str, list[AddressedReply]] = {}
         for answer in answers:
             by_topic.setdefault(await self._topic(answer.reply_to), []).append(answer)
         usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
         others = [self._publish_elsewhere(topic, part) for topic, part in by_topic.items()]
         await run_all([self._publish_here([*records, *usual], len(records)), *others])
 
-    async def _publish_here(self, records: Sequence[Record], first_reply: int) -> None:
+    async def _publish_here(self, records: Sequence[OutgoingRecord], first_reply: int) -> None:
         """Publish records, the replies last; a reply that its topic does not take is shortened."""
         try:
             await self._publisher.publish(records)
@@ -74,7 +74,7 @@ class ReplyPublisher:
                 [_shortened(one) if place in error.positions else one for place, one in enumerate(records)]
             )
 
-    async def _publish_elsewhere(self, topic: str, answers: Sequence[Answer]) -> None:
+    async def _publish_elsewhere(self, topic: str, answers: Sequence[AddressedReply]) -> None:
         try:
             await self._elsewhere.publish(await self._records(self._elsewhere, topic, answers))
         except (TransientFailure, RecordTooLarge) as error:
@@ -85,7 +85,9 @@ class ReplyPublisher:
                 "topic %s does not take replies, which go to %s meanwhile: %s", topic, self._topics.replies, error
             )
 
-    async def _records(self, publisher: Publisher, topic: str, answers: Sequence[Answer]) -> list[Record]:
+    async def _records(
+        self, publisher: Publisher, topic: str, answers: Sequence[AddressedReply]
+    ) -> list[OutgoingRecord]:
         """One record for each answer, on the partition of its command as far as the topic has so many.
 
         Keyed partitioning would buy nothing: a correlation id is used once, so each would have to be hashed (15 µs),
@@ -97,7 +99,9 @@ class ReplyPublisher:
         records = []
         for answer in answers:
             message = encode_reply(answer.reply, correlation_id=answer.correlation_id, site_id=answer.site_id)
-            records.append(Record(topic, message.key, message.value, message.headers, answer.partition % partitions))
+            records.append(
+                OutgoingRecord(topic, message.key, message.value, message.headers, answer.partition % partitions)
+            )
         return records
 
     async def _topic(self, asked: str | None) -> str:
@@ -112,6 +116,6 @@ class ReplyPublisher:
         return topics.replies
 
 
-def _shortened(record: Record) -> Record:
+def _shortened(record: OutgoingRecord) -> OutgoingRecord:
     reply = Reply.model_validate_json(record.value or b"")
     return record._replace(value=reply.shortened().to_json())

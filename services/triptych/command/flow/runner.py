@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from triptych.command.domain.decide import accepted, messages_of
-from triptych.command.domain.state import Change, JobKind, Origin, Rejected
-from triptych.command.domain.step_retries import PATIENCE, is_hopeless, pause_seconds
+from triptych.command.domain.state import Change, CommandContext, JobKind, Rejected
+from triptych.command.domain.step_retries import RETRY_PERIOD, is_hopeless, pause_seconds
 from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
@@ -39,7 +39,7 @@ class JobRunner:
         staging: Staging,
         failed_work: JobFailures,
         new_event_id: Callable[[], str],
-        patience: timedelta = PATIENCE,
+        patience: timedelta = RETRY_PERIOD,
     ) -> None:
         self._executor = executor
         self._jobs = jobs
@@ -154,7 +154,7 @@ class JobRunner:
     async def _advance(self, job: Job) -> None:
         at = datetime.now(UTC)
         envelope = job.envelope
-        origin = Origin(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
+        origin = CommandContext(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
         workspace = await self._loader.load_head(job.command.gallery_id)
         head = workspace.heads[job.command.gallery_id]
         assert head is not None  # noqa: S101 - a gallery with a job has a document

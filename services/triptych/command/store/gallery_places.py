@@ -35,7 +35,7 @@ class GallerySortOrders:
             while len(free) < missing[site_id]:
                 reserved = await self._reserve(site_id, missing[site_id] - len(free), now_ms)
                 await self._add_taken(workspace, site_id, reserved)
-                taken = workspace.gallery_places
+                taken = workspace.gallery_sort_orders
                 free += [place for place in reserved if (site_id, place) not in taken and place not in explicit]
             workspace.reserved_sort_orders[site_id] = free[::-1]
 
@@ -43,7 +43,7 @@ class GallerySortOrders:
         if values:
             query = {"siteId": site_id, "sortOrder": {"$in": list(values)}}
             async for found in self._galleries.find(query, {"sortOrder": 1}):
-                workspace.gallery_places[site_id, found["sortOrder"]] = found["_id"]
+                workspace.gallery_sort_orders[site_id, found["sortOrder"]] = found["_id"]
 
     async def _reserve(self, site_id: str, count: int, now_ms: int) -> list[float]:
         """`count` milliseconds that no other default of the site gets, whichever process asks (D1)."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from triptych.command.domain.state import JobKind
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, Received, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.store.documents import JOBS, PARKED
 from triptych.command.store.received import received, record_document
 from triptych.contract.codec.envelope import CommandEnvelope, decode_command
@@ -85,20 +85,20 @@ class JobMovedOn(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableCommand:
     """A parked command that cannot be read; `record` is what it came as, if that at least can be told."""
 
     parked_id: str
-    record: Received | None
+    record: ReceivedRecord | None
     error: Exception
 
 
 @dataclass(slots=True)
-class Waiting:
+class ParkedCommands:
     """Parked commands of one gallery, the first of all that wait for it."""
 
     commands: list[PlacedCommand] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable: list[UnreadableCommand] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.commands or self.unreadable)
@@ -201,12 +201,12 @@ class JobStore:
         """A step has succeeded."""
         await self._jobs.update_one({"_id": job_id}, {"$unset": {"failures": "", "failingSince": ""}})
 
-    async def waiting(self, gallery_id: str, count: int = PARKED_AT_ONCE) -> Waiting:
+    async def waiting(self, gallery_id: str, count: int = PARKED_AT_ONCE) -> ParkedCommands:
         """The first commands that wait for the gallery, in order: one, and more up to `count` and PARKED_BYTES."""
         found = self._parked.find({"galleryId": gallery_id}).sort([("epoch", ASCENDING), ("number", ASCENDING)])
-        waiting, size = Waiting(), 0
+        waiting, size = ParkedCommands(), 0
         async for document in found.limit(count):
-            record: Received | None = None
+            record: ReceivedRecord | None = None
             try:
                 record = received(document["record"], document["partition"])
                 size += record_bytes(record.key, record.value, record.headers)
@@ -214,7 +214,7 @@ class JobStore:
                     break
                 waiting.commands.append(_placed(document, document["_id"]))
             except Exception as error:  # noqa: BLE001 - whatever somebody or some version has made of the document
-                waiting.unreadable.append(Unreadable(document["_id"], record, error))
+                waiting.unreadable.append(UnreadableCommand(document["_id"], record, error))
         return waiting
 
 

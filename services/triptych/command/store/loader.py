@@ -31,11 +31,11 @@ class LoadHints:
     """What earlier tries of the same commands have taught.
 
     Attributes:
-        looks: how many neighbours to load for commands that were found to need more than the usual two.
+        neighbours_known: how many neighbours to load for commands that were found to need more than the usual two.
         suspects: commands that a unique index has refused: perhaps their ids were used before.
     """
 
-    looks: dict[CommandKey, int] = field(default_factory=dict)
+    neighbours_known: dict[CommandKey, int] = field(default_factory=dict)
     suspects: set[CommandKey] = field(default_factory=set)
 
 
@@ -58,7 +58,7 @@ class Loader:
             at: when; defaults of sort orders follow from it.
             knowledge: from earlier tries.
         """
-        workspace = UnitOfWork(looks=dict(knowledge.looks))
+        workspace = UnitOfWork(neighbours_known=dict(knowledge.neighbours_known))
         has_former = await self.former.exist()
         # What was tried before and failed needs more than that; and no index refuses a repetition of what an earlier
         # version has carried out.
@@ -173,7 +173,7 @@ class Loader:
         sizes = await self.sizes(wanted) if wanted else {}
         for gallery_id, size in sizes.items():
             if size.bytes > DIRECT_BYTES:
-                workspace.heavy.add(gallery_id)
+                workspace.over_byte_limit.add(gallery_id)
                 continue
             # From one moment: a gallery to clone may belong to another process, which goes on changing it.
             async with snapshot_session(self._database) as session:
@@ -188,7 +188,7 @@ class Loader:
             for index in range(_created_at_most(command, workspace))
         ]
         if await self._items.find_one({"_id": {"$in": ids}}, {"_id": 1}):
-            workspace.spent.add(CommandKey.of(envelope))
+            workspace.creations_found.add(CommandKey.of(envelope))
 
     async def page(
         self, gallery_id: str, bounds: Document | None, direction: int, count: int, *, has_bodies: bool

@@ -63,18 +63,20 @@ async def load_neighbourhoods(items: Collection, workspace: UnitOfWork, commands
         found = [next(remaining) for _ in search.directions]
         if search.is_whole:
             workspace.load_items(item_of(document) for page in found for document in page)
-        join(workspace.stretches[search.gallery_id], search.stretch(found))
+        join(workspace.loaded_ranges[search.gallery_id], search.stretch(found))
 
 
 def _search(workspace: UnitOfWork, command: PlacedCommand) -> _Search | None:
     """The side of the new place that decides; at a second look both, with contents. None if nothing is missing."""
     move, gallery_id = command.envelope.data, command.gallery_id
-    if not isinstance(move, MoveItem) or gallery_id in workspace.whole or workspace.heads.get(gallery_id) is None:
+    if not isinstance(move, MoveItem) or gallery_id in workspace.fully_loaded:
         return None
-    beside = workspace.item_of(gallery_id, move.before or move.after or "")
+    if workspace.heads.get(gallery_id) is None:
+        return None
+    beside = workspace.find_item(gallery_id, move.before or move.after or "")
     if move.to is None and beside is None:
         return None
-    look = workspace.looks.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)
+    look = workspace.neighbours_known.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)
     place = beside.sort_order if beside else (HIGHEST if move.to == "start" else LOWEST)
     if look > FIRST_LOOK:
         directions: tuple[int, ...] = (DESCENDING, ASCENDING)

@@ -14,7 +14,7 @@ from typing import Any
 
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.contract.codec.envelope import Message
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import (
     ASCENDING,
     Collection,
@@ -89,7 +89,7 @@ class Outbox:
         rows = []
         for partition, messages in by_partition.items():
             epoch = ownership.epoch(partition)
-            for part in _parts(messages):
+            for part in _chunks(messages):
                 self._number += 1
                 rows.append(OutboxRow(f"{partition}-{epoch}-{self._number}", partition, epoch, self._number, part))
         return rows
@@ -99,10 +99,12 @@ class Outbox:
         if rows:
             await self._rows.insert_many([_document(row) for row in rows], ordered=False, session=session)
 
-    def records(self, rows: Sequence[OutboxRow]) -> list[Record]:
+    def records(self, rows: Sequence[OutboxRow]) -> list[OutgoingRecord]:
         """What publishing the rows means."""
         return [
-            Record(self._topic, message.key, message.value, message.headers) for row in rows for message in row.messages
+            OutgoingRecord(self._topic, message.key, message.value, message.headers)
+            for row in rows
+            for message in row.messages
         ]
 
     def acknowledge_soon(self, rows: Iterable[OutboxRow]) -> None:
@@ -186,7 +188,7 @@ class Outbox:
         return len(records)
 
 
-def _parts(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
+def _chunks(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
     part: list[Message] = []
     size = 0
     for message in messages:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from triptych.command.domain.unit_of_work import Received
+from triptych.command.domain.unit_of_work import ReceivedRecord
 from triptych.kit.mongo.driver import Binary, Document
 
 
-def record_document(record: Received) -> Document:
+def record_document(record: ReceivedRecord) -> Document:
     """A record without its partition. Names of headers need not be UTF-8, and values may be null."""
     headers: list[tuple[str, bytes | None]] = [*record.headers]
     return {
@@ -18,9 +18,9 @@ def record_document(record: Received) -> Document:
     }
 
 
-def received(stored: Document, partition: int) -> Received:
+def received(stored: Document, partition: int) -> ReceivedRecord:
     """The record that was stored, also by earlier versions, which stored the names of headers as text."""
-    return Received(
+    return ReceivedRecord(
         stored["topic"],
         partition,
         stored["offset"],

@@ -29,7 +29,7 @@ class RecentHeads:
         # A command that waits for a job has no outcome to store.
         return head if head is not None and head.job is None else None
 
-    def follow(self, workspace: UnitOfWork) -> None:
+    def remember(self, workspace: UnitOfWork) -> None:
         """Take over what was committed, and forget what was written longest ago when it becomes too much."""
         for gallery_id, head in workspace.heads.items():
             # Others than those written may belong to another process: it is enough to have been cloned.

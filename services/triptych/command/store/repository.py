@@ -28,7 +28,7 @@ class Conflict(Exception):
     """Somebody else changed what the workspace was loaded from: load and decide again."""
 
 
-class Repository:
+class WriteModelRepository:
     """The write model in MongoDB."""
 
     def __init__(self, database: Database, ownership: Ownership, outbox: Outbox, jobs: JobStore) -> None:

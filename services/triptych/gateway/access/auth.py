@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import SITE_ID_FORM, is_site_id
 from triptych.gateway.access.keys import ApiKey, Scope
-from triptych.gateway.http.errors import Refused, bad_header
+from triptych.gateway.http.errors import ApplicationFailure, bad_header
 
 KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
@@ -35,17 +35,19 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
         Invalid: the site's id is not one.
     """
     if key is None:
-        raise Refused(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
+        raise ApplicationFailure(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
     if needed not in key.scopes:
-        raise Refused(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
+        raise ApplicationFailure(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
     if named_site is not None and not is_site_id(named_site):
         raise bad_header(SITE_HEADER, SITE_ID_FORM)
     if key.site_id is None:
         return Caller(named_site or DEFAULT_SITE_ID, source_of(key.key_id))
     if named_site not in (None, key.site_id):
-        raise Refused(403, "PERMISSION_DENIED", "the API key belongs to another site")
+        raise ApplicationFailure(403, "PERMISSION_DENIED", "the API key belongs to another site")
     if not is_site_id(key.site_id):  # no command of this site would be accepted
-        raise Refused(403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}")
+        raise ApplicationFailure(
+            403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}"
+        )
     return Caller(key.site_id, source_of(key.key_id))
 
 

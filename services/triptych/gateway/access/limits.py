@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from triptych.gateway.http.errors import Refused
+from triptych.gateway.http.errors import ApplicationFailure
 
 BUCKETS_MAX = 10_000
 
@@ -36,7 +36,7 @@ class RateLimit:
             self._buckets.popitem(last=False)
         if is_over:
             seconds = math.ceil((1 - tokens) / per_second)
-            raise Refused(
+            raise ApplicationFailure(
                 429,
                 "RESOURCE_EXHAUSTED",
                 f"at most {self._per_minute} requests a minute",

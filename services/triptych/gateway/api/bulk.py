@@ -22,7 +22,7 @@ from triptych.gateway.api.dependencies import Gateway, WriteOrder
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.bodies import parse_body, read_body
-from triptych.gateway.http.errors import Failure, InvalidRequest, Refused
+from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
 from triptych.gateway.http.responses import WITH_BODY, WRITE, BulkAnswer, JsonAnswer, failures
 from triptych.gateway.writing.rejections import failure_of
 
@@ -100,7 +100,7 @@ def _digest(judged: Mapping[int, NewItem | InvalidRequest]) -> str:
     return blake2b(json.dumps(items, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _told(index: int, outcome: Reply | Failure | NewItem) -> dict[str, Any]:
+def _told(index: int, outcome: Reply | HttpFailure | NewItem) -> dict[str, Any]:
     """What became of an item."""
     if isinstance(outcome, Reply) and outcome.item_ids:
         return {"itemMetadata": {"originalIndex": index, "success": True, "id": outcome.item_ids[0]}}
@@ -111,9 +111,9 @@ def _told(index: int, outcome: Reply | Failure | NewItem) -> dict[str, Any]:
             description = outcome.body()["message"]
             data = {"fieldViolations": [violation.to_wire() for violation in outcome.violations]}
             error = {"code": "INVALID_ARGUMENT", "description": description, "data": data}
-        case Refused(status=404):
+        case ApplicationFailure(status=404):
             raise outcome  # the gallery is not there, for none of the items
-        case Refused():
+        case ApplicationFailure():
             error = outcome.error
         case _:
             description = "what became of it is not known: repeat the request with the same Idempotency-Key"

@@ -12,14 +12,14 @@ from triptych.gateway.api.listener_models import DeliveriesAnswer, DeliveryAnswe
 from triptych.gateway.api.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerAdmin, ListenerId
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.http.bodies import parse_body, read_body
-from triptych.gateway.http.errors import Refused, not_found
+from triptych.gateway.http.errors import ApplicationFailure, not_found
 from triptych.gateway.http.responses import JsonAnswer
 from triptych.gateway.http.strictness import refuse_unknown
 from triptych.kit.mongo.driver import Document
 from triptych.webhooks.store.cursors import EXAMPLE, InvalidCursor, read_cursor
 from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
-from triptych.webhooks.store.resending import Progress, Range
+from triptych.webhooks.store.resending import Range, ResendStep
 
 router = APIRouter(prefix="/v1", tags=["deliveries"])
 DeliveryId: TypeAlias = Annotated[Guid, Path(alias="deliveryId")]
@@ -134,9 +134,9 @@ async def _delivery(admin: ListenerAdmin, delivery_id: str) -> Document:
 
 def _sendable(listener: Listener) -> Listener:
     if listener.status is ListenerStatus.DISABLED:
-        raise Refused(409, "FAILED_PRECONDITION", "the listener is disabled; resume it first")
+        raise ApplicationFailure(409, "FAILED_PRECONDITION", "the listener is disabled; resume it first")
     return listener
 
 
-def _progress(progress: Progress) -> Response:
+def _progress(progress: ResendStep) -> Response:
     return JsonAnswer({"queued": progress.queued, "cursor": progress.cursor})

@@ -13,7 +13,7 @@ from triptych.gateway.access.keys import Keys, Scope
 from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER, check_idempotency_key
 from triptych.gateway.http.budget import Budget
-from triptych.gateway.http.errors import RETRY_AFTER, Failure
+from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure
 from triptych.gateway.http.etags import expected_sequences
 from triptych.gateway.live.streams import Streams
 from triptych.gateway.settings import GatewaySettings
@@ -23,7 +23,7 @@ from triptych.gateway.writing.read_your_writes import (
     parse_positions,
     wait_until_all_shown,
 )
-from triptych.gateway.writing.writes import Order, Writes
+from triptych.gateway.writing.writes import WriteRequest, Writes
 from triptych.readmodel.queries import Views
 
 
@@ -45,13 +45,13 @@ class GatewayState:
 # third of what FastAPI does for a read). `openapi` describes the headers. All are coroutines, because FastAPI sends
 # plain functions through a thread pool.
 async def _parts(request: Request) -> GatewayState:
-    return parts_of(request)
+    return state_of(request)
 
 
 Gateway: TypeAlias = Annotated[GatewayState, Depends(_parts)]
 
 
-def parts_of(request: Request) -> GatewayState:
+def state_of(request: Request) -> GatewayState:
     """The parts of the gateway that serves a request."""
     parts: GatewayState = request.app.state.parts
     return parts
@@ -64,7 +64,7 @@ async def admitted(request: Request, needed: Scope) -> Caller:
         Refused: 401, 403, or 429 for a key that asks too often.
         Invalid: the site's id is not one.
     """
-    gateway, key = parts_of(request), request.headers.get(KEY_HEADER)
+    gateway, key = state_of(request), request.headers.get(KEY_HEADER)
     found = await gateway.keys.find(key) if key else None
     if found is not None:
         request.state.source = source_of(found.key_id)
@@ -77,18 +77,18 @@ async def admitted(request: Request, needed: Scope) -> Caller:
 async def _reader(request: Request) -> Caller:
     caller = await admitted(request, Scope.READ)
     if positions := parse_positions(request.headers.get(CONSISTENT_HEADER, "")):
-        gateway = parts_of(request)
+        gateway = state_of(request)
         seconds = gateway.settings.gateway_view_timeout.total_seconds()
         if not await wait_until_all_shown(gateway.views, gateway.heads, caller.site_id, positions, seconds):
-            raise Failure(503, RETRY_AFTER)
+            raise HttpFailure(503, RETRY_AFTER)
     return caller
 
 
-async def _order(request: Request) -> Order:
+async def _order(request: Request) -> WriteRequest:
     caller = await admitted(request, Scope.MANAGE)
     headers = request.headers
     keys, trace = headers.getlist(IDEMPOTENCY_HEADER), _trace_of(headers)
-    return Order(
+    return WriteRequest(
         site_id=caller.site_id,
         source=caller.source,
         # The name of the endpoint: it stands for method and target, since ids and query are in the command.
@@ -114,5 +114,5 @@ def _trace_of(headers: Headers) -> TraceContext:
 Reader: TypeAlias = Annotated[Caller, Depends(_reader)]
 """A caller who may read, once the read model has reached the positions that the request carries (D24)."""
 
-WriteOrder: TypeAlias = Annotated[Order, Depends(_order)]
+WriteOrder: TypeAlias = Annotated[WriteRequest, Depends(_order)]
 """The order of a caller who may write; it may depend on the gallery's sequence, which is 0 before it is created."""

@@ -13,8 +13,8 @@ from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader
 from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.responses import failures
-from triptych.gateway.live.feed import Record
-from triptych.gateway.live.streams import Positions, Subscription, Wanted, format_places, parse_event_id, type_of
+from triptych.gateway.live.feed import FeedRecord
+from triptych.gateway.live.streams import Positions, Subscription, Wanted, format_event_id, parse_event_id, type_of
 
 router = APIRouter(prefix="/v2", tags=["events"])
 
@@ -94,11 +94,11 @@ async def _live(gateway: GatewayState, subscription: Subscription, places: dict[
 
 def _place_frame(places: Positions) -> bytes:
     """Tells the client where the stream stands, and that it is alive, without an event."""
-    return f"retry: {RETRY_MS}\nid: {format_places(places)}\n\n".encode()
+    return f"retry: {RETRY_MS}\nid: {format_event_id(places)}\n\n".encode()
 
 
-def _event_frame(record: Record, places: dict[int, int]) -> bytes:
+def _event_frame(record: FeedRecord, places: dict[int, int]) -> bytes:
     places[record.partition] = record.offset + 1
     event_type = type_of(record)
     slug = slug_of(event_type) if event_type else ""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (format_places(places).encode(), slug.encode(), record.value)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (format_event_id(places).encode(), slug.encode(), record.value)

@@ -13,7 +13,7 @@ from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, Wri
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.api.parameters import GalleriesPageQuery, GalleryId, ItemsPage
 from triptych.gateway.http.bodies import make_command, parse_body, read_body
-from triptych.gateway.http.budget import hold
+from triptych.gateway.http.budget import budget_of
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.etags import answer_read
 from triptych.gateway.http.long_responses import Rest, stream_gallery
@@ -57,7 +57,7 @@ async def list_galleries(
     request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPageQuery, Query()]
 ) -> Response:
     """A page of the site's galleries, newest first (D4)."""
-    room = await hold(request, gateway.budget, caller.site_id)
+    room = await budget_of(request, gateway.budget, caller.site_id)
     total, galleries = await gateway.views.list_galleries(
         caller.site_id, page.limit, page.offset, page.item_limit, room
     )
@@ -73,7 +73,7 @@ async def get_gallery(
     request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
 ) -> Response:
     """One gallery with a page of its items."""
-    room = await hold(request, gateway.budget, caller.site_id)
+    room = await budget_of(request, gateway.budget, caller.site_id)
     found = await gateway.views.get_gallery(caller.site_id, gallery_id, page.item_limit, page.item_offset, room)
     if found is None:
         raise not_found("gallery", galleryId=gallery_id)
@@ -149,7 +149,7 @@ async def answer_gallery(request: Request, gateway: GatewayState, site_id: str, 
         written.headers,
     )
     if written.is_shown and not echo.is_whole_gallery:
-        room = await hold(request, gateway.budget, site_id)
+        room = await budget_of(request, gateway.budget, site_id)
         found = await gateway.views.get_gallery(site_id, gallery_id, limit, room=room)
         if found is None:
             raise not_found("gallery", galleryId=gallery_id)

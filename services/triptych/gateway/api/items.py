@@ -16,7 +16,7 @@ from triptych.gateway.api.galleries import answer_gallery
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.api.parameters import GalleryId, ItemId, ItemsQuery
 from triptych.gateway.http.bodies import make_command, parse_body, read_body
-from triptych.gateway.http.budget import hold
+from triptych.gateway.http.budget import budget_of
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.etags import answer_read
 from triptych.gateway.http.long_responses import Rest, stream_items
@@ -79,7 +79,7 @@ async def list_items(
 ) -> Response:
     """A page of a gallery's items, by descending sortOrder (D3)."""
     views, site_id, wanted = gateway.views, caller.site_id, ItemFilter(query.type, query.tag)
-    room = await hold(request, gateway.budget, site_id)
+    room = await budget_of(request, gateway.budget, site_id)
     if query.cursor is None and wanted == ALL:
         page = await views.get_gallery(site_id, gallery_id, query.item_limit, query.item_offset, room)
         if page is None:

@@ -6,7 +6,7 @@ from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.retries import RetryProfile
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 from triptych.webhooks.store.listener_documents import ListenerStatus
-from triptych.webhooks.store.operational_events import Operation
+from triptych.webhooks.store.operational_events import OperationalEventKind
 
 
 class ListenerForm(WireModel):
@@ -129,7 +129,7 @@ class ProgressAnswer(WireModel):
 class OperationalEvent(WireModel):
     """What happened to a listener on one day, and how often."""
 
-    type: Operation
+    type: OperationalEventKind
     listener_id: Guid
     text: str
     count: int

@@ -20,7 +20,7 @@ from triptych.gateway.api.listener_models import (
 )
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.http.bodies import parse_body, read_body
-from triptych.gateway.http.errors import RETRY_AFTER, Failure, not_found
+from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure, not_found
 from triptych.gateway.http.etags import refuse_conditions
 from triptych.gateway.http.responses import JsonAnswer
 from triptych.gateway.http.strictness import refuse_body, refuse_unknown
@@ -96,7 +96,7 @@ async def _listener_admin(request: Request) -> ListenerAdmin:
     caller = await admitted(request, Scope.LISTENERS)
     administration: Administration | None = request.app.state.administration
     if administration is None:
-        raise Failure(503)
+        raise HttpFailure(503)
     if request.method != "GET":
         refuse_conditions(request)
     return ListenerAdmin(caller.site_id, administration)
@@ -125,7 +125,7 @@ async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> R
         created = await admin.listeners.create(admin.site_id, body.listener)
     except TransientFailure as failure:
         log.warning("no listener can be created: %s", failure)
-        raise Failure(503, RETRY_AFTER) from failure
+        raise HttpFailure(503, RETRY_AFTER) from failure
     return JsonAnswer(created.to_wire())
 
 

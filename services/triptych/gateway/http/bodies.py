@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from triptych.contract.codec.exact import validate_exactly
 from triptych.contract.violations import violations_of
 from triptych.gateway.http.decoding import PART_BYTES, decoder_of
-from triptych.gateway.http.errors import InvalidRequest, Refused
+from triptych.gateway.http.errors import ApplicationFailure, InvalidRequest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _LENGTH_DIGITS_MAX = 18
@@ -39,7 +39,7 @@ async def read_body(request: Request, limit: int) -> bytearray:
                 await asyncio.sleep(0)  # a small body may decompress to a large one: others have their turn
     decoder.check_end()
     if body and not _is_json(request.headers.get("content-type")):
-        raise Refused(415, "INVALID_ARGUMENT", "the body must be application/json")
+        raise ApplicationFailure(415, "INVALID_ARGUMENT", "the body must be application/json")
     return body
 
 
@@ -74,5 +74,7 @@ def _is_json(content_type: str | None) -> bool:
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(413, "RESOURCE_EXHAUSTED", f"the body must be at most {limit} bytes", {"threshold": limit})
+def _too_large(limit: int) -> ApplicationFailure:
+    return ApplicationFailure(
+        413, "RESOURCE_EXHAUSTED", f"the body must be at most {limit} bytes", {"threshold": limit}
+    )

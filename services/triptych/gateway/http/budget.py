@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from triptych.gateway.http.errors import RETRY_AFTER, Failure
+from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure
 from triptych.readmodel.weighing import LARGE_BYTES, Room
 
 HOLDING = "holding"
@@ -47,7 +47,7 @@ class Budget:
                 self.give_back(site_id, count)  # granted at the very moment
             self._serve()
             if isinstance(error, TimeoutError):
-                raise Failure(503, RETRY_AFTER) from None
+                raise HttpFailure(503, RETRY_AFTER) from None
             raise
 
     def give_back(self, site_id: str, count: int) -> None:
@@ -105,7 +105,7 @@ class Holding(Room):
         self._held = count
 
 
-async def hold(request: Request, budget: Budget, site_id: str) -> Holding:
+async def budget_of(request: Request, budget: Budget, site_id: str) -> Holding:
     """What the answer to a request holds; `Edge` releases it when the answer is sent, or given up.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import Violation
-from triptych.gateway.http.errors import InvalidRequest, Refused
+from triptych.gateway.http.errors import ApplicationFailure, InvalidRequest
 
 PART_BYTES = 256 * 1024
 _GZIP = zlib.MAX_WBITS | 16
@@ -71,7 +71,7 @@ def decoder_of(encodings: Sequence[str]) -> Decoder:
     if not names:
         return _Plain()
     if names not in (["gzip"], ["x-gzip"]):
-        raise Refused(
+        raise ApplicationFailure(
             415,
             "INVALID_ARGUMENT",
             "the body must be plain or gzip",

@@ -28,7 +28,7 @@ MESSAGE_MAX = 1_000
 _CODES = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
 
 
-class Failure(Exception):
+class HttpFailure(Exception):
     """Ends a request with an answer other than 200. Its body must not tell more than the client may know."""
 
     def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
@@ -41,7 +41,7 @@ class Failure(Exception):
         return {"message": "", "details": {}}
 
 
-class Refused(Failure):
+class ApplicationFailure(HttpFailure):
     """The request is understood and cannot be carried out."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Refused(Failure):
         return {"message": self.error["description"], "details": {"applicationError": self.error}}
 
 
-class InvalidRequest(Failure):
+class InvalidRequest(HttpFailure):
     """The request breaks rules; all that are known are told at once."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
@@ -76,9 +76,9 @@ class InvalidRequest(Failure):
         }
 
 
-def not_found(what: str, **ids: str) -> Refused:
+def not_found(what: str, **ids: str) -> ApplicationFailure:
     """The failure for a gallery or an item that is not there, or belongs to another site."""
-    return Refused(404, "NOT_FOUND", f"{what} not found", ids)
+    return ApplicationFailure(404, "NOT_FOUND", f"{what} not found", ids)
 
 
 def bad_header(name: str, expected: str) -> InvalidRequest:
@@ -95,7 +95,7 @@ def bad_header(name: str, expected: str) -> InvalidRequest:
     )
 
 
-def render(failure: Failure) -> Response:
+def render(failure: HttpFailure) -> Response:
     """The answer that tells a failure."""
     return JsonAnswer(failure.body(), status_code=failure.status, headers=dict(failure.headers))
 
@@ -106,16 +106,16 @@ def refusal_body(status: int, text: str) -> bytes:
         violation = Violation(field="", description=f"cannot be read: {text}", violated_rule=ViolatedRule.FORMAT)
         return bytes(render(InvalidRequest([violation])).body)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return bytes(render(Failure(status)).body)
+        return bytes(render(HttpFailure(status)).body)
     code = "RESOURCE_EXHAUSTED" if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE else "DEADLINE_EXCEEDED"
-    return bytes(render(Refused(status, code, text)).body)
+    return bytes(render(ApplicationFailure(status, code, text)).body)
 
 
 def install_handlers(app: FastAPI) -> None:
     """Give every failure of the application, and those of the frameworks below it, the contract's body."""
 
-    @app.exception_handler(Failure)
-    async def told(_request: Request, failure: Failure) -> Response:
+    @app.exception_handler(HttpFailure)
+    async def told(_request: Request, failure: HttpFailure) -> Response:
         return render(failure)
 
     @app.exception_handler(RequestValidationError)
@@ -135,14 +135,14 @@ def install_handlers(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = allowed_methods(app.routes, request.scope)
-        return render(Refused(error.status_code, code, description.lower(), headers=headers))
+        return render(ApplicationFailure(error.status_code, code, description.lower(), headers=headers))
 
     @app.exception_handler(PyMongoError)
     async def database(_request: Request, error: PyMongoError) -> Response:
         if not is_transient(error):
             raise error
         log.warning("MongoDB is away: %s", error)
-        return render(Failure(503, RETRY_AFTER))
+        return render(HttpFailure(503, RETRY_AFTER))
 
 
 def _violations_of_parameters(error: RequestValidationError) -> list[Violation]:

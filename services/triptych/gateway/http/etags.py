@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from triptych.contract.commands import EXPECTED_MAX
 from triptych.gateway.http.budget import kept
-from triptych.gateway.http.errors import Refused, bad_header
+from triptych.gateway.http.errors import ApplicationFailure, bad_header
 from triptych.gateway.http.responses import JsonAnswer
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -98,7 +98,7 @@ def refuse_conditions(request: Request) -> None:
     """
     headers = request.headers
     if expected_sequences(headers.getlist("if-match"), headers.getlist("if-none-match")) is not None:
-        raise Refused(412, "FAILED_PRECONDITION", "nothing here has an entity tag that could match")
+        raise ApplicationFailure(412, "FAILED_PRECONDITION", "nothing here has an entity tag that could match")
 
 
 def _joined(lines: Iterable[str]) -> str | None:

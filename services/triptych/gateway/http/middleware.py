@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from triptych.gateway.http.budget import release
-from triptych.gateway.http.errors import Failure, render
+from triptych.gateway.http.errors import HttpFailure, render
 from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
 from triptych.kit.attribution import about
 
@@ -26,7 +26,7 @@ REQUEST_SECONDS = Histogram(
 )
 
 
-class Edge:
+class OuterMiddleware:
     """ASGI middleware, outside everything that may fail."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -63,7 +63,7 @@ class Edge:
             log.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"], extra=_about(scope))
             if status:
                 raise  # too late for another answer: the server has to break the connection
-            await render(Failure(500))(scope, receive, send_marked)
+            await render(HttpFailure(500))(scope, receive, send_marked)
         finally:
             release(scope["state"])
             # The route's pattern, not the path: ids would make as many series as there are galleries.

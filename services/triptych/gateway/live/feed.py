@@ -10,25 +10,25 @@ from typing import Any, TypeAlias
 from aiokafka import ConsumerRecord
 from prometheus_client import Counter
 
-from triptych.kit.kafka.reading.tail import Restarted, Tail, tail
+from triptych.kit.kafka.reading.tail import Restarted, TopicTail, tail
 from triptych.kit.process.settings import KitSettings
 
 log = logging.getLogger(__name__)
 
 NOT_HEARD = Counter("triptych_gateway_records_not_heard_total", "Records that could not be made sense of", ["topic"])
 
-Record: TypeAlias = ConsumerRecord[Any, Any]
-Hear: TypeAlias = Callable[[Record], None]
+FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
+Hear: TypeAlias = Callable[[FeedRecord], None]
 POLL_MS = 1_000
 PAUSE_SECONDS = 0.5
 TOGETHER_BYTES = 256 * 1024
 """More than this is not waited for."""
 
 
-class Feed:
+class TopicFeed:
     """A running feed of one topic, all partitions."""
 
-    def __init__(self, topic: str, records: Tail, hear: Hear) -> None:
+    def __init__(self, topic: str, records: TopicTail, hear: Hear) -> None:
         self._topic = topic
         self._hear = hear
         self._records = records
@@ -60,7 +60,7 @@ class Feed:
                 for record in records:
                     self._take(record)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: FeedRecord) -> None:
         try:
             self._hear(record)
         except Exception:
@@ -70,14 +70,14 @@ class Feed:
 
 
 @asynccontextmanager
-async def follow(
+async def following(
     settings: KitSettings,
     topic: str,
     hear: Hear,
     *,
     together_ms: int | None = None,
     restarted: Restarted | None = None,
-) -> AsyncIterator[Feed]:
+) -> AsyncIterator[TopicFeed]:
     """Call `hear` with every record published to `topic` after this has been entered.
 
     Args:
@@ -92,7 +92,7 @@ async def follow(
     """
     options = {} if together_ms is None else {"max_wait_ms": together_ms, "min_bytes": TOGETHER_BYTES}
     async with tail(settings, [topic], restarted=restarted, **options) as records:
-        feed = Feed(topic, records, hear)
+        feed = TopicFeed(topic, records, hear)
         task = asyncio.create_task(feed.run())
         try:
             yield feed

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.contract.domain_event import EventType
-from triptych.gateway.http.errors import RETRY_AFTER, Failure, Refused, bad_header
-from triptych.gateway.live.feed import Record
+from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure, bad_header
+from triptych.gateway.live.feed import FeedRecord
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.partitions import partition_of
@@ -36,7 +36,7 @@ EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Positions]]
 """Where the topic ends in these partitions. Raises Failure."""
 
 
-def type_of(record: Record) -> EventType | None:
+def type_of(record: FeedRecord) -> EventType | None:
     """The type of the domain event in this record; None for what is none, such as a part of a snapshot."""
     return _TYPES.get(dict(record.headers).get("ce_type") or b"")
 
@@ -53,7 +53,7 @@ def parse_event_id(event_id: str) -> dict[int, int]:
     return {int(partition): int(offset) for partition, offset in pairs}
 
 
-def format_places(places: Positions) -> str:
+def format_event_id(places: Positions) -> str:
     """The event id that stands for these places."""
     return ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
 
@@ -65,7 +65,7 @@ class Wanted:
     site_id: str
     gallery_id: str | None = None
 
-    def includes(self, record: Record) -> bool:
+    def includes(self, record: FeedRecord) -> bool:
         """Whether the stream carries the event in this record."""
         if self.gallery_id is not None and record.key != self.gallery_id.encode():
             return False
@@ -80,11 +80,11 @@ class Subscription:
     def __init__(self, wanted: Wanted, begins: Positions) -> None:
         self.wanted = wanted
         self.begins = begins
-        self._queue: asyncio.Queue[Record | None] = asyncio.Queue(QUEUE_MAX)
+        self._queue: asyncio.Queue[FeedRecord | None] = asyncio.Queue(QUEUE_MAX)
         self._queued_bytes = 0
         self._has_ended = False
 
-    def offer(self, record: Record) -> None:
+    def offer(self, record: FeedRecord) -> None:
         """Keep the record for the stream; end it after those kept already if they are too many."""
         if self._has_ended:
             return
@@ -102,7 +102,7 @@ class Subscription:
             self._has_ended = True
             self._queue.put_nowait(None)
 
-    async def next(self, timeout_seconds: float) -> Record | None:
+    async def next(self, timeout_seconds: float) -> FeedRecord | None:
         """The next record, None when the stream has to end. Raises TimeoutError when there is none in time."""
         async with asyncio.timeout(timeout_seconds):
             while True:
@@ -131,7 +131,7 @@ class Streams:
         for partition, offset in places.items():
             self._places.setdefault(partition, offset)
 
-    def hear(self, record: Record) -> None:
+    def hear(self, record: FeedRecord) -> None:
         """Take a record of the events topic."""
         self._places[record.partition] = record.offset + 1
         for subscription in self._subscriptions:
@@ -157,7 +157,9 @@ class Streams:
             Failure: 503 if Kafka does not tell where its topic ends.
         """
         if len(self._subscriptions) >= self._settings.gateway_streams:
-            raise Refused(429, "RESOURCE_EXHAUSTED", "too many streams are open", headers={"Retry-After": "10"})
+            raise ApplicationFailure(
+                429, "RESOURCE_EXHAUSTED", "too many streams are open", headers={"Retry-After": "10"}
+            )
         subscription = Subscription(wanted, self.places_of(wanted))
         self._subscriptions.add(subscription)
         try:
@@ -175,7 +177,7 @@ class Streams:
         return {partition: self._places.get(partition, 0)}
 
     @asynccontextmanager
-    async def replay(self, since: Positions, until: Positions) -> AsyncIterator[AsyncIterator[Record]]:
+    async def replay(self, since: Positions, until: Positions) -> AsyncIterator[AsyncIterator[FeedRecord]]:
         """All records between two places, wanted or not, read anew.
 
         Raises:
@@ -187,7 +189,7 @@ class Streams:
             counts = [end - since.get(place.partition, -1) for place, end in ends.items()]
             is_kept = all(starts[place] <= since.get(place.partition, -1) for place in ends)
             if not is_kept or min(counts) < 0 or sum(counts) > self._settings.gateway_stream_resume:
-                raise Refused(
+                raise ApplicationFailure(
                     410, "OUT_OF_RANGE", "the stream cannot go on from there: read the state, then begin anew"
                 )
             behind = {place: end for place, end in ends.items() if since[place.partition] < end}
@@ -213,12 +215,12 @@ async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]
         yield reader
     except KafkaError as error:
         log.warning("Kafka does not answer: %r", error)
-        raise Failure(503, RETRY_AFTER) from error
+        raise HttpFailure(503, RETRY_AFTER) from error
     finally:
         await reader.stop()
 
 
-async def _read(reader: AIOKafkaConsumer, behind: dict[TopicPartition, int]) -> AsyncIterator[Record]:
+async def _read(reader: AIOKafkaConsumer, behind: dict[TopicPartition, int]) -> AsyncIterator[FeedRecord]:
     while behind:
         for place, records in (await reader.getmany(*behind, timeout_ms=_POLL_MS)).items():
             for record in records:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from triptych.contract.codec.envelope import Message
 from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 
 # The default number of partitions: a lane each, so that one partition without a leader does not hold up the others.
 LANES = 12
@@ -18,11 +18,11 @@ class TooLarge(Exception):
 
 
 class _PendingCommand(NamedTuple):
-    record: Record
+    record: OutgoingRecord
     sent: asyncio.Future[None]
 
 
-class Sender:
+class CommandSender:
     """A few lanes, chosen by key: what arrives while a lane is busy goes out in its next round trip.
 
     aiokafka takes one batch a partition at a time; requests that waited for that place on their own would starve each
@@ -42,7 +42,7 @@ class Sender:
             TransientFailure: it may be on the topic or not.
             TooLarge: it is not on the topic.
         """
-        record = Record(topic, message.key, message.value, message.headers)
+        record = OutgoingRecord(topic, message.key, message.value, message.headers)
         parcel = _PendingCommand(record, asyncio.get_running_loop().create_future())
         lane = partition_of(message.key, LANES)
         self._waiting.setdefault(lane, []).append(parcel)
@@ -69,17 +69,17 @@ class Sender:
         try:
             await self._publisher.publish([parcel.record for parcel in parcels])
         except RecordTooLarge as error:
-            _settle([parcels[position] for position in error.positions], TooLarge())
+            _resolve([parcels[position] for position in error.positions], TooLarge())
             # If others are on the topic already, they come twice, which is harmless for commands.
             if rest := [parcel for position, parcel in enumerate(parcels) if position not in error.positions]:
                 await self._deliver(rest)
         except Exception as error:  # noqa: BLE001 - raised in each request, where it is answered and logged
-            _settle(parcels, error)
+            _resolve(parcels, error)
         else:
-            _settle(parcels)
+            _resolve(parcels)
 
 
-def _settle(parcels: Sequence[_PendingCommand], failure: Exception | None = None) -> None:
+def _resolve(parcels: Sequence[_PendingCommand], failure: Exception | None = None) -> None:
     for parcel in parcels:
         if parcel.sent.done():
             continue

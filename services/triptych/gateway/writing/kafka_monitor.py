@@ -93,14 +93,14 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
                 await client.bootstrap()
         except (KafkaError, TimeoutError) as error:
             raise start_failure(settings, error) from None
-        async with beating(client.fetch_all_metadata) as pulse:
+        async with running_monitor(client.fetch_all_metadata) as pulse:
             yield pulse
     finally:
         await client.close()
 
 
 @asynccontextmanager
-async def beating(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[KafkaMonitor]:
+async def running_monitor(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[KafkaMonitor]:
     """A pulse that runs as long as the block."""
     pulse = KafkaMonitor(ask)
     task = asyncio.create_task(pulse.run())

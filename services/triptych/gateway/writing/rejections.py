@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import ErrorCode, ReplyError, Violation
-from triptych.gateway.http.errors import Failure, InvalidRequest, Refused
+from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
 
 Rename = Callable[[str], str]
 """Turns the path of a field in the command into its path in the REST request."""
@@ -27,10 +27,10 @@ def same(field: str) -> str:
     return field
 
 
-def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
+def failure_of(error: ReplyError, rename: Rename = same) -> HttpFailure:
     """The failure that tells a client of a rejection; a fault of the command service is told as any other fault."""
     if error.code not in _STATUSES:
-        return Failure(503)
+        return HttpFailure(503)
     if error.code is ErrorCode.INVALID_ARGUMENT:
         # Every 400 tells its violations (contract, section 5), at least one.
         told = error.violations or [_unnamed(error)]
@@ -39,7 +39,7 @@ def failure_of(error: ReplyError, rename: Rename = same) -> Failure:
     data = dict(error.data)
     if isinstance(field := data.get("field"), str):
         data["field"] = rename(field)
-    return Refused(_STATUSES[error.code], error.code.value, error.message, data)
+    return ApplicationFailure(_STATUSES[error.code], error.code.value, error.message, data)
 
 
 def _unnamed(error: ReplyError) -> Violation:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from triptych.contract.codec.cloudevents import Undecodable
 from triptych.contract.codec.events import Event, EventType, decode_event
 from triptych.contract.gallery import ITEMS_MAX
-from triptych.gateway.live.feed import Record
+from triptych.gateway.live.feed import FeedRecord
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ KEPT_BYTES = 8 * 1024 * 1024
 """Of the events of one write. An answer needs the first 50 items, and a clone may have 500 of 256 KiB."""
 
 
-class Echo:
+class WriteEffect:
     """What one command did, as far as its events tell.
 
     Attributes:
@@ -59,7 +59,7 @@ class Echo:
 class _Waiter(NamedTuple):
     source: str
     correlation_id: bytes
-    echo: Echo
+    echo: WriteEffect
 
 
 class WriteEvents:
@@ -76,10 +76,10 @@ class WriteEvents:
         return len(self._listening)
 
     @contextmanager
-    def listen(self, site_id: str, command_id: str, source: str, correlation_id: str) -> Iterator[Echo]:
+    def listen(self, site_id: str, command_id: str, source: str, correlation_id: str) -> Iterator[WriteEffect]:
         """Listen for the events of a command; enter before sending it."""
         key = site_id.encode(), command_id.encode()
-        listener = _Waiter(source, correlation_id.encode(), Echo())
+        listener = _Waiter(source, correlation_id.encode(), WriteEffect())
         listeners = self._listening.setdefault(key, [])
         listeners.append(listener)
         try:
@@ -89,7 +89,7 @@ class WriteEvents:
             if not listeners:
                 self._listening.pop(key, None)
 
-    def hear(self, record: Record) -> None:
+    def hear(self, record: FeedRecord) -> None:
         """Take a record of the events topic."""
         if not self._listening:
             return

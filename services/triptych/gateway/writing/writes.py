@@ -11,9 +11,9 @@ from triptych.contract.commands import CommandData, CreateItems, command_name
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.contract.sizes import COMMAND_BYTES_MAX, record_bytes
 from triptych.contract.topics import Topics
-from triptych.gateway.http.errors import RETRY_AFTER, Failure, Refused
+from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure
 from triptych.gateway.settings import GatewaySettings
-from triptych.gateway.writing.command_sender import Sender, TooLarge
+from triptych.gateway.writing.command_sender import CommandSender, TooLarge
 from triptych.gateway.writing.kafka_monitor import KafkaMonitor
 from triptych.gateway.writing.read_your_writes import (
     CONSISTENT_HEADER,
@@ -26,7 +26,7 @@ from triptych.gateway.writing.read_your_writes import (
 )
 from triptych.gateway.writing.rejections import Rename, failure_of, same
 from triptych.gateway.writing.replies import ReplyWaiters
-from triptych.gateway.writing.write_events import Echo, WriteEvents
+from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.attribution import about
 from triptych.kit.failures import TransientFailure
 from triptych.readmodel.queries import Views
@@ -38,12 +38,12 @@ COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 
 
 _FOR_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
-PATIENCE_SECONDS = 0.2
+POLL_VIEW_AFTER_SECONDS = 0.2
 """How long the change of a write is waited for before the read model is asked: usually it is heard of by then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class WriteRequest:
     """Who wants a write, and how it is recognised.
 
     Attributes:
@@ -78,7 +78,7 @@ class Order:
             return {"expected_sequence": self.expected[0]}
         return {"expected_sequences": self.expected}
 
-    def part(self, index: int) -> "Order":
+    def part(self, index: int) -> "WriteRequest":
         """The order of one of several commands that make up the write; no client has its source, or can name its id."""
         return replace(
             self,
@@ -109,12 +109,12 @@ class Written:
     headers: dict[str, str]
     command_id: str
     is_shown: bool
-    echo: Echo
+    echo: WriteEffect
     items: dict[str, dict[str, Any]]
 
-    def unseen(self) -> Failure:
+    def unseen(self) -> HttpFailure:
         """The answer when neither the read model nor the write's events tell what to answer."""
-        return Failure(504, {COMMAND_ID_HEADER: self.command_id, **self.headers})
+        return HttpFailure(504, {COMMAND_ID_HEADER: self.command_id, **self.headers})
 
 
 class Writes:
@@ -124,7 +124,7 @@ class Writes:
         self,
         settings: GatewaySettings,
         topics: Topics,
-        sender: Sender,
+        sender: CommandSender,
         pulse: KafkaMonitor,
         replies: ReplyWaiters,
         echoes: WriteEvents,
@@ -143,7 +143,7 @@ class Writes:
         self._reply_seconds = settings.gateway_reply_timeout.total_seconds()
         self._view_seconds = settings.gateway_view_timeout.total_seconds()
 
-    async def perform(self, order: Order, data: CommandData, rename: Rename = same) -> Written:
+    async def perform(self, order: WriteRequest, data: CommandData, rename: Rename = same) -> Written:
         """Carry out a command.
 
         Args:
@@ -181,8 +181,8 @@ class Writes:
             )
 
     async def perform_each(
-        self, order: Order, gallery_id: str, commands: Mapping[int, CreateItems]
-    ) -> tuple[dict[int, Reply | Failure], dict[str, str]]:
+        self, order: WriteRequest, gallery_id: str, commands: Mapping[int, CreateItems]
+    ) -> tuple[dict[int, Reply | HttpFailure], dict[str, str]]:
         """Carry out commands of one gallery in their order and each on its own, as numbered parts of one order.
 
         Returns what became of each, and headers of the answer. Those that were accepted are visible by then, unless
@@ -198,7 +198,7 @@ class Writes:
             for place, (number, data) in enumerate(commands.items())
         }
         with self._heads.watch(gallery_id) as watch:
-            outcomes: dict[int, Reply | Failure] = {}
+            outcomes: dict[int, Reply | HttpFailure] = {}
             if envelopes and (order.is_named or order.expected is not None):
                 first = next(iter(envelopes))
                 outcomes[first] = await self._ask(envelopes[first])
@@ -207,9 +207,9 @@ class Writes:
             tried = await asyncio.gather(*(self._try(envelopes[number]) for number in rest))
             outcomes |= zip(rest, tried, strict=True)
             known = list(outcomes.values())
-            faults = [outcome for outcome in known if isinstance(outcome, Failure) and outcome.status >= 500]
+            faults = [outcome for outcome in known if isinstance(outcome, HttpFailure) and outcome.status >= 500]
             if faults and len(faults) == len(known):
-                raise Failure(faults[0].status, {**faults[0].headers, COMMAND_ID_HEADER: order.command_id})
+                raise HttpFailure(faults[0].status, {**faults[0].headers, COMMAND_ID_HEADER: order.command_id})
             reached = [reply.sequence for reply in known if isinstance(reply, Reply) and reply.sequence is not None]
             if not reached:
                 return outcomes, {}
@@ -217,7 +217,7 @@ class Writes:
             await self._await_view(order, watch, position)
             return outcomes, await self._headers(order, position)
 
-    def _envelope(self, order: Order, data: CommandData) -> CommandEnvelope:
+    def _envelope(self, order: WriteRequest, data: CommandData) -> CommandEnvelope:
         return CommandEnvelope(
             command_id=order.command_id,
             site_id=order.site_id,
@@ -231,10 +231,10 @@ class Writes:
             tracestate=order.tracestate,
         )
 
-    async def _try(self, envelope: CommandEnvelope) -> Reply | Failure:
+    async def _try(self, envelope: CommandEnvelope) -> Reply | HttpFailure:
         try:
             return await self._ask(envelope)
-        except Failure as failure:
+        except HttpFailure as failure:
             return failure
 
     async def _ask(self, envelope: CommandEnvelope) -> Reply:
@@ -245,7 +245,7 @@ class Writes:
                     return await future
             except TimeoutError:
                 log.warning("no reply to command %s in time", envelope.command_id, extra=_about(envelope))
-                raise Failure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
+                raise HttpFailure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
         message = encode_command(envelope)
@@ -255,20 +255,20 @@ class Writes:
             async with self._pulse.within(self._publish_seconds):
                 await self._sender.send(self._topics.commands, message)
         except TooLarge:
-            raise Refused(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
+            raise ApplicationFailure(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
         except TransientFailure as error:
             log.warning("Kafka did not take command %s: %s", envelope.command_id, error, extra=_about(envelope))
-            raise Failure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
+            raise HttpFailure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
-    async def _await_view(self, order: Order, watch: GalleryWaiter, position: Position) -> bool:
+    async def _await_view(self, order: WriteRequest, watch: GalleryWaiter, position: Position) -> bool:
         is_shown = await wait_until_shown(
-            self._views, watch, order.site_id, position, self._view_seconds, PATIENCE_SECONDS
+            self._views, watch, order.site_id, position, self._view_seconds, POLL_VIEW_AFTER_SECONDS
         )
         if not is_shown:
             log.warning("the read model does not show %s in time", position, extra=_about(order))
         return is_shown
 
-    async def _headers(self, order: Order, position: Position) -> dict[str, str]:
+    async def _headers(self, order: WriteRequest, position: Position) -> dict[str, str]:
         """The position, and those of earlier writes to other galleries that are not visible yet."""
         unseen = [
             earlier
@@ -279,17 +279,17 @@ class Writes:
         return {CONSISTENT_HEADER: format_positions(position, unseen)}
 
 
-def _about(sent: Order | CommandEnvelope) -> dict[str, Any]:
+def _about(sent: WriteRequest | CommandEnvelope) -> dict[str, Any]:
     return about(site=sent.site_id, source=sent.source, command=sent.command_id)
 
 
-def key_reused() -> Failure:
+def key_reused() -> HttpFailure:
     """The failure for an idempotency key that was used before, for something else."""
     code = ErrorCode.IDEMPOTENCY_KEY_REUSED
     return failure_of(ReplyError(code=code, message="the idempotency key belongs to another request"))
 
 
-def _raise_if_for_all(outcome: Reply | Failure) -> None:
+def _raise_if_for_all(outcome: Reply | HttpFailure) -> None:
     """Raise the failure of a write of several commands if the first one's is that of all."""
     if isinstance(outcome, Reply) and outcome.error is not None and outcome.error.code in _FOR_ALL:
         raise failure_of(outcome.error)

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 import orjson
 
-Place: TypeAlias = tuple[str, str]
+FieldPath: TypeAlias = tuple[str, str]
 """Where such a value may be: a member of a document that is an object, and a member of that."""
 
 
-def pack(document: Mapping[str, Any], places: Sequence[Place]) -> Mapping[str, Any]:
+def pack(document: Mapping[str, Any], places: Sequence[FieldPath]) -> Mapping[str, Any]:
     """The document to store: the same one, or a copy with bytes in these places."""
     for outer, inner in places:
         holder = document.get(outer)
@@ -22,7 +22,7 @@ def pack(document: Mapping[str, Any], places: Sequence[Place]) -> Mapping[str, A
     return document
 
 
-def unpack(stored: dict[str, Any], places: Sequence[Place]) -> dict[str, Any]:
+def unpack(stored: dict[str, Any], places: Sequence[FieldPath]) -> dict[str, Any]:
     """The document as it was before it was packed; `stored` is changed, and stays as it is if that was done before.
 
     Documents that were stored before there was this module have plain objects in these places, or references.

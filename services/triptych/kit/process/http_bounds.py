@@ -87,7 +87,7 @@ class Connections:
             if not idle:
                 del self._idle_by_address[connection.address]
 
-    def leave(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """An admitted connection is closed."""
         self.work(connection)
         self._count -= 1
@@ -98,7 +98,7 @@ class Connections:
     def _make_place(self, is_full: bool, idle: OrderedDict[Connection, None] | None) -> None:
         if is_full and idle:
             oldest = next(iter(idle))
-            self.leave(oldest)
+            self.remove(oldest)
             oldest.give_way()
 
 

@@ -68,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget it."""
         if self._is_admitted:
             self._is_admitted = False
-            self._open.leave(self)
+            self._open.remove(self)
         self._read_within(None)
         self._stop_writing_clock()
         super().connection_lost(exc)

@@ -18,11 +18,11 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, Document
 from triptych.kit.own_command import as_typed
-from triptych.projector.ingest.offsets import Loss, expired
+from triptych.projector.ingest.offsets import MissingRecords, expired
 from triptych.projector.settings import LossPolicy
 from triptych.projector.view.batch import Batch
-from triptych.projector.view.fold import View, lacking
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.fold import View, mark_missing
+from triptych.projector.view.repository import ViewRepository
 from triptych.writemodel.galleries import Status, is_gone
 from triptych.writemodel.queries import WriteModel
 
@@ -37,18 +37,23 @@ class EventsExpired(TransientFailure):
     """Events expired unread, and the policy is to wait for a rebuild."""
 
 
-class Losses:
+class ExpiryHandler:
     """Of one version of the views."""
 
     def __init__(
-        self, database: Database, repository: Repository, publisher: Publisher, topic: GroupOffsets, policy: LossPolicy
+        self,
+        database: Database,
+        repository: ViewRepository,
+        publisher: Publisher,
+        topic: GroupOffsets,
+        policy: LossPolicy,
     ) -> None:
         self._written = WriteModel(database)
         self._repository = repository
         self._publisher = publisher
         self._topic = topic
         self._policy = policy
-        self._told: set[Loss] = set()
+        self._told: set[MissingRecords] = set()
 
     async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
         """Where the group stands in these partitions, 0 if it is new, and where the topic begins and ends.
@@ -61,7 +66,7 @@ class Losses:
         stands = {number: committed.get(number, 0) for number in partitions}
         return stands, await self._topic.beginnings(partitions), await self._topic.ends(partitions)
 
-    async def confirm(self, holes: Sequence[Loss]) -> list[Loss]:
+    async def confirm(self, holes: Sequence[MissingRecords]) -> list[MissingRecords]:
         """Which of these holes are there because records have expired. Raises TransientFailure if Kafka is away."""
         return expired(holes, await self._topic.beginnings({hole.partition for hole in holes})) if holes else []
 
@@ -69,7 +74,7 @@ class Losses:
         """The partition of a gallery's events. Raises TransientFailure if Kafka is away."""
         return partition_of(gallery_id.encode(), await self._publisher.partitions(self._topic.name))
 
-    async def meet(self, loss: Loss) -> int:
+    async def meet(self, loss: MissingRecords) -> int:
         """Mark the galleries that may have lost events; how many.
 
         Raises:
@@ -100,7 +105,7 @@ class Losses:
         async for views in self._repository.all_views(GALLERIES_AT_ONCE):
             ours = [view for view in views.values() if await self.partition_of(view.gallery_id) in partitions]
             known = await self._written.known([view.gallery_id for view in ours])
-            gone = [lacking(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
+            gone = [mark_missing(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
             marked += await self._mark(partitions, views, gone)
         return marked
 
@@ -133,5 +138,5 @@ def _behind(written: Mapping[str, Mapping[str, Any]], views: Mapping[str, View])
             continue
         view = views.get(gallery_id) or View(document["siteId"], gallery_id)
         if not view.is_deleted and view.sequence < document["sequence"]:
-            behind.append(lacking(view, document["sequence"]))
+            behind.append(mark_missing(view, document["sequence"]))
     return behind

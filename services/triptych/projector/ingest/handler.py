@@ -17,12 +17,12 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.run_all import run_all
-from triptych.projector.ingest.expired_events import Losses
-from triptych.projector.ingest.offsets import Loss, Progress
+from triptych.projector.ingest.expired_events import ExpiryHandler
+from triptych.projector.ingest.offsets import MissingRecords, Progress
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch, Input, fold, remove_item
-from triptych.projector.view.fold import Outcome, View
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.fold import FoldResult, View
+from triptych.projector.view.repository import ViewRepository
 from triptych.projector.view.snapshots import read_part
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 TRANSACTION_BYTES = 8 * 1024 * 1024
 SITES_MAX = 10_000
 # A backlog is projected in this many parts at a time: MongoDB writes one while another is prepared.
-SHARES = 2
-SHARED_FROM = 1_000
+LANES_MAX = 2
+LANES_FROM_RECORDS = 1_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
-class EventHandler:
+class ProjectionHandler:
     """A `BatchHandler` for the events topic and one version of the views.
 
     `publication` is None as long as nobody reads this version.
@@ -47,11 +47,11 @@ class EventHandler:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: ViewRepository,
         ownership: Ownership,
         publisher: Publisher,
         dead_letters: DeadLetterPublisher,
-        losses: Losses,
+        losses: ExpiryHandler,
         publication: JoinPublisher | None,
         check_writable: Callable[[], Awaitable[None]],
         transaction_bytes: int = TRANSACTION_BYTES,
@@ -91,15 +91,15 @@ class EventHandler:
         """Bring the events of a batch into the views and the join; see `BatchHandler`."""
         async with self.alone:
             await self._handle_expired(await self._losses.confirm(self.progress.holes(records)))
-            self.progress.take(records)
-            await self._project_shares(_shares(records))
+            self.progress.begin_records(records)
+            await self._project_shares(_lanes(records))
             self.progress.finish(records)
 
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
         """Have the galleries repaired whose events cannot be read; see `BatchHandler`."""
         async with self.alone:
             await self._handle_expired(
-                [Loss(one.partition, one.first_offset, one.offset + 1, True) for one in unreadable]
+                [MissingRecords(one.partition, one.first_offset, one.offset + 1, True) for one in unreadable]
             )
 
     async def remove(self, gallery_id: str) -> None:
@@ -146,9 +146,9 @@ class EventHandler:
         if self._publication is None:
             return 0
         async with self.alone:
-            return await self._publication.mend(self.progress.settled(reached()))
+            return await self._publication.mend(self.progress.fully_published(reached()))
 
-    async def _handle_expired(self, losses: Sequence[Loss]) -> None:
+    async def _handle_expired(self, losses: Sequence[MissingRecords]) -> None:
         for loss in losses:
             if await self._losses.meet(loss):
                 self.found_gap.set()
@@ -196,7 +196,7 @@ class EventHandler:
         for outcome, count in Counted(batch.outcomes).items():
             EVENTS.labels(outcome).inc(count)
         for record, (_, thing), outcome in zip(sources, inputs, batch.outcomes, strict=True):
-            if outcome is Outcome.CONTRADICTORY:
+            if outcome is FoldResult.CONTRADICTORY:
                 refused.append((record, outcome, f"event {thing.sequence} does not fit gallery {thing.gallery_id}"))
         if self._publication is not None:  # otherwise the active version's projector puts them aside
             await self._publisher.publish(await self._dead_letters.letters(refused))
@@ -268,11 +268,11 @@ def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
     return found
 
 
-def _shares(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
+def _lanes(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
     """The records in about equal parts that have no partition, so no gallery, in common; few records are one part."""
-    if len(records) < SHARED_FROM:
+    if len(records) < LANES_FROM_RECORDS:
         return [records]
-    shares: list[list[IncomingRecord]] = [[] for _ in range(SHARES)]
+    shares: list[list[IncomingRecord]] = [[] for _ in range(LANES_MAX)]
     of_partition: dict[int, list[IncomingRecord]] = {}
     for record in records:
         of_partition.setdefault(record.partition, []).append(record)

@@ -15,7 +15,7 @@ LAG_SECONDS = Gauge(
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class MissingRecords:
     """Records of the events topic that cannot be projected: from offset `first` up to before `end`.
 
     They have expired, unless `is_unreadable`.
@@ -31,7 +31,7 @@ class Loss:
         return f"events {self.first} to {self.end - 1} of partition {self.partition} {what}"
 
 
-def expired(holes: Iterable[Loss], beginnings: Mapping[int, int]) -> list[Loss]:
+def expired(holes: Iterable[MissingRecords], beginnings: Mapping[int, int]) -> list[MissingRecords]:
     """The part of these holes that the topic does not reach back to."""
     cut = [replace(hole, end=min(hole.end, beginnings[hole.partition])) for hole in holes]
     return [loss for loss in cut if loss.first < loss.end]
@@ -48,13 +48,15 @@ class Progress:
         self._in_hand_ms: int | None = None
         self._last_ms: int | None = None
 
-    def begin(self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]) -> list[Loss]:
+    def begin(
+        self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]
+    ) -> list[MissingRecords]:
         """Start at the committed offsets; what the topic does not reach back to is lost.
 
         What lies between there and the ends may be stored already, by a former owner that did not publish it.
         """
         losses = [
-            Loss(partition, committed[partition], beginning)
+            MissingRecords(partition, committed[partition], beginning)
             for partition, beginning in beginnings.items()
             if committed[partition] < beginning
         ]
@@ -62,17 +64,17 @@ class Progress:
         self._stored, self._reached = dict(ends), {}
         return losses
 
-    def holes(self, records: Sequence[IncomingRecord]) -> list[Loss]:
+    def holes(self, records: Sequence[IncomingRecord]) -> list[MissingRecords]:
         """The offsets missing before or between these records: of expired ones, or the marks of transactions."""
         expected = dict(self._seen)
         holes = []
         for record in records:
             if record.offset > expected.get(record.partition, record.offset):
-                holes.append(Loss(record.partition, expected[record.partition], record.offset))
+                holes.append(MissingRecords(record.partition, expected[record.partition], record.offset))
             expected[record.partition] = record.offset + 1
         return holes
 
-    def take(self, records: Sequence[IncomingRecord]) -> None:
+    def begin_records(self, records: Sequence[IncomingRecord]) -> None:
         """Note that these records are in hand."""
         for record in records:
             # Not the largest so far: a topic that was made again begins anew.
@@ -91,7 +93,7 @@ class Progress:
         """The partitions that this process has begun with."""
         return frozenset(self._seen)
 
-    def settled(self, reached: Mapping[int, int]) -> set[int]:
+    def fully_published(self, reached: Mapping[int, int]) -> set[int]:
         """The partitions of which everything that is stored was published.
 
         `reached` has the offset behind what is finished, by partition owned now.

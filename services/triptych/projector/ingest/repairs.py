@@ -17,14 +17,14 @@ from triptych.contract.replies import ErrorCode
 from triptych.contract.topics import Topics
 from triptych.kit.failures import OwnershipLost, StartRefused, TransientFailure
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.tail import tail
 from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.settings import KitSettings
-from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.view.fold import View
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.repository import ViewRepository
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ class Repairs:
     def __init__(
         self,
         settings: KitSettings,
-        repository: Repository,
+        repository: ViewRepository,
         ownership: Ownership,
         publisher: Publisher,
-        handler: EventHandler,
+        handler: ProjectionHandler,
     ) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
@@ -120,9 +120,9 @@ class Repairs:
         if commands:
             log.warning("no reply to the request for %d galleries; is the command service running?", len(commands))
 
-    def _record(self, command: CommandEnvelope) -> Record:
+    def _record(self, command: CommandEnvelope) -> OutgoingRecord:
         message = encode_command(command)
-        return Record(self._topics.commands, message.key, message.value, message.headers)
+        return OutgoingRecord(self._topics.commands, message.key, message.value, message.headers)
 
     async def _hear(self, command: CommandEnvelope, reply: bytes | None) -> None:
         """The state itself comes on the events topic; only that there is none is told here."""

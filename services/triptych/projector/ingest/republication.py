@@ -14,11 +14,11 @@ from triptych.contract.joined import gallery_key
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
-from triptych.projector.ingest.handler import EventHandler
+from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import View
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.repository import ViewRepository
 from triptych.writemodel.queries import WriteModel
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ REQUESTS_AT_ONCE = 100
 INTERVAL_SECONDS = 1.0
 
 
-class Requests:
+class RepublicationRequests:
     """Galleries to be published again: `{_id, galleryId, partition, items, isWhole}`.
 
     `items` are ids that the topic has; those that are none of the gallery's get tombstones.
@@ -73,14 +73,14 @@ class Republisher:
     def __init__(
         self,
         database: Database,
-        repository: Repository,
+        repository: ViewRepository,
         ownership: Ownership,
         publication: JoinPublisher,
-        handler: EventHandler,
+        handler: ProjectionHandler,
         reached: Callable[[], Mapping[int, int]],
     ) -> None:
         """`reached` gives the offset behind what is finished, by partition owned now."""
-        self._requests = Requests(database)
+        self._requests = RepublicationRequests(database)
         self._written = WriteModel(database)
         self._repository = repository
         self._ownership = ownership
@@ -94,7 +94,7 @@ class Republisher:
             count = 0
             try:
                 async with self._handler.alone:  # in the middle of a batch, nothing is settled
-                    partitions = self._handler.progress.settled(self._reached())
+                    partitions = self._handler.progress.fully_published(self._reached())
                 for request in await self._requests.due(partitions):
                     await self._carry_out(request)
                     count += 1
@@ -138,5 +138,5 @@ class Republisher:
 
     def _check(self, partition: int) -> None:
         self._ownership.epoch(partition)
-        if partition not in self._handler.progress.settled(self._reached()):
+        if partition not in self._handler.progress.fully_published(self._reached()):
             raise TransientFailure(f"partition {partition} has items that are stored and not published yet")

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from triptych.contract.joined import parse_key
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import Collection, Database, UpdateOne
 from triptych.kit.process.settings import KitSettings
 
@@ -51,11 +51,11 @@ class AuditedJoinPublisher:
         self._sent = dict.fromkeys(partitions)
         await self._store(dict.fromkeys(self._checked.keys() - stored.keys(), 0))
 
-    def disown(self) -> None:
+    def stop_watching(self) -> None:
         """Stop watching; the next owner goes on from what is stored."""
         self._checked, self._sent, self._looked_until = {}, {}, {}
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Publish records whose partitions are given. Raises TransientFailure, as `Publisher.publish` does."""
         try:
             await self._publisher.publish(records)

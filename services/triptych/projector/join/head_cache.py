@@ -93,7 +93,7 @@ class HeadCache:
         self._size += window.size - self._sizes.get(view.gallery_id, 0)
         self._sizes[view.gallery_id] = window.size
 
-    def follow(self, view: View) -> None:
+    def update_view(self, view: View) -> None:
         """Take over the view of a gallery that is remembered."""
         if view.gallery_id in self._windows:
             self._views[view.gallery_id] = view

@@ -7,13 +7,13 @@ import orjson
 
 from triptych.contract.joined import parse_key
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.projector.join.audit import AuditedJoinPublisher, Latest
 from triptych.projector.join.head_cache import CACHED_ITEMS_MAX, FirstItems, HeadCache
 from triptych.projector.join.records import EncodedItem, KeyValue, head_records, item_records
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
-from triptych.projector.view.repository import Repository
+from triptych.projector.view.repository import ViewRepository
 
 CONTENT_TYPE = (("content-type", b"application/json"),)
 # Bounds memory: what is published at once weighs so many bytes of item JSON, or is a single gallery.
@@ -25,7 +25,9 @@ UNSEEN_ITEM_BYTES = 8 * 1024
 class JoinPublisher:
     """Turns views into records of the joined topic; the caller sees to it that only one call runs at a time."""
 
-    def __init__(self, repository: Repository, publisher: Publisher, guard: AuditedJoinPublisher, topic: str) -> None:
+    def __init__(
+        self, repository: ViewRepository, publisher: Publisher, guard: AuditedJoinPublisher, topic: str
+    ) -> None:
         self._repository = repository
         self._publisher = publisher
         self._guard = guard
@@ -42,7 +44,7 @@ class JoinPublisher:
 
     def disown(self) -> None:
         """Stop watching over what was published."""
-        self._guard.disown()
+        self._guard.stop_watching()
 
     async def remove(self, keys: Iterable[bytes]) -> None:
         """Publish tombstones."""
@@ -119,7 +121,7 @@ class JoinPublisher:
             else:
                 window.put(item.item_id, float(item.item["sortOrder"]), entry[1])
         for gallery_id in batch.changed:
-            self.windows.follow(batch.views[gallery_id])
+            self.windows.update_view(batch.views[gallery_id])
 
     async def _read_windows(self, views: Sequence[View]) -> None:
         unknown = [view for view in views if view.is_shown and self.windows.window(view.gallery_id) is None]
@@ -151,7 +153,7 @@ class JoinPublisher:
     async def _send(self, pairs: Sequence[KeyValue]) -> Counter[int]:
         partitions = await self._publisher.partitions(self._topic)
         records = [
-            Record(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_part(key), partitions))
+            OutgoingRecord(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_part(key), partitions))
             for key, value in pairs
         ]
         await self._guard.publish(records)

@@ -8,7 +8,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.settings import KitSettings
-from triptych.projector.ingest.republication import ITEMS_AT_ONCE, Requests
+from triptych.projector.ingest.republication import ITEMS_AT_ONCE, RepublicationRequests
 from triptych.projector.rebuild.join_check import compare_join, differences
 from triptych.projector.rebuild.join_copy import JoinedCopy
 from triptych.projector.rebuild.verification import Difference
@@ -16,7 +16,7 @@ from triptych.projector.rebuild.verification import Difference
 LOOK_SECONDS = 0.2
 # Without a projector nobody publishes. What was asked for stays, and is published by the next one that runs.
 PATIENCE_SECONDS = 60.0
-ROUNDS = 3
+RESTORE_ATTEMPTS = 3
 TOLD = 10
 
 
@@ -45,11 +45,11 @@ async def restore_join(
         StartRefused, TransientFailure: Kafka or MongoDB is away.
     """
     topic = Topics(settings.topic_prefix).galleries
-    requests = Requests(database)
+    requests = RepublicationRequests(database)
     async with JoinedCopy(settings, topic) as copy:
         await copy.read(lambda done, total: listener.tell("joined records read", done, total))
         await compare_join(database, copy, lambda done, total: listener.tell("joined galleries", done, total))
-        for _ in range(ROUNDS):
+        for _ in range(RESTORE_ATTEMPTS):
             if not copy.count_suspects():
                 return
             await _ask(settings, copy, requests)
@@ -62,7 +62,7 @@ async def restore_join(
             raise JoinUnequal(count, some, "Publishing them again did not help.")
 
 
-async def _ask(settings: KitSettings, copy: JoinedCopy, requests: Requests) -> None:
+async def _ask(settings: KitSettings, copy: JoinedCopy, requests: RepublicationRequests) -> None:
     """Leave a request for each suspect, with the items that the topic has of it."""
     last = ""
     while part := copy.suspects(last):
@@ -75,7 +75,7 @@ async def _ask(settings: KitSettings, copy: JoinedCopy, requests: Requests) -> N
         last = max(part)
 
 
-async def _until_published(requests: Requests, listener: Listener, patience_seconds: float) -> bool:
+async def _until_published(requests: RepublicationRequests, listener: Listener, patience_seconds: float) -> bool:
     total = left = await requests.count()
     waited_since = time.monotonic()
     while left:

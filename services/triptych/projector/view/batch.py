@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 from triptych.contract.codec.events import Event, EventType
 from triptych.contract.snapshots import SnapshotEnded
-from triptych.projector.view.fold import ItemView, Outcome, View, project
-from triptych.projector.view.snapshots import Part, restore
+from triptych.projector.view.fold import FoldResult, ItemView, View, project
+from triptych.projector.view.snapshots import RawSnapshotPart, restore
 
-Input: TypeAlias = Event | Part
+Input: TypeAlias = Event | RawSnapshotPart
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Batch:
     reached: dict[str, None] = field(default_factory=dict)
     """Galleries whose last event was among the inputs. After a crash, the events of a batch may be repeated in parts;
     a gallery is stored further than its items are published then, and is published when its last event is repeated."""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[FoldResult] = field(default_factory=list)
     """One for each input, in order."""
 
 
@@ -49,11 +49,11 @@ def fold(views: Mapping[str, View], inputs: Iterable[tuple[str, Input]]) -> Batc
         if after is not before:
             batch.views[gallery_id] = after
             batch.changed.add(gallery_id)
-        if outcome in (Outcome.APPLIED, Outcome.REPEATED):
+        if outcome in (FoldResult.APPLIED, FoldResult.REPEATED):
             _touch(batch, thing)
             if thing.sequence >= after.sequence and _is_whole(thing):
                 batch.reached[gallery_id] = None
-        if outcome is Outcome.APPLIED:
+        if outcome is FoldResult.APPLIED:
             _change_items(batch, after, thing)
     return batch
 
@@ -78,7 +78,7 @@ def _change_items(batch: Batch, view: View, thing: Input) -> None:
         batch.items[thing.item_id] = ItemView(
             view.site_id, view.gallery_id, thing.item_id, thing.sequence, None if is_gone else thing.body
         )
-    elif view.is_deleted or (isinstance(thing, Part) and isinstance(thing.fields, SnapshotEnded)):
+    elif view.is_deleted or (isinstance(thing, RawSnapshotPart) and isinstance(thing.fields, SnapshotEnded)):
         batch.swept[view.gallery_id] = view.sequence
         for item_id in list(batch.touched[view.gallery_id]):
             item = batch.items.get(item_id)

@@ -15,7 +15,7 @@ from triptych.contract.codec.events import Event, EventType
 _HEAD_FIELDS = ("id", "name", "sortOrder", "createdDate")
 
 
-class Outcome(StrEnum):
+class FoldResult(StrEnum):
     """What became of one event, or of one part of a snapshot."""
 
     APPLIED = "applied"
@@ -82,21 +82,21 @@ class ItemView(NamedTuple):
     item: dict[str, Any] | None
 
 
-def project(view: View, site_id: str, event: Event) -> tuple[View, Outcome]:
+def project(view: View, site_id: str, event: Event) -> tuple[View, FoldResult]:
     """The view after an event of `site_id`; the same object if nothing changes."""
     if view.site_id != site_id:
-        return view, Outcome.CONTRADICTORY
+        return view, FoldResult.CONTRADICTORY
     # Of a gallery that is gone, nothing that may still come is news: its id is never used again.
     if event.sequence <= view.sequence or view.is_deleted:
-        return view, Outcome.REPEATED
+        return view, FoldResult.REPEATED
     if event.sequence > view.sequence + 1:
-        return lacking(view, event.sequence), Outcome.HELD_BACK
+        return mark_missing(view, event.sequence), FoldResult.HELD_BACK
     if not _fits(view, event):
-        return lacking(view, event.sequence), Outcome.CONTRADICTORY
-    return _apply(view, event), Outcome.APPLIED
+        return mark_missing(view, event.sequence), FoldResult.CONTRADICTORY
+    return _apply(view, event), FoldResult.APPLIED
 
 
-def lacking(view: View, received: int) -> View:
+def mark_missing(view: View, received: int) -> View:
     """The view, marked as lacking what follows it up to `received`."""
     missing = MissingEvents(view.sequence + 1, max(received, view.missing.received if view.missing else 0))
     return view if missing == view.missing else view._replace(missing=missing)
@@ -112,7 +112,7 @@ def advance(view: View, sequence: int, head: Mapping[str, Any] | None, total_ite
     return View(view.site_id, view.gallery_id, sequence, head, total_items, complete_at, missing)
 
 
-def head_of(body: Mapping[str, Any]) -> dict[str, Any] | None:
+def parse_head(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a gallery's wire form that a view keeps, or None if it is not a gallery."""
     try:
         created_at = datetime.fromisoformat(body["createdDate"])
@@ -132,9 +132,9 @@ def _apply(view: View, event: Event) -> View:
     head, total_items, complete_at = view.head, view.total_items, view.complete_at
     match event.event_type:
         case EventType.GALLERY_CREATED:
-            head, complete_at = head_of(event.body), event.sequence + event.body.get("totalItems", 0)
+            head, complete_at = parse_head(event.body), event.sequence + event.body.get("totalItems", 0)
         case EventType.GALLERY_UPDATED:
-            head = head_of(event.body)
+            head = parse_head(event.body)
         case EventType.GALLERY_DELETED:
             head, total_items, complete_at = None, 0, 0
         case EventType.ITEM_CREATED:
@@ -152,9 +152,9 @@ def _fits(view: View, event: Event) -> bool:
         case EventType.GALLERY_CREATED:
             total = event.body.get("totalItems", 0)
             is_count = isinstance(total, int) and not isinstance(total, bool) and total >= 0
-            return view.sequence == 0 and is_count and head_of(event.body) is not None
+            return view.sequence == 0 and is_count and parse_head(event.body) is not None
         case EventType.GALLERY_UPDATED:
-            return view.head is not None and head_of(event.body) is not None
+            return view.head is not None and parse_head(event.body) is not None
         case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
             return view.head is not None and is_item(event.body, event.item_id)
         case EventType.GALLERY_DELETED:

@@ -35,11 +35,11 @@ class _Exists(Exception):
     """An item that was to be new is there."""
 
 
-class _Refused(Exception):
+class _NotOwner(Exception):
     """Somebody else has written one of the galleries, or owns its partition."""
 
 
-class Repository:
+class ViewRepository:
     """One version of the views, written only by the owner of the partitions that the events came from."""
 
     def __init__(self, database: Database, ownership: Ownership, version: int = FIRST_VERSION) -> None:
@@ -121,7 +121,7 @@ class Repository:
             except _Exists:
                 # An item that was there already, of which a snapshot that broke off had been the first to tell.
                 await self._save(loaded, batch, partitions, frozenset())
-        except _Refused as refused:
+        except _NotOwner as refused:
             await self._ownership.check(partitions)
             raise TransientFailure(str(refused)) from refused
 
@@ -142,10 +142,10 @@ class Repository:
                 written = await self._galleries.bulk_write(writes, ordered=True, session=session)
             except BulkWriteError as error:
                 if is_duplicate_key(error):
-                    raise _Refused("a gallery's view was created by another writer") from error
+                    raise _NotOwner("a gallery's view was created by another writer") from error
                 raise
             if written.matched_count + written.inserted_count != len(writes):
-                raise _Refused("a gallery's view was changed by another writer")
+                raise _NotOwner("a gallery's view was changed by another writer")
             if changed:
                 await self._items.bulk_write(changed, ordered=False, session=session)
             if added:

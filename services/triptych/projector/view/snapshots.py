@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from triptych.contract.snapshots import SnapshotEnded, SnapshotItem, SnapshotStarted, decode_snapshot
-from triptych.projector.view.fold import OpenSnapshot, Outcome, View, advance, head_of, is_item
+from triptych.projector.view.fold import FoldResult, OpenSnapshot, View, advance, is_item, parse_head
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RawSnapshotPart:
     """A part of a snapshot with its content in wire form, verbatim: a gallery, an item, or nothing at the end."""
 
     fields: SnapshotStarted | SnapshotItem | SnapshotEnded
@@ -37,19 +37,19 @@ class Part:
         return self.fields.item.id if isinstance(self.fields, SnapshotItem) else None
 
 
-def read_part(value: bytes | None) -> Part:
+def read_part(value: bytes | None) -> RawSnapshotPart:
     """Read a part of a snapshot. Raises Undecodable."""
     fields = decode_snapshot(value)
     content = orjson.loads(value or b"")
-    return Part(fields, content.get("gallery") or content.get("item") or {})
+    return RawSnapshotPart(fields, content.get("gallery") or content.get("item") or {})
 
 
-def restore(view: View, site_id: str, part: Part) -> tuple[View, Outcome]:
+def restore(view: View, site_id: str, part: RawSnapshotPart) -> tuple[View, FoldResult]:
     """The view after a part of a snapshot; the same object if nothing changes."""
     if view.site_id != site_id:
-        return view, Outcome.CONTRADICTORY
+        return view, FoldResult.CONTRADICTORY
     if view.is_deleted or part.sequence <= view.sequence:
-        return view, Outcome.REPEATED
+        return view, FoldResult.REPEATED
     match part.fields:
         case SnapshotStarted():
             return _begin(view, part)
@@ -59,39 +59,39 @@ def restore(view: View, site_id: str, part: Part) -> tuple[View, Outcome]:
             return _end(view, part.fields)
 
 
-def _begin(view: View, part: Part) -> tuple[View, Outcome]:
+def _begin(view: View, part: RawSnapshotPart) -> tuple[View, FoldResult]:
     if _is_current(view, part):
-        return view, Outcome.REPEATED
+        return view, FoldResult.REPEATED
     if view.restoration is not None and part.sequence < view.restoration.sequence:
-        return view, Outcome.PASSED_OVER  # a late repeat of an earlier snapshot
-    head = head_of(part.body)
+        return view, FoldResult.PASSED_OVER  # a late repeat of an earlier snapshot
+    head = parse_head(part.body)
     if head is None:
-        return view, Outcome.CONTRADICTORY
-    return view._replace(restoration=OpenSnapshot(part.fields.snapshot_id, part.sequence, head)), Outcome.APPLIED
+        return view, FoldResult.CONTRADICTORY
+    return view._replace(restoration=OpenSnapshot(part.fields.snapshot_id, part.sequence, head)), FoldResult.APPLIED
 
 
-def _take(view: View, part: Part) -> tuple[View, Outcome]:
+def _take(view: View, part: RawSnapshotPart) -> tuple[View, FoldResult]:
     restoration = view.restoration
     assert isinstance(part.fields, SnapshotItem)  # noqa: S101 - by `restore`
     if restoration is None or not _is_current(view, part):
-        return view, Outcome.PASSED_OVER
+        return view, FoldResult.PASSED_OVER
     if part.fields.position < restoration.position:
-        return view, Outcome.REPEATED
+        return view, FoldResult.REPEATED
     if part.fields.position > restoration.position:
-        return view._replace(restoration=None), Outcome.PASSED_OVER
+        return view._replace(restoration=None), FoldResult.PASSED_OVER
     if not is_item(part.body, part.item_id):
-        return view._replace(restoration=None), Outcome.CONTRADICTORY
-    return view._replace(restoration=restoration._replace(position=restoration.position + 1)), Outcome.APPLIED
+        return view._replace(restoration=None), FoldResult.CONTRADICTORY
+    return view._replace(restoration=restoration._replace(position=restoration.position + 1)), FoldResult.APPLIED
 
 
-def _end(view: View, ended: SnapshotEnded) -> tuple[View, Outcome]:
+def _end(view: View, ended: SnapshotEnded) -> tuple[View, FoldResult]:
     restoration = view.restoration
     if restoration is None or restoration.snapshot_id != ended.snapshot_id:
-        return view, Outcome.PASSED_OVER
+        return view, FoldResult.PASSED_OVER
     if restoration.position != ended.total_items:
-        return view._replace(restoration=None), Outcome.PASSED_OVER
-    return advance(view, ended.sequence, restoration.head, ended.total_items, 0), Outcome.APPLIED
+        return view._replace(restoration=None), FoldResult.PASSED_OVER
+    return advance(view, ended.sequence, restoration.head, ended.total_items, 0), FoldResult.APPLIED
 
 
-def _is_current(view: View, part: Part) -> bool:
+def _is_current(view: View, part: RawSnapshotPart) -> bool:
     return view.restoration is not None and view.restoration.snapshot_id == part.fields.snapshot_id

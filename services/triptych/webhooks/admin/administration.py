@@ -5,7 +5,7 @@ from functools import partial
 
 from triptych.contract.topics import Topics
 from triptych.kit.mongo.driver import Database
-from triptych.webhooks.admin.beginnings import ends_of
+from triptych.webhooks.admin.beginnings import read_end_offsets
 from triptych.webhooks.store.listeners import ListenerRepository
 from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.resending import DeliveryLog
@@ -31,6 +31,6 @@ async def open_administration(database: Database, settings: ListenerSettings) ->
     sealer = make_sealer(settings)
     await require_same_key(database, sealer)
     retention = settings.webhooks_retention
-    ends = partial(ends_of, settings, Topics(settings.topic_prefix).events)
+    ends = partial(read_end_offsets, settings, Topics(settings.topic_prefix).events)
     listeners = ListenerRepository(database, sealer, retention, ends=ends)
     return Administration(listeners, DeliveryLog(database), OperationalEvents(database, retention))

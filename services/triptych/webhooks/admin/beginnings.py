@@ -11,7 +11,7 @@ from triptych.kit.process.settings import KitSettings
 DEADLINE_SECONDS = 10.0
 
 
-async def ends_of(settings: KitSettings, topic: str) -> dict[int, int]:
+async def read_end_offsets(settings: KitSettings, topic: str) -> dict[int, int]:
     """The offset behind the last record of each partition.
 
     Raises:

@@ -22,7 +22,7 @@ _WITHOUT_BODY = (204, 304)
 _SWITCHING_PROTOCOLS = 101
 
 
-class _At(Enum):
+class _State(Enum):
     STATUS = auto()
     FIELDS = auto()
     BODY = auto()
@@ -48,7 +48,7 @@ class ResponseReader:
         self.is_reusable = False
         self.problem: str | None = None
         self._body_max = body_max
-        self._at = _At.STATUS
+        self._at = _State.STATUS
         self._buffer = bytearray()
         self._received = 0
         self._is_informational = False
@@ -62,20 +62,20 @@ class ResponseReader:
     @property
     def is_done(self) -> bool:
         """Whether nothing more has to be read."""
-        return self._at is _At.DONE
+        return self._at is _State.DONE
 
     def feed(self, data: bytes) -> None:
         """Take what has come."""
-        if self._at is _At.BODY:
+        if self._at is _State.BODY:
             self._take(data)
             return
         self._buffer += data
-        if self._at in (_At.STATUS, _At.FIELDS):
+        if self._at in (_State.STATUS, _State.FIELDS):
             self._received += len(data)
             self._read_head()
-        elif self._at is _At.CHUNKS:
+        elif self._at is _State.CHUNKS:
             self._read_chunks()
-        elif self._at is _At.DONE and self._buffer:
+        elif self._at is _State.DONE and self._buffer:
             self.is_reusable = False
 
     def end(self) -> None:
@@ -85,28 +85,28 @@ class ResponseReader:
         if self.status is None and self.problem is None:
             come = "an informational answer" if self._is_informational else "the beginning of an answer"
             self.problem = f"the connection ended after {come}" if self._received else None
-        self._at = _At.DONE
+        self._at = _State.DONE
 
     def _read_head(self) -> None:
-        while self._at in (_At.STATUS, _At.FIELDS):
-            if self._at is _At.STATUS and not self._begins_well():
+        while self._at in (_State.STATUS, _State.FIELDS):
+            if self._at is _State.STATUS and not self._begins_well():
                 self._give_up("the answer is not HTTP/1")
                 return
             line = self._line()
             if line is None:
-                if self._at is _At.STATUS and len(self._buffer) >= LINE_MAX:
+                if self._at is _State.STATUS and len(self._buffer) >= LINE_MAX:
                     self._read_status(bytes(self._buffer))
                 if self._received > HEAD_MAX:
                     self._give_up("the head of the answer is too large")
                 return
-            if self._at is _At.STATUS:
+            if self._at is _State.STATUS:
                 if line:
                     self._read_status(line)
             elif line:
                 self._read_field(line)
             elif self._is_informational:
                 self._is_informational = False
-                self._at = _At.STATUS
+                self._at = _State.STATUS
             else:
                 self._begin_body()
 
@@ -129,7 +129,7 @@ class ResponseReader:
             self._give_up("the answer has no status line")
             return
         status = int(found[2])
-        self._at = _At.FIELDS
+        self._at = _State.FIELDS
         if 100 <= status < 200 and status != _SWITCHING_PROTOCOLS:
             self._is_informational = True
             return
@@ -163,13 +163,13 @@ class ResponseReader:
         if self.status in _WITHOUT_BODY:
             self._left = 0
         elif self._codings == [b"chunked"]:
-            self._at = _At.CHUNKS
+            self._at = _State.CHUNKS
             self._buffer += rest
             self._read_chunks()
             return
         elif not self._codings and len(set(self._lengths)) == 1 and _LENGTH.fullmatch(self._lengths[0]):
             self._left = int(self._lengths[0])
-        self._at = _At.BODY
+        self._at = _State.BODY
         self._take(rest)
 
     def _take(self, data: bytes) -> None:
@@ -186,7 +186,7 @@ class ResponseReader:
 
     def _read_chunks(self) -> None:
         self._left = self._left or 0
-        while self._at is _At.CHUNKS:
+        while self._at is _State.CHUNKS:
             if self._left:
                 part = bytes(self._buffer[: self._left])
                 del self._buffer[: self._left]
@@ -221,10 +221,10 @@ class ResponseReader:
         self.body += data[: self._body_max - len(self.body)]
 
     def _finish(self, *, whole: bool = False) -> None:
-        self._at = _At.DONE
+        self._at = _State.DONE
         self.is_reusable = whole and self._may_be_reusable
 
     def _give_up(self, problem: str) -> None:
         if self.status is None:
             self.problem = problem
-        self._at = _At.DONE
+        self._at = _State.DONE

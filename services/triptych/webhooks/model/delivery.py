@@ -30,7 +30,7 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ListenerResponse:
     """What came of one POST: a status, or a failure with its words. `retry_after` is in seconds from the answer."""
 
     status: int | None
@@ -43,12 +43,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentRequest:
     """What was sent where, and what came back."""
 
     url: str
     headers: Mapping[str, str]
-    answer: Answer
+    answer: ListenerResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Dead:
 Verdict: TypeAlias = Delivered | Retry | Dead
 
 
-def judge(answer: Answer, failures: int, policy: Policy, now: datetime, jitter: float) -> Verdict:
+def judge(answer: ListenerResponse, failures: int, policy: Policy, now: datetime, jitter: float) -> Verdict:
     """What follows from an answer.
 
     Args:
@@ -120,7 +120,7 @@ def judge(answer: Answer, failures: int, policy: Policy, now: datetime, jitter: 
     return Retry(now + timedelta(seconds=delay))
 
 
-def is_success(answer: Answer, dialect: Format) -> bool:
+def is_success(answer: ListenerResponse, dialect: Format) -> bool:
     """200 for Wix (contract, section 7.4), any 2xx for Standard Webhooks; redirects are failures for both."""
     if answer.status is None:
         return False

@@ -15,14 +15,14 @@ NOTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FailureRun:
     """Failures without a success between them, and without a long pause: when the first and the last one were."""
 
     since: datetime
     last: datetime
 
 
-def after_failure(run: Run | None, now: datetime, disable_after: timedelta) -> Run:
+def after_failure(run: FailureRun | None, now: datetime, disable_after: timedelta) -> FailureRun:
     """The run that a failure continues or begins.
 
     Args:
@@ -31,16 +31,16 @@ def after_failure(run: Run | None, now: datetime, disable_after: timedelta) -> R
         disable_after: how long a listener may fail throughout.
     """
     if run is None or now - run.last > disable_after / LONGEST_PAUSES:
-        return Run(now, now)
-    return Run(run.since, max(run.last, now))
+        return FailureRun(now, now)
+    return FailureRun(run.since, max(run.last, now))
 
 
-def is_overdue(run: Run, disable_after: timedelta) -> bool:
+def is_overdue(run: FailureRun, disable_after: timedelta) -> bool:
     """Whether the listener has failed throughout for so long that it is disabled."""
     return run.last - run.since >= disable_after
 
 
-def must_be_noted(noted: Run | None, run: Run, disable_after: timedelta) -> bool:
+def must_be_noted(noted: FailureRun | None, run: FailureRun, disable_after: timedelta) -> bool:
     """Whether a run must be written down again; a last failure written a little too early only makes a pause longer."""
     return (
         noted is None or noted.since != run.since or run.last - noted.last >= disable_after / (LONGEST_PAUSES * NOTES)

@@ -14,9 +14,9 @@ from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.shards import Shards
 from triptych.webhooks.relay.worker import Worker
 from triptych.webhooks.settings import WebhookSettings
-from triptych.webhooks.store.deliveries import ClaimedDelivery, Due, Repository
+from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository, Due
 from triptych.webhooks.store.listener_documents import ListenerStatus
-from triptych.webhooks.store.operational_events import Operation, OperationalEvents
+from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest d
 SCAN_SECONDS = 1.0
 # A scan may take no more than this part of the time, however many listeners there are.
 SCAN_SHARE = 0.1
-HOUSEKEEPING_SECONDS = 30.0
+RECONCILE_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 LANES_AT_ONCE = 64
 # Events are read for so many deliveries at once; the largest are a quarter of a megabyte.
@@ -34,13 +34,13 @@ CLAIMED_AT_ONCE = 500
 BEHIND_SECONDS = 60.0
 
 
-class Intake:
+class DeliveryClaimer:
     """The lanes of this process's shards."""
 
     def __init__(
         self,
         settings: WebhookSettings,
-        repository: Repository,
+        repository: DeliveryRepository,
         directory: ListenerCache,
         shards: Shards,
         worker: Worker,
@@ -68,16 +68,16 @@ class Intake:
     def room(self, listener_id: str) -> int:
         """How many new deliveries of a listener may be planned as taken in hand by this process."""
         lane = self._lanes.get(listener_id)
-        if lane is None or lane.is_hungry or lane.listener.ordered or not self._shards.owns(listener_id):
+        if lane is None or lane.may_have_due or lane.listener.ordered or not self._shards.owns(listener_id):
             return 0
-        return min(lane.room, self._worker.free)
+        return min(lane.free_slots, self._worker.free)
 
     def accept(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Send what is in hand."""
         for claimed in claims:
             lane = self._lanes.get(claimed.listener_id)
             if lane is None or self._is_stopping:
-                self._worker.give_back(claimed)
+                self._worker.release_claim(claimed)
             else:
                 self._worker.accept(lane, claimed)
 
@@ -86,7 +86,7 @@ class Intake:
         for listener_id in listener_ids:
             lane = self._lanes.get(listener_id)
             if lane is not None:
-                lane.is_hungry = True
+                lane.may_have_due = True
                 self._worker.has_room.set()
 
     async def run(self) -> None:
@@ -104,7 +104,7 @@ class Intake:
                     scan_at = time.monotonic() + max(SCAN_SECONDS, (time.monotonic() - started) / SCAN_SHARE)
                 if started >= housekeeping_at:
                     await self._reconcile()
-                    housekeeping_at = started + HOUSEKEEPING_SECONDS
+                    housekeeping_at = started + RECONCILE_SECONDS
                 await self._claim_due()
                 self.trouble = None
             except Exception as error:
@@ -118,7 +118,7 @@ class Intake:
         self._is_stopping = True
         self._worker.has_room.set()
         for lane in self._lanes.values():
-            self._worker.empty(lane)
+            self._worker.release_queue(lane)
 
     async def _scan(self) -> None:
         """See what has changed, and which lanes have something due."""
@@ -127,7 +127,7 @@ class Intake:
         now = self._clock()
         due = await self._repository.due(list(self._lanes), 1, now)
         for listener_id in due.keys() & self._lanes.keys():
-            self._lanes[listener_id].is_hungry = True
+            self._lanes[listener_id].may_have_due = True
         await self._report_behind(due, now)
 
     async def _report_behind(self, due: dict[str, Due], now: datetime) -> None:
@@ -138,7 +138,7 @@ class Intake:
             text = f"deliveries have been due for {ages[listener_id]:.0f} s"
             log.warning("listener %s: %s", listener_id, text)
             listener = self._directory.listeners[listener_id]
-            await self._operations.tell(Operation.LISTENER_BEHIND, listener.site_id, listener_id, text, now)
+            await self._operations.tell(OperationalEventKind.LISTENER_BEHIND, listener.site_id, listener_id, text, now)
         self._behind = behind
 
     def _sync_lanes(self) -> None:
@@ -149,7 +149,7 @@ class Intake:
             if listener.status is ListenerStatus.ACTIVE and self._shards.owns(listener.id)
         }
         for listener_id in self._lanes.keys() - active.keys():
-            self._worker.empty(self._lanes.pop(listener_id))
+            self._worker.release_queue(self._lanes.pop(listener_id))
         for listener_id, listener in active.items():
             if listener_id in self._lanes:
                 self._lanes[listener_id].update(listener)
@@ -173,15 +173,15 @@ class Intake:
         hungry = [
             lane
             for listener_id, lane in self._lanes.items()
-            if lane.is_hungry and lane.wants_more and self._shards.owns(listener_id)
+            if lane.may_have_due and lane.wants_more and self._shards.owns(listener_id)
         ]
         if not hungry or not self._worker.free:
             return
         # Those with the least in hand first, so that a long backlog does not come before the others.
         hungry.sort(key=lambda lane: len(lane.queue) + lane.in_flight)
-        rooms = {lane.listener.id: lane.room for lane in hungry[:LANES_AT_ONCE]}
+        rooms = {lane.listener.id: lane.free_slots for lane in hungry[:LANES_AT_ONCE]}
         for lane in hungry[:LANES_AT_ONCE]:
-            lane.is_hungry = False  # before looking, so that what is planned meanwhile is noticed
+            lane.may_have_due = False  # before looking, so that what is planned meanwhile is noticed
         now = self._clock()
         try:
             due = await self._repository.due(list(rooms), max(rooms.values()), now)

@@ -10,9 +10,9 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
-from triptych.webhooks.relay.offsets import Loss, Progress, expired
+from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
-from triptych.webhooks.store.operational_events import Operation, OperationalEvents
+from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Offsets(Protocol):
         """Those behind the last records."""
 
 
-class Losses:
+class ExpiryReporter:
     """Of the partitions of this process."""
 
     def __init__(
@@ -49,9 +49,9 @@ class Losses:
         self._operations = operations
         self._listeners = listeners
         self._clock = clock
-        self._progress = Progress()
-        self._told: dict[Loss, datetime] = {}
-        self._last: Loss | None = None
+        self._progress = PlannedOffsets()
+        self._told: dict[ExpiredRange, datetime] = {}
+        self._last: ExpiredRange | None = None
         self._last_at = clock()
         self._count = 0
 
@@ -84,7 +84,7 @@ class Losses:
             return None
         return f"{self._last} ({self._last_at:%Y-%m-%d %H:%M:%S} UTC; losses since the start: {self._count})"
 
-    async def _tell(self, losses: Sequence[Loss]) -> None:
+    async def _tell(self, losses: Sequence[ExpiredRange]) -> None:
         for loss in losses:
             if loss in self._told:
                 continue
@@ -97,13 +97,13 @@ class Losses:
                 log.error("%s; listeners that may have wanted some: %d", loss, len(concerned))
             text = f"{loss}; some of them may have been for this listener"
             place = f"{loss.partition}:{loss.first}-{loss.end}"
-            await self._operations.tell_each(Operation.EVENTS_EXPIRED, concerned, place, text, now)
+            await self._operations.tell_each(OperationalEventKind.EVENTS_EXPIRED, concerned, place, text, now)
             self._told[loss] = now
             if len(self._told) > REMEMBERED:
                 self._told.pop(next(iter(self._told)))
 
 
-def may_concern(listener: Listener, loss: Loss) -> bool:
+def may_concern(listener: Listener, loss: ExpiredRange) -> bool:
     """Whether some of what was lost may have been for a listener: it was there before the last of it was published."""
     if listener.status is ListenerStatus.DELETED:
         return False

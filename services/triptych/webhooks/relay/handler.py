@@ -15,10 +15,10 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, Inco
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.driver import Binary, Document
-from triptych.webhooks.relay.claiming import Intake
-from triptych.webhooks.relay.expired_events import Losses
+from triptych.webhooks.relay.claiming import DeliveryClaimer
+from triptych.webhooks.relay.expired_events import ExpiryReporter
 from triptych.webhooks.relay.listener_cache import ListenerCache
-from triptych.webhooks.store.deliveries import ClaimedDelivery, Repository, claimed_of
+from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository, claimed_of
 from triptych.webhooks.store.delivery_documents import cancelled, new_delivery
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus, Published
 
@@ -29,17 +29,17 @@ PLANNED_AT_ONCE = 2_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
-class EventHandler:
+class DeliveryPlanner:
     """A `BatchHandler` for the events topic."""
 
     def __init__(
         self,
-        repository: Repository,
+        repository: DeliveryRepository,
         directory: ListenerCache,
-        intake: Intake,
+        intake: DeliveryClaimer,
         publisher: Publisher,
         dead_letters: DeadLetterPublisher,
-        losses: Losses,
+        losses: ExpiryReporter,
         lease: timedelta,
         retention: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -80,7 +80,7 @@ class EventHandler:
                     events.append((self._event_document(site_id, record.value), _published(record)))
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
-        for part in self._parts(events):
+        for part in self._chunks(events):
             await self._plan(part)
         await self._publisher.publish(await self._dead_letters.letters(refused))
         for refusal in refused:
@@ -105,7 +105,7 @@ class EventHandler:
             "expiresAt": self._clock() + self._retention,
         }
 
-    def _parts(self, events: Sequence[tuple[Document, Published]]) -> Iterator[list[tuple[Document, list[Listener]]]]:
+    def _chunks(self, events: Sequence[tuple[Document, Published]]) -> Iterator[list[tuple[Document, list[Listener]]]]:
         """Events with the listeners that want them, none of the parts much larger than `PLANNED_AT_ONCE`."""
         part: list[tuple[Document, list[Listener]]] = []
         count = 0

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from triptych.webhooks.model.failing import Run
+from triptych.webhooks.model.failing import FailureRun
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
@@ -24,13 +24,13 @@ class Lane:
         self.listener = listener
         self.queue: deque[ClaimedDelivery] = deque()
         self.in_flight = 0
-        self.is_hungry = True
+        self.may_have_due = True
         """Whether there may be due deliveries that nobody has in hand."""
         self.is_closed = False
         """Whether nothing more may be sent, since the listener has just been disabled."""
-        self.run: Run | None = None
+        self.run: FailureRun | None = None
         """The failures that no success has ended."""
-        self.noted_run: Run | None = None
+        self.noted_run: FailureRun | None = None
         """The same as it was last written down."""
         self.is_run_known = False
         """Whether `run` has been read: another process may have served the listener before."""
@@ -52,14 +52,14 @@ class Lane:
         return 1 if self._failures >= FAILURES_TO_BREAK else self._concurrency
 
     @property
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many deliveries may be taken in hand now."""
         return max(0, self._ahead - len(self.queue) - self.in_flight)
 
     @property
     def wants_more(self) -> bool:
         """Whether it pays to look for more: only when half of what may be in hand is gone."""
-        return self.room > 0 and self.room >= self._ahead // 2
+        return self.free_slots > 0 and self.free_slots >= self._ahead // 2
 
     @property
     def _ahead(self) -> int:

@@ -3,12 +3,12 @@
 import logging
 from datetime import datetime, timedelta
 
-from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, Sent, Verdict
+from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, SentRequest, Verdict
 from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_noted
 from triptych.webhooks.relay.lanes import Lane
-from triptych.webhooks.store.deliveries import ClaimedDelivery, Repository
+from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository
 from triptych.webhooks.store.listener_documents import ListenerStatus
-from triptych.webhooks.store.operational_events import Operation, OperationalEvents
+from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 class ListenerHealth:
     """Keeps listeners' state in step with their answers."""
 
-    def __init__(self, repository: Repository, operations: OperationalEvents, disable_after: timedelta) -> None:
+    def __init__(self, repository: DeliveryRepository, operations: OperationalEvents, disable_after: timedelta) -> None:
         self._repository = repository
         self._operations = operations
         self._disable_after = disable_after
 
     async def follow(
-        self, lane: Lane, claimed: ClaimedDelivery, verdict: Verdict, sent: Sent | None, now: datetime
+        self, lane: Lane, claimed: ClaimedDelivery, verdict: Verdict, sent: SentRequest | None, now: datetime
     ) -> None:
         """Do what follows from an attempt. Raises the driver's errors."""
         if not lane.is_run_known:
@@ -43,18 +43,18 @@ class ListenerHealth:
             await self._disable(lane, f"every delivery has failed since {run.since:%Y-%m-%d %H:%M} UTC", now)
 
     async def _on_dead_delivery(
-        self, lane: Lane, claimed: ClaimedDelivery, dead: Dead, sent: Sent | None, now: datetime
+        self, lane: Lane, claimed: ClaimedDelivery, dead: Dead, sent: SentRequest | None, now: datetime
     ) -> None:
         listener = lane.listener
         text = f"delivery {claimed.delivery_id} of event {claimed.event_id} is dead: {dead.reason.value}"
         log.error("listener %s: %s", listener.id, text)
-        await self._operations.tell(Operation.DELIVERY_DEAD, listener.site_id, listener.id, text, now)
+        await self._operations.tell(OperationalEventKind.DELIVERY_DEAD, listener.site_id, listener.id, text, now)
         if dead.reason is DeathReason.GONE:
             await self._disable(lane, "it answered 410 Gone", now)
         elif dead.reason is DeathReason.FORBIDDEN_ADDRESS and sent is not None:
             await self._repository.flag(listener.id, sent.answer.text)
             await self._operations.tell(
-                Operation.ADDRESS_FORBIDDEN, listener.site_id, listener.id, sent.answer.text, now
+                OperationalEventKind.ADDRESS_FORBIDDEN, listener.site_id, listener.id, sent.answer.text, now
             )
 
     async def _disable(self, lane: Lane, problem: str, now: datetime) -> None:
@@ -63,5 +63,5 @@ class ListenerHealth:
         if not await self._repository.disable(listener.id, problem, now):
             return
         log.error("listener %s is disabled: %s", listener.id, problem)
-        await self._operations.tell(Operation.LISTENER_DISABLED, listener.site_id, listener.id, problem, now)
+        await self._operations.tell(OperationalEventKind.LISTENER_DISABLED, listener.site_id, listener.id, problem, now)
         await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now)

@@ -7,7 +7,7 @@ from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class ExpiredRange:
     """Events of a partition that nobody can plan any more: from offset `first` up to before `end`."""
 
     partition: int
@@ -33,13 +33,15 @@ class Loss:
         )
 
 
-class Progress:
+class PlannedOffsets:
     """The offsets that come next, of the partitions owned now."""
 
     def __init__(self) -> None:
         self._next: dict[int, int] = {}
 
-    def begin(self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]) -> list[Loss]:
+    def begin(
+        self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]
+    ) -> list[ExpiredRange]:
         """Start at the committed offsets, or where the topic begins; what it does not reach back to is lost.
 
         Args:
@@ -52,20 +54,20 @@ class Progress:
         for partition, beginning in beginnings.items():
             stands = committed.get(partition, 0)
             if stands < beginning:
-                losses.append(Loss(partition, stands, beginning))
+                losses.append(ExpiredRange(partition, stands, beginning))
             elif stands > ends[partition]:
-                losses.append(Loss(partition, ends[partition], stands, is_topic_new=True))
+                losses.append(ExpiredRange(partition, ends[partition], stands, is_topic_new=True))
             self._next[partition] = beginning if stands > ends[partition] else max(stands, beginning)
         return losses
 
-    def gaps(self, records: Sequence[IncomingRecord]) -> list[Loss]:
+    def gaps(self, records: Sequence[IncomingRecord]) -> list[ExpiredRange]:
         """The offsets that are missing before or between these records; not all of them need have been events."""
         expected = dict(self._next)
         gaps = []
         for record in records:
             following = expected.get(record.partition, record.offset)
             if record.offset > following:
-                gaps.append(Loss(record.partition, following, record.offset))
+                gaps.append(ExpiredRange(record.partition, following, record.offset))
             expected[record.partition] = record.offset + 1
         return gaps
 
@@ -75,7 +77,7 @@ class Progress:
             self._next[record.partition] = record.offset + 1
 
 
-def expired(gap: Loss, beginning: int) -> Loss | None:
+def expired(gap: ExpiredRange, beginning: int) -> ExpiredRange | None:
     """What of a gap has expired, given where the partition begins: markers of transactions leave gaps as well."""
     end = min(gap.end, beginning)
-    return Loss(gap.partition, gap.first, end) if end > gap.first else None
+    return ExpiredRange(gap.partition, gap.first, end) if end > gap.first else None

@@ -7,7 +7,7 @@ from prometheus_client import Counter
 
 from triptych.kit.mongo.driver import PyMongoError, UpdateOne, is_transient
 from triptych.kit.process.waits import waiting_for
-from triptych.webhooks.store.deliveries import Repository
+from triptych.webhooks.store.deliveries import DeliveryRepository
 
 log = logging.getLogger(__name__)
 
@@ -17,10 +17,10 @@ LONGEST_DELAY_SECONDS = 2.0
 WRITTEN_AT_ONCE = 1_000
 
 
-class Recorder:
+class OutcomeWriter:
     """Collects outcomes while the last ones are being written. Whoever records waits, which bounds what collects."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: DeliveryRepository) -> None:
         self._repository = repository
         self._waiting: list[tuple[UpdateOne, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress
-from triptych.webhooks.model.delivery import Answer, Failure, Sent
+from triptych.webhooks.model.delivery import Failure, ListenerResponse, SentRequest
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.signing import SignedRequest, standard_body, standard_request, wix_request
 from triptych.webhooks.relay.listener_cache import ListenerCache
@@ -64,14 +64,14 @@ class Signer:
         return body
 
 
-class Sender:
+class DeliverySender:
     """Sends what it is given, once, within the listener's timeout."""
 
     def __init__(self, client: Client, signer: Signer) -> None:
         self._client = client
         self._signer = signer
 
-    async def send(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> Sent:
+    async def send(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> SentRequest:
         """Post a delivery. Whatever happens is an answer: without one, it would be posted again and again."""
         started = time.perf_counter()
         headers: Mapping[str, str] = {}
@@ -79,7 +79,7 @@ class Sender:
             request = self._signer.sign(listener, claimed, value)
             headers = request.headers
             reading = await self._client.post(listener.url, headers, request.body, listener.timeout_seconds)
-            answer = Answer(
+            answer = ListenerResponse(
                 reading.status, retry_after=parse_retry_after(reading.retry_after), body=bytes(reading.body)
             )
         except Exception as error:
@@ -88,8 +88,8 @@ class Sender:
                 log.exception("delivery %s could not be sent", claimed.delivery_id)
             # Words about what a receiver sent need not be text.
             text = (str(error) or type(error).__name__)[:TEXT_MAX].encode("utf-8", "replace").decode()
-            answer = Answer(None, failure, text)
-        return Sent(listener.url, headers, replace(answer, seconds=time.perf_counter() - started))
+            answer = ListenerResponse(None, failure, text)
+        return SentRequest(listener.url, headers, replace(answer, seconds=time.perf_counter() - started))
 
 
 def classify(error: Exception) -> Failure:

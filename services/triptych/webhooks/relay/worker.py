@@ -17,17 +17,17 @@ from triptych.webhooks.model.delivery import (
     Delivered,
     Policy,
     Retry,
-    Sent,
+    SentRequest,
     Verdict,
     judge,
     was_interrupted_too_often,
 )
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.relay.listener_health import ListenerHealth
-from triptych.webhooks.relay.outcome_writer import Recorder
-from triptych.webhooks.relay.sender import Sender
+from triptych.webhooks.relay.outcome_writer import OutcomeWriter
+from triptych.webhooks.relay.sender import DeliverySender
 from triptych.webhooks.settings import LEASE_MARGIN, WebhookSettings
-from triptych.webhooks.store.deliveries import ClaimedDelivery, Repository
+from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository
 from triptych.webhooks.store.listener_documents import Listener
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests under way")
 
 STOP_SECONDS = 20.0
 # Deliveries in hand, in multiples of the requests at a time, and the bytes of their events.
-IN_HAND = 4
-BYTES_IN_HAND = 64 * 1024 * 1024
+CLAIMED_PER_SLOT = 4
+CLAIMED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Worker:
@@ -52,9 +52,9 @@ class Worker:
     def __init__(
         self,
         settings: WebhookSettings,
-        repository: Repository,
-        sender: Sender,
-        recorder: Recorder,
+        repository: DeliveryRepository,
+        sender: DeliverySender,
+        recorder: OutcomeWriter,
         consequences: ListenerHealth,
         owns: Callable[[str], bool],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -70,8 +70,8 @@ class Worker:
         self._waiting_for_slot: deque[Lane] = deque()
         self._timed: set[Lane] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_hand = 0
-        self._bytes_in_hand = 0
+        self._claimed = 0
+        self._claimed_bytes = 0
         self._in_flight = 0
         self._is_stopping = False
         self.has_room = asyncio.Event()
@@ -80,9 +80,9 @@ class Worker:
     @property
     def free(self) -> int:
         """How many more deliveries may be taken in hand, of all lanes together: this bounds memory."""
-        if self._is_stopping or self._bytes_in_hand >= BYTES_IN_HAND:
+        if self._is_stopping or self._claimed_bytes >= CLAIMED_BYTES_MAX:
             return 0
-        return max(0, self._concurrency * IN_HAND - self._in_hand)
+        return max(0, self._concurrency * CLAIMED_PER_SLOT - self._claimed)
 
     def accept(self, lane: Lane, claimed: ClaimedDelivery) -> None:
         """Send a delivery in hand as soon as its lane allows."""
@@ -90,14 +90,14 @@ class Worker:
         self._count_claimed(claimed, 1)
         self._start_ready(lane)
 
-    def empty(self, lane: Lane) -> None:
+    def release_queue(self, lane: Lane) -> None:
         """Give back what the lane has not started."""
         while lane.queue:
             claimed = lane.queue.popleft()
             self._count_claimed(claimed, -1)
-            self.give_back(claimed)
+            self.release_claim(claimed)
 
-    def give_back(self, claimed: ClaimedDelivery) -> None:
+    def release_claim(self, claimed: ClaimedDelivery) -> None:
         """Let anybody send a delivery that is in hand; its attempt does not count."""
         self.spawn(self._recorder.record(self._repository.giving_back(claimed, self._clock())))
 
@@ -142,8 +142,8 @@ class Worker:
         needed = lane.listener.timeout_seconds + LEASE_MARGIN.total_seconds()
         if lane.is_closed or claimed.until - time.monotonic() < needed or not self._owns(claimed.listener_id):
             self._count_claimed(claimed, -1)
-            lane.is_hungry = True
-            self.give_back(claimed)
+            lane.may_have_due = True
+            self.release_claim(claimed)
             return
         lane.start(asyncio.get_running_loop().time())
         self._in_flight += 1
@@ -162,7 +162,7 @@ class Worker:
             _count(claimed, verdict, now)
             if claimed.ordered and not isinstance(verdict, Retry):
                 await self._repository.promote(claimed.listener_id, [claimed.gallery_id], now)
-                lane.is_hungry = True
+                lane.may_have_due = True
             await self._consequences.follow(lane, claimed, verdict, sent, now)
         finally:
             lane.finish(loop.time(), loop.time() - started, success=is_delivered)
@@ -172,10 +172,10 @@ class Worker:
             self._start_ready(lane)
             while self._waiting_for_slot and self._in_flight < self._concurrency:
                 self._start_ready(self._waiting_for_slot.popleft())
-            if lane.is_hungry and lane.wants_more:
+            if lane.may_have_due and lane.wants_more:
                 self.has_room.set()
 
-    async def _attempt(self, listener: Listener, claimed: ClaimedDelivery) -> tuple[Sent | None, Verdict]:
+    async def _attempt(self, listener: Listener, claimed: ClaimedDelivery) -> tuple[SentRequest | None, Verdict]:
         if claimed.value is None:
             return None, Dead(DeathReason.EVENT_EXPIRED)
         if was_interrupted_too_often(claimed.attempts, claimed.failures):
@@ -186,8 +186,8 @@ class Worker:
         return sent, judge(sent.answer, claimed.failures, policy, self._clock(), jitter)
 
     def _count_claimed(self, claimed: ClaimedDelivery, step: int) -> None:
-        self._in_hand += step
-        self._bytes_in_hand += step * len(claimed.value or b"")
+        self._claimed += step
+        self._claimed_bytes += step * len(claimed.value or b"")
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

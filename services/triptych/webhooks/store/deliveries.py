@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from triptych.kit.mongo.driver import ASCENDING, Binary, BulkWriteError, Database, Document, UpdateOne, aggregate
-from triptych.webhooks.model.delivery import Dead, Delivered, Retry, Sent, Verdict
-from triptych.webhooks.model.failing import Run
+from triptych.webhooks.model.delivery import Dead, Delivered, Retry, SentRequest, Verdict
+from triptych.webhooks.model.failing import FailureRun
 from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, OPEN_STATUSES, DeliveryStatus, ended
 from triptych.webhooks.store.listener_documents import ListenerStatus
 from triptych.webhooks.store.listeners import LISTENERS, announce_change
@@ -47,7 +47,7 @@ class Due:
     oldest: datetime
 
 
-class Repository:
+class DeliveryRepository:
     """The deliveries in MongoDB. All methods raise the driver's errors."""
 
     def __init__(self, database: Database, lease: timedelta, retention: timedelta) -> None:
@@ -114,7 +114,7 @@ class Repository:
         done = await self._deliveries.bulk_write(list(outcomes), ordered=False)
         return len(outcomes) - done.matched_count
 
-    def ending(self, claimed: ClaimedDelivery, verdict: Verdict, sent: Sent | None, now: datetime) -> UpdateOne:
+    def ending(self, claimed: ClaimedDelivery, verdict: Verdict, sent: SentRequest | None, now: datetime) -> UpdateOne:
         """The outcome of an attempt, to be written."""
         fields: Document
         match verdict:
@@ -129,11 +129,11 @@ class Repository:
             change["$inc"] = {"failures": 1}
         if sent is not None:
             change["$push"] = {"log": _log_entry(sent, now)}
-        return UpdateOne(_in_hand(claimed), change)
+        return UpdateOne(_claimed_filter(claimed), change)
 
     def giving_back(self, claimed: ClaimedDelivery, now: datetime) -> UpdateOne:
         """The outcome of a delivery that was not attempted after all."""
-        return UpdateOne(_in_hand(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}})
+        return UpdateOne(_claimed_filter(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}})
 
     async def promote(self, listener_id: str, gallery_ids: Iterable[str], now: datetime) -> None:
         """See `triptych.webhooks.store.ordering`."""
@@ -143,14 +143,14 @@ class Repository:
         """See `triptych.webhooks.store.ordering`."""
         await promote_all(self._deliveries, listener_id, now)
 
-    async def run_of(self, listener_id: str) -> Run | None:
+    async def run_of(self, listener_id: str) -> FailureRun | None:
         """The run of failures that a listener is in, None after a success."""
         found = await self._listeners.find_one({"_id": listener_id}, {"failingSince": 1, "failedAt": 1})
         if found is None or found["failingSince"] is None or found.get("failedAt") is None:
             return None
-        return Run(found["failingSince"], found["failedAt"])
+        return FailureRun(found["failingSince"], found["failedAt"])
 
-    async def note_run(self, listener_id: str, run: Run | None) -> None:
+    async def note_run(self, listener_id: str, run: FailureRun | None) -> None:
         """Write down the run of failures that a listener is in."""
         values = {"failingSince": run and run.since, "failedAt": run and run.last}
         await self._listeners.update_one({"_id": listener_id}, {"$set": values})
@@ -206,11 +206,11 @@ def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -
     )
 
 
-def _in_hand(claimed: ClaimedDelivery) -> Document:
+def _claimed_filter(claimed: ClaimedDelivery) -> Document:
     return {"_id": claimed.delivery_id, "lease": claimed.lease}
 
 
-def _log_entry(sent: Sent, now: datetime) -> Document:
+def _log_entry(sent: SentRequest, now: datetime) -> Document:
     answer = sent.answer
     return {
         "at": now,

@@ -18,7 +18,7 @@ INDEXES: Mapping[str, list[IndexModel]] = {
 }
 
 
-class Operation(StrEnum):
+class OperationalEventKind(StrEnum):
     """What happened."""
 
     LISTENER_DISABLED = "listener.disabled"
@@ -37,7 +37,7 @@ class OperationalEvents:
         self._events = database[OPERATIONAL_EVENTS]
         self._retention = retention
 
-    async def tell(self, kind: Operation, site_id: str, listener_id: str, text: str, now: datetime) -> None:
+    async def tell(self, kind: OperationalEventKind, site_id: str, listener_id: str, text: str, now: datetime) -> None:
         """Record one; those of the same kind, listener and day are counted in one document."""
         await self._events.update_one(
             {"_id": f"{listener_id}:{kind}:{now:%Y-%m-%d}"},
@@ -50,7 +50,12 @@ class OperationalEvents:
         )
 
     async def tell_each(
-        self, kind: Operation, listeners: Iterable[tuple[str, str]], occurrence: str, text: str, now: datetime
+        self,
+        kind: OperationalEventKind,
+        listeners: Iterable[tuple[str, str]],
+        occurrence: str,
+        text: str,
+        now: datetime,
     ) -> None:
         """Record one for each of these listeners, given by site and id; the same `occurrence` is recorded only once."""
         fields = {"kind": kind.value, "firstAt": now, "lastAt": now, "text": text, "count": 1}

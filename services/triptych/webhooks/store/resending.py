@@ -28,7 +28,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ResendStep:
     """What one step has queued, and where the next one goes on; `cursor` is None when nothing is left."""
 
     seen: int
@@ -72,7 +72,7 @@ class DeliveryLog:
         (sent,) = await self._insert(listener, [event])
         return sent
 
-    async def resend_dead(self, listener: Listener, cursor: str | None = None) -> Progress:
+    async def resend_dead(self, listener: Listener, cursor: str | None = None) -> ResendStep:
         """Send up to `CHUNK` dead deliveries again, each once; the step after `cursor`."""
         query: Document = {"siteId": listener.site_id, "listenerId": listener.id, "status": DeliveryStatus.DEAD.value}
         if cursor is not None:
@@ -80,7 +80,7 @@ class DeliveryLog:
         found = await self._deliveries.find(query, {"log": 0}).sort([("_id", ASCENDING)]).limit(CHUNK).to_list(None)
         unsent = [delivery for delivery in found if not delivery.get("resentAt")]
         await self._send_again(listener, unsent)
-        return Progress(len(found), len(unsent), found[-1]["_id"] if len(found) == CHUNK else None)
+        return ResendStep(len(found), len(unsent), found[-1]["_id"] if len(found) == CHUNK else None)
 
     async def count_dead(self, listener: Listener) -> int:
         """How many dead deliveries a listener has, those resent included."""
@@ -88,7 +88,7 @@ class DeliveryLog:
             {"siteId": listener.site_id, "listenerId": listener.id, "status": DeliveryStatus.DEAD.value}
         )
 
-    async def replay(self, listener: Listener, which: Range, cursor: str | None = None) -> Progress:
+    async def replay(self, listener: Listener, which: Range, cursor: str | None = None) -> ResendStep:
         """Send the listener what it would get of up to `CHUNK` stored events; the step after `cursor`.
 
         Raises InvalidCursor for a cursor that no step has given out.
@@ -113,7 +113,7 @@ class DeliveryLog:
         await self._insert(listener, wanted)
         more = len(events) == CHUNK
         following = write_cursor(events[-1]["occurredAt"], events[-1]["_id"]) if more else None
-        return Progress(len(events), len(wanted), following)
+        return ResendStep(len(events), len(wanted), following)
 
     async def count_events(self, site_id: str, which: Range) -> int:
         """How many stored events lie in a range."""

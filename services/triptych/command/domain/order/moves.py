@@ -5,15 +5,15 @@ import math
 from collections.abc import Mapping, Sequence
 
 from triptych.command.domain.items import updated_events
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Line, OrderRange, neighbourhood_of
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Neighbourhood, OrderRange, neighbourhood_of
 from triptych.command.domain.state import (
     Change,
+    CommandContext,
     Find,
     GalleryHead,
     JobKind,
     JobRequest,
     NeedsMoreLoaded,
-    Origin,
     Rejected,
     StoredItem,
 )
@@ -24,7 +24,7 @@ from triptych.contract.replies import ErrorCode
 END_GAP = 1_000.0
 # A stretch is spread out so that each of its gaps can be halved at least this often before it has to be done again.
 HALVINGS = 8
-SANE = 2.0**50
+EXACT_MAX = 2.0**50
 # How many items on each side are known: at first just enough for a midpoint, then with their contents.
 FIRST_LOOK, SECOND_LOOK, WIDEST_LOOK = 2, 16, 256
 
@@ -35,7 +35,7 @@ def move_item(
     find: Find,
     stretches: Sequence[OrderRange],
     look: int,
-    origin: Origin,
+    origin: CommandContext,
 ) -> Change:
     """An item moved in display order; its sort order is the middle between its new neighbours.
 
@@ -84,7 +84,9 @@ def _target(command: MoveItem, find: Find) -> tuple[float, bool]:
     return beside.sort_order, command.before is not None
 
 
-def _make_room(line: Line, gap: int, item_id: str, look: int, origin: Origin) -> dict[str, float] | None:
+def _make_room(
+    line: Neighbourhood, gap: int, item_id: str, look: int, origin: CommandContext
+) -> dict[str, float] | None:
     """Sort orders by item id, of the moved item and of those that make room for it; None if nothing helps.
 
     Raises:
@@ -114,7 +116,9 @@ def _make_room(line: Line, gap: int, item_id: str, look: int, origin: Origin) ->
     raise NeedsMoreLoaded(more)
 
 
-def _spread(low: float | None, high: float | None, count: int, line: Line, origin: Origin) -> list[float] | None:
+def _spread(
+    low: float | None, high: float | None, count: int, line: Neighbourhood, origin: CommandContext
+) -> list[float] | None:
     """`count` ascending numbers strictly between the bounds, evenly spaced; None if doubles are too coarse for it."""
     if low is not None and high is not None:
         step = high / (count + 1) - low / (count + 1)
@@ -126,7 +130,7 @@ def _spread(low: float | None, high: float | None, count: int, line: Line, origi
         top = high
         if top is None:
             # The whole list is spread out: below its present top, unless that is beyond all measure.
-            top = line.entries[-1][0] if line.entries and abs(line.entries[-1][0]) < SANE else float(origin.now_ms)
+            top = line.entries[-1][0] if line.entries and abs(line.entries[-1][0]) < EXACT_MAX else float(origin.now_ms)
             top += END_GAP
         step = max(END_GAP, math.ulp(top) * 2**HALVINGS)
         spread = [top - step * number for number in range(count, 0, -1)]
@@ -146,7 +150,7 @@ def _placed(
     item: StoredItem,
     places: Mapping[str, float],
     find: Find,
-    origin: Origin,
+    origin: CommandContext,
 ) -> Change:
     moved = []
     for item_id, place in places.items():
@@ -160,7 +164,9 @@ def _placed(
         sequence=head.sequence + len(moved),
         highest=max(head.highest, highest),
         # What a clock gives later shall stand before what was moved to the start.
-        last_default=max(head.last_default, float(math.floor(highest))) if abs(highest) < SANE else head.last_default,
+        last_default=max(head.last_default, float(math.floor(highest)))
+        if abs(highest) < EXACT_MAX
+        else head.last_default,
     )
     return Change(
         after,

@@ -22,7 +22,7 @@ class OrderRange:
     high: float
     entries: list[Entry] = field(default_factory=list)
 
-    def follow(self, item_id: str, old: float | None, new: float | None) -> None:
+    def move(self, item_id: str, old: float | None, new: float | None) -> None:
         """Follow an item that appears (`old` is None), moves, or disappears (`new` is None)."""
         if old == new:
             return
@@ -33,16 +33,16 @@ class OrderRange:
         if new is not None and self.low <= new <= self.high:
             insort(self.entries, (new, item_id))
 
-    def joined(self, other: "OrderRange") -> "OrderRange":
+    def merge(self, other: "OrderRange") -> "OrderRange":
         """This stretch together with one that it meets or overlaps."""
         entries = sorted({*self.entries, *other.entries})
         return OrderRange(min(self.low, other.low), max(self.high, other.high), entries)
 
-    def line(self, place: float, count: int) -> "Line":
+    def line(self, place: float, count: int) -> "Neighbourhood":
         """The items around `place`, up to `count` below it and `count` above, one that stands on it besides."""
         start = max(0, bisect_left(self.entries, (place, "")) - count)
         end = bisect_right(self.entries, (place, "\U0010ffff")) + count
-        return Line(
+        return Neighbourhood(
             self.entries[start:end],
             is_bottom=start == 0 and self.low == LOWEST,
             is_top=end >= len(self.entries) and self.high == HIGHEST,
@@ -50,16 +50,16 @@ class OrderRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Neighbourhood:
     """Items next to each other, ascending; `is_bottom` and `is_top` say whether the list ends there."""
 
     entries: Sequence[Entry]
     is_bottom: bool
     is_top: bool
 
-    def without(self, item_id: str) -> "Line":
+    def without(self, item_id: str) -> "Neighbourhood":
         """The line as if the item were absent."""
-        return Line([entry for entry in self.entries if entry[1] != item_id], self.is_bottom, self.is_top)
+        return Neighbourhood([entry for entry in self.entries if entry[1] != item_id], self.is_bottom, self.is_top)
 
 
 def join(stretches: list[OrderRange], known: OrderRange) -> None:
@@ -67,12 +67,12 @@ def join(stretches: list[OrderRange], known: OrderRange) -> None:
     apart = []
     for other in stretches:
         if other.low <= known.high and known.low <= other.high:
-            known = known.joined(other)
+            known = known.merge(other)
         else:
             apart.append(other)
     stretches[:] = [*apart, known]
 
 
-def neighbourhood_of(stretches: Sequence[OrderRange], place: float, count: int) -> Line | None:
+def neighbourhood_of(stretches: Sequence[OrderRange], place: float, count: int) -> Neighbourhood | None:
     """The line around `place`; None if no stretch holds it. The stretches lie apart from each other."""
     return next((known.line(place, count) for known in stretches if known.low <= place <= known.high), None)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from triptych.command.domain.items import updated_events
-from triptych.command.domain.state import Change, GalleryHead, Origin, Rejected, StoredItem
+from triptych.command.domain.state import Change, CommandContext, GalleryHead, Rejected, StoredItem
 from triptych.contract.replies import ErrorCode
 
 # Room for more than 30 halvings between two neighbours near the present milliseconds.
@@ -25,7 +25,13 @@ def spaced_gap(low: float, count: int) -> float:
 
 
 def space_out(
-    head: GalleryHead, ascending: Sequence[StoredItem], low: float, gap: float, first: int, total: int, origin: Origin
+    head: GalleryHead,
+    ascending: Sequence[StoredItem],
+    low: float,
+    gap: float,
+    first: int,
+    total: int,
+    origin: CommandContext,
 ) -> Change:
     """Part of a gallery's items put below `low`, where the lowest of all was before the first part.
 

@@ -35,7 +35,7 @@ class Lag(NamedTuple):
 
     records: int
     seconds: float
-    still_seconds: float
+    stalled_seconds: float
     waits_for_transaction: bool
     trouble: str | None
 
@@ -67,7 +67,7 @@ class LagTracker:
         self._histories: dict[int, _History] = {}
         self.lags: dict[int, Lag] = {}
 
-    def look(self, standings: Mapping[int, PartitionState], now: float) -> None:
+    def update(self, standings: Mapping[int, PartitionState], now: float) -> None:
         """Take note of all partitions owned, `now` being seconds since 1970; others are forgotten."""
         self._histories = {
             partition: self._histories.get(partition) or _History(standing.reached, now)
@@ -92,13 +92,13 @@ class LagTracker:
         return {
             partition: lag
             for partition, lag in self.lags.items()
-            if lag.still_seconds >= STALLED_SECONDS and not lag.waits_for_transaction
+            if lag.stalled_seconds >= STALLED_SECONDS and not lag.waits_for_transaction
         }
 
-    def kept_back(self) -> dict[int, Lag]:
+    def waiting_for_transaction(self) -> dict[int, Lag]:
         """The partitions whose next record belongs to a transaction that is open, or comes after one, by number."""
         return {
             partition: lag
             for partition, lag in self.lags.items()
-            if lag.still_seconds >= OPEN_SECONDS and lag.waits_for_transaction
+            if lag.stalled_seconds >= OPEN_SECONDS and lag.waits_for_transaction
         }

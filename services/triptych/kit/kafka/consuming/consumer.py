@@ -100,14 +100,14 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return reader
 
     @property
-    def in_hand(self) -> Sequence[IncomingRecord]:
+    def in_progress(self) -> Sequence[IncomingRecord]:
         """The records that are being handled."""
         return self._in_hand
 
     def reached(self) -> dict[int, int]:
         """The offset behind what is finished, by partition owned now, as soon as it is known."""
         reader = self.reader
-        places = reader.places() if reader is not None else {}
+        places = reader.positions() if reader is not None else {}
         reached = {place.partition: offset for place, offset in places.items() if place.partition in self._owned}
         for record in self._in_hand:
             if record.partition in reached:

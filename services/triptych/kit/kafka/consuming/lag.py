@@ -44,7 +44,9 @@ class LagWatch:
     @property
     def detail(self) -> str | None:
         """Which partitions wait for a producer to end its transaction, or None."""
-        return _words(self._consumer.topic, self._behind.kept_back(), "waits for an open transaction of a producer")
+        return _words(
+            self._consumer.topic, self._behind.waiting_for_transaction(), "waits for an open transaction of a producer"
+        )
 
     def report_to(self, health: Health, name: str) -> None:
         """Let readiness depend on the consumer and tell of its lag, under this name."""
@@ -81,9 +83,9 @@ class LagWatch:
             place = TopicPartition(topic, partition)
             if place in ends:
                 standings[partition] = self._standing(place, reached, ends[place])
-        self._behind.look(standings, time.time())
+        self._behind.update(standings, time.time())
         self._set_metrics(self._behind.lags)
-        self._tell()
+        self._log_changes()
 
     def _standing(self, place: TopicPartition, reached: int, end: int) -> PartitionState:
         consumer = self._consumer.reader
@@ -105,8 +107,8 @@ class LagWatch:
             LAG.labels(topic, partition).set(lag.records)
             LAG_SECONDS.labels(topic, partition).set(lag.seconds)
 
-    def _tell(self) -> None:
-        stalled, kept_back = self._behind.stalled(), self._behind.kept_back()
+    def _log_changes(self) -> None:
+        stalled, kept_back = self._behind.stalled(), self._behind.waiting_for_transaction()
         state = f"{sorted(stalled)} {sorted(kept_back)}"
         if state == self._told:
             return
@@ -121,7 +123,7 @@ def _words(topic: str, lags: Mapping[int, Lag], what: str) -> str | None:
     if not lags:
         return None
     named = [
-        f"{topic}-{partition} {what} for {lag.still_seconds:.0f} s, {lag.records} records behind"
+        f"{topic}-{partition} {what} for {lag.stalled_seconds:.0f} s, {lag.records} records behind"
         + (f" ({lag.trouble})" if lag.trouble else "")
         for partition, lag in sorted(lags.items())[:NAMED_MAX]
     ]

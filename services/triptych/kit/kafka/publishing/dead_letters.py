@@ -5,21 +5,21 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from triptych.kit.attribution import sender_of
-from triptych.kit.kafka.publishing.letter_parts import Headers, parts_of
-from triptych.kit.kafka.publishing.publisher import Publisher, Record
+from triptych.kit.kafka.publishing.letter_parts import Headers, split_letter
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
 from triptych.kit.process.telemetry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
 
-__all__ = ["DeadLetterPublisher", "IncomingRecord", "Refused"]
+__all__ = ["DeadLetterPublisher", "IncomingRecord", "RefusedRecord"]
 
 MAX_TEXT = 1_000
 UNREADABLE_REASON = "UNREADABLE"
 
 
-class Refused(Protocol):
+class RefusedRecord(Protocol):
     """What there is to know of a record that is put aside."""
 
     @property
@@ -43,7 +43,7 @@ class DeadLetterPublisher:
         self._publisher = publisher
         self._topic_of = topic_of
 
-    async def put(self, record: Refused, reason: str, text: str, attempts: int = 1) -> None:
+    async def put(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
         """Put one record aside.
 
         Args:
@@ -68,7 +68,9 @@ class DeadLetterPublisher:
         report_unreadable(found)
         self.report(found, UNREADABLE_REASON, found.text)
 
-    async def letters(self, refused: Sequence[tuple[Refused, str, str]], attempts: int = 1) -> list[Record]:
+    async def letters(
+        self, refused: Sequence[tuple[RefusedRecord, str, str]], attempts: int = 1
+    ) -> list[OutgoingRecord]:
         """What to publish to put records aside, each with reason and text: a letter, or the parts of a large one.
 
         Raises:
@@ -78,17 +80,17 @@ class DeadLetterPublisher:
         if not whole:
             return []
         too_large = await self._publisher.too_large(whole)
-        letters: list[Record] = []
+        letters: list[OutgoingRecord] = []
         for position, letter in enumerate(whole):
             if position in too_large:
                 record, reason, text = refused[position]
                 added = _added(record, reason, text, attempts)
-                letters += parts_of(letter, added, await self._publisher.limit(letter.topic))
+                letters += split_letter(letter, added, await self._publisher.limit(letter.topic))
             else:
                 letters.append(letter)
         return letters
 
-    def report(self, record: Refused, reason: str, text: str) -> None:
+    def report(self, record: RefusedRecord, reason: str, text: str) -> None:
         """Count and log a letter that was published."""
         DEAD_LETTERS.labels(record.topic, reason).inc()
         log.warning(
@@ -101,9 +103,9 @@ class DeadLetterPublisher:
             extra=sender_of(record),
         )
 
-    def _letter(self, record: Refused, reason: str, text: str, attempts: int) -> Record:
+    def _letter(self, record: RefusedRecord, reason: str, text: str, attempts: int) -> OutgoingRecord:
         """The record with its origin in headers named `dead-letter-*`, on the partition it had."""
-        return Record(
+        return OutgoingRecord(
             topic=self._topic_of(record.topic),
             key=record.key,
             value=record.value,
@@ -112,7 +114,7 @@ class DeadLetterPublisher:
         )
 
 
-def _added(record: Refused, reason: str, text: str, attempts: int) -> Headers:
+def _added(record: RefusedRecord, reason: str, text: str, attempts: int) -> Headers:
     added: tuple[tuple[str, str], ...] = (
         ("dead-letter-origin", f"{record.topic}-{record.partition}@{record.offset}"),
         ("dead-letter-reason", reason),

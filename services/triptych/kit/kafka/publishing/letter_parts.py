@@ -8,16 +8,16 @@ import orjson
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import BATCH_BYTES
-from triptych.kit.kafka.publishing.record_batches import Record
+from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
-PART = "dead-letter-part"
+PIECE_HEADER = "dead-letter-part"
 """Header of a part: its number, from 1, a slash, and how many there are."""
 LEAST_BYTES = 1_024
 
 
-def parts_of(letter: Record, added: Headers, limit: int) -> list[Record]:
+def split_letter(letter: OutgoingRecord, added: Headers, limit: int) -> list[OutgoingRecord]:
     """The parts of a letter.
 
     Their values, joined in order, are a JSON object with `key`, `value` and `headers` (pairs) of the refused record in
@@ -32,7 +32,7 @@ def parts_of(letter: Record, added: Headers, limit: int) -> list[Record]:
         TransientFailure: the limit is too low even for parts, until it is raised.
     """
     key = added[0][1]
-    room = min(BATCH_BYTES, (limit - bound(key, b"", (*added, (PART, bytes(20))))) * 6 // 7)
+    room = min(BATCH_BYTES, (limit - bound(key, b"", (*added, (PIECE_HEADER, bytes(20))))) * 6 // 7)
     if room < LEAST_BYTES:
         raise TransientFailure(f"topic {letter.topic} takes batches of {limit} bytes only: too few for dead letters")
     original = letter.headers[: len(letter.headers) - len(added)]
@@ -45,12 +45,12 @@ def parts_of(letter: Record, added: Headers, limit: int) -> list[Record]:
     )
     chunks = [document[start : start + room] for start in range(0, len(document), room)]
     return [
-        letter._replace(key=key, value=chunk, headers=(*added, (PART, f"{number}/{len(chunks)}".encode())))
+        letter._replace(key=key, value=chunk, headers=(*added, (PIECE_HEADER, f"{number}/{len(chunks)}".encode())))
         for number, chunk in enumerate(chunks, 1)
     ]
 
 
-def joined(values: Iterable[bytes]) -> tuple[bytes | None, bytes | None, Sequence[tuple[bytes, bytes | None]]]:
+def join_letter(values: Iterable[bytes]) -> tuple[bytes | None, bytes | None, Sequence[tuple[bytes, bytes | None]]]:
     """Key, value and headers of the refused record, from the values of its letter's parts in order."""
     document = orjson.loads(b"".join(values))
     headers = [(_bytes(name) or b"", _bytes(text)) for name, text in document["headers"]]

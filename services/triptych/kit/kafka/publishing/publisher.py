@@ -23,19 +23,26 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from triptych.kit.failures import RecordTooLarge, TransientFailure
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.record_batches import Oversized, Record, Sent, batch_of, batches_of, enqueue
+from triptych.kit.kafka.publishing.record_batches import (
+    EnqueuedBatch,
+    OutgoingRecord,
+    Oversized,
+    batch_of,
+    batches_of,
+    enqueue,
+)
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
 from triptych.kit.process.waits import noted
 from triptych.kit.run_all import run_all
 
-__all__ = ["Publisher", "Record"]
+__all__ = ["OutgoingRecord", "Publisher"]
 
 log = logging.getLogger(__name__)
 
 PUBLISH_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 5.0
 # So many records are sent without a task for each partition: a lone command has an event and a reply.
-FEW = 16
+SEND_DIRECTLY_MAX = 16
 Place: TypeAlias = tuple[str, int]
 """A topic and a partition of it."""
 Batches: TypeAlias = Mapping[Place, Sequence[BatchBuilder]]
@@ -47,7 +54,7 @@ BROKEN_PRODUCER = (
     UnknownProducerId,
 )
 # After these, the same records are sent by a new producer. More would be the fault of something else.
-ROUNDS = 6
+PUBLISH_ATTEMPTS = 6
 ROUND_PAUSE_SECONDS = 0.05
 
 
@@ -125,7 +132,7 @@ class Publisher:
         return None
 
     @noted("Kafka to take records")
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Send all and wait until all are acknowledged.
 
         Raises:
@@ -136,7 +143,7 @@ class Publisher:
             return
         producer = await self._current()
         deadline = asyncio.get_running_loop().time() + self._timeout
-        for attempt in range(1, ROUNDS + 1):
+        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             if attempt > 1:
                 producer = await self._current()
             try:
@@ -162,7 +169,7 @@ class Publisher:
                 raise TransientFailure(f"Kafka does not have that partition: {error!r}") from error
         raise TransientFailure(f"producers lose their sequence again and again: {failure!r}") from failure
 
-    async def too_large(self, records: Sequence[Record]) -> frozenset[int]:
+    async def too_large(self, records: Sequence[OutgoingRecord]) -> frozenset[int]:
         """The positions of the records that their topics do not take, each in a batch of its own, compressed as sent.
 
         Raises:
@@ -184,12 +191,12 @@ class Publisher:
         """Bytes that a batch for this topic may have. Raises TransientFailure if Kafka does not answer."""
         return await self._limits.of(topic, await self._current(), 0)
 
-    async def _refuse_too_large(self, records: Sequence[Record]) -> None:
+    async def _refuse_too_large(self, records: Sequence[OutgoingRecord]) -> None:
         if positions := await self.too_large(records):
             topics = ", ".join(sorted({records[position].topic for position in positions}))
             raise RecordTooLarge(f"{len(positions)} record(s) are larger than {topics} takes", positions)
 
-    async def _batches(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> Batches:
+    async def _batches(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> Batches:
         """All records in batches that their topics take. Raises RecordTooLarge."""
         by_partition = await self._by_partition(records)
         batches = await self._built(producer, by_partition)
@@ -202,14 +209,14 @@ class Publisher:
             return await self._built(producer, by_partition)  # a limit may have been lowered
         return batches
 
-    async def _built(self, producer: AIOKafkaProducer, parts: Mapping[Place, Sequence[Record]]) -> Batches:
+    async def _built(self, producer: AIOKafkaProducer, parts: Mapping[Place, Sequence[OutgoingRecord]]) -> Batches:
         return {
             place: batches_of(producer, part, await self._limits.of(place[0], producer, 0))
             for place, part in parts.items()
         }
 
-    async def _by_partition(self, records: Sequence[Record]) -> dict[Place, list[Record]]:
-        by_partition: dict[Place, list[Record]] = {}
+    async def _by_partition(self, records: Sequence[OutgoingRecord]) -> dict[Place, list[OutgoingRecord]]:
+        by_partition: dict[Place, list[OutgoingRecord]] = {}
         for record in records:
             partition = record.partition
             if partition is None:
@@ -219,7 +226,7 @@ class Publisher:
 
     async def _send_all(self, producer: AIOKafkaProducer, batches: Batches) -> None:
         # Partitions fill at the same time, so that one request to the broker carries a batch of each.
-        if sum(batch.record_count() for built in batches.values() for batch in built) <= FEW:
+        if sum(batch.record_count() for built in batches.values() for batch in built) <= SEND_DIRECTLY_MAX:
             await self._send_directly(producer, batches)
         else:
             await run_all([self._send(producer, *place, built) for place, built in batches.items()])
@@ -236,7 +243,7 @@ class Publisher:
         async with AsyncExitStack() as turns:
             for place in sorted(batches):  # in one order, so that no two calls wait for each other
                 await turns.enter_async_context(self._turns[place])
-            sent: list[Sent] = []
+            sent: list[EnqueuedBatch] = []
             for place, built in batches.items():
                 sent += await enqueue(producer, *place, await self._introduced(producer, place, built))
             await self._acknowledged(producer, sent)
@@ -255,7 +262,7 @@ class Publisher:
         await self._acknowledged(producer, await enqueue(producer, *place, batches[:1]))
         return batches[1:]
 
-    async def _acknowledged(self, producer: AIOKafkaProducer, sent: Sequence[Sent]) -> None:
+    async def _acknowledged(self, producer: AIOKafkaProducer, sent: Sequence[EnqueuedBatch]) -> None:
         """Wait for all. Raises Oversized if a broker refuses one for its size, otherwise what became of the first."""
         ends = await asyncio.gather(*(one.acknowledgement for one in sent), return_exceptions=True)
         failures = [end for end in ends if isinstance(end, BaseException)]

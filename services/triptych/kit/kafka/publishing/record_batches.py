@@ -13,7 +13,7 @@ from triptych.kit.kafka.header_names import LenientBatchBuilder
 from triptych.kit.kafka.publishing.record_sizes import bound, expanded
 
 
-class Record(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """One record to publish. The partition is murmur2 of `key` unless given; `value=None` is a tombstone."""
 
     topic: str
@@ -27,7 +27,7 @@ class Oversized(Exception):
     """A broker refused a batch for its size."""
 
 
-class Sent(NamedTuple):
+class EnqueuedBatch(NamedTuple):
     """A batch on its way."""
 
     topic: str
@@ -35,7 +35,7 @@ class Sent(NamedTuple):
     acknowledgement: asyncio.Future[RecordMetadata]
 
 
-def batch_of(producer: AIOKafkaProducer, record: Record) -> BatchBuilder:
+def batch_of(producer: AIOKafkaProducer, record: OutgoingRecord) -> BatchBuilder:
     """A batch of one record, which it holds however large it is."""
     batch = producer.create_batch()
     if not _append(batch, record):
@@ -44,7 +44,7 @@ def batch_of(producer: AIOKafkaProducer, record: Record) -> BatchBuilder:
     return batch
 
 
-def batches_of(producer: AIOKafkaProducer, records: Sequence[Record], limit: int) -> list[BatchBuilder]:
+def batches_of(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord], limit: int) -> list[BatchBuilder]:
     """Records of one partition in as few batches as possible, at least one.
 
     Only a batch that has a single record may be larger than `limit`.
@@ -65,12 +65,14 @@ def batches_of(producer: AIOKafkaProducer, records: Sequence[Record], limit: int
 
 async def enqueue(
     producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
-) -> list[Sent]:
+) -> list[EnqueuedBatch]:
     """Hand batches over to the producer."""
-    return [Sent(topic, batch, await producer.send_batch(batch, topic, partition=partition)) for batch in batches]
+    return [
+        EnqueuedBatch(topic, batch, await producer.send_batch(batch, topic, partition=partition)) for batch in batches
+    ]
 
 
-def _append(batch: BatchBuilder, record: Record) -> bool:
+def _append(batch: BatchBuilder, record: OutgoingRecord) -> bool:
     """Add a record; False if the batch has no room for it, or takes no such names of headers."""
     try:
         appended = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))

@@ -156,7 +156,7 @@ class GroupReader(AIOKafkaConsumer):  # type: ignore[misc]
             fetcher.troubles = {}
         self._own_fetcher = fetcher
 
-    def places(self) -> Mapping[TopicPartition, int]:
+    def positions(self) -> Mapping[TopicPartition, int]:
         """The offset behind what polls have handed over or passed over, where it is known, by assigned partition."""
         subscription = self._subscription.subscription
         return _positions(subscription and subscription.assignment)

@@ -31,7 +31,7 @@ def resume_at(position: int, beginning: int, end: int) -> int:
     return beginning if position < beginning else end
 
 
-class Tail:
+class TopicTail:
     """Hears topics; made by `tail`."""
 
     def __init__(self, reader: Reader, topics: Sequence[str], restarted: Restarted | None) -> None:
@@ -53,7 +53,7 @@ class Tail:
 
     def positions(self) -> dict[TopicPartition, int]:
         """The offset of the next record to hear, by place."""
-        return dict(self._reader.places())
+        return dict(self._reader.positions())
 
     async def begin(self) -> None:
         """Hear everything that is published from now on. Raises KafkaError."""
@@ -83,7 +83,7 @@ class Tail:
             except OffsetOutOfRangeError as error:
                 await self._resume(error.args[0])
 
-    def __aiter__(self) -> "Tail":
+    def __aiter__(self) -> "TopicTail":
         return self
 
     async def __anext__(self) -> IncomingRecord:
@@ -159,7 +159,7 @@ async def tail(
     max_wait_ms: int = 500,
     min_bytes: int = 1,
     restarted: Restarted | None = None,
-) -> AsyncIterator[Tail]:
+) -> AsyncIterator[TopicTail]:
     """Hears everything published to `topics` after this has been entered.
 
     Args:
@@ -176,7 +176,7 @@ async def tail(
     await start_client(reader, settings)
     task: asyncio.Task[None] | None = None
     try:
-        made = Tail(reader, topics, restarted)
+        made = TopicTail(reader, topics, restarted)
         try:
             await made.begin()
         except KafkaError as error:
