@@ -1,9 +1,15 @@
-"""Fixtures for all tests, and the order in which several workers take them."""
+"""Fixtures for all tests, the marker of those that need servers, and the order in which several workers take them."""
 
 import pytest
 
 from tests.support.installation import installation as installation
 from tests.support.stack import stack as stack
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what uses the shared servers. Tests that start servers of their own have the marker in their module."""
+    if "stack" in getattr(item, "fixturenames", ()):
+        item.add_marker("stack")
 
 
 @pytest.hookimpl(trylast=True)
