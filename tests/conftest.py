@@ -5,10 +5,13 @@ import pytest
 from tests.support.installation import installation as installation
 from tests.support.stack import stack as stack
 
+SERVERS = {"stack", "failing_mongo"}
+"""The fixtures that start servers."""
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what uses the shared servers. Tests that start servers of their own have the marker in their module."""
-    if "stack" in getattr(item, "fixturenames", ()):
+    """Mark what uses servers by a fixture. Tests that start a server themselves carry the marker where they are."""
+    if not SERVERS.isdisjoint(getattr(item, "fixturenames", ())):
         item.add_marker("stack")
 
 

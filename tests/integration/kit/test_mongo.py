@@ -63,6 +63,7 @@ def test_unsafe_or_unreadable_addresses_are_refused(uri: str, words: str, driver
 
 
 @pytest.mark.skipif(mongod_missing() is not None, reason="needs a mongod that can be started without its replica set")
+@pytest.mark.stack
 @pytest.mark.parametrize("arguments", [(), ("--replSet", "rs0")])
 async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (port,) = free_ports(1)
