@@ -21,7 +21,7 @@ from triptych.readmodel.documents import (
     hidden_gallery_document,
     item_document,
 )
-from triptych.readmodel.queries import INDEXES, ItemFilter, ItemsPage, Views, indexes
+from triptych.readmodel.queries import INDEXES, ItemFilter, ViewItemsPage, Views, indexes
 from triptych.readmodel.versions import FIRST_VERSION, Versions, ViewNames, names_of
 from triptych.readmodel.weighing import Room
 
@@ -68,8 +68,8 @@ async def test_a_gallery_and_a_page_of_its_items(database: Database) -> None:
     assert past_the_end is not None
     assert past_the_end.items == []
 
-    assert await views.list_items("s", history.gallery_id, 3, 0) == ItemsPage(history.shown_items()[:3], None)
-    assert await views.list_items("s", history.gallery_id, 3, 4) == ItemsPage(history.shown_items()[4:], None)
+    assert await views.list_items("s", history.gallery_id, 3, 0) == ViewItemsPage(history.shown_items()[:3], None)
+    assert await views.list_items("s", history.gallery_id, 3, 4) == ViewItemsPage(history.shown_items()[4:], None)
     (item_id, item), *_ = history.items.items()
     assert await views.get_item("s", history.gallery_id, item_id) == item
     assert await views.get_item("s", other.gallery_id, item_id) is None
@@ -178,8 +178,8 @@ async def test_a_read_brings_no_more_than_so_many_bytes_and_at_least_one_item(da
     assert page is not None
     assert (page.items, page.next_cursor) == (items[1:4], write_cursor(items[3]["sortOrder"]))
     listed = await views.list_items("s", gallery_id, 7, 1, room=Room(100, 3_900))
-    assert listed == ItemsPage(items[1:4], write_cursor(items[3]["sortOrder"]))
-    assert await views.list_items("s", gallery_id, 3, 1, room=Room(100, 3_900)) == ItemsPage(items[1:4], None)
+    assert listed == ViewItemsPage(items[1:4], write_cursor(items[3]["sortOrder"]))
+    assert await views.list_items("s", gallery_id, 3, 1, room=Room(100, 3_900)) == ViewItemsPage(items[1:4], None)
     found: list[Any] = []
     cursor = None
     while not found or cursor is not None:
