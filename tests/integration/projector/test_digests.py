@@ -13,7 +13,7 @@ from triptych.kit.mongo.driver import Database, Document, DriverName, aggregate,
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.rebuild import digests
-from triptych.projector.rebuild.digests import Source
+from triptych.projector.rebuild.digests import GalleryStore
 from triptych.projector.rebuild.verification import compare
 from triptych.readmodel.documents import gallery_document, item_document
 from triptych.readmodel.queries import indexes
@@ -55,7 +55,7 @@ async def _change(database: Database, fields: Document, item: str = f"{IDS[2]}-1
 
 
 async def _fingerprints(database: Database) -> tuple[bytes | None, bytes | None]:
-    return await Source(database).fingerprint(IDS), await Source(database, VIEWS).fingerprint(IDS)
+    return await GalleryStore(database).combined_hash(IDS), await GalleryStore(database, VIEWS).combined_hash(IDS)
 
 
 async def _differing(database: Database) -> list[str]:
@@ -66,7 +66,7 @@ async def _differing(database: Database) -> list[str]:
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Galleries that differ are not looked at again and again."""
-    monkeypatch.setattr("triptych.projector.rebuild.verification.LOOKS", 1)
+    monkeypatch.setattr("triptych.projector.rebuild.verification.ROUNDS", 1)
     monkeypatch.setattr("triptych.projector.rebuild.verification.PAUSE_SECONDS", 0)
 
 
@@ -122,7 +122,7 @@ async def test_the_order_of_fields_makes_no_difference(database: Database) -> No
     await _change(database, {"item": dict(reversed(found["item"].items()))})
     written, viewed = await _fingerprints(database)
     assert written != viewed  # it is of bytes, and only the first look
-    assert await Source(database).digests(IDS) == await Source(database, VIEWS).digests(IDS)
+    assert await GalleryStore(database).digests(IDS) == await GalleryStore(database, VIEWS).digests(IDS)
     assert await _differing(database) == []
 
 
@@ -149,7 +149,7 @@ async def test_a_gallery_that_changes_meanwhile_has_no_fingerprint(
             yield part
 
     monkeypatch.setattr(digests, "find_raw", change_and_find)
-    assert await Source(database).fingerprint(IDS) is None
+    assert await GalleryStore(database).combined_hash(IDS) is None
 
 
 async def test_a_former_version_is_looked_at_beside(database: Database) -> None:
@@ -161,16 +161,16 @@ async def test_a_former_version_is_looked_at_beside(database: Database) -> None:
 
 
 async def test_parts_are_of_some_galleries_and_some_items(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [part async for part in Source(database).ids()] == [IDS]
+    assert [part async for part in GalleryStore(database).ids()] == [IDS]
     monkeypatch.setattr(digests, "GALLERIES_AT_ONCE", 3)
-    assert [part async for part in Source(database).ids()] == [IDS[:3], IDS[3:6], IDS[6:]]
+    assert [part async for part in GalleryStore(database).ids()] == [IDS[:3], IDS[3:6], IDS[6:]]
     monkeypatch.setattr(digests, "ITEMS_AT_ONCE", 20)
-    assert [part async for part in Source(database, VIEWS).ids()] == [IDS[:3], IDS[3:5], IDS[5:]]
+    assert [part async for part in GalleryStore(database, VIEWS).ids()] == [IDS[:3], IDS[3:5], IDS[5:]]
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
 async def test_claims_are_no_galleries(database: Database) -> None:
-    source = Source(database)
+    source = GalleryStore(database)
     assert await source.count() == len(IDS)
     await Ownership(database, "scope", "galleries").claim([0, 1])
     assert await source.count() == len(IDS)
@@ -180,6 +180,6 @@ async def test_claims_are_no_galleries(database: Database) -> None:
 async def test_nothing_is_sorted_or_read_that_is_not_wanted(database: Database) -> None:
     async with profiled(database) as operations:
         await _fingerprints(database)
-        await Source(database).digests(IDS)
+        await GalleryStore(database).digests(IDS)
     assert {operation["ns"].partition(".")[2] for operation in operations} >= {"items", "item_views", "galleries"}
     assert unindexed(operations) == []

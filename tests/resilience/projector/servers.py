@@ -43,7 +43,7 @@ class ServerWorld:
         self._database = database
         self._topics = Topics(settings.topic_prefix)
         self._publishers: list[Publisher] = []
-        self._guards: list[AuditedJoinPublisher] = []
+        self._audits: list[AuditedJoinPublisher] = []
 
     async def start(self, saboteur: Saboteur, committed: int, end: int) -> ProjectionHandler:
         ownership = Ownership(self._database, "convergence", "gallery_views")
@@ -51,11 +51,11 @@ class ServerWorld:
         repository.saboteur = saboteur
         publisher = _SabotagedPublisher(lambda: make_producer(self._settings))
         publisher.saboteur = saboteur
-        guard = AuditedJoinPublisher(self._settings, self._topics.galleries, publisher, self._database)
+        audit = AuditedJoinPublisher(self._settings, self._topics.galleries, publisher, self._database)
         self._publishers.append(publisher)
-        self._guards.append(guard)
+        self._audits.append(audit)
         topic = GroupOffsets(self._settings, self._topics.events, "convergence")
-        losses = _Losses(self._database, repository, publisher, topic, LossPolicy.REPAIR)
+        losses = _Expiry(self._database, repository, publisher, topic, LossPolicy.REPAIR)
         losses.places = committed, 0, end
         handler = ProjectionHandler(
             repository,
@@ -63,7 +63,7 @@ class ServerWorld:
             publisher,
             DeadLetterPublisher(publisher, self._topics.dead_letter),
             losses,
-            JoinPublisher(repository, publisher, guard, self._topics.galleries),
+            JoinPublisher(repository, publisher, audit, self._topics.galleries),
             _nothing,
             TRANSACTION_BYTES,
         )
@@ -92,8 +92,8 @@ class ServerWorld:
 
     async def stop(self) -> None:
         """Close all processes."""
-        for guard in self._guards:
-            await guard.stop()
+        for audit in self._audits:
+            await audit.stop()
         for publisher in self._publishers:
             await publisher.stop()
 
@@ -132,10 +132,12 @@ class _SabotagedPublisher(Publisher):
             raise Crash
 
 
-class _Losses(ExpiryHandler):
+class _Expiry(ExpiryHandler):
     places: tuple[int, int, int]
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    async def offsets_at_start(
+        self, partitions: Iterable[int]
+    ) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
         committed, beginning, end = (dict.fromkeys(partitions, place) for place in self.places)
         return committed, beginning, end
 

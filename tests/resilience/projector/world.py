@@ -118,15 +118,15 @@ async def carry_out(plan: Plan, world: World) -> None:
         if step and step.wakes:
             while asleep:
                 await world.publish(asleep.pop())
-            await handler.mend({PARTITION: committed}.copy)
+            await handler.republish_overwritten({PARTITION: committed}.copy)
     for held in asleep:
         await world.publish(held)
     for gallery_id in plan.unrepaired:
         await handler.remove(gallery_id)
-    await handler.mend({PARTITION: committed}.copy)
+    await handler.republish_overwritten({PARTITION: committed}.copy)
     check_views(plan, await world.stored())
     check_join(plan, await world.log())
-    assert await handler.mend({PARTITION: committed}.copy) == 0
+    assert await handler.republish_overwritten({PARTITION: committed}.copy) == 0
 
 
 def record_of(offset: int, message: Message) -> ConsumerRecord[Any, Any]:
@@ -148,7 +148,7 @@ def check_views(plan: Plan, stored: Stored) -> None:
         assert view.head is not None
         assert view.is_shown
         assert {**view.head, "totalItems": view.total_items} == history.head()
-        assert (view.sequence, view.missing, view.restoration) == (len(history.wire), None, None)
+        assert (view.sequence, view.missing, view.open_snapshot) == (len(history.wire), None, None)
     expected = {id_: item for history in plan.histories if history.exists for id_, item in history.items.items()}
     assert {item_id: item.item for item_id, item in items.items()} == expected
 

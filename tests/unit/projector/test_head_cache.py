@@ -16,32 +16,32 @@ def test_a_window_is_the_beginning_of_the_gallery_or_says_that_it_is_not_enough(
     count: int, changes: list[tuple[int, int | None]]
 ) -> None:
     items = {number: float(-number) for number in range(count)}
-    window = FirstItems(
+    first_items = FirstItems(
         ((str(number), place, b"%d" % number) for number, place in list(items.items())[:CACHED_ITEMS_MAX]),
         is_whole=count <= CACHED_ITEMS_MAX,
     )
     for number, place in changes:
         if place is None:
             items.pop(number, None)
-            window.remove(str(number))
+            first_items.remove(str(number))
         else:
             items[number] = place + number / 1_000  # sort orders are unique
-            window.put(str(number), items[number], b"%d" % number)
-        if window.is_sufficient:
+            first_items.put(str(number), items[number], b"%d" % number)
+        if first_items.is_sufficient:
             expected = sorted(items, key=lambda number: -items[number])[:HEAD_ITEMS_MAX]
-            assert window.first() == [b"%d" % number for number in expected]
+            assert first_items.first() == [b"%d" % number for number in expected]
 
 
 def test_what_was_touched_longest_ago_is_forgotten_first() -> None:
-    windows = HeadCache(bytes_max=3_000)
+    head_cache = HeadCache(bytes_max=3_000)
     for name in ("a", "b", "a", "c"):
-        windows.keep(View("s", name), FirstItems([("i", 1.0, b"x" * 1_000)], is_whole=True))
-    windows.trim()
-    assert [windows.window(name) is not None for name in "abc"] == [True, False, True]
-    assert windows.view("b") is None
-    windows.update_view(View("s", "a", 7))
-    windows.update_view(View("s", "b", 7))
-    assert windows.view("a") == View("s", "a", 7)
-    assert windows.view("b") is None
-    windows.clear()
-    assert (windows.view("a"), windows.window("a")) == (None, None)
+        head_cache.keep(View("s", name), FirstItems([("i", 1.0, b"x" * 1_000)], is_whole=True))
+    head_cache.trim()
+    assert [head_cache.first_items(name) is not None for name in "abc"] == [True, False, True]
+    assert head_cache.view("b") is None
+    head_cache.update_view(View("s", "a", 7))
+    head_cache.update_view(View("s", "b", 7))
+    assert head_cache.view("a") == View("s", "a", 7)
+    assert head_cache.view("b") is None
+    head_cache.clear()
+    assert (head_cache.view("a"), head_cache.first_items("a")) == (None, None)

@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from prometheus_client import REGISTRY
 
-from triptych.projector.ingest.offsets import MissingRecords, Progress, expired
+from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets, expired
 
 
 def _record(partition: int, offset: int, timestamp: int = 1) -> ConsumerRecord[Any, Any]:
@@ -18,20 +18,20 @@ def _metric(name: str) -> float | None:
 
 
 def test_offsets_that_the_topic_does_not_reach_back_to_are_lost() -> None:
-    progress = Progress()
-    assert progress.begin({0: 5, 1: 7, 2: 0}, {0: 5, 1: 9, 2: 0}, {}) == [MissingRecords(1, 7, 9)]
-    assert progress.holes([_record(1, 9), _record(0, 5)]) == []
+    offsets = ProjectedOffsets()
+    assert offsets.begin({0: 5, 1: 7, 2: 0}, {0: 5, 1: 9, 2: 0}, {}) == [MissingRecords(1, 7, 9)]
+    assert offsets.gaps([_record(1, 9), _record(0, 5)]) == []
 
 
 def test_a_hole_in_the_offsets_is_found_and_a_repeat_is_none() -> None:
-    progress = Progress()
-    progress.begin({0: 5, 1: 0}, {0: 0, 1: 0}, {})
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 5, 1: 0}, {0: 0, 1: 0}, {})
     first = [_record(0, 5), _record(0, 6), _record(1, 3)]
-    assert progress.holes(first) == [MissingRecords(1, 0, 3)]
-    assert progress.holes(first) == [MissingRecords(1, 0, 3)]  # until it was met
-    progress.begin_records(first)
-    assert progress.holes(first) == []
-    assert progress.holes([_record(0, 2), _record(0, 9)]) == [MissingRecords(0, 3, 9)]
+    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]
+    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]  # until it was met
+    offsets.begin_records(first)
+    assert offsets.gaps(first) == []
+    assert offsets.gaps([_record(0, 2), _record(0, 9)]) == [MissingRecords(0, 3, 9)]
 
 
 def test_a_hole_is_a_loss_as_far_as_the_topic_does_not_reach_back_to_it() -> None:
@@ -41,44 +41,44 @@ def test_a_hole_is_a_loss_as_far_as_the_topic_does_not_reach_back_to_it() -> Non
 
 
 def test_holes_are_found_in_a_topic_that_was_made_again() -> None:
-    progress = Progress()
-    progress.begin({0: 50}, {0: 0}, {0: 50})
-    progress.begin_records([_record(0, 0)])
-    assert progress.holes([_record(0, 4)]) == [MissingRecords(0, 1, 4)]
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 50}, {0: 0}, {0: 50})
+    offsets.begin_records([_record(0, 0)])
+    assert offsets.gaps([_record(0, 4)]) == [MissingRecords(0, 1, 4)]
 
 
 def test_lag_in_records_and_seconds() -> None:
-    progress = Progress()
-    progress.begin({0: 0, 1: 0}, {0: 0, 1: 0}, {})
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 0, 1: 0}, {0: 0, 1: 0}, {})
     records = [_record(0, 0, 10_000), _record(1, 0, 5_000), _record(1, 1, -1)]
-    progress.begin_records(records)
-    progress.report(5)
+    offsets.begin_records(records)
+    offsets.report(5)
     assert _metric("records") == 5
     assert 1_000_000 < (_metric("seconds") or 0) < time.time()  # since 5 s after 1970 began
-    progress.finish(records)
-    progress.report(0)
+    offsets.finish(records)
+    offsets.report(0)
     assert (_metric("records"), _metric("seconds")) == (0, 0)
 
 
 def test_a_partition_is_settled_when_all_that_may_be_stored_is_finished() -> None:
-    progress = Progress()
-    progress.begin({0: 0, 1: 4}, {0: 0, 1: 0}, {0: 3, 1: 4})
-    assert progress.fully_published({0: 0, 1: 4}) == {1}
-    progress.begin_records([_record(0, 0), _record(0, 1), _record(1, 4)])
-    assert progress.fully_published({0: 0, 1: 4}) == set()  # the batch may be stored in parts
-    assert progress.fully_published({0: 2, 1: 5}) == {1}  # of partition 0, a former owner may have stored more
-    assert progress.fully_published({0: 3, 1: 5}) == {0, 1}  # what came last was the mark of a transaction
-    assert progress.fully_published({0: 3}) == {0}
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 0, 1: 4}, {0: 0, 1: 0}, {0: 3, 1: 4})
+    assert offsets.fully_published({0: 0, 1: 4}) == {1}
+    offsets.begin_records([_record(0, 0), _record(0, 1), _record(1, 4)])
+    assert offsets.fully_published({0: 0, 1: 4}) == set()  # the batch may be stored in parts
+    assert offsets.fully_published({0: 2, 1: 5}) == {1}  # of partition 0, a former owner may have stored more
+    assert offsets.fully_published({0: 3, 1: 5}) == {0, 1}  # what came last was the mark of a transaction
+    assert offsets.fully_published({0: 3}) == {0}
 
 
 def test_a_partition_is_not_settled_before_its_owner_has_begun() -> None:
-    assert Progress().fully_published({0: 7}) == set()
+    assert ProjectedOffsets().fully_published({0: 7}) == set()
 
 
 def test_a_partition_of_a_topic_that_was_made_again_is_settled_without_what_the_former_one_had() -> None:
-    progress = Progress()
-    progress.begin({0: 50}, {0: 0}, {0: 100})
-    assert progress.fully_published({0: 50}) == set()
-    progress.begin_records([_record(0, 0), _record(0, 1)])
-    assert progress.fully_published({0: 0}) == set()
-    assert progress.fully_published({0: 2}) == {0}
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 50}, {0: 0}, {0: 100})
+    assert offsets.fully_published({0: 50}) == set()
+    offsets.begin_records([_record(0, 0), _record(0, 1)])
+    assert offsets.fully_published({0: 0}) == set()
+    assert offsets.fully_published({0: 2}) == {0}
