@@ -1,6 +1,6 @@
-"""A world in memory: stores and topics that do what the projector asks of the real ones, and nothing more.
+"""A world in memory: stores and topics with the operations that the projector needs.
 
-The same plans run on the real ones (`test_convergence_on_servers`), which is what makes these trustworthy.
+The same plans run on real servers (`test_convergence_on_servers`), which shows that this world behaves as they do.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -141,11 +141,11 @@ class _Ownership:
 
 class _Expiry:
     def __init__(self, committed: int, end: int) -> None:
-        self._places = committed, 0, end
+        self._offsets = committed, 0, end
 
     async def offsets_at_start(self, partitions: Iterable[int]) -> tuple[dict[int, int], ...]:
         partitions = list(partitions)
-        return tuple(dict.fromkeys(partitions, place) for place in self._places)
+        return tuple(dict.fromkeys(partitions, offset) for offset in self._offsets)
 
     async def confirm(self, gaps: Sequence[MissingRecords]) -> list[MissingRecords]:
         return list(gaps)

@@ -1,4 +1,4 @@
-"""A world on real servers: MongoDB holds the views, Kafka the joined topic."""
+"""A world on real servers: the views are in MongoDB, and the joined topic is in Kafka."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -54,15 +54,15 @@ class ServerWorld:
         audit = AuditedJoinPublisher(self._settings, self._topics.galleries, publisher, self._database)
         self._publishers.append(publisher)
         self._audits.append(audit)
-        topic = GroupOffsets(self._settings, self._topics.events, "convergence")
-        losses = _Expiry(self._database, repository, publisher, topic, LossPolicy.REPAIR)
-        losses.places = committed, 0, end
+        group_offsets = GroupOffsets(self._settings, self._topics.events, "convergence")
+        expiry_handler = _Expiry(self._database, repository, publisher, group_offsets, LossPolicy.REPAIR)
+        expiry_handler.offsets = committed, 0, end
         handler = ProjectionHandler(
             repository,
             ownership,
             publisher,
             DeadLetterPublisher(publisher, self._topics.dead_letter),
-            losses,
+            expiry_handler,
             JoinPublisher(repository, publisher, audit, self._topics.galleries),
             _nothing,
             TRANSACTION_BYTES,
@@ -133,12 +133,12 @@ class _SabotagedPublisher(Publisher):
 
 
 class _Expiry(ExpiryHandler):
-    places: tuple[int, int, int]
+    offsets: tuple[int, int, int]
 
     async def offsets_at_start(
         self, partitions: Iterable[int]
     ) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
-        committed, beginning, end = (dict.fromkeys(partitions, place) for place in self.places)
+        committed, beginning, end = (dict.fromkeys(partitions, offset) for offset in self.offsets)
         return committed, beginning, end
 
 

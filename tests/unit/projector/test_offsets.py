@@ -1,4 +1,4 @@
-"""How far the projector has come, and what it finds lost."""
+"""The projector's offsets: gaps and expired records, lag, and which partitions are fully published."""
 
 import time
 from typing import Any
@@ -17,30 +17,30 @@ def _metric(name: str) -> float | None:
     return REGISTRY.get_sample_value(f"triptych_projection_lag_{name}")
 
 
-def test_offsets_that_the_topic_does_not_reach_back_to_are_lost() -> None:
+def test_committed_offsets_below_the_beginning_of_the_topic_have_expired() -> None:
     offsets = ProjectedOffsets()
     assert offsets.begin({0: 5, 1: 7, 2: 0}, {0: 5, 1: 9, 2: 0}, {}) == [MissingRecords(1, 7, 9)]
     assert offsets.gaps([_record(1, 9), _record(0, 5)]) == []
 
 
-def test_a_hole_in_the_offsets_is_found_and_a_repeat_is_none() -> None:
+def test_a_gap_in_the_offsets_is_found_and_a_repeat_is_none() -> None:
     offsets = ProjectedOffsets()
     offsets.begin({0: 5, 1: 0}, {0: 0, 1: 0}, {})
     first = [_record(0, 5), _record(0, 6), _record(1, 3)]
     assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]
-    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]  # until it was met
+    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]  # until it is handled
     offsets.begin_records(first)
     assert offsets.gaps(first) == []
     assert offsets.gaps([_record(0, 2), _record(0, 9)]) == [MissingRecords(0, 3, 9)]
 
 
-def test_a_hole_is_a_loss_as_far_as_the_topic_does_not_reach_back_to_it() -> None:
-    marks_of_transactions, gone = MissingRecords(0, 3, 9), MissingRecords(1, 3, 9)
-    assert expired([marks_of_transactions, gone], {0: 3, 1: 20}) == [gone]
+def test_a_gap_has_expired_below_the_beginning_of_the_topic() -> None:
+    transaction_markers, gone = MissingRecords(0, 3, 9), MissingRecords(1, 3, 9)
+    assert expired([transaction_markers, gone], {0: 3, 1: 20}) == [gone]
     assert expired([gone], {1: 5}) == [MissingRecords(1, 3, 5)]
 
 
-def test_holes_are_found_in_a_topic_that_was_made_again() -> None:
+def test_gaps_are_found_in_a_topic_that_was_created_again() -> None:
     offsets = ProjectedOffsets()
     offsets.begin({0: 50}, {0: 0}, {0: 50})
     offsets.begin_records([_record(0, 0)])
@@ -60,22 +60,22 @@ def test_lag_in_records_and_seconds() -> None:
     assert (_metric("records"), _metric("seconds")) == (0, 0)
 
 
-def test_a_partition_is_settled_when_all_that_may_be_stored_is_finished() -> None:
+def test_a_partition_is_fully_published_when_all_that_may_be_stored_is_finished() -> None:
     offsets = ProjectedOffsets()
     offsets.begin({0: 0, 1: 4}, {0: 0, 1: 0}, {0: 3, 1: 4})
     assert offsets.fully_published({0: 0, 1: 4}) == {1}
     offsets.begin_records([_record(0, 0), _record(0, 1), _record(1, 4)])
-    assert offsets.fully_published({0: 0, 1: 4}) == set()  # the batch may be stored in parts
-    assert offsets.fully_published({0: 2, 1: 5}) == {1}  # of partition 0, a former owner may have stored more
-    assert offsets.fully_published({0: 3, 1: 5}) == {0, 1}  # what came last was the mark of a transaction
+    assert offsets.fully_published({0: 0, 1: 4}) == set()  # some of the batch may be stored already
+    assert offsets.fully_published({0: 2, 1: 5}) == {1}  # a former owner may have stored more of partition 0
+    assert offsets.fully_published({0: 3, 1: 5}) == {0, 1}  # the last offset was a transaction marker
     assert offsets.fully_published({0: 3}) == {0}
 
 
-def test_a_partition_is_not_settled_before_its_owner_has_begun() -> None:
+def test_a_partition_is_not_fully_published_before_its_owner_has_started() -> None:
     assert ProjectedOffsets().fully_published({0: 7}) == set()
 
 
-def test_a_partition_of_a_topic_that_was_made_again_is_settled_without_what_the_former_one_had() -> None:
+def test_a_partition_of_a_topic_that_was_created_again_does_not_wait_for_the_deleted_one() -> None:
     offsets = ProjectedOffsets()
     offsets.begin({0: 50}, {0: 0}, {0: 100})
     assert offsets.fully_published({0: 50}) == set()

@@ -1,4 +1,4 @@
-"""Which events apply, and what they make of a view."""
+"""Folding: which events apply, and how they change a view."""
 
 from typing import Any
 
@@ -45,8 +45,8 @@ def test_a_history_becomes_a_view_and_its_items() -> None:
 
 def test_a_gallery_is_shown_once_it_has_the_items_it_was_created_with() -> None:
     history = History(site_id=SITE).create(first_items=2)
-    for place in range(3):
-        history.add_item(place)
+    for order in range(3):
+        history.add_item(order)
     gallery_id = history.gallery_id
     views = [fold({}, _events(history)[:count]).views[gallery_id] for count in range(1, 5)]
     assert [view.is_shown for view in views] == [False, False, True, True]
