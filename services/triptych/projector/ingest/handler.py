@@ -134,15 +134,13 @@ class ProjectionHandler:
         self.found_gap.set()
 
     async def republish_overwritten(self, reached: Callable[[], Mapping[int, int]]) -> int:
-        """Republish the records that a former owner has overwritten with an older record.
+        """Republish the records that a former owner has overwritten with an older record; their number.
 
         A partition has to wait until all its stored records are published. Otherwise a gallery would be published
         before its items.
 
         Args:
             reached: returns the offset after the last finished record, by partition owned now.
-
-        Returns: the number of records that were republished.
 
         Raises:
             TransientFailure: Kafka or MongoDB is away; the call can safely be repeated.
