@@ -87,7 +87,7 @@ def display_order_stages(query: Document, limit: int, offset: int) -> list[Docum
 async def fit_into_room(
     items: Collection, found: list[Document], query: Document, offset: int, room: Room, reads: int, share: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """The items found, or, if some exceed their share, as many as fit into the enlarged room; and see `read_items`."""
+    """The items found, or, if some exceed their share, as many as fit into the enlarged room. See `read_items`."""
     if any("size" in document for document in found):
         await room.enlarge()
         fitting = count_fitting_items(found, share, room.large_bytes // reads)

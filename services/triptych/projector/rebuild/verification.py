@@ -57,15 +57,15 @@ async def compare(database: Database, version: int, report: ReportProgress, form
     """
     comparison = Comparison()
     written, viewed = GalleryStore(database), GalleryStore(database, version)
-    sources = [written, viewed] + ([GalleryStore(database, former)] if former else [])
+    stores = [written, viewed] + ([GalleryStore(database, former)] if former else [])
     total = max(await written.count(), await viewed.count())
     done = 0
     suspects: dict[str, int] = {}
     """The galleries to compare again, with the sequences that they must reach."""
     async for ids in written.ids():
-        hashes = await asyncio.gather(*(source.combined_hash(ids) for source in sources))
+        hashes = await asyncio.gather(*(store.combined_hash(ids) for store in stores))
         if None in hashes or len(set(hashes)) > 1:
-            digests = await asyncio.gather(*(source.digests(ids) for source in sources))
+            digests = await asyncio.gather(*(store.digests(ids) for store in stores))
             suspects |= unequal(ids, *digests[:2])
             comparison.outdated += unequal(ids, *digests[1:]) if former else []
         done += len(ids)
