@@ -20,13 +20,13 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> int:
-    """Measure, print and write; the exit status: 0, or 1 when there are no figures."""
+    """Measure, print and write the figures. The exit status is 0, or 1 if there are no figures."""
     if sys.platform != "linux":
         print("The benchmarks read /proc: they run on Linux only.", file=sys.stderr)
         return 1
     scenarios = find_scenarios()
     arguments = parse_arguments(sys.argv[1:], scenarios)
-    # Topics just created have no leader for a moment, and each retry is a warning.
+    # A new topic has no leader for a moment, and the client logs a warning for each retry.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         with tempfile.TemporaryDirectory(prefix="triptych-bench-") as folder:

@@ -10,14 +10,14 @@ QUICK_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What to measure, and how often."""
+    """The scenarios to measure, and the number of rounds."""
 
     scenarios: tuple[str, ...]
     rounds: int
 
 
 def parse_arguments(args: Sequence[str], known: Collection[str]) -> Arguments:
-    """The arguments; without names, all `known` scenarios. Raises SystemExit with a message when they make no sense."""
+    """The parsed arguments. Without names, they are all `known` scenarios. Raises SystemExit if they are wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure the product against a floor and a naive service."
     )

@@ -8,7 +8,7 @@ from benchmarks.scenario import Scenario
 
 
 def find_scenarios() -> dict[str, Scenario]:
-    """All scenarios by name. Raises ValueError if two have the same one."""
+    """All scenarios by name. Raises ValueError if two have the same name."""
     found: dict[str, Scenario] = {}
     for module in pkgutil.iter_modules(scenarios.__path__, f"{scenarios.__name__}."):
         scenario: Scenario = importlib.import_module(module.name).SCENARIO

@@ -1,4 +1,4 @@
-"""Histories of galleries as events, and what views and join have to be after them; the same in every round."""
+"""Generates events of galleries, and checks views and join against them. The events are the same in every round."""
 
 import random
 import uuid
@@ -29,7 +29,7 @@ _HEADERS = (
 
 @dataclass
 class GalleryState:
-    """A gallery after its events."""
+    """A gallery after the events generated so far."""
 
     gallery_id: str
     head: dict[str, Any]
@@ -38,16 +38,16 @@ class GalleryState:
     """Sequence and wire form by id."""
 
     def first_items(self) -> list[dict[str, Any]]:
-        """What its head record holds."""
+        """The items of the head record."""
         return sorted((item for _, item in self.items.values()), key=lambda item: -item["sortOrder"])[:HEAD_ITEMS_MAX]
 
 
 class EventWorkload:
-    """Makes events of galleries that it keeps account of; `filled` items are in each from the beginning."""
+    """Generates events of galleries and tracks their states. Each gallery is created with `filled` items."""
 
     def __init__(self, galleries: int, filled: int = 0, seed: int = 1) -> None:
         self._random = random.Random(seed)
-        self._place = 1_700_000_000_000
+        self._sort_order = 1_700_000_000_000
         self.galleries = [self._gallery(number) for number in range(galleries)]
         self._filled = filled
 
@@ -64,7 +64,7 @@ class EventWorkload:
             yield self._item_event(kind, self._random.choice(self.galleries))
 
     def check_views(self, heads: Mapping[str, Document], items: Mapping[str, Document]) -> None:
-        """Compare with documents of the views, by id. Raises RoundFailed."""
+        """Compare the states with the documents of the views, by id. Raises RoundFailed."""
         expected = {
             item_id: (gallery.gallery_id, sequence, item)
             for gallery in self.galleries
@@ -74,28 +74,28 @@ class EventWorkload:
             id_: (document["galleryId"], document["sequence"], document["item"]) for id_, document in items.items()
         }
         if found != expected:
-            raise RoundFailed(f"the views hold {len(found)} items, {len(expected)} expected, or others")
+            raise RoundFailed(f"the views have {len(found)} items, not the {len(expected)} expected ones")
         for gallery in self.galleries:
             head = heads[gallery.gallery_id]
             if (head["sequence"], head["totalItems"]) != (gallery.sequence, len(gallery.items)):
                 raise RoundFailed(f"the view of {gallery.gallery_id} is at {head['sequence']}, not {gallery.sequence}")
 
     def check_join(self, latest: Mapping[bytes, bytes | None]) -> None:
-        """Compare with the last value of each key of the joined topic. Raises RoundFailed."""
+        """Compare the states with the last value of each key of the joined topic. Raises RoundFailed."""
         records = {key: orjson.loads(value) for key, value in latest.items() if value is not None}
         expected_keys = set()
         for gallery in self.galleries:
             head = records[gallery_key(gallery.gallery_id)]
             expected_keys.add(gallery_key(gallery.gallery_id))
             if (head["sequence"], head["items"]) != (gallery.sequence, gallery.first_items()):
-                raise RoundFailed(f"the head record of {gallery.gallery_id} is not right")
+                raise RoundFailed(f"the head record of {gallery.gallery_id} is wrong")
             for item_id, (sequence, item) in gallery.items.items():
                 key = item_key(gallery.gallery_id, item_id)
                 expected_keys.add(key)
                 if (records[key]["sequence"], records[key]["item"]) != (sequence, item):
-                    raise RoundFailed(f"the record of item {item_id} is not right")
+                    raise RoundFailed(f"the record of item {item_id} is wrong")
         if records.keys() != expected_keys:
-            raise RoundFailed("the joined topic holds records of what is deleted")
+            raise RoundFailed("the joined topic has records of deleted items or galleries")
 
     def _gallery(self, number: int) -> GalleryState:
         gallery_id = self._id()
@@ -105,23 +105,23 @@ class EventWorkload:
     def _item_event(self, kind: str, gallery: GalleryState) -> OutgoingRecord:
         if kind == "created" or not gallery.items:
             item_id = self._id()
-            self._place += 1
-            return self._set(gallery, events.item_created, item_id, float(self._place))
+            self._sort_order += 1
+            return self._set(gallery, events.item_created, item_id, float(self._sort_order))
         item_id = self._random.choice(list(gallery.items))
         if kind == "deleted":
             del gallery.items[item_id]
             return self._record(gallery, events.item_deleted, item_id)
-        place = gallery.items[item_id][1]["sortOrder"]
+        sort_order = gallery.items[item_id][1]["sortOrder"]
         if kind == "moved":
-            place -= 1_000_000 * self._random.random()
-        return self._set(gallery, events.item_updated, item_id, place)
+            sort_order -= 1_000_000 * self._random.random()
+        return self._set(gallery, events.item_updated, item_id, sort_order)
 
-    def _set(self, gallery: GalleryState, build: Any, item_id: str, place: float) -> OutgoingRecord:
+    def _set(self, gallery: GalleryState, build: Any, item_id: str, sort_order: float) -> OutgoingRecord:
         number = self._random.randrange(1_000_000)
         media = f"{number:06d}_{item_id[:8]}~mv2.jpg"
         item = {
             "id": item_id,
-            "sortOrder": place,
+            "sortOrder": sort_order,
             "title": f"Evening over the harbour, plate {number}",
             "type": "IMAGE",
             "image": {"imageInfo": {"id": media, "url": f"https://example.com/{media}", "width": 4000, "height": 2667}},

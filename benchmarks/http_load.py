@@ -1,4 +1,4 @@
-"""Sends HTTP requests and takes their times: at a steady rate, or a number at a time."""
+"""Sends HTTP requests and measures their times: at a steady rate, or with a fixed number in flight."""
 
 import asyncio
 import time
@@ -11,20 +11,20 @@ from benchmarks.scenario import RoundFailed
 from triptych.devstack.children import Child
 
 Request: TypeAlias = Callable[[], Awaitable[None]]
-"""Sends one request and checks its answer; raises RoundFailed if it is not as it should be."""
+"""Sends one request and checks the response. Raises RoundFailed if the response is wrong."""
 
 START_SECONDS = 60.0
 
 
 async def at_rate(request: Request, per_second: float, count: int) -> list[float]:
-    """Milliseconds of each of `count` requests that begin at a steady rate, whether earlier ones are answered or not.
+    """Send `count` requests at a steady rate, without waiting for earlier responses; their times in milliseconds.
 
-    Each is timed from the moment it was due, so that a server that stalls is not asked less.
+    Each request is timed from the moment it was due, so that a stall of the server is fully counted.
     """
-    begins = time.perf_counter()
+    started = time.perf_counter()
 
     async def one(number: int) -> float:
-        due = begins + number / per_second
+        due = started + number / per_second
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         await request()
         return 1000 * (time.perf_counter() - due)
@@ -33,14 +33,14 @@ async def at_rate(request: Request, per_second: float, count: int) -> list[float
 
 
 async def at_a_time(request: Request, width: int, count: int) -> tuple[list[float], float]:
-    """Milliseconds of each of `count` requests, `width` of them under way at any moment, and requests per second."""
+    """Send `count` requests, `width` of them in flight; their times in milliseconds, and the requests per second."""
     times: list[float] = []
-    left = count
+    remaining = count
 
     async def worker() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+        nonlocal remaining
+        while remaining > 0:
+            remaining -= 1
             started = time.perf_counter()
             await request()
             times.append(1000 * (time.perf_counter() - started))
@@ -57,12 +57,12 @@ def quantile(values: list[float], share: float) -> float:
 
 
 async def until_ready(child: Child, url: str) -> None:
-    """Wait until a child answers at this address.
+    """Wait until a child process responds with 200 at this address.
 
     Raises:
-        RoundFailed: it ended, or is not ready in time.
+        RoundFailed: the process has ended, or is not ready in time.
     """
-    ends = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     async with httpx.AsyncClient() as client:
         while True:
             if (code := child.poll()) is not None:
@@ -72,6 +72,6 @@ async def until_ready(child: Child, url: str) -> None:
                     return
             except httpx.HTTPError:
                 pass
-            if time.monotonic() > ends:
+            if time.monotonic() > deadline:
                 raise RoundFailed(f"{url} is not ready after {START_SECONDS:g} s")
             await asyncio.sleep(0.05)

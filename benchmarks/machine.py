@@ -1,4 +1,4 @@
-"""Describes what the figures were measured on: hardware, versions of servers and packages."""
+"""Describes the machine of a measurement: hardware, and the versions of servers and packages."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ PACKAGES = ("triptych", "aiokafka", "cramjam", "faststream", "orjson", "pydantic
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Processor, cores that this process may use, memory, system and Python."""
+    """The processor, the cores that this process may use, memory, system and Python."""
     return {
         "cpu": _value_of("model name", Path("/proc/cpuinfo")) or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
@@ -24,12 +24,12 @@ def describe_machine() -> dict[str, str | int]:
 
 
 def package_versions() -> dict[str, str]:
-    """The installed versions of what the figures depend on."""
+    """The installed versions of the packages that the figures depend on."""
     return {name: version(name) for name in PACKAGES}
 
 
 async def server_versions(addresses: Addresses) -> dict[str, str]:
-    """Versions of Kafka and MongoDB, and who provides them."""
+    """The versions of Kafka and MongoDB, and their provider."""
     async with open_database(addresses.mongo_uri, "admin") as database:
         build = await database.command("buildInfo")
     return {"provider": addresses.provider, "kafka": _kafka_version(addresses), "mongodb": build["version"]}
@@ -44,7 +44,7 @@ def _kafka_version(addresses: Addresses) -> str:
 
             return KAFKA_IMAGE
         case _:
-            return "unknown"  # brokers tell their features, not their version
+            return "unknown"  # brokers report their features, not their version
 
 
 def _value_of(name: str, path: Path) -> str | None:

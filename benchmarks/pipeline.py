@@ -24,30 +24,30 @@ from triptych.kit.startup.provision import ensure_indexes
 
 DEADLINE_SECONDS = 120.0
 STOP_SECONDS = 30.0
-# Asking for the ends of a topic costs next to nothing; reading along would take a share of the cores.
+# A request for the end offsets costs next to nothing. Reading the events meanwhile would use the cores.
 POLL_SECONDS = 0.1
 PUBLISHED_AT_ONCE = STORED_AT_ONCE = 5_000
 LOG_LINES = 30
 
 
 async def measure(of_round: Round, workload: Workload, module: str, *args: str, **fields: object) -> Figures:
-    """Run `python -m module` on a prepared commands topic until its events are all there, and check them.
+    """Run `python -m module` on a full commands topic until all events are published, and check the events.
 
-    Its processor time is split at the first events: `starting_cpu_seconds` before, `cpu_us_per_event` after. `fields`
-    are settings of the process.
+    The processor time before the first events is `starting_cpu_seconds`, the time after them is in `cpu_us_per_event`.
+    `fields` are settings of the process.
 
     Raises:
-        RoundFailed: the process ended or was too slow, or what it did is not what the commands ask for.
+        RoundFailed: the process ended or was too slow, or events or write model do not match the commands.
     """
     await _prepare(of_round, workload)
-    async with _events_topic(of_round) as (reader, places):
+    async with _events_topic(of_round) as (reader, partitions):
         child = of_round.start(module, *args, **fields)
         try:
-            used = await _watch(child, reader, places, workload.commands)
+            used = await _watch(child, reader, partitions, workload.commands)
         finally:
             await asyncio.to_thread(child.stop, STOP_SECONDS)
-        # Only now, so that events that came too many are seen.
-        events = await _read_all(reader, places)
+        # After the process has stopped, so that surplus events are found.
+        events = await _read_all(reader, partitions)
     try:
         workload.check(events)
         workload.check_ends(await _ends(of_round))
@@ -58,12 +58,12 @@ async def measure(of_round: Round, workload: Workload, module: str, *args: str, 
 
 
 async def store(of_round: Round, galleries: Sequence[SimulatedGallery]) -> None:
-    """Store galleries with their items, under the product's indexes."""
+    """Store galleries with their items, with the product's indexes."""
     await ensure_indexes(of_round.database, indexes(CommandSettings.model_validate(of_round.settings.model_dump())))
     await of_round.database["galleries"].insert_many(head_of(gallery) for gallery in galleries)
     items = chain.from_iterable(items_of(gallery) for gallery in galleries)
-    while part := list(islice(items, STORED_AT_ONCE)):
-        await of_round.database["items"].insert_many(part, ordered=False)
+    while chunk := list(islice(items, STORED_AT_ONCE)):
+        await of_round.database["items"].insert_many(chunk, ordered=False)
 
 
 async def _prepare(of_round: Round, workload: Workload) -> None:
@@ -89,19 +89,19 @@ async def _events_topic(of_round: Round) -> AsyncIterator[tuple[AIOKafkaConsumer
         await reader.stop()
 
 
-async def _watch(child: Child, reader: AIOKafkaConsumer, places: list[TopicPartition], expected: int) -> Figures:
-    """Wait for all events; what the process has used when the first and the last ones were there."""
+async def _watch(child: Child, reader: AIOKafkaConsumer, partitions: list[TopicPartition], expected: int) -> Figures:
+    """Wait for all events; the processor time and memory that the process has used."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     first: tuple[int, float] | None = None
     while True:
         if (code := child.poll()) is not None:
             raise RoundFailed(f"the process ended with exit code {code}.\n{_end_of_log(child)}")
-        count = sum((await reader.end_offsets(places)).values())
+        count = sum((await reader.end_offsets(partitions)).values())
         if count and first is None:
             first = (count, cpu_seconds(child.pid))
         if count >= expected and first is not None:
             if count == first[0]:
-                raise RoundFailed("all events came between two looks: too few to tell what they cost")
+                raise RoundFailed("all events came between two polls: too few to measure their cost")
             return {
                 "cpu_us_per_event": 1e6 * (cpu_seconds(child.pid) - first[1]) / (count - first[0]),
                 "starting_cpu_seconds": first[1],
@@ -116,10 +116,10 @@ def _end_of_log(child: Child) -> str:
     return "\n".join(child.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
 
-async def _read_all(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> list[EventRecord]:
-    """Everything on the topic now, in order per partition."""
-    reader.assign(list(places))
-    ends = await reader.end_offsets(places)
+async def _read_all(reader: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> list[EventRecord]:
+    """All events on the topic, in order per partition."""
+    reader.assign(list(partitions))
+    ends = await reader.end_offsets(partitions)
     events: list[EventRecord] = []
     deadline = time.monotonic() + DEADLINE_SECONDS
     while len(events) < sum(ends.values()):
@@ -131,10 +131,10 @@ async def _read_all(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) 
 
 
 async def _ends(of_round: Round) -> Ends:
-    """What the write model holds now."""
+    """The state of the write model."""
     heads = all_documents(of_round.database["galleries"], {"sequence": 1, "totalItems": 1})
     ends: Ends = {head["_id"]: (head["sequence"], head["totalItems"], []) async for head in heads}
-    by_place = [("galleryId", ASCENDING), ("sortOrder", DESCENDING)]
-    async for item in of_round.database["items"].find({}, {"galleryId": 1, "item.title": 1}).sort(by_place):
+    display_order = [("galleryId", ASCENDING), ("sortOrder", DESCENDING)]
+    async for item in of_round.database["items"].find({}, {"galleryId": 1, "item.title": 1}).sort(display_order):
         ends[item["galleryId"]][2].append(item["item"]["title"])
     return ends

@@ -27,8 +27,8 @@ PUBLISHED_AT_ONCE = 5_000
 LOG_LINES = 30
 
 
-class Look(NamedTuple):
-    """What a group had committed at a moment, and what its process had used."""
+class Sample(NamedTuple):
+    """The number of events that a group has committed, and the processor time of its process, at one moment."""
 
     events: int
     at: float
@@ -36,19 +36,19 @@ class Look(NamedTuple):
 
 
 async def fill(of_round: Round, records: Iterable[OutgoingRecord]) -> int:
-    """Put records on the events topic; how many."""
+    """Publish records to the events topic; their number."""
     publisher = Publisher(lambda: make_producer(of_round.settings))
     count = 0
     try:
-        portion: list[OutgoingRecord] = []
+        chunk: list[OutgoingRecord] = []
         for record in records:
-            portion.append(record._replace(topic=of_round.topics.events))
-            if len(portion) == PUBLISHED_AT_ONCE:
-                await publisher.publish(portion)
-                count += len(portion)
-                portion = []
-        await publisher.publish(portion)
-        return count + len(portion)
+            chunk.append(record._replace(topic=of_round.topics.events))
+            if len(chunk) == PUBLISHED_AT_ONCE:
+                await publisher.publish(chunk)
+                count += len(chunk)
+                chunk = []
+        await publisher.publish(chunk)
+        return count + len(chunk)
     finally:
         await publisher.stop()
 
@@ -56,20 +56,20 @@ async def fill(of_round: Round, records: Iterable[OutgoingRecord]) -> int:
 async def measure(
     of_round: Round, workload: EventWorkload, module: str, group: str, *args: str, **fields: object
 ) -> Figures:
-    """Run `python -m module` on the events that are on the topic until its group has read them, and check everything.
+    """Run `python -m module` until its group has read all events on the topic, and check the views and the join.
 
-    Rates and processor time leave out what comes before the first committed batch.
+    The rate and the processor time are measured from the first committed batch on.
 
     Raises:
-        RoundFailed: the process ended or was too slow, or views or join are not what the events ask for.
+        RoundFailed: the process ended or was too slow, or views or join do not match the events.
     """
     await ensure_indexes(of_round.database, indexes())
-    topic = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
+    group_offsets = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     child = of_round.start(module, *args, **fields)
     try:
-        first, last = await _watch(child, topic)
+        first, last = await _watch(child, group_offsets)
         if first.events == last.events:
-            raise RoundFailed("everything was read between two looks: too little to tell a rate")
+            raise RoundFailed("all events were read between two polls: too few to measure a rate")
         done = last.events - first.events
         figures = {
             "events_per_second": done / (last.at - first.at),
@@ -78,42 +78,42 @@ async def measure(
         }
     finally:
         await asyncio.to_thread(child.stop, STOP_SECONDS)
-        await topic.stop()
+        await group_offsets.stop()
     await check(of_round, workload)
     return figures
 
 
 async def caught_up(of_round: Round, child: Child, group: str) -> None:
-    """Wait until the process has read everything that is on the topic. Raises RoundFailed."""
-    topic = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
+    """Wait until the process has read all events on the topic. Raises RoundFailed."""
+    group_offsets = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     try:
-        await _watch(child, topic)
+        await _watch(child, group_offsets)
     finally:
-        await topic.stop()
+        await group_offsets.stop()
 
 
-async def _watch(child: Child, topic: GroupOffsets) -> tuple[Look, Look]:
-    """The first look at which something was read, and the first at which everything was."""
-    expected, deadline = sum((await topic.ends(range(12))).values()), time.monotonic() + DEADLINE_SECONDS
-    first: Look | None = None
+async def _watch(child: Child, group_offsets: GroupOffsets) -> tuple[Sample, Sample]:
+    """The first sample after an event was read, and the first sample after all events were read."""
+    expected, deadline = sum((await group_offsets.ends(range(12))).values()), time.monotonic() + DEADLINE_SECONDS
+    first: Sample | None = None
     while True:
         if (code := child.poll()) is not None:
             raise RoundFailed(f"the process ended with exit code {code}.\n{_end_of_log(child)}")
         count = 0
-        with contextlib.suppress(TransientFailure):  # a broker just started has no coordinator yet
-            count = sum((await topic.committed()).values())
-        look = Look(count, time.monotonic(), cpu_seconds(child.pid))
+        with contextlib.suppress(TransientFailure):  # a broker that has just started has no coordinator yet
+            count = sum((await group_offsets.committed()).values())
+        sample = Sample(count, time.monotonic(), cpu_seconds(child.pid))
         if count and first is None:
-            first = look
+            first = sample
         if count >= expected and first is not None:
-            return first, look
-        if look.at > deadline:
+            return first, sample
+        if sample.at > deadline:
             raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{_end_of_log(child)}")
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def check(of_round: Round, workload: EventWorkload) -> None:
-    """Compare every view and every joined record with what the events come to. Raises RoundFailed."""
+    """Compare every view and every joined record with the events. Raises RoundFailed."""
     database = of_round.database
     heads = {found["_id"]: found async for found in all_documents(database["gallery_views"])}
     items = {found["item"]["id"]: found async for found in database["item_views"].find({})}
@@ -127,10 +127,10 @@ async def latest(of_round: Round) -> dict[bytes, bytes | None]:
     reader = make_reader(of_round.settings, auto_offset_reset="earliest")
     await reader.start()
     try:
-        places = [TopicPartition(of_round.topics.galleries, number) for number in range(12)]
-        ends = await reader.end_offsets(places)
-        reader.assign([place for place in places if ends[place]])
-        while any([await reader.position(place) < ends[place] for place in reader.assignment()]):
+        partitions = [TopicPartition(of_round.topics.galleries, number) for number in range(12)]
+        ends = await reader.end_offsets(partitions)
+        reader.assign([partition for partition in partitions if ends[partition]])
+        while any([await reader.position(partition) < ends[partition] for partition in reader.assignment()]):
             for records in (await reader.getmany(timeout_ms=500)).values():
                 found.update((record.key, record.value) for record in records)
     finally:

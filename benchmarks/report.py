@@ -1,4 +1,4 @@
-"""Turns the figures of all rounds into a text for people and a document for machines."""
+"""Renders the figures of all rounds as text and as a JSON document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,21 +15,21 @@ COMPARISONS = (("product", "floor"), ("product", "naive"))
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of a scenario: by variant, one entry a round, in the order played."""
+    """The figures of a scenario, by variant, with one entry for each round."""
 
     scenario: str
     description: str
     rounds: Mapping[str, Sequence[Figures]]
 
     def summaries(self) -> dict[str, dict[str, Summary]]:
-        """Median and spread of each figure, by variant."""
+        """The median and spread of each figure, by variant."""
         return {
             variant: {name: summarise(values) for name, values in _columns(figures).items()}
             for variant, figures in self.rounds.items()
         }
 
     def ratios(self) -> dict[str, dict[str, Summary]]:
-        """Median and spread of the ratios round by round, by comparison; only of variants the scenario has."""
+        """The median and spread of the ratios of each round, by comparison, if the scenario has both variants."""
         compared = {}
         for above, below in COMPARISONS:
             if above in self.rounds and below in self.rounds:
@@ -40,7 +40,7 @@ class Result:
         return compared
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, JSON-ready."""
+        """The figures, summaries and ratios, ready for JSON."""
         return {
             "description": self.description,
             "rounds": dict(self.rounds),
@@ -61,7 +61,7 @@ def render(result: Result) -> str:
 
 
 def write(path: Path, results: Sequence[Result], circumstances: Mapping[str, Any]) -> None:
-    """Replace the document at `path`, whole or not at all; `circumstances` tell what it was measured on."""
+    """Replace the document at `path` atomically. `circumstances` describe the machine and the command."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {**circumstances, "scenarios": {result.scenario: result.to_json() for result in results}}
     written = path.with_suffix(".tmp")

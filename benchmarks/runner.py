@@ -1,4 +1,4 @@
-"""Plays the variants of a scenario in turns, each round on topics and a database of its own."""
+"""Plays the variants of a scenario in turn, each round with topics and a database of its own."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -18,12 +18,12 @@ from triptych.kit.startup.provision import ensure_topics
 async def play(
     scenario: Scenario, rounds: int, addresses: Addresses, folder: Path, say: Callable[[str], None]
 ) -> Result:
-    """Play `rounds` rounds of each variant, A B C A B C: what changes on the machine meanwhile changes for all.
+    """Play `rounds` rounds of each variant, in the order A B C A B C, so that other load on the machine affects all.
 
-    Logs of child processes go to `folder`, progress to `say`.
+    The logs of child processes go to `folder`, progress messages to `say`.
 
     Raises:
-        RoundFailed: one round failed; the others are of no use without it.
+        RoundFailed: a round failed. The figures of the other rounds are dropped.
     """
     played: dict[str, list[Figures]] = {variant: [] for variant in scenario.variants}
     for number in range(1, rounds + 1):
@@ -34,9 +34,9 @@ async def play(
                     figures = await measure(of_round)
             except RoundFailed as failure:
                 raise RoundFailed(f"{where}: {failure}") from failure
-            worthless = [name for name, value in figures.items() if not value > 0]
-            if worthless:
-                raise RoundFailed(f"{where}: nothing was measured for {', '.join(worthless)}")
+            unmeasured = [name for name, value in figures.items() if not value > 0]
+            if unmeasured:
+                raise RoundFailed(f"{where}: nothing was measured for {', '.join(unmeasured)}")
             played[variant].append(figures)
             say(f"{where}: " + ", ".join(f"{name} {value:,.4g}" for name, value in figures.items()))
     return Result(scenario.name, scenario.description, played)
@@ -49,7 +49,7 @@ async def _fresh_round(addresses: Addresses, folder: Path) -> AsyncIterator[Roun
         fresh = Round(addresses, name, database, folder)
         settings = fresh.settings
         specs = [
-            # The broker's clock tells when a record was there, whoever produced it.
+            # Timestamps of the broker's clock are comparable, whichever process has produced the record.
             replace(spec, config={**spec.config, "message.timestamp.type": "LogAppendTime"})
             for spec in fresh.topics.catalogue(settings.topic_partitions, settings.topic_replication)
         ]

@@ -1,4 +1,4 @@
-"""What a scenario is made of, and what each of its rounds is given."""
+"""Defines a scenario and its variants, and the servers, topics and database of a round."""
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,18 +13,18 @@ from triptych.kit.mongo.driver import Database
 from triptych.kit.process.settings import PREFIX, KitSettings
 
 Figures: TypeAlias = dict[str, float]
-"""What one round measured, by name with unit (`events_per_second`); all are positive."""
+"""The figures of one round, by name with unit (`events_per_second`). All are positive."""
 
 ROOT = Path(__file__).parent.parent
 
 
 class RoundFailed(Exception):
-    """A round did not do what it measures; the message says which and why. There are no figures then."""
+    """A round has failed, and has no figures. The message names the round and the reason."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """Servers, and topics and a database that no other round uses; both exist and are empty."""
+    """The servers of a round, and its own topics and database, which exist and are empty."""
 
     addresses: Addresses
     name: str
@@ -38,13 +38,13 @@ class Round:
 
     @property
     def settings(self) -> KitSettings:
-        """The settings that lead the product's machinery to this round."""
+        """The settings of the product for this round."""
         return KitSettings.model_validate(self._fields())
 
     def start(self, module: str, *args: str, **fields: object) -> Child:
-        """Run `python -m module` on this round, so that what is measured shares no event loop with who measures.
+        """Run `python -m module` on this round, in a process of its own, apart from the measuring one.
 
-        `fields` are settings by their names; the caller stops the child.
+        `fields` are settings by name. The caller has to stop the child.
         """
         environ = {f"{PREFIX}{name.upper()}": str(value) for name, value in {**self._fields(), **fields}.items()}
         log = self.folder / f"{self.name}.log"
@@ -60,12 +60,12 @@ class Round:
 
 
 Variant: TypeAlias = Callable[[Round], Awaitable[Figures]]
-"""Plays one round and measures it. Raises RoundFailed unless everything it should have done is there, exactly."""
+"""Plays one round and measures it. Raises RoundFailed if the result is not exactly the expected one."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Something to measure, in variants that are played in turns; `product`, `floor` and `naive` get compared."""
+    """A measurement with variants that are played in turn. `product`, `floor` and `naive` are compared."""
 
     name: str
     description: str

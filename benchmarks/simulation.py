@@ -1,4 +1,4 @@
-"""Plays commands on galleries in memory: what each asks for, the event it has to cause, and the order that is left."""
+"""Plays commands on galleries in memory: generates the commands, the expected events and the resulting order."""
 
 import random
 import uuid
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_NAMESPACE = uuid.UUID("7a1f5a52-58f0-4a0e-9d0c-6f0d3a1c2b4e")  # any
+_NAMESPACE = uuid.UUID("7a1f5a52-58f0-4a0e-9d0c-6f0d3a1c2b4e")  # an arbitrary constant
 _SEED = 4
 
 
 @dataclass(eq=False, slots=True)
 class SimulatedItem:
-    """An item; one that a command has created has no id here, since the service chooses it."""
+    """An item. An item that a command has created has no id here, because the service chooses the id."""
 
     title: str
     item_id: str = ""
@@ -20,7 +20,7 @@ class SimulatedItem:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command; `expected` is where its event's body says what became of it, and the title (or deleted id) there."""
+    """A command. `expected` is the field of the event's body, and the title (or the deleted id) in it."""
 
     gallery: int
     name: str
@@ -30,7 +30,7 @@ class Step:
 
 @dataclass
 class SimulatedGallery:
-    """A gallery: its items in display order, and those that commands can name."""
+    """A gallery: its items in display order, and the items that commands can name."""
 
     number: int
     order: list[SimulatedItem]
@@ -38,7 +38,7 @@ class SimulatedGallery:
 
     @property
     def gallery_id(self) -> str:
-        """The same in every round."""
+        """The id of the gallery, which is the same in every round."""
         return gallery_id(self.number)
 
 
@@ -53,14 +53,14 @@ def made_id(kind: str, number: int) -> str:
 
 
 def new_gallery(number: int, items: int) -> SimulatedGallery:
-    """A gallery of so many items, which commands can name."""
+    """A gallery with this number of items, which commands can name."""
     first = number * items
-    order = [SimulatedItem(f"Item {place:06d}", made_id("item", place)) for place in range(first, first + items)]
+    order = [SimulatedItem(f"Item {index:06d}", made_id("item", index)) for index in range(first, first + items)]
     return SimulatedGallery(number, order, list(order))
 
 
 def play(galleries: list[SimulatedGallery], commands: int, mix: Mapping[str, float]) -> list[Step]:
-    """Change the galleries by commands in these proportions, going round, so that neighbours never share a gallery."""
+    """Change the galleries in turn by commands in these proportions. Consecutive commands have different galleries."""
     dice = random.Random(_SEED)
     names = dice.choices(list(mix), list(mix.values()), k=commands)
     return [_step(galleries[number % len(galleries)], name, number, dice) for number, name in enumerate(names)]
@@ -94,22 +94,22 @@ def _step(gallery: SimulatedGallery, name: str, number: int, dice: random.Random
 
 
 def _move(gallery: SimulatedGallery, dice: random.Random) -> tuple[SimulatedItem, dict[str, str]]:
-    """Move an item to where it is not yet, since otherwise there would be no event."""
+    """Move an item to a new position, because a move to the present position causes no event."""
     while True:
-        item, beside = dice.sample(gallery.named, 2)
-        rest = [other for other in gallery.order if other is not item]
-        place = rest.index(beside)
+        item, neighbour = dice.sample(gallery.named, 2)
+        others = [other for other in gallery.order if other is not item]
+        index = others.index(neighbour)
         position, target = dice.choice(
             (
-                (place, {"before": beside.item_id}),
-                (place + 1, {"after": beside.item_id}),
+                (index, {"before": neighbour.item_id}),
+                (index + 1, {"after": neighbour.item_id}),
                 (0, {"to": "start"}),
-                (len(rest), {"to": "end"}),
+                (len(others), {"to": "end"}),
             )
         )
-        rest.insert(position, item)
-        if rest != gallery.order:
-            gallery.order = rest
+        others.insert(position, item)
+        if others != gallery.order:
+            gallery.order = others
             return item, target
 
 

@@ -1,4 +1,4 @@
-"""Measures sending to listeners: from events on the topic to the last answer."""
+"""Measures deliveries to listeners: from events on the topic to the last response."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ EVENT_TYPE = "wix.pro_gallery.gallery_v2_created"
 
 
 def events_of(count: int) -> list[dict[str, Any]]:
-    """Events of as many galleries, each about 700 bytes as an item's would be."""
+    """Events of `count` galleries. Each event has about 700 bytes, like the event of an item."""
     made = []
     for _ in range(count):
         gallery_id = str(uuid.uuid4())
@@ -44,12 +44,12 @@ def events_of(count: int) -> list[dict[str, Any]]:
 
 
 def event_values(count: int) -> list[bytes]:
-    """The same as they are on the topic."""
+    """Events as `events_of` makes them, encoded as on the topic."""
     return [message_of(event).value for event in events_of(count)]
 
 
 async def subscribe(of_round: Round, port: int, count: int, dialect: str) -> None:
-    """Listeners on the receiver at this port, each with a path of its own."""
+    """Register listeners at this port, each with a path of its own."""
     await ensure_indexes(of_round.database, INDEXES)
     listeners = ListenerRepository(of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30))
     for number in range(count):
@@ -83,12 +83,12 @@ async def product(of_round: Round, listeners: int, events: int, dialect: str) ->
 async def floor(of_round: Round, listeners: int, events: int, dialect: str) -> Figures:
     """The loop of `benchmarks.baselines.webhooks_floor`."""
     (port,) = free_ports(1)
-    words = (str(port), str(listeners), str(events), dialect)
-    return await _measure(of_round, port, listeners * events, "benchmarks.baselines.webhooks_floor", *words)
+    arguments = (str(port), str(listeners), str(events), dialect)
+    return await _measure(of_round, port, listeners * events, "benchmarks.baselines.webhooks_floor", *arguments)
 
 
 async def backlog(of_round: Round, due: int, sent: int) -> Figures:
-    """The relay with `due` deliveries that are due, until `sent` of them are received."""
+    """The relay with `due` due deliveries, until `sent` of them are received."""
     (port,) = free_ports(1)
     await subscribe(of_round, port, 1, "standard-hmac")
     (listener,) = await ListenerRepository(
@@ -139,7 +139,7 @@ async def _measure(of_round: Round, port: int, expected: int, module: str, *args
 
 @asynccontextmanager
 async def running_receiver(of_round: Round, port: int | None = None) -> AsyncIterator[int]:
-    """The port of `benchmarks.baselines.webhooks_receiver`, which answers."""
+    """Run `benchmarks.baselines.webhooks_receiver` until the block ends; its port."""
     port = port or free_ports(1)[0]
     receiver = of_round.start("benchmarks.baselines.webhooks_receiver", str(port))
     try:
@@ -169,7 +169,7 @@ async def _counts(port: int) -> dict[str, float]:
                 return counts
         except httpx.TransportError:
             if time.monotonic() > deadline:
-                raise RoundFailed("the receiver does not answer") from None
+                raise RoundFailed("the receiver does not respond") from None
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -179,7 +179,7 @@ def message_of(event: dict[str, Any]) -> Message:
 
 
 def scenario(listeners: int, events: int, dialect: str) -> Scenario:
-    """Events to a number of listeners in one dialect."""
+    """The scenario of events to a number of listeners in one dialect."""
 
     async def play_product(of_round: Round) -> Figures:
         return await product(of_round, listeners, events, dialect)

@@ -25,7 +25,7 @@ PERCENTILE = 0.99
 
 @asynccontextmanager
 async def running_relay(of_round: Round) -> AsyncIterator[None]:
-    """A relay that has its partitions and its listeners."""
+    """Run a relay until the block ends."""
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
     relay = of_round.start("triptych.webhooks", **fields)
     try:
@@ -36,7 +36,7 @@ async def running_relay(of_round: Round) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def hanging_server() -> AsyncIterator[int]:
-    """The port of somebody who takes connections and never answers."""
+    """Run a server that accepts connections and never responds; its port."""
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -52,7 +52,7 @@ async def hanging_server() -> AsyncIterator[int]:
 
 
 async def steady(of_round: Round, events: int, per_second: float, *, troubled: bool) -> Figures:
-    """Latencies of one good listener; if `troubled`, beside one that hangs and one that refuses connections."""
+    """The latencies of a good listener; if `troubled`, with another that hangs and one that refuses connections."""
     async with running_receiver(of_round) as port, hanging_server() as stuck:
         await subscribe(of_round, port, 1, "standard-hmac")
         if troubled:
@@ -64,7 +64,7 @@ async def steady(of_round: Round, events: int, per_second: float, *, troubled: b
         publisher = Publisher(lambda: make_producer(of_round.settings))
         try:
             async with running_relay(of_round):
-                await _publish_steadily(of_round, publisher, 50, per_second)  # until everybody is warm
+                await _publish_steadily(of_round, publisher, 50, per_second)  # warm-up
                 await _delivered(of_round, good["_id"], 50)
                 await _publish_steadily(of_round, publisher, events, per_second)
                 latencies = (await _delivered(of_round, good["_id"], 50 + events))[50:]
@@ -74,7 +74,7 @@ async def steady(of_round: Round, events: int, per_second: float, *, troubled: b
 
 
 async def fan_out(of_round: Round, listeners: int, dialect: str) -> Figures:
-    """How long one event takes to be answered by all listeners, on a relay that is warm."""
+    """How long one event takes until all listeners have responded, on a relay that is warm."""
     async with running_receiver(of_round) as port:
         await subscribe(of_round, port, listeners, dialect)
         publisher = Publisher(lambda: make_producer(of_round.settings))
@@ -93,12 +93,12 @@ async def _publish_steadily(of_round: Round, publisher: Publisher, count: int, p
     started = loop.time()
     for number in range(count):
         await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
-        message = message_of(events_of(1)[0])  # made now: its time is when it was published
+        message = message_of(events_of(1)[0])  # made now, because its time is the time of publication
         await publisher.publish([OutgoingRecord(of_round.topics.events, message.key, message.value, message.headers)])
 
 
 async def _delivered(of_round: Round, listener_id: str | None, count: int) -> list[float]:
-    """Milliseconds from each event to its recorded answer, in order of the events."""
+    """The milliseconds from each event to its recorded response, in order of the events."""
     query = {"status": "delivered", **({} if listener_id is None else {"listenerId": listener_id})}
     deadline = asyncio.get_running_loop().time() + READY_SECONDS
     while await of_round.database[DELIVERIES].count_documents(query) < count:
@@ -109,5 +109,5 @@ async def _delivered(of_round: Round, listener_id: str | None, count: int) -> li
     return [(row["log"][-1]["at"] - row["occurredAt"]) / timedelta(milliseconds=1) for row in found]
 
 
-def _percentile(values: Sequence[float], part: float) -> float:
-    return sorted(values)[int(part * (len(values) - 1))]
+def _percentile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[int(share * (len(values) - 1))]

@@ -1,4 +1,4 @@
-"""Galleries, commands for them, and what their events and their end have to be; the same in every round."""
+"""Generates galleries and commands, and checks events and write model. They are the same in every round."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,20 +18,20 @@ GALLERIES = 1_000
 
 EventRecord: TypeAlias = ConsumerRecord[Any, Any]
 Ends: TypeAlias = dict[str, tuple[int, int, list[str]]]
-"""Sequence, number of items and their titles in display order, by gallery."""
+"""The sequence, the number of items and their titles in display order, by gallery."""
 
 _DATE = "2025-01-01T00:00:00.000Z"
 # Below any clock, and far enough apart for many moves.
-_FIRST_PLACE, _GAP = 1_600_000_000_000.0, 1_000.0
+_FIRST_SORT_ORDER, _DISTANCE = 1_600_000_000_000.0, 1_000.0
 
 
 class WrongEvents(Exception):
-    """The events, or what is stored, are not those of the commands; the message tells the first difference."""
+    """The events or the write model do not match the commands. The message has the first difference."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """`commands` commands in the proportions of `mix`, one event each, on galleries that have `items` items each."""
+    """`commands` commands in the proportions of `mix`, one event each, on galleries of `items` items each."""
 
     commands: int
     mix: Mapping[str, float] = field(default_factory=lambda: {"CreateItems": 1})
@@ -56,7 +56,7 @@ class Workload:
         """Check events that come in order per gallery: one for each command, sequences 2, 3, ... in each gallery.
 
         Raises:
-            WrongEvents: one is missing, too many, out of order, or not that of its command.
+            WrongEvents: an event is missing, surplus, out of order, or not that of its command.
         """
         expected: dict[str, list[tuple[str, str]]] = {gallery_id(number): [] for number in range(self.galleries)}
         steps, _ = self._played
@@ -75,12 +75,12 @@ class Workload:
             wanted = (str(position + 2), *(expected[of_gallery][position : position + 1] or [("nothing", "")])[0])
             if found != wanted:
                 raise WrongEvents(f"gallery {of_gallery}: expected {wanted}, found {found}")
-        # In order and of the right commands so far, so their number tells whether all are there.
+        # The events are in order and match their commands, so their number shows whether all are there.
         if (count := sum(seen.values())) != self.commands:
             raise WrongEvents(f"{self.commands} commands made {count} events")
 
     def check_ends(self, ends: Ends) -> None:
-        """Check what the write model holds in the end: who publishes what he has not stored is fast and wrong.
+        """Check the final state of the write model. A service that publishes without storing is fast and wrong.
 
         Raises:
             WrongEvents: a gallery has other items, another order or another sequence than its commands lead to.
@@ -108,17 +108,17 @@ def head_of(gallery: SimulatedGallery) -> Document:
         total_items=len(gallery.order),
         sequence=1,
         last_default=0.0,
-        highest=_FIRST_PLACE,
+        highest=_FIRST_SORT_ORDER,
     )
     return {"_id": gallery.gallery_id, **head_document(head)}
 
 
 def items_of(gallery: SimulatedGallery) -> Iterator[Document]:
     """A new gallery's items as the write model stores them."""
-    for place, item in enumerate(gallery.order):
-        sort_order = _FIRST_PLACE - place * _GAP
+    for index, item in enumerate(gallery.order):
+        sort_order = _FIRST_SORT_ORDER - index * _DISTANCE
         body = {
-            **photo(place, item.title),
+            **photo(index, item.title),
             "id": item.item_id,
             "sortOrder": int(sort_order),
             "type": "IMAGE",

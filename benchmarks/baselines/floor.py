@@ -1,6 +1,6 @@
-"""The floor: the reads and writes of the command service by the same clients, and no product code.
+"""The floor: the reads and writes of the command service by the same clients, without product code.
 
-It skips what costs judgement instead of I/O: validation, rejections, retries, repeated commands, forwarding, metrics.
+It has no validation, rejections, retries, repeated commands, forwarding or metrics.
 Usage: `python -m benchmarks.baselines.floor BATCH_SIZE`, with the settings of the command service.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.baselines.floor_changes import HIGHEST, LOWEST, Changes, Unknown
 from benchmarks.baselines.floor_messages import Document, Message, event_message, reply_message
 from triptych.kit.kafka import fast_gzip
 
-fast_gzip.install()  # the codec of the product: the floor has no slower one
+fast_gzip.install()  # the codec of the product, so that the floor is not slower
 
 BATCH_BYTES = 512 * 1024
 LINE_ITEMS = 4
@@ -34,7 +34,7 @@ Command = tuple[int, str, str, Document]
 
 
 class Floor:
-    """One batch after the other: load, decide, one transaction, publish, mark, commit."""
+    """Handles batches one after the other: load, decide, one transaction, publish, acknowledge, commit."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class Floor:
         self._number = 0
 
     async def claim(self, partitions: int) -> None:
-        """Own all partitions, as the only consumer."""
+        """Claim all partitions, as the only consumer."""
         owners = [{"scope": "floor", "partition": partition, "writes": 0} for partition in range(partitions)]
         await self._database["partition_owners"].insert_many(owners)
 
     async def handle(self, batch: dict[TopicPartition, list[Any]]) -> None:
         """Carry out a batch of commands."""
-        commands = [_command(place.partition, record) for place, records in batch.items() for record in records]
+        commands = [_command(partition.partition, record) for partition, records in batch.items() for record in records]
         while commands:
             commands = await self._carry_out(commands)
-        await self._consumer.commit({place: records[-1].offset + 1 for place, records in batch.items()})
+        await self._consumer.commit({partition: records[-1].offset + 1 for partition, records in batch.items()})
 
     async def _carry_out(self, commands: list[Command]) -> list[Command]:
-        """Carry out the first commands, nearly always all; the rest."""
+        """Carry out the first commands, nearly always all of them; the commands that remain."""
         at = datetime.now(UTC)
         now = at.isoformat(timespec="milliseconds")[:-6] + "Z"
         changes = await self._load(commands, now, at.timestamp() * 1000 // 1)
@@ -116,9 +116,9 @@ class Floor:
             async for item in await self._database["items"].aggregate([*pipelines[0], *unions]):
                 pages[item["line"]].append((item["sortOrder"], item["_id"]))
         for move, page in zip(moves, pages, strict=True):
-            place, is_above = _target(move, items)
+            sort_order, is_above = _target(move, items)
             far = page[-1][0] if len(page) == LINE_ITEMS else HIGHEST if is_above else LOWEST
-            changes.lines[move["galleryId"]].learn(min(place, far), max(place, far), page)
+            changes.lines[move["galleryId"]].learn(min(sort_order, far), max(sort_order, far), page)
         return changes
 
     async def _find(self, collection: str, ids: list[str]) -> dict[str, Document]:
@@ -173,16 +173,16 @@ class Floor:
 
 
 def _target(move: Document, items: dict[str, Document]) -> tuple[float, bool]:
-    """The place that an item is put beside, and whether above it."""
+    """The sort order of the neighbour that an item is moved to, and whether the item goes above it."""
     if "to" in move:
         return (HIGHEST, False) if move["to"] == "start" else (LOWEST, True)
     return items[move.get("before") or move["after"]]["sortOrder"], "before" in move
 
 
 def _line(move: Document, items: dict[str, Document], number: int) -> list[Document]:
-    """The items on the side of the new place that decides."""
-    place, is_above = _target(move, items)
-    bounds = {"$gte" if is_above else "$lte": place}
+    """The stages that find the neighbours on the side that the item is moved to."""
+    sort_order, is_above = _target(move, items)
+    bounds = {"$gte" if is_above else "$lte": sort_order}
     return [
         {"$match": {"galleryId": move["galleryId"], "sortOrder": bounds}},
         {"$sort": {"sortOrder": 1 if is_above else -1}},
@@ -227,7 +227,7 @@ async def main(batch_size: int) -> None:
 
 
 if __name__ == "__main__":
-    # Batches make thousands of objects that live as long as the batch; looking through them costs a tenth of the time.
+    # The thousands of objects of a batch live as long as the batch. Collecting among them takes a tenth of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     uvloop.run(main(int(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Records of the floor, as the command service publishes them."""
+"""Encodes the records of the floor as the command service does."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _SLUGS = {"item": "gallery_item_created", "updatedItem": "gallery_item_updated",
 
 
 def event_message(head: Document, body: Document, command_id: str, now: str) -> Message:
-    """The event of a change; `body` has one field, which tells what kind of change it is."""
+    """The event of a change. `body` has one field, whose name says which kind of change it is."""
     (kind,) = body
     slug = _SLUGS[kind]
     gallery_id, sequence, event_id = head["_id"], str(head["sequence"]), str(uuid_utils.uuid7())

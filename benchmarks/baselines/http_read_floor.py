@@ -1,4 +1,4 @@
-"""The floor of an HTTP read: one find and `orjson.dumps` behind the same server, and no product code.
+"""The floor of an HTTP read: one find and `orjson.dumps` behind the same HTTP server, without product code.
 
 Usage: `python -m benchmarks.baselines.http_read_floor PORT GALLERY_ID`, with the settings of the product.
 """

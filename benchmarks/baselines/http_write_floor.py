@@ -1,8 +1,8 @@
-"""The floor of an HTTP write: two Kafka round trips, one transaction, one view write, and no product code.
+"""The floor of an HTTP write: two Kafka round trips, one transaction and one view write, without product code.
 
-Usage: `python -m benchmarks.baselines.http_write_floor PORT`, with the settings of the product. One process: what comes
-in goes to the commands topic; what has come from there since the last look becomes one transaction, one view write, and
-a reply each on the replies topic; what is heard there is answered.
+Usage: `python -m benchmarks.baselines.http_write_floor PORT`, with the settings of the product. It is one process. It
+publishes each request on the commands topic. It stores the records of each poll of that topic in one transaction and
+one view write, and publishes a reply for each on the replies topic. Each reply is the response to its request.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from pymongo.write_concern import WriteConcern
 
 from triptych.kit.kafka import fast_gzip
 
-fast_gzip.install()  # the codec of the product: the floor has no slower one
+fast_gzip.install()  # the codec of the product, so that the floor is not slower
 
 Document = dict[str, Any]
 
 
 class Floor:
-    """Both ends of the two topics."""
+    """Publishes and reads both topics."""
 
     def __init__(self, producer: AIOKafkaProducer, database: AsyncDatabase[Document], prefix: str) -> None:
         self._producer = producer
@@ -38,7 +38,7 @@ class Floor:
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request: its body goes out, its reply comes back."""
+        """Handle a request: publish its body, and respond with the reply."""
         body = b""
         while True:
             message = await receive()
@@ -55,7 +55,7 @@ class Floor:
         await send({"type": "http.response.body", "body": body})
 
     async def carry_out(self, consumer: AIOKafkaConsumer) -> None:
-        """Commands to state, views and replies."""
+        """Store commands and their views, and publish the replies, until cancelled."""
         while True:
             batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
             records = [record for batch in batches.values() for record in batch]
@@ -71,8 +71,8 @@ class Floor:
                     ]
                 )
 
-    async def hear(self, consumer: AIOKafkaConsumer) -> None:
-        """Replies to requests."""
+    async def read_replies(self, consumer: AIOKafkaConsumer) -> None:
+        """Assign replies to the waiting requests, until cancelled."""
         while True:
             for batch in (await consumer.getmany(timeout_ms=1_000)).values():
                 for record in batch:
@@ -103,7 +103,7 @@ async def main(port: int) -> None:
     server = uvicorn.Server(
         uvicorn.Config(floor.app, interface="asgi3", port=port, lifespan="off", log_config=None, access_log=False)
     )
-    await asyncio.gather(server.serve(), floor.carry_out(consumers[0]), floor.hear(consumers[1]))
+    await asyncio.gather(server.serve(), floor.carry_out(consumers[0]), floor.read_replies(consumers[1]))
 
 
 if __name__ == "__main__":

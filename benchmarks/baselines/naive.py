@@ -1,6 +1,6 @@
-"""A naive command service, as tutorials show it: one typed message at a time, acknowledged by the framework.
+"""A naive command service, as in tutorials: one typed message at a time, acknowledged by the framework.
 
-It does less than the product: no reply, no idempotency, no transaction; a crash loses commands or leaves half of one.
+It does less than the product: no reply, no idempotency, no transaction. A crash loses commands or leaves one half done.
 Usage: `python -m benchmarks.baselines.naive`, with the settings of the command service.
 """
 
@@ -25,14 +25,14 @@ database = client[os.environ["TRIPTYCH_MONGO_DATABASE"]]
 
 
 class Link(BaseModel):
-    """Where a click leads."""
+    """The target of a click."""
 
     text: str
     url: str
 
 
 class ImageInfo(BaseModel):
-    """Which picture."""
+    """The file of a picture."""
 
     id: str
     url: str
@@ -43,7 +43,7 @@ class ImageInfo(BaseModel):
 
 
 class FocalPoint(BaseModel):
-    """What cropping keeps."""
+    """The point that cropping keeps."""
 
     x: float
     y: float
@@ -81,7 +81,7 @@ class CreateItems(BaseModel):
 
 
 class ItemPatch(BaseModel):
-    """What changes."""
+    """The changed fields."""
 
     title: str | None = None
     description: str | None = None
@@ -122,21 +122,21 @@ def _named(name: str) -> Callable[[KafkaMessage], bool]:
 
 @commands(filter=_named("CreateItems"))
 async def create_items(command: CreateItems) -> None:
-    """Store each item and tell of it."""
+    """Store each item and publish its event."""
     for item in command.items:
         top = await database["items"].find_one({"galleryId": command.galleryId}, sort=[("sortOrder", -1)])
-        place = max(time.time() * 1000 // 1, top["sortOrder"] + 1 if top else 0.0)
+        sort_order = max(time.time() * 1000 // 1, top["sortOrder"] + 1 if top else 0.0)
         now = datetime.now(UTC).isoformat()
         body = {**item.model_dump(), "id": str(uuid.uuid4()), "createdDate": now, "updatedDate": now}
         await database["items"].insert_one(
-            {"_id": body["id"], "galleryId": command.galleryId, "sortOrder": place, "item": body}
+            {"_id": body["id"], "galleryId": command.galleryId, "sortOrder": sort_order, "item": body}
         )
         await publish(command.galleryId, "gallery_item_created", {"item": body}, total=1)
 
 
 @commands(filter=_named("UpdateItem"))
 async def update_item(command: UpdateItem) -> None:
-    """Change the item and tell of it."""
+    """Change the item and publish its event."""
     item = await database["items"].find_one({"_id": command.itemId, "galleryId": command.galleryId})
     if item is None:
         return
@@ -147,29 +147,29 @@ async def update_item(command: UpdateItem) -> None:
 
 @commands(filter=_named("MoveItem"))
 async def move_item(command: MoveItem) -> None:
-    """Put the item between its new neighbours and tell of it."""
+    """Move the item between its new neighbours and publish its event."""
     item = await database["items"].find_one({"_id": command.itemId, "galleryId": command.galleryId})
     if item is None:
         return
     others = {"galleryId": command.galleryId, "_id": {"$ne": command.itemId}}
-    beside = await database["items"].find_one({**others, "_id": command.before or command.after})
+    target = await database["items"].find_one({**others, "_id": command.before or command.after})
     is_above = command.before is not None or command.to == "end"
-    if beside is not None:
-        others["sortOrder"] = {"$gt" if is_above else "$lt": beside["sortOrder"]}
+    if target is not None:
+        others["sortOrder"] = {"$gt" if is_above else "$lt": target["sortOrder"]}
     neighbour = await database["items"].find_one(others, sort=[("sortOrder", 1 if is_above else -1)])
-    known = [found["sortOrder"] for found in (beside, neighbour) if found is not None]
+    known = [found["sortOrder"] for found in (target, neighbour) if found is not None]
     if len(known) == 2:
-        place = sum(known) / 2
+        sort_order = sum(known) / 2
     else:
-        place = known[0] + (1000 if command.to == "start" or command.before else -1000)
-    body = {**item["item"], "sortOrder": place, "updatedDate": datetime.now(UTC).isoformat()}
-    await database["items"].update_one({"_id": command.itemId}, {"$set": {"sortOrder": place, "item": body}})
+        sort_order = known[0] + (1000 if command.to == "start" or command.before else -1000)
+    body = {**item["item"], "sortOrder": sort_order, "updatedDate": datetime.now(UTC).isoformat()}
+    await database["items"].update_one({"_id": command.itemId}, {"$set": {"sortOrder": sort_order, "item": body}})
     await publish(command.galleryId, "gallery_item_updated", {"updatedItem": body})
 
 
 @commands(filter=_named("DeleteItems"))
 async def delete_items(command: DeleteItems) -> None:
-    """Delete each item and tell of it."""
+    """Delete each item and publish its event."""
     for item_id in command.itemIds:
         deleted = await database["items"].delete_one({"_id": item_id, "galleryId": command.galleryId})
         if deleted.deleted_count:

@@ -1,7 +1,7 @@
-"""The floor of projection: the reads and writes of the projector by the same clients, and no product code.
+"""The floor of projection: the reads and writes of the projector by the same clients, without product code.
 
-It skips what costs judgement instead of I/O: sequences, gaps, refused records, other owners, bounds of memory and of
-records. First items of galleries are kept in memory, as the projector keeps them.
+It does not check sequences, gaps, invalid records or other owners, and bounds neither memory nor records. It caches the
+first items of galleries in memory, as the projector does.
 Usage: `python -m benchmarks.baselines.projection_floor BATCH_SIZE`, with the settings of the projector.
 """
 
@@ -22,7 +22,7 @@ from pymongo.write_concern import WriteConcern
 
 from triptych.kit.kafka import fast_gzip
 
-fast_gzip.install()  # the codec of the product: the floor has no slower one
+fast_gzip.install()  # the codec of the product, so that the floor is not slower
 
 BATCH_BYTES = 512 * 1024
 HEAD_ITEMS = 100
@@ -33,7 +33,7 @@ Document = dict[str, Any]
 
 
 class Floor:
-    """One batch after the other: fold, one transaction, publish, commit."""
+    """Handles batches one after the other: fold, one transaction, publish, commit."""
 
     def __init__(
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, database: AsyncDatabase[Document], topic: str
@@ -46,19 +46,19 @@ class Floor:
         self._items: dict[str, dict[str, tuple[float, bytes]]] = defaultdict(dict)
 
     async def claim(self, partitions: int) -> None:
-        """Own all partitions, as the only consumer."""
+        """Claim all partitions, as the only consumer."""
         owners = [{"scope": "floor", "partition": partition, "writes": 0} for partition in range(partitions)]
         await self._database["partition_owners"].insert_many(owners)
 
     async def handle(self, batch: dict[TopicPartition, list[Any]]) -> None:
         """Project a batch of events."""
         items: dict[str, tuple[str, int, Document | None]] = {}
-        touched: dict[int, dict[str, None]] = {place.partition: {} for place in batch}
-        for place, records in batch.items():
+        touched: dict[int, dict[str, None]] = {partition.partition: {} for partition in batch}
+        for partition, records in batch.items():
             for record in records:
                 event = orjson.loads(record.value)
                 gallery_id, sequence = event["entityId"], int(event["entityEventSequence"])
-                touched[place.partition][gallery_id] = None
+                touched[partition.partition][gallery_id] = None
                 if "createdEvent" in event:
                     self._heads[gallery_id] = {**event["createdEvent"]["entity"], "totalItems": 0}
                     continue
@@ -74,7 +74,7 @@ class Floor:
                     items[item["id"]] = (gallery_id, sequence, item)
         await self._save(touched, items)
         await self._publish(touched, items)
-        await self._consumer.commit({place: records[-1].offset + 1 for place, records in batch.items()})
+        await self._consumer.commit({partition: records[-1].offset + 1 for partition, records in batch.items()})
 
     async def _save(
         self, touched: dict[int, dict[str, None]], items: dict[str, tuple[str, int, Document | None]]
@@ -202,7 +202,7 @@ async def main(batch_size: int) -> None:
         read_concern=ReadConcern("majority"),
         write_concern=WriteConcern("majority"),
     )
-    # What is kept here would be looked at again and again.
+    # The objects created so far are never freed. The collector would visit them again and again.
     gc.freeze()
     async with producer, consumer, client:
         floor = Floor(consumer, producer, database, f"{prefix}galleries")

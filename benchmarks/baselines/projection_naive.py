@@ -1,7 +1,7 @@
-"""A naive projection, as tutorials show it: one typed event at a time, one document for a gallery with all its items.
+"""A naive projection, as in tutorials: one event at a time, and one record for a gallery with its first items.
 
-It promises less than the projector: no order against replays, no gaps, no transaction; a crash loses or repeats, and a
-gallery of some thousand items fits neither a document nor a record.
+It promises less than the projector: it detects neither repeats nor gaps, and has no transaction. A crash loses or
+repeats changes.
 Usage: `python -m benchmarks.baselines.projection_naive`, with the settings of the projector.
 """
 
@@ -23,7 +23,7 @@ database = client[os.environ["TRIPTYCH_MONGO_DATABASE"]]
 
 @broker.subscriber(f"{PREFIX}events", group_id=f"{PREFIX}naive", auto_offset_reset="earliest")
 async def project(event: dict[str, Any]) -> None:
-    """Change a gallery or one of its items, and tell of both."""
+    """Change a gallery or one of its items, and publish both."""
     gallery_id, sequence = event["entityId"], int(event["entityEventSequence"])
     key = gallery_id.encode()
     body = event.get("actionEvent", {}).get("body", {})

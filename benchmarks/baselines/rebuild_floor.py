@@ -1,6 +1,6 @@
-"""The floor of a rebuild: reads the events topic to its end and inserts the final documents in bulk, and nothing more.
+"""The floor of a rebuild: reads the events topic to its end and inserts the final documents in bulk.
 
-It proves nothing, cannot be interrupted, and holds all documents in memory.
+It compares nothing, cannot be interrupted, and has all documents in memory.
 Usage: `python -m benchmarks.baselines.rebuild_floor VERSION`, with the settings of the projector.
 """
 
@@ -20,7 +20,7 @@ AT_ONCE = 5_000
 
 
 async def main(version: str) -> None:
-    """Read, fold, insert, end."""
+    """Read and fold all events, insert the documents, and end."""
     bootstrap, prefix = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
     client = AsyncMongoClient[Document](os.environ["TRIPTYCH_MONGO_URI"], tz_aware=True)
     database = client.get_database(os.environ["TRIPTYCH_MONGO_DATABASE"], write_concern=WriteConcern("majority"))
@@ -29,13 +29,13 @@ async def main(version: str) -> None:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
     gc.freeze()
     async with consumer, client:
-        places = [TopicPartition(f"{prefix}events", number) for number in range(12)]
-        ends = await consumer.end_offsets(places)
-        consumer.assign(places)
-        left = sum(ends.values())
-        while left:
+        partitions = [TopicPartition(f"{prefix}events", number) for number in range(12)]
+        ends = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        remaining = sum(ends.values())
+        while remaining:
             for records in (await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)).values():
-                left -= len(records)
+                remaining -= len(records)
                 for record in records:
                     _fold(orjson.loads(record.value), heads, items)
         for name, documents in (("item_views", list(items.values())), ("gallery_views", list(heads.values()))):

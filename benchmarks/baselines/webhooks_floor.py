@@ -1,4 +1,4 @@
-"""The floor of sending: an aiohttp loop with the same signing and one log write for each POST, and no product code.
+"""The floor of sending: an aiohttp loop with the same signing and one log write for each POST, without product code.
 
 Usage: `python -m benchmarks.baselines.webhooks_floor PORT LISTENERS EVENTS FORMAT`, with the settings of the relay. It
 has its events in memory, retries nothing, and checks no addresses.
@@ -32,8 +32,8 @@ async def main(port: int, listeners: int, events: int, dialect: str) -> None:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(os.environ["TRIPTYCH_MONGO_URI"])
     log = client[os.environ["TRIPTYCH_MONGO_DATABASE"]].get_collection("log", write_concern=WriteConcern("majority"))
-    todo = [(value, number) for value in event_values(events) for number in range(listeners)]
-    todo.reverse()
+    pending = [(value, number) for value in event_values(events) for number in range(listeners)]
+    pending.reverse()
     tokens: dict[str, bytes] = {}
 
     def sign(event: dict[str, str], value: bytes) -> tuple[dict[str, str], bytes]:
@@ -55,8 +55,8 @@ async def main(port: int, listeners: int, events: int, dialect: str) -> None:
         return headers, body
 
     async def work(session: aiohttp.ClientSession) -> None:
-        while todo:
-            value, number = todo.pop()
+        while pending:
+            value, number = pending.pop()
             event = orjson.loads(value)
             headers, body = sign(event, value)
             async with session.post(f"http://127.0.0.1:{port}/{number}", data=body, headers=headers) as response:
@@ -73,7 +73,7 @@ async def main(port: int, listeners: int, events: int, dialect: str) -> None:
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(*(work(session) for _ in range(IN_FLIGHT)))
-    await asyncio.Event().wait()  # measured from outside; killed when done
+    await asyncio.Event().wait()  # the measuring process kills it when all deliveries are received
 
 
 if __name__ == "__main__":

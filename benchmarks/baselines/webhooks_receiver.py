@@ -1,6 +1,6 @@
-"""A listener that answers as fast as it can and counts, so that the sender is what is measured.
+"""A listener that counts and responds as fast as it can, so that the sender is measured.
 
-Usage: `python -m benchmarks.baselines.webhooks_receiver PORT`. `GET /` answers with the counts as JSON.
+Usage: `python -m benchmarks.baselines.webhooks_receiver PORT`. `GET /` responds with the counts as JSON.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Counts:
-    """What has come: times in seconds on the monotonic clock, ids of deliveries by path."""
+    """The deliveries received: times in seconds on the monotonic clock, and a hash of each delivery by path."""
 
     def __init__(self) -> None:
         self.first = self.last = 0.0
@@ -23,30 +23,30 @@ class Counts:
         self.seen: set[tuple[bytes, int]] = set()
 
     def add(self, path: bytes, body: bytes) -> None:
-        """Count a POST; those with the same body to the same path are one delivery."""
+        """Count a POST. Requests with the same body to the same path are one delivery."""
         self.last = time.monotonic()
         self.first = self.first or self.last
         self.total += 1
         self.seen.add((path, hash(body)))
 
     def to_json(self) -> bytes:
-        """The counts."""
+        """The counts as JSON."""
         return orjson.dumps({"total": self.total, "distinct": len(self.seen), "seconds": self.last - self.first})
 
 
 class Connection(asyncio.Protocol):
-    """Just enough HTTP/1.1 for clients that send a Content-Length."""
+    """A minimal HTTP/1.1 connection, for clients that send a Content-Length."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Store the transport for responses."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
+        """Respond to every complete request."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._buffer[:end])

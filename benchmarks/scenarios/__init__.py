@@ -1,1 +1,1 @@
-"""One module a scenario: each declares `SCENARIO`, and is found by being here."""
+"""The scenarios: one module for each, which declares `SCENARIO`. `benchmarks.catalogue` finds every module here."""

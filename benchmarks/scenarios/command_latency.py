@@ -1,12 +1,12 @@
-"""How long a lone command waits for its answer."""
+"""Measures how long a single command waits for its reply."""
 
 import itertools
 
 from benchmarks.http_load import at_rate, quantile
-from benchmarks.lone_commands import requesting
 from benchmarks.scenario import Figures, Round, Scenario
 from benchmarks.scenarios.commands import MIX
 from benchmarks.simulation import new_gallery, play
+from benchmarks.single_commands import requesting
 
 PER_SECOND, COMMANDS, WARM_UP = 20, 400, 40
 GALLERIES, ITEMS = 100, 20

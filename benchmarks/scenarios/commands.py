@@ -1,4 +1,4 @@
-"""How fast a mix of waiting commands on galleries in use becomes events: the command service, a floor, a naive one."""
+"""Measures how fast a mixed backlog of commands becomes events: the command service, a floor, a naive service."""
 
 from dataclasses import replace
 
@@ -7,11 +7,11 @@ from benchmarks.scenario import Figures, Round, Scenario
 from benchmarks.workload import GALLERIES, Workload
 
 MIX = {"UpdateItem": 0.70, "CreateItems": 0.20, "MoveItem": 0.08, "DeleteItems": 0.02}
-# Each round takes its variant several seconds; rates are compared, so the slow one gets fewer.
+# Every variant takes several seconds. Only rates are compared, so the slow variant gets fewer commands.
 BACKLOG = Workload(40_000, MIX, items=20)
 NAIVE_BACKLOG = replace(BACKLOG, commands=2_000)
-# What the product puts into one transaction at most. Still larger ones serve the floor even better, because changes of
-# one item become one write, but a transaction has to stay bounded.
+# The product's largest transaction. The floor is faster with larger batches, because changes of one item become one
+# write, but a transaction has to stay bounded.
 FLOOR_BATCH = 2_000
 
 
@@ -21,12 +21,12 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients."""
+    """The same reads and writes by the same clients, without product code."""
     return await measure(of_round, BACKLOG, "benchmarks.baselines.floor", str(FLOOR_BATCH))
 
 
 async def naive(of_round: Round) -> Figures:
-    """One message at a time, typed, acknowledged automatically."""
+    """One typed message at a time, acknowledged automatically."""
     return await measure(of_round, NAIVE_BACKLOG, "benchmarks.baselines.naive")
 
 

@@ -1,14 +1,14 @@
-"""How fast waiting commands become events: the command service, a floor and a naive service."""
+"""Measures how fast a backlog of CreateItems becomes events: the command service, a floor and a naive service."""
 
 from benchmarks.pipeline import measure
 from benchmarks.scenario import Figures, Round, Scenario
 from benchmarks.workload import GALLERIES, Workload
 
-# Each round takes its variant several seconds; rates are compared, so the slow one gets fewer.
+# Every variant takes several seconds. Only rates are compared, so the slow variant gets fewer commands.
 BACKLOG = Workload(40_000)
 NAIVE_BACKLOG = Workload(2_000)
 FLOOR_BATCH = 1_000
-"""The batch size that serves the floor best; scenario floor-batches shows it."""
+"""The batch size with which the floor is fastest; the scenario floor-batches measures it."""
 
 
 async def product(of_round: Round) -> Figures:
@@ -17,12 +17,12 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients."""
+    """The same reads and writes by the same clients, without product code."""
     return await measure(of_round, BACKLOG, "benchmarks.baselines.floor", str(FLOOR_BATCH))
 
 
 async def naive(of_round: Round) -> Figures:
-    """One message at a time, typed, acknowledged automatically."""
+    """One typed message at a time, acknowledged automatically."""
     return await measure(of_round, NAIVE_BACKLOG, "benchmarks.baselines.naive")
 
 

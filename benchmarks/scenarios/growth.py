@@ -1,21 +1,21 @@
-"""What one change costs in a gallery of 10, 1,000 and 100,000 items: it must not grow with the gallery."""
+"""Measures the cost of one change in galleries of 10, 1,000 and 100,000 items. It must not grow with the gallery."""
 
 from functools import partial
 
 from benchmarks.event_workload import EventWorkload
-from benchmarks.lone import measure_lone
 from benchmarks.scenario import Figures, Round, Scenario
+from benchmarks.single_events import measure_single_events
 
 SIZES = (10, 1_000, 100_000)
 EVENTS = 300
 
 
 async def _change(of_round: Round, size: int) -> Figures:
-    return await measure_lone(of_round, EventWorkload(1, size), EVENTS)
+    return await measure_single_events(of_round, EventWorkload(1, size), EVENTS)
 
 
 SCENARIO = Scenario(
     name="growth",
-    description=f"{EVENTS} lone changes of one gallery, by the number of its items",
+    description=f"{EVENTS} single changes of one gallery, by the number of its items",
     variants={f"{size:,}": partial(_change, size=size) for size in SIZES},
 )

@@ -1,4 +1,4 @@
-"""How fast pages of 50 items are read over HTTP: the gateway, and a find with `orjson.dumps` behind the same server."""
+"""Measures how fast pages of 50 items are read over HTTP: the gateway, and one find behind the same HTTP server."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ DATE = "2025-01-01T00:00:00.000Z"
 
 
 async def _fill(of_round: Round) -> None:
-    """A gallery as the projector stores it."""
+    """Store a gallery as the projector does."""
     await ensure_indexes(of_round.database, INDEXES)
     gallery = {"id": GALLERY_ID, "name": "N", "sortOrder": 1, "createdDate": DATE}
     head = gallery_document("default", gallery, total_items=ITEMS, sequence=ITEMS + 1)
@@ -80,7 +80,7 @@ async def _play(child: Child, ready: str, url: str) -> Figures:
 
 
 async def product(of_round: Round) -> Figures:
-    """listGalleryItems, with its key, its site and its ETag."""
+    """The operation listGalleryItems, with authentication, site and ETag."""
     await _fill(of_round)
     await store_key(of_round.database, KEY, site_id=None, scopes=["read"], name=KEY)
     (port,) = free_ports(1)

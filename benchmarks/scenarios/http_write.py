@@ -1,4 +1,4 @@
-"""How long an HTTP write takes until everybody sees it: the product beside its raw hops."""
+"""Measures how long an HTTP write takes until every reader sees it, compared with the network hops alone."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ KEY = "benchmark"
 STEADY_PER_SECOND, STEADY = 20, 400
 SINGLE = 200
 WIDTH, WIDE = 32, 2_000
-# Enough for the second batch of every partition, for which Kafka makes index files (up to 40 ms each).
+# Enough for a second batch on every partition: Kafka creates two index files for it, which takes up to 40 ms.
 WARM_UP = 400
 STOP_SECONDS = 30.0
 BODY = {
@@ -52,7 +52,7 @@ WRITES = WARM_UP + STEADY + SINGLE + WIDE
 
 @asynccontextmanager
 async def _services(of_round: Round) -> AsyncIterator[str]:
-    """The product; yields the address of its gateway."""
+    """Run the product until the block ends; the address of its gateway."""
     await store_key(of_round.database, KEY, site_id=None, scopes=["read", "manage"], name=KEY)
     with ExitStack() as stack:
         ports = free_ports(3)
@@ -65,7 +65,7 @@ async def _services(of_round: Round) -> AsyncIterator[str]:
 
 
 async def product(of_round: Round) -> Figures:
-    """createGalleryItem, answered when every reader sees the item."""
+    """The operation createGalleryItem, which is answered when every reader sees the item."""
     async with (
         _services(of_round) as address,
         aiohttp.ClientSession(headers={"Authorization": KEY}) as session,
@@ -91,7 +91,7 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """Two Kafka round trips, one transaction, one view write."""
+    """Two Kafka round trips, one transaction and one view write."""
     (port,) = free_ports(1)
     child = of_round.start("benchmarks.baselines.http_write_floor", str(port))
     try:

@@ -1,4 +1,4 @@
-"""How fast waiting events become views and joined records: the projector, a floor and a naive service."""
+"""Measures how fast waiting events become views and joined records: the projector, a floor and a naive service."""
 
 from benchmarks.event_workload import EventWorkload
 from benchmarks.projecting import fill, measure
@@ -7,9 +7,9 @@ from benchmarks.scenario import Figures, Round, Scenario
 GALLERIES = 1_000
 EVENTS = 200_000
 NAIVE_EVENTS = 6_000
-"""Rates are compared, so the slow one gets fewer."""
+"""Only rates are compared, so the slow variant gets fewer events."""
 FLOOR_BATCH = 20_000
-"""The batch size that serves the floor best, of 500, 1,000, 2,000, 5,000, 10,000 and 20,000."""
+"""The batch size with which the floor is fastest, of 500, 1,000, 2,000, 5,000, 10,000 and 20,000."""
 
 
 async def _measure(of_round: Round, events: int, module: str, group: str, *args: str, **fields: object) -> Figures:
@@ -25,12 +25,12 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients."""
+    """The same reads and writes by the same clients, without product code."""
     return await _measure(of_round, EVENTS, "benchmarks.baselines.projection_floor", "floor", str(FLOOR_BATCH))
 
 
 async def naive(of_round: Round) -> Figures:
-    """One event at a time, as tutorials show it."""
+    """One event at a time, as in tutorials."""
     return await _measure(of_round, NAIVE_EVENTS, "benchmarks.baselines.projection_naive", "naive")
 
 

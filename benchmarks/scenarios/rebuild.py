@@ -1,4 +1,4 @@
-"""How fast the views of 200,000 items are built anew: `triptych rebuild` with its proof, beside a bulk insert."""
+"""Measures how fast the views of 200,000 items are rebuilt and compared: `triptych rebuild`, and a bulk insert."""
 
 import asyncio
 import time
@@ -20,22 +20,22 @@ FILLED = 100
 DEADLINE_SECONDS = 300.0
 STORED_AT_ONCE = 5_000
 NEW = 2
-"""The version that is built."""
+"""The version of the views that is built."""
 
 
 async def product(of_round: Round) -> Figures:
-    """The command, as it ships."""
+    """The command `triptych rebuild`."""
     return await _measure(of_round, "triptych.cli", "rebuild")
 
 
 async def floor(of_round: Round) -> Figures:
-    """The final documents inserted in bulk."""
+    """A bulk insert of the final documents."""
     await ensure_indexes(of_round.database, indexes(NEW))
     return await _measure(of_round, "benchmarks.baselines.rebuild_floor", str(NEW))
 
 
 async def _measure(of_round: Round, module: str, *args: str) -> Figures:
-    """Run a process to its end on a topic, a write model and old views that are complete, and check the new ones."""
+    """Run a process to its end, with a complete topic, write model and old views, and check the new views."""
     workload = EventWorkload(GALLERIES, FILLED)
     events = await fill(of_round, workload.beginnings())
     await _store(of_round, workload)
@@ -60,18 +60,18 @@ async def _measure(of_round: Round, module: str, *args: str) -> Figures:
 
 
 async def _store(of_round: Round, workload: EventWorkload) -> None:
-    """What the command service and the projector would have stored."""
+    """Store the documents that the command service and the projector would have stored."""
     database = of_round.database
     await ensure_indexes(database, {**write_model.indexes(timedelta(days=7)), **indexes()})
     for start in range(0, GALLERIES, STORED_AT_ONCE // FILLED):
-        part = workload.galleries[start : start + STORED_AT_ONCE // FILLED]
+        chunk = workload.galleries[start : start + STORED_AT_ONCE // FILLED]
         views = [
             gallery_document("default", state.head, total_items=len(state.items), sequence=state.sequence)
-            for state in part
+            for state in chunk
         ]
         item_views = [
             item_document("default", state.gallery_id, item, sequence)
-            for state in part
+            for state in chunk
             for sequence, item in state.items.values()
         ]
         await database["gallery_views"].insert_many(views)
@@ -84,7 +84,7 @@ def _peak(pid: int) -> float:
     try:
         return peak_rss_mib(pid)
     except (FileNotFoundError, ProcessLookupError, ValueError):
-        return 1.0  # it has just ended
+        return 1.0  # the process has just ended
 
 
 SCENARIO = Scenario(

@@ -1,4 +1,4 @@
-"""Whether memory and speed depend on how much is due."""
+"""Measures whether memory and speed depend on the number of due deliveries."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How long one event takes to reach 500 listeners."""
+"""Measures how long one event takes to reach 500 listeners."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""How fast events reach fifty listener(s), signed as HMAC: the relay and a plain POST loop."""
+"""Measures how fast events reach 50 listeners, signed with an HMAC: the relay and a plain POST loop."""
 
 from benchmarks.webhooks import scenario
 

@@ -1,4 +1,4 @@
-"""How fast events reach fifty listener(s), signed as tokens: the relay and a plain POST loop."""
+"""Measures how fast events reach 50 listeners, signed with a token: the relay and a plain POST loop."""
 
 from benchmarks.webhooks import scenario
 

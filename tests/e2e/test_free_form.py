@@ -16,7 +16,7 @@ from tests.support.product import running_product
 from tests.support.receiver import Receiver
 from triptych.command.store.documents import body_of
 from triptych.kit.mongo.driver import Database
-from triptych.projector.rebuild.digests import Source
+from triptych.projector.rebuild.digests import GalleryStore
 from triptych.webhooks.app import compose as compose_webhooks
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
@@ -110,6 +110,8 @@ async def test_objects_stored_by_earlier_versions_are_read_changed_and_compared(
 
 
 async def _is_the_same_on_both_sides(database: Database, gallery_id: str) -> None:
-    written, viewed = [await source.digests([gallery_id]) for source in (Source(database), Source(database, 1))]
+    written, viewed = [
+        await source.digests([gallery_id]) for source in (GalleryStore(database), GalleryStore(database, 1))
+    ]
     assert written == viewed
     assert written[gallery_id].content is not None

@@ -25,7 +25,7 @@ from triptych.client import Galleries
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_topics
-from triptych.projector.rebuild.digests import Source
+from triptych.projector.rebuild.digests import GalleryStore
 from triptych.projector.rebuild.join_restoration import JoinUnequal, restore_join
 from triptych.projector.rebuild.rebuild import Rebuild
 from triptych.projector.settings import ProjectorSettings
@@ -125,7 +125,7 @@ class Phases:
     def __init__(self, after: str | None = None) -> None:
         self._after = after
 
-    def tell(self, phase: str, done: int, total: int) -> None:
+    def report(self, phase: str, done: int, total: int) -> None:
         if phase == self._after:
             raise KeyboardInterrupt
 
@@ -302,8 +302,8 @@ async def test_galleries_are_stored_alike_on_both_sides(installation: Installati
     """Otherwise a proof compares every gallery field by field, at four times the cost."""
     async with running_command_service(installation), running_projector(installation):
         await _fill(installation, send)
-        written = await Source(installation.database).fingerprint(GALLERIES)
-        assert written == await Source(installation.database, 1).fingerprint(GALLERIES) is not None
+        written = await GalleryStore(installation.database).combined_hash(GALLERIES)
+        assert written == await GalleryStore(installation.database, 1).combined_hash(GALLERIES) is not None
 
 
 async def test_a_rebuild_asks_for_what_the_topic_does_not_hold_any_more(installation: Installation, send: Send) -> None:

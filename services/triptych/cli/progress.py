@@ -37,7 +37,7 @@ class PhaseBars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def tell(self, phase: str, done: int, total: int) -> None:
+    def report(self, phase: str, done: int, total: int) -> None:
         """`done` of `total` in this phase."""
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(phase, total=total)

@@ -28,10 +28,10 @@ async def verify(settings: CliSettings) -> list[str]:
         async with JoinedCopy(settings, topic) as copy:
             with PhaseBars() as phases:
                 compared = await compare(
-                    database, version, lambda done, total: phases.tell("galleries compared", done, total)
+                    database, version, lambda done, total: phases.report("galleries compared", done, total)
                 )
-                await copy.read(lambda done, total: phases.tell("joined records read", done, total))
-                await compare_join(database, copy, lambda done, total: phases.tell("joined galleries", done, total))
+                await copy.read(lambda done, total: phases.report("joined records read", done, total))
+                await compare_join(database, copy, lambda done, total: phases.report("joined galleries", done, total))
             joined = await differences(database, copy, SHOWN_MAX)
             more = copy.count_suspects() - len(joined)
     lines = [str(difference) for difference in (*compared.differences, *joined)]

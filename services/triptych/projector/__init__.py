@@ -1,1 +1,1 @@
-"""The projector: joins item events to their galleries, into views and a compacted topic."""
+"""The projector: folds events into views, and publishes the join of items and galleries to a compacted topic."""

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
-from triptych.kit.mongo import fencing as ownership_module
+from triptych.kit.mongo import fencing
 from triptych.kit.mongo.driver import Database, IndexModel, PyMongoError, open_database
 from triptych.kit.process.health import Health
 from triptych.kit.startup.provision import ensure_indexes, require_topics
@@ -22,18 +22,18 @@ from triptych.readmodel.versions import FIRST_VERSION, Versions
 
 log = logging.getLogger(__name__)
 
-# How soon a new version of the views is noticed, and how soon a failed start is tried again.
-LOOK_SECONDS = 0.5
+# The interval between checks for a new active version of the views, and the delay before a failed start is repeated.
+POLL_SECONDS = 0.5
 
 
 def indexes(version: int = FIRST_VERSION) -> Mapping[str, list[IndexModel]]:
-    """The projector's collections when this version of the views is the active one."""
-    return {**queries.indexes(version), **ownership_module.INDEXES, **republication.INDEXES}
+    """The indexes of the projector's collections while this version of the views is active, by collection name."""
+    return {**queries.indexes(version), **fencing.INDEXES, **republication.INDEXES}
 
 
 @asynccontextmanager
 async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
-    """Everything of the projector, running; its HTTP side is health and metrics.
+    """Run the projector until the block ends; the application that it yields serves health and metrics.
 
     Raises:
         StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
@@ -44,7 +44,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
         watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
     ):
-        await ensure_indexes(database, {**ownership_module.INDEXES, **republication.INDEXES})
+        await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})
         projector = Projector(settings, database)
         health = Health()
         health.add("events", projector.problem)
@@ -70,7 +70,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
 
 
 class Projector:
-    """Projects into the active version of the views, and changes to the next when there is one."""
+    """Projects into the active version of the views, and switches to the next version once that becomes active."""
 
     def __init__(self, settings: ProjectorSettings, database: Database) -> None:
         self._settings = settings
@@ -78,13 +78,13 @@ class Projector:
         self._versions = Versions(database)
         self._projection: Projection | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when it projects for the first time."""
+        """Done once the projection runs for the first time."""
 
     async def run(self) -> None:
         """Project, until cancelled.
 
         Raises:
-            StartRefused, TransientFailure: it could not even start.
+            StartRefused, TransientFailure: the first start failed. Later failures are logged and repeated.
         """
         while True:
             try:
@@ -93,23 +93,23 @@ class Projector:
                     self._projection = projection
                     if not self.started.done():
                         self.started.set_result(None)
-                    await self._replaced(version)
-                    log.info("version %d of the views was replaced", version)
+                    await self._wait_until_replaced(version)
+                    log.info("version %d of the views is no longer active; projecting into the new version", version)
             except Exception:
                 if not self.started.done():
                     raise
-                # Whatever it is: if this loop ended, nothing would be projected any more.
-                log.exception("cannot project")
-                await asyncio.sleep(LOOK_SECONDS)
+                # This loop survives every error: without it, nothing would be projected any more.
+                log.exception("cannot project; trying again")
+                await asyncio.sleep(POLL_SECONDS)
             finally:
                 self._projection = None
 
     async def problem(self) -> str | None:
-        """Why it does not project, or None."""
+        """Why the projector does not project, or None."""
         return self._projection.lag_watch.problem if self._projection else "not projecting"
 
     async def detail(self) -> str | None:
-        """Which partitions wait for a producer, or None."""
+        """Which partitions wait for an open transaction of a producer, or None."""
         return self._projection.lag_watch.detail if self._projection else None
 
     async def kafka_problem(self) -> str | None:
@@ -117,13 +117,13 @@ class Projector:
         return await self._projection.publisher.problem() if self._projection else None
 
     async def incompleteness(self) -> str | None:
-        """How many galleries wait for events that did not come, in words; None if none does."""
+        """The number of galleries that wait for missing events, in words; None if no gallery waits."""
         count = await self._projection.repository.count_incomplete() if self._projection else 0
         return f"galleries that wait for events that did not come: {count}" if count else None
 
-    async def _replaced(self, version: int) -> None:
+    async def _wait_until_replaced(self, version: int) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             with contextlib.suppress(PyMongoError):
                 if await self._versions.active() != version:
                     return

@@ -1,4 +1,4 @@
-"""Runs the projection of the events topic into one version of the views: the consumer and what watches over it."""
+"""Runs the projection of the events topic into one version of the views: the consumer and its background tasks."""
 
 import asyncio
 import contextlib
@@ -31,10 +31,10 @@ from triptych.readmodel.versions import Versions, names_of
 
 log = logging.getLogger(__name__)
 
-# How often the joined topic is looked at for what a former owner has published; it bounds how long that stays.
-MEND_SECONDS = 2.0
+# The interval between audits of the joined topic. It bounds how long a former owner's outdated record stays there.
+AUDIT_SECONDS = 2.0
 LAG_SECONDS = 2.0
-# Enough for large batches: the more events of a gallery come together, the less there is to write and to publish.
+# Enough for large batches: a batch writes and publishes each gallery once, however many events it has of the gallery.
 PARTITION_BYTES = 1024 * 1024
 
 
@@ -48,23 +48,25 @@ class Projection:
     repository: ViewRepository
     ownership: Ownership
     publisher: Publisher
-    topic: GroupOffsets
+    group_offsets: GroupOffsets
     lag_watch: LagWatch
 
-    async def lag(self) -> int:
-        """Events of the partitions owned now that are not in the views yet."""
-        lag = self.behind(await self.topic.ends(self.consumer.reached()))
-        self.handler.progress.report(lag)
-        return lag
+    async def update_lag(self) -> None:
+        """Set the lag metrics: the events of the partitions owned now that are not in the views yet.
 
-    def behind(self, ends: Mapping[int, int]) -> int:
-        """Events of these partitions up to these ends that are not in the views yet."""
+        Raises:
+            TransientFailure: Kafka is away.
+        """
+        self.handler.offsets.report(self.lag_to(await self.group_offsets.ends(self.consumer.reached())))
+
+    def lag_to(self, ends: Mapping[int, int]) -> int:
+        """The number of events below these end offsets, by partition, that are not in the views yet."""
         reached = self.consumer.reached()
         return sum(max(0, end - reached.get(partition, 0)) for partition, end in ends.items())
 
 
 def group_of(settings: ProjectorSettings, version: int) -> str:
-    """The consumer group of a version: each has read the topic on its own."""
+    """The consumer group of a version of the views. Each version reads the topic in a group of its own."""
     return f"{settings.topic_prefix}projector.v{version}"
 
 
@@ -75,11 +77,11 @@ async def running_projection(
     """Project into `version` until the block ends.
 
     Args:
-        settings: of the service.
-        database: where the views are.
-        version: of the views.
-        is_active: whether readers see this version; only then the join is published, and refused records are put
-            aside.
+        settings: the service's settings.
+        database: the database of the views.
+        version: the version of the views.
+        is_active: whether readers see this version. Only the projection into the active version publishes the join
+            and dead-letters refused records.
 
     Raises:
         StartRefused, TransientFailure: Kafka or MongoDB cannot be used as they are.
@@ -94,18 +96,18 @@ async def running_projection(
     repository = ViewRepository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
     dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
-    topic = GroupOffsets(settings, topics.events, group)
-    guard = AuditedJoinPublisher(settings, topics.galleries, publisher, database)
-    # A new version begins anew: what the topic does not hold any more is no loss, but has to be asked for.
+    group_offsets = GroupOffsets(settings, topics.events, group)
+    audit = AuditedJoinPublisher(settings, topics.galleries, publisher, database)
+    # A new version starts over. It requests snapshots for expired events, whatever the policy of the active version.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
-    publication = JoinPublisher(repository, publisher, guard, topics.galleries) if is_active else None
+    join_publisher = JoinPublisher(repository, publisher, audit, topics.galleries) if is_active else None
     handler = ProjectionHandler(
         repository,
         ownership,
         publisher,
         dead_letters,
-        ExpiryHandler(database, repository, publisher, topic, policy),
-        publication,
+        ExpiryHandler(database, repository, publisher, group_offsets, policy),
+        join_publisher,
         lambda: versions.check_writable(version),
     )
     broker = make_broker(settings)
@@ -124,11 +126,14 @@ async def running_projection(
         await publisher.start()
         await broker.start()
         async with watching_lag(settings, consumer) as lag_watch:
-            projection = Projection(version, consumer, handler, repository, ownership, publisher, topic, lag_watch)
-            tasks += [asyncio.create_task(work) for work in (repairs.run(), _measure(projection), _mend(projection))]
-            if publication is not None:
-                republication = Republisher(database, repository, ownership, publication, handler, consumer.reached)
-                tasks.append(asyncio.create_task(republication.run()))
+            projection = Projection(
+                version, consumer, handler, repository, ownership, publisher, group_offsets, lag_watch
+            )
+            background = [repairs.run(), _measure(projection), _audit_join(projection)]
+            if join_publisher is not None:
+                republisher = Republisher(database, repository, ownership, join_publisher, handler, consumer.reached)
+                background.append(republisher.run())
+            tasks += map(asyncio.create_task, background)
             yield projection
     finally:
         for task in tasks:
@@ -137,22 +142,22 @@ async def running_projection(
         await consumer.end()
         await broker.stop()
         await publisher.stop()
-        await guard.stop()
-        await topic.stop()
+        await audit.stop()
+        await group_offsets.stop()
 
 
 async def _measure(projection: Projection) -> None:
     while True:
         with contextlib.suppress(TransientFailure):
-            await projection.lag()
+            await projection.update_lag()
         await asyncio.sleep(LAG_SECONDS)
 
 
-async def _mend(projection: Projection) -> None:
+async def _audit_join(projection: Projection) -> None:
     while True:
         try:
-            if count := await projection.handler.mend(projection.consumer.reached):
-                log.warning("a former owner has published outdated records; published anew: %d", count)
+            if count := await projection.handler.republish_overwritten(projection.consumer.reached):
+                log.warning("a former owner has published outdated records; records republished: %d", count)
         except (TransientFailure, PyMongoError) as error:
-            log.info("cannot look at the joined topic: %s", error)
-        await asyncio.sleep(MEND_SECONDS)
+            log.info("cannot audit the joined topic: %s", error)
+        await asyncio.sleep(AUDIT_SECONDS)

@@ -8,7 +8,7 @@ from triptych.kit.process.settings import KitSettings
 
 
 class LossPolicy(StrEnum):
-    """What to do about lost events."""
+    """What the projector does about events that expired before they were projected."""
 
     REPAIR = "repair"
     REBUILD = "rebuild"
@@ -17,12 +17,12 @@ class LossPolicy(StrEnum):
 class ProjectorSettings(KitSettings):
     """See `KitSettings`.
 
-    The batch size is a bound: a lone event is projected at once, and batches grow with what is waiting.
+    The batch size is an upper bound: a single event is projected at once, and batches grow with the backlog.
     """
 
     projector_port: int = Field(8082, ge=0, le=65_535)
     """Port of health and metrics; 0 chooses a free one."""
     projector_batch_size: int = Field(10_000, ge=1, le=10_000)
-    """Events that are projected at a time, at most. A lone event is projected at once."""
+    """Events that are projected at a time, at most. A single event is projected at once."""
     projector_lost_events: LossPolicy = LossPolicy.REPAIR
     """When events expired unread: `repair` asks for the galleries concerned, `rebuild` waits for a rebuild."""

@@ -1,1 +1,1 @@
-"""Documents and queries of the views; written by the projector, read by the gateway."""
+"""The read model: documents and queries of the views, which the projector writes and the gateway reads."""

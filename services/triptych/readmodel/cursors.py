@@ -1,4 +1,4 @@
-"""Opaque cursors into a gallery's items: a place in display order, which stays where it is when items come and go."""
+"""Encodes opaque cursors into a gallery's items: sort orders, which stay valid when items are added and deleted."""
 
 import math
 import struct
@@ -9,16 +9,16 @@ _VERSION = 1
 
 
 class InvalidCursor(ValueError):
-    """A text that no page of ours was left with."""
+    """A text that `write_cursor` has not written."""
 
 
 def write_cursor(sort_order: float) -> str:
-    """The cursor behind the item at this sort order."""
+    """The cursor of the page that follows the item with this sort order."""
     return urlsafe_b64encode(_FORMAT.pack(_VERSION, sort_order)).decode()
 
 
 def read_cursor(cursor: str) -> float:
-    """The sort order that a cursor is behind. Raises InvalidCursor."""
+    """The sort order that a cursor's page follows. Raises InvalidCursor."""
     try:
         version, sort_order = _FORMAT.unpack(urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, struct.error):

@@ -1,16 +1,16 @@
-"""The documents of the views: how a gallery and an item are stored, and how their wire form comes back.
+"""Defines the documents of the views, and converts the wire forms of galleries and items to documents and back.
 
 Collections (docs/architecture/read-model.md):
 
-* `gallery_views`: one document per gallery. One that has no `createdAt` is not shown: a tombstone (`deleted`), which
-  keeps late repeats from bringing the gallery back, a gallery whose first event is missing, or one that waits for the
-  items it was created with (`completeAt`, the sequence of the last of them).
-* `item_views`: one document per item, with the item's wire form as it came in its event, of which free-form objects are
-  stored as JSON text (`triptych.kit.mongo.opaque`). Its id names gallery and item:
-  MongoDB finds by `_id` alone at two thirds of the cost of `_id` and conditions beside it (measured, updates of a
-  filled collection), and no item can be reached through a gallery, and so through a site, that it does not belong to.
+* `gallery_views`: one document per gallery. A document without `createdAt` is not shown. It is a tombstone (`deleted`),
+  so that late repeats do not restore the gallery; or a gallery whose first event is missing; or a gallery that waits
+  for the items it was created with (`completeAt` is the sequence of the last of these items).
+* `item_views`: one document per item, with the item's wire form as it came in its event. Free-form objects are stored
+  as JSON text (`triptych.kit.mongo.opaque`). The id consists of the ids of gallery and item. A filter by `_id` alone
+  has two thirds of the cost of a filter with further conditions (measured with updates of a filled collection). No item
+  can be reached through a gallery, and so through a site, that it does not belong to.
 
-`triptych.readmodel.versions` tells which collections have these roles now.
+`triptych.readmodel.versions` defines which collections have these roles now.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _EXACT_INTEGERS = 2**53
 
 
 class Gap(TypedDict):
-    """Events of a gallery that did not come: from `expected` on; `received` is the highest sequence seen beyond."""
+    """A gallery lacks events: `expected` is the sequence it needs next, `received` the highest sequence seen since."""
 
     expected: int
     received: int
@@ -44,15 +44,15 @@ def gallery_document(
     gap: Gap | None = None,
     complete_at: int = 0,
 ) -> Document:
-    """A gallery's view from its wire form, whose `items` and `totalItems` are not looked at.
+    """A gallery's view from its wire form. The `items` and `totalItems` of the wire form are ignored.
 
     Args:
         site_id: the site that the gallery belongs to.
         gallery: `id`, `name` if it has one, `sortOrder` and `createdDate`.
-        total_items: how many items the view has.
-        sequence: of the last event that the view contains.
-        gap: what is missing after that event, if anything is.
-        complete_at: the sequence from which on readers see it; 0 if they do.
+        total_items: the number of items in the view.
+        sequence: the sequence of the last event that the view contains.
+        gap: the events that are missing after that event, if any.
+        complete_at: the sequence from which on readers see the gallery; 0 if they see it already.
 
     Raises:
         KeyError, TypeError, ValueError: `gallery` is not a gallery.
@@ -74,7 +74,7 @@ def gallery_document(
 def hidden_gallery_document(
     site_id: str, gallery_id: str, *, sequence: int, deleted: bool = False, gap: Gap | None = None
 ) -> Document:
-    """What is kept of a gallery that readers do not see: a deleted one, or one whose first event is missing."""
+    """The view of a gallery that readers do not see: a deleted one, or one whose first event is missing."""
     document: Document = {"_id": gallery_id, "siteId": site_id, "sequence": sequence}
     if deleted:
         document["deleted"] = True
@@ -85,12 +85,12 @@ def hidden_gallery_document(
 
 def is_shown(document: Mapping[str, Any]) -> bool:
     """Whether readers see this gallery."""
-    # Read from an index alone, a missing field comes as null.
+    # A query that is answered from an index alone returns a missing field as null.
     return document.get("createdAt") is not None
 
 
 def gallery_wire(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The gallery of the contract, section 3.1, without its items, from a document that was made of one."""
+    """The wire form of a gallery (contract, section 3.1), without its items, from a document of `gallery_document`."""
     wire: dict[str, Any] = {"id": document["_id"]}
     if "name" in document:
         wire["name"] = document["name"]
@@ -101,7 +101,7 @@ def gallery_wire(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def item_document(site_id: str, gallery_id: str, item: Mapping[str, Any], sequence: int) -> Document:
-    """An item's view from its wire form and the sequence of the event that it came with.
+    """An item's view from its wire form and the sequence of the event that has it.
 
     Raises:
         KeyError, TypeError, ValueError: `item` is not an item.
@@ -124,10 +124,10 @@ def item_view_id(gallery_id: str, item_id: str) -> str:
 
 
 def item_wire(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The item of the contract, section 3.2, as it was in its event; the document is used up."""
+    """The wire form of an item (contract, section 3.2), as it was in its event. The call may change `document`."""
     return unpack(document["item"], FREE_FORM_PLACES)
 
 
 def _number(value: float) -> float | int:
-    """The shortest form that reads back to the same double (contract, section 4, rule 5)."""
+    """The shortest form that is parsed to the same double (contract, section 4, rule 5)."""
     return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value

@@ -20,21 +20,29 @@ from triptych.kit.mongo.driver import (
 from triptych.readmodel.cursors import read_cursor, write_cursor
 from triptych.readmodel.documents import Gap, gallery_wire, is_shown, item_view_id, item_wire
 from triptych.readmodel.versions import FIRST_VERSION, Versions, names_of
-from triptych.readmodel.weighing import MAX_OFFSET, ROOM, Room, in_order, light, read_items, weigh
+from triptych.readmodel.weighing import (
+    MAX_OFFSET,
+    ROOM,
+    Room,
+    display_order_stages,
+    fit_into_room,
+    read_items,
+    small_items_stage,
+)
 
 T = TypeVar("T")
 
 
 def indexes(version: int = FIRST_VERSION) -> dict[str, list[IndexModel]]:
-    """The indexes of a version of the views."""
+    """The indexes of a version of the views, by collection name."""
     names = names_of(version)
     return {
         names.galleries: [
             IndexModel([("siteId", ASCENDING), ("createdAt", DESCENDING), ("_id", ASCENDING)]),
-            # Empty as long as nothing is missing.
+            # Empty as long as no gallery lacks events.
             IndexModel([("gap.received", ASCENDING)], sparse=True),
         ],
-        # Without the site, which a gallery id implies: the projector asks for galleries of many sites at once.
+        # Without the site, which the gallery id implies: one query of the projector reads galleries of many sites.
         names.items: [
             IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)]),
             IndexModel([("galleryId", ASCENDING), ("type", ASCENDING), ("sortOrder", DESCENDING)]),
@@ -44,10 +52,10 @@ def indexes(version: int = FIRST_VERSION) -> dict[str, list[IndexModel]]:
 
 
 def first_indexes(version: int) -> dict[str, list[IndexModel]]:
-    """Those of the indexes without which a version cannot be built."""
+    """The indexes that a version needs while it is being built, by collection name."""
     names = names_of(version)
-    every = indexes(version)
-    return {names.galleries: every[names.galleries], names.items: every[names.items][:1]}
+    all_indexes = indexes(version)
+    return {names.galleries: all_indexes[names.galleries], names.items: all_indexes[names.items][:1]}
 
 
 INDEXES: Mapping[str, list[IndexModel]] = indexes()
@@ -60,9 +68,9 @@ _NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", ASCENDING)]
 class GalleryPage:
     """A gallery with some of its items, in wire form.
 
-    `gallery` has no `items` of its own (see `to_wire`); `sequence` is that of the last event it contains, and `gap`
-    says which events it still waits for. The items are at least as new as that. `next_cursor` leads to those that were
-    asked for and did not fit, and is None if all did.
+    `gallery` has no `items` (see `to_wire`). `sequence` is that of the last event it contains, and `gap` says which
+    events it still lacks. The items are at least as new as `sequence`. `next_cursor` is the cursor of the requested
+    items that did not fit, and None if all did.
     """
 
     gallery: dict[str, Any]
@@ -72,34 +80,34 @@ class GalleryPage:
     next_cursor: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """The gallery of the contract, section 3.1."""
+        """The wire form of the gallery (contract, section 3.1)."""
         return {**self.gallery, "items": self.items}
 
 
 @dataclass(frozen=True, slots=True)
-class ItemsPage:
-    """Some of a gallery's items; `next_cursor` leads to those behind them, and is None at the end."""
+class ViewItemsPage:
+    """Some of a gallery's items. `next_cursor` is the cursor of the following page, and None at the end."""
 
     items: list[dict[str, Any]]
     next_cursor: str | None
 
     @property
     def is_cut(self) -> bool:
-        """Whether there are more behind them, as far as it is known."""
+        """Whether more items are known to follow."""
         return self.next_cursor is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items are wanted: of a type of the contract (section 3.2), with a tag, or both."""
+    """A filter for items: by type (contract, section 3.2), by tag, or by both."""
 
     type: str | None = None
     tag: str | None = None
 
     def to_query(self) -> Document:
-        """The condition in MongoDB's terms."""
-        asked = {"type": self.type, "tags": self.tag}
-        return {field: value for field, value in asked.items() if value is not None}
+        """The filter as a query of MongoDB."""
+        conditions = {"type": self.type, "tags": self.tag}
+        return {field: value for field, value in conditions.items() if value is not None}
 
 
 ALL = ItemFilter()
@@ -120,7 +128,7 @@ class Views:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._versions = Versions(database)
-        self._known: tuple[int, _VersionCollections] | None = None
+        self._cached: tuple[int, _VersionCollections] | None = None
 
     async def get_gallery(
         self, site_id: str, gallery_id: str, item_limit: int, item_offset: int = 0, room: Room = ROOM
@@ -128,9 +136,9 @@ class Views:
         """A gallery with `item_limit` (1 or more) of its items; None if the site has no such gallery."""
 
         async def read(views: _VersionCollections) -> GalleryPage | None:
-            # One round trip (measured: two thirds of the cost of two), in which the head is read first, as in `_page`.
+            # One round trip has two thirds of the cost of two (measured). It reads the head first, as `_page` does.
             query, share = {"siteId": site_id, "galleryId": gallery_id}, room.small_bytes // item_limit
-            items = [*in_order(query, item_limit, item_offset), light(share)]
+            items = [*display_order_stages(query, item_limit, item_offset), small_items_stage(share)]
             found = await aggregate(
                 views.galleries,
                 [
@@ -140,14 +148,14 @@ class Views:
             )
             if not found or not is_shown(head := found[0]):
                 return None
-            return _gallery_page(head, *await weigh(views.items, found[1:], query, item_offset, room, 1, share))
+            return _gallery_page(head, *await fit_into_room(views.items, found[1:], query, item_offset, room, 1, share))
 
         return await self._read(read, lambda page: page is not None and _is_full(page, item_limit, item_offset))
 
     async def list_galleries(
         self, site_id: str, limit: int, offset: int, item_limit: int, room: Room = ROOM
     ) -> tuple[int, list[GalleryPage]]:
-        """How many galleries the site has, and `limit` of them with first items: newest first, then by id (D4)."""
+        """The number of galleries of the site, and `limit` of them with first items: newest first, then by id (D4)."""
 
         async def read(views: _VersionCollections) -> tuple[int, list[GalleryPage]]:
             shown = {"siteId": site_id, "createdAt": _SHOWN}
@@ -156,8 +164,8 @@ class Views:
             pages = (_page(views, head, item_limit, room, len(found)) for head in found)
             return total, list(await asyncio.gather(*pages))
 
-        def is_whole(answer: tuple[int, list[GalleryPage]]) -> bool:
-            total, pages = answer
+        def is_whole(result: tuple[int, list[GalleryPage]]) -> bool:
+            total, pages = result
             is_expected = len(pages) == min(limit, max(0, total - offset)) and total > 0
             return is_expected and all(_is_full(page, item_limit, 0) for page in pages)
 
@@ -171,17 +179,17 @@ class Views:
         offset: int,
         wanted: ItemFilter = ALL,
         room: Room = ROOM,
-    ) -> ItemsPage | None:
-        """A gallery's items by descending `sortOrder` (D3); None if the site has no such gallery.
+    ) -> ViewItemsPage | None:
+        """A gallery's items in descending `sortOrder` (D3); None if the site has no such gallery.
 
-        There is a cursor only if not all that were asked for fit.
+        The page has a cursor only if not all requested items fit into `room`.
         """
 
-        async def read(views: _VersionCollections) -> ItemsPage | None:
+        async def read(views: _VersionCollections) -> ViewItemsPage | None:
             if await _head(views, site_id, gallery_id) is None:
                 return None
             query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query()}
-            return ItemsPage(*await read_items(views.items, query, limit, offset, room))
+            return ViewItemsPage(*await read_items(views.items, query, limit, offset, room))
 
         return await self._read(read, lambda page: page is not None and (len(page.items) == limit or page.is_cut))
 
@@ -193,33 +201,33 @@ class Views:
         cursor: str | None = None,
         wanted: ItemFilter = ALL,
         room: Room = ROOM,
-    ) -> ItemsPage | None:
-        """The items behind a cursor of `ItemsPage`, or the first ones; None if the site has no such gallery.
+    ) -> ViewItemsPage | None:
+        """The items after a cursor of `ViewItemsPage`, or the first items; None if the site has no such gallery.
 
-        A page costs the same wherever it is, and items that come or go before it do not move it.
+        The cost of a page does not depend on its position. Items added or deleted before a page do not move it.
 
         Raises:
-            InvalidCursor: no page of ours had this cursor.
+            InvalidCursor: the cursor is not one of `write_cursor`.
         """
-        behind = {} if cursor is None else {"sortOrder": {"$lt": read_cursor(cursor)}}
+        after_cursor = {} if cursor is None else {"sortOrder": {"$lt": read_cursor(cursor)}}
 
-        async def read(views: _VersionCollections) -> ItemsPage | None:
+        async def read(views: _VersionCollections) -> ViewItemsPage | None:
             if await _head(views, site_id, gallery_id) is None:
                 return None
-            query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query(), **behind}
-            return ItemsPage(*await read_items(views.items, query, limit + 1, 0, room))
+            query = {"siteId": site_id, "galleryId": gallery_id, **wanted.to_query(), **after_cursor}
+            return ViewItemsPage(*await read_items(views.items, query, limit + 1, 0, room))
 
         found = await self._read(read, lambda page: page is not None and (len(page.items) > limit or page.is_cut))
         if found is None or len(found.items) <= limit:
             return found
         items = found.items[:limit]
-        return ItemsPage(items, write_cursor(items[-1]["sortOrder"]))
+        return ViewItemsPage(items, write_cursor(items[-1]["sortOrder"]))
 
     async def get_item(self, site_id: str, gallery_id: str, item_id: str) -> dict[str, Any] | None:
         """One item; None if there is none, or if it belongs to another gallery or site."""
 
         async def read(views: _VersionCollections) -> dict[str, Any] | None:
-            # Items of a gallery that is not complete yet are there, but not to be seen.
+            # The items of a gallery that is not complete yet are stored, but not shown.
             head, found = await asyncio.gather(
                 views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}),
                 views.items.find_one({"_id": item_view_id(gallery_id, item_id), "siteId": site_id}),
@@ -229,7 +237,7 @@ class Views:
         return await self._read(read, lambda item: item is not None)
 
     async def sequence_of(self, site_id: str, gallery_id: str) -> int | None:
-        """The last sequence that the views contain of a gallery, deleted ones included; None if they know nothing."""
+        """The sequence of a gallery's view, deleted galleries included; None if the site has no such view."""
 
         async def read(views: _VersionCollections) -> int | None:
             found = await views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"sequence": 1})
@@ -238,24 +246,24 @@ class Views:
         return await self._read(read, lambda sequence: sequence is not None)
 
     async def _read(self, read: Callable[[_VersionCollections], Awaitable[T]], is_whole: Callable[[T], bool]) -> T:
-        """What `read` finds in the active version; if that is not everything, the version may have been replaced."""
+        """The result of `read` on the active version. If it is incomplete and the version was replaced, read again."""
         while True:
-            version, views = self._known or await self._look_up()
+            version, views = self._cached or await self._look_up()
             try:
-                answer = await read(views)
+                result = await read(views)
             except PyMongoError as error:
-                # A version that was replaced is dropped, whoever is reading it.
+                # A replaced version is dropped, even while it is being read.
                 if is_dropped(error) and (await self._look_up())[0] != version:
                     continue
                 raise
-            if is_whole(answer) or (await self._look_up())[0] == version:
-                return answer
+            if is_whole(result) or (await self._look_up())[0] == version:
+                return result
 
     async def _look_up(self) -> tuple[int, _VersionCollections]:
         version = await self._versions.active()
-        if self._known is None or self._known[0] != version:
-            self._known = version, _VersionCollections(self._database, version)
-        return self._known
+        if self._cached is None or self._cached[0] != version:
+            self._cached = version, _VersionCollections(self._database, version)
+        return self._cached
 
 
 async def _head(views: _VersionCollections, site_id: str, gallery_id: str) -> Document | None:
@@ -263,10 +271,10 @@ async def _head(views: _VersionCollections, site_id: str, gallery_id: str) -> Do
     return found if found is not None and is_shown(found) else None
 
 
-async def _page(views: _VersionCollections, head: Document, item_limit: int, room: Room, sharers: int) -> GalleryPage:
-    # After the head, so that the items are never older than the sequence that the head tells.
+async def _page(views: _VersionCollections, head: Document, item_limit: int, room: Room, reads: int) -> GalleryPage:
+    # The items are read after the head, so that they are never older than the head's sequence.
     query = {"siteId": head["siteId"], "galleryId": head["_id"]}
-    return _gallery_page(head, *await read_items(views.items, query, item_limit, 0, room, sharers))
+    return _gallery_page(head, *await read_items(views.items, query, item_limit, 0, room, reads))
 
 
 def _gallery_page(head: Document, items: list[dict[str, Any]], next_cursor: str | None) -> GalleryPage:

@@ -1,8 +1,9 @@
-"""Versions of the views: several may be stored side by side, readers see one, and change to the next all at once.
+"""Tracks the versions of the views: several can exist at the same time, and readers see the active one.
 
-A version is a pair of collections. One document names the active version and the one being built. Readers remember
-the active version and ask again only when something is not there, because after a switch the collections of the old
-version are dropped before anything is written to the new one: what they still find there is not outdated.
+A version is a pair of collections. One document names the active version and the version that is being built. Readers
+cache the active version. They look it up again only when a query does not find everything: after a switch, the
+collections of the old version are dropped before anything is written to the new one, so that whatever a reader still
+finds in them is not outdated.
 """
 
 import contextlib
@@ -16,10 +17,10 @@ from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS
 COLLECTION = "view_versions"
 FIRST_VERSION = 1
 SWITCH_TIME = timedelta(seconds=90)
-"""How long writers wait for a switch that was begun; after that it has failed and they go on with the old version."""
+"""How long writers wait for a switch to end. After that it has failed, and they resume writing the old version."""
 
 _ID = "views"
-# Between processes whose clocks differ, the one that switches gives up earlier than the others stop waiting.
+# The process that switches gives up this much earlier than the writers stop waiting, because clocks differ.
 _CLOCK_SKEW = timedelta(seconds=15)
 
 
@@ -32,13 +33,13 @@ class ViewNames:
 
 
 def names_of(version: int) -> ViewNames:
-    """The names of a version's collections; those of the first one have no number."""
+    """The names of a version's collections. The names of the first version have no number."""
     suffix = "" if version == FIRST_VERSION else f"_{version}"
     return ViewNames(GALLERY_VIEWS + suffix, ITEM_VIEWS + suffix)
 
 
 class Versions:
-    """Which version is active, and the steps from one to the next."""
+    """The stored state of the versions: which one is active, which one is built, and whether a switch is going on."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,26 +50,26 @@ class Versions:
         return int((await self._state()).get("active", FIRST_VERSION))
 
     async def building(self) -> int | None:
-        """The version that is being built, if there is one."""
+        """The version that is being built, or None."""
         found = (await self._state()).get("building")
         return None if found is None else int(found)
 
     async def begin_building(self) -> int:
-        """Start a new version, or go on with the one that was started; its number."""
+        """Start a new version, unless one was started before; return its number."""
         active = await self.active()
-        with contextlib.suppress(DuplicateKeyError):  # then one was started before
+        with contextlib.suppress(DuplicateKeyError):  # a version was started before
             await self._versions.update_one(
                 {"_id": _ID, "building": None}, {"$set": {"active": active, "building": active + 1}}, upsert=True
             )
         building = await self.building()
-        assert building is not None  # noqa: S101 - either we have set it or it was there
+        assert building is not None  # noqa: S101 - set by this call or by an earlier one
         return building
 
     async def check_writable(self, version: int) -> None:
-        """Make sure that `version` may be written; to be asked after claiming its partitions.
+        """Make sure that `version` may be written. A writer calls this after it has claimed its partitions.
 
         Raises:
-            TransientFailure: another version is about to become active, or has.
+            TransientFailure: a switch is going on, or `version` is neither active nor being built.
         """
         state = await self._state()
         if version == state.get("building"):
@@ -79,22 +80,22 @@ class Versions:
             raise TransientFailure("the views are being switched to a new version")
 
     async def begin_switch(self, version: int) -> None:
-        """Ask the writers of the active version to stop; claiming their partitions afterwards makes sure of it.
+        """Ask the writers of the active version to stop. Claiming their partitions afterwards makes sure that they do.
 
         Raises:
             TransientFailure: `version` is not the one being built.
         """
-        asked = await self._versions.update_one(
+        updated = await self._versions.update_one(
             {"_id": _ID, "building": version}, {"$set": {"switchingUntil": datetime.now(UTC) + SWITCH_TIME}}
         )
-        if asked.matched_count != 1:
+        if updated.matched_count != 1:
             raise TransientFailure(f"version {version} of the views is not being built any more")
 
     async def end_switch(self, version: int) -> None:
-        """Make `version` the active one and drop the others, after its writers have stopped as well.
+        """Make `version` active and drop the version before it. The writers of `version` must have stopped as well.
 
         Raises:
-            TransientFailure: too late, the writers of the old version have gone on.
+            TransientFailure: the switch took too long; the writers of the old version may have resumed.
         """
         switched = await self._versions.update_one(
             {"_id": _ID, "building": version, "switchingUntil": {"$gt": datetime.now(UTC) + _CLOCK_SKEW}},
@@ -105,11 +106,11 @@ class Versions:
         await self.drop_before(version)
 
     async def cancel_switch(self) -> None:
-        """Let the writers of the active version go on."""
+        """Let the writers of the active version resume."""
         await self._versions.update_one({"_id": _ID}, {"$unset": {"switchingUntil": ""}})
 
     async def drop_before(self, version: int) -> None:
-        """Drop what is left of the version before the active one; nothing may be written to that before."""
+        """Drop the collections of the version before the active one, before anything is written to the active one."""
         if version > FIRST_VERSION:
             names = names_of(version - 1)
             # Galleries first: without them, no reader looks for their items.

@@ -1,7 +1,7 @@
-"""Keeps what a read of items brings at once within a number of bytes.
+"""Bounds the bytes of items that one read returns.
 
-A read leaves out items of more than their share of a small room, and tells how large those are; hardly ever there are
-any. Only then it is given more room, and brings as many as fit, at least one.
+A read first returns the items that do not exceed their share of a small room, and the sizes of the other items. There
+are hardly ever any. If there are, the room is enlarged, and the read returns as many items as fit, at least one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ LARGE_BYTES = 8 * 1024 * 1024
 """More than 30 items of the largest size."""
 
 MAX_OFFSET = 2**31 - 1
-"""MongoDB refuses larger numbers; no site and no gallery reaches that far."""
+"""MongoDB refuses larger offsets. No site has as many galleries, and no gallery as many items."""
 
 _DISPLAY_ORDER = {"sortOrder": DESCENDING}
 _SIZE = {"$bsonSize": "$item"}
@@ -25,32 +25,32 @@ _SIZE = {"$bsonSize": "$item"}
 
 @dataclass
 class Room:
-    """Bytes of items that a read may bring: at first, and if that does not do."""
+    """The bytes of items that a read may return: first `small_bytes`, and `large_bytes` if some items are too large."""
 
     small_bytes: int = SMALL_BYTES
     large_bytes: int = LARGE_BYTES
 
     async def enlarge(self) -> None:
-        """Called before the read brings more than `small_bytes`."""
+        """Called before the read returns more than `small_bytes`."""
 
 
 ROOM = Room()
 
 
-def light(share: int) -> Document:
-    """The stage that gives items of at most `share` bytes, and of others the size."""
-    is_light = {"$lte": [_SIZE, share]}
+def small_items_stage(share: int) -> Document:
+    """The stage that returns each item of at most `share` bytes, and only the size of each larger item."""
+    is_small = {"$lte": [_SIZE, share]}
     return {
         "$project": {
             "_id": 0,
-            "item": {"$cond": [is_light, "$item", "$$REMOVE"]},
-            "size": {"$cond": [is_light, "$$REMOVE", _SIZE]},
+            "item": {"$cond": [is_small, "$item", "$$REMOVE"]},
+            "size": {"$cond": [is_small, "$$REMOVE", _SIZE]},
         }
     }
 
 
-def how_many_fit(found: Sequence[Document], share: int, max_bytes: int) -> int:
-    """How many of the items that `light` gave, at least one, are not larger than `max_bytes` together."""
+def count_fitting_items(found: Sequence[Document], share: int, max_bytes: int) -> int:
+    """How many of the results of `small_items_stage` fit into `max_bytes` together: at least one."""
     total = 0
     for count, document in enumerate(found):
         total += document.get("size", share)
@@ -60,16 +60,22 @@ def how_many_fit(found: Sequence[Document], share: int, max_bytes: int) -> int:
 
 
 async def read_items(
-    items: Collection, query: Document, limit: int, offset: int, room: Room, sharers: int = 1
+    items: Collection, query: Document, limit: int, offset: int, room: Room, reads: int = 1
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Items, and the cursor behind them if not all that were asked for fit into one of the equal parts of the room."""
-    share = room.small_bytes // sharers // limit
-    found = await aggregate(items, [*in_order(query, limit, offset), light(share)], at_once=limit + 1)
-    return await weigh(items, found, query, offset, room, sharers, share)
+    """Read items into one of `reads` equal shares of the room.
+
+    Returns:
+        The items in wire form, and the cursor of the following page if not all requested items fit.
+    """
+    share = room.small_bytes // reads // limit
+    found = await aggregate(
+        items, [*display_order_stages(query, limit, offset), small_items_stage(share)], at_once=limit + 1
+    )
+    return await fit_into_room(items, found, query, offset, room, reads, share)
 
 
-def in_order(query: Document, limit: int, offset: int) -> list[Document]:
-    """The stages that find items in display order."""
+def display_order_stages(query: Document, limit: int, offset: int) -> list[Document]:
+    """The stages that find items and return them in display order."""
     return [
         {"$match": query},
         {"$sort": _DISPLAY_ORDER},
@@ -78,14 +84,14 @@ def in_order(query: Document, limit: int, offset: int) -> list[Document]:
     ]
 
 
-async def weigh(
-    items: Collection, found: list[Document], query: Document, offset: int, room: Room, sharers: int, share: int
+async def fit_into_room(
+    items: Collection, found: list[Document], query: Document, offset: int, room: Room, reads: int, share: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """What was found, or, if some items were too large for that, as many of them as fit."""
+    """The items found, or, if some exceed their share, as many as fit into the enlarged room. See `read_items`."""
     if any("size" in document for document in found):
         await room.enlarge()
-        fitting = how_many_fit(found, share, room.large_bytes // sharers)
-        stages = [*in_order(query, fitting, offset), {"$project": {"_id": 0, "item": 1}}]
+        fitting = count_fitting_items(found, share, room.large_bytes // reads)
+        stages = [*display_order_stages(query, fitting, offset), {"$project": {"_id": 0, "item": 1}}]
         fetched = await aggregate(items, stages, at_once=fitting + 1)
         is_cut, found = fitting < len(found), fetched
     else:

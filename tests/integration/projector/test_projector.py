@@ -27,11 +27,11 @@ from triptych.readmodel.queries import Views
 
 
 def _latest(records: Sequence[Record]) -> dict[str, Any]:
-    """What a compacted topic comes to: the last value of each key, None for a tombstone."""
+    """The state of a compacted topic: the last value of each key, None for a tombstone."""
     return {record.key.decode(): json.loads(record.value) if record.value else None for record in records}
 
 
-async def _join_comes_to(joined: TopicReader, expected: dict[str, int | None]) -> dict[str, Any]:
+async def _join_has(joined: TopicReader, expected: dict[str, int | None]) -> dict[str, Any]:
     """The join, once each of these keys has a record of the given sequence, or a tombstone."""
 
     def is_there(records: list[Record]) -> bool:
@@ -67,7 +67,7 @@ async def test_events_become_views_and_the_join(
 
     await publish([*history.messages, *gone.messages])
     async with compose(installation.settings(ProjectorSettings, mongo_driver=driver)):
-        join = await _join_comes_to(
+        join = await _join_has(
             joined,
             {
                 history.gallery_id: 7,
@@ -103,7 +103,7 @@ async def test_a_gallery_of_more_items_than_its_head_holds(
         history.add_item(order)
     await publish(history.messages)
     async with compose(installation.settings(ProjectorSettings, projector_batch_size=50)):
-        join = await _join_comes_to(joined, {history.gallery_id: 131})
+        join = await _join_has(joined, {history.gallery_id: 131})
     head = join[history.gallery_id]
     assert (head["totalItems"], head["itemsTruncated"]) == (130, False)
     assert head["items"] == history.shown_items()[:100]
@@ -123,8 +123,8 @@ async def test_what_was_written_but_not_published_is_published_after_a_restart(
         f"{history.gallery_id}/{removed}": None,
     }
     async with compose(settings):
-        await _join_comes_to(joined, everything)
-    # As if it had died between the transaction and the publication: views complete, offsets not committed.
+        await _join_has(joined, everything)
+    # As after a crash between the transaction and the publication: the views are complete, the offsets not committed.
     await _rewind(installation)
     already = len(joined.records)
 
@@ -147,14 +147,14 @@ async def _rewind(installation: Installation) -> None:
     )
     await consumer.start()
     try:
-        places = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
-        consumer.assign(places)
-        await consumer.commit(dict.fromkeys(places, 0))
+        partitions = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
     finally:
         await consumer.stop()
 
 
-async def test_records_that_are_no_events_are_put_aside_and_their_neighbours_applied(
+async def test_records_that_are_no_events_are_dead_lettered_and_their_neighbours_applied(
     installation: Installation, publish: Publish
 ) -> None:
     history, other = History().create(), History().create().rename("stolen")
@@ -187,25 +187,25 @@ async def test_records_that_are_no_events_are_put_aside_and_their_neighbours_app
     assert view.sequence == 1
 
 
-async def test_a_hole_stops_only_its_own_gallery_until_it_is_filled(
+async def test_a_gap_stops_only_its_own_gallery_until_it_is_closed(
     installation: Installation, publish: Publish, joined: TopicReader
 ) -> None:
-    holed, whole = History().create(), History().create()
+    incomplete, whole = History().create(), History().create()
     for order in range(4):
-        holed.add_item(order)
+        incomplete.add_item(order)
         whole.add_item(order)
-    messages = holed.messages
+    messages = incomplete.messages
     views = Views(installation.database)
     async with compose(installation.settings(ProjectorSettings)) as app, _client(app) as client:
         await publish([*messages[:2], *messages[3:], *whole.messages])
         await _view_reaches(installation.database, whole)
 
         async def marked() -> bool:
-            page = await views.get_gallery("default", holed.gallery_id, 10)
+            page = await views.get_gallery("default", incomplete.gallery_id, 10)
             return page is not None and page.gap == {"expected": 3, "received": 5}
 
         await eventually(marked, "the mark of the gap")
-        page = await views.get_gallery("default", holed.gallery_id, 10)
+        page = await views.get_gallery("default", incomplete.gallery_id, 10)
         assert page is not None
         assert (page.sequence, page.gallery["totalItems"], len(page.items)) == (2, 1, 1)
         answer = await client.get("/health/ready")
@@ -213,11 +213,11 @@ async def test_a_hole_stops_only_its_own_gallery_until_it_is_filled(
         assert (answer.status_code, answer.json()) == (200, {"status": "ready", "details": details})
 
         await publish(messages[2:])
-        await _join_comes_to(joined, {holed.gallery_id: 5})
+        await _join_has(joined, {incomplete.gallery_id: 5})
         assert (await client.get("/health/ready")).json() == {"status": "ready"}
-    page = await views.get_gallery("default", holed.gallery_id, 10)
+    page = await views.get_gallery("default", incomplete.gallery_id, 10)
     assert page is not None
-    assert (page.gap, page.items) == (None, holed.shown_items())
+    assert (page.gap, page.items) == (None, incomplete.shown_items())
 
 
 async def test_it_refuses_to_start_without_its_topics(installation: Installation) -> None:
@@ -235,13 +235,13 @@ async def test_events_that_expired_unread_stop_it_if_the_policy_is_to_rebuild(
     settings = installation.settings(ProjectorSettings, projector_lost_events="rebuild")
     async with compose(settings) as app, _client(app) as client:
 
-        async def is_told() -> bool:
+        async def is_reported() -> bool:
             answer = await client.get("/health/ready")
             return (
                 answer.status_code == 503 and "have expired unread" in answer.text and "triptych rebuild" in answer.text
             )
 
-        await eventually(is_told, "the loss in readiness")
+        await eventually(is_reported, "the expired events in readiness")
         metrics = (await client.get("/metrics")).text
     assert "triptych_projection_expired_events_total" in metrics
     assert "triptych_projection_lag_records" in metrics
@@ -251,16 +251,16 @@ async def test_a_gallery_is_read_once_all_its_first_items_are_there(
     installation: Installation, publish: Publish, joined: TopicReader
 ) -> None:
     history = History().create(first_items=3)
-    items = [history.add_item(place) for place in range(3)]
+    items = [history.add_item(order) for order in range(3)]
     views = Views(installation.database)
     async with compose(installation.settings(ProjectorSettings)):
         await publish(history.messages[:3])
-        await _join_comes_to(joined, {f"{history.gallery_id}/{items[1]}": 3})
+        await _join_has(joined, {f"{history.gallery_id}/{items[1]}": 3})
         assert await views.get_gallery("default", history.gallery_id, 10) is None
         assert await views.get_item("default", history.gallery_id, items[0]) is None
         assert history.gallery_id not in _latest(joined.records)
         await publish(history.messages[3:])
-        await _join_comes_to(joined, {history.gallery_id: 4})
+        await _join_has(joined, {history.gallery_id: 4})
     page = await views.get_gallery("default", history.gallery_id, 10)
     assert page is not None
     assert page.items == history.shown_items()
@@ -275,8 +275,8 @@ async def test_a_burst_of_one_gallery_gives_one_head_record(
         history.update_item(item_id, title=str(number))
     await publish(history.messages)
     async with compose(installation.settings(ProjectorSettings)):
-        await _join_comes_to(joined, {history.gallery_id: 1_000})
-    # Kafka hands a burst out in a few batches; the one in which the join was seen may not be counted yet.
+        await _join_has(joined, {history.gallery_id: 1_000})
+    # Kafka returns a burst in a few batches. The batch whose record was read last may not be counted yet.
     topic = {"topic": installation.topics.events}
     batches = 1 + sum(
         REGISTRY.get_sample_value(name, topic) or 0

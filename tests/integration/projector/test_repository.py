@@ -37,7 +37,7 @@ async def _owner(database: Database) -> ViewRepository:
 
 
 async def _apply(repository: ViewRepository, *histories: History, loaded: dict[str, View] | None = None) -> Batch:
-    """Fold and save, from what is stored or from what was `loaded` earlier."""
+    """Fold the histories and save the batch, on the stored views or on views `loaded` earlier."""
     if loaded is None:
         loaded = await repository.load([history.gallery_id for history in histories])
     batch = fold(loaded, [(history.site_id, event) for history in histories for event in history.events])
@@ -45,7 +45,7 @@ async def _apply(repository: ViewRepository, *histories: History, loaded: dict[s
     return batch
 
 
-def _places(batch: Batch) -> list[ItemKey]:
+def _keys(batch: Batch) -> list[ItemKey]:
     return [(item.gallery_id, item.item_id) for item in batch.items.values()]
 
 
@@ -58,19 +58,19 @@ def _filled(items: int, site_id: str = "s") -> History:
 
 async def test_what_is_saved_is_loaded_again(database: Database) -> None:
     repository = await _owner(database)
-    shown, holed, unopened, deleted = (_filled(2) for _ in range(4))
+    shown, incomplete, unopened, deleted = (_filled(2) for _ in range(4))
     deleted.delete()
-    del holed.wire[1], unopened.wire[0]
-    batch = await _apply(repository, shown, holed, unopened, deleted)
+    del incomplete.wire[1], unopened.wire[0]
+    batch = await _apply(repository, shown, incomplete, unopened, deleted)
     assert await repository.load(list(batch.views)) == batch.views
     assert await repository.count_incomplete() == 2
     stored = {item_id: item for item_id, item in batch.items.items() if item.item is not None}
     assert len(stored) == 2
-    assert await repository.load_items(_places(batch)) == stored
+    assert await repository.load_items(_keys(batch)) == stored
 
 
 async def test_the_first_items_of_small_and_large_galleries(database: Database) -> None:
-    await database["item_views"].drop_indexes()  # they come in display order even if no index happens to say so
+    await database["item_views"].drop_indexes()  # the first items are right without an index that sorts them
     repository = await _owner(database)
     histories: Sequence[History] = [_filled(0), _filled(3), _filled(100), _filled(101, site_id="another"), _filled(2)]
     batch = await _apply(repository, *histories)
@@ -143,7 +143,7 @@ async def test_every_operation_is_served_by_an_index(database: Database) -> None
     async with profiled(database) as operations:
         await _apply(repository, *histories[:1], histories[1].delete())
         await repository.first_items(batch.views.values())
-        await repository.load_items(_places(batch))
+        await repository.load_items(_keys(batch))
         await repository.count_incomplete()
     assert {operation["op"] for operation in operations} >= {"query", "update", "remove", "command"}
     assert unindexed(operations) == []

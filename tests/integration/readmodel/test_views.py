@@ -21,7 +21,7 @@ from triptych.readmodel.documents import (
     hidden_gallery_document,
     item_document,
 )
-from triptych.readmodel.queries import INDEXES, ItemFilter, ItemsPage, Views, indexes
+from triptych.readmodel.queries import INDEXES, ItemFilter, ViewItemsPage, Views, indexes
 from triptych.readmodel.versions import FIRST_VERSION, Versions, ViewNames, names_of
 from triptych.readmodel.weighing import Room
 
@@ -68,8 +68,8 @@ async def test_a_gallery_and_a_page_of_its_items(database: Database) -> None:
     assert past_the_end is not None
     assert past_the_end.items == []
 
-    assert await views.list_items("s", history.gallery_id, 3, 0) == ItemsPage(history.shown_items()[:3], None)
-    assert await views.list_items("s", history.gallery_id, 3, 4) == ItemsPage(history.shown_items()[4:], None)
+    assert await views.list_items("s", history.gallery_id, 3, 0) == ViewItemsPage(history.shown_items()[:3], None)
+    assert await views.list_items("s", history.gallery_id, 3, 4) == ViewItemsPage(history.shown_items()[4:], None)
     (item_id, item), *_ = history.items.items()
     assert await views.get_item("s", history.gallery_id, item_id) == item
     assert await views.get_item("s", other.gallery_id, item_id) is None
@@ -166,29 +166,29 @@ async def test_a_cursor_leads_through_all_items_and_is_not_moved_by_others(datab
         await views.list_items_after("s", gallery_id, 3, "nonsense")
 
 
-async def test_a_read_brings_no_more_than_so_many_bytes_and_at_least_one_item(database: Database) -> None:
+async def test_a_read_returns_a_bounded_number_of_bytes_and_at_least_one_item(database: Database) -> None:
     large, small = _filled(items=7), _filled(age=HOUR * 2)
     for item in large.items.values():
         item["text"]["html"] = "x" * 1_000
     await _store(database, large, small)
     views, items, gallery_id = Views(database), large.shown_items(), large.gallery_id
 
-    # Each is a little above 1,200 bytes: three are 3,900.
+    # Each item is a little above 1,200 bytes; three are 3,900.
     page = await views.get_gallery("s", gallery_id, 7, 1, room=Room(100, 3_900))
     assert page is not None
     assert (page.items, page.next_cursor) == (items[1:4], write_cursor(items[3]["sortOrder"]))
     listed = await views.list_items("s", gallery_id, 7, 1, room=Room(100, 3_900))
-    assert listed == ItemsPage(items[1:4], write_cursor(items[3]["sortOrder"]))
-    assert await views.list_items("s", gallery_id, 3, 1, room=Room(100, 3_900)) == ItemsPage(items[1:4], None)
+    assert listed == ViewItemsPage(items[1:4], write_cursor(items[3]["sortOrder"]))
+    assert await views.list_items("s", gallery_id, 3, 1, room=Room(100, 3_900)) == ViewItemsPage(items[1:4], None)
     found: list[Any] = []
     cursor = None
     while not found or cursor is not None:
-        behind = await views.list_items_after("s", gallery_id, 5, cursor, room=Room(1, 1))
-        assert behind is not None
-        found, cursor = [*found, *behind.items], behind.next_cursor
-        assert len(behind.items) == 1
+        following = await views.list_items_after("s", gallery_id, 5, cursor, room=Room(1, 1))
+        assert following is not None
+        found, cursor = [*found, *following.items], following.next_cursor
+        assert len(following.items) == 1
     assert found == items
-    # Galleries share what there is.
+    # The galleries share the room.
     total, pages = await views.list_galleries("s", 10, 0, 7, room=Room(7 * 2 * 400, 7_800))
     assert (total, [len(page.items) for page in pages]) == (2, [3, 5])
     assert [page.next_cursor is None for page in pages] == [False, True]
@@ -219,7 +219,7 @@ async def test_items_by_type_and_tag(database: Database) -> None:
     assert await found(ItemFilter(tag="none")) == []
 
 
-async def test_a_page_far_behind_costs_what_the_first_one_costs(database: Database) -> None:
+async def test_a_page_far_down_costs_the_same_as_the_first_one(database: Database) -> None:
     count, size = 100_000, 100
     gallery = _filled(items=0)
     await _store(database, gallery)
@@ -227,8 +227,8 @@ async def test_a_page_far_behind_costs_what_the_first_one_costs(database: Databa
     for start in range(0, count, 10_000):
         await database[ITEM_VIEWS].insert_many(
             [
-                item_document("s", gallery.gallery_id, {"id": f"i{place}", "sortOrder": place, "type": "TEXT"}, 2)
-                for place in range(start, start + 10_000)
+                item_document("s", gallery.gallery_id, {"id": f"i{order}", "sortOrder": order, "type": "TEXT"}, 2)
+                for order in range(start, start + 10_000)
             ]
         )
     views = Views(database)
@@ -257,7 +257,7 @@ async def test_a_gallery_that_waits_for_its_first_items_is_not_shown(database: D
     assert await views.sequence_of("s", history.gallery_id) == 3
 
 
-async def test_readers_change_to_a_new_version_all_at_once(database: Database) -> None:
+async def test_readers_switch_to_a_new_version_at_once(database: Database) -> None:
     old, new = _filled(items=2), _filled(items=3)
     await _store(database, old)
     views, versions = Views(database), Versions(database)
@@ -275,11 +275,11 @@ async def test_readers_change_to_a_new_version_all_at_once(database: Database) -
     with pytest.raises(TransientFailure, match="being switched"):
         await versions.check_writable(1)
     await versions.end_switch(building)
-    for asked in (views, Views(database)):
-        page = await asked.get_gallery("s", new.gallery_id, 10)
+    for reader in (views, Views(database)):
+        page = await reader.get_gallery("s", new.gallery_id, 10)
         assert page is not None
         assert page.items == new.shown_items()
-        assert await asked.get_gallery("s", old.gallery_id, 10) is None
+        assert await reader.get_gallery("s", old.gallery_id, 10) is None
     assert (await views.list_galleries("s", 10, 0, 1))[0] == 1
     await versions.check_writable(2)
     with pytest.raises(TransientFailure, match="not in use"):
@@ -297,7 +297,7 @@ async def test_a_reader_that_is_between_head_and_items_when_versions_change_read
     await _store(database, history, names=names_of(building))
     await versions.begin_switch(building)
     await versions.end_switch(building)
-    # The head of the old version as a reader has it that was slow.
+    # The head of the old version, as a slow reader still finds it.
     head = gallery_document("s", history.head(), total_items=3, sequence=4)
     await database[GALLERY_VIEWS].insert_one(head)
     page = await views.get_gallery("s", history.gallery_id, 10)
@@ -321,8 +321,8 @@ async def test_a_reader_whose_version_is_dropped_under_it_reads_again(
         reading = database[ITEM_VIEWS].find({}, batch_size=1)
         assert await reading.next()
         await versions.end_switch(building)
-        rest: list[Document] = await reading.to_list(None)
-        return rest
+        remaining: list[Document] = await reading.to_list(None)
+        return remaining
 
     monkeypatch.setattr(queries, "aggregate", overtaken)
     page = await views.get_gallery("s", history.gallery_id, 10)

@@ -1,6 +1,6 @@
-"""A world in memory: stores and topics that do what the projector asks of the real ones, and nothing more.
+"""A world in memory: stores and topics with the operations that the projector needs.
 
-The same plans run on the real ones (`test_convergence_on_servers`), which is what makes these trustworthy.
+The same plans run on real servers (`test_convergence_on_servers`), which shows that this world behaves as they do.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -37,8 +37,8 @@ class MemoryWorld:
             cast("Ownership", _Ownership()),
             publisher,
             DeadLetterPublisher(publisher, lambda topic: f"{topic}.dead-letter"),
-            cast("ExpiryHandler", _Losses(committed, end)),
-            JoinPublisher(repository, publisher, _Guard(self, publisher), "galleries"),
+            cast("ExpiryHandler", _Expiry(committed, end)),
+            JoinPublisher(repository, publisher, _Audit(self, publisher), "galleries"),
             _nothing,
             TRANSACTION_BYTES,
         )
@@ -111,12 +111,12 @@ class _Publisher:
             raise Crash
 
 
-class _Guard(AuditedJoinPublisher):
+class _Audit(AuditedJoinPublisher):
     def __init__(self, world: MemoryWorld, publisher: Publisher) -> None:
         self._world = world
         self._publisher = publisher
         self._topic = "galleries"
-        self._checked, self._sent, self._looked_until = {}, {}, {}
+        self._checked, self._sent, self._audited_until = {}, {}, {}
 
     async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
         return {partition: len(self._world.joined) for partition in partitions}
@@ -139,16 +139,16 @@ class _Ownership:
         """Only one process runs at a time here."""
 
 
-class _Losses:
+class _Expiry:
     def __init__(self, committed: int, end: int) -> None:
-        self._places = committed, 0, end
+        self._offsets = committed, 0, end
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], ...]:
+    async def offsets_at_start(self, partitions: Iterable[int]) -> tuple[dict[int, int], ...]:
         partitions = list(partitions)
-        return tuple(dict.fromkeys(partitions, place) for place in self._places)
+        return tuple(dict.fromkeys(partitions, offset) for offset in self._offsets)
 
-    async def confirm(self, holes: Sequence[MissingRecords]) -> list[MissingRecords]:
-        return list(holes)
+    async def confirm(self, gaps: Sequence[MissingRecords]) -> list[MissingRecords]:
+        return list(gaps)
 
     async def partition_of(self, gallery_id: str) -> int:
         return PARTITION

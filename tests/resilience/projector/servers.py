@@ -1,4 +1,4 @@
-"""A world on real servers: MongoDB holds the views, Kafka the joined topic."""
+"""A world on real servers: the views are in MongoDB, and the joined topic is in Kafka."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -43,7 +43,7 @@ class ServerWorld:
         self._database = database
         self._topics = Topics(settings.topic_prefix)
         self._publishers: list[Publisher] = []
-        self._guards: list[AuditedJoinPublisher] = []
+        self._audits: list[AuditedJoinPublisher] = []
 
     async def start(self, saboteur: Saboteur, committed: int, end: int) -> ProjectionHandler:
         ownership = Ownership(self._database, "convergence", "gallery_views")
@@ -51,19 +51,19 @@ class ServerWorld:
         repository.saboteur = saboteur
         publisher = _SabotagedPublisher(lambda: make_producer(self._settings))
         publisher.saboteur = saboteur
-        guard = AuditedJoinPublisher(self._settings, self._topics.galleries, publisher, self._database)
+        audit = AuditedJoinPublisher(self._settings, self._topics.galleries, publisher, self._database)
         self._publishers.append(publisher)
-        self._guards.append(guard)
-        topic = GroupOffsets(self._settings, self._topics.events, "convergence")
-        losses = _Losses(self._database, repository, publisher, topic, LossPolicy.REPAIR)
-        losses.places = committed, 0, end
+        self._audits.append(audit)
+        group_offsets = GroupOffsets(self._settings, self._topics.events, "convergence")
+        expiry_handler = _Expiry(self._database, repository, publisher, group_offsets, LossPolicy.REPAIR)
+        expiry_handler.offsets = committed, 0, end
         handler = ProjectionHandler(
             repository,
             ownership,
             publisher,
             DeadLetterPublisher(publisher, self._topics.dead_letter),
-            losses,
-            JoinPublisher(repository, publisher, guard, self._topics.galleries),
+            expiry_handler,
+            JoinPublisher(repository, publisher, audit, self._topics.galleries),
             _nothing,
             TRANSACTION_BYTES,
         )
@@ -92,8 +92,8 @@ class ServerWorld:
 
     async def stop(self) -> None:
         """Close all processes."""
-        for guard in self._guards:
-            await guard.stop()
+        for audit in self._audits:
+            await audit.stop()
         for publisher in self._publishers:
             await publisher.stop()
 
@@ -132,11 +132,13 @@ class _SabotagedPublisher(Publisher):
             raise Crash
 
 
-class _Losses(ExpiryHandler):
-    places: tuple[int, int, int]
+class _Expiry(ExpiryHandler):
+    offsets: tuple[int, int, int]
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
-        committed, beginning, end = (dict.fromkeys(partitions, place) for place in self.places)
+    async def offsets_at_start(
+        self, partitions: Iterable[int]
+    ) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+        committed, beginning, end = (dict.fromkeys(partitions, offset) for offset in self.offsets)
         return committed, beginning, end
 
 

@@ -1,4 +1,4 @@
-"""A consumer of the joined topic that comes after compaction, on a topic that Kafka has really compacted."""
+"""A consumer that reads the joined topic after Kafka has compacted it."""
 
 import contextlib
 from collections import Counter
@@ -15,7 +15,7 @@ from triptych.projector.app import compose
 from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.queries import Views
 
-# At once, as far as Kafka goes; the last segment of a partition is never compacted.
+# As early as Kafka allows. The last segment of a partition is never compacted.
 COMPACTION = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}
 
 
@@ -23,7 +23,7 @@ async def test_a_consumer_that_comes_after_compaction_sees_what_is_right(install
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.galleries
     await _configure(bootstrap, topic)
     kept, deleted = History().create(), History().create()
-    items = [kept.add_item(place) for place in range(6)]
+    items = [kept.add_item(order) for order in range(6)]
     for item_id in items[:4]:
         deleted.add_item(1, item_id[:-1] + ("0" if item_id[-1] != "0" else "1"))
         kept.update_item(item_id, title="changed")
@@ -38,7 +38,7 @@ async def test_a_consumer_that_comes_after_compaction_sees_what_is_right(install
         kept.rename("last")
 
         async def is_compacted() -> bool:
-            # Each round begins a new segment, which lets the older ones be compacted.
+            # Each round starts a new segment, so that Kafka can compact the older ones.
             kept.update_item(items[1], title=str(len(kept.wire)))
             await _publish(installation, kept, deleted, behind=sent)
             sent.update({history.gallery_id: len(history.wire) for history in (kept, deleted)})

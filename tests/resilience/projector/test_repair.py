@@ -1,4 +1,4 @@
-"""A projector that lost something finds it out and repairs it, with the real command service beside it."""
+"""A projector that lost events detects it and repairs its views, with the real command service running."""
 
 import logging
 import uuid
@@ -50,17 +50,17 @@ async def _viewed(installation: Installation, gallery_id: str, sequence: int) ->
 
 
 async def _skip_events(installation: Installation) -> None:
-    """Let the projector's group believe that it has read everything."""
-    topic = GroupOffsets(
+    """Commit the end offsets for the projector's group, so that it skips the events."""
+    group_offsets = GroupOffsets(
         installation.settings(CliSettings), installation.topics.events, f"{installation.name}.projector.v1"
     )
     try:
-        await topic.commit(await topic.ends(range(PARTITIONS)))
+        await group_offsets.commit(await group_offsets.ends(range(PARTITIONS)))
     finally:
-        await topic.stop()
+        await group_offsets.stop()
 
 
-async def test_a_gap_is_told_and_repaired_by_asking_for_the_gallery(
+async def test_a_gap_is_reported_and_repaired_by_asking_for_the_gallery(
     installation: Installation, send: Send, caplog: pytest.LogCaptureFixture
 ) -> None:
     known, new = str(uuid.uuid4()), str(uuid.uuid4())
@@ -87,7 +87,7 @@ async def test_a_gap_is_told_and_repaired_by_asking_for_the_gallery(
             assert "event 7 is missing, 8 has come" in caplog.text
             assert REGISTRY.get_sample_value("triptych_projection_gaps_total") == gaps + 2
             await _join_has(installation, f"{known}/{item['_id']}", None)
-            # And everything goes on as before.
+            # Later events are projected as usual.
             await send("CreateItems", known, items=[TEXT])
             await _viewed(installation, known, 9)
 
@@ -108,12 +108,14 @@ async def test_an_outdated_record_of_a_former_owner_does_not_stay(installation: 
         await _join_has(installation, gallery_id, b'"sequence":2', at_least=3)
 
 
-async def _join_has(installation: Installation, key: str, part: bytes | None, at_least: int = 1) -> None:
-    """Wait until the last of `at_least` records of the key holds this part, or is a tombstone."""
+async def _join_has(installation: Installation, key: str, content: bytes | None, at_least: int = 1) -> None:
+    """Wait until the last of `at_least` records of the key contains `content`, or is a tombstone."""
     async with topic_reader(installation.addresses.kafka_bootstrap, installation.topics.galleries) as reader:
 
         def is_there(records: list[object]) -> bool:
             values = [record.value for record in records if record.key == key.encode()]  # type: ignore[attr-defined]
-            return len(values) >= at_least and (values[-1] is None if part is None else part in (values[-1] or b""))
+            return len(values) >= at_least and (
+                values[-1] is None if content is None else content in (values[-1] or b"")
+            )
 
         await reader.read_until(is_there, f"the last record of {key}")

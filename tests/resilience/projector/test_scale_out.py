@@ -1,4 +1,4 @@
-"""Several projectors share the partitions, come and go under load, and leave views and join right."""
+"""Several projectors share the partitions, start and stop under load, and leave views and join right."""
 
 import asyncio
 import contextlib
@@ -61,8 +61,8 @@ async def test_the_partitions_are_split(wide: Installation, count: int) -> None:
 
         async def is_split() -> bool:
             owners = await wide.database["gallery_views"].find({"_id.partition": {"$exists": True}}).to_list(None)
-            shares = Counter(owner["token"] for owner in owners)
-            return sorted(shares.values()) == [PARTITIONS // count] * count
+            partitions = Counter(owner["token"] for owner in owners)
+            return sorted(partitions.values()) == [PARTITIONS // count] * count
 
         await eventually(is_split, f"{count} equal shares")
 
@@ -103,7 +103,7 @@ async def test_projectors_come_and_go_under_load(wide: Installation) -> None:
             else:
                 await leaving.pop(0).aclose()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 1.5)  # the load goes on meanwhile
+                await asyncio.wait_for(stop.wait(), 1.5)  # the load continues meanwhile
         for running in leaving:
             last.push_async_callback(running.aclose)
         stop.set()

@@ -1,4 +1,4 @@
-"""Runs a plan against the projector's own code, in memory or on real servers, and checks what has come of it."""
+"""Runs a plan with the product's own projector, in memory or on real servers, and checks the views and the join."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -20,24 +20,24 @@ from triptych.projector.view.repository import ViewRepository
 
 PARTITION = 0
 TRANSACTION_BYTES = 3_000
-"""So little that batches are stored in several transactions."""
+"""Small enough that batches are stored in several transactions."""
 Stored = tuple[dict[str, View], dict[str, ItemView]]
 Log = Sequence[tuple[bytes, bytes | None]]
 
 
 class Crash(TransientFailure):
-    """This process goes no further."""
+    """The process ends here."""
 
 
 class Saboteur:
-    """Makes one process end where its plan says; `held` is what it had in hand when it was paused."""
+    """Makes one process end where its plan says. `held` are the records it was about to publish when it was paused."""
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
         self.spared = 0
         self.held: list[list[OutgoingRecord]] = []
         self.waking: list[list[OutgoingRecord]] = []
-        """What others publish in the middle of what this process publishes next."""
+        """The records that other processes publish in the middle of this process's next publication."""
         self.has_saved = False
 
     def before_saving(self) -> None:
@@ -46,8 +46,8 @@ class Saboteur:
             raise Crash
 
     def of_joined(self, records: Sequence[OutgoingRecord]) -> tuple[Sequence[OutgoingRecord], bool]:
-        """What gets published when these records are to be, and whether the process ends after that."""
-        own = self._own_of(records)
+        """The records that are really published instead of these, and whether the process ends after that."""
+        own = self._own_records(records)
         ends = len(own) < len(records)
         if self.waking and len(records) > 1:
             late = [record for held in self.waking for record in held]
@@ -55,7 +55,7 @@ class Saboteur:
             own = [*own[: len(records) // 2], *late, *own[len(records) // 2 :]]
         return own, ends
 
-    def _own_of(self, records: Sequence[OutgoingRecord]) -> Sequence[OutgoingRecord]:
+    def _own_records(self, records: Sequence[OutgoingRecord]) -> Sequence[OutgoingRecord]:
         match self.fault:
             case Fault.AFTER_SAVING if self.has_saved and not self._spares():
                 return []
@@ -73,13 +73,13 @@ class Saboteur:
 
 
 class World(Protocol):
-    """Where a plan runs."""
+    """The stores and topics that a plan runs on."""
 
     async def start(self, saboteur: Saboteur, committed: int, end: int) -> ProjectionHandler:
-        """A new process, which has claimed the partition, of a topic with this end, and goes on from this offset."""
+        """Start a process that has claimed the partition and continues at `committed`; the topic ends at `end`."""
 
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
-        """Put records on the joined topic, whoever owns it."""
+        """Publish records to the joined topic, without regard to its owner."""
 
     async def stored(self) -> Stored:
         """All views."""
@@ -89,7 +89,7 @@ class World(Protocol):
 
 
 async def carry_out(plan: Plan, world: World) -> None:
-    """Run the plan to its end, let everything settle, and check views and join."""
+    """Run the plan to its end, let the paused processes publish, and check views and join."""
     records = [record_of(offset, message) for offset, message in enumerate(plan.messages)]
     committed = end = 0
     saboteur = Saboteur()
@@ -118,15 +118,15 @@ async def carry_out(plan: Plan, world: World) -> None:
         if step and step.wakes:
             while asleep:
                 await world.publish(asleep.pop())
-            await handler.mend({PARTITION: committed}.copy)
+            await handler.republish_overwritten({PARTITION: committed}.copy)
     for held in asleep:
         await world.publish(held)
     for gallery_id in plan.unrepaired:
         await handler.remove(gallery_id)
-    await handler.mend({PARTITION: committed}.copy)
+    await handler.republish_overwritten({PARTITION: committed}.copy)
     check_views(plan, await world.stored())
     check_join(plan, await world.log())
-    assert await handler.mend({PARTITION: committed}.copy) == 0
+    assert await handler.republish_overwritten({PARTITION: committed}.copy) == 0
 
 
 def record_of(offset: int, message: Message) -> ConsumerRecord[Any, Any]:
@@ -148,13 +148,13 @@ def check_views(plan: Plan, stored: Stored) -> None:
         assert view.head is not None
         assert view.is_shown
         assert {**view.head, "totalItems": view.total_items} == history.head()
-        assert (view.sequence, view.missing, view.restoration) == (len(history.wire), None, None)
+        assert (view.sequence, view.missing, view.open_snapshot) == (len(history.wire), None, None)
     expected = {id_: item for history in plan.histories if history.exists for id_, item in history.items.items()}
     assert {item_id: item.item for item_id, item in items.items()} == expected
 
 
 def check_join(plan: Plan, log: Log) -> None:
-    """The topic compacts to what is right, and a consumer of it is right whether it was compacted or not."""
+    """The topic compacts to the right records. A consumer shows the right state, compacted or not."""
     last = dict(log)
     expected: dict[bytes, object] = {}
     for history in (history for history in plan.histories if history.exists):
@@ -180,7 +180,7 @@ def check_join(plan: Plan, log: Log) -> None:
 
 
 def check_shown(plan: Plan, key: bytes, consumer: Galleries) -> None:
-    """What a consumer shows of a gallery is the gallery as it was after one of its events."""
+    """A consumer shows a gallery only as it was after one of its events."""
     for history in plan.histories:
         if key.decode().startswith(history.gallery_id) and (sequence := consumer.sequence(history.gallery_id)):
             assert consumer.get(history.gallery_id) == history.states[sequence]
@@ -195,12 +195,12 @@ def _content(value: bytes) -> object:
 
 
 class SabotagedRepository(ViewRepository):
-    """The real one, which may crash before it saves."""
+    """The product's repository, which may crash before it saves."""
 
     saboteur: Saboteur
 
     async def save(self, loaded: Mapping[str, View], batch: Batch, partitions: Any) -> None:
-        """See `Repository`."""
+        """See `ViewRepository`."""
         self.saboteur.before_saving()
         await super().save(loaded, batch, partitions)
         self.saboteur.has_saved = True

@@ -1,4 +1,4 @@
-"""Reading what a process has used."""
+"""Reading the processor time and memory of a process."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The text and the document that figures become."""
+"""The text and the JSON document of the figures."""
 
 from pathlib import Path
 

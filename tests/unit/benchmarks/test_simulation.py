@@ -1,4 +1,4 @@
-"""The mixed commands are what the product accepts, and what they lead to is found out when it is something else."""
+"""The product accepts the mixed commands, and a wrong result is detected."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ WORKLOAD = Workload(400, MIX, items=5, galleries=20)
 
 
 def ends() -> Ends:
-    """What the commands lead to."""
+    """The final state after the commands."""
     galleries = WORKLOAD.stored()
     steps = play(galleries, 400, MIX)
     counts = Counter(step.data["galleryId"] for step in steps)

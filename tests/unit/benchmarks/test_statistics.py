@@ -1,4 +1,4 @@
-"""What is computed from the figures of rounds."""
+"""Summaries, ratios and rates."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_summary_of_an_odd_and_an_even_number_of_rounds() -> None:
 
 
 def test_ratios_pair_the_rounds() -> None:
-    # A machine that is half as fast in the second round changes both sides of it, and no ratio.
+    # A machine that is half as fast in the second round changes both figures of that round, but no ratio.
     assert ratios([2_000.0, 1_000.0], [4_000.0, 2_000.0]) == [0.5, 0.5]
 
 

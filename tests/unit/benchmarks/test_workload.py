@@ -1,4 +1,4 @@
-"""The commands are what the product accepts, and wrong events are found out."""
+"""The product accepts the commands, and wrong events are detected."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ WORKLOAD = Workload(GALLERIES + 3)
 
 @dataclass
 class Event:
-    """As much of a record as the check reads."""
+    """The fields of a record that the check reads."""
 
     key: bytes
     value: bytes
 
 
 def events() -> list[Any]:
-    """The events that the workload asks for, in order."""
+    """The expected events of the workload, in order."""
     sequences: dict[str, int] = {}
     made = []
     for record in WORKLOAD.records("commands"):

@@ -10,7 +10,7 @@ from triptych.gateway.http import budget as module
 from triptych.gateway.http.budget import Budget, Holding
 from triptych.gateway.http.errors import HttpFailure
 from triptych.kit.mongo.driver import Document
-from triptych.readmodel.weighing import LARGE_BYTES, SMALL_BYTES, how_many_fit
+from triptych.readmodel.weighing import LARGE_BYTES, SMALL_BYTES, count_fitting_items
 
 IN_ALL = 4 * LARGE_BYTES
 
@@ -71,4 +71,4 @@ async def test_whoever_gives_up_holds_nothing() -> None:
 @pytest.mark.parametrize(("sizes", "fitting"), [([50, None, None], 3), ([50, 50, None], 2), ([500, 50], 1), ([], 0)])
 def test_as_many_items_as_fit_and_at_least_one(sizes: list[int | None], fitting: int) -> None:
     found: list[Document] = [{"item": {}} if size is None else {"size": size} for size in sizes]
-    assert how_many_fit(found, 10, 100) == fitting
+    assert count_fitting_items(found, 10, 100) == fitting

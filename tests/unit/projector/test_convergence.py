@@ -1,4 +1,4 @@
-"""Whatever happens, views and join come to what the histories of the galleries say; in memory, so in great number."""
+"""Views and join converge to the histories of the galleries, whatever happens: many plans, in memory."""
 
 import asyncio
 
@@ -42,22 +42,22 @@ def test_a_gallery_whose_deletion_was_lost_leaves_no_record_behind(fault: Fault 
 @pytest.mark.parametrize("fault", [Fault.AFTER_SAVING, Fault.WHILE_PUBLISHING, Fault.PAUSED])
 def test_no_gallery_is_published_before_the_items_that_a_former_owner_has_stored(fault: Fault) -> None:
     history = History().create()
-    items = [history.add_item(place) for place in range(3)]
+    items = [history.add_item(order) for order in range(3)]
     steps = [Step(len(history.wire), wakes=True)]
     history.rename("in a range of its own")
     for item_id in items:
         history.update_item(item_id, title="changed")
-    # The new owner looks at the topic before it has handled anything.
+    # The new owner audits the topic before it has handled anything.
     plan = Plan([history], history.messages, [*steps, Step(1), Step(3, fault, wakes=True)])
     asyncio.run(carry_out(plan, MemoryWorld()))
 
 
-def test_a_joined_topic_that_was_made_anew_is_watched_from_its_beginning() -> None:
+def test_a_joined_topic_that_was_created_again_is_audited_from_its_beginning() -> None:
     history = History().create()
     item_id = history.add_item(1)
     first = len(history.wire)
     history.update_item(item_id, title="second").update_item(item_id, title="third")
     steps = [Step(first), Step(1, Fault.PAUSED), Step(1), Step(1, wakes=True)]
     world = MemoryWorld()
-    world.checked[0] = 1_000  # of the topic before
+    world.checked[0] = 1_000  # an offset of the deleted topic
     asyncio.run(carry_out(Plan([history], history.messages, steps), world))

@@ -1,4 +1,4 @@
-"""The records of the join."""
+"""The records of the joined topic."""
 
 from typing import Any
 

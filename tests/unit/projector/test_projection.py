@@ -1,4 +1,4 @@
-"""Which events apply, and what they make of a view."""
+"""Folding: which events apply, and how they change a view."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.histories import History
 from triptych.contract.codec.events import Event, EventType
 from triptych.projector.view.batch import Batch, fold
 from triptych.projector.view.fold import FoldResult, ItemView, MissingEvents, View, project
-from triptych.projector.view.snapshots import read_part
+from triptych.projector.view.snapshots import read_snapshot_record
 
 SITE = "s"
 
@@ -45,8 +45,8 @@ def test_a_history_becomes_a_view_and_its_items() -> None:
 
 def test_a_gallery_is_shown_once_it_has_the_items_it_was_created_with() -> None:
     history = History(site_id=SITE).create(first_items=2)
-    for place in range(3):
-        history.add_item(place)
+    for order in range(3):
+        history.add_item(order)
     gallery_id = history.gallery_id
     views = [fold({}, _events(history)[:count]).views[gallery_id] for count in range(1, 5)]
     assert [view.is_shown for view in views] == [False, False, True, True]
@@ -77,16 +77,16 @@ def test_repeats_change_nothing_and_are_published_again() -> None:
 def test_a_gallery_is_published_again_with_its_last_event_only() -> None:
     history = _long_history()
     views = _fold(history).views
-    assert not fold(views, _events(history)[:-1]).reached
-    assert list(fold(views, _events(history)[-1:]).reached) == [history.gallery_id]
-    assert list(fold({}, _events(history)[:2]).reached) == [history.gallery_id]
+    assert not fold(views, _events(history)[:-1]).publishable
+    assert list(fold(views, _events(history)[-1:]).publishable) == [history.gallery_id]
+    assert list(fold({}, _events(history)[:2]).publishable) == [history.gallery_id]
 
     history = History(site_id=SITE).create()
     history.add_item(1)
-    snapshot = [(SITE, read_part(message.value)) for message in history.snapshot()]
+    snapshot = [(SITE, read_snapshot_record(message.value)) for message in history.snapshot()]
     views = fold({}, snapshot).views
-    assert not fold(views, snapshot[:-1]).reached
-    assert list(fold(views, snapshot[-1:]).reached) == [history.gallery_id]
+    assert not fold(views, snapshot[:-1]).publishable
+    assert list(fold(views, snapshot[-1:]).publishable) == [history.gallery_id]
 
 
 def test_an_event_that_comes_too_early_marks_the_gallery_until_all_before_it_has_come() -> None:

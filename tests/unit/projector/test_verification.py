@@ -1,4 +1,4 @@
-"""What counts as a difference while galleries go on changing."""
+"""Which galleries differ while they change."""
 
 from triptych.projector.rebuild.digests import Digest
 from triptych.projector.rebuild.verification import Difference, is_moving

@@ -35,7 +35,7 @@ from triptych.gateway.http.responses import (
 from triptych.gateway.http.strictness import REPEATED, refuse_body, refuse_unknown
 from triptych.gateway.writing.writes import Written, key_reused
 from triptych.kit.attribution import about
-from triptych.readmodel.queries import ALL, ItemFilter, ItemsPage
+from triptych.readmodel.queries import ALL, ItemFilter, ViewItemsPage
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ async def _answer_item(gateway: GatewayState, site_id: str, written: Written, it
     return JsonAnswer({"item": item}, headers=written.headers)
 
 
-def _cursor_page(page: ItemsPage) -> dict[str, Any]:
+def _cursor_page(page: ViewItemsPage) -> dict[str, Any]:
     content: dict[str, Any] = {"items": page.items}
     if page.next_cursor is not None:
         content["nextCursor"] = page.next_cursor

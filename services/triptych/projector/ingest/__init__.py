@@ -1,1 +1,1 @@
-"""From the events topic to changed views: batches, events that expired, repairs."""
+"""Brings events from the topic into the views: batches, expired events, repairs and republication."""

@@ -1,9 +1,8 @@
-"""Meets the loss of events that expired before they were projected: by name, and never by going on as if nothing were.
+"""Detects events that expired before they were projected, reports them, and marks their galleries for repair.
 
-Under the policy "repair", the galleries that lost events are found by comparing with the write model, of which only
-ids and sequences are read, and marked; `triptych.projector.ingest.repairs` then asks for what they lack.
-Under "rebuild",
-nothing is projected until `triptych rebuild` has made a new version of the views.
+The policy "repair" compares the views with the ids and sequences of the write model and marks the galleries that are
+behind; `triptych.projector.ingest.repairs` then requests their snapshots. Under the policy "rebuild", the projector
+projects nothing until `triptych rebuild` has built a new version of the views.
 """
 
 import logging
@@ -38,102 +37,116 @@ class EventsExpired(TransientFailure):
 
 
 class ExpiryHandler:
-    """Of one version of the views."""
+    """Handles the expired and unreadable events of one version of the views."""
 
     def __init__(
         self,
         database: Database,
         repository: ViewRepository,
         publisher: Publisher,
-        topic: GroupOffsets,
+        group_offsets: GroupOffsets,
         policy: LossPolicy,
     ) -> None:
-        self._written = WriteModel(database)
+        self._write_model = WriteModel(database)
         self._repository = repository
         self._publisher = publisher
-        self._topic = topic
+        self._group_offsets = group_offsets
         self._policy = policy
-        self._told: set[MissingRecords] = set()
+        self._reported: set[MissingRecords] = set()
 
-    async def starts(self, partitions: Iterable[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
-        """Where the group stands in these partitions, 0 if it is new, and where the topic begins and ends.
+    async def offsets_at_start(
+        self, partitions: Iterable[int]
+    ) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+        """The offsets by partition: committed by the group (0 if none), at the topic's beginning, and at its end.
 
         Raises:
             TransientFailure: Kafka is away.
         """
         partitions = list(partitions)
-        committed = await self._topic.committed()
-        stands = {number: committed.get(number, 0) for number in partitions}
-        return stands, await self._topic.beginnings(partitions), await self._topic.ends(partitions)
+        stored = await self._group_offsets.committed()
+        committed = {number: stored.get(number, 0) for number in partitions}
+        beginnings = await self._group_offsets.beginnings(partitions)
+        return committed, beginnings, await self._group_offsets.ends(partitions)
 
-    async def confirm(self, holes: Sequence[MissingRecords]) -> list[MissingRecords]:
-        """Which of these holes are there because records have expired. Raises TransientFailure if Kafka is away."""
-        return expired(holes, await self._topic.beginnings({hole.partition for hole in holes})) if holes else []
+    async def confirm(self, gaps: Sequence[MissingRecords]) -> list[MissingRecords]:
+        """The expired records in these gaps. Raises TransientFailure if Kafka is away."""
+        if not gaps:
+            return []
+        return expired(gaps, await self._group_offsets.beginnings({gap.partition for gap in gaps}))
 
     async def partition_of(self, gallery_id: str) -> int:
         """The partition of a gallery's events. Raises TransientFailure if Kafka is away."""
-        return partition_of(gallery_id.encode(), await self._publisher.partitions(self._topic.name))
+        return partition_of(gallery_id.encode(), await self._publisher.partitions(self._group_offsets.name))
 
-    async def meet(self, loss: MissingRecords) -> int:
-        """Mark the galleries that may have lost events; how many.
+    async def handle(self, missing: MissingRecords) -> int:
+        """Report the missing records once, and mark the galleries that may lack events.
+
+        Returns:
+            The number of galleries marked.
 
         Raises:
             EventsExpired: the policy is to wait for a rebuild.
-            OwnershipLost, TransientFailure: see `Repository.save`; meeting it again does no harm.
+            OwnershipLost, TransientFailure: see `ViewRepository.save`; the call can safely be repeated.
         """
-        if loss not in self._told:
-            self._told.add(loss)
-            if not loss.is_unreadable:
-                EXPIRED.inc(loss.end - loss.first)
-            log.error("%s", loss)
+        if missing not in self._reported:
+            self._reported.add(missing)
+            if not missing.is_unreadable:
+                EXPIRED.inc(missing.end - missing.first)
+            log.error("%s", missing)
         if self._policy is LossPolicy.REBUILD:
-            raise EventsExpired(f"{loss}; run: {as_typed('rebuild')}")
-        marked = await self.mark_behind({loss.partition})
+            raise EventsExpired(f"{missing}; run: {as_typed('rebuild')}")
+        marked = await self.mark_behind({missing.partition})
         log.warning("galleries marked for repair: %d", marked)
         return marked
 
     async def mark_behind(self, partitions: Set[int]) -> int:
-        """Mark the galleries of these partitions whose views are not as far as the write model is; how many.
+        """Mark the galleries of these partitions whose views are behind the write model.
+
+        Returns:
+            The number of galleries marked.
 
         Raises:
-            OwnershipLost, TransientFailure: see `Repository.save`; doing it again does no harm.
+            OwnershipLost, TransientFailure: see `ViewRepository.save`; the call can safely be repeated.
         """
         marked = 0
-        async for written in self._galleries(partitions):
+        async for written in self._written_galleries(partitions):
             views = await self._repository.load(written)
-            marked += await self._mark(partitions, views, _behind(written, views))
+            marked += await self._save(partitions, views, _behind(written, views))
         async for views in self._repository.all_views(GALLERIES_AT_ONCE):
             ours = [view for view in views.values() if await self.partition_of(view.gallery_id) in partitions]
-            known = await self._written.known([view.gallery_id for view in ours])
+            known = await self._write_model.known([view.gallery_id for view in ours])
             gone = [mark_missing(v, v.sequence + 1) for v in ours if v.gallery_id not in known and not v.is_deleted]
-            marked += await self._mark(partitions, views, gone)
+            marked += await self._save(partitions, views, gone)
         return marked
 
-    async def _mark(self, partitions: Set[int], views: Mapping[str, View], changed: list[View]) -> int:
+    async def _save(self, partitions: Set[int], views: Mapping[str, View], changed: list[View]) -> int:
         batch = Batch({**views, **{view.gallery_id: view for view in changed}})
         batch.changed = {view.gallery_id for view in changed}
         await self._repository.save(views, batch, partitions)
         return len(changed)
 
-    async def _galleries(self, partitions: Set[int]) -> AsyncIterator[dict[str, Document]]:
-        """The write model's galleries of these partitions, in parts."""
-        part: dict[str, Document] = {}
-        async for found in self._written.heads():
-            if await self.partition_of(found["_id"]) in partitions:
-                part[found["_id"]] = found
-                if len(part) == GALLERIES_AT_ONCE:
-                    yield part
-                    part = {}
-        if part:
-            yield part
+    async def _written_galleries(self, partitions: Set[int]) -> AsyncIterator[dict[str, Document]]:
+        """The write model's galleries of these partitions, by id, in chunks of `GALLERIES_AT_ONCE`."""
+        chunk: dict[str, Document] = {}
+        async for head in self._write_model.heads():
+            if await self.partition_of(head["_id"]) in partitions:
+                chunk[head["_id"]] = head
+                if len(chunk) == GALLERIES_AT_ONCE:
+                    yield chunk
+                    chunk = {}
+        if chunk:
+            yield chunk
 
 
 def _behind(written: Mapping[str, Mapping[str, Any]], views: Mapping[str, View]) -> list[View]:
-    """The views, also new ones, of the galleries that the write model has at a higher sequence, marked or deleted."""
+    """The changed views of the galleries that have a higher sequence in the write model.
+
+    A gallery that the views lack and the write model has deleted becomes a deleted view. All others are marked.
+    """
     behind = []
     for gallery_id, document in written.items():
         if gallery_id not in views and document["status"] == Status.DELETED:
-            if is_gone(document):  # otherwise it is still being deleted, and its last event is to come
+            if is_gone(document):  # otherwise the deletion is still running, and its last event is yet to come
                 behind.append(View(document["siteId"], gallery_id, document["sequence"]))
             continue
         view = views.get(gallery_id) or View(document["siteId"], gallery_id)

@@ -1,4 +1,4 @@
-"""How far the projector has come on the events topic: lag in records and seconds, and records that are gone."""
+"""Tracks the projector's offsets on the events topic: lag, gaps in the offsets, and what is published."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +16,9 @@ LAG_SECONDS = Gauge(
 
 @dataclass(frozen=True, slots=True)
 class MissingRecords:
-    """Records of the events topic that cannot be projected: from offset `first` up to before `end`.
+    """Records of the events topic that cannot be projected: offsets `first` to `end - 1`.
 
-    They have expired, unless `is_unreadable`.
+    The records are unreadable if `is_unreadable`; otherwise they have expired.
     """
 
     partition: int
@@ -31,83 +31,87 @@ class MissingRecords:
         return f"events {self.first} to {self.end - 1} of partition {self.partition} {what}"
 
 
-def expired(holes: Iterable[MissingRecords], beginnings: Mapping[int, int]) -> list[MissingRecords]:
-    """The part of these holes that the topic does not reach back to."""
-    cut = [replace(hole, end=min(hole.end, beginnings[hole.partition])) for hole in holes]
-    return [loss for loss in cut if loss.first < loss.end]
+def expired(gaps: Iterable[MissingRecords], beginnings: Mapping[int, int]) -> list[MissingRecords]:
+    """The offsets in these gaps that are below the beginning of the topic."""
+    cut = [replace(gap, end=min(gap.end, beginnings[gap.partition])) for gap in gaps]
+    return [gap for gap in cut if gap.first < gap.end]
 
 
-class Progress:
-    """Of the partitions owned now."""
+class ProjectedOffsets:
+    """The offsets of the partitions that this process owns now."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
         self._stored: dict[int, int] = {}
-        """The offset behind the last record that may be stored without having been published, by partition."""
+        """The offset after the last record that may be stored and not yet published, by partition."""
         self._reached: dict[int, int] = {}
-        self._in_hand_ms: int | None = None
+        self._in_progress_ms: int | None = None
         self._last_ms: int | None = None
 
     def begin(
         self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]
     ) -> list[MissingRecords]:
-        """Start at the committed offsets; what the topic does not reach back to is lost.
+        """Start at the committed offsets, after the partitions were claimed.
 
-        What lies between there and the ends may be stored already, by a former owner that did not publish it.
+        A former owner may have stored the records up to `ends` without publishing them.
+
+        Returns:
+            The records between the committed offsets and the beginning of the topic. They have expired.
         """
-        losses = [
+        missing = [
             MissingRecords(partition, committed[partition], beginning)
             for partition, beginning in beginnings.items()
             if committed[partition] < beginning
         ]
         self._seen = {partition: max(offset, beginnings[partition]) for partition, offset in committed.items()}
         self._stored, self._reached = dict(ends), {}
-        return losses
+        return missing
 
-    def holes(self, records: Sequence[IncomingRecord]) -> list[MissingRecords]:
-        """The offsets missing before or between these records: of expired ones, or the marks of transactions."""
+    def gaps(self, records: Sequence[IncomingRecord]) -> list[MissingRecords]:
+        """The offsets missing before or between these records: expired records or transaction markers."""
         expected = dict(self._seen)
-        holes = []
+        gaps = []
         for record in records:
             if record.offset > expected.get(record.partition, record.offset):
-                holes.append(MissingRecords(record.partition, expected[record.partition], record.offset))
+                gaps.append(MissingRecords(record.partition, expected[record.partition], record.offset))
             expected[record.partition] = record.offset + 1
-        return holes
+        return gaps
 
     def begin_records(self, records: Sequence[IncomingRecord]) -> None:
-        """Note that these records are in hand."""
+        """Note that the projection of these records begins."""
         for record in records:
-            # Not the largest so far: a topic that was made again begins anew.
+            # Not the maximum so far: offsets start over when a topic was deleted and created again.
             self._seen[record.partition] = record.offset + 1
             self._stored[record.partition] = max(self._stored.get(record.partition, 0), record.offset + 1)
-        self._in_hand_ms = min((record.timestamp for record in records if record.timestamp >= 0), default=None)
+        self._in_progress_ms = min((record.timestamp for record in records if record.timestamp >= 0), default=None)
 
     def finish(self, records: Iterable[IncomingRecord]) -> None:
         """Note that these records are projected."""
         for record in records:
             self._last_ms = record.timestamp if record.timestamp >= 0 else self._last_ms
-        self._in_hand_ms = None
+        self._in_progress_ms = None
 
     @property
     def owned(self) -> frozenset[int]:
-        """The partitions that this process has begun with."""
+        """The partitions that this process has started to project."""
         return frozenset(self._seen)
 
     def fully_published(self, reached: Mapping[int, int]) -> set[int]:
-        """The partitions of which everything that is stored was published.
+        """The partitions whose stored records are all published.
 
-        `reached` has the offset behind what is finished, by partition owned now.
+        Args:
+            reached: the offset after the last finished record, by partition owned now.
         """
         for partition, offset in reached.items():
             if partition in self._seen and offset < self._reached.get(partition, offset):
-                # The topic was made again, and what was stored of the former one does not come any more.
+                # The topic was deleted and created again. The stored records of the deleted topic do not come again.
                 self._stored[partition] = self._seen[partition]
         self._reached = dict(reached)
         stored = self._stored
         return {partition for partition, offset in reached.items() if offset >= stored.get(partition, offset + 1)}
 
     def report(self, lag: int) -> None:
-        """Set the metrics. Of a record that was not fetched yet, the age is at most that of its predecessor."""
+        """Set the metrics. A record that is not fetched yet is no older than its predecessor, whose age is reported."""
         LAG_RECORDS.set(lag)
-        oldest = self._in_hand_ms or self._last_ms
+        oldest = self._in_progress_ms or self._last_ms
         LAG_SECONDS.set(max(0.0, time.time() - oldest / 1000) if lag and oldest else 0.0)

@@ -1,4 +1,4 @@
-"""Repairs galleries that lost events: asks the command service to publish their state again."""
+"""Repairs galleries that lack events: requests their snapshots from the command service."""
 
 import asyncio
 import contextlib
@@ -32,16 +32,20 @@ REPAIRS = Counter("triptych_projection_repairs_total", "Requests to publish a ga
 
 INTERVAL_SECONDS = 5.0
 REPLY_SECONDS = 30.0
-AT_ONCE = 200
+GALLERIES_AT_ONCE = 200
 _SOURCE = "triptych/projector"
-_NAMESPACE = uuid.UUID("0d6d5b8e-6f0e-4a53-9f5a-4b1f2a1c9f10")  # any
+_NAMESPACE = uuid.UUID("0d6d5b8e-6f0e-4a53-9f5a-4b1f2a1c9f10")  # an arbitrary constant
 
 
 def repair_command(view: View, now: float) -> CommandEnvelope:
-    """The command that asks for a gallery's state.
+    """The command that requests a gallery's snapshot.
 
-    Its id follows from what is missing and from the half minute, so that asking again at once is harmless, whoever
-    does, and asking again later is not ignored.
+    The command id follows from the first missing sequence and the current period of `REPLY_SECONDS`. Repeated requests
+    within one period, by any process, are therefore one command. A request in a later period is a new command.
+
+    Args:
+        view: the gallery.
+        now: Unix time in seconds.
     """
     expected = view.missing.expected if view.missing else view.sequence + 1
     command_id = str(uuid.uuid5(_NAMESPACE, f"{view.site_id} {view.gallery_id} {expected} {_period(now)}"))
@@ -54,7 +58,7 @@ def _period(now: float) -> int:
 
 
 class Repairs:
-    """Runs beside the consumer, for the galleries of the partitions that it owns."""
+    """Runs concurrently with the consumer, for the galleries of the partitions that this process owns."""
 
     def __init__(
         self,
@@ -70,7 +74,8 @@ class Repairs:
         self._ownership = ownership
         self._publisher = publisher
         self._handler = handler
-        self._asked: dict[str, int] = {}
+        self._requested: dict[str, int] = {}
+        """The period of the last request, by gallery id."""
 
     async def run(self) -> None:
         """Repair, until cancelled."""
@@ -82,25 +87,25 @@ class Repairs:
             try:
                 await self._repair(await self._due())
             except (TransientFailure, OwnershipLost, StartRefused, KafkaError, PyMongoError) as error:
-                log.warning("repairs have to wait: %s", error)
+                log.warning("cannot repair galleries now; trying again: %s", error)
             except Exception:
-                # Whatever it is: if this loop ended, nothing would be repaired any more.
-                log.exception("repairs have to wait")
+                # This loop survives every error: without it, nothing would be repaired any more.
+                log.exception("cannot repair galleries now; trying again")
 
     async def _due(self) -> list[View]:
-        """Galleries of ours that lack events and were not asked for in this half minute."""
+        """The galleries of this process that lack events and were not requested in this period, within bounds."""
         partitions = await self._publisher.partitions(self._topics.events)
         period = _period(time.time())
         due: list[View] = []
         async for view in self._repository.incomplete():
             is_ours = self._ownership.owns(partition_of(view.gallery_id.encode(), partitions))
-            if is_ours and self._asked.get(view.gallery_id) != period:
+            if is_ours and self._requested.get(view.gallery_id) != period:
                 due.append(view)
-                if len(due) == AT_ONCE:
+                if len(due) == GALLERIES_AT_ONCE:
                     self._handler.found_gap.set()  # there may be more
                     break
-        self._asked = {gallery_id: at for gallery_id, at in self._asked.items() if at == period}
-        self._asked.update((view.gallery_id, period) for view in due)
+        self._requested = {gallery_id: at for gallery_id, at in self._requested.items() if at == period}
+        self._requested.update((view.gallery_id, period) for view in due)
         return due
 
     async def _repair(self, views: Sequence[View]) -> None:
@@ -116,21 +121,21 @@ class Repairs:
                         record = await replies.getone()
                         command = commands.pop((record.key or b"").decode(errors="replace"), None)
                         if command is not None:
-                            await self._hear(command, record.value)
+                            await self._handle_reply(command, record.value)
         if commands:
-            log.warning("no reply to the request for %d galleries; is the command service running?", len(commands))
+            log.warning("no reply to %d requests for snapshots; is the command service running?", len(commands))
 
     def _record(self, command: CommandEnvelope) -> OutgoingRecord:
         message = encode_command(command)
         return OutgoingRecord(self._topics.commands, message.key, message.value, message.headers)
 
-    async def _hear(self, command: CommandEnvelope, reply: bytes | None) -> None:
-        """The state itself comes on the events topic; only that there is none is told here."""
+    async def _handle_reply(self, command: CommandEnvelope, value: bytes | None) -> None:
+        """Remove a gallery that the write model does not have. The snapshot itself comes on the events topic."""
         try:
-            answer = orjson.loads(reply or b"")
-            code = (answer.get("error") or {}).get("code")
-        except (ValueError, AttributeError, TypeError):  # anybody may write to the topic
-            log.warning("what came instead of a reply cannot be read")
+            reply = orjson.loads(value or b"")
+            code = (reply.get("error") or {}).get("code")
+        except (ValueError, AttributeError, TypeError):  # other programs may write to the topic
+            log.warning("a record of the replies topic is not a reply")
             return
         gallery_id = command.data.gallery_id
         if code == ErrorCode.NOT_FOUND and gallery_id is not None:

@@ -1,7 +1,8 @@
-"""Publishes galleries of the joined topic again because somebody has found them wrong or missing there.
+"""Republishes galleries that were found wrong or missing on the joined topic.
 
-Whoever finds that does not publish: records of two processes would come in any order. It leaves a request, and the
-owner of the gallery's partition publishes, in its turn, what the views have. Requests outlive every crash.
+The process that finds a wrong gallery does not publish it, because the records of two processes would come in any
+order. It stores a request instead. The owner of the gallery's partition then publishes the state of the views between
+two batches. Requests survive a crash of either process.
 """
 
 import asyncio
@@ -33,16 +34,23 @@ INTERVAL_SECONDS = 1.0
 
 
 class RepublicationRequests:
-    """Galleries to be published again: `{_id, galleryId, partition, items, isWhole}`.
+    """The stored requests to republish a gallery: `{_id, galleryId, partition, items, isWhole}`.
 
-    `items` are ids that the topic has; those that are none of the gallery's get tombstones.
+    `items` are the item ids that the topic has. An id that is not an item of the gallery gets a tombstone.
     """
 
     def __init__(self, database: Database) -> None:
         self._requests: Collection = database[COLLECTION]
 
     async def add(self, gallery_id: str, partition: int, item_ids: Sequence[str], number: int | None = None) -> None:
-        """Ask for a gallery, or with a number for some of its items alone."""
+        """Request a gallery with all its items, or, if a number is given, only the items of `item_ids`.
+
+        Args:
+            gallery_id: the gallery.
+            partition: the gallery's partition of the events topic.
+            item_ids: the item ids that the topic has.
+            number: distinguishes the requests for chunks of one gallery's items.
+        """
         request_id = gallery_id if number is None else f"{gallery_id}/{number}"
         document = {
             "_id": request_id,
@@ -54,16 +62,16 @@ class RepublicationRequests:
         await self._requests.bulk_write([ReplaceOne({"_id": request_id}, document, upsert=True)])
 
     async def count(self) -> int:
-        """How many are left."""
+        """The number of open requests."""
         return await self._requests.count_documents({})
 
     async def due(self, partitions: Iterable[int]) -> list[Document]:
-        """Some of those of these partitions."""
+        """Requests for galleries of these partitions, up to `REQUESTS_AT_ONCE`."""
         query = {"partition": {"$in": list(partitions)}}
         return await self._requests.find(query).limit(REQUESTS_AT_ONCE).to_list(None)
 
     async def done(self, request: Document) -> None:
-        """Forget a request, unless it was made anew meanwhile."""
+        """Delete a request, unless it was replaced by a newer one meanwhile."""
         await self._requests.delete_one({"_id": request["_id"], "items": request["items"]})
 
 
@@ -75,34 +83,34 @@ class Republisher:
         database: Database,
         repository: ViewRepository,
         ownership: Ownership,
-        publication: JoinPublisher,
+        join_publisher: JoinPublisher,
         handler: ProjectionHandler,
         reached: Callable[[], Mapping[int, int]],
     ) -> None:
-        """`reached` gives the offset behind what is finished, by partition owned now."""
+        """`reached` returns the offset after the last finished record, by partition owned now."""
         self._requests = RepublicationRequests(database)
-        self._written = WriteModel(database)
+        self._write_model = WriteModel(database)
         self._repository = repository
         self._ownership = ownership
-        self._publication = publication
+        self._join_publisher = join_publisher
         self._handler = handler
         self._reached = reached
 
     async def run(self) -> None:
-        """Publish, until cancelled."""
+        """Carry out requests, until cancelled."""
         while True:
             count = 0
             try:
-                async with self._handler.alone:  # in the middle of a batch, nothing is settled
-                    partitions = self._handler.progress.fully_published(self._reached())
+                async with self._handler.write_lock:  # in the middle of a batch, no partition is fully published
+                    partitions = self._handler.offsets.fully_published(self._reached())
                 for request in await self._requests.due(partitions):
                     await self._carry_out(request)
                     count += 1
             except (TransientFailure, OwnershipLost, PyMongoError) as error:
-                log.info("galleries that were asked for have to wait: %s", error)
+                log.info("cannot republish the requested galleries now; trying again: %s", error)
                 count = 0
             except Exception:
-                log.exception("galleries that were asked for cannot be published")
+                log.exception("cannot republish the requested galleries; trying again")
                 count = 0
             if not count:
                 await asyncio.sleep(INTERVAL_SECONDS)
@@ -113,7 +121,7 @@ class Republisher:
             await self._publish(gallery_id, partition, request["items"][start : start + ITEMS_AT_ONCE])
         if request["isWhole"]:
             last = ""
-            # Whatever changes meanwhile is published by the one who projects it, and the head comes last in any case.
+            # The handler publishes every change made meanwhile, and the head record comes last in any case.
             while item_ids := await self._repository.item_ids(gallery_id, last, ITEMS_AT_ONCE):
                 await self._publish(gallery_id, partition, item_ids)
                 last = item_ids[-1]
@@ -122,21 +130,21 @@ class Republisher:
         await self._requests.done(request)
 
     async def _publish(self, gallery_id: str, partition: int, item_ids: Sequence[str]) -> None:
-        async with self._handler.alone:
+        async with self._handler.write_lock:
             self._check(partition)
             view = (await self._repository.load([gallery_id])).get(gallery_id) or View("", gallery_id)
-            await self._publication.publish(Batch({gallery_id: view}, touched={gallery_id: set(item_ids)}), [])
+            await self._join_publisher.publish(Batch({gallery_id: view}, touched={gallery_id: set(item_ids)}), [])
 
     async def _publish_head(self, gallery_id: str, partition: int) -> None:
-        async with self._handler.alone:
+        async with self._handler.write_lock:
             self._check(partition)
             view = (await self._repository.load([gallery_id])).get(gallery_id)
             if view is not None and (view.is_shown or view.is_deleted):
-                await self._publication.publish(Batch({gallery_id: view}), [view])
-            elif not await self._written.has(gallery_id):
-                await self._publication.remove([gallery_key(gallery_id)])
+                await self._join_publisher.publish(Batch({gallery_id: view}), [view])
+            elif not await self._write_model.has(gallery_id):
+                await self._join_publisher.remove([gallery_key(gallery_id)])
 
     def _check(self, partition: int) -> None:
         self._ownership.epoch(partition)
-        if partition not in self._handler.progress.fully_published(self._reached()):
-            raise TransientFailure(f"partition {partition} has items that are stored and not published yet")
+        if partition not in self._handler.offsets.fully_published(self._reached()):
+            raise TransientFailure(f"partition {partition} has items that are stored and not yet published")

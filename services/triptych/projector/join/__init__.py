@@ -1,1 +1,1 @@
-"""The joined topic: its records, who publishes them, and what watches over them."""
+"""The joined topic: encodes its records, publishes them, and audits the topic."""

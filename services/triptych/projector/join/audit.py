@@ -1,10 +1,10 @@
-"""Watches over the joined topic: finds what a former owner has published there after it lost its partitions.
+"""Audits the joined topic: finds records that a former owner has published after it lost its partitions.
 
-A process that is paused between reading a gallery and publishing it wakes up with an outdated record, and Kafka takes
-it. That cannot be prevented, but it cannot pass unnoticed: whoever owns a partition knows how many records it has put
-there since it last looked, and looks at those in between when the partition has grown by any other number. What is
-outdated among them gets published anew, so that a compacted partition ends with what is right. How far the partition
-is known to be right is stored, and the next owner begins there.
+A process may be paused between reading a gallery and publishing it. It then publishes an outdated record, and Kafka
+accepts it. The owner of a partition detects such records: it counts the records that it has published since the last
+audit, and reads the new records when the partition has grown by another number. It republishes what is outdated among
+them, so that the compacted partition ends with the right records. The offset up to which the partition was checked is
+stored, and the next owner starts there.
 """
 
 from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ Latest: TypeAlias = Mapping[bytes, int | None]
 
 
 class AuditedJoinPublisher:
-    """Publishes to the partitions of the joined topic that this process owns, and knows what else is there."""
+    """Publishes to the joined topic, and detects the records of other processes on the partitions owned."""
 
     def __init__(self, settings: KitSettings, topic: str, publisher: Publisher, database: Database) -> None:
         self._settings = settings
@@ -39,12 +39,12 @@ class AuditedJoinPublisher:
         self._stored: Collection = database[COLLECTION]
         self._checked: dict[int, int] = {}
         self._sent: dict[int, int | None] = {}
-        """Own records since `_checked`, by partition; None if that is not known."""
-        self._looked_until: dict[int, int] = {}
+        """The number of records published since `_checked`, by partition; None if it is not known."""
+        self._audited_until: dict[int, int] = {}
         self._reader: AIOKafkaConsumer | None = None
 
-    async def own(self, partitions: Iterable[int]) -> None:
-        """Begin to watch over these partitions, from where their former owner has left off."""
+    async def start_watching(self, partitions: Iterable[int]) -> None:
+        """Start to watch these partitions, from the offset that their former owner has stored."""
         partitions = list(partitions)
         stored = await self._load(partitions)
         self._checked = {partition: stored.get(partition, 0) for partition in partitions}
@@ -52,8 +52,8 @@ class AuditedJoinPublisher:
         await self._store(dict.fromkeys(self._checked.keys() - stored.keys(), 0))
 
     def stop_watching(self) -> None:
-        """Stop watching; the next owner goes on from what is stored."""
-        self._checked, self._sent, self._looked_until = {}, {}, {}
+        """Stop watching; the next owner starts at the stored offset."""
+        self._checked, self._sent, self._audited_until = {}, {}, {}
 
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Publish records whose partitions are given. Raises TransientFailure, as `Publisher.publish` does."""
@@ -69,9 +69,9 @@ class AuditedJoinPublisher:
                 self._sent[partition] = count + 1
 
     async def suspects(self, partitions: Container[int]) -> AsyncIterator[Latest]:
-        """What others may have published to these partitions since the last look, in parts.
+        """The records that other processes may have published to these partitions since the last audit, in chunks.
 
-        Nothing may be published meanwhile but what mends it; `settle` ends the look.
+        The caller must publish nothing but corrections until it has called `mark_checked`.
 
         Raises:
             TransientFailure: Kafka does not answer.
@@ -79,33 +79,37 @@ class AuditedJoinPublisher:
         try:
             ends = await self._ends([number for number in self._checked if number in partitions])
             ranges = {}
-            await self._begin_anew([number for number, end in ends.items() if self._checked.get(number, 0) > end])
+            await self._start_over([number for number, end in ends.items() if self._checked.get(number, 0) > end])
             for partition, end in ends.items():
                 sent, checked = self._sent.get(partition), self._checked.get(partition, end)
                 if sent is None or checked + sent != end:
                     ranges[partition] = (checked, end)
                     self._sent[partition] = None
-            self._looked_until = ends
+            self._audited_until = ends
             if any(start < end for start, end in ranges.values()):
-                async for part in self._read(ranges):
-                    yield part
+                async for latest in self._read(ranges):
+                    yield latest
         except KafkaError as error:
-            raise TransientFailure(f"cannot look at {self._topic}: {error!r}") from error
+            raise TransientFailure(f"cannot read {self._topic}: {error!r}") from error
 
-    async def _begin_anew(self, partitions: Sequence[int]) -> None:
-        """The topic was made again: nothing of it is known to be right."""
+    async def _start_over(self, partitions: Sequence[int]) -> None:
+        """Check these partitions from their beginning: the topic was deleted and created again."""
         for partition in partitions:
             self._checked[partition], self._sent[partition] = 0, None
         await self._store(dict.fromkeys(partitions, 0))
 
-    async def settle(self, mended: Mapping[int, int]) -> None:
-        """What was looked at is right now; `mended` says how many records that took, by partition."""
-        looked_until, self._looked_until = self._looked_until, {}
-        right = {number: end for number, end in looked_until.items() if number in self._checked}
-        moved = {number: end for number, end in right.items() if end != self._checked[number]}
-        self._checked.update(right)
-        self._sent.update({number: mended.get(number, 0) for number in right})
-        await self._store(moved)
+    async def mark_checked(self, republished: Mapping[int, int]) -> None:
+        """End an audit: its partitions are right up to the end that it has read.
+
+        Args:
+            republished: the number of records that corrected the topic, by partition.
+        """
+        audited_until, self._audited_until = self._audited_until, {}
+        checked = {number: end for number, end in audited_until.items() if number in self._checked}
+        advanced = {number: end for number, end in checked.items() if end != self._checked[number]}
+        self._checked.update(checked)
+        self._sent.update({number: republished.get(number, 0) for number in checked})
+        await self._store(advanced)
 
     async def stop(self) -> None:
         """Close the reader."""
@@ -118,8 +122,8 @@ class AuditedJoinPublisher:
         try:
             ends = {TopicPartition(self._topic, number): end for number, (start, end) in ranges.items() if start < end}
             consumer.assign(list(ends))
-            for place in ends:
-                consumer.seek(place, ranges[place.partition][0])
+            for partition in ends:
+                consumer.seek(partition, ranges[partition.partition][0])
             while ends:
                 latest: dict[bytes, int | None] = {}
                 found = await consumer.getmany(*ends, timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
@@ -127,16 +131,16 @@ class AuditedJoinPublisher:
                     latest.update((record.key, sequence_of(record.value)) for record in records if _is_ours(record.key))
                 if latest:
                     yield latest
-                ends = {place: end for place, end in ends.items() if await consumer.position(place) < end}
+                ends = {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}
         finally:
             await consumer.stop()
 
     async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        reader = await self._reading()
+        reader = await self._started_reader()
         ends = await reader.end_offsets([TopicPartition(self._topic, number) for number in partitions])
-        return {place.partition: end for place, end in ends.items()}
+        return {partition.partition: end for partition, end in ends.items()}
 
-    async def _reading(self) -> AIOKafkaConsumer:
+    async def _started_reader(self) -> AIOKafkaConsumer:
         if self._reader is None:
             reader = make_reader(self._settings)
             try:
@@ -157,7 +161,7 @@ class AuditedJoinPublisher:
             UpdateOne({"_id": self._id(partition)}, {"$set": {"checked": offset}}, upsert=True)
             for partition, offset in offsets.items()
         ]
-        if writes:  # at once: whoever wants to project waits meanwhile
+        if writes:  # in one request, because the projection waits for it
             await self._stored.bulk_write(writes, ordered=False)
 
     def _id(self, partition: int) -> str:
@@ -173,7 +177,7 @@ def _is_ours(key: bytes | None) -> bool:
 
 
 def sequence_of(value: bytes | None) -> int | None:
-    """-1 for a record that we cannot have written."""
+    """The sequence in a record's value: None for a tombstone, -1 for a value that the projector cannot have written."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Publishes the join: what a batch touched, coalesced, and again what a former owner has overwritten."""
+"""Publishes the join: the items and galleries that a batch touched, and records that a former owner has overwritten."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -16,46 +16,49 @@ from triptych.projector.view.fold import ItemView, View
 from triptych.projector.view.repository import ViewRepository
 
 CONTENT_TYPE = (("content-type", b"application/json"),)
-# Bounds memory: what is published at once weighs so many bytes of item JSON, or is a single gallery.
+# Bounds memory: galleries are published in chunks of up to this much item JSON, or of a single gallery.
 CHUNK_BYTES = 16 * 1024 * 1024
-# What an item not seen yet counts as: more than most have, less than the largest.
-UNSEEN_ITEM_BYTES = 8 * 1024
+# The assumed size of an item that is not read yet: more than most items have, and less than the largest.
+UNREAD_ITEM_BYTES = 8 * 1024
 
 
 class JoinPublisher:
-    """Turns views into records of the joined topic; the caller sees to it that only one call runs at a time."""
+    """Publishes views as records of the joined topic. The caller must make one call at a time."""
 
     def __init__(
-        self, repository: ViewRepository, publisher: Publisher, guard: AuditedJoinPublisher, topic: str
+        self, repository: ViewRepository, publisher: Publisher, audit: AuditedJoinPublisher, topic: str
     ) -> None:
         self._repository = repository
         self._publisher = publisher
-        self._guard = guard
+        self._audit = audit
         self._topic = topic
-        self.windows = HeadCache()
+        self.head_cache = HeadCache()
 
-    async def own(self, partitions: Iterable[int]) -> None:
-        """Begin to publish for the galleries of these partitions of the events topic."""
-        self.windows.clear()
+    async def start_watching(self, partitions: Iterable[int]) -> None:
+        """Start to publish the galleries of these partitions of the events topic, and to watch their records."""
+        self.head_cache.clear()
         partitions = set(partitions)
         count = await self._publisher.partitions(self._topic)
-        # Galleries have the same number on both topics, unless somebody has changed one of them.
-        await self._guard.own(number for number in range(count) if number in partitions)
+        # A gallery's partition has the same number on both topics, unless one of the topics was given more partitions.
+        await self._audit.start_watching(number for number in range(count) if number in partitions)
 
-    def disown(self) -> None:
-        """Stop watching over what was published."""
-        self._guard.stop_watching()
+    def stop_watching(self) -> None:
+        """Stop watching the published records."""
+        self._audit.stop_watching()
 
     async def remove(self, keys: Iterable[bytes]) -> None:
         """Publish tombstones."""
         await self._send([(key, None) for key in keys])
 
     async def publish(self, batch: Batch, galleries: Iterable[View] | None = None) -> Counter[int]:
-        """Publish every item that a stored batch touched, and after them galleries; how many records, by partition.
+        """Publish every item that a stored batch touched, and then galleries.
 
         Args:
-            batch: as it was stored.
-            galleries: as they are stored; without it, those that the batch touched.
+            batch: the batch as it was stored.
+            galleries: the galleries as they are stored; by default those that the batch touched.
+
+        Returns:
+            The number of records published, by partition.
 
         Raises:
             TransientFailure: some records may be on the topic and some not.
@@ -63,26 +66,30 @@ class JoinPublisher:
         if galleries is None:
             galleries = [batch.views[gallery_id] for gallery_id in batch.touched]
         pairs, sent = await self._item_records(batch), Counter[int]()
-        for portion in self._chunks(list(galleries)):
-            await self._read_windows(portion)
-            for view in portion:
-                window = self.windows.window(view.gallery_id)
-                pairs += head_records(view, window.first() if window else ())
+        for chunk in self._chunks(list(galleries)):
+            await self._fill_cache(chunk)
+            for view in chunk:
+                first_items = self.head_cache.first_items(view.gallery_id)
+                pairs += head_records(view, first_items.first() if first_items else ())
             sent += await self._send(pairs)
             pairs = []
-            self.windows.trim()
+            self.head_cache.trim()
         return sent + await self._send(pairs)
 
-    async def mend(self, partitions: Container[int]) -> int:
-        """Publish again what somebody else has overwritten with something outdated; the number of records.
+    async def republish_overwritten(self, partitions: Container[int]) -> int:
+        """Republish the records that another process has overwritten with an older record.
 
-        `partitions` are those of which everything that is stored was published.
+        Args:
+            partitions: the partitions whose stored records are all published.
+
+        Returns:
+            The number of records that were republished.
         """
-        mended = Counter[int]()
-        async for latest in self._guard.suspects(partitions):
-            mended += await self.publish(await self._outdated(latest))
-        await self._guard.settle(mended)
-        return mended.total()
+        republished = Counter[int]()
+        async for latest in self._audit.suspects(partitions):
+            republished += await self.publish(await self._outdated(latest))
+        await self._audit.mark_checked(republished)
+        return republished.total()
 
     async def _outdated(self, latest: Latest) -> Batch:
         keys = {key: parse_key(key) for key in latest}
@@ -100,7 +107,7 @@ class JoinPublisher:
 
     async def _item_records(self, batch: Batch) -> list[KeyValue]:
         encoded = {item.item_id: _encode(item) for item in batch.items.values()}
-        self._follow(batch, encoded)
+        self._update_cache(batch, encoded)
         repeated = [(gallery_id, id_) for gallery_id, ids in batch.touched.items() for id_ in ids if id_ not in encoded]
         found = await self._repository.load_items(repeated)
         encoded.update((item.item_id, _encode(item)) for item in found.values())
@@ -109,40 +116,40 @@ class JoinPublisher:
             pairs += item_records(batch.views[gallery_id], {item_id: encoded.get(item_id) for item_id in item_ids})
         return pairs
 
-    def _follow(self, batch: Batch, encoded: Mapping[str, EncodedItem | None]) -> None:
-        """Bring the windows to where the batch has brought the views."""
+    def _update_cache(self, batch: Batch, encoded: Mapping[str, EncodedItem | None]) -> None:
+        """Apply the changes of a batch to the cached galleries."""
         for item in batch.items.values():
-            window = self.windows.window(item.gallery_id)
-            if window is None:
+            first_items = self.head_cache.first_items(item.gallery_id)
+            if first_items is None:
                 continue
             entry = encoded[item.item_id]
             if item.item is None or entry is None:
-                window.remove(item.item_id)
+                first_items.remove(item.item_id)
             else:
-                window.put(item.item_id, float(item.item["sortOrder"]), entry[1])
+                first_items.put(item.item_id, float(item.item["sortOrder"]), entry[1])
         for gallery_id in batch.changed:
-            self.windows.update_view(batch.views[gallery_id])
+            self.head_cache.update_view(batch.views[gallery_id])
 
-    async def _read_windows(self, views: Sequence[View]) -> None:
-        unknown = [view for view in views if view.is_shown and self.windows.window(view.gallery_id) is None]
-        first = await self._repository.first_items(unknown, CACHED_ITEMS_MAX) if unknown else {}
+    async def _fill_cache(self, views: Sequence[View]) -> None:
+        uncached = [view for view in views if view.is_shown and self.head_cache.first_items(view.gallery_id) is None]
+        found = await self._repository.first_items(uncached, CACHED_ITEMS_MAX) if uncached else {}
         for view in views:
-            window = self.windows.window(view.gallery_id)
-            if window is None and view.gallery_id in first:
-                items = first[view.gallery_id]
-                window = FirstItems(
+            first_items = self.head_cache.first_items(view.gallery_id)
+            if first_items is None and view.gallery_id in found:
+                items = found[view.gallery_id]
+                first_items = FirstItems(
                     ((item["id"], float(item["sortOrder"]), orjson.dumps(item)) for item in items),
                     is_whole=len(items) < CACHED_ITEMS_MAX,
                 )
-            if window is not None:
-                self.windows.keep(view, window)
+            if first_items is not None:
+                self.head_cache.keep(view, first_items)
 
     def _chunks(self, views: Sequence[View]) -> Iterator[Sequence[View]]:
-        """Consecutive parts of the galleries whose first items fit into memory together."""
+        """Consecutive chunks of galleries; the first items of a chunk fit into memory together."""
         start, weight = 0, 0
         for position, view in enumerate(views):
-            window = self.windows.window(view.gallery_id)
-            added = window.size if window else min(view.total_items, CACHED_ITEMS_MAX) * UNSEEN_ITEM_BYTES
+            first_items = self.head_cache.first_items(view.gallery_id)
+            added = first_items.size if first_items else min(view.total_items, CACHED_ITEMS_MAX) * UNREAD_ITEM_BYTES
             if weight and weight + added > CHUNK_BYTES:
                 yield views[start:position]
                 start, weight = position, 0
@@ -153,14 +160,14 @@ class JoinPublisher:
     async def _send(self, pairs: Sequence[KeyValue]) -> Counter[int]:
         partitions = await self._publisher.partitions(self._topic)
         records = [
-            OutgoingRecord(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_part(key), partitions))
+            OutgoingRecord(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_of(key), partitions))
             for key, value in pairs
         ]
-        await self._guard.publish(records)
+        await self._audit.publish(records)
         return Counter(record.partition or 0 for record in records)
 
 
-def _gallery_part(key: bytes) -> bytes:
+def _gallery_of(key: bytes) -> bytes:
     return key.partition(b"/")[0]
 
 

@@ -1,4 +1,4 @@
-"""Makes the records of the join from views, purely: items first and their gallery last (contract, section 10)."""
+"""Encodes views as records of the joined topic, purely: items first and their gallery last (contract, section 10)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,11 +14,11 @@ EncodedItem: TypeAlias = tuple[int, bytes]
 
 
 def head_records(view: View, first_items: Sequence[bytes]) -> list[KeyValue]:
-    """The record of a gallery: none as long as it is not shown, and a tombstone once it is deleted.
+    """The head record of a gallery: a tombstone if the gallery is deleted, and no record if it is not shown yet.
 
     Args:
         view: the gallery.
-        first_items: the JSON of its first items in display order.
+        first_items: the JSON of the gallery's first items, in display order.
     """
     if view.is_deleted:
         return [(gallery_key(view.gallery_id), None)]
@@ -28,11 +28,13 @@ def head_records(view: View, first_items: Sequence[bytes]) -> list[KeyValue]:
 
 
 def item_records(view: View, items: Mapping[str, EncodedItem | None]) -> list[KeyValue]:
-    """The records of those items, by id, of a gallery that may have changed; each repeats the fields of its gallery.
+    """The records of a gallery's items, each with the fields of the gallery.
 
-    None makes a tombstone.
+    Args:
+        view: the gallery.
+        items: the items by id; None makes a tombstone.
     """
-    head = view.restoration.head if view.restoration else view.head
+    head = view.open_snapshot.head if view.open_snapshot else view.head
     if head is None:
         return [(item_key(view.gallery_id, item_id), None) for item_id in items]
     gallery = orjson.Fragment(orjson.dumps(head))

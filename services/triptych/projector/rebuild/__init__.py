@@ -1,1 +1,1 @@
-"""Compares views and join with the write model, and makes them anew."""
+"""Compares the views and the join with the write model, and rebuilds them."""

@@ -1,6 +1,6 @@
-"""A copy of the joined topic on disk, as small as comparing it needs: of each record its place, sequence and a hash.
+"""Owns a copy of the joined topic on disk that has, for each record, its sort order, its sequence and a hash.
 
-Memory does not grow with the topic: the copy is an SQLite file of its own, removed when it is closed.
+Memory does not grow with the topic: the copy is a temporary SQLite file, which is removed when the copy is closed.
 """
 
 import sqlite3
@@ -19,14 +19,14 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.process.settings import KitSettings
 from triptych.projector.rebuild.digests import GALLERIES_AT_ONCE, Digest, fields_of, hash_of
-from triptych.projector.rebuild.verification import Tell
+from triptych.projector.rebuild.verification import ReportProgress
 
 RECORDS_AT_ONCE = 5_000
 POLL_MS = 200
 _HEAD = ""
 _TABLES = """
     CREATE TABLE records (
-        gallery TEXT, item TEXT, sequence INTEGER, place REAL, hash TEXT, first TEXT, PRIMARY KEY (gallery, item)
+        gallery TEXT, item TEXT, sequence INTEGER, sort_order REAL, hash TEXT, first TEXT, PRIMARY KEY (gallery, item)
     ) WITHOUT ROWID;
     CREATE TABLE suspects (gallery TEXT PRIMARY KEY, reached INTEGER) WITHOUT ROWID;
 """
@@ -34,7 +34,7 @@ _Row = tuple[str, str, int, float, str, str]
 
 
 class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
-    """The topic up to where it was read last; records with keys of neither form are not counted."""
+    """The topic up to the offsets that were read last, without records whose key is of neither form."""
 
     def __init__(self, settings: KitSettings, topic: str) -> None:
         self._settings = settings
@@ -50,82 +50,82 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
         self._rows.close()
         self._directory.cleanup()
 
-    async def read(self, tell: Tell) -> None:
-        """Read on to the present end.
+    async def read(self, report: ReportProgress) -> None:
+        """Read the topic up to its present end, from where the last call ended.
 
         Raises:
             StartRefused, TransientFailure: Kafka does not answer.
         """
         try:
-            reader = await self._reading()
-            places = sorted(reader.assignment())
-            ends = await reader.end_offsets(places)
-            at = {place: await reader.position(place) for place in places}
-            total, done = sum(max(0, ends[place] - at[place]) for place in places), 0
-            while any(at[place] < ends[place] for place in places):
+            reader = await self._started_reader()
+            partitions = sorted(reader.assignment())
+            ends = await reader.end_offsets(partitions)
+            at = {partition: await reader.position(partition) for partition in partitions}
+            total, done = sum(max(0, ends[partition] - at[partition]) for partition in partitions), 0
+            while any(at[partition] < ends[partition] for partition in partitions):
                 found = await reader.getmany(timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
                 self._take(record for records in found.values() for record in records)
-                now = {place: await reader.position(place) for place in places}
-                done += sum(now[place] - at[place] for place in places)
+                now = {partition: await reader.position(partition) for partition in partitions}
+                done += sum(now[partition] - at[partition] for partition in partitions)
                 at = now
-                tell(min(done, total), total)
+                report(min(done, total), total)
         except KafkaError as error:
             raise TransientFailure(f"cannot read {self._topic}: {error!r}") from error
 
     def ids(self) -> Iterator[list[str]]:
-        """The ids of all galleries that records belong to, in order and in parts."""
+        """The ids of all galleries that have records, in order and in chunks."""
         last = ""
-        while part := self._column(
+        while chunk := self._column(
             "SELECT DISTINCT gallery FROM records WHERE gallery > ? ORDER BY gallery LIMIT ?", last, GALLERIES_AT_ONCE
         ):
-            yield part
-            last = part[-1]
+            yield chunk
+            last = chunk[-1]
 
     def digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
-        """The digests of those of these galleries that have records."""
+        """The digests of those galleries that have records, by gallery id."""
         found = ((gallery_id, self._digest(gallery_id)) for gallery_id in gallery_ids)
         return {gallery_id: digest for gallery_id, digest in found if digest is not None}
 
     def item_ids(self, gallery_id: str, after: str, count: int) -> list[str]:
-        """The ids of a gallery's items, in order."""
+        """Up to `count` ids of a gallery's items after the id `after`, in order."""
         query = "SELECT item FROM records WHERE gallery = ? AND item > ? ORDER BY item LIMIT ?"
         return self._column(query, gallery_id, after, count)
 
     def suspect(self, reached: dict[str, int]) -> None:
-        """Note galleries to be looked at again, with the sequence that they must have reached then."""
+        """Add galleries to compare again, with the sequence that each must reach."""
         self._rows.executemany("INSERT OR IGNORE INTO suspects VALUES (?, ?)", reached.items())
 
     def clear(self, gallery_ids: Iterable[str]) -> None:
-        """Suspect these galleries no more."""
+        """Remove these galleries from the suspects."""
         self._rows.executemany("DELETE FROM suspects WHERE gallery = ?", ((id_,) for id_ in gallery_ids))
 
     def suspects(self, after: str = "", count: int = GALLERIES_AT_ONCE) -> dict[str, int]:
-        """The first suspects behind an id, in order."""
+        """Up to `count` suspects after the id `after`, in order, with the sequence that each must reach."""
         query = "SELECT gallery, reached FROM suspects WHERE gallery > ? ORDER BY gallery LIMIT ?"
         return dict(self._rows.execute(query, (after, count)).fetchall())
 
     def count_suspects(self) -> int:
-        """How many there are."""
+        """The number of suspects."""
         return int(self._rows.execute("SELECT count(*) FROM suspects").fetchone()[0])
 
     def _column(self, query: str, *values: object) -> list[str]:
         return [row[0] for row in self._rows.execute(query, values)]
 
     def _digest(self, gallery_id: str) -> Digest | None:
-        content, sequence, told, is_whole = 0, 0, None, True
+        content, sequence, listed, is_whole = 0, 0, None, True
         query = "SELECT item, sequence, hash, first FROM records WHERE gallery = ? ORDER BY item"
         for item, number, hashed, first in self._rows.execute(query, (gallery_id,)):
             content ^= int(hashed, 16)
-            if item == _HEAD:  # the first of all
-                sequence, told = number, first
-            elif told is None:
+            if item == _HEAD:  # it sorts before every item id
+                sequence, listed = number, first
+            elif listed is None:
                 return Digest(0, "items without a gallery")
             else:
                 is_whole = is_whole and number <= sequence
-        if told is None:
+        if listed is None:
             return None
-        query = "SELECT hash FROM records WHERE gallery = ? AND item > '' ORDER BY place DESC LIMIT ?"
-        if not _are_first(told, self._column(query, gallery_id, HEAD_ITEMS_MAX)):
+        query = "SELECT hash FROM records WHERE gallery = ? AND item > '' ORDER BY sort_order DESC LIMIT ?"
+        if not _are_first(listed, self._column(query, gallery_id, HEAD_ITEMS_MAX)):
             return Digest(sequence, "other first items")
         return Digest(sequence, f"{content:x}" if is_whole else "not whole")
 
@@ -143,7 +143,7 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
                 self._rows.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", row)
         self._rows.execute("COMMIT")
 
-    async def _reading(self) -> AIOKafkaConsumer:
+    async def _started_reader(self) -> AIOKafkaConsumer:
         if self._reader is None:
             reader = make_reader(self._settings, auto_offset_reset="earliest")
             reader.subscribe(topics=[self._topic])
@@ -154,7 +154,7 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
 
 
 def _row(gallery_id: str, item_id: str | None, value: bytes) -> _Row:
-    """What is kept of a record; of one that is not ours, a hash that nothing else has."""
+    """The row of a record. A record that the projector cannot have written gets a hash that nothing else has."""
     try:
         record = orjson.loads(value)
         sequence = int(record["sequence"])
@@ -169,7 +169,7 @@ def _row(gallery_id: str, item_id: str | None, value: bytes) -> _Row:
         return gallery_id, item_id or _HEAD, 0, 0.0, f"{hash_of({'unreadable': value.hex()}):x}", "all"
 
 
-def _are_first(told: str, wanted: list[str]) -> bool:
-    """Whether a head record has the first items: all of them, or if it says so as many as have fitted."""
-    count, *items = told.split(",")
+def _are_first(listed: str, wanted: list[str]) -> bool:
+    """Whether a head record lists the first items: all of them, or fewer if it says that it was truncated."""
+    count, *items = listed.split(",")
     return items == (wanted if count else wanted[: len(items)])

@@ -1,4 +1,4 @@
-"""Brings the joined topic to what the write model is: finds what differs, and has the projector publish it again."""
+"""Restores the joined topic: finds galleries that differ from the write model, and has the projector republish them."""
 
 import asyncio
 import time
@@ -13,22 +13,22 @@ from triptych.projector.rebuild.join_check import compare_join, differences
 from triptych.projector.rebuild.join_copy import JoinedCopy
 from triptych.projector.rebuild.verification import Difference
 
-LOOK_SECONDS = 0.2
-# Without a projector nobody publishes. What was asked for stays, and is published by the next one that runs.
+POLL_SECONDS = 0.2
+# How long the projector may make no progress. Requests stay stored, and the next projector that runs carries them out.
 PATIENCE_SECONDS = 60.0
 RESTORE_ATTEMPTS = 3
-TOLD = 10
+DIFFERENCES_SHOWN = 10
 
 
-class Listener(Protocol):
-    """Hears how far long work has come."""
+class ProgressReporter(Protocol):
+    """Receives progress reports of long-running work."""
 
-    def tell(self, phase: str, done: int, total: int) -> None:
-        """`done` of `total`, which may grow, in this phase."""
+    def report(self, phase: str, done: int, total: int) -> None:
+        """`done` of `total` are done in this phase. `total` may grow."""
 
 
 class JoinUnequal(Exception):
-    """The joined topic is not what the write model is."""
+    """The joined topic differs from the write model."""
 
     def __init__(self, count: int, some: list[Difference], reason: str) -> None:
         lines = "\n".join(f"  {difference}" for difference in some)
@@ -36,55 +36,65 @@ class JoinUnequal(Exception):
 
 
 async def restore_join(
-    settings: KitSettings, database: Database, listener: Listener, patience_seconds: float = PATIENCE_SECONDS
+    settings: KitSettings, database: Database, reporter: ProgressReporter, patience_seconds: float = PATIENCE_SECONDS
 ) -> None:
-    """Compare, have the projector publish what differs, and compare again. Doing it again does no harm.
+    """Compare the joined topic with the write model, have the projector republish what differs, and compare again.
+
+    The call can safely be repeated.
+
+    Args:
+        settings: the settings of Kafka.
+        database: the database of the write model and the views.
+        reporter: receives progress reports.
+        patience_seconds: how long the projector may make no progress.
 
     Raises:
-        JoinUnequal: nobody publishes, or it does not help.
+        JoinUnequal: no projector publishes, or galleries still differ afterwards.
         StartRefused, TransientFailure: Kafka or MongoDB is away.
     """
     topic = Topics(settings.topic_prefix).galleries
     requests = RepublicationRequests(database)
     async with JoinedCopy(settings, topic) as copy:
-        await copy.read(lambda done, total: listener.tell("joined records read", done, total))
-        await compare_join(database, copy, lambda done, total: listener.tell("joined galleries", done, total))
+        await copy.read(lambda done, total: reporter.report("joined records read", done, total))
+        await compare_join(database, copy, lambda done, total: reporter.report("joined galleries", done, total))
         for _ in range(RESTORE_ATTEMPTS):
             if not copy.count_suspects():
                 return
-            await _ask(settings, copy, requests)
-            if not await _until_published(requests, listener, patience_seconds):
+            await _request(settings, copy, requests)
+            if not await _until_published(requests, reporter, patience_seconds):
                 reason = "They are published again as soon as a projector runs."
-                raise JoinUnequal(copy.count_suspects(), await differences(database, copy, TOLD), reason)
+                raise JoinUnequal(copy.count_suspects(), await differences(database, copy, DIFFERENCES_SHOWN), reason)
             await compare_join(database, copy, lambda *_: None)
         if count := copy.count_suspects():
-            some = await differences(database, copy, TOLD)
+            some = await differences(database, copy, DIFFERENCES_SHOWN)
             raise JoinUnequal(count, some, "Publishing them again did not help.")
 
 
-async def _ask(settings: KitSettings, copy: JoinedCopy, requests: RepublicationRequests) -> None:
-    """Leave a request for each suspect, with the items that the topic has of it."""
+async def _request(settings: KitSettings, copy: JoinedCopy, requests: RepublicationRequests) -> None:
+    """Store a request for each suspect, with the gallery's item ids in the topic."""
     last = ""
-    while part := copy.suspects(last):
-        for gallery_id in part:
+    while chunk := copy.suspects(last):
+        for gallery_id in chunk:
             partition, after, number = partition_of(gallery_id.encode(), settings.topic_partitions), "", 0
             while len(item_ids := copy.item_ids(gallery_id, after, ITEMS_AT_ONCE)) == ITEMS_AT_ONCE:
                 await requests.add(gallery_id, partition, item_ids, number)
                 after, number = item_ids[-1], number + 1
             await requests.add(gallery_id, partition, item_ids)
-        last = max(part)
+        last = max(chunk)
 
 
-async def _until_published(requests: RepublicationRequests, listener: Listener, patience_seconds: float) -> bool:
+async def _until_published(
+    requests: RepublicationRequests, reporter: ProgressReporter, patience_seconds: float
+) -> bool:
     total = left = await requests.count()
     waited_since = time.monotonic()
     while left:
         if time.monotonic() - waited_since > patience_seconds:
             return False
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
         before, left = left, await requests.count()
         total = max(total, left)
         if left != before:
             waited_since = time.monotonic()
-        listener.tell("published to the join", total - left, total)
+        reporter.report("published to the join", total - left, total)
     return True

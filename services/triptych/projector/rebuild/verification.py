@@ -1,29 +1,29 @@
-"""Proves that a version of the views is what the write model is, gallery by gallery, while both go on changing."""
+"""Compares a version of the views with the write model, gallery by gallery, while both change."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from triptych.kit.mongo.driver import Database
-from triptych.projector.rebuild.digests import Digest, Source
+from triptych.projector.rebuild.digests import Digest, GalleryStore
 
-Tell = Callable[[int, int], None]
-"""Hears of progress: done, total."""
+ReportProgress = Callable[[int, int], None]
+"""Receives progress reports: the number done, and the total."""
 
-# Galleries that change while they are looked at are looked at again, so often and after so long.
-LOOKS = 20
+# Galleries that differ or change are compared again, up to this many times, with this pause in between.
+ROUNDS = 20
 PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A gallery that is not the same in both."""
+    """A gallery that differs from the write model."""
 
     gallery_id: str
     written: Digest | None
     viewed: Digest | None
     where: str = "views"
-    """What was compared with the write model."""
+    """The store that was compared with the write model."""
 
     def __str__(self) -> str:
         return (
@@ -33,61 +33,60 @@ class Difference:
 
 @dataclass(slots=True)
 class Comparison:
-    """What was found.
+    """The result of a comparison.
 
     Attributes:
-        differences: between the write model and the views.
-        outdated: the galleries that were not the same in the former version of the views when it was looked at.
+        differences: the galleries that differ between the write model and the views.
+        outdated: the ids of galleries that differed between the former version of the views and this version.
     """
 
     differences: list[Difference] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
 
 
-async def compare(database: Database, version: int, tell: Tell, former: int | None = None) -> Comparison:
-    """Compare all galleries of the write model and a version of the views, by a hash of everything in them.
+async def compare(database: Database, version: int, report: ReportProgress, former: int | None = None) -> Comparison:
+    """Compare all galleries of the write model and of a version of the views, by a hash of all their fields and items.
 
-    A gallery counts as different only if the views do not come to where the write model was when it was first seen.
+    A gallery differs only if the views do not reach the sequence that the write model had in the first comparison.
 
     Args:
-        database: that has both.
-        version: of the views.
-        tell: hears of progress.
-        former: another version, of which all is looked at once.
+        database: the database of both.
+        version: the version of the views.
+        report: receives progress reports.
+        former: another version of the views; all its galleries are compared once with those of `version`.
     """
     comparison = Comparison()
-    written, viewed = Source(database), Source(database, version)
-    sources = [written, viewed] + ([Source(database, former)] if former else [])
+    written, viewed = GalleryStore(database), GalleryStore(database, version)
+    stores = [written, viewed] + ([GalleryStore(database, former)] if former else [])
     total = max(await written.count(), await viewed.count())
     done = 0
     suspects: dict[str, int] = {}
-    """Galleries to be looked at again, and the sequences that they must have reached then."""
+    """The galleries to compare again, with the sequences that they must reach."""
     async for ids in written.ids():
-        prints = await asyncio.gather(*(source.fingerprint(ids) for source in sources))
-        if None in prints or len(set(prints)) > 1:
-            digests = await asyncio.gather(*(source.digests(ids) for source in sources))
+        hashes = await asyncio.gather(*(store.combined_hash(ids) for store in stores))
+        if None in hashes or len(set(hashes)) > 1:
+            digests = await asyncio.gather(*(store.digests(ids) for store in stores))
             suspects |= unequal(ids, *digests[:2])
             comparison.outdated += unequal(ids, *digests[1:]) if former else []
         done += len(ids)
-        tell(done, max(total, done))
+        report(done, max(total, done))
     async for ids in viewed.ids():
         suspects |= dict.fromkeys(set(ids) - await written.known(ids), 0)
 
-    for _ in range(LOOKS):
-        in_one, in_other = await asyncio.gather(written.digests(suspects), viewed.digests(suspects))
-        again = unequal(suspects, in_one, in_other)
-        suspects = {id_: suspects[id_] for id_ in again}
+    for _ in range(ROUNDS):
+        in_model, in_views = await asyncio.gather(written.digests(suspects), viewed.digests(suspects))
+        suspects = {id_: suspects[id_] for id_ in unequal(suspects, in_model, in_views)}
         if not suspects:
             return comparison
         await asyncio.sleep(PAUSE_SECONDS)
-    in_one, in_other = await written.digests(suspects), await viewed.digests(suspects)
-    differences = [Difference(id_, in_one.get(id_), in_other.get(id_)) for id_ in suspects]
+    in_model, in_views = await written.digests(suspects), await viewed.digests(suspects)
+    differences = [Difference(id_, in_model.get(id_), in_views.get(id_)) for id_ in suspects]
     comparison.differences = [found for found in differences if not is_moving(found, suspects[found.gallery_id])]
     return comparison
 
 
 def unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[str, Digest]) -> dict[str, int]:
-    """Those of these galleries that are not the same in both, with the sequences that the first has them at."""
+    """The galleries that differ, with the sequence of each in the first store (0 if it is not there)."""
     unequal = {}
     for gallery_id in ids:
         one = in_one.get(gallery_id)
@@ -97,15 +96,15 @@ def unequal(ids: Iterable[str], in_one: Mapping[str, Digest], in_other: Mapping[
 
 
 def is_same(one: Digest | None, other: Digest | None) -> bool:
-    """Whether two digests are of the same gallery at the same sequence, or both of none."""
+    """Whether two digests have the same content and sequence, or neither has a gallery to show."""
     are_gone = (one is None or one.content is None) and (other is None or other.content is None)
     return one == other or are_gone
 
 
 def is_moving(difference: Difference, reached: int) -> bool:
-    """Whether the views, or the joined topic, keep up with a gallery that never stands still.
+    """Whether the views, or the joined topic, keep up with a gallery that changes all the time.
 
-    If their parts contradict each other, they do not: that is told in words, in the place of a hash.
+    A gallery whose records contradict each other does not count. Its digest has words with spaces instead of a hash.
     """
     one, other = difference.written, difference.viewed
     if one is None or other is None or " " in (other.content or ""):

@@ -1,1 +1,1 @@
-"""The views: how events change them, and how they are stored."""
+"""The views: folds events and snapshots into them, and stores them."""

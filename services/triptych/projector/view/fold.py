@@ -1,8 +1,7 @@
-"""Folds events and snapshots into views, purely: what applies, and what a gallery and its items then look like.
+"""Folds an event into a view, purely: decides whether the event applies, and computes the next view.
 
-One gallery's events are numbered without holes and shared by the gallery and its items (contract, D17), so the
-sequence alone tells a repeat from the next event from one that came too early. What a snapshot does is in
-`triptych.projector.view.snapshots`.
+A gallery and its items share one sequence without gaps (contract, D17). The sequence alone therefore distinguishes a
+repeat, the next event, and an event that came too early. `triptych.projector.view.snapshots` folds snapshots.
 """
 
 from collections.abc import Mapping
@@ -16,27 +15,27 @@ _HEAD_FIELDS = ("id", "name", "sortOrder", "createdDate")
 
 
 class FoldResult(StrEnum):
-    """What became of one event, or of one part of a snapshot."""
+    """The result of folding one event or one snapshot record."""
 
     APPLIED = "applied"
     REPEATED = "repeated"
     HELD_BACK = "held-back"
-    """It came before its predecessor; the view does not change until that has come."""
+    """The event came before its predecessor. The view does not change until the predecessor has come."""
     CONTRADICTORY = "unfit"
-    """The next in number, but its content cannot follow what is there."""
+    """The event has the next sequence, but its content cannot follow the view."""
     PASSED_OVER = "passed-over"
-    """Part of a snapshot of which another part did not come, or came too late."""
+    """A snapshot record that is not usable, because another record of the snapshot is missing or came too late."""
 
 
 class MissingEvents(NamedTuple):
-    """From `expected` on, the next one of the view; `received` is the highest sequence seen from there on."""
+    """Events that a view lacks: `expected` is the sequence it needs next, `received` the highest one seen since."""
 
     expected: int
     received: int
 
 
 class OpenSnapshot(NamedTuple):
-    """A snapshot that is coming in: its head is as in `View`, and `position` items of it have come."""
+    """A snapshot whose records are being received: the head as in `View`, and the number of items received."""
 
     snapshot_id: str
     sequence: int
@@ -45,11 +44,12 @@ class OpenSnapshot(NamedTuple):
 
 
 class View(NamedTuple):
-    """A gallery as its events have made it.
+    """A gallery after its events up to `sequence`.
 
-    `head` has the wire fields `id`, `name` if there is one, `sortOrder` and `createdDate`; it is None before the first
-    event and after the deletion. `total_items` is counted here, so that it always agrees with the items.
-    `complete_at` is the sequence of the last item that the gallery is created with, 0 once that has come.
+    `head` has the wire fields `id`, `name` if the gallery has one, `sortOrder` and `createdDate`. It is None before the
+    first event and after the deletion. `total_items` is counted from the item events, so that it always agrees with the
+    items. `complete_at` is the sequence of the last item that the gallery is created with. It is 0 once that item has
+    come.
     """
 
     site_id: str
@@ -59,7 +59,7 @@ class View(NamedTuple):
     total_items: int = 0
     complete_at: int = 0
     missing: MissingEvents | None = None
-    restoration: OpenSnapshot | None = None
+    open_snapshot: OpenSnapshot | None = None
 
     @property
     def is_deleted(self) -> bool:
@@ -68,12 +68,12 @@ class View(NamedTuple):
 
     @property
     def is_shown(self) -> bool:
-        """Whether readers see it: it exists, with all the items that it was created with (contract, section 6.3)."""
+        """Whether readers see the gallery: it has all items that it was created with (contract, section 6.3)."""
         return self.head is not None and not self.complete_at
 
 
 class ItemView(NamedTuple):
-    """An item after its last event, whose sequence it carries; `item` is its wire form, None once deleted."""
+    """An item after its last event. `sequence` is that event's; `item` is the wire form, None once deleted."""
 
     site_id: str
     gallery_id: str
@@ -86,7 +86,7 @@ def project(view: View, site_id: str, event: Event) -> tuple[View, FoldResult]:
     """The view after an event of `site_id`; the same object if nothing changes."""
     if view.site_id != site_id:
         return view, FoldResult.CONTRADICTORY
-    # Of a gallery that is gone, nothing that may still come is news: its id is never used again.
+    # No event changes a deleted gallery: its id is never used again.
     if event.sequence <= view.sequence or view.is_deleted:
         return view, FoldResult.REPEATED
     if event.sequence > view.sequence + 1:
@@ -97,23 +97,23 @@ def project(view: View, site_id: str, event: Event) -> tuple[View, FoldResult]:
 
 
 def mark_missing(view: View, received: int) -> View:
-    """The view, marked as lacking what follows it up to `received`."""
+    """The view, marked as lacking the events after its sequence, up to `received`."""
     missing = MissingEvents(view.sequence + 1, max(received, view.missing.received if view.missing else 0))
     return view if missing == view.missing else view._replace(missing=missing)
 
 
 def advance(view: View, sequence: int, head: Mapping[str, Any] | None, total_items: int, complete_at: int) -> View:
-    """The view at a higher sequence, which ends what it waited for up to there."""
+    """The view at a higher sequence. A gap up to that sequence is closed."""
     missing = view.missing
     if missing is not None:
         missing = MissingEvents(sequence + 1, missing.received) if missing.received > sequence else None
     complete_at = complete_at if complete_at > sequence else 0
-    # Without a snapshot in the middle of coming in: it would now be older than the view, or soon is.
+    # An open snapshot is dropped: it is older than the view now, or will be soon.
     return View(view.site_id, view.gallery_id, sequence, head, total_items, complete_at, missing)
 
 
 def parse_head(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of a gallery's wire form that a view keeps, or None if it is not a gallery."""
+    """The fields of a gallery's wire form that a view keeps, or None if `body` is not a gallery."""
     try:
         created_at = datetime.fromisoformat(body["createdDate"])
     except (KeyError, TypeError, ValueError):
@@ -124,7 +124,7 @@ def parse_head(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def is_item(body: Mapping[str, Any], item_id: str | None) -> bool:
-    """Whether a wire form has what the view of an item is made of."""
+    """Whether a wire form has the fields that the view of an item needs."""
     return body.get("id") == item_id and _is_number(body.get("sortOrder")) and isinstance(body.get("type"), str)
 
 
@@ -147,7 +147,7 @@ def _apply(view: View, event: Event) -> View:
 
 
 def _fits(view: View, event: Event) -> bool:
-    """Whether the event can follow this view, and its content has what a view is made of."""
+    """Whether the event can follow this view, and has the fields that a view needs."""
     match event.event_type:
         case EventType.GALLERY_CREATED:
             total = event.body.get("totalItems", 0)

@@ -1,4 +1,4 @@
-"""Between views and the documents that they are stored as, purely."""
+"""Converts views to the documents that they are stored as, and back, purely."""
 
 from typing import Any
 
@@ -29,19 +29,19 @@ def document_of(view: View) -> Document:
             gap=gap,
             complete_at=view.complete_at,
         )
-    if view.restoration:
+    if view.open_snapshot:
         document["restoration"] = {
-            "snapshotId": view.restoration.snapshot_id,
-            "sequence": view.restoration.sequence,
-            "head": dict(view.restoration.head),
-            "position": view.restoration.position,
+            "snapshotId": view.open_snapshot.snapshot_id,
+            "sequence": view.open_snapshot.sequence,
+            "head": dict(view.open_snapshot.head),
+            "position": view.open_snapshot.position,
         }
     return document
 
 
 def view_of(document: Document) -> View:
-    """The view that a gallery's document was made of."""
-    gap, restoration = document.get("gap"), document.get("restoration")
+    """The view that a gallery's document stores."""
+    gap, open_snapshot = document.get("gap"), document.get("restoration")
     return View(
         document["siteId"],
         document["_id"],
@@ -50,12 +50,12 @@ def view_of(document: Document) -> View:
         document.get("totalItems", 0),
         document.get("completeAt", 0),
         MissingEvents(gap["expected"], gap["received"]) if gap else None,
-        _restoration_of(restoration) if restoration else None,
+        _open_snapshot_of(open_snapshot) if open_snapshot else None,
     )
 
 
 def item_view_of(document: Document) -> ItemView:
-    """The view of an item from its document."""
+    """The view that an item's document stores."""
     item = item_wire(document)
     return ItemView(document["siteId"], document["galleryId"], item["id"], document["sequence"], item)
 
@@ -66,5 +66,5 @@ def _head_of(document: Document) -> dict[str, Any]:
     return wire
 
 
-def _restoration_of(stored: Document) -> OpenSnapshot:
+def _open_snapshot_of(stored: Document) -> OpenSnapshot:
     return OpenSnapshot(stored["snapshotId"], stored["sequence"], stored["head"], stored["position"])

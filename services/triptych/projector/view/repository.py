@@ -1,8 +1,8 @@
-"""Stores the views in MongoDB: what a batch touches is loaded in one query and written in one transaction."""
+"""Stores the views in MongoDB: loads the galleries of a batch in one query, and saves the batch in one transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from collections.abc import Collection as Group
+from collections.abc import Collection as AbstractCollection
 from typing import Any, TypeAlias
 
 from triptych.contract.joined import HEAD_ITEMS_MAX
@@ -31,54 +31,55 @@ ItemKey: TypeAlias = tuple[str, str]
 """The ids of an item's gallery and of the item."""
 
 
-class _Exists(Exception):
-    """An item that was to be new is there."""
+class _ItemExists(Exception):
+    """An item that was expected to be new is stored already."""
 
 
-class _NotOwner(Exception):
-    """Somebody else has written one of the galleries, or owns its partition."""
+class _OtherWriter(Exception):
+    """Another writer has changed one of the galleries, or owns its partition."""
 
 
 class ViewRepository:
-    """One version of the views, written only by the owner of the partitions that the events came from."""
+    """One version of the views. Only the owner of an event's partition can write the event's effect."""
 
     def __init__(self, database: Database, ownership: Ownership, version: int = FIRST_VERSION) -> None:
-        """`ownership` has its claims among the galleries of the version."""
+        """`ownership` must store its claims in the gallery collection of this version."""
         self._database = database
         self._ownership = ownership
         names = names_of(version)
         self._galleries: Collection = database[names.galleries]
         self._items: Collection = database[names.items]
 
-    async def load(self, gallery_ids: Group[str]) -> dict[str, View]:
-        """The views of these galleries, of any site, because a gallery id belongs to one site only."""
+    async def load(self, gallery_ids: AbstractCollection[str]) -> dict[str, View]:
+        """The stored views of these galleries, by id. No site is needed: a gallery id belongs to one site only."""
         if not gallery_ids:
             return {}
         found = await self._galleries.find({"_id": {"$in": list(gallery_ids)}}).to_list(None)
         return {document["_id"]: view_of(document) for document in found}
 
-    async def load_items(self, items: Group[ItemKey]) -> dict[str, ItemView]:
-        """Those of these items that exist, by their ids."""
+    async def load_items(self, items: AbstractCollection[ItemKey]) -> dict[str, ItemView]:
+        """The views of those items that exist, by item id."""
         if not items:
             return {}
-        found = await self._items.find(_at(items)).to_list(None)
+        found = await self._items.find(_by_id(items)).to_list(None)
         return {item.item_id: item for item in map(item_view_of, found)}
 
-    async def load_item_sequences(self, items: Group[ItemKey]) -> dict[str, int]:
-        """The sequences of those of these items that exist, by the items' ids."""
+    async def load_item_sequences(self, items: AbstractCollection[ItemKey]) -> dict[str, int]:
+        """The sequences of those items that exist, by item id."""
         if not items:
             return {}
-        found = await self._items.find(_at(items), {"item.id": 1, "sequence": 1}).to_list(None)
+        found = await self._items.find(_by_id(items), {"item.id": 1, "sequence": 1}).to_list(None)
         return {document["item"]["id"]: document["sequence"] for document in found}
 
     async def first_items(self, views: Iterable[View], limit: int = HEAD_ITEMS_MAX) -> dict[str, list[dict[str, Any]]]:
-        """The wire forms of the first items of each gallery, in any order; up to `limit`, but all of small galleries.
+        """The wire forms of the first items of each gallery, by gallery id, in any order.
 
-        Galleries of which all items are wanted share one query (measured: a fifth of the cost of one each).
+        A gallery with more than `limit` items has `limit` items in the result. Any other gallery has all of them.
+        Small galleries share one query (measured: a fifth of the cost of one query each).
         """
         views = list(views)
-        # Of a gallery that lacks events, the number of items cannot be trusted.
-        large = [view for view in views if view.total_items > limit or view.missing or view.restoration]
+        # The number of items of a gallery that lacks events cannot be trusted.
+        large = [view for view in views if view.total_items > limit or view.missing or view.open_snapshot]
         small = [view for view in views if view.total_items and view not in large]
         queries = [self._find_items([view], limit) for view in large]
         if small:
@@ -90,26 +91,31 @@ class ViewRepository:
         return first
 
     async def _find_items(self, views: Sequence[View], limit: int = 0) -> list[Document]:
-        """The items of several galleries, or with a limit the first ones of a single gallery."""
-        found = self._items.find(_within(views))
+        """All items of several galleries, or, with a limit, the first items of a single gallery."""
+        found = self._items.find(_items_of(views))
         return await (found.sort("sortOrder", DESCENDING).limit(limit) if limit else found).to_list(None)
 
     async def items_before(self, gallery_id: str, sequence: int) -> list[str]:
-        """The ids of a gallery's items that are older than this sequence."""
+        """The ids of a gallery's items with a lower sequence."""
         query = {"galleryId": gallery_id, "sequence": {"$lt": sequence}}
         return [found["item"]["id"] for found in await self._items.find(query, {"item.id": 1}).to_list(None)]
 
     async def item_ids(self, gallery_id: str, after: str, count: int) -> list[str]:
-        """The ids of a gallery's items behind one of them, in order; up to `count`."""
+        """Up to `count` ids of a gallery's items after the id `after`, in order."""
         query = {"_id": {"$gt": item_view_id(gallery_id, after)}, "galleryId": gallery_id}
         found = self._items.find(query, {"item.id": 1}).sort("_id", ASCENDING).limit(count)
         return [document["item"]["id"] async for document in found]
 
     async def save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int]) -> None:
-        """Write what `batch` changed in the views that were `loaded` for it, all of it or nothing.
+        """Write the changes of a batch, all of them or none.
+
+        Args:
+            loaded: the views that the batch was folded from, by gallery id.
+            batch: the changes.
+            partitions: the partitions that the events came from.
 
         Raises:
-            OwnershipLost: the partitions that the events came from have another owner.
+            OwnershipLost: one of the partitions has another owner.
             TransientFailure: MongoDB is away, or another writer changed one of the galleries since it was loaded.
         """
         if not batch.changed and not batch.items:
@@ -118,15 +124,17 @@ class ViewRepository:
         try:
             try:
                 await self._save(loaded, batch, partitions, batch.new)
-            except _Exists:
-                # An item that was there already, of which a snapshot that broke off had been the first to tell.
+            except _ItemExists:
+                # An incomplete snapshot has stored the item before its creation event came.
                 await self._save(loaded, batch, partitions, frozenset())
-        except _NotOwner as refused:
+        except _OtherWriter as refused:
             await self._ownership.check(partitions)
             raise TransientFailure(str(refused)) from refused
 
-    async def _save(self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int], new: Group[str]) -> None:
-        # Inserting is much cheaper than replacing what may be there.
+    async def _save(
+        self, loaded: Mapping[str, View], batch: Batch, partitions: Iterable[int], new: AbstractCollection[str]
+    ) -> None:
+        # An insert is much cheaper than a replacement with upsert.
         added = [
             _item_document(item, item.item)
             for item in batch.items.values()
@@ -134,18 +142,19 @@ class ViewRepository:
         ]
         changed = [_item_write(item) for item in batch.items.values() if item.item is None or item.item_id not in new]
         heads = [_head_write(batch.views[gallery_id], loaded.get(gallery_id)) for gallery_id in batch.changed]
-        heads.sort(key=lambda write: isinstance(write, InsertOne))  # a command of each kind
+        heads.sort(key=lambda write: isinstance(write, InsertOne))  # the driver sends one command for each kind
         async with transaction(self._database) as session:
             writes = [*await self._ownership.fence(session, partitions), *heads]
             try:
-                # In order: the driver would go on after a failure, and fail again for the transaction is gone by then.
+                # Ordered: an unordered write would continue after a failure, and fail again, since the failure has
+                # ended the transaction.
                 written = await self._galleries.bulk_write(writes, ordered=True, session=session)
             except BulkWriteError as error:
                 if is_duplicate_key(error):
-                    raise _NotOwner("a gallery's view was created by another writer") from error
+                    raise _OtherWriter("a gallery's view was created by another writer") from error
                 raise
             if written.matched_count + written.inserted_count != len(writes):
-                raise _NotOwner("a gallery's view was changed by another writer")
+                raise _OtherWriter("a gallery's view was changed by another writer")
             if changed:
                 await self._items.bulk_write(changed, ordered=False, session=session)
             if added:
@@ -153,31 +162,31 @@ class ViewRepository:
                     await self._items.insert_many(added, ordered=False, session=session)
                 except BulkWriteError as error:
                     if is_duplicate_key(error):
-                        raise _Exists from error
+                        raise _ItemExists from error
                     raise
 
     async def incomplete(self) -> AsyncIterator[View]:
-        """The galleries that wait for events that did not come."""
+        """The views that wait for missing events."""
         async for document in self._galleries.find({"gap.received": {"$gt": 0}}):
             yield view_of(document)
 
     async def all_views(self, at_once: int) -> AsyncIterator[dict[str, View]]:
-        """All views, in parts."""
-        part: dict[str, View] = {}
+        """All views by gallery id, in chunks of `at_once`."""
+        chunk: dict[str, View] = {}
         async for document in all_documents(self._galleries).sort("_id", ASCENDING):
-            part[document["_id"]] = view_of(document)
-            if len(part) == at_once:
-                yield part
-                part = {}
-        if part:
-            yield part
+            chunk[document["_id"]] = view_of(document)
+            if len(chunk) == at_once:
+                yield chunk
+                chunk = {}
+        if chunk:
+            yield chunk
 
     async def count_incomplete(self) -> int:
-        """How many galleries wait for events that did not come."""
+        """The number of galleries that wait for missing events."""
         return await self._galleries.count_documents({"gap.received": {"$gt": 0}})
 
 
-def _within(views: Sequence[View]) -> Document:
+def _items_of(views: Sequence[View]) -> Document:
     """The filter for the items of these galleries."""
     return {
         "siteId": {"$in": list({view.site_id for view in views})},
@@ -185,9 +194,9 @@ def _within(views: Sequence[View]) -> Document:
     }
 
 
-def _at(items: Group[ItemKey]) -> Document:
+def _by_id(items: AbstractCollection[ItemKey]) -> Document:
     """The filter for these items."""
-    return {"_id": {"$in": [item_view_id(*place) for place in items]}}
+    return {"_id": {"$in": [item_view_id(*key) for key in items]}}
 
 
 def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | ReplaceOne[Document]:
@@ -198,10 +207,10 @@ def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | Replac
 
 
 def _item_write(item: ItemView) -> DeleteOne | ReplaceOne[Document]:
-    place = {"_id": item_view_id(item.gallery_id, item.item_id)}
+    by_id = {"_id": item_view_id(item.gallery_id, item.item_id)}
     if item.item is None:
-        return DeleteOne(place)
-    return ReplaceOne(place, _item_document(item, item.item), upsert=True)
+        return DeleteOne(by_id)
+    return ReplaceOne(by_id, _item_document(item, item.item), upsert=True)
 
 
 def _item_document(item: ItemView, wire: Mapping[str, Any]) -> Document:

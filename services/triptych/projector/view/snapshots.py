@@ -1,8 +1,8 @@
-"""Applies snapshots to views, purely: a gallery that lost events becomes what the write model says it is.
+"""Folds snapshots into views, purely: a gallery that lacks events takes over the state of the write model.
 
-A snapshot's items are written as they come, each under the sequence of the snapshot, so that one of any size passes
-through without being collected anywhere. Its end removes the items that it has not written, which are those of lower
-sequences, and only then the gallery moves on to the snapshot's sequence. The gallery is marked as incomplete meanwhile.
+Each item of a snapshot is stored as it comes, with the sequence of the snapshot. A snapshot of any size therefore needs
+no memory of its own. The last record of a snapshot removes the items that the snapshot does not have, which are those
+of lower sequences. Only then the gallery advances to the snapshot's sequence. Until then it is marked as incomplete.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from triptych.projector.view.fold import FoldResult, OpenSnapshot, View, advance
 
 
 @dataclass(frozen=True, slots=True)
-class RawSnapshotPart:
-    """A part of a snapshot with its content in wire form, verbatim: a gallery, an item, or nothing at the end."""
+class RawSnapshotRecord:
+    """A snapshot record. `body` is its content in wire form, unchanged: a gallery, an item, or empty at the end."""
 
     fields: SnapshotStarted | SnapshotItem | SnapshotEnded
     body: dict[str, Any]
 
     @property
     def gallery_id(self) -> str:
-        """The gallery that it belongs to."""
+        """The id of the gallery."""
         return self.fields.gallery_id
 
     @property
@@ -33,65 +33,67 @@ class RawSnapshotPart:
 
     @property
     def item_id(self) -> str | None:
-        """The item that it brings."""
+        """The id of the item, if the record has one."""
         return self.fields.item.id if isinstance(self.fields, SnapshotItem) else None
 
 
-def read_part(value: bytes | None) -> RawSnapshotPart:
-    """Read a part of a snapshot. Raises Undecodable."""
+def read_snapshot_record(value: bytes | None) -> RawSnapshotRecord:
+    """Decode a snapshot record. Raises Undecodable."""
     fields = decode_snapshot(value)
     content = orjson.loads(value or b"")
-    return RawSnapshotPart(fields, content.get("gallery") or content.get("item") or {})
+    return RawSnapshotRecord(fields, content.get("gallery") or content.get("item") or {})
 
 
-def restore(view: View, site_id: str, part: RawSnapshotPart) -> tuple[View, FoldResult]:
-    """The view after a part of a snapshot; the same object if nothing changes."""
+def restore(view: View, site_id: str, record: RawSnapshotRecord) -> tuple[View, FoldResult]:
+    """The view after a snapshot record of `site_id`; the same object if nothing changes."""
     if view.site_id != site_id:
         return view, FoldResult.CONTRADICTORY
-    if view.is_deleted or part.sequence <= view.sequence:
+    if view.is_deleted or record.sequence <= view.sequence:
         return view, FoldResult.REPEATED
-    match part.fields:
+    match record.fields:
         case SnapshotStarted():
-            return _begin(view, part)
+            return _begin(view, record)
         case SnapshotItem():
-            return _take(view, part)
+            return _take(view, record)
         case SnapshotEnded():
-            return _end(view, part.fields)
+            return _end(view, record.fields)
 
 
-def _begin(view: View, part: RawSnapshotPart) -> tuple[View, FoldResult]:
-    if _is_current(view, part):
+def _begin(view: View, record: RawSnapshotRecord) -> tuple[View, FoldResult]:
+    if _is_current(view, record):
         return view, FoldResult.REPEATED
-    if view.restoration is not None and part.sequence < view.restoration.sequence:
-        return view, FoldResult.PASSED_OVER  # a late repeat of an earlier snapshot
-    head = parse_head(part.body)
+    if view.open_snapshot is not None and record.sequence < view.open_snapshot.sequence:
+        return view, FoldResult.PASSED_OVER  # a repeat of an earlier snapshot
+    head = parse_head(record.body)
     if head is None:
         return view, FoldResult.CONTRADICTORY
-    return view._replace(restoration=OpenSnapshot(part.fields.snapshot_id, part.sequence, head)), FoldResult.APPLIED
+    return view._replace(
+        open_snapshot=OpenSnapshot(record.fields.snapshot_id, record.sequence, head)
+    ), FoldResult.APPLIED
 
 
-def _take(view: View, part: RawSnapshotPart) -> tuple[View, FoldResult]:
-    restoration = view.restoration
-    assert isinstance(part.fields, SnapshotItem)  # noqa: S101 - by `restore`
-    if restoration is None or not _is_current(view, part):
+def _take(view: View, record: RawSnapshotRecord) -> tuple[View, FoldResult]:
+    open_snapshot = view.open_snapshot
+    assert isinstance(record.fields, SnapshotItem)  # noqa: S101 - by `restore`
+    if open_snapshot is None or not _is_current(view, record):
         return view, FoldResult.PASSED_OVER
-    if part.fields.position < restoration.position:
+    if record.fields.position < open_snapshot.position:
         return view, FoldResult.REPEATED
-    if part.fields.position > restoration.position:
-        return view._replace(restoration=None), FoldResult.PASSED_OVER
-    if not is_item(part.body, part.item_id):
-        return view._replace(restoration=None), FoldResult.CONTRADICTORY
-    return view._replace(restoration=restoration._replace(position=restoration.position + 1)), FoldResult.APPLIED
+    if record.fields.position > open_snapshot.position:
+        return view._replace(open_snapshot=None), FoldResult.PASSED_OVER
+    if not is_item(record.body, record.item_id):
+        return view._replace(open_snapshot=None), FoldResult.CONTRADICTORY
+    return view._replace(open_snapshot=open_snapshot._replace(position=open_snapshot.position + 1)), FoldResult.APPLIED
 
 
 def _end(view: View, ended: SnapshotEnded) -> tuple[View, FoldResult]:
-    restoration = view.restoration
-    if restoration is None or restoration.snapshot_id != ended.snapshot_id:
+    open_snapshot = view.open_snapshot
+    if open_snapshot is None or open_snapshot.snapshot_id != ended.snapshot_id:
         return view, FoldResult.PASSED_OVER
-    if restoration.position != ended.total_items:
-        return view._replace(restoration=None), FoldResult.PASSED_OVER
-    return advance(view, ended.sequence, restoration.head, ended.total_items, 0), FoldResult.APPLIED
+    if open_snapshot.position != ended.total_items:
+        return view._replace(open_snapshot=None), FoldResult.PASSED_OVER
+    return advance(view, ended.sequence, open_snapshot.head, ended.total_items, 0), FoldResult.APPLIED
 
 
-def _is_current(view: View, part: RawSnapshotPart) -> bool:
-    return view.restoration is not None and view.restoration.snapshot_id == part.fields.snapshot_id
+def _is_current(view: View, record: RawSnapshotRecord) -> bool:
+    return view.open_snapshot is not None and view.open_snapshot.snapshot_id == record.fields.snapshot_id

@@ -1,4 +1,4 @@
-"""Measures how long a lone event takes to the view and the joined topic."""
+"""Measures how long a single event takes to reach the view and the joined topic."""
 
 import asyncio
 import statistics
@@ -16,18 +16,19 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 
 PERIOD_SECONDS = 0.05
 DEADLINE_SECONDS = 10.0
-# Not measured: Kafka makes a partition's two index files when its second batch comes, which takes it up to 40 ms here,
-# and both topics have twelve partitions.
+# These events are not measured: Kafka creates a partition's two index files at its second batch, which takes up to
+# 40 ms here, and both topics have twelve partitions.
 WARM_UP = 100
 
 
-async def measure_lone(of_round: Round, workload: EventWorkload, events: int) -> Figures:
-    """Let the projector read the beginnings, then send it changes one by one, 20 a second; the last `events` count.
+async def measure_single_events(of_round: Round, workload: EventWorkload, events: int) -> Figures:
+    """Let the projector read the creation of the galleries, and then send single changes, 20 a second.
 
-    Times are from sending to the arrival of the head's record, which follows the view.
+    The last `events` changes are measured, from sending the event to the arrival of the gallery's head record. The
+    view is written before that record.
 
     Raises:
-        RoundFailed: a record did not come, or views or join are not what the events ask for.
+        RoundFailed: a head record did not come, or views or join do not match the events.
     """
     await fill(of_round, workload.beginnings())
     child = of_round.start("triptych.projector", projector_port=0)
@@ -37,49 +38,49 @@ async def measure_lone(of_round: Round, workload: EventWorkload, events: int) ->
     sent: dict[tuple[str, int], float] = {}
     arrived: dict[tuple[str, int], float] = {}
 
-    async def hear() -> None:
+    async def read_heads() -> None:
         async for record in reader:
             if b"/" in record.key:
                 continue
             gallery_id, sequence = record.key.decode(), orjson.loads(record.value)["sequence"]
             now = time.perf_counter()
-            # Changes that came together have one record.
-            for place in sent:
-                if place[0] == gallery_id and place[1] <= sequence:
-                    arrived.setdefault(place, now)
+            # Changes that were projected together have one head record.
+            for event in sent:
+                if event[0] == gallery_id and event[1] <= sequence:
+                    arrived.setdefault(event, now)
 
-    hearing = None
+    reading = None
     try:
         await caught_up(of_round, child, "projector.v1")
         reader.assign([TopicPartition(of_round.topics.galleries, number) for number in range(12)])
         await reader.seek_to_end()
-        hearing = asyncio.create_task(hear())
+        reading = asyncio.create_task(read_heads())
         begun, cpu = time.perf_counter(), cpu_seconds(child.pid)
         for number, record in enumerate(workload.changes(WARM_UP + events)):
             if number == WARM_UP:
                 cpu = cpu_seconds(child.pid)
             await asyncio.sleep(max(0.0, begun + number * PERIOD_SECONDS - time.perf_counter()))
-            place = ((record.key or b"").decode(), int(orjson.loads(record.value or b"")["entityEventSequence"]))
-            sent[place] = time.perf_counter()
+            event = ((record.key or b"").decode(), int(orjson.loads(record.value or b"")["entityEventSequence"]))
+            sent[event] = time.perf_counter()
             await publisher.publish([record._replace(topic=of_round.topics.events)])
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not sent.keys() <= arrived.keys():
             if time.monotonic() > deadline:
-                raise RoundFailed(f"{len(sent.keys() - arrived.keys())} of {len(sent)} heads did not come")
+                raise RoundFailed(f"{len(sent.keys() - arrived.keys())} of {len(sent)} head records did not come")
             await asyncio.sleep(0.05)
         used = cpu_seconds(child.pid) - cpu
         rss = peak_rss_mib(child.pid)
     finally:
-        if hearing is not None:
-            hearing.cancel()
+        if reading is not None:
+            reading.cancel()
         await reader.stop()
         await publisher.stop()
         await asyncio.to_thread(child.stop, 30)
     await check(of_round, workload)
-    taken = sorted(1000 * (arrived[place] - at) for place, at in list(sent.items())[WARM_UP:])
+    times = sorted(1000 * (arrived[event] - at) for event, at in list(sent.items())[WARM_UP:])
     return {
-        "p50_ms": statistics.median(taken),
-        "p99_ms": taken[int(len(taken) * 0.99)],
+        "p50_ms": statistics.median(times),
+        "p99_ms": times[int(len(times) * 0.99)],
         "cores": used / (events * PERIOD_SECONDS),
         "peak_rss_mib": rss,
     }

@@ -1,8 +1,8 @@
-"""How long a lone event takes to the view and the joined topic: 20 a second, each awaited at the head's record."""
+"""Measures how long single events take to reach the view and the joined topic, at 20 events a second."""
 
 from benchmarks.event_workload import EventWorkload
-from benchmarks.lone import PERIOD_SECONDS, measure_lone
 from benchmarks.scenario import Figures, Round, Scenario
+from benchmarks.single_events import PERIOD_SECONDS, measure_single_events
 
 GALLERIES = 100
 FILLED = 20
@@ -11,11 +11,11 @@ EVENTS = 600
 
 async def product(of_round: Round) -> Figures:
     """The projector."""
-    return await measure_lone(of_round, EventWorkload(GALLERIES, FILLED), EVENTS)
+    return await measure_single_events(of_round, EventWorkload(GALLERIES, FILLED), EVENTS)
 
 
 SCENARIO = Scenario(
-    name="lone-events",
+    name="single-events",
     description=f"{EVENTS} events at {1 / PERIOD_SECONDS:.0f} a second, from sending to the head's joined record",
     variants={"product": product},
 )

@@ -1,4 +1,4 @@
-"""Sends commands to a command service one by one and takes the time until each reply, as a requester sees it."""
+"""Sends single commands to a command service and measures the time until each reply."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ STOP_SECONDS = 30.0
 
 
 class Requester:
-    """Asks for changes and waits for the replies."""
+    """Sends commands and waits for their replies."""
 
     def __init__(self, topic: str, producer: AIOKafkaProducer) -> None:
         self._topic = topic
@@ -29,10 +29,10 @@ class Requester:
         self._waiting: dict[str, asyncio.Future[dict[str, str]]] = {}
 
     async def ask(self, step: Step, command_id: str) -> float:
-        """Milliseconds until a command is answered.
+        """Send a command; the milliseconds until its reply.
 
         Raises:
-            RoundFailed: it is rejected, or not answered for a minute.
+            RoundFailed: the command is rejected, or has no reply after a minute.
         """
         record = command_record(self._topic, step.name, step.data, command_id)
         answered = self._waiting[command_id] = asyncio.get_running_loop().create_future()
@@ -47,7 +47,7 @@ class Requester:
         return 1000 * (time.perf_counter() - started)
 
     async def listen(self, replies: AIOKafkaConsumer) -> None:
-        """Pass replies on, until cancelled."""
+        """Assign replies to the waiting commands, until cancelled."""
         async for record in replies:
             reply = orjson.loads(record.value)
             answered = self._waiting.pop(reply["commandId"], None)
@@ -57,7 +57,7 @@ class Requester:
 
 @asynccontextmanager
 async def requesting(of_round: Round, galleries: Sequence[SimulatedGallery]) -> AsyncIterator[Requester]:
-    """A requester of a command service that has these galleries and nothing else to do."""
+    """A requester of an idle command service with these galleries."""
     await store(of_round, galleries)
     child = of_round.start("triptych.command", command_port=0)
     try:

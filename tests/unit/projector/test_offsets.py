@@ -1,0 +1,84 @@
+"""The projector's offsets: gaps and expired records, lag, and which partitions are fully published."""
+
+import time
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from prometheus_client import REGISTRY
+
+from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets, expired
+
+
+def _record(partition: int, offset: int, timestamp: int = 1) -> ConsumerRecord[Any, Any]:
+    return ConsumerRecord("events", partition, offset, timestamp, 0, None, b"", None, 0, 0, ())
+
+
+def _metric(name: str) -> float | None:
+    return REGISTRY.get_sample_value(f"triptych_projection_lag_{name}")
+
+
+def test_committed_offsets_below_the_beginning_of_the_topic_have_expired() -> None:
+    offsets = ProjectedOffsets()
+    assert offsets.begin({0: 5, 1: 7, 2: 0}, {0: 5, 1: 9, 2: 0}, {}) == [MissingRecords(1, 7, 9)]
+    assert offsets.gaps([_record(1, 9), _record(0, 5)]) == []
+
+
+def test_a_gap_in_the_offsets_is_found_and_a_repeat_is_none() -> None:
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 5, 1: 0}, {0: 0, 1: 0}, {})
+    first = [_record(0, 5), _record(0, 6), _record(1, 3)]
+    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]
+    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]  # until it is handled
+    offsets.begin_records(first)
+    assert offsets.gaps(first) == []
+    assert offsets.gaps([_record(0, 2), _record(0, 9)]) == [MissingRecords(0, 3, 9)]
+
+
+def test_a_gap_has_expired_below_the_beginning_of_the_topic() -> None:
+    transaction_markers, gone = MissingRecords(0, 3, 9), MissingRecords(1, 3, 9)
+    assert expired([transaction_markers, gone], {0: 3, 1: 20}) == [gone]
+    assert expired([gone], {1: 5}) == [MissingRecords(1, 3, 5)]
+
+
+def test_gaps_are_found_in_a_topic_that_was_created_again() -> None:
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 50}, {0: 0}, {0: 50})
+    offsets.begin_records([_record(0, 0)])
+    assert offsets.gaps([_record(0, 4)]) == [MissingRecords(0, 1, 4)]
+
+
+def test_lag_in_records_and_seconds() -> None:
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 0, 1: 0}, {0: 0, 1: 0}, {})
+    records = [_record(0, 0, 10_000), _record(1, 0, 5_000), _record(1, 1, -1)]
+    offsets.begin_records(records)
+    offsets.report(5)
+    assert _metric("records") == 5
+    assert 1_000_000 < (_metric("seconds") or 0) < time.time()  # since 5 s after 1970 began
+    offsets.finish(records)
+    offsets.report(0)
+    assert (_metric("records"), _metric("seconds")) == (0, 0)
+
+
+def test_a_partition_is_fully_published_when_all_that_may_be_stored_is_finished() -> None:
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 0, 1: 4}, {0: 0, 1: 0}, {0: 3, 1: 4})
+    assert offsets.fully_published({0: 0, 1: 4}) == {1}
+    offsets.begin_records([_record(0, 0), _record(0, 1), _record(1, 4)])
+    assert offsets.fully_published({0: 0, 1: 4}) == set()  # some of the batch may be stored already
+    assert offsets.fully_published({0: 2, 1: 5}) == {1}  # a former owner may have stored more of partition 0
+    assert offsets.fully_published({0: 3, 1: 5}) == {0, 1}  # the last offset was a transaction marker
+    assert offsets.fully_published({0: 3}) == {0}
+
+
+def test_a_partition_is_not_fully_published_before_its_owner_has_started() -> None:
+    assert ProjectedOffsets().fully_published({0: 7}) == set()
+
+
+def test_a_partition_of_a_topic_that_was_created_again_does_not_wait_for_the_deleted_one() -> None:
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 50}, {0: 0}, {0: 100})
+    assert offsets.fully_published({0: 50}) == set()
+    offsets.begin_records([_record(0, 0), _record(0, 1)])
+    assert offsets.fully_published({0: 0}) == set()
+    assert offsets.fully_published({0: 2}) == {0}
