@@ -15,7 +15,7 @@ async def product(of_round: Round) -> Figures:
 
 
 SCENARIO = Scenario(
-    name="single-events",
+    name="lone-events",
     description=f"{EVENTS} events at {1 / PERIOD_SECONDS:.0f} a second, from sending to the head's joined record",
     variants={"product": product},
 )
