@@ -89,7 +89,7 @@ class LagWatch:
 
     def _standing(self, place: TopicPartition, reached: int, end: int) -> PartitionState:
         consumer = self._consumer.reader
-        in_hand = [record for record in self._consumer.in_hand if record.partition == place.partition]
+        in_hand = [record for record in self._consumer.in_progress if record.partition == place.partition]
         if consumer is None or place not in consumer.assignment():
             return PartitionState(reached, end)
         # While something is being handled, nothing is fetched, and what the last fetch has told is old.
