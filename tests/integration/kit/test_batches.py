@@ -59,7 +59,7 @@ async def consuming(installation: Installation, handler: Recorder) -> AsyncItera
     try:
         yield consumer
     finally:
-        await consumer.end()
+        await consumer.give_up()
         await broker.stop()
         await publisher.stop()
 

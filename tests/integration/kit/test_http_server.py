@@ -259,13 +259,13 @@ def test_places_of_one_address_and_of_all() -> None:
     places = Connections(3, 2)
     first, second, third, other, late = (_Peer(name) for name in ("a", "a", "a", "b", "c"))
     assert all(places.admit(peer) for peer in (first, second, other))
-    places.work(first)
+    places.mark_busy(first)
     assert places.admit(third)  # instead of the second, which is idle
     assert (first.gave_way, second.gave_way, len(places)) == (False, True, 3)
     assert places.admit(late)  # instead of the longest idle of all
     assert (other.gave_way, third.gave_way) == (True, False)
     for peer in (third, late):
-        places.work(peer)
+        places.mark_busy(peer)
     assert not places.admit(_Peer("d"))
     places.remove(first)
     assert places.admit(_Peer("d"))

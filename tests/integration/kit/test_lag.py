@@ -11,8 +11,8 @@ from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.consuming import behind as behind_module
 from triptych.kit.kafka.consuming import lag as lag_module
+from triptych.kit.kafka.consuming import lag_tracker as tracker_module
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.process.settings import KitSettings
 
@@ -20,8 +20,8 @@ from triptych.kit.process.settings import KitSettings
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lag_module, "INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(behind_module, "STALLED_SECONDS", 0.5)
-    monkeypatch.setattr(behind_module, "OPEN_SECONDS", 0.2)
+    monkeypatch.setattr(tracker_module, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(tracker_module, "OPEN_SECONDS", 0.2)
 
 
 def lags(topic: str, unit: str = "records") -> dict[int, float]:

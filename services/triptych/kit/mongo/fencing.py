@@ -19,19 +19,19 @@ from triptych.kit.mongo.transactions import end_left_open, end_sessions, wait_fo
 
 SESSIONS = "owner_sessions"
 INDEXES: dict[str, list[IndexModel]] = {SESSIONS: []}
-_NO_CLAIM: Document = {"_id": {"$type": "string"}}
+_WITHOUT_CLAIMS: Document = {"_id": {"$type": "string"}}
 # Drivers keep a few sessions and use them again and again; older ones are not in use any more.
 SESSIONS_MAX = 50
 
 
 def all_documents(collection: Collection, fields: Document | None = None, session: Session | None = None) -> Cursor:
     """Every document of a collection that claims lie in, without the claims; `fields` as in a MongoDB projection."""
-    return collection.find(_NO_CLAIM, fields, session=session)
+    return collection.find(_WITHOUT_CLAIMS, fields, session=session)
 
 
 async def count_documents(collection: Collection) -> int:
     """How many documents a collection has that claims lie in, without the claims."""
-    return await collection.count_documents(_NO_CLAIM)
+    return await collection.count_documents(_WITHOUT_CLAIMS)
 
 
 class Ownership:

@@ -70,15 +70,15 @@ class Connections:
             return False
         self._count += 1
         self._counts[address] = self._counts.get(address, 0) + 1
-        self.rest(connection)
+        self.mark_idle(connection)
         return True
 
-    def rest(self, connection: Connection) -> None:
+    def mark_idle(self, connection: Connection) -> None:
         """No request is under way on it from now on."""
         self._idle[connection] = None
         self._idle_by_address.setdefault(connection.address, OrderedDict())[connection] = None
 
-    def work(self, connection: Connection) -> None:
+    def mark_busy(self, connection: Connection) -> None:
         """A request is under way on it from now on."""
         if connection in self._idle:
             del self._idle[connection]
@@ -89,7 +89,7 @@ class Connections:
 
     def remove(self, connection: Connection) -> None:
         """An admitted connection is closed."""
-        self.work(connection)
+        self.mark_busy(connection)
         self._count -= 1
         self._counts[connection.address] -= 1
         if not self._counts[connection.address]:

@@ -118,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_body = True
         self._fed_bytes = 0
         if self._is_admitted:
-            self._open.work(self)
+            self._open.mark_busy(self)
         self._read_within(self._bounds.body_seconds)
 
     def on_body(self, body: bytes) -> None:
@@ -132,12 +132,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._fed_bytes = 0
         self._read_within(None)
         super().on_message_complete()
-        self._rest()
+        self._mark_if_idle()
 
     def on_response_complete(self) -> None:
         """The answer is whole; uvicorn's own clock runs until the next request."""
         super().on_response_complete()
-        self._rest()
+        self._mark_if_idle()
 
     def pause_writing(self) -> None:
         """The client takes nothing for the moment."""
@@ -159,9 +159,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         self.cycle.keep_alive = False
 
-    def _rest(self) -> None:
+    def _mark_if_idle(self) -> None:
         if self._is_admitted and not self._is_in_body and self.cycle.response_complete:
-            self._open.rest(self)
+            self._open.mark_idle(self)
 
     def _refused(self, status: HTTPStatus) -> _Refused:
         self._refused_with = status

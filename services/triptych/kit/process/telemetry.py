@@ -8,7 +8,7 @@ import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
 from triptych.kit.attribution import TextFormatter, fields_of
-from triptych.kit.process.calm_logs import DeduplicatingHandler
+from triptych.kit.process.deduplicating_logs import DeduplicatingHandler
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records that were dead-lettered", ["topic", "reason"])

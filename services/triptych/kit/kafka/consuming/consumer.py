@@ -71,7 +71,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committing: asyncio.Task[None] | None = None
         self._stopping = False
         self._trouble = self._poll_trouble = ""
-        self._in_hand: Sequence[IncomingRecord] = ()
+        self._current: Sequence[IncomingRecord] = ()
         self._subscriber = subscribe(
             broker,
             topic,
@@ -102,26 +102,26 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def in_progress(self) -> Sequence[IncomingRecord]:
         """The records that are being handled."""
-        return self._in_hand
+        return self._current
 
     def reached(self) -> dict[int, int]:
         """The offset behind what is finished, by partition owned now, as soon as it is known."""
         reader = self.reader
         places = reader.positions() if reader is not None else {}
         reached = {place.partition: offset for place, offset in places.items() if place.partition in self._owned}
-        for record in self._in_hand:
+        for record in self._current:
             if record.partition in reached:
                 first = record.first_offset if isinstance(record, Unreadable) else record.offset
                 reached[record.partition] = min(first, reached[record.partition])
         return reached
 
-    async def end(self) -> None:
+    async def give_up(self) -> None:
         """Give up waiting for dependencies: what is not finished stays uncommitted. Then stop the broker."""
         self._stopping = True
         self._interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
-        await self._settle(END_TIMEOUT_SECONDS)
+        await self._wait_until_idle(END_TIMEOUT_SECONDS)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - every rebalance takes all
         """Let the batch in hand finish, within a deadline; after that the fence of the next owner protects."""
@@ -129,7 +129,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._preparing is not None:
             self._preparing.cancel()
             self._preparing = None
-        if not await self._settle(REVOKE_TIMEOUT_SECONDS):
+        if not await self._wait_until_idle(REVOKE_TIMEOUT_SECONDS):
             log.warning("%s: partitions left while a batch was still in hand", self.topic)
         self._owned = frozenset()
         self._finished = {}
@@ -160,7 +160,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
 
     def _take(self, records: Sequence[IncomingRecord]) -> None:
-        self._in_hand = records
+        self._current = records
         self._poll_trouble = ""
 
     def _fail(self, error: Exception) -> None:
@@ -186,7 +186,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             with waiting_for(f"{self.topic}: a batch to be finished"):
                 is_finished = await self._finish_readable(records)
             if is_finished:
-                self._in_hand = ()  # otherwise these records stay unfinished until the next ones are taken
+                self._current = ()  # otherwise these records stay unfinished until the next ones are taken
                 self._schedule_commit(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
@@ -243,7 +243,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
         return await self._retry_until_done(
-            lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts)
+            lambda: self._dead_letters.dead_letter(record, "handler-failed", repr(error), attempts)
         )
 
     async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
@@ -291,7 +291,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 # A rebalance came between. The records are finished, and will be seen again and recognised.
                 log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
 
-    async def _settle(self, timeout: float) -> bool:
+    async def _wait_until_idle(self, timeout: float) -> bool:
         """Wait for the batch in hand and its offsets; False if the time was not enough."""
         try:
             async with asyncio.timeout(timeout):

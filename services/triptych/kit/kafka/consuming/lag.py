@@ -11,8 +11,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.kit.kafka.clients import make_reader, start_client
-from triptych.kit.kafka.consuming.behind import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.reading.reader import Reader
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
@@ -33,19 +33,19 @@ class LagWatch:
         """`reader` has a connection of its own: on the consumer's, questions wait behind fetches."""
         self._consumer = consumer
         self._reader = reader
-        self._behind = LagTracker()
+        self._tracker = LagTracker()
         self._told = ""
 
     @property
     def problem(self) -> str | None:
         """Which partitions stand still although there is something to do, or None."""
-        return self._consumer.problem or _words(self._consumer.topic, self._behind.stalled(), "stands still")
+        return self._consumer.problem or _words(self._consumer.topic, self._tracker.stalled(), "stands still")
 
     @property
     def detail(self) -> str | None:
         """Which partitions wait for a producer to end its transaction, or None."""
         return _words(
-            self._consumer.topic, self._behind.waiting_for_transaction(), "waits for an open transaction of a producer"
+            self._consumer.topic, self._tracker.waiting_for_transaction(), "waits for an open transaction of a producer"
         )
 
     def report_to(self, health: Health, name: str) -> None:
@@ -67,12 +67,12 @@ class LagWatch:
                 # If Kafka is away, other checks say so.
                 with contextlib.suppress(KafkaError, TimeoutError):
                     async with asyncio.timeout(ANSWER_SECONDS):
-                        await self.look()
+                        await self.measure()
                 await asyncio.sleep(INTERVAL_SECONDS)
         finally:
             self._set_metrics({})
 
-    async def look(self) -> None:
+    async def measure(self) -> None:
         """Look once. Raises KafkaError."""
         topic = self._consumer.topic
         owned = self._consumer.reached()
@@ -83,18 +83,18 @@ class LagWatch:
             place = TopicPartition(topic, partition)
             if place in ends:
                 standings[partition] = self._standing(place, reached, ends[place])
-        self._behind.update(standings, time.time())
-        self._set_metrics(self._behind.lags)
+        self._tracker.update(standings, time.time())
+        self._set_metrics(self._tracker.lags)
         self._log_changes()
 
     def _standing(self, place: TopicPartition, reached: int, end: int) -> PartitionState:
         consumer = self._consumer.reader
-        in_hand = [record for record in self._consumer.in_progress if record.partition == place.partition]
+        in_progress = [record for record in self._consumer.in_progress if record.partition == place.partition]
         if consumer is None or place not in consumer.assignment():
             return PartitionState(reached, end)
         # While something is being handled, nothing is fetched, and what the last fetch has told is old.
-        stable = None if in_hand else consumer.last_stable_offset(place)
-        oldest = in_hand[0].timestamp if in_hand else None
+        stable = None if in_progress else consumer.last_stable_offset(place)
+        oldest = in_progress[0].timestamp if in_progress else None
         return PartitionState(reached, end, stable, oldest, consumer.trouble(place))
 
     def _set_metrics(self, lags: Mapping[int, Lag]) -> None:
@@ -108,7 +108,7 @@ class LagWatch:
             LAG_SECONDS.labels(topic, partition).set(lag.seconds)
 
     def _log_changes(self) -> None:
-        stalled, kept_back = self._behind.stalled(), self._behind.waiting_for_transaction()
+        stalled, kept_back = self._tracker.stalled(), self._tracker.waiting_for_transaction()
         state = f"{sorted(stalled)} {sorted(kept_back)}"
         if state == self._told:
             return

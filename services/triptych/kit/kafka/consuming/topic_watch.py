@@ -35,7 +35,7 @@ class TopicWatch:
         """What is wrong with which topics, or None."""
         return self._problem
 
-    async def look(self) -> None:
+    async def check_topics(self) -> None:
         """Look once. Raises KafkaError."""
         found = await describe_topics(self._client, self._partitions)
         for name, facts in found.items():
@@ -56,7 +56,7 @@ class TopicWatch:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self.look()
+                    await self.check_topics()
             except (KafkaError, TimeoutError) as error:
                 log.debug("cannot look at the topics: %r", error)
             except Exception:
@@ -93,7 +93,7 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await client.bootstrap()
-                await watch.look()
+                await watch.check_topics()
         except (KafkaError, TimeoutError) as error:
             raise start_failure(settings, error) from None
         task = asyncio.create_task(watch.run())

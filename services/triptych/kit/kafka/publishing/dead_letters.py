@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from triptych.kit.attribution import sender_of
-from triptych.kit.kafka.publishing.letter_parts import Headers, split_letter
+from triptych.kit.kafka.publishing.letter_pieces import Headers, split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
@@ -43,7 +43,7 @@ class DeadLetterPublisher:
         self._publisher = publisher
         self._topic_of = topic_of
 
-    async def put(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
+    async def dead_letter(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
         """Put one record aside.
 
         Args:

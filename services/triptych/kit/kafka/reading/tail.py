@@ -89,7 +89,7 @@ class TopicTail:
     async def __anext__(self) -> IncomingRecord:
         return await self.getone()
 
-    async def look(self) -> None:
+    async def check_topics(self) -> None:
         """Find out whether the topics are what they were, and follow them if not. Raises KafkaError."""
         found = await describe_topics(self._reader._client, self._topics)
         missing = {topic for topic in self._topics if found.get(topic) is None}
@@ -105,7 +105,7 @@ class TopicTail:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
-                await self.look()
+                await self.check_topics()
             except KafkaError as error:
                 log.debug("cannot look at %s: %r", self._topics, error)
             except Exception:
@@ -126,7 +126,7 @@ class TopicTail:
             self._restarted({place: offset for place, offset in offsets.items() if place.topic == topic})
 
     async def _resume(self, lost: Mapping[TopicPartition, int]) -> None:
-        await self.look()  # which begins anew with a topic that was made again
+        await self.check_topics()  # which begins anew with a topic that was made again
         beginnings = await self._reader.beginning_offsets(list(lost))
         ends = await self._reader.end_offsets(list(lost))
         positions = self.positions()

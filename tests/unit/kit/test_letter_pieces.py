@@ -3,7 +3,7 @@
 import pytest
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.publishing.letter_parts import PIECE_HEADER, join_letter, split_letter
+from triptych.kit.kafka.publishing.letter_pieces import PIECE_HEADER, join_letter, split_letter
 from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
 

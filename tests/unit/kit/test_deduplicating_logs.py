@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from triptych.kit.process.calm_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, DeduplicatingHandler
+from triptych.kit.process.deduplicating_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, DeduplicatingHandler
 
 
 @dataclass
