@@ -12,7 +12,14 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
 from triptych.kit.mongo.codes import BUILDING_CODES, INDEX_OPTIONS_CONFLICT, NAMESPACE_EXISTS
-from triptych.kit.mongo.driver import Database, IndexModel, OperationFailure, PyMongoError, is_transient, patient
+from triptych.kit.mongo.driver import (
+    Database,
+    IndexModel,
+    OperationFailure,
+    PyMongoError,
+    is_transient,
+    building_indexes,
+)
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
@@ -137,7 +144,7 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
 async def _ensure(database: Database, name: str, models: Sequence[IndexModel]) -> None:
     if models:
         await _adjust_lifetimes(database, name, models)
-        with patient():
+        with building_indexes():
             await database[name].create_indexes(list(models))
     elif name not in await database.list_collection_names():
         try:
