@@ -87,4 +87,4 @@ def test_what_was_withheld_is_told_at_the_end(log: Log) -> None:
 def test_memory_is_bounded(log: Log) -> None:
     for number in range(10 * KEYS_MAX):
         log.say(f"library{number}", "message")
-    assert len(log.handler._said) <= KEYS_MAX + 1
+    assert len(log.handler._written) <= KEYS_MAX + 1

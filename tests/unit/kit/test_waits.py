@@ -52,8 +52,8 @@ async def test_a_long_wait_is_told_once_and_once_when_it_is_over(
             await until_long(waits)
         assert len(caplog.records) == 1
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [
-        "waits for something",
-        "no longer waits for something",
+        "waiting for something",
+        "no longer waiting for something",
     ]
     assert await health.problems() == {}
     assert gauge(waits)["something"] == 0.0

@@ -17,8 +17,8 @@ from triptych.kit.mongo.driver import (
     IndexModel,
     OperationFailure,
     PyMongoError,
-    is_transient,
     building_indexes,
+    is_transient,
 )
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings

@@ -32,7 +32,7 @@ from triptych.kit.kafka.publishing.record_batches import (
     enqueue,
 )
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
-from triptych.kit.process.waits import noted
+from triptych.kit.process.waits import recorded_as_wait
 from triptych.kit.run_all import run_all
 
 __all__ = ["OutgoingRecord", "Publisher"]
@@ -131,7 +131,7 @@ class Publisher:
             return f"Kafka does not answer: {error!r}"
         return None
 
-    @noted("Kafka to take records")
+    @recorded_as_wait("Kafka to take records")
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Send all and wait until all are acknowledged.
 
