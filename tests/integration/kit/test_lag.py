@@ -63,10 +63,10 @@ async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
             assert lags(topic, "seconds")[1] > 0
 
             async def is_told() -> bool:
-                return f"{topic}-1 stands still for" in caplog.text and bool(watch.problem)
+                return f"{topic}-1 has been stalled for" in caplog.text and bool(watch.problem)
 
             await eventually(is_told, "the stall told")
-            assert caplog.text.count("stands still") == 1
+            assert caplog.text.count("has been stalled") == 1
             away = False
             await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more")
             assert lags(topic, "seconds") == {0: 0, 1: 0, 2: 0}
@@ -90,7 +90,7 @@ async def test_a_transaction_that_stays_open_is_told_and_is_no_fault_of_the_cons
             await producer.send_and_wait(topic, b"x", partition=2)
 
             async def is_told() -> bool:
-                return f"{topic}-2 waits for an open transaction" in (watch.detail or "")
+                return f"{topic}-2 has waited for an open transaction" in (watch.detail or "")
 
             await eventually(is_told, "the transaction told")
             assert lags(topic)[2] == 1

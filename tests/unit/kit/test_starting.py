@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
-from triptych.kit.startup.starting import StartupApp, composed, passing_problem
+from triptych.kit.startup.starting import StartupApp, composed, transient_problem
 
 
 def failing(*errors: Exception) -> Callable[[], AbstractAsyncContextManager[ASGIApp]]:
@@ -70,9 +70,9 @@ async def test_what_no_waiting_mends_is_raised_at_once(error: Exception) -> None
 
 
 def test_errors_of_the_drivers_are_told_apart() -> None:
-    assert passing_problem(KafkaConnectionError("gone")) is not None
-    assert passing_problem(TimeoutError()) is not None
-    assert passing_problem(TopicAuthorizationFailedError("t")) is None
+    assert transient_problem(KafkaConnectionError("gone")) is not None
+    assert transient_problem(TimeoutError()) is not None
+    assert transient_problem(TopicAuthorizationFailedError("t")) is None
 
 
 def test_the_log_tells_once_and_then_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

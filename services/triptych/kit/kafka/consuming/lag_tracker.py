@@ -1,4 +1,4 @@
-"""How far a consumer is behind its partitions, in records and seconds, and whether it stands still (pure)."""
+"""Computes how far a consumer is behind its partitions, in records and seconds, and whether it has stalled (pure)."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 STALLED_SECONDS = 30.0
-"""A consumer that is behind and has not moved for so long is not ready."""
+"""A consumer that is behind and has not moved for this long is not ready."""
 OPEN_SECONDS = 5.0
-"""So long, a transaction may keep records back without being told."""
+"""How long an open transaction may withhold records before it is reported."""
 _SAMPLES_MAX = 64
 
 
 class PartitionState(NamedTuple):
-    """A partition at a moment.
+    """A partition at one moment.
 
     Attributes:
-        reached: the offset behind what is finished.
-        end: the offset behind the last record there.
-        stable: the offset of the first record of an open transaction, else as `end`; None if it is not known.
-        oldest_ms: when the oldest record being handled was written, in ms since 1970; None if that is not known.
-        trouble: why the broker gives nothing, if it says so.
+        reached: the offset after the last finished record.
+        end: the offset after the last record of the partition.
+        stable: the offset of the first record of an open transaction, `end` if none is open, None if not known.
+        oldest_ms: when the oldest record being handled was written, in ms since 1970; None if not known.
+        trouble: why the broker returns no records, if it gives a reason.
     """
 
     reached: int
@@ -31,7 +31,7 @@ class PartitionState(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far a partition is behind; `still_seconds` is how long nothing of it has been finished."""
+    """How far a partition is behind; `stalled_seconds` is the time since a record of it was last finished."""
 
     records: int
     seconds: float
@@ -45,50 +45,50 @@ class _History:
     reached: int
     moved_at: float
     ends: deque[tuple[float, int]] = field(default_factory=deque)
-    """When an end was seen first, oldest first, as far as it is not reached."""
+    """The ends that are not reached yet, oldest first, each with the time at which it was first seen."""
 
-    def note(self, standing: PartitionState, now: float) -> None:
-        if standing.reached != self.reached or standing.reached >= standing.end:
-            self.reached, self.moved_at = standing.reached, now
-        if self.ends and self.ends[-1][1] > standing.end:
-            self.ends.clear()  # the topic was made again
-        while self.ends and self.ends[0][1] <= standing.reached:
+    def add(self, state: PartitionState, now: float) -> None:
+        if state.reached != self.reached or state.reached >= state.end:
+            self.reached, self.moved_at = state.reached, now
+        if self.ends and self.ends[-1][1] > state.end:
+            self.ends.clear()  # the topic was deleted and created again
+        while self.ends and self.ends[0][1] <= state.reached:
             self.ends.popleft()
-        if standing.end > standing.reached and (not self.ends or self.ends[-1][1] < standing.end):
-            self.ends.append((now, standing.end))
+        if state.end > state.reached and (not self.ends or self.ends[-1][1] < state.end):
+            self.ends.append((now, state.end))
         if len(self.ends) > _SAMPLES_MAX:
-            del self.ends[1]  # the age of later records is then told too high, by little
+            del self.ends[1]  # later records then count as slightly older than they are
 
 
 class LagTracker:
-    """The partitions that are owned now, as they were when they were last looked at."""
+    """The partitions that are owned now, and their lag at the last update."""
 
     def __init__(self) -> None:
         self._histories: dict[int, _History] = {}
         self.lags: dict[int, Lag] = {}
 
-    def update(self, standings: Mapping[int, PartitionState], now: float) -> None:
-        """Take note of all partitions owned, `now` being seconds since 1970; others are forgotten."""
+    def update(self, states: Mapping[int, PartitionState], now: float) -> None:
+        """Record the states of all owned partitions at `now`, in seconds since 1970. Forgets all others."""
         self._histories = {
-            partition: self._histories.get(partition) or _History(standing.reached, now)
-            for partition, standing in standings.items()
+            partition: self._histories.get(partition) or _History(state.reached, now)
+            for partition, state in states.items()
         }
-        self.lags = {partition: self._lag(partition, standing, now) for partition, standing in standings.items()}
+        self.lags = {partition: self._lag(partition, state, now) for partition, state in states.items()}
 
-    def _lag(self, partition: int, standing: PartitionState, now: float) -> Lag:
+    def _lag(self, partition: int, state: PartitionState, now: float) -> Lag:
         history = self._histories[partition]
-        history.note(standing, now)
-        records = max(0, standing.end - standing.reached)
+        history.add(state, now)
+        records = max(0, state.end - state.reached)
         if records == 0:
             return Lag(0, 0.0, 0.0, False, None)
         since = history.ends[0][0]
-        if standing.oldest_ms is not None and standing.oldest_ms >= 0:
-            since = min(since, standing.oldest_ms / 1000)
-        is_kept_back = standing.stable is not None and standing.stable <= standing.reached and not standing.trouble
-        return Lag(records, max(0.0, now - since), now - history.moved_at, is_kept_back, standing.trouble)
+        if state.oldest_ms is not None and state.oldest_ms >= 0:
+            since = min(since, state.oldest_ms / 1000)
+        is_withheld = state.stable is not None and state.stable <= state.reached and not state.trouble
+        return Lag(records, max(0.0, now - since), now - history.moved_at, is_withheld, state.trouble)
 
     def stalled(self) -> dict[int, Lag]:
-        """The partitions that stand still, by number."""
+        """The partitions that have stalled, by number."""
         return {
             partition: lag
             for partition, lag in self.lags.items()
@@ -96,7 +96,7 @@ class LagTracker:
         }
 
     def waiting_for_transaction(self) -> dict[int, Lag]:
-        """The partitions whose next record belongs to a transaction that is open, or comes after one, by number."""
+        """The partitions whose next record belongs to an open transaction or comes after one, by number."""
         return {
             partition: lag
             for partition, lag in self.lags.items()
