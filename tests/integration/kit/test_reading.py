@@ -164,7 +164,7 @@ async def test_a_fault_in_a_poll_skips_no_record(installation: Installation, mon
     class Failing(Fetched):
         def _read(self) -> Any:
             nonlocal is_broken
-            if is_broken and self._place.partition == 1:
+            if is_broken and self._topic_partition.partition == 1:
                 is_broken = False
                 raise ValueError("a fault of ours")
             return super()._read()

@@ -36,7 +36,7 @@ def gzip_decode(payload: bytes) -> bytes:
         members.append(content)
         allowed -= len(content)
         if allowed < 0:
-            raise OverflowError(f"the batch has more than {EXPANDED_MAX} bytes once it is decompressed")
+            raise OverflowError(f"the batch has more than {EXPANDED_MAX} bytes after decompression")
         if not decompressor.eof:
             raise EOFError("the gzip data ends too early")
         remaining = decompressor.unused_data
