@@ -64,7 +64,7 @@ async def consuming(installation: Installation, handler: Recorder) -> AsyncItera
         await publisher.stop()
 
 
-async def test_a_record_that_breaks_the_handler_is_put_aside_and_its_neighbours_are_handled(
+async def test_a_record_that_breaks_the_handler_is_dead_lettered_and_its_neighbours_are_handled(
     installation: Installation,
 ) -> None:
     topics = installation.topics

@@ -255,7 +255,7 @@ class _Peer:
         self.gave_way = True
 
 
-def test_places_of_one_address_and_of_all() -> None:
+def test_slots_of_one_address_and_of_all() -> None:
     places = Connections(3, 2)
     first, second, third, other, late = (_Peer(name) for name in ("a", "a", "a", "b", "c"))
     assert all(places.admit(peer) for peer in (first, second, other))

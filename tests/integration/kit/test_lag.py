@@ -42,7 +42,7 @@ def shows(topic: str, expected: dict[int, float]) -> Callable[[], Awaitable[bool
     return is_shown
 
 
-async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
+async def test_a_stalled_consumer_is_not_ready_and_names_the_partition(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic, away = installation.topics.commands, True
@@ -74,7 +74,7 @@ async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
         assert lags(topic) == {}
 
 
-async def test_a_transaction_that_stays_open_is_told_and_is_no_fault_of_the_consumer(
+async def test_a_transaction_that_stays_open_is_reported_and_is_no_fault_of_the_consumer(
     installation: Installation,
 ) -> None:
     topic = installation.topics.commands
@@ -103,7 +103,7 @@ async def test_a_transaction_that_stays_open_is_told_and_is_no_fault_of_the_cons
         await producer.stop()
 
 
-async def test_only_the_owner_of_a_partition_tells_its_lag(installation: Installation) -> None:
+async def test_only_the_owner_of_a_partition_reports_its_lag(installation: Installation) -> None:
     topic = installation.topics.commands
     async with (
         consuming(installation, Recorder()) as consumer,

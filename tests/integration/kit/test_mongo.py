@@ -96,7 +96,7 @@ async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path, a
         child.stop(10)
 
 
-async def test_nobody_at_the_address_is_said_so() -> None:
+async def test_an_address_without_a_server_is_reported() -> None:
     (port,) = free_ports(1)
     with pytest.raises(StartRefused, match="MongoDB does not answer"):
         async with open_database(f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=200", "x"):

@@ -76,7 +76,7 @@ async def test_a_claim_during_the_transaction_aborts_it_or_waits_for_it(installa
     assert await facts(database) == 0
 
 
-async def test_scopes_do_not_meet(installation: Installation) -> None:
+async def test_scopes_are_independent(installation: Installation) -> None:
     database = installation.database
     one, other = owner(database, "one"), owner(database, "other")
     await one.claim([0])
@@ -89,7 +89,7 @@ async def test_scopes_do_not_meet(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
-async def test_a_transaction_that_its_owner_left_open_holds_nobody_up(
+async def test_a_transaction_that_its_owner_left_open_delays_nobody(
     installation: Installation, driver: Literal["pymongo", "motor"]
 ) -> None:
     async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:

@@ -18,7 +18,7 @@ from triptych.kit.process.settings import KitSettings
 PATIENCE_SECONDS = 1.0
 
 
-async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
+async def test_records_that_are_stuck_delay_no_others_and_are_given_up(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher_module, "STOP_TIMEOUT_SECONDS", 2 * PATIENCE_SECONDS)

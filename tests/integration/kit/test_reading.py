@@ -92,7 +92,7 @@ async def test_a_batch_that_would_fill_the_memory_becomes_a_dead_letter(installa
     assert len(letter.value or b"") < 100_000
 
 
-async def test_a_reader_outside_a_group_passes_over_what_cannot_be_read(
+async def test_a_reader_outside_a_group_skips_what_cannot_be_read(
     installation: Installation, damage: None
 ) -> None:
     settings = installation.settings(KitSettings)

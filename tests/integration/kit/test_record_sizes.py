@@ -56,7 +56,7 @@ async def values_on(installation: Installation, topic: str, wanted: set[bytes]) 
         return [record.value for record in records]
 
 
-async def test_a_record_too_large_harms_none_before_beside_or_after_it(
+async def test_a_record_that_is_too_large_harms_no_other_record(
     installation: Installation, publisher: Publisher
 ) -> None:
     topic = installation.topics.events

@@ -63,7 +63,7 @@ async def send(bootstrap: str, topic: str, *values: bytes, partition: int = 0) -
 
 
 @pytest.mark.parametrize("before", [0, 1, 5])
-async def test_a_topic_that_was_made_again_is_heard_from_its_beginning(installation: Installation, before: int) -> None:
+async def test_a_topic_that_was_created_again_is_read_from_its_beginning(installation: Installation, before: int) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
     told: list[dict[TopicPartition, int]] = []
     async with tail(
@@ -106,7 +106,7 @@ async def test_a_missing_topic_is_a_problem(installation: Installation) -> None:
         await eventually(is_missed, "the topic missed")
 
 
-async def test_partitions_that_are_added_are_heard_from_their_beginning(installation: Installation) -> None:
+async def test_partitions_that_are_added_are_read_from_their_beginning(installation: Installation) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
     async with tail(installation.settings(KitSettings), [topic]) as heard:
         await send(bootstrap, topic, b"before")
@@ -128,6 +128,6 @@ async def test_partitions_that_are_added_are_heard_from_their_beginning(installa
         assert await hear(heard, 2) == [b"before", b"on the new one"]
 
 
-def test_hearing_goes_on_where_the_topic_still_reaches() -> None:
+def test_reading_continues_where_the_topic_still_has_records() -> None:
     assert resume_at(3, 10, 20) == 10
     assert resume_at(30, 10, 20) == 20

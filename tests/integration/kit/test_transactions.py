@@ -133,7 +133,7 @@ async def test_a_cancelled_commit_stops_nobody(database: Database, failing_mongo
         assert await count(database) in (1, 2)  # it may have arrived
 
 
-async def test_a_commit_that_takes_long_is_said_so(database: Database, failing_mongo: FailingMongo) -> None:
+async def test_a_commit_that_takes_long_is_reported(database: Database, failing_mongo: FailingMongo) -> None:
     waits = WAITS.problems  # of this process
     async with failing_mongo.failing(["commitTransaction"], times=1, blockConnection=True, blockTimeMS=5_500):
         committing = asyncio.create_task(count(database, 20))

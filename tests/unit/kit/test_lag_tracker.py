@@ -1,4 +1,4 @@
-"""`LagTracker`: lag in records and seconds, and which partitions stand still."""
+"""`LagTracker`: lag in records and seconds, and which partitions have stalled."""
 
 from triptych.kit.kafka.consuming.lag_tracker import OPEN_SECONDS, STALLED_SECONDS, LagTracker, PartitionState
 
@@ -38,7 +38,7 @@ def test_only_a_partition_that_is_behind_and_does_not_move_is_stalled() -> None:
     assert not tracker.stalled()
 
 
-def test_what_an_open_transaction_keeps_back_is_told_apart() -> None:
+def test_records_that_an_open_transaction_withholds_are_distinguished() -> None:
     tracker = LagTracker()
     for now in (0.0, OPEN_SECONDS, 2 * STALLED_SECONDS):
         tracker.update(
@@ -57,7 +57,7 @@ def test_partitions_of_others_are_forgotten() -> None:
     assert tracker.lags[0].stalled_seconds == 0
 
 
-def test_a_topic_that_was_made_again_is_measured_anew() -> None:
+def test_a_topic_that_was_created_again_starts_over() -> None:
     tracker = LagTracker()
     tracker.update({0: PartitionState(50, 90)}, 0)
     tracker.update({0: PartitionState(0, 2)}, 100)
