@@ -1,4 +1,4 @@
-"""`LagWatch` on a real broker: what the owner of a partition tells of it, and nobody else."""
+"""`LagWatch` on a real broker: the owner of a partition, and only the owner, reports its lag."""
 
 from collections.abc import Awaitable, Callable
 
@@ -62,10 +62,10 @@ async def test_a_stalled_consumer_is_not_ready_and_names_the_partition(
             await eventually(shows(topic, {0: 0, 1: 3, 2: 0}), "lag of records that were not taken")
             assert lags(topic, "seconds")[1] > 0
 
-            async def is_told() -> bool:
+            async def is_reported() -> bool:
                 return f"{topic}-1 has been stalled for" in caplog.text and bool(watch.problem)
 
-            await eventually(is_told, "the stall told")
+            await eventually(is_reported, "the stall is reported")
             assert caplog.text.count("has been stalled") == 1
             away = False
             await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more")
@@ -89,15 +89,15 @@ async def test_a_transaction_that_stays_open_is_reported_and_is_no_fault_of_the_
             await producer.begin_transaction()
             await producer.send_and_wait(topic, b"x", partition=2)
 
-            async def is_told() -> bool:
+            async def is_reported() -> bool:
                 return f"{topic}-2 has waited for an open transaction" in (watch.detail or "")
 
-            await eventually(is_told, "the transaction told")
+            await eventually(is_reported, "the transaction is reported")
             assert lags(topic)[2] == 1
             assert lags(topic, "seconds")[2] > 0
             assert watch.problem is None
             await producer.commit_transaction()
-            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more, not even the mark's")
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more, not even the commit marker")
             assert watch.detail is None
     finally:
         await producer.stop()
@@ -112,8 +112,8 @@ async def test_only_the_owner_of_a_partition_reports_its_lag(installation: Insta
         await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "all partitions are ours")
         async with consuming(installation, Recorder()) as other:
 
-            async def share() -> bool:
+            async def are_shared() -> bool:
                 ours, theirs = set(consumer.reached()), set(other.reached())
                 return bool(ours and theirs) and lags(topic).keys() == ours
 
-            await eventually(share, "partitions are shared")
+            await eventually(are_shared, "partitions are shared")

@@ -1,4 +1,4 @@
-"""Fencing on a real replica set: of two owners, only the later can commit."""
+"""Fencing on a real replica set: if two processes claim a partition, only the later owner can commit."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ def owner(database: Database, scope: str = "s") -> Ownership:
 
 
 async def write(database: Database, session: Session, ownership: Ownership, partitions: Iterable[int]) -> bool:
-    """Touch the claims as a part of a transaction; whether all of them were there."""
+    """Write to the claims in a transaction. Returns whether all of them were found."""
     fences = await ownership.fence(session, partitions)
     written = await database["facts"].bulk_write(fences, ordered=False, session=session)
     return written.matched_count == len(fences)
