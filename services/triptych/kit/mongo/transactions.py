@@ -126,8 +126,8 @@ async def _abort(database: Database, session: Session, cause: BaseException) -> 
     if not session.in_transaction:
         return
     _remember_open(database, session)
-    # Every error that the server itself reports has ended the transaction there. For any other cause, the server is
-    # asked to abort directly, since the driver's own abort hides whether it succeeded.
+    # Every error that the server itself reports has ended the transaction there. If the cause is not an error of the
+    # driver, the server is asked to abort directly, since the driver's own abort hides whether it succeeded.
     if not isinstance(cause, PyMongoError):
         try:
             await database.client.admin.command("abortTransaction", session=session)

@@ -67,7 +67,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
         self._idle = asyncio.Event()
         self._idle.set()
-        self._uncommitted: dict[TopicPartition, int] = {}  # the offset after the last finished record
+        self._uncommitted: dict[TopicPartition, int] = {}  # offsets after the last finished records
         self._committing: asyncio.Task[None] | None = None
         self._stopping = False
         self._trouble = self._poll_trouble = ""

@@ -78,7 +78,7 @@ class LagWatch:
         owned = self._consumer.reached()
         ends = await self._reader.end_offsets([TopicPartition(topic, partition) for partition in owned])
         states = {}
-        # Asked again: meanwhile more records may have been finished, and partitions may have been lost.
+        # The consumer is asked again: meanwhile it may have finished more records or lost partitions.
         for partition, reached in self._consumer.reached().items():
             topic_partition = TopicPartition(topic, partition)
             if topic_partition in ends:

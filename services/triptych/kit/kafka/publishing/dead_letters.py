@@ -71,7 +71,7 @@ class DeadLetterPublisher:
     async def letters(
         self, refused: Sequence[tuple[RefusedRecord, str, str]], attempts: int = 1
     ) -> list[OutgoingRecord]:
-        """The records to publish for dead-lettering these, each given with reason and text.
+        """The records to publish in order to dead-letter `refused`: records, each with reason and text.
 
         A dead letter is one record, or several if it is too large for its topic.
 

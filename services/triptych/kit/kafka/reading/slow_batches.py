@@ -47,7 +47,7 @@ class SlowRecord(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """Bytes that are no valid record. `offset` is the last offset that they cover; `text` is the reason."""
+    """Bytes that are not a valid record. `offset` is the last offset that they cover; `text` is the reason."""
 
     offset: int
     raw: bytes
