@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 from tests.support.write_model import until_no_work_is_left
 from triptych.cli.settings import CliSettings
 from triptych.cli.verify import verify
-from triptych.kit.kafka.publishing.letter_parts import join_letter
+from triptych.kit.kafka.publishing.letter_pieces import join_letter
 from triptych.webhooks.app import compose as compose_webhooks
 from triptych.webhooks.settings import WebhookSettings
 

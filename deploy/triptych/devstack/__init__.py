@@ -1,1 +1,1 @@
-"""Real Kafka and MongoDB on this machine, for `make up`, the tests and the benchmarks."""
+"""Runs real Kafka and MongoDB servers on this machine, for `make up`, the tests and the benchmarks."""

@@ -1,11 +1,11 @@
-"""What a local stack hands to its user: who provides the servers and where they listen."""
+"""The description of a local stack for its user: who provides the servers, and where they listen."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Provider(StrEnum):
-    """Where the servers come from; the values are those of `TRIPTYCH_STACK`."""
+    """Where the servers come from. The values are those of `TRIPTYCH_STACK`."""
 
     EXTERNAL = "external"
     CONTAINERS = "containers"

@@ -1,4 +1,4 @@
-"""The folder where what is expensive to obtain is kept between starts, shared by all stacks of the user."""
+"""The cache folder for files that are expensive to obtain, shared by all stacks of the user."""
 
 import fcntl
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the file lock at `path`, waiting for other processes; the kernel frees it if this process dies."""
+    """Lock the file at `path` during the block; waits for other processes. The kernel frees it if this one dies."""
     with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

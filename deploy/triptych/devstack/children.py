@@ -1,4 +1,4 @@
-"""Child processes that never outlive the process that started them."""
+"""Starts and stops child processes, which never outlive the process that started them."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ _LOG_TAIL_LINES = 15
 
 
 class Child:
-    """A running child process, its output in a log file."""
+    """A child process whose output goes to a log file."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
@@ -33,9 +33,9 @@ class Child:
         return self._process.poll()
 
     def stop(self, timeout: float) -> int:
-        """End the child and all processes of its group; return its exit code.
+        """Stop the child and all processes of its group, and return its exit code.
 
-        It is asked with SIGTERM and killed after `timeout` seconds. Stopping an ended child is harmless.
+        Sends SIGTERM, and kills the group after `timeout` seconds. Stopping a child that has ended is harmless.
         """
         if self.poll() is None:
             self._signal(signal.SIGTERM)
@@ -51,7 +51,7 @@ class Child:
         """
         deadline = time.monotonic() + timeout
         while True:
-            code = self.poll()  # before the question, which may be answered by the end itself
+            code = self.poll()  # before `ready`, which may become true because the child has ended
             if ready():
                 return
             if code is not None:
@@ -61,7 +61,7 @@ class Child:
             time.sleep(_POLL_SECONDS)
 
     def _signal(self, number: signal.Signals) -> None:
-        # The child leads its own group; the group is gone once all its members are.
+        # The child leads its own process group. The group no longer exists once all its members have ended.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
@@ -73,11 +73,11 @@ class Child:
 def start_child(
     args: Sequence[str | Path], *, env: Mapping[str, str] | None = None, log: Path, cwd: Path | None = None
 ) -> Child:
-    """Start a program whose output goes to `log` (overwritten), with its own session and process group.
+    """Start a program with its own session and process group; its output goes to `log`, which is overwritten.
 
-    Ctrl-C in the terminal thus reaches only the parent, which stops its children in order. On Linux the kernel kills
-    the child when the parent dies, by kill -9 too. To be exact: when the *thread* that called this function ends, so
-    call it from a thread that lives as long as the child shall. Raises OSError if the program cannot be run.
+    Ctrl-C in the terminal reaches only the parent, which stops its children in order. On Linux the kernel kills the
+    child when the parent dies, even by kill -9. More exactly, it does so when the *thread* that called this function
+    ends, so call it from a thread that lives as long as the child. Raises OSError if the program cannot be run.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -95,12 +95,12 @@ def start_child(
 
 
 def _die_with_parent() -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # loaded before the fork: afterwards only simple calls are safe
+    libc = ctypes.CDLL(None)  # loaded before the fork, since only simple calls are safe afterwards
     parent = os.getpid()
 
-    def ask_the_kernel() -> None:
+    def request_signal() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the request
+        if os.getppid() != parent:  # the parent died before the request
             os._exit(1)
 
-    return ask_the_kernel
+    return request_signal

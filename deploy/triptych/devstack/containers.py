@@ -1,6 +1,6 @@
-"""Kafka and MongoDB from their official images, run by a Docker engine through testcontainers.
+"""Runs Kafka and MongoDB from their official images, by a Docker engine through testcontainers.
 
-Imported only when containers are asked about: testcontainers is an optional dependency.
+This module is imported only when containers may be used: testcontainers is an optional dependency.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ _STOP_SECONDS = 20
 _KAFKA_PORT = 9092
 _MONGO_PORT = 27017
 
-# The address to advertise is known only once the container runs, so the start command waits to be told.
+# The address to advertise is known only once the container runs, so the start command waits for a file that has it.
 _KAFKA_COMMAND = "until [ -f /tmp/listeners ]; do sleep 0.1; done; . /tmp/listeners; exec /etc/kafka/docker/run"
 
 logging.getLogger("testcontainers").setLevel(logging.WARNING)
 
 
 def containers_missing(say: Callable[[str], None]) -> Sequence[str]:
-    """Return why containers cannot be used, or nothing; pulls the images that the engine does not have."""
+    """Return the reasons why containers cannot be used, if any. Pulls the images that the engine lacks."""
     try:
         DockerClient(timeout=_PROBE_SECONDS).client.close()
     except DockerException:
@@ -71,10 +71,10 @@ def containers_missing(say: Callable[[str], None]) -> Sequence[str]:
 def running_containers(
     *, data_dir: Path, kafka_port: int | None, mongo_port: int | None, keep: bool, say: Callable[[str], None]
 ) -> Iterator[Addresses]:
-    """Run both servers and wait until they are ready; a port of None is chosen by the engine.
+    """Run both servers and wait until they are ready. The engine chooses a port that is None.
 
-    The servers store in named volumes, since files that they own could not be removed from `data_dir`; with `keep`
-    false the volumes go at the end. Raises StackUnavailable.
+    The servers store their data in named volumes, since this process could not remove their files from `data_dir`. With
+    `keep` false the volumes are removed at the end. Raises StackUnavailable.
     """
     volumes = _volume_prefix(data_dir)
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ def running_containers(
             mongo = stack.enter_context(_running(_mongo_container(f"{volumes}-mongo", mongo_port), keep))
             kafka = stack.enter_context(_running(_kafka_container(f"{volumes}-kafka", kafka_port), keep))
             addresses = Addresses(_address(kafka, _KAFKA_PORT), _mongo_uri(mongo), Provider.CONTAINERS)
-            _tell_listeners(kafka, addresses.kafka_bootstrap)
+            _write_listeners(kafka, addresses.kafka_bootstrap)
             _wait_for_primary(addresses.mongo_uri)
             LogMessageWaitStrategy(re.escape(STARTED)).with_startup_timeout(_START_SECONDS).wait_until_ready(kafka)
         except (DockerException, RuntimeError, TimeoutError) as error:
@@ -98,7 +98,7 @@ def running_containers(
 
 def _kafka_container(volume: str, port: int | None) -> DockerContainer:
     container = DockerContainer(KAFKA_IMAGE).with_command(["sh", "-c", _KAFKA_COMMAND])
-    # Two listeners: the broker cannot reach itself by the address that its clients use.
+    # Two listeners, because the broker cannot reach itself at the address that its clients use.
     container.with_envs(
         CLUSTER_ID=CLUSTER_ID,
         KAFKA_NODE_ID="1",
@@ -124,7 +124,7 @@ def _mongo_container(volume: str, port: int | None) -> DockerContainer:
 
 
 def _publish(container: DockerContainer, inside: int, outside: int | None) -> DockerContainer:
-    # On one address only: neither server asks who its client is.
+    # Published on one address only, because neither server authenticates its clients.
     address = _reached_at(container)
     if address is not None:
         binding = (address,) if outside is None else (address, outside)
@@ -142,21 +142,21 @@ def _bridge_gateway(client: DockerClient) -> str:
 
 
 def gateway_of(network: Mapping[str, Any]) -> str:
-    """The address of the engine's machine in a network, as `docker network inspect` describes the network.
+    """Return the address of the engine's machine in a network; `network` is as `docker network inspect` shows it.
 
-    An engine may leave the gateway out; Docker then gives the machine the first address of the subnet.
+    An engine may leave the gateway out. Docker then gives the machine the first address of the subnet.
     """
     config = network["IPAM"]["Config"][0]
     return str(config.get("Gateway") or ipaddress.ip_network(config["Subnet"])[1])
 
 
 def published_address(mode: ConnectionMode, host: Callable[[], str], gateway: Callable[[], str]) -> str | None:
-    """The one address to publish ports on, never all; None if the container itself can be reached.
+    """Return the single address to publish ports on; None if the container itself can be reached.
 
     Args:
-        mode: how containers are reached from here; not by the loopback address where we run in a container ourselves.
-        host: the name of the engine's machine.
-        gateway: the address of that machine in the network of its containers.
+        mode: how this process reaches containers. The loopback address does not work inside a container.
+        host: returns the name of the engine's machine.
+        gateway: returns the address of that machine in the network of its containers.
     """
     match mode:
         case ConnectionMode.bridge_ip:
@@ -176,17 +176,17 @@ def _address(container: DockerContainer, port: int) -> str:
 def _running(container: DockerContainer, keep: bool) -> Iterator[DockerContainer]:
     with container:
         yield container
-        if keep:  # otherwise there is nothing to write down
+        if keep:  # without `keep`, the server need not write its data to disk
             container.get_wrapped_container().stop(timeout=_STOP_SECONDS)
 
 
-def _tell_listeners(kafka: DockerContainer, address: str) -> None:
+def _write_listeners(kafka: DockerContainer, address: str) -> None:
     setting = f"export KAFKA_ADVERTISED_LISTENERS=HOST://{address},BROKER://localhost:9094"
     kafka.exec(["sh", "-c", f"echo {shlex.quote(setting)} >/tmp/written && mv /tmp/written /tmp/listeners"])
 
 
 def _mongo_uri(mongo: DockerContainer) -> str:
-    # Direct, because the name of the set's only member means nothing outside its container.
+    # Direct, because the name of the set's only member cannot be resolved outside its container.
     return f"mongodb://{_address(mongo, _MONGO_PORT)}/?directConnection=true"
 
 
@@ -194,7 +194,7 @@ def _wait_for_primary(uri: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=500, socketTimeoutMS=10_000) as client:
         while time.monotonic() < deadline:
-            with contextlib.suppress(PyMongoError):  # not listening yet, or between two states
+            with contextlib.suppress(PyMongoError):  # it does not listen yet, or is changing its state
                 if make_primary(client, f"localhost:{_MONGO_PORT}"):
                     return
             time.sleep(0.1)
@@ -202,11 +202,11 @@ def _wait_for_primary(uri: str) -> None:
 
 
 def _volume_prefix(data_dir: Path) -> str:
-    # Written down in the data folder, so that removing the folder forgets the data.
-    note = data_dir / "volumes.txt"
-    if not note.exists():
-        note.write_text(f"triptych-{secrets.token_hex(6)}")
-    return note.read_text().strip()
+    # Stored in the data folder, so that removing the folder also forgets the volumes.
+    file = data_dir / "volumes.txt"
+    if not file.exists():
+        file.write_text(f"triptych-{secrets.token_hex(6)}")
+    return file.read_text().strip()
 
 
 def _remove_volumes(*names: str) -> None:

@@ -1,5 +1,5 @@
-"""The one way in which the local stack says that it cannot run."""
+"""The exception that the local stack raises if it cannot run."""
 
 
 class StackUnavailable(Exception):
-    """The stack cannot start; the message is written for people and complete: what is missing and how to get it."""
+    """The stack cannot start. The message is for people, and says what is missing and how to get it."""

@@ -1,4 +1,4 @@
-"""Java and the jars of Apache Kafka, resolved by Maven once and kept in the cache."""
+"""Finds Java, and has Maven fetch the jars of Apache Kafka once into the cache."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ def find_java(environ: Mapping[str, str]) -> Path | None:
 
 
 def java_version(java: Path, environ: Mapping[str, str]) -> str | None:
-    """Return the version a Java launcher reports, such as "17.0.15", or None if it reports none."""
+    """Return the version that a Java launcher reports, such as "17.0.15", or None if it reports none."""
     try:
         result = subprocess.run(  # noqa: S603
             [java, "-version"], capture_output=True, text=True, timeout=30, env=dict(environ), check=False
@@ -39,28 +39,28 @@ def java_version(java: Path, environ: Mapping[str, str]) -> str | None:
 
 
 def major_version(version: str) -> int:
-    """Return the major Java version: 17 for "17.0.15", 8 for "1.8.0_392", 0 if it cannot be told."""
+    """Return the major Java version: 17 for "17.0.15", 8 for "1.8.0_392", 0 if it is unknown."""
     numbers = re.match(r"(?:1\.)?(\d+)", version)
     return int(numbers.group(1)) if numbers else 0
 
 
 def java_missing(environ: Mapping[str, str]) -> str | None:
-    """Return what is wrong with the Java at hand and how to mend it, or None."""
+    """Return what is wrong with the installed Java and how to fix it, or None."""
     advice = f"install a JDK {JAVA_MINIMUM} or newer (Debian, Ubuntu: apt install openjdk-17-jdk-headless)"
     java = find_java(environ)
     if java is None:
-        place = "under JAVA_HOME" if environ.get("JAVA_HOME") else "on PATH"
-        return f"there is no java {place}: {advice}"
+        where = "under JAVA_HOME" if environ.get("JAVA_HOME") else "on PATH"
+        return f"there is no java {where}: {advice}"
     version = java_version(java, environ)
     if version is None:
         return f"{java} does not run: {advice}"
     if major_version(version) < JAVA_MINIMUM:
-        return f"{java} is Java {version}, too old for Kafka {KAFKA_VERSION}: {advice}, or point JAVA_HOME to one"
+        return f"{java} is Java {version}, too old for Kafka {KAFKA_VERSION}: {advice}, or set JAVA_HOME to one"
     return None
 
 
 def jars_missing(cache: Path, environ: Mapping[str, str]) -> str | None:
-    """Return why the jars of Kafka cannot be had, or None if they are cached or Maven can fetch them."""
+    """Return why the jars of Kafka are not available, or None if they are cached or Maven can fetch them."""
     if _is_complete(jars_dir(cache)) or _find_maven(environ):
         return None
     return (
@@ -70,12 +70,12 @@ def jars_missing(cache: Path, environ: Mapping[str, str]) -> str | None:
 
 
 def jars_dir(cache: Path) -> Path:
-    """Return the folder for exactly the jars that the pom asks for: another pom, another folder."""
+    """Return the cache folder for the jars of the present pom. Another pom has another folder."""
     return cache / f"kafka-{KAFKA_VERSION}-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
 
 
 def kafka_jars(cache: Path, environ: Mapping[str, str], say: Callable[[str], None]) -> Path:
-    """Return the folder with the jars of Kafka, filled by Maven if it is missing or damaged.
+    """Return the folder with the jars of Kafka. Maven fills it if it is missing or damaged.
 
     Raises StackUnavailable if Maven is missing or fails.
     """
@@ -83,7 +83,7 @@ def kafka_jars(cache: Path, environ: Mapping[str, str], say: Callable[[str], Non
     if _is_complete(target):
         return target
     with locked(cache / f"{target.name}.lock"):
-        if _is_complete(target):  # another start was faster
+        if _is_complete(target):  # another process has filled it meanwhile
             return target
         say(f"resolving Kafka {KAFKA_VERSION} jars with Maven (once)")
         with tempfile.TemporaryDirectory(dir=cache, prefix=f"{target.name}.") as scratch:

@@ -1,4 +1,4 @@
-"""A one-node Apache Kafka (KRaft) as a child process."""
+"""Runs a one-node Apache Kafka (KRaft) as a child process."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ from triptych.devstack.errors import StackUnavailable
 from triptych.devstack.jars import find_java, java_version, kafka_jars
 from triptych.devstack.ports import LOOPBACK
 
-# Any 16 bytes in base64. It need not differ between stacks: brokers of two stacks never meet.
+# Any 16 bytes in base64. All stacks may have the same id: their brokers never connect to each other.
 CLUSTER_ID = "dHJpcHR5Y2gtbG9jYWwtMQ"
-STARTED = "Kafka Server started"  # in its log, once the broker serves clients
+STARTED = "Kafka Server started"  # the broker logs this once it serves clients
 _START_SECONDS = 90.0
-# Long enough for writing the class data archive, too.
+# Long enough to write the class data archive too.
 _STOP_SECONDS = 30.0
 _FORMAT_SECONDS = 60.0
 
@@ -26,7 +26,7 @@ _FORMAT_SECONDS = 60.0
 _JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _LOGGING = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.xml')}"
 
-# One node, quick group joins, and no topic by accident; shared with the containers.
+# For one node, with quick group joins and no topics created by accident. The containers use them too.
 BROKER_SETTINGS: Mapping[str, str] = {
     "auto.create.topics.enable": "false",
     "offsets.topic.num.partitions": "4",
@@ -49,7 +49,7 @@ class _Java:
     archive: Path
 
     def command(self, main: str, *args: str | Path, record_to: Path | None = None) -> list[str | Path]:
-        """Return the command line; `record_to` asks for a class data archive of this run, made when it ends."""
+        """Return the command line. With `record_to`, the run writes a class data archive there when it ends."""
         classes = []
         if self.archive.exists():
             classes = [f"-XX:SharedArchiveFile={self.archive}"]
@@ -69,9 +69,9 @@ def running_kafka(
     environ: Mapping[str, str],
     say: Callable[[str], None],
 ) -> Iterator[Callable[[], None]]:
-    """Run the broker on `port` of the loopback address; yields a function that waits until it is ready.
+    """Run the broker on `port` of the loopback address. Yields a function that waits until the broker is ready.
 
-    A data folder of an earlier run is used again. Raises StackUnavailable, also from the function yielded.
+    A data folder of an earlier run is used again. Both this function and the yielded one raise StackUnavailable.
     """
     java = _prepare_java(cache, environ, say)
     data.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def _says_started(child: Child) -> bool:
 
 
 def _keep_archive(recorded: Path, archive: Path) -> None:
-    # Never a reason to fail: without the archive the next start is merely slower.
+    # Errors are ignored: without the archive, the next start is only slower.
     with contextlib.suppress(OSError):
         if recorded.exists() and not archive.exists():
             handle, scratch = tempfile.mkstemp(dir=archive.parent, prefix=f"{archive.name}.")

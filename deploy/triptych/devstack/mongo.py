@@ -1,4 +1,4 @@
-"""A real mongod as a one-member replica set: found in the PyPI wheel, run as a child process."""
+"""Runs a real mongod from a PyPI wheel as a child process, in a one-member replica set."""
 
 import importlib.metadata
 import os
@@ -28,7 +28,7 @@ _STOP_SECONDS = 30.0
 
 
 def mongod_missing() -> str | None:
-    """Return why there is no mongod and how to get one, or None."""
+    """Return why there is no mongod and how to get one, or None if there is one."""
     if _installed_mongod() is not None:
         return None
     if _platform() != ("linux", "x86_64"):
@@ -40,11 +40,10 @@ def mongod_missing() -> str | None:
 def running_mongo(
     *, data: Path, log: Path, port: int, cache: Path, parameters: Sequence[str] = ()
 ) -> Iterator[Callable[[], None]]:
-    """Run mongod on `port` of the loopback address; yields a function that waits until it is a writable primary.
+    """Run mongod on `port` of the loopback address. Yields a function that waits until it is a writable primary.
 
-    A data folder of an earlier run is used again, whatever its port was. `parameters` are the server's own, each as
-    `name=value`. Raises StackUnavailable, also from the
-    function yielded.
+    A data folder of an earlier run is used again, even if its port was another. `parameters` are server parameters,
+    each as `name=value`. Both this function and the yielded one raise StackUnavailable.
     """
     data.mkdir(parents=True, exist_ok=True)
     child = start_child(
@@ -54,10 +53,10 @@ def running_mongo(
             *("--dbpath", data),
             *("--bind_ip", LOOPBACK),
             *("--port", str(port)),
-            "--nounixsocket",  # it would lie in /tmp under the port's name
-            *("--wiredTigerCacheSizeGB", "0.5"),  # not half of a developer's memory
+            "--nounixsocket",  # otherwise mongod puts a socket named for the port into /tmp
+            *("--wiredTigerCacheSizeGB", "0.5"),  # the default is half of the machine's memory
             *("--oplogSize", "512"),
-            *(word for parameter in parameters for word in ("--setParameter", parameter)),
+            *(argument for parameter in parameters for argument in ("--setParameter", parameter)),
         ],
         log=log,
     )
@@ -68,7 +67,7 @@ def running_mongo(
 
 
 def make_primary(client: MongoClient[dict[str, Any]], host: str) -> bool:
-    """Take one step towards a writable primary that is the only member, at `host`; return whether it is one."""
+    """Take one step to make the server at `host` the writable primary of a one-member set. Return whether it is one."""
     try:
         configuration = client.admin.command("replSetGetConfig")["config"]
     except OperationFailure as error:
@@ -77,7 +76,7 @@ def make_primary(client: MongoClient[dict[str, Any]], host: str) -> bool:
         client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [{"_id": 0, "host": host}]})
         return False
     if configuration["members"][0]["host"] != host:
-        # Data of an earlier run on another port: the member would not recognise itself.
+        # The data is from a run on another port, so the member would not find itself in the configuration.
         configuration["members"][0]["host"] = host
         configuration["version"] += 1
         client.admin.command("replSetReconfig", configuration, force=True)
@@ -90,7 +89,7 @@ def _make_primary(child: Child, port: int) -> None:
         try:
             return make_primary(client, f"{LOOPBACK}:{port}")
         except PyMongoError:
-            return False  # not listening yet, or between two states
+            return False  # it does not listen yet, or is changing its state
 
     with MongoClient[dict[str, Any]](
         LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=500, socketTimeoutMS=10_000
@@ -103,7 +102,7 @@ def _platform() -> tuple[str, str]:
 
 
 def _installed_mongod() -> Path | None:
-    # Asked of the metadata: importing the package would start what it wants to start.
+    # Found by the package's metadata, because importing the package may start a server.
     try:
         path = Path(str(importlib.metadata.distribution(_DISTRIBUTION).locate_file("fiftyone/db/bin/mongod")))
     except importlib.metadata.PackageNotFoundError:
@@ -112,7 +111,10 @@ def _installed_mongod() -> Path | None:
 
 
 def runnable_mongod(cache: Path) -> Path:
-    """Return a mongod that may be executed: some installers drop the wheel's run bit, in folders we cannot write to."""
+    """Return an executable mongod, copied into the cache if the installed file has lost its execute permission.
+
+    Some installers drop the permission that the wheel has, in folders that we cannot write to. Raises StackUnavailable.
+    """
     installed = _installed_mongod()
     if installed is None:
         raise StackUnavailable(f"MongoDB cannot run: {mongod_missing()}.")

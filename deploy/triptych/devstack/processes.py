@@ -1,4 +1,4 @@
-"""Kafka and MongoDB as child processes of this one, for machines without Docker."""
+"""Runs Kafka and MongoDB as child processes of this one, for machines without Docker."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 def processes_missing(environ: Mapping[str, str]) -> Sequence[str]:
-    """Return what this machine lacks for running the servers as processes, each with how to get it."""
+    """Return what this machine lacks to run the servers as processes, each with how to get it."""
     lacks = (java_missing(environ), jars_missing(cache_dir(environ), environ), mongod_missing())
     return [lack for lack in lacks if lack is not None]
 
@@ -29,9 +29,9 @@ def running_processes(
     environ: Mapping[str, str],
     say: Callable[[str], None],
 ) -> Iterator[Addresses]:
-    """Run both servers and wait until they are ready; a port of None is a free one, see local_stack for the rest.
+    """Run both servers and wait until they are ready. A free port replaces None; see `local_stack` for the arguments.
 
-    Their logs are kept in any case. Raises StackUnavailable.
+    The servers' logs are always kept. Raises StackUnavailable.
     """
     spare_ports = free_ports(3)
     kafka_port = kafka_port or spare_ports.pop()
@@ -43,7 +43,7 @@ def running_processes(
             for data in (kafka_data, mongo_data):
                 stack.callback(shutil.rmtree, data, ignore_errors=True)
         say("starting MongoDB and Kafka")
-        # MongoDB comes up while Kafka's data is formatted and its JVM starts.
+        # MongoDB starts while Kafka's data folder is formatted and its JVM starts.
         mongo_ready = stack.enter_context(
             running_mongo(data=mongo_data, log=logs / "mongo.log", port=mongo_port, cache=cache)
         )

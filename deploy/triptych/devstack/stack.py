@@ -1,4 +1,4 @@
-"""Real Kafka and MongoDB for `make up`, the tests and the benchmarks, from whatever this machine offers."""
+"""Provides real Kafka and MongoDB servers, by the means that this machine has."""
 
 import fcntl
 import os
@@ -18,16 +18,16 @@ __all__ = ["Addresses", "Provider", "ProviderProbes", "StackUnavailable", "choos
 
 @dataclass(frozen=True, slots=True)
 class ProviderProbes:
-    """What each way of running servers lacks on this machine, asked only when it matters; nothing: it can be used."""
+    """For each way to run servers, a function that returns what it lacks on this machine. Called only when needed."""
 
     containers: Callable[[], Sequence[str]]
     processes: Callable[[], Sequence[str]]
 
 
 def choose(environ: Mapping[str, str], probes: ProviderProbes) -> Provider:
-    """Choose where the servers come from: addresses given, then Docker, then child processes.
+    """Choose where the servers come from: given addresses, otherwise Docker, otherwise child processes.
 
-    `TRIPTYCH_STACK` overrides the order. Raises StackUnavailable if the choice is impossible.
+    `TRIPTYCH_STACK` overrides this order. Raises StackUnavailable if the chosen way is impossible.
     """
     wanted = environ.get("TRIPTYCH_STACK")
     absent = [name for name in ("TRIPTYCH_KAFKA_BOOTSTRAP", "TRIPTYCH_MONGO_URI") if not environ.get(name)]
@@ -35,7 +35,7 @@ def choose(environ: Mapping[str, str], probes: ProviderProbes) -> Provider:
         case None | "":
             if len(absent) == 1:
                 raise StackUnavailable(
-                    f"{absent[0]} is not set, but its companion is: set both to use servers of your own, or none."
+                    f"{absent[0]} is not set, but its counterpart is: set both to use servers of your own, or neither."
                 )
             return _choose_by_probing(probes) if absent else Provider.EXTERNAL
         case Provider.EXTERNAL:
@@ -84,11 +84,11 @@ def local_stack(
     environ: Mapping[str, str] = os.environ,
     say: Callable[[str], None] = _print,
 ) -> Iterator[Addresses]:
-    """Provide running servers, ready for use, and stop them at the end, unless they are somebody else's.
+    """Provide servers that are ready for use. Servers that this function has started are stopped at the end.
 
-    A port of None is a free one. What the servers store for `data_dir` is used again by the next stack there; with
-    `keep` false it is removed at the end. `say` gets lines of progress. Call it from a thread that lives as long as
-    the stack: see start_child. Raises StackUnavailable.
+    A free port replaces None. The next stack on `data_dir` uses the servers' data again; with `keep` false the data is
+    removed at the end. `say` is called with lines of progress. Call this function from a thread that lives as long as
+    the stack: see `start_child`. Raises StackUnavailable.
     """
     probes = ProviderProbes(containers=lambda: _containers_missing(say), processes=lambda: processes_missing(environ))
     provider = choose(environ, probes)
@@ -124,7 +124,7 @@ def _containers_missing(say: Callable[[str], None]) -> Sequence[str]:
 
 @contextmanager
 def _exclusive(data_dir: Path) -> Iterator[None]:
-    """Keep a second stack off the same data."""
+    """Lock the data folder against a second stack. Raises StackUnavailable if there is one."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with data_dir.joinpath("stack.lock").open("wb") as lock:
         try:

@@ -105,7 +105,7 @@ async def compose(
                 lag.report_to(health, "commands")
                 yield Starlette(routes=health.routes())
         finally:
-            await consumer.end()
+            await consumer.give_up()
             await broker.stop()
             await handler.released()
             await publisher.stop()

@@ -1,1 +1,1 @@
-"""Machinery without the word gallery: batches, brokers, dead letters, health, lifecycle, MongoDB, settings."""
+"""Infrastructure that knows nothing of galleries: Kafka, MongoDB, dead letters, health, start and stop, settings."""

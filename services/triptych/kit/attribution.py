@@ -1,4 +1,4 @@
-"""Tells in log lines who caused what they are about: the site, the source and the id of a command."""
+"""Names in log lines who caused them: the site, the source and the id of a command."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,13 +7,13 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 TEXT_MAX = 255
-BEGINNING_BYTES = 16 * 1024
-"""Of a structured event, where its attributes are looked for."""
+SCANNED_BYTES = 16 * 1024
+"""How much of a structured event is searched for its attributes, from its beginning."""
 _NAMES = {"siteid": "site", "source": "source", "id": "command"}
 
 
 class AttributedRecord(Protocol):
-    """What has to be known of a record to tell its sender."""
+    """The fields of a record that name its sender."""
 
     @property
     def value(self) -> bytes | None: ...
@@ -22,17 +22,17 @@ class AttributedRecord(Protocol):
 
 
 def about(**fields: object) -> dict[str, Any]:
-    """What to give to a logging call as `extra`; fields that are None are left out.
+    """The `extra` of a logging call that attaches these fields to the line; fields that are None are left out.
 
-    They are fields of their own in JSON. Lines of text end with those that are text.
+    A JSON line has each as a field of its own. A text line ends with those that are text.
     """
     return {"about": {name: value for name, value in fields.items() if value is not None}}
 
 
 def sender_of(record: AttributedRecord) -> dict[str, Any]:
-    """The same for a record that is a CloudEvent, as far as it can be read; of any other there is nothing to tell."""
+    """The `extra` that names the sender of a CloudEvent, as far as it can be read; empty for any other record."""
     found: dict[str, str] = {}
-    nullable: Sequence[tuple[str, bytes | None]] = record.headers  # Kafka knows null values
+    nullable: Sequence[tuple[str, bytes | None]] = record.headers  # Kafka has null values
     for name, raw in nullable:
         attribute = name.lower().removeprefix("ce_")
         if attribute in _NAMES and name.lower() != attribute and raw is not None:
@@ -44,7 +44,7 @@ def sender_of(record: AttributedRecord) -> dict[str, Any]:
 
 def _in_body(value: bytes) -> dict[str, str]:
     try:
-        body = from_json(value[:BEGINNING_BYTES], allow_partial=True)
+        body = from_json(value[:SCANNED_BYTES], allow_partial=True)
     except ValueError:
         return {}
     return {
@@ -53,17 +53,17 @@ def _in_body(value: bytes) -> dict[str, str]:
 
 
 def fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    """What `about` gave to the call."""
+    """The fields that `about` attached to the line; none if it attached nothing."""
     fields: Mapping[str, object] = getattr(record, "about", {})
     return fields
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people, with who caused them at the end."""
+    """Lines for people. Each ends with who caused it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line without a trace."""
-        # As Python writes text: what came from outside cannot begin a line of its own.
+        """The line without its traceback."""
+        # Values are written with `repr`, so text from outside cannot start a new line.
         named = " ".join(f"{name}={value!r}" for name, value in fields_of(record).items() if isinstance(value, str))
         line = super().formatMessage(record)
         return f"{line}  [{named}]" if named else line

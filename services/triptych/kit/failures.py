@@ -1,24 +1,24 @@
-"""The named kinds of failure, which decide what happens next: try again, give up on a record, refuse to start."""
+"""The named kinds of failure. The kind decides what happens next: try again, give up on a record, refuse to start."""
 
 from collections.abc import Iterable
 
 
 class TransientFailure(Exception):
-    """A dependency is away or busy: the same work may succeed later, so it is repeated and nothing is skipped."""
+    """A dependency is away or busy. The same work may succeed later, so it is repeated and nothing is skipped."""
 
 
 class OutcomeUnknown(TransientFailure):
-    """A commit whose answer did not come: it may have taken effect or not.
+    """A commit got no response: it may have taken effect or not.
 
-    Nobody may be answered and no record may be dead-lettered for it. The same work is done again from its beginning,
-    by whoever owns it then: that finds the outcome recorded, or carries the work out.
+    No reply may be sent and no record may be dead-lettered because of it. The current owner does the same work again
+    from its beginning, and either finds the outcome recorded or carries the work out.
     """
 
 
 class RecordTooLarge(Exception):
-    """Records that the broker will not take as long as their topic's limit is what it is.
+    """Records that exceed the size limit of their topic. The broker refuses them until the limit is raised.
 
-    `positions` are those of the records among the ones that were to be published.
+    `positions` are their indexes in the list that was to be published.
     """
 
     def __init__(self, text: str, positions: Iterable[int] = ()) -> None:
@@ -27,7 +27,7 @@ class RecordTooLarge(Exception):
 
 
 class OwnershipLost(Exception):
-    """Another process owns these partitions now: whatever this one was about to write must not be written."""
+    """Another process owns these partitions now, so this process must not write for them."""
 
 
 class StartRefused(Exception):
@@ -35,4 +35,4 @@ class StartRefused(Exception):
 
 
 class NotYetAvailable(StartRefused):
-    """A server or topic that is needed is not there, and may be there later: services wait, commands end at once."""
+    """A required server or topic is missing and may appear later: services wait for it, commands end at once."""

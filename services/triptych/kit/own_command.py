@@ -1,4 +1,4 @@
-"""Spells the project's own command as whoever reads a message can type it."""
+"""Writes the project's own command as the reader of a message can type it."""
 
 import shutil
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def as_typed(words: str) -> str:
-    """`.venv/bin/triptych keys list` for `keys list`: the command that belongs to the Python that runs this.
+    """`.venv/bin/triptych keys list` for `keys list`: the command that belongs to the Python that runs this process.
 
-    The bare name is enough where the search path leads to that command, and all that can be said where there is none.
+    The path is left out if `PATH` leads to that command, or if there is no such command.
     """
     command = Path(sys.executable).with_name("triptych")
     found = shutil.which("triptych")

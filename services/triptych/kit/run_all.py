@@ -1,4 +1,4 @@
-"""Awaits several pieces of work side by side, each to its end, whatever becomes of the others."""
+"""Runs coroutines concurrently, waits for all of them, and then raises the most important failure."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -7,16 +7,17 @@ from typing import Any
 from triptych.kit.failures import OwnershipLost
 
 
-async def run_all(works: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Await all; a single one without the cost of a task.
+async def run_all(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their end. A single coroutine is awaited without the cost of a task.
 
     Raises:
-        OwnershipLost: one of them did, which decides what happens next; otherwise it is what the first one raised.
+        OwnershipLost: at least one raised it: it decides what happens next.
+        Exception: otherwise, what the first failed one in the given order raised.
     """
-    if len(works) == 1:
-        await works[0]
+    if len(coroutines) == 1:
+        await coroutines[0]
         return
-    ends = await asyncio.gather(*works, return_exceptions=True)
-    failures = [end for end in ends if end is not None]
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    failures = [result for result in results if result is not None]
     if failures:
         raise next((failure for failure in failures if isinstance(failure, OwnershipLost)), failures[0])

@@ -139,7 +139,7 @@ async def running_projection(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await consumer.end()
+        await consumer.give_up()
         await broker.stop()
         await publisher.stop()
         await audit.stop()

@@ -136,7 +136,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                     lag.report_to(health, "events")
                     yield Starlette(routes=health.routes())
             finally:
-                await consumer.end()
+                await consumer.give_up()
                 await broker.stop()
                 intake.stop()
                 await asyncio.wait({serving}, timeout=STOP_SECONDS)

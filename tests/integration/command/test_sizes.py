@@ -16,7 +16,7 @@ from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
 from triptych.contract.sizes import COMMAND_BYTES_MAX
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.letter_parts import join_letter
+from triptych.kit.kafka.publishing.letter_pieces import join_letter
 
 
 @pytest.fixture

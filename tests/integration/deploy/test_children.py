@@ -14,7 +14,7 @@ from triptych.devstack.children import Child, start_child
 from triptych.devstack.errors import StackUnavailable
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
-# Starts a child that it tells the process id of, then waits to be killed.
+# Starts a child, prints its process id, then waits to be killed.
 PARENT = f"""
 import sys, time
 from pathlib import Path
@@ -23,7 +23,7 @@ child = start_child([sys.executable, "-c", {SLEEPER!r}], log=Path(sys.argv[1]))
 print(child.pid, flush=True)
 time.sleep(600)
 """
-# Ignores the polite request, after starting a process of its own.
+# Ignores SIGTERM, and starts a process of its own.
 STUBBORN = f"""
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -31,7 +31,7 @@ print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], stdout=subprocess.DE
 time.sleep(600)
 """
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel ties children to their parent")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children with their parent")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -46,7 +46,7 @@ def is_alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return state != "Z"  # a zombie is dead, merely not yet collected
+    return state != "Z"  # a zombie has ended, but its parent has not read its exit code
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_stop_ends_a_child_politely(start: Callable[[str], Child]) -> None:
 
 
 @linux_only
-def test_stop_kills_what_does_not_listen_and_its_children(start: Callable[[str], Child]) -> None:
+def test_stop_kills_a_child_that_ignores_sigterm_and_its_children(start: Callable[[str], Child]) -> None:
     child = start(STUBBORN)
     wait_for(lambda: child.log.read_text().endswith("\n"))
     grandchild = int(child.log.read_text())

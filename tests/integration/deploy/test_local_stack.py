@@ -1,6 +1,6 @@
-"""The local stack as its users meet it: servers that work, keep their data, and leave nothing behind.
+"""The local stack as its users see it: servers that work, keep their data, and leave nothing behind.
 
-`TRIPTYCH_TEST_STACKS=1` adds the tests that start more stacks: half a minute of work in all.
+`TRIPTYCH_TEST_STACKS=1` adds the tests that start more stacks; together they take half a minute.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local
 
 pytestmark = pytest.mark.stack
 
-# Servers of somebody else are not ours to start and stop.
+# The tests start and stop servers of their own, never those that the environment names.
 OURS = {
     name: value for name, value in os.environ.items() if name not in {"TRIPTYCH_KAFKA_BOOTSTRAP", "TRIPTYCH_MONGO_URI"}
 }
 PROCESSES = {**OURS, "TRIPTYCH_STACK": "processes"}
 
 if os.environ.get("TRIPTYCH_STACK") == "external":
-    pytest.skip("only servers of somebody else are to be used", allow_module_level=True)
+    pytest.skip("TRIPTYCH_STACK=external allows only given servers", allow_module_level=True)
 
 
 many_stacks = pytest.mark.skipif(
@@ -60,7 +60,7 @@ async def write(addresses: Addresses, value: bytes) -> None:
 
 
 async def read(addresses: Addresses) -> tuple[list[bytes], list[bytes]]:
-    """Return what topic and collection hold."""
+    """Return the values in the topic and in the collection."""
     consumer = AIOKafkaConsumer(bootstrap_servers=addresses.kafka_bootstrap)
     await consumer.start()
     partition = TopicPartition("notes", 0)
@@ -84,7 +84,7 @@ async def test_a_restart_on_the_same_folder_keeps_the_data(tmp_path: Path) -> No
 
 
 @many_stacks
-async def test_two_stacks_side_by_side_do_not_meet(tmp_path: Path) -> None:
+async def test_two_stacks_at_the_same_time_are_independent(tmp_path: Path) -> None:
     with (
         local_stack(data_dir=tmp_path / "a", environ=OURS, keep=False) as a,
         local_stack(data_dir=tmp_path / "b", environ=OURS, keep=False) as b,
@@ -127,7 +127,7 @@ needs_processes = pytest.mark.skipif(
     bool(processes_missing(PROCESSES)), reason="this machine cannot run the servers as processes"
 )
 
-# Runs a stack on the folder given, writes down its addresses, then waits to be killed.
+# Runs a stack on the given folder, prints its addresses, then waits to be killed.
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -140,7 +140,7 @@ with local_stack(data_dir=Path(sys.argv[1])) as addresses:
 
 @linux_only
 @needs_processes
-def test_servers_die_with_a_killed_owner_and_what_was_confirmed_is_there_again(tmp_path: Path) -> None:
+def test_servers_die_with_a_killed_owner_and_confirmed_data_is_kept(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=PROCESSES) as owner:
         try:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.integration.gateway.conftest import GALLERIES, OpenDoor
-from tests.integration.kit.test_tail import make_again
+from tests.integration.kit.test_tail import recreate
 from tests.support.installation import Installation
 from tests.support.product import running_command_service
 from tests.support.waiting import eventually
@@ -27,7 +27,7 @@ async def test_replies_are_heard_on_a_topic_that_was_made_again(
             return answer.status_code == 404
 
         await eventually(delete, "a command is answered")
-        await make_again(installation.addresses.kafka_bootstrap, installation.topics.replies)
+        await recreate(installation.addresses.kafka_bootstrap, installation.topics.replies)
         await eventually(delete, "a command is answered again")
         assert (await door.client.get("/health/ready")).status_code == 200
 
@@ -36,7 +36,7 @@ async def test_streams_end_when_their_topic_is_made_again(installation: Installa
     async with open_door() as door, door.client.stream("GET", "/progallery/v2/events") as stream:
         lines = stream.aiter_lines()
         assert (await anext(lines)).startswith("retry:")
-        await make_again(installation.addresses.kafka_bootstrap, installation.topics.events)
+        await recreate(installation.addresses.kafka_bootstrap, installation.topics.events)
         async for _line in lines:
             pass  # until it ends
 

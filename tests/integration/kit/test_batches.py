@@ -1,4 +1,4 @@
-"""`BatchConsumer` on a real broker: what happens to records that fail, and to a dependency that is away."""
+"""`BatchConsumer` on a real broker: records that fail, dependencies that are away, and rebalances."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +21,7 @@ from triptych.kit.process.settings import KitSettings
 
 
 class Recorder:
-    """Handles records by remembering their values; `fail` may raise for some of them."""
+    """A handler that records the values of its records; `fail` may raise for some of them."""
 
     def __init__(self, fail: Callable[[bytes], None] = lambda value: None) -> None:
         self._fail = fail
@@ -59,12 +59,12 @@ async def consuming(installation: Installation, handler: Recorder) -> AsyncItera
     try:
         yield consumer
     finally:
-        await consumer.end()
+        await consumer.give_up()
         await broker.stop()
         await publisher.stop()
 
 
-async def test_a_record_that_breaks_the_handler_is_put_aside_and_its_neighbours_are_handled(
+async def test_a_record_that_breaks_the_handler_is_dead_lettered_and_its_neighbours_are_handled(
     installation: Installation,
 ) -> None:
     topics = installation.topics
@@ -106,18 +106,18 @@ async def test_a_dependency_that_is_away_delays_everything_and_loses_nothing(ins
         for value in (b"1", b"2", b"3"):
             await producer.send_and_wait(installation.topics.commands, value, partition=0)
 
-        async def in_trouble() -> bool:
+        async def has_problem() -> bool:
             return consumer.problem == "away"
 
-        await eventually(in_trouble, "the consumer reports its trouble")
+        await eventually(has_problem, "the consumer reports the problem")
         assert recorder.values == []
         away = False
         await eventually(lambda: recorder.has(b"1", b"2", b"3"), "all handled")
 
-        async def well() -> bool:
+        async def has_recovered() -> bool:
             return consumer.problem is None
 
-        await eventually(well, "the trouble is over")
+        await eventually(has_recovered, "the problem is over")
     assert recorder.values == [b"1", b"2", b"3"]
 
 
@@ -129,10 +129,10 @@ async def test_what_was_not_finished_is_handled_by_the_next_member(installation:
         await producer.send_and_wait(installation.topics.commands, b"unfinished", partition=2)
         async with consuming(installation, Recorder(fail)) as consumer:
 
-            async def in_trouble() -> bool:
+            async def has_problem() -> bool:
                 return consumer.problem == "away"
 
-            await eventually(in_trouble, "the first member has the record in hand")
+            await eventually(has_problem, "the first member has the record")
         second = Recorder()
         async with consuming(installation, second):
             await eventually(lambda: second.has(b"unfinished"), "the second member handles it")
@@ -147,7 +147,7 @@ async def test_what_was_not_finished_is_handled_by_the_next_member(installation:
 
 async def test_offsets_are_committed_while_records_keep_coming(installation: Installation) -> None:
     topics, bootstrap = installation.topics, installation.addresses.kafka_bootstrap
-    place = TopicPartition(topics.commands, 1)
+    topic_partition = TopicPartition(topics.commands, 1)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -155,10 +155,10 @@ async def test_offsets_are_committed_while_records_keep_coming(installation: Ins
 
             async def are_committed() -> bool:
                 await producer.send_and_wait(topics.commands, b"x", partition=1)
-                offsets = await admin.list_consumer_group_offsets("tests", partitions=[place])
-                return bool(offsets[place].offset > 2)
+                offsets = await admin.list_consumer_group_offsets("tests", partitions=[topic_partition])
+                return bool(offsets[topic_partition].offset > 2)
 
-            await eventually(are_committed, "offsets are committed although no record is the last")
+            await eventually(are_committed, "offsets are committed although records keep coming")
     finally:
         await admin.close()
 

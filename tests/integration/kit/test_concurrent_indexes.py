@@ -1,4 +1,4 @@
-"""Processes that start at the same moment on an empty database all find what they need."""
+"""Processes that start at the same time on an empty database all create or find their collections and indexes."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -23,14 +23,14 @@ ROUNDS, PROCESSES, REPEATS = 3, 4, 4
 
 
 async def connections(stack: AsyncExitStack, installation: Installation, name: str) -> list[Database]:
-    """One for each process that starts."""
+    """A connection for each starting process."""
     uri = installation.addresses.mongo_uri
     return [await stack.enter_async_context(open_database(uri, name)) for _ in range(PROCESSES)]
 
 
 async def test_many_processes_create_everything_at_once(installation: Installation) -> None:
     settings = installation.settings(CliSettings)
-    parts = [
+    catalogues = [
         command.indexes(settings),
         projector.indexes(FIRST_VERSION),
         gateway.indexes(settings),
@@ -41,15 +41,15 @@ async def test_many_processes_create_everything_at_once(installation: Installati
             databases = await connections(stack, installation, f"{installation.name}_{number}")
 
             async def start(database: Database, first: int) -> None:
-                for part in (*parts[first:], *parts[:first]):
-                    await ensure_indexes(database, part)
+                for catalogue in (*catalogues[first:], *catalogues[:first]):
+                    await ensure_indexes(database, catalogue)
 
             try:
                 await asyncio.gather(
-                    *(start(database, index % len(parts)) for database in databases for index in range(REPEATS))
+                    *(start(database, index % len(catalogues)) for database in databases for index in range(REPEATS))
                 )
-                there = set(await databases[0].list_collection_names())
-                assert {name for part in parts for name in part} <= there
+                created = set(await databases[0].list_collection_names())
+                assert {name for catalogue in catalogues for name in catalogue} <= created
             finally:
                 await databases[0].client.drop_database(databases[0].name)
 
@@ -63,9 +63,9 @@ async def test_processes_with_different_lifetimes_all_start(installation: Instal
         await asyncio.gather(
             *(ensure_indexes(database, indexes(100 + index % 2)) for database in databases for index in range(2))
         )
-    there = await installation.database["things"].index_information()
-    assert there["at_1"]["expireAfterSeconds"] in {100, 101}
-    assert "a_1" in there
+    created = await installation.database["things"].index_information()
+    assert created["at_1"]["expireAfterSeconds"] in {100, 101}
+    assert "a_1" in created
 
 
 async def test_an_index_that_is_defined_otherwise_is_still_refused(installation: Installation) -> None:

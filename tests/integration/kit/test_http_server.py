@@ -30,18 +30,18 @@ MEGABYTE = 1024 * 1024
 
 
 class App:
-    """Answers with the length of the body; `/big` with 20 MB, `/wait` when told to."""
+    """Responds with the length of the body: `/big` after 20 MB, `/wait` after `go` is set."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.running = 0
 
     async def is_full(self) -> bool:
-        """Whether five requests are under way."""
+        """Whether five requests are in progress."""
         return self.running == 5
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
+        """Handle one request."""
         self.running += 1
         try:
             body, more = b"", True
@@ -62,7 +62,7 @@ class App:
 
 @dataclass
 class Running:
-    """A server, and clients of it."""
+    """A running server, with methods of its clients."""
 
     server: Server
     app: App
@@ -70,19 +70,19 @@ class Running:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self.server.server_state.connections)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection that has said nothing yet."""
+        """A connection on which nothing has been sent."""
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def ask(self, *parts: bytes, count: int = 0) -> bytes:
-        """What the server answers to these bytes until it closes, or until so many answers have come."""
+    async def ask(self, *blocks: bytes, count: int = 0) -> bytes:
+        """Send these bytes; what the server sends until it closes, or until `count` responses have come."""
         reader, writer = await self.connect()
         try:
-            for part in parts:
-                writer.write(part)
+            for block in blocks:
+                writer.write(block)
                 await writer.drain()
             return await read_answers(reader, count)
         except ConnectionError:
@@ -92,23 +92,23 @@ class Running:
 
 
 async def read_answers(reader: asyncio.StreamReader, count: int = 0) -> bytes:
-    """As `ask`."""
+    """What the server sends until it closes, or until `count` responses have come."""
     received = b""
     async with asyncio.timeout(20):
         while not count or received.count(b"\r\n0\r\n\r\n") < count:
             try:
-                part = await reader.read(MEGABYTE)
+                block = await reader.read(MEGABYTE)
             except ConnectionError:
                 break
-            if not part:
+            if not block:
                 break
-            received += part
+            received += block
     return received
 
 
 @asynccontextmanager
 async def serving(**changed: Any) -> AsyncIterator[Running]:
-    """A server with other bounds."""
+    """A running server with these bounds changed."""
     app, listener = App(), socket.create_server(("127.0.0.1", 0), backlog=500)
     server = make_server(app, replace(BOUNDS, **changed), host="127.0.0.1", port=0, graceful_seconds=1)
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -124,7 +124,7 @@ async def serving(**changed: Any) -> AsyncIterator[Running]:
 async def test_ordinary_requests_are_answered() -> None:
     chunked = b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
     async with serving() as running:
-        # One after the other on one connection, the next in the same packet, and a body in chunks of one byte.
+        # Requests in sequence on one connection, several in one packet, and a body in chunks of one byte.
         answers = await running.ask(
             GET * 3, b"POST /x HTTP/1.1\r\ncontent-length: 9\r\n\r\n123", b"456789" + GET, count=5
         )
@@ -164,7 +164,7 @@ def test_a_head_holds_the_ids_of_the_largest_deletion() -> None:
 )
 async def test_heads_and_framing_are_bounded(head: list[bytes]) -> None:
     async with serving() as running:
-        # As fast as it goes, so that what is not refused would be held.
+        # As fast as possible, so that bytes that are not refused would fill memory.
         answer = await running.ask(*head)
         assert answer.count(b" 431 ") == 1
         assert b'{"message":"the head' in answer
@@ -173,12 +173,12 @@ async def test_heads_and_framing_are_bounded(head: list[bytes]) -> None:
 async def test_a_slow_head_and_a_slow_body_end() -> None:
     async with serving(head_seconds=0.2, body_seconds=0.2) as running:
         assert await running.ask() == b""
-        for part in (b"GET /x HT", b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\n123"):
-            assert (await running.ask(part)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-        # An answer that takes long is no fault of the client.
+        for unfinished in (b"GET /x HT", b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\n123"):
+            assert (await running.ask(unfinished)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        # A slow response is no fault of the client.
         waiting = asyncio.create_task(running.ask(b"GET /wait HTTP/1.1\r\n\r\n", count=1))
-        for part in (b"GET /x HT", b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\n123"):
-            assert await running.ask(part)  # each takes as long as a client may
+        for unfinished in (b"GET /x HT", b"POST /x HTTP/1.1\r\ncontent-length: 10\r\n\r\n123"):
+            assert await running.ask(unfinished)  # each takes as long as a client may
         running.app.go.set()
         assert b"200 OK" in await waiting
 
@@ -231,7 +231,7 @@ async def test_busy_connections_are_bounded_in_all_and_by_address() -> None:
 
 async def test_requests_sent_ahead_are_bounded() -> None:
     async with serving() as running:
-        # No answer of another request may be taken for theirs, so there is none.
+        # The connection closes without any response: it could be mistaken for that of another request.
         assert await running.ask(b"GET /wait HTTP/1.1\r\n\r\n" + GET * 5_000) == b""
         assert running.app.running <= 1
 
@@ -240,9 +240,9 @@ async def test_a_client_that_does_not_read_is_given_up() -> None:
     async with serving(write_seconds=0.2) as running:
         _, writer = await running.connect()
         writer.write(b"GET /big HTTP/1.1\r\n\r\n")
-        await eventually(lambda: asyncio.sleep(0, running.app.running == 1), "the answer is under way")
+        await eventually(lambda: asyncio.sleep(0, running.app.running == 1), "the response is in progress")
         await eventually(lambda: asyncio.sleep(0, running.connections == 0), "the connection is closed")
-        await eventually(lambda: asyncio.sleep(0, running.app.running == 0), "the answer is given up")
+        await eventually(lambda: asyncio.sleep(0, running.app.running == 0), "the response is given up")
         writer.close()
 
 
@@ -255,17 +255,17 @@ class _Peer:
         self.gave_way = True
 
 
-def test_places_of_one_address_and_of_all() -> None:
-    places = Connections(3, 2)
+def test_slots_of_one_address_and_of_all() -> None:
+    connections = Connections(3, 2)
     first, second, third, other, late = (_Peer(name) for name in ("a", "a", "a", "b", "c"))
-    assert all(places.admit(peer) for peer in (first, second, other))
-    places.work(first)
-    assert places.admit(third)  # instead of the second, which is idle
-    assert (first.gave_way, second.gave_way, len(places)) == (False, True, 3)
-    assert places.admit(late)  # instead of the longest idle of all
+    assert all(connections.admit(peer) for peer in (first, second, other))
+    connections.mark_busy(first)
+    assert connections.admit(third)  # instead of the second one, which is idle
+    assert (first.gave_way, second.gave_way, len(connections)) == (False, True, 3)
+    assert connections.admit(late)  # instead of the one that is idle longest
     assert (other.gave_way, third.gave_way) == (True, False)
     for peer in (third, late):
-        places.work(peer)
-    assert not places.admit(_Peer("d"))
-    places.remove(first)
-    assert places.admit(_Peer("d"))
+        connections.mark_busy(peer)
+    assert not connections.admit(_Peer("d"))
+    connections.remove(first)
+    assert connections.admit(_Peer("d"))

@@ -1,4 +1,4 @@
-"""`LagWatch` on a real broker: what the owner of a partition tells of it, and nobody else."""
+"""`LagWatch` on a real broker: the owner of a partition, and only the owner, reports its lag."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,8 +11,8 @@ from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.consuming import behind as behind_module
 from triptych.kit.kafka.consuming import lag as lag_module
+from triptych.kit.kafka.consuming import lag_tracker as tracker_module
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.process.settings import KitSettings
 
@@ -20,8 +20,8 @@ from triptych.kit.process.settings import KitSettings
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lag_module, "INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(behind_module, "STALLED_SECONDS", 0.5)
-    monkeypatch.setattr(behind_module, "OPEN_SECONDS", 0.2)
+    monkeypatch.setattr(tracker_module, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(tracker_module, "OPEN_SECONDS", 0.2)
 
 
 def lags(topic: str, unit: str = "records") -> dict[int, float]:
@@ -42,7 +42,7 @@ def shows(topic: str, expected: dict[int, float]) -> Callable[[], Awaitable[bool
     return is_shown
 
 
-async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
+async def test_a_stalled_consumer_is_not_ready_and_names_the_partition(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic, away = installation.topics.commands, True
@@ -62,11 +62,11 @@ async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
             await eventually(shows(topic, {0: 0, 1: 3, 2: 0}), "lag of records that were not taken")
             assert lags(topic, "seconds")[1] > 0
 
-            async def is_told() -> bool:
-                return f"{topic}-1 stands still for" in caplog.text and bool(watch.problem)
+            async def is_reported() -> bool:
+                return f"{topic}-1 has been stalled for" in caplog.text and bool(watch.problem)
 
-            await eventually(is_told, "the stall told")
-            assert caplog.text.count("stands still") == 1
+            await eventually(is_reported, "the stall is reported")
+            assert caplog.text.count("has been stalled") == 1
             away = False
             await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more")
             assert lags(topic, "seconds") == {0: 0, 1: 0, 2: 0}
@@ -74,7 +74,7 @@ async def test_a_consumer_that_stands_still_is_not_ready_and_says_where(
         assert lags(topic) == {}
 
 
-async def test_a_transaction_that_stays_open_is_told_and_is_no_fault_of_the_consumer(
+async def test_a_transaction_that_stays_open_is_reported_and_is_no_fault_of_the_consumer(
     installation: Installation,
 ) -> None:
     topic = installation.topics.commands
@@ -89,21 +89,21 @@ async def test_a_transaction_that_stays_open_is_told_and_is_no_fault_of_the_cons
             await producer.begin_transaction()
             await producer.send_and_wait(topic, b"x", partition=2)
 
-            async def is_told() -> bool:
-                return f"{topic}-2 waits for an open transaction" in (watch.detail or "")
+            async def is_reported() -> bool:
+                return f"{topic}-2 has waited for an open transaction" in (watch.detail or "")
 
-            await eventually(is_told, "the transaction told")
+            await eventually(is_reported, "the transaction is reported")
             assert lags(topic)[2] == 1
             assert lags(topic, "seconds")[2] > 0
             assert watch.problem is None
             await producer.commit_transaction()
-            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more, not even the mark's")
+            await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more, not even the commit marker")
             assert watch.detail is None
     finally:
         await producer.stop()
 
 
-async def test_only_the_owner_of_a_partition_tells_its_lag(installation: Installation) -> None:
+async def test_only_the_owner_of_a_partition_reports_its_lag(installation: Installation) -> None:
     topic = installation.topics.commands
     async with (
         consuming(installation, Recorder()) as consumer,
@@ -112,8 +112,8 @@ async def test_only_the_owner_of_a_partition_tells_its_lag(installation: Install
         await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "all partitions are ours")
         async with consuming(installation, Recorder()) as other:
 
-            async def share() -> bool:
+            async def are_shared() -> bool:
                 ours, theirs = set(consumer.reached()), set(other.reached())
                 return bool(ours and theirs) and lags(topic).keys() == ours
 
-            await eventually(share, "partitions are shared")
+            await eventually(are_shared, "partitions are shared")

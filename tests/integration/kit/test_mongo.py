@@ -1,4 +1,4 @@
-"""What both drivers must do alike, and the servers and addresses that are refused."""
+"""Both drivers behave alike, and unsuitable servers and addresses are refused."""
 
 import asyncio
 import inspect
@@ -40,7 +40,7 @@ async def test_a_transaction_is_wholly_done_or_not_at_all(installation: Installa
 async def test_a_duplicate_key_is_recognised_and_not_transient(installation: Installation, driver: Driver) -> None:
     async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:
         await database["things"].insert_one({"_id": 1})
-        with pytest.raises(Exception) as refused:  # noqa: PT011 - which class is what the helper hides
+        with pytest.raises(Exception) as refused:  # noqa: PT011 - the class depends on the driver
             async with transaction(database) as session:
                 await database["things"].insert_many([{"_id": 0}, {"_id": 1}], session=session)
         assert is_duplicate_key(refused.value)
@@ -88,7 +88,7 @@ async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path, a
             with pytest.raises(StartRefused) as refused:
                 async with open_database(f"mongodb://127.0.0.1:{port}{options}", "x"):
                     pass
-            # A set that has no members yet may get some while a service waits.
+            # A replica set without members may get some while a service waits.
             assert isinstance(refused.value, NotYetAvailable) == bool(arguments), refused.value
             if not arguments:
                 assert re.search(r"standalone.*--replSet rs0.*rs\.initiate", str(refused.value))
@@ -96,16 +96,16 @@ async def test_a_standalone_server_is_refused_with_the_way_out(tmp_path: Path, a
         child.stop(10)
 
 
-async def test_nobody_at_the_address_is_said_so() -> None:
+async def test_an_address_without_a_server_is_reported() -> None:
     (port,) = free_ports(1)
     with pytest.raises(StartRefused, match="MongoDB does not answer"):
         async with open_database(f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=200", "x"):
             pass
 
 
-async def test_a_cancellation_while_a_question_is_sent_is_not_lost(installation: Installation) -> None:
+async def test_a_cancellation_while_a_request_is_sent_is_not_lost(installation: Installation) -> None:
     things = installation.database["things"]
-    await things.find_one()  # a connection is there
+    await things.find_one()  # opens a connection
     for steps in range(3):
         asking = asyncio.create_task(things.find_one())
         for _ in range(steps):
@@ -116,5 +116,5 @@ async def test_a_cancellation_while_a_question_is_sent_is_not_lost(installation:
 
 
 def test_the_driver_still_sends_with_wait_for() -> None:
-    """Once it does not, `_send_all` can go."""
+    """Once the driver does not, remove `_send_all`."""
     assert "wait_for" in inspect.getsource(network_layer.async_sendall)

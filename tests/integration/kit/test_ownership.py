@@ -1,4 +1,4 @@
-"""Fencing on a real replica set: of two owners, only the later can commit."""
+"""Fencing on a real replica set: if two processes claim a partition, only the later owner can commit."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ def owner(database: Database, scope: str = "s") -> Ownership:
 
 
 async def write(database: Database, session: Session, ownership: Ownership, partitions: Iterable[int]) -> bool:
-    """Touch the claims as a part of a transaction; whether all of them were there."""
+    """Write to the claims in a transaction. Returns whether all of them were found."""
     fences = await ownership.fence(session, partitions)
     written = await database["facts"].bulk_write(fences, ordered=False, session=session)
     return written.matched_count == len(fences)
@@ -76,7 +76,7 @@ async def test_a_claim_during_the_transaction_aborts_it_or_waits_for_it(installa
     assert await facts(database) == 0
 
 
-async def test_scopes_do_not_meet(installation: Installation) -> None:
+async def test_scopes_are_independent(installation: Installation) -> None:
     database = installation.database
     one, other = owner(database, "one"), owner(database, "other")
     await one.claim([0])
@@ -89,7 +89,7 @@ async def test_scopes_do_not_meet(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
-async def test_a_transaction_that_its_owner_left_open_holds_nobody_up(
+async def test_a_transaction_that_its_owner_left_open_delays_nobody(
     installation: Installation, driver: Literal["pymongo", "motor"]
 ) -> None:
     async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:

@@ -1,4 +1,4 @@
-"""The publisher on a real broker that does not take what it is given."""
+"""The publisher on a real broker that does not take its records."""
 
 import time
 
@@ -15,13 +15,13 @@ from triptych.kit.kafka.publishing import publisher as publisher_module
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.process.settings import KitSettings
 
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 
 
-async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
+async def test_records_that_are_stuck_delay_no_others_and_are_given_up(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "STOP_TIMEOUT_SECONDS", 2 * PATIENCE_SECONDS)
+    monkeypatch.setattr(publisher_module, "STOP_TIMEOUT_SECONDS", 2 * TIMEOUT_SECONDS)
     settings = installation.settings(KitSettings)
     made: list[AIOKafkaProducer] = []
 
@@ -29,8 +29,8 @@ async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
         made.append(make_producer(settings))
         return made[-1]
 
-    gone, there = f"{installation.name}.gone", installation.topics.events
-    publisher = Publisher(make, PATIENCE_SECONDS)
+    gone, present = f"{installation.name}.gone", installation.topics.events
+    publisher = Publisher(make, TIMEOUT_SECONDS)
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
     await admin.start()
     try:
@@ -38,7 +38,7 @@ async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
         await publisher.publish([OutgoingRecord(gone, b"key", b"before")])
         await admin.delete_topics([gone])
 
-        async def is_gone() -> bool:  # the broker answers a deletion before it has carried it out
+        async def is_gone() -> bool:  # the broker acknowledges a deletion before it is done
             return gone not in await admin.list_topics()
 
         await eventually(is_gone, "the topic is deleted")
@@ -46,12 +46,12 @@ async def test_records_that_are_stuck_hold_up_no_others_and_are_given_up(
             await publisher.publish([OutgoingRecord(gone, b"key", b"after", partition=0)])
 
         started = time.monotonic()
-        await publisher.publish([OutgoingRecord(there, b"key", b"value")])
-        assert time.monotonic() - started < PATIENCE_SECONDS, "waited for the other producer to end"
-        async with topic_reader(settings.kafka_bootstrap, there) as reader:
+        await publisher.publish([OutgoingRecord(present, b"key", b"value")])
+        assert time.monotonic() - started < TIMEOUT_SECONDS, "waited for the other producer to end"
+        async with topic_reader(settings.kafka_bootstrap, present) as reader:
             assert [record.value for record in await reader.read_count(1)] == [b"value"]
     finally:
         await publisher.stop()
         await admin.close()
     assert len(made) == 2
-    assert all(producer._sender.sender_task.done() for producer in made), "somebody is still sending"
+    assert all(producer._sender.sender_task.done() for producer in made), "a producer is still sending"

@@ -1,4 +1,4 @@
-"""Records that are hard to read, on a real broker: none is lost, and none stops its neighbours."""
+"""Records that are hard to read, on a real broker: none is lost, and none blocks its neighbours."""
 
 from functools import partial
 from typing import Any
@@ -28,10 +28,10 @@ DAMAGED, DAMAGE = b"to be damaged", b"to be dam\x00ged"
 
 @pytest.fixture
 def damage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is fetched with `DAMAGED` in it does not have its checksum, as if a disk had lost a bit."""
+    """Fetched batches that contain `DAMAGED` have a wrong checksum, as if a disk had lost a bit."""
 
-    def fetched(place: TopicPartition, data: bytes, *rest: Any) -> Fetched:
-        return Fetched(place, data.replace(DAMAGED, DAMAGE), *rest)
+    def fetched(topic_partition: TopicPartition, data: bytes, *others: Any) -> Fetched:
+        return Fetched(topic_partition, data.replace(DAMAGED, DAMAGE), *others)
 
     monkeypatch.setattr(reading, "Fetched", fetched)
 
@@ -70,11 +70,11 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_with_its_bytes(
         await put(installation, 0, batch(b"after"))
         await eventually(lambda: recorder.has(b"before", b"after"), "the neighbours handled")
     assert letter.value is not None
-    assert letter.value[21:] == made[21:].replace(DAMAGED, DAMAGE)  # the broker changes what is before
+    assert letter.value[21:] == made[21:].replace(DAMAGED, DAMAGE)  # the broker changes the bytes before that
     assert letter.partition == 0
     assert header(letter, "dead-letter-reason") == "UNREADABLE"
     assert header(letter, "dead-letter-offsets") == "1-2"
-    assert [(one.first_offset, one.offset) for one in recorder.unreadable] == [(1, 2)]
+    assert [(record.first_offset, record.offset) for record in recorder.unreadable] == [(1, 2)]
     assert recorder.values == [b"before", b"after"]
 
 
@@ -92,9 +92,7 @@ async def test_a_batch_that_would_fill_the_memory_becomes_a_dead_letter(installa
     assert len(letter.value or b"") < 100_000
 
 
-async def test_a_reader_outside_a_group_passes_over_what_cannot_be_read(
-    installation: Installation, damage: None
-) -> None:
+async def test_a_reader_outside_a_group_skips_what_cannot_be_read(installation: Installation, damage: None) -> None:
     settings = installation.settings(KitSettings)
     async with tail(settings, [installation.topics.commands]) as records:
         for partition in range(3):
@@ -107,32 +105,32 @@ async def test_a_reader_outside_a_group_passes_over_what_cannot_be_read(
 async def test_only_committed_records_are_handled(installation: Installation) -> None:
     recorder = Recorder()
     topic = installation.topics.commands
-    open_one = AIOKafkaProducer(bootstrap_servers=installation.addresses.kafka_bootstrap, transactional_id="a")
-    await open_one.start()
+    transactional = AIOKafkaProducer(bootstrap_servers=installation.addresses.kafka_bootstrap, transactional_id="a")
+    await transactional.start()
     try:
         async with (
             consuming(installation, recorder) as consumer,
             raw_producer(installation.addresses.kafka_bootstrap) as producer,
         ):
-            await open_one.begin_transaction()
-            await open_one.send_and_wait(topic, b"aborted", partition=0)
-            await open_one.abort_transaction()
-            await open_one.begin_transaction()
-            await open_one.send_and_wait(topic, b"open", partition=0)
-            await producer.send_and_wait(topic, b"behind it", partition=0)
+            await transactional.begin_transaction()
+            await transactional.send_and_wait(topic, b"aborted", partition=0)
+            await transactional.abort_transaction()
+            await transactional.begin_transaction()
+            await transactional.send_and_wait(topic, b"open", partition=0)
+            await producer.send_and_wait(topic, b"after it", partition=0)
             await producer.send_and_wait(topic, b"elsewhere", partition=1)
-            await eventually(lambda: recorder.has(b"elsewhere"), "other partitions go on")
+            await eventually(lambda: recorder.has(b"elsewhere"), "other partitions continue")
             assert recorder.values == [b"elsewhere"]
-            await open_one.commit_transaction()
-            await eventually(lambda: recorder.has(b"open", b"behind it"), "all committed records handled")
+            await transactional.commit_transaction()
+            await eventually(lambda: recorder.has(b"open", b"after it"), "all committed records handled")
             assert b"aborted" not in recorder.values
 
             async def is_at_the_end() -> bool:
-                return consumer.reached().get(0) == 5  # two marks of transactions are records as well
+                return consumer.reached().get(0) == 5  # two transaction markers are records too
 
-            await eventually(is_at_the_end, "the end reached in spite of the mark at the end")
+            await eventually(is_at_the_end, "the end is reached although the last record is a marker")
     finally:
-        await open_one.stop()
+        await transactional.stop()
 
 
 async def test_names_of_headers_are_published_as_they_came(installation: Installation) -> None:
@@ -146,9 +144,9 @@ async def test_names_of_headers_are_published_as_they_came(installation: Install
         await publisher.publish(records)
         await publisher.publish([OutgoingRecord(topic, b"k", b"last", (), 0)])
         await reader.start()
-        place = TopicPartition(topic, 0)
-        reader.assign([place])
-        reader.seek(place, 0)
+        topic_partition = TopicPartition(topic, 0)
+        reader.assign([topic_partition])
+        reader.seek(topic_partition, 0)
         found = [await reader.getone() for _ in range(6)]
     finally:
         await reader.stop()
@@ -164,7 +162,7 @@ async def test_a_fault_in_a_poll_skips_no_record(installation: Installation, mon
     class Failing(Fetched):
         def _read(self) -> Any:
             nonlocal is_broken
-            if is_broken and self._place.partition == 1:
+            if is_broken and self._topic_partition.partition == 1:
                 is_broken = False
                 raise ValueError("a fault of ours")
             return super()._read()

@@ -1,4 +1,4 @@
-"""Records that a topic does not take are refused before they are sent, and harm no other record."""
+"""Records that exceed the limit of their topic are refused before they are sent, and harm no other record."""
 
 import asyncio
 import os
@@ -21,8 +21,8 @@ from triptych.kit.process.settings import KitSettings
 MAX_MESSAGE_BYTES = 1024 * 1024
 
 
-def rubbish(size: int) -> bytes:
-    """Bytes that no codec makes fewer."""
+def incompressible(size: int) -> bytes:
+    """Random bytes, which no codec can compress."""
     return os.urandom(size)
 
 
@@ -52,20 +52,22 @@ async def set_limit(installation: Installation, topic: str, limit: int) -> None:
 
 async def values_on(installation: Installation, topic: str, wanted: set[bytes]) -> list[bytes]:
     async with topic_reader(installation.addresses.kafka_bootstrap, topic) as reader:
-        records = await reader.read_until(lambda found: wanted <= {one.value for one in found}, f"{len(wanted)} values")
+        records = await reader.read_until(
+            lambda found: wanted <= {record.value for record in found}, f"{len(wanted)} values"
+        )
         return [record.value for record in records]
 
 
-async def test_a_record_too_large_harms_none_before_beside_or_after_it(
+async def test_a_record_that_is_too_large_harms_no_other_record(
     installation: Installation, publisher: Publisher
 ) -> None:
     topic = installation.topics.events
-    large = OutgoingRecord(topic, b"k", rubbish(MAX_MESSAGE_BYTES), partition=0)
+    large = OutgoingRecord(topic, b"k", incompressible(MAX_MESSAGE_BYTES), partition=0)
     small = [OutgoingRecord(topic, b"k", str(number).encode(), partition=0) for number in range(40)]
     outcomes = await asyncio.gather(
         *(publisher.publish([record]) for record in [*small[:20], large, *small[20:]]), return_exceptions=True
     )
-    refused = [position for position, outcome in enumerate(outcomes) if outcome is not None]
+    refused = [index for index, outcome in enumerate(outcomes) if outcome is not None]
     assert (refused, type(outcomes[20])) == ([20], RecordTooLarge)
     with pytest.raises(RecordTooLarge) as error:
         await publisher.publish([small[0], large, small[1], large])
@@ -76,12 +78,12 @@ async def test_a_record_too_large_harms_none_before_beside_or_after_it(
 
 @pytest.mark.parametrize("spare", [-1, 0])
 async def test_the_size_that_counts_is_the_one_on_the_wire(installation: Installation, spare: int) -> None:
-    """To the byte, headers included."""
+    """The size is exact to the byte, headers included."""
     topic = installation.topics.events
     publisher = Publisher(lambda: make_producer(installation.settings(KitSettings, compression="none")))
-    headers = (("name", rubbish(1_000)), ("größe", rubbish(1_000)))
-    around = 61 + 3 + 1 + 1 + 1 + (1 + 1) + 3 + 1 + (1 + 4 + 2 + 1_000) + (1 + 7 + 2 + 1_000)
-    value = rubbish(MAX_MESSAGE_BYTES - around - spare)
+    headers = (("name", incompressible(1_000)), ("größe", incompressible(1_000)))
+    overhead = 61 + 3 + 1 + 1 + 1 + (1 + 1) + 3 + 1 + (1 + 4 + 2 + 1_000) + (1 + 7 + 2 + 1_000)
+    value = incompressible(MAX_MESSAGE_BYTES - overhead - spare)
     record = OutgoingRecord(topic, b"k", value, headers, partition=0)
     try:
         with pytest.raises(RecordTooLarge) if spare < 0 else nullcontext():
@@ -97,9 +99,9 @@ async def test_what_can_be_compressed_may_be_larger(installation: Installation, 
     publisher = Publisher(lambda: make_producer(installation.settings(KitSettings, compression=compression)))
     try:
         await publisher.publish([OutgoingRecord(topic, b"k", b"5 MB" * 1_250_000, partition=0)])
-        # A codec that makes more of it does not matter, only what comes out.
+        # Only the size after compression counts, even if a codec makes the record larger.
         with pytest.raises(RecordTooLarge):
-            await publisher.publish([OutgoingRecord(topic, b"k", rubbish(MAX_MESSAGE_BYTES - 90), partition=0)])
+            await publisher.publish([OutgoingRecord(topic, b"k", incompressible(MAX_MESSAGE_BYTES - 90), partition=0)])
         await publisher.publish([OutgoingRecord(topic, b"k", b"after", partition=0)])
     finally:
         await publisher.stop()
@@ -109,11 +111,11 @@ async def test_a_limit_that_is_lowered_meanwhile_harms_only_records_above_it(
     installation: Installation, publisher: Publisher
 ) -> None:
     topic = installation.topics.events
-    await publisher.publish([OutgoingRecord(topic, b"k", rubbish(300_000), partition=0)])
+    await publisher.publish([OutgoingRecord(topic, b"k", incompressible(300_000), partition=0)])
     await set_limit(installation, topic, 100_000)
-    large = OutgoingRecord(topic, b"k", rubbish(200_000), partition=0)
-    small = [OutgoingRecord(topic, b"k", rubbish(30_000), partition=0) for _ in range(12)]
-    # Together, the small ones are more than a batch may have now.
+    large = OutgoingRecord(topic, b"k", incompressible(200_000), partition=0)
+    small = [OutgoingRecord(topic, b"k", incompressible(30_000), partition=0) for _ in range(12)]
+    # Together, the small records are larger than the new limit of a batch.
     outcomes = await asyncio.gather(
         publisher.publish([large]), publisher.publish(small), publisher.publish([large]), return_exceptions=True
     )
@@ -126,11 +128,11 @@ async def test_a_limit_that_is_lowered_meanwhile_harms_only_records_above_it(
 async def test_records_stay_in_order_when_the_first_batch_of_a_producer_is_refused(
     installation: Installation, publisher: Publisher
 ) -> None:
-    """The second batch is small enough, and the broker does not know this producer yet."""
+    """The second batch is within the limit, and the broker does not know this producer yet."""
     topic = installation.topics.events
     await publisher.limit(topic)
     await set_limit(installation, topic, 100_000)
-    values = [rubbish(60_000) for _ in range(9)]
+    values = [incompressible(60_000) for _ in range(9)]
     assert 8 * 60_000 < BATCH_BYTES < 9 * 60_000
     await publisher.publish([OutgoingRecord(topic, b"k", value, partition=0) for value in values])
     found = await values_on(installation, topic, set(values))

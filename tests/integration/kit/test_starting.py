@@ -1,4 +1,4 @@
-"""Services that start before their servers and topics wait for them; what no waiting mends ends them with 78."""
+"""Services that start before their servers and topics wait for them; they exit with 78 if waiting cannot help."""
 
 import os
 import time
@@ -26,7 +26,7 @@ SERVICES = ("command", "projector", "webhooks", "gateway")
 
 
 async def ask(asked: Service, path: str) -> tuple[int, dict[str, Any]]:
-    """Status and body of the answer; 0 while nobody listens."""
+    """Status and body of the response; status 0 if nothing listens."""
     async with httpx.AsyncClient(base_url=asked.address, timeout=10) as client:
         try:
             answer = await client.get(path)
@@ -36,7 +36,7 @@ async def ask(asked: Service, path: str) -> tuple[int, dict[str, Any]]:
 
 
 async def says(asked: Service, words: str) -> bool:
-    """Whether it is live and not ready for this reason."""
+    """Whether the service is live, and not ready for this reason."""
     status, body = await ask(asked, "/health/ready")
     is_live = status != 0 and (await ask(asked, "/health/live"))[0] == 200
     return is_live and status == 503 and words in body["problems"].get("start", "")
@@ -68,16 +68,16 @@ async def test_services_that_start_before_their_servers_wait_for_them(
                 assert one.child.stop(20) == 0
 
 
-async def test_a_service_waits_for_topics_and_ends_at_once_when_told(
+async def test_a_service_waits_for_topics_and_ends_at_once_on_a_signal(
     installation: Installation, tmp_path: Path
 ) -> None:
     prefix = f"{installation.name}.later."
     with service(installation, tmp_path, "command", topic_prefix=prefix) as waiting:
         await eventually(lambda: says(waiting, "triptych provision"), "the topics are missing")
-        with service(installation, tmp_path, "command", topic_prefix=prefix) as told:
-            await eventually(lambda: says(told, "triptych provision"), "the topics are missing")
+        with service(installation, tmp_path, "command", topic_prefix=prefix) as stopped:
+            await eventually(lambda: says(stopped, "triptych provision"), "the topics are missing")
             before = time.monotonic()
-            assert told.child.stop(10) == 0
+            assert stopped.child.stop(10) == 0
             assert time.monotonic() - before < ANSWER_SECONDS
         settings = installation.settings(KitSettings, topic_prefix=prefix)
         await ensure_topics(settings, Topics(prefix).catalogue(PARTITIONS, 1))
@@ -99,7 +99,7 @@ async def test_an_address_that_cannot_be_used_ends_the_service(
         assert "TRIPTYCH_MONGO_URI" in refused.child.log.read_text()
 
 
-async def test_who_does_not_answer_is_known_within_seconds() -> None:
+async def test_a_server_that_does_not_answer_is_reported_within_seconds() -> None:
     (port,) = free_ports(1)
     before = time.monotonic()
     with pytest.raises(NotYetAvailable, match="MongoDB does not answer"):

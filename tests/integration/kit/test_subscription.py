@@ -1,4 +1,4 @@
-"""`subscribe` on a real broker: FastStream takes its batches the way it is told to."""
+"""`subscribe` on a real broker: FastStream polls by our method."""
 
 from functools import partial
 from typing import Any
@@ -19,15 +19,15 @@ async def test_polls_wait_for_records_instead_of_sleeping_between(
     waits: list[int] = []
     getmany = AIOKafkaConsumer.getmany
 
-    async def noting(consumer: AIOKafkaConsumer, *places: Any, timeout_ms: int = 0, max_records: Any = None) -> Any:
+    async def noting(consumer: AIOKafkaConsumer, *partitions: Any, timeout_ms: int = 0, max_records: Any = None) -> Any:
         waits.append(timeout_ms)
-        return await getmany(consumer, *places, timeout_ms=timeout_ms, max_records=max_records)
+        return await getmany(consumer, *partitions, timeout_ms=timeout_ms, max_records=max_records)
 
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", noting)
     recorder = Recorder()
     async with raw_producer(installation.addresses.kafka_bootstrap) as producer, consuming(installation, recorder):
         for value in (b"first", b"second"):
             await producer.send_and_wait(installation.topics.commands, value)
-            await eventually(partial(recorder.has, value), f"{value!r} has come")
-    # All of them: FastStream's own would bring its timeout, and sleep as long.
+            await eventually(partial(recorder.has, value), f"{value!r} has arrived")
+    # A poll by FastStream's own method would have its timeout, and a sleep of the same length.
     assert set(waits) == {POLL_MS}

@@ -1,4 +1,4 @@
-"""`tail` on a real broker: whatever happens to the topic, what is published afterwards is heard."""
+"""`tail` on a real broker: new records are read although the topic is deleted, created again or enlarged."""
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,39 +17,39 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail_module, "INTERVAL_SECONDS", 0.1)
 
 
-async def hear(heard: TopicTail, count: int) -> list[bytes]:
+async def read(tailed: TopicTail, count: int) -> list[bytes]:
     found: list[bytes] = []
 
     async def enough() -> bool:
-        for records in (await heard.getmany(timeout_ms=100)).values():
+        for records in (await tailed.getmany(timeout_ms=100)).values():
             found.extend(record.value for record in records)
         return len(found) >= count
 
-    await eventually(enough, f"{count} records heard")
+    await eventually(enough, f"{count} records are read")
     return found
 
 
-async def make_again(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> None:
+async def recreate(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         await admin.delete_topics([topic])
 
-        async def is_made() -> bool:
+        async def is_created() -> bool:
             answer = await admin.create_topics([NewTopic(name=topic, num_partitions=partitions, replication_factor=1)])
             return bool(answer.topic_errors[0][1] == 0)
 
-        await eventually(is_made, "the topic made again")
+        await eventually(is_created, "the topic is created again")
     finally:
         await admin.close()
-    # The broker answers before it has put the new log in the place of the old one, which still takes records meanwhile.
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    # The broker responds before the new log has replaced the old one, and meanwhile the old log still takes records.
+    topic_partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
     await reader.start()
     try:
 
         async def is_empty() -> bool:
-            return not any((await reader.end_offsets(places)).values())
+            return not any((await reader.end_offsets(topic_partitions)).values())
 
         await eventually(is_empty, "the new topic is empty")
     finally:
@@ -63,36 +63,38 @@ async def send(bootstrap: str, topic: str, *values: bytes, partition: int = 0) -
 
 
 @pytest.mark.parametrize("before", [0, 1, 5])
-async def test_a_topic_that_was_made_again_is_heard_from_its_beginning(installation: Installation, before: int) -> None:
+async def test_a_topic_that_was_created_again_is_read_from_its_beginning(
+    installation: Installation, before: int
+) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
-    told: list[dict[TopicPartition, int]] = []
+    restarts: list[dict[TopicPartition, int]] = []
     async with tail(
-        installation.settings(KitSettings), [topic], restarted=lambda places: told.append(dict(places))
-    ) as heard:
+        installation.settings(KitSettings), [topic], restarted=lambda offsets: restarts.append(dict(offsets))
+    ) as records:
         for number in range(before):
             await send(bootstrap, topic, b"old %d" % number)
-        await hear(heard, before)
-        await make_again(bootstrap, topic)
-        # More than were there: no offset is out of range.
+        await read(records, before)
+        await recreate(bootstrap, topic)
+        # More records than the old topic had, so that no offset is out of range.
         new = [b"new %d" % number for number in range(7)]
         await send(bootstrap, topic, *new)
-        found = await hear(heard, 7)
+        found = await read(records, 7)
         assert set(found) == set(new)
 
-        async def is_told() -> bool:
-            await heard.getmany(timeout_ms=50)
-            return len(told) == 1
+        async def is_reported() -> bool:
+            await records.getmany(timeout_ms=50)
+            return len(restarts) == 1
 
-        await eventually(is_told, "the restart told")
+        await eventually(is_reported, "the restart is reported")
         await send(bootstrap, topic, b"last", partition=2)
-        assert b"last" in await hear(heard, 1)
-        assert heard.problem is None
-    assert told == [{TopicPartition(topic, number): 0 for number in range(PARTITIONS)}]
+        assert b"last" in await read(records, 1)
+        assert records.problem is None
+    assert restarts == [{TopicPartition(topic, number): 0 for number in range(PARTITIONS)}]
 
 
 async def test_a_missing_topic_is_a_problem(installation: Installation) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
-    async with tail(installation.settings(KitSettings), [topic]) as heard:
+    async with tail(installation.settings(KitSettings), [topic]) as records:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
         try:
@@ -100,15 +102,15 @@ async def test_a_missing_topic_is_a_problem(installation: Installation) -> None:
         finally:
             await admin.close()
 
-        async def is_missed() -> bool:
-            return heard.problem == f"topic {topic} does not exist"
+        async def is_reported() -> bool:
+            return records.problem == f"topic {topic} does not exist"
 
-        await eventually(is_missed, "the topic missed")
+        await eventually(is_reported, "the missing topic is reported")
 
 
-async def test_partitions_that_are_added_are_heard_from_their_beginning(installation: Installation) -> None:
+async def test_partitions_that_are_added_are_read_from_their_beginning(installation: Installation) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
-    async with tail(installation.settings(KitSettings), [topic]) as heard:
+    async with tail(installation.settings(KitSettings), [topic]) as records:
         await send(bootstrap, topic, b"before")
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
@@ -120,14 +122,14 @@ async def test_partitions_that_are_added_are_heard_from_their_beginning(installa
         async def is_sent() -> bool:
             try:
                 await send(bootstrap, topic, b"on the new one", partition=PARTITIONS)
-            except AssertionError:  # the producer does not know it yet
+            except AssertionError:  # the producer does not know the partition yet
                 return False
             return True
 
-        await eventually(is_sent, "the new partition written to")
-        assert await hear(heard, 2) == [b"before", b"on the new one"]
+        await eventually(is_sent, "the new partition has a record")
+        assert await read(records, 2) == [b"before", b"on the new one"]
 
 
-def test_hearing_goes_on_where_the_topic_still_reaches() -> None:
+def test_reading_continues_where_the_topic_still_has_records() -> None:
     assert resume_at(3, 10, 20) == 10
     assert resume_at(30, 10, 20) == 20

@@ -1,4 +1,4 @@
-"""What is known of a transaction when the server fails at its end, on a real server that fails when told to."""
+"""The outcome of a transaction whose commit or abort fails, on a real server with failpoints."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ async def database(failing_mongo: FailingMongo, request: pytest.FixtureRequest) 
     async with open_database(failing_mongo.uri, f"t{uuid.uuid4().hex[:10]}", driver) as opened:
         await opened.create_collection("things")
         yield opened
-        await end_left_open(opened)  # dropping would wait for them
+        await end_left_open(opened)  # dropping the database would wait for open transactions
         await opened.client.drop_database(opened.name)
 
 
@@ -52,7 +52,7 @@ UNKNOWN: dict[str, dict[str, Any]] = {
     "interrupted by a step-down": {"errorCode": 11602},
     "time limit": {"errorCode": 50},
     "connection closed": {"closeConnection": True},
-    "an error that nobody has thought of": {"errorCode": 8000},
+    "an unforeseen error": {"errorCode": 8000},
 }
 
 
@@ -63,7 +63,7 @@ async def test_a_commit_that_fails_has_an_unknown_outcome(
     async with failing_mongo.failing(["commitTransaction"], **how):
         with pytest.raises(OutcomeUnknown):
             await count(database)
-    # It did not arrive, and is ended; the next one does not wait for it.
+    # The commit did not arrive, and its transaction is ended: the next one does not wait for it.
     assert await count(database) == 1
 
 
@@ -77,7 +77,7 @@ async def test_a_commit_without_its_majority_has_an_unknown_outcome_and_may_have
     assert await count(database) == 2
 
 
-async def test_a_commit_that_fails_once_is_asked_for_again(database: Database, failing_mongo: FailingMongo) -> None:
+async def test_a_commit_that_fails_once_is_sent_again(database: Database, failing_mongo: FailingMongo) -> None:
     async with failing_mongo.failing(["commitTransaction"], times=1, errorCode=11601):
         assert await count(database) == 1
 
@@ -94,7 +94,7 @@ async def test_a_transaction_that_is_known_to_be_undone_is_only_transient(
 
 
 @pytest.mark.parametrize("cause", ["connection", "own"])
-async def test_a_transaction_whose_abort_fails_stops_nobody(
+async def test_a_transaction_whose_abort_fails_blocks_nobody(
     database: Database, failing_mongo: FailingMongo, cause: str
 ) -> None:
     lost = ["abortTransaction", "insert"] if cause == "connection" else ["abortTransaction"]
@@ -123,24 +123,24 @@ async def test_a_new_claim_does_not_wait_for_a_transaction_of_its_own_process(
         await ownership.claim([0])
 
 
-async def test_a_cancelled_commit_stops_nobody(database: Database, failing_mongo: FailingMongo) -> None:
+async def test_a_cancelled_commit_blocks_nobody(database: Database, failing_mongo: FailingMongo) -> None:
     async with failing_mongo.failing(["commitTransaction"], times=1, blockConnection=True, blockTimeMS=1_500):
         committing = asyncio.create_task(count(database))
-        await eventually(commits, "the commit is under way")
+        await eventually(commits, "the commit is in progress")
         committing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await committing
-        assert await count(database) in (1, 2)  # it may have arrived
+        assert await count(database) in (1, 2)  # the commit may have arrived
 
 
-async def test_a_commit_that_takes_long_is_said_so(database: Database, failing_mongo: FailingMongo) -> None:
-    waits = WAITS.problems  # of this process
+async def test_a_commit_that_takes_long_is_reported(database: Database, failing_mongo: FailingMongo) -> None:
+    waits = WAITS.problems
     async with failing_mongo.failing(["commitTransaction"], times=1, blockConnection=True, blockTimeMS=5_500):
         committing = asyncio.create_task(count(database, 20))
 
-        async def is_said() -> bool:
+        async def is_reported() -> bool:
             return COMMIT in waits()
 
-        await eventually(is_said, "the wait is a problem", deadline_seconds=6)
+        await eventually(is_reported, "the wait is a problem", deadline_seconds=6)
         assert await committing == 1
     assert waits() == {}

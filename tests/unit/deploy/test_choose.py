@@ -1,4 +1,4 @@
-"""Which provider of servers is chosen, and what is said when none can be."""
+"""Which provider of servers is chosen, and the message if none can be used."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,16 +13,16 @@ def lacking(*lacks: str) -> Callable[[], Sequence[str]]:
     return lambda: lacks
 
 
-def not_asked() -> Sequence[str]:
-    pytest.fail("this probe is slow and must not be asked here")
+def not_called() -> Sequence[str]:
+    pytest.fail("this probe is slow and must not be called here")
 
 
 def test_addresses_given_are_used_without_probing() -> None:
-    assert choose(BOTH, ProviderProbes(not_asked, not_asked)) is Provider.EXTERNAL
+    assert choose(BOTH, ProviderProbes(not_called, not_called)) is Provider.EXTERNAL
 
 
 def test_docker_comes_before_processes() -> None:
-    assert choose({}, ProviderProbes(lacking(), not_asked)) is Provider.CONTAINERS
+    assert choose({}, ProviderProbes(lacking(), not_called)) is Provider.CONTAINERS
 
 
 def test_processes_are_used_without_docker() -> None:
@@ -33,19 +33,19 @@ def test_processes_are_used_without_docker() -> None:
 def test_one_address_alone_is_refused_naming_the_other(name: str) -> None:
     other = (set(BOTH) - {name}).pop()
     with pytest.raises(StackUnavailable, match=f"{other} is not set"):
-        choose({name: BOTH[name]}, ProviderProbes(not_asked, not_asked))
+        choose({name: BOTH[name]}, ProviderProbes(not_called, not_called))
 
 
 def test_one_message_says_everything_that_is_missing() -> None:
     with pytest.raises(StackUnavailable) as refused:
         choose({}, ProviderProbes(lacking("no engine"), lacking("no java: install it", "no mongod: get it")))
-    for part in ("no engine", "no java: install it", "no mongod: get it", *BOTH):
-        assert part in str(refused.value)
+    for text in ("no engine", "no java: install it", "no mongod: get it", *BOTH):
+        assert text in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("wanted", "probes"),
-    [("processes", ProviderProbes(not_asked, lacking())), ("containers", ProviderProbes(lacking(), not_asked))],
+    [("processes", ProviderProbes(not_called, lacking())), ("containers", ProviderProbes(lacking(), not_called))],
 )
 def test_override_wins_over_addresses_and_order(wanted: str, probes: ProviderProbes) -> None:
     assert choose({**BOTH, "TRIPTYCH_STACK": wanted}, probes) == wanted
@@ -60,14 +60,14 @@ def test_impossible_override_says_what_is_missing(wanted: str) -> None:
 
 def test_external_override_without_addresses_names_them() -> None:
     with pytest.raises(StackUnavailable, match=r"TRIPTYCH_KAFKA_BOOTSTRAP(.|\n)*TRIPTYCH_MONGO_URI"):
-        choose({"TRIPTYCH_STACK": "external"}, ProviderProbes(not_asked, not_asked))
+        choose({"TRIPTYCH_STACK": "external"}, ProviderProbes(not_called, not_called))
 
 
 def test_unknown_override_names_the_choices() -> None:
     with pytest.raises(StackUnavailable, match="external, containers, processes"):
-        choose({"TRIPTYCH_STACK": "cloud"}, ProviderProbes(not_asked, not_asked))
+        choose({"TRIPTYCH_STACK": "cloud"}, ProviderProbes(not_called, not_called))
 
 
 def test_empty_values_count_as_absent() -> None:
     environ = {**dict.fromkeys(BOTH, ""), "TRIPTYCH_STACK": ""}
-    assert choose(environ, ProviderProbes(lacking(), not_asked)) is Provider.CONTAINERS
+    assert choose(environ, ProviderProbes(lacking(), not_called)) is Provider.CONTAINERS

@@ -1,4 +1,4 @@
-"""Free and busy ports."""
+"""Free ports are found, and busy ports are refused."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Servers without authentication are never published on all addresses of the machine."""
+"""Ports of servers without authentication are never published on all addresses of the machine."""
 
 import pytest
 from testcontainers.core.config import ConnectionMode
@@ -14,7 +14,7 @@ GATEWAY = "172.17.0.1"
         (ConnectionMode.docker_host, "localhost", "127.0.0.1"),
         (ConnectionMode.docker_host, "127.0.0.1", "127.0.0.1"),
         (ConnectionMode.docker_host, "10.0.0.7", "10.0.0.7"),  # an engine on another machine
-        (ConnectionMode.docker_host, GATEWAY, GATEWAY),  # in a container, with the engine's socket
+        (ConnectionMode.docker_host, GATEWAY, GATEWAY),  # this process runs in a container that has the engine's socket
         (ConnectionMode.gateway_ip, "localhost", GATEWAY),
         (ConnectionMode.bridge_ip, "localhost", None),
     ],

@@ -1,4 +1,4 @@
-"""What is said about a machine without a fit Java, without Maven, or without mongod."""
+"""The messages on a machine without a suitable Java, without Maven, or without mongod."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from triptych.devstack.jars import jars_dir, jars_missing, java_missing, kafka_j
 
 
 def program(folder: Path, name: str, script: str) -> dict[str, str]:
-    """Write a shell script and return an environment whose PATH knows only it."""
+    """Write a shell script and return an environment whose PATH has no other program."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -68,7 +68,7 @@ def test_neither_maven_nor_cached_jars(tmp_path: Path) -> None:
     assert "install Maven" in missing
 
 
-# Stands in for Maven: writes two jars where it is told to.
+# Stands in for Maven: writes two jars to the output directory.
 MAVEN = """
 for argument in "$@"; do
   case $argument in -DoutputDirectory=*) target=${argument#*=};; esac
@@ -79,11 +79,11 @@ done
 
 def test_jars_are_resolved_once_then_no_maven_is_needed(tmp_path: Path) -> None:
     maven = program(tmp_path / "bin", "mvn", MAVEN)
-    said: list[str] = []
-    first = kafka_jars(tmp_path, maven, said.append)
+    progress: list[str] = []
+    first = kafka_jars(tmp_path, maven, progress.append)
     assert {jar.name for jar in first.glob("*.jar")} == {"kafka.jar", "zstd.jar"}
-    assert kafka_jars(tmp_path, {"PATH": ""}, said.append) == first
-    assert len(said) == 1
+    assert kafka_jars(tmp_path, {"PATH": ""}, progress.append) == first
+    assert len(progress) == 1
 
 
 @pytest.mark.parametrize("damage", ["kafka.jar", "manifest.txt"])

@@ -1,4 +1,4 @@
-"""Log lines name who caused what they are about, in text and in JSON."""
+"""Log lines name who caused them, in text and in JSON."""
 
 import logging
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ BODY = orjson.dumps({"specversion": "1.0", "id": "c-1", "siteid": "s", "source":
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "expected"),
     [
         (Sent(headers=[("ce_id", b"c-1"), ("CE_SiteId", b"s"), ("ce_source", b"/shop"), ("ce_other", b"x")]), SENDER),
         (Sent(BODY), SENDER),
@@ -34,8 +34,8 @@ BODY = orjson.dumps({"specversion": "1.0", "id": "c-1", "siteid": "s", "source":
         (Sent(headers=[("id", b"x"), ("ce_source", b"\xff")]), about(source="\N{REPLACEMENT CHARACTER}")),
     ],
 )
-def test_the_sender_of_a_record_is_told_as_far_as_it_can_be_read(sent: Sent, told: dict[str, object]) -> None:
-    assert sender_of(sent) == told
+def test_the_sender_of_a_record_is_named_as_far_as_it_can_be_read(sent: Sent, expected: dict[str, object]) -> None:
+    assert sender_of(sent) == expected
 
 
 def line(formatter: logging.Formatter, **fields: object) -> str:

@@ -1,4 +1,4 @@
-"""`expands_beyond`: hostile batches are recognised, honest ones are not mistaken for them."""
+"""`expands_beyond`: hostile batches are recognised, and ordinary ones are not mistaken for them."""
 
 import os
 
@@ -24,9 +24,9 @@ def test_what_stays_below_the_limit_is_not(codec: int, content: bytes) -> None:
 
 
 def test_several_frames_count_together() -> None:
-    part = zstd_encode(bytes(LIMIT // 2 + 1))
-    assert expands_beyond(memoryview(part + part), ZSTD, LIMIT)
-    assert not expands_beyond(memoryview(part), ZSTD, LIMIT)
+    frame = zstd_encode(bytes(LIMIT // 2 + 1))
+    assert expands_beyond(memoryview(frame + frame), ZSTD, LIMIT)
+    assert not expands_beyond(memoryview(frame), ZSTD, LIMIT)
 
 
 @pytest.mark.parametrize("codec", [*CODECS, 0, 7])

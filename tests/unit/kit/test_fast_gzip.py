@@ -1,4 +1,4 @@
-"""gzip by ISA-L is what aiokafka uses, and what every gzip reader reads."""
+"""aiokafka uses ISA-L for gzip, and every gzip reader reads the result."""
 
 import gzip
 import inspect
@@ -9,8 +9,7 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.kit.kafka import clients as brokers
-from triptych.kit.kafka import fast_gzip
+from triptych.kit.kafka import clients, fast_gzip
 
 
 @given(st.binary(max_size=2_000))
@@ -34,16 +33,16 @@ def test_several_members_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [(b"no gzip at all", "Invalid gzip"), (gzip.compress(b"cut off" * 100, mtime=0)[:-9], "ends too early")],
 )
-def test_what_is_not_gzip_is_an_error(data: bytes, said: str) -> None:
-    with pytest.raises(Exception, match=said):
+def test_what_is_not_gzip_is_an_error(data: bytes, message: str) -> None:
+    with pytest.raises(Exception, match=message):
         fast_gzip.gzip_decode(data)
 
 
 def test_aiokafka_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert brokers.BATCH_BYTES  # imported: that is what installs it
+    assert clients.BATCH_BYTES  # importing that module installs it
     builder = DefaultRecordBatchBuilder(
         magic=2,
         compression_type=DefaultRecordBatch.CODEC_GZIP,
@@ -56,7 +55,7 @@ def test_aiokafka_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     value = b"harbour at dusk " * 1_000
     builder.append(0, 1_700_000_000_000, b"key", value, [])
     packed = bytes(builder.build())
-    # The header of the gzip member, behind the 61 bytes of the batch's: zlib at level 9 says "best compression" (2).
+    # The gzip header follows the 61 bytes of the batch header. zlib at level 9 would write "best compression" (2).
     assert packed[61:64] == b"\x1f\x8b\x08"
     assert packed[61 + 8] != 2
     (record,) = DefaultRecordBatch(packed)
@@ -64,5 +63,5 @@ def test_aiokafka_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_aiokafka_still_offers_no_level() -> None:
-    """Once it does, `fast_gzip` is worth another look."""
+    """Once aiokafka offers a level, reconsider `fast_gzip`."""
     assert not [name for name in inspect.signature(AIOKafkaProducer).parameters if "level" in name]

@@ -1,4 +1,4 @@
-"""`Fetched`: everything that a broker can hold comes out, as a record or as bytes with a reason."""
+"""`Fetched`: all data that a broker can store is returned, as records or as bytes with a reason."""
 
 import random
 import struct
@@ -24,22 +24,25 @@ from tests.support.batches import (
 from triptych.kit.kafka.fast_gzip import EXPANDED_MAX
 from triptych.kit.kafka.reading.fetched import Fetched, Unreadable
 
-PLACE = TopicPartition("topic", 3)
+TOPIC_PARTITION = TopicPartition("topic", 3)
 ODD_NAME = b"gr\xf6\xdfe"
 ABORTED_ID = 7
 
 
 def read(data: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] = ()) -> tuple[list[object], int]:
-    """What came out, values of records and `(first, last, bytes)` of the rest, and where to go on."""
-    fetched = Fetched(PLACE, data, aborted, offset)
-    found = [(one.first_offset, one.offset, one.value) if isinstance(one, Unreadable) else one.value for one in fetched]
+    """Values of records, `(first, last, bytes)` of unreadable ones, and the offset to fetch next."""
+    fetched = Fetched(TOPIC_PARTITION, data, aborted, offset)
+    found = [
+        (record.first_offset, record.offset, record.value) if isinstance(record, Unreadable) else record.value
+        for record in fetched
+    ]
     return found, fetched.next_fetch_offset
 
 
 @pytest.mark.parametrize("codec", range(5))
 def test_ordinary_records_come_out_whole(codec: int) -> None:
     data = batch(b"a" * 100, None, codec=codec, base_offset=5, headers=[(b"h", b"1"), (b"null", None)], key=None)
-    first, second = Fetched(PLACE, data, None, 5)
+    first, second = Fetched(TOPIC_PARTITION, data, None, 5)
     assert (first.topic, first.partition, first.offset, first.timestamp) == ("topic", 3, 5, TIMESTAMP_MS)
     assert (first.key, first.value, first.headers) == (None, b"a" * 100, (("h", b"1"), ("null", None)))
     assert (second.offset, second.value) == (6, None)
@@ -48,7 +51,7 @@ def test_ordinary_records_come_out_whole(codec: int) -> None:
 @pytest.mark.parametrize("codec", range(5))
 def test_a_header_whose_name_is_not_utf8_keeps_its_bytes(codec: int) -> None:
     data = batch(b"a" * 100, b"b", codec=codec, headers=[(ODD_NAME, b"\xff"), (b"", None)]) + batch(b"c", base_offset=2)
-    records = list(Fetched(PLACE, data, None, 0))
+    records = list(Fetched(TOPIC_PARTITION, data, None, 0))
     assert [record.value for record in records] == [b"a" * 100, b"b", b"c"]
     names = [name.encode("utf-8", "surrogateescape") for name, _ in records[0].headers]
     assert names == [ODD_NAME, b""]
@@ -74,7 +77,7 @@ def test_a_batch_with_a_wrong_checksum_comes_out_as_it_is() -> None:
     assert read(bad, 5) == ([(5, 5, bad)], 6)
 
 
-def test_offsets_of_a_damaged_batch_are_not_believed() -> None:
+def test_offsets_of_a_damaged_batch_are_not_trusted() -> None:
     good = batch(b"a", b"b", base_offset=4)
     damaged = good[:23] + struct.pack(">i", 1_000) + good[27:]  # no checksum fits: it would skip a thousand records
     assert read(damaged, 4) == ([(4, 4, damaged)], 5)
@@ -86,7 +89,7 @@ def test_offsets_of_a_damaged_batch_are_not_believed() -> None:
 def test_old_formats_are_read(magic: int, codec: int) -> None:
     base = 10 if codec == 0 or magic == 1 else 0  # format 0 has absolute offsets inside
     data = legacy(b"a" * 50, None, b"c", magic=magic, codec=codec, base_offset=base)
-    records = list(Fetched(PLACE, data + batch(b"new", base_offset=base + 3), None, base))
+    records = list(Fetched(TOPIC_PARTITION, data + batch(b"new", base_offset=base + 3), None, base))
     assert [record.value for record in records] == [b"a" * 50, None, b"c", b"new"]
     assert [record.offset for record in records] == [base, base + 1, base + 2, base + 3]
     assert records[0].timestamp == (TIMESTAMP_MS if magic else -1)
@@ -105,7 +108,7 @@ def test_a_format_of_the_future_comes_out_as_it_is() -> None:
     assert read(future + batch(b"b", base_offset=5), 4) == ([(4, 4, future), b"b"], 6)
 
 
-def test_control_records_and_aborted_ones_are_passed_over() -> None:
+def test_control_records_and_aborted_ones_are_skipped() -> None:
     of_transaction = partial(batch, producer_id=ABORTED_ID, attributes=TRANSACTIONAL)
     end = partial(batch, producer_id=ABORTED_ID, attributes=TRANSACTIONAL | CONTROL)
     data = (
@@ -123,7 +126,7 @@ def test_a_control_record_at_the_end_moves_the_position() -> None:
     assert read(batch(b"end", base_offset=9, producer_id=1, attributes=TRANSACTIONAL | CONTROL), 9) == ([], 10)
 
 
-def test_records_that_compaction_has_removed_are_passed_over() -> None:
+def test_records_that_compaction_has_removed_are_skipped() -> None:
     whole = batch(b"a", b"b", b"c", base_offset=5)
     emptied = bytearray(whole[:RECORDS_AT])
     struct.pack_into(">i", emptied, COUNT_AT, 0)
@@ -138,15 +141,15 @@ def test_a_batch_is_entered_in_its_middle() -> None:
 
 
 def test_one_broken_record_does_not_harm_the_others_of_its_batch() -> None:
-    parts = [batch(value)[RECORDS_AT:] for value in (b"a", b"b", b"c")]
-    parts = [part[:3] + bytes([2 * number]) + part[4:] for number, part in enumerate(parts)]  # their offsets
-    parts[1] = parts[1][:-1] + b"\x02"  # a header is announced, and is not there
-    body = b"".join(parts)
-    assert read(with_body(batch(b"a", b"b", b"c"), body)) == ([b"a", (1, 1, parts[1][1:]), b"c"], 3)
+    records = [batch(value)[RECORDS_AT:] for value in (b"a", b"b", b"c")]
+    records = [data[:3] + bytes([2 * number]) + data[4:] for number, data in enumerate(records)]  # sets the offsets
+    records[1] = records[1][:-1] + b"\x02"  # a count of one header, without the header
+    body = b"".join(records)
+    assert read(with_body(batch(b"a", b"b", b"c"), body)) == ([b"a", (1, 1, records[1][1:]), b"c"], 3)
 
 
 @pytest.mark.parametrize("change", [lambda body: body + b"more", lambda body: body[:-1], lambda body: body + body])
-def test_a_batch_with_other_records_than_it_announces_comes_out_as_it_is(change: Callable[[bytes], bytes]) -> None:
+def test_a_batch_whose_header_miscounts_its_records_comes_out_as_it_is(change: Callable[[bytes], bytes]) -> None:
     bad = with_body(batch(b"a", b"b"), change(batch(b"a", b"b")[RECORDS_AT:]))
     assert read(bad + batch(b"c", base_offset=2)) == ([(0, 1, bad), b"c"], 3)
 
@@ -162,7 +165,7 @@ def test_bytes_without_a_whole_batch_give_nothing(junk: bytes) -> None:
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_no_damage_makes_it_raise_or_stand_still(seed: int) -> None:
+def test_no_damage_makes_it_raise_or_stall(seed: int) -> None:
     chance = random.Random(seed)
     codec = chance.randrange(5)
     made = chance.choice(

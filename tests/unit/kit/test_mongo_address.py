@@ -1,4 +1,4 @@
-"""Addresses of MongoDB that would weaken a promise are refused, and say with which option."""
+"""Addresses of MongoDB that would weaken a promise are refused, and the message names the option."""
 
 from typing import Literal
 

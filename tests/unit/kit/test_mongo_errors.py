@@ -1,4 +1,4 @@
-"""What each error of the driver means for the work that met it."""
+"""Which errors of the driver make the failed work repeat."""
 
 import pytest
 from pymongo.errors import (

@@ -1,4 +1,4 @@
-"""Messages name a command that can be typed where they are read."""
+"""Messages name a command as their reader can type it."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Partitions must be those of the Java client, which producers in other languages follow."""
+"""Partitions are those of the Java client, which producers in other languages use too."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Work side by side: all of it ends, and the failure that matters most is told."""
+"""`run_all`: all coroutines end, and the most important failure is raised."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def test_all_end_although_one_fails() -> None:
     assert ended == [1, 1]
 
 
-async def test_lost_ownership_is_told_before_other_failures() -> None:
+async def test_lost_ownership_is_raised_before_other_failures() -> None:
     async def fail(error: Exception) -> None:
         raise error
 

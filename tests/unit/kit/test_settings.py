@@ -1,4 +1,4 @@
-"""Settings are checked as a whole, and what is wrong is said without its value."""
+"""Settings are checked together, and the message names a wrong setting without its value."""
 
 import pytest
 

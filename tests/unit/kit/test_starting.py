@@ -1,4 +1,4 @@
-"""A service whose servers are away waits for them, says what it waits for, and refuses only what no waiting mends."""
+"""A service whose servers are away waits and says for what; it refuses to start only if waiting cannot help."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,30 +12,30 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
-from triptych.kit.startup.starting import StartupApp, composed, passing_problem
+from triptych.kit.startup.starting import StartupApp, composed, transient_problem
 
 
 def failing(*errors: Exception) -> Callable[[], AbstractAsyncContextManager[ASGIApp]]:
-    """Composes a service after these errors, one a try."""
-    left = list(errors)
+    """Raises one of these errors at each try, and then composes a service."""
+    remaining = list(errors)
 
     @asynccontextmanager
     async def compose() -> AsyncIterator[ASGIApp]:
-        if left:
-            raise left.pop(0)
+        if remaining:
+            raise remaining.pop(0)
         yield Starlette(routes=[Route("/", lambda _: PlainTextResponse("served"))])
 
     return compose
 
 
 async def test_it_is_live_and_unready_until_its_servers_are_there() -> None:
-    front = StartupApp("command")
-    transport = httpx.ASGITransport(front)
+    startup_app = StartupApp("command")
+    transport = httpx.ASGITransport(startup_app)
     slept: list[float] = []
     seen: list[dict[str, str]] = []
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
 
-        async def look(pause: float) -> None:
+        async def check_instead_of_sleeping(pause: float) -> None:
             slept.append(pause)
             assert (await client.get("/health/live")).status_code == 200
             answer = await client.get("/health/ready")
@@ -45,7 +45,7 @@ async def test_it_is_live_and_unready_until_its_servers_are_there() -> None:
             assert (other.status_code, other.headers["retry-after"]) == (503, "1")
 
         compose = failing(NotYetAvailable("Kafka is away."), TransientFailure("MongoDB is away."))
-        async with composed(compose, front, look):
+        async with composed(compose, startup_app, check_instead_of_sleeping):
             assert (await client.get("/")).text == "served"
     assert seen == [{"start": "Kafka is away."}, {"start": "MongoDB is away."}]
     assert slept == [0.25, 0.5]
@@ -63,22 +63,22 @@ async def test_pauses_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("error", [StartRefused("standalone"), KeyError("a fault of ours")])
-async def test_what_no_waiting_mends_is_raised_at_once(error: Exception) -> None:
+async def test_what_waiting_does_not_resolve_is_raised_at_once(error: Exception) -> None:
     with pytest.raises(type(error)):
         async with composed(failing(error), StartupApp("x")):
             pass
 
 
-def test_errors_of_the_drivers_are_told_apart() -> None:
-    assert passing_problem(KafkaConnectionError("gone")) is not None
-    assert passing_problem(TimeoutError()) is not None
-    assert passing_problem(TopicAuthorizationFailedError("t")) is None
+def test_errors_of_the_drivers_are_distinguished() -> None:
+    assert transient_problem(KafkaConnectionError("gone")) is not None
+    assert transient_problem(TimeoutError()) is not None
+    assert transient_problem(TopicAuthorizationFailedError("t")) is None
 
 
-def test_the_log_tells_once_and_then_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_problem_is_logged_once_and_then_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    front = StartupApp("command", clock=lambda: now)
+    startup_app = StartupApp("command", clock=lambda: now)
     for now in range(0, 125, 5):  # noqa: B007 - the clock reads it
-        front.wait_for("Kafka is away.")
-        front.wait_for("MongoDB is away.")
+        startup_app.wait_for("Kafka is away.")
+        startup_app.wait_for("MongoDB is away.")
     assert [record.getMessage().endswith("Kafka is away.") for record in caplog.records] == [True, False] * 3

@@ -1,4 +1,4 @@
-"""A long wait is told once, is measured, and makes the process unready; a short one leaves no trace."""
+"""A long wait is logged once, is measured, and makes the process unready; a short one leaves no trace."""
 
 import asyncio
 import logging
@@ -26,20 +26,20 @@ async def until_long(waits: Waits) -> None:
         return bool(waits.problems())
 
     await eventually(is_long, "the wait is long")
-    await asyncio.sleep(0.01)  # the timer that logs is about as late
+    await asyncio.sleep(0.01)  # the timer that logs may be a little later
 
 
 async def test_a_short_wait_leaves_no_trace(waits: Waits, caplog: pytest.LogCaptureFixture) -> None:
     with waits.waiting_for("something"):
         await asyncio.sleep(0)
-    with waits.waiting_for("another"):  # until it is long, the first would have been as well
+    with waits.waiting_for("another"):  # when this wait is long, the first one would have been long too
         await until_long(waits)
     assert not [record for record in caplog.records if "something" in record.getMessage()]
     assert waits.problems() == {}
     assert gauge(waits) == {"something": 0.0, "another": 0.0}
 
 
-async def test_a_long_wait_is_told_once_and_once_when_it_is_over(
+async def test_a_long_wait_is_logged_once_and_once_when_it_is_over(
     waits: Waits, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -52,8 +52,8 @@ async def test_a_long_wait_is_told_once_and_once_when_it_is_over(
             await until_long(waits)
         assert len(caplog.records) == 1
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [
-        "waits for something",
-        "no longer waits for something",
+        "waiting for something",
+        "no longer waiting for something",
     ]
     assert await health.problems() == {}
     assert gauge(waits)["something"] == 0.0

@@ -124,7 +124,7 @@ class JobFailures:
     async def _keep(self, record: ReceivedRecord, error: Exception) -> None:
         """Publish a dead letter, as far as the broker takes it."""
         try:
-            await self._dead_letters.put(record, HANDLER_FAILED, repr(error))
+            await self._dead_letters.dead_letter(record, HANDLER_FAILED, repr(error))
         except RecordTooLarge:
             place = f"{record.topic}-{record.partition}@{record.offset}"
             log.exception("the dead letter of %s is too large for the broker: %r", place, error)

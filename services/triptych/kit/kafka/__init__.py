@@ -1,1 +1,1 @@
-"""Everything that speaks to Kafka."""
+"""Access to Kafka: clients, consuming, publishing and reading."""

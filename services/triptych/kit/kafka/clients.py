@@ -1,4 +1,4 @@
-"""Kafka clients with the settings that make them safe: idempotent producers, no topics created by accident."""
+"""Makes Kafka clients with safe settings: idempotent producers, and no topics created by accident."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, GroupReader, Reader
 from triptych.kit.process.settings import KitSettings
 
-# Measured: larger batches than aiokafka's 16 kB save most of the cost of a record (one request for hundreds).
+# Batches larger than aiokafka's 16 kB save most of the cost of a record: one request for hundreds (measured).
 BATCH_BYTES = 512 * 1024
 REQUEST_TIMEOUT_MS = 10_000
 GRACEFUL_TIMEOUT_SECONDS = 20.0
@@ -38,7 +38,7 @@ def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProdu
 
 
 def make_reader(settings: KitSettings, **options: Any) -> Reader:
-    """A consumer outside any group, that commits nothing. Not started."""
+    """A consumer outside any group, which commits nothing. Not started."""
     return Reader(
         bootstrap_servers=settings.kafka_bootstrap,
         group_id=None,
@@ -50,7 +50,7 @@ def make_reader(settings: KitSettings, **options: Any) -> Reader:
 
 
 class _Broker(KafkaBroker):
-    """FastStream's broker, with consumers of our own."""
+    """FastStream's broker with our own consumer class."""
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         made = await super()._connect()
@@ -60,7 +60,7 @@ class _Broker(KafkaBroker):
 
 
 def make_broker(settings: KitSettings) -> KafkaBroker:
-    """A FastStream broker for batch subscriptions; publishing goes through `kit.publisher`."""
+    """A FastStream broker for batch subscriptions. Publish with `triptych.kit.kafka.publishing.publisher` instead."""
     return _Broker(
         settings.kafka_bootstrap,
         client_id="triptych",
@@ -71,7 +71,7 @@ def make_broker(settings: KitSettings) -> KafkaBroker:
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         logger=None,
-        apply_types=False,  # injection, of which there is none: 0.3 ms for each lone record (measured)
+        apply_types=False,  # dependency injection, which is not used, costs 0.3 ms for each single record (measured)
     )
 
 
@@ -80,7 +80,7 @@ async def start_client(client: AIOKafkaProducer | AIOKafkaConsumer, settings: Ki
 
     Raises:
         NotYetAvailable: no broker answers.
-        StartRefused: it refuses the connection for good.
+        StartRefused: the broker refuses the connection permanently.
     """
     try:
         async with asyncio.timeout(ANSWER_SECONDS):

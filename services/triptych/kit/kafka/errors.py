@@ -1,4 +1,4 @@
-"""Tells which errors of Kafka pass by themselves, and turns those at start into failures with words for a person."""
+"""Distinguishes lasting from transient Kafka errors, and turns errors at start into failures with a clear message."""
 
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -18,7 +18,7 @@ from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.process.settings import KitSettings
 
 ANSWER_SECONDS = 4.0
-"""How long a process that starts waits for the answer to one question."""
+"""How long a starting process waits for one response."""
 
 LASTING = (
     AuthenticationFailedError,
@@ -32,11 +32,11 @@ LASTING = (
     UnsupportedSaslMechanismError,
     UnsupportedVersionError,
 )
-"""Errors that no waiting mends."""
+"""Errors that waiting does not resolve."""
 
 
 def start_failure(settings: KitSettings, error: Exception) -> StartRefused:
-    """What an error, or a TimeoutError, means to a process that starts."""
+    """The failure that a Kafka error or a TimeoutError means for a starting process."""
     if isinstance(error, LASTING):
         return StartRefused(f"Kafka at {settings.kafka_bootstrap} refuses what is needed of it: {error!r}")
     if isinstance(error, KafkaConnectionError | TimeoutError):

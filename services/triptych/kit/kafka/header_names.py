@@ -1,6 +1,6 @@
-"""Names of headers that are not UTF-8: read by `triptych.kit.kafka.reading.slow_batches`, and published as they came.
+"""Publishes header names that are not UTF-8 with the bytes that `triptych.kit.kafka.reading.slow_batches` has read.
 
-In Python, the bytes of such a name that are not UTF-8 are surrogates, as the error handler `surrogateescape` has them.
+In Python, bytes of such a name that are not UTF-8 are surrogates, as the error handler `surrogateescape` makes them.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 
-class _Name(str):
+class _LenientName(str):
     __slots__ = ()
 
-    def encode(self, encoding: str = "utf-8", errors: str = "") -> bytes:  # noqa: ARG002 - Kafka knows only UTF-8
+    def encode(self, encoding: str = "utf-8", errors: str = "") -> bytes:  # noqa: ARG002 - Kafka has only UTF-8
         return str.encode(self, "utf-8", "surrogateescape")
 
 
 class LenientBatchBuilder(BatchBuilder):  # type: ignore[misc]
-    """A batch that takes any name of a header; it costs several times as much as aiokafka's compiled one."""
+    """A batch that accepts any header name, at several times the cost of aiokafka's compiled batch."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         accumulator = producer._message_accumulator
@@ -35,8 +35,8 @@ class LenientBatchBuilder(BatchBuilder):  # type: ignore[misc]
         value: bytes | None,
         headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> object | None:
-        """Like aiokafka's."""
-        named = [(_Name(name), text) for name, text in headers]
+        """Append a record, as aiokafka's own method does."""
+        named = [(_LenientName(name), text) for name, text in headers]
         appended: object | None = super().append(timestamp=timestamp, key=key, value=value, headers=named)
         return appended
 

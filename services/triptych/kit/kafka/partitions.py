@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: murmur2, as Java, aiokafka and `kcat -X partitioner=murmur2_random` choose it."""
+"""Computes the partition of a key by murmur2, as Java, aiokafka and `kcat -X partitioner=murmur2_random` do."""
 
 from functools import lru_cache
 
@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2
 
 @lru_cache(maxsize=65_536)
 def _positive_hash(key: bytes) -> int:
-    # The hash is pure Python, about 15 µs for a GUID, and a busy gallery's id is hashed again and again.
+    # The hash is pure Python and takes about 15 µs for a GUID. A busy gallery's id is hashed for each of its records.
     return int(murmur2(key)) & 0x7FFFFFFF
 
 

@@ -1,6 +1,7 @@
-"""Asks Kafka which topics there are: the id of each, which changes when it is deleted and made again, and its size.
+"""Reads from Kafka whether topics exist, their ids, and their numbers of partitions.
 
-aiokafka's own metadata requests are too old to bring ids: https://kafka.apache.org/protocol#The_Messages_Metadata.
+The id of a topic changes when the topic is deleted and created again. aiokafka's own metadata requests are too old to
+return ids: https://kafka.apache.org/protocol#The_Messages_Metadata.
 """
 
 import uuid
@@ -68,7 +69,7 @@ _BROKER = (
 )
 
 
-class _Answer(Response):  # type: ignore[misc]
+class _MetadataResponse(Response):  # type: ignore[misc]
     API_KEY = 3
     API_VERSION = 12
     SCHEMA = Schema(
@@ -81,10 +82,10 @@ class _Answer(Response):  # type: ignore[misc]
     )
 
 
-class _Question(RequestStruct):  # type: ignore[misc]
+class _MetadataRequest(RequestStruct):  # type: ignore[misc]
     API_KEY = 3
     API_VERSION = 12
-    RESPONSE_TYPE = _Answer
+    RESPONSE_TYPE = _MetadataResponse
     FLEXIBLE_VERSION = True
     SCHEMA = Schema(
         ("topics", CompactArray(("topic_id", _Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields))),
@@ -94,28 +95,28 @@ class _Question(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _Metadata(Request[_Question]):  # type: ignore[misc]
+class _VersionedMetadataRequest(Request[_MetadataRequest]):  # type: ignore[misc]
     API_KEY = 3
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = list(names)
 
-    def build(self, request_struct_class: type[_Question]) -> _Question:
+    def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
         return request_struct_class([(uuid.UUID(int=0), name, {}) for name in self._names], False, False, {})
 
 
 async def describe_topics(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, TopicFacts | None]:
-    """The facts of these topics; None for one that does not exist.
+    """The facts of these topics, by name; None for a topic that does not exist.
 
     Raises:
-        KafkaError: no broker answers, or one does not answer this.
+        KafkaError: no broker answers, or the broker reports an error.
     """
     node = client.get_random_node()
     if node is None:
         raise KafkaError("no broker is known")
-    answer = await client.send(node, _Metadata(names))
+    response = await client.send(node, _VersionedMetadataRequest(names))
     found: dict[str, TopicFacts | None] = {}
-    for code, name, topic_id, _, partitions, *_ in answer.topics:
+    for code, name, topic_id, _, partitions, *_ in response.topics:
         error = for_code(code)
         if error is UnknownTopicOrPartitionError:
             found[name] = None

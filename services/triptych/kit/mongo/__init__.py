@@ -1,1 +1,1 @@
-"""Everything that speaks to MongoDB."""
+"""Access to MongoDB: the driver, transactions, fencing, and the meaning of errors."""

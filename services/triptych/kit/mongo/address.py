@@ -1,11 +1,11 @@
-"""Finds the options of a MongoDB address that would weaken what the services promise, each with what to do."""
+"""Finds the options of a MongoDB address that would weaken a promise of the services, and says what to do."""
 
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote_plus
 
 SOCKET_SECONDS = (10, 60)
-"""What `socketTimeoutMS` may be: longer than a commit may take, shorter than a recovery may take."""
+"""The range of `socketTimeoutMS`: longer than a commit may take, shorter than a recovery may take."""
 
 _LOSES = "which can lose acknowledged commands. Remove it, or set "
 _STALE = "with which commands are decided from outdated members. Remove it"
@@ -57,13 +57,13 @@ _RULES: Mapping[str, tuple[Callable[[str], bool], str]] = {
 
 
 def options_of(uri: str) -> list[tuple[str, str]]:
-    """The options of an address as they are spelt, in order. An option may come more than once."""
-    pairs = (part.partition("=") for part in re.split("[&;]", uri.partition("?")[2]) if part)
+    """The options of an address as they are spelt, in order. An option may occur more than once."""
+    pairs = (option.partition("=") for option in re.split("[&;]", uri.partition("?")[2]) if option)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
 
 
 def weaknesses(uri: str) -> list[str]:
-    """A sentence about each option that weakens a promise; it tells the option's value, and nothing else of `uri`."""
+    """A sentence for each option that weakens a promise. It shows the option's value and nothing else of `uri`."""
     found = []
     for name, value in options_of(uri):
         is_wrong, consequence = _RULES.get(name.lower(), (_other_than(value.lower()), ""))
@@ -73,5 +73,5 @@ def weaknesses(uri: str) -> list[str]:
 
 
 def is_direct(uri: str) -> bool:
-    """Whether the address ties the client to the one server that it names."""
+    """Whether the address limits the client to the one server that it names."""
     return any(name.lower() == "directconnection" and value.lower() == "true" for name, value in options_of(uri))

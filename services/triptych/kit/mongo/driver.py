@@ -1,7 +1,7 @@
 """The only file that names the MongoDB driver: connecting, sessions, and what its errors mean.
 
-PyMongo's `AsyncMongoClient` is the default; Motor works as well. Where the two differ, this file
-hides it: both are handed out under PyMongo's types, and everything else uses only calls that are the same in both.
+PyMongo's `AsyncMongoClient` is the default; Motor works as well. This file hides their differences: it returns the
+objects of both under PyMongo's types. All other modules use only calls that are the same in both.
 """
 
 import asyncio
@@ -71,6 +71,7 @@ __all__ = [
     "WriteConcern",
     "aggregate",
     "begin_transaction",
+    "building_indexes",
     "connect",
     "find_raw",
     "is_dropped",
@@ -78,7 +79,6 @@ __all__ = [
     "is_transient",
     "open_database",
     "open_session",
-    "patient",
     "snapshot_session",
 ]
 
@@ -92,19 +92,18 @@ Session: TypeAlias = AsyncClientSession
 
 DriverName = Literal["pymongo", "motor"]
 MAJORITY_MS = 5_000
-"""How long a write waits for a majority before it is said that its outcome is not known."""
-RAW_AT_ONCE = 2_000
-"""Documents."""
+"""How long a write waits for a majority before its outcome counts as unknown."""
+RAW_BATCH_DOCUMENTS = 2_000
 _OPTIONS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 5_000,
     "connectTimeoutMS": 5_000,
-    # A server that does not answer is noticed within this and the time to connect.
+    # A server that does not answer is noticed within this time plus the time to connect.
     "heartbeatFrequencyMS": 5_000,
     "tz_aware": True,
 }
-# A connection whose packets are lost is noticed within this; one option of the address may change it.
+# A connection whose packets are lost is noticed within this time; `socketTimeoutMS` in the address may change it.
 _SOCKET_MS = 30_000
-_PATIENT_SECONDS = 24 * 3_600.0
+_INDEX_BUILD_SECONDS = 24 * 3_600.0
 MAJORITY = WriteConcern("majority", wtimeout=MAJORITY_MS)
 _REPEATABLE = ("TransientTransactionError", "RetryableWriteError", "UnknownTransactionCommitResult")
 _ANSWER_SECONDS = 4.0
@@ -112,14 +111,14 @@ _STANDALONE = (
     "MongoDB runs as a standalone server, which has no transactions. Start it with --replSet rs0 and run "
     "rs.initiate() once; a replica set of one member is enough."
 )
-# In the driver's words: all servers answer, and none is a member of the set that the address names.
-_NO_MEMBER = "No replica set members available"
-_UNRESOLVED = "DNS"  # in its words for a mongodb+srv address that cannot be looked up
-_CLOSED = "after close"  # in the driver's words for a client that this process has closed
+# Texts of the driver's errors.
+_NO_MEMBER = "No replica set members available"  # all servers answer; none is in the set that the address names
+_UNRESOLVED = "DNS"  # a mongodb+srv address cannot be looked up
+_CLOSED = "after close"  # this process has closed the client
 
 
 async def _send_all(conn: Any, message: bytes) -> None:
-    """Send as PyMongo does. Its own `asyncio.wait_for` loses a cancellation that comes together with the result."""
+    """Send as PyMongo does, without its `asyncio.wait_for`, which loses a cancellation that comes with the result."""
     try:
         async with asyncio.timeout(conn.gettimeout):
             await conn.write(message)
@@ -127,15 +126,16 @@ async def _send_all(conn: Any, message: bytes) -> None:
         raise TimeoutError("timed out") from error
 
 
-if sys.version_info < (3, 12):  # later versions of Python lose none
+if sys.version_info < (3, 12):  # later versions of Python lose no cancellation
     pool.async_sendall = _send_all  # type: ignore[assignment, attr-defined]
 
 
 def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Document]:
-    """A client of the chosen driver; it connects on first use.
+    """A client of the chosen driver. It connects on first use.
 
     Raises:
-        StartRefused: the address cannot be read, has an option that weakens a promise, or the driver is not installed.
+        StartRefused: the address cannot be read, or has an option that weakens a promise; or the driver is not
+            installed.
     """
     try:
         client = _client(uri, driver, dict(_OPTIONS))
@@ -161,12 +161,12 @@ def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongo
 
 @asynccontextmanager
 async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> AsyncIterator[Database]:
-    """A database with majority reads and writes, both on the primary, of a server that was seen to do transactions.
+    """A database with majority reads and writes on the primary, once the server has shown that it has transactions.
 
     Raises:
-        NotYetAvailable: nobody answers at the address, or nobody yet who may write.
+        NotYetAvailable: no server answers at the address, or none is writable yet.
         StartRefused: the address cannot be used (see `connect`), its user or password is wrong, the server is a
-            standalone without transactions, or the address ties us to one of several servers.
+            standalone without transactions, or the address limits the client to one of several servers.
     """
     client = connect(uri, driver)
     try:
@@ -188,7 +188,7 @@ async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct
         with timeout(min(_ANSWER_SECONDS, client.options.server_selection_timeout)):
             hello = await client.admin.command("hello")
     except PyMongoError as error:
-        # What follows differs from one try to the next, and would make each a new line of the log.
+        # The text after the timeout differs at each try, and would make each try a new line in the log.
         words = str(error).partition(", Timeout:")[0]
         if _NO_MEMBER in words:
             raise StartRefused(f"{words} (TRIPTYCH_MONGO_URI). {_STANDALONE} Or its set has another name.") from None
@@ -207,25 +207,25 @@ async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct
 
 
 async def open_session(database: Database, *, snapshot: bool = False) -> Session:
-    """A session, to be used as a context manager. With `snapshot` its reads all see the database at one moment."""
-    # Motor hands out sessions through a coroutine, PyMongo directly.
+    """A session, to be used as a context manager. With `snapshot`, all its reads see the database at one moment."""
+    # Motor returns sessions from a coroutine, PyMongo directly.
     starting = database.client.start_session(snapshot=snapshot)
     return await starting if asyncio.iscoroutine(starting) else starting
 
 
 async def begin_transaction(session: Session) -> None:
-    """Begin a transaction that is decided by a majority."""
-    # What is not said here would be the server's default: writes of one member, in sets with an arbiter.
+    """Begin a transaction that commits by a majority."""
+    # The server's defaults are weaker: in a set with an arbiter, one member's write is enough.
     begun: Any = session.start_transaction(
         ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY, max_commit_time_ms=2 * MAJORITY_MS
     )
-    if asyncio.iscoroutine(begun):  # PyMongo's; Motor has begun already
+    if asyncio.iscoroutine(begun):  # PyMongo; Motor has begun already
         await begun
 
 
 @asynccontextmanager
 async def snapshot_session(database: Database) -> AsyncIterator[Session]:
-    """Reads in this session all see the database as it was at the first of them."""
+    """A session in which all reads see the database as it was at the first read."""
     async with await open_session(database, snapshot=True) as session:
         yield session
 
@@ -233,10 +233,10 @@ async def snapshot_session(database: Database) -> AsyncIterator[Session]:
 async def aggregate(
     collection: Collection, pipeline: Sequence[Mapping[str, Any]], *, at_once: int | None = None
 ) -> list[Document]:
-    """The results of an aggregation, so many in the first answer. Raises the driver's errors."""
+    """The results of an aggregation, `at_once` of them in the first response. Raises the driver's errors."""
     options: dict[str, Any] = {} if at_once is None else {"batchSize": at_once}
     starting: Any = collection.aggregate(list(pipeline), **options)
-    # PyMongo hands out cursors through a coroutine, Motor directly.
+    # PyMongo returns cursors from a coroutine, Motor directly.
     cursor = await starting if asyncio.iscoroutine(starting) else starting
     found: list[Document] = await cursor.to_list(None)
     return found
@@ -245,43 +245,43 @@ async def aggregate(
 async def find_raw(
     collection: Collection, query: Mapping[str, Any], projection: Mapping[str, Any], order: Sequence[tuple[str, int]]
 ) -> AsyncIterator[bytes]:
-    """What `find` would give as BSON, many documents at a time, for readers that compare instead of reading them.
+    """The documents of a `find` as undecoded BSON, many at a time, for callers that only compare them.
 
     Raises the driver's errors.
     """
-    # Parts of megabytes take twice the time: memory of their size is asked of the kernel, and given back, each time.
-    parts: Any = collection.find_raw_batches(query, projection, sort=list(order), batch_size=RAW_AT_ONCE)
-    async for part in parts:
-        yield part
+    # Batches of megabytes take twice the time: memory of that size is requested from the kernel and returned each time.
+    batches: Any = collection.find_raw_batches(query, projection, sort=list(order), batch_size=RAW_BATCH_DOCUMENTS)
+    async for batch in batches:
+        yield batch
 
 
 @contextmanager
-def patient() -> Iterator[None]:
-    """What the block asks of MongoDB may take hours: the building of indexes, on many documents."""
-    with waiting_for("MongoDB to build indexes"), timeout(_PATIENT_SECONDS):
+def building_indexes() -> Iterator[None]:
+    """Allow the block's operations up to a day: building an index on many documents may take hours."""
+    with waiting_for("MongoDB to build indexes"), timeout(_INDEX_BUILD_SECONDS):
         yield
 
 
 def is_dropped(error: BaseException) -> bool:
-    """Whether the collection was dropped while it was read."""
+    """Whether the collection was dropped during a read."""
     return isinstance(error, OperationFailure) and error.code in DROPPED_CODES
 
 
 def is_duplicate_key(error: BaseException) -> bool:
-    """Whether a unique index refused the write, singly or in a bulk."""
+    """Whether a unique index refused the write, alone or in a bulk write."""
     if isinstance(error, BulkWriteError):
         return any(problem.get("code") == DUPLICATE_KEY for problem in error.details.get("writeErrors", ()))
     return isinstance(error, DuplicateKeyError)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same operation may succeed when repeated."""
+    """Whether the same operation may succeed when it is repeated."""
     if not isinstance(error, PyMongoError) or is_duplicate_key(error):
         return False
     if isinstance(error, ConnectionFailure):
         return True
     if isinstance(error, InvalidOperation):
-        return _CLOSED in str(error)  # this process ends
+        return _CLOSED in str(error)  # this process is stopping
     if any(error.has_error_label(label) for label in _REPEATABLE):
         return True
     return isinstance(error, OperationFailure) and not TRANSIENT_CODES.isdisjoint(_codes(error))
@@ -290,7 +290,7 @@ def is_transient(error: BaseException) -> bool:
 def _codes(error: OperationFailure) -> Iterator[int | None]:
     yield error.code
     if isinstance(error, BulkWriteError):
-        # Inside a bulk, what went wrong has no class of its own.
+        # The errors inside a bulk write have only codes, no classes.
         for kind in ("writeErrors", "writeConcernErrors"):
             for problem in error.details.get(kind, ()):
                 yield problem.get("code")

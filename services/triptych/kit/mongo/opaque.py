@@ -1,7 +1,7 @@
-"""Stores values of JSON that are somebody else's, so that no spelling in them has a meaning to MongoDB or its driver.
+"""Stores free-form JSON values of clients as bytes, so that MongoDB and its driver do not interpret their content.
 
-The driver reads `{"$ref": ..., "$id": ...}` as a reference; MongoDB limits keys, numbers and depth. A value that is
-stored as the bytes of its JSON text has none of that. Documents without such values cost nothing but a look at them.
+The driver reads `{"$ref": ..., "$id": ...}` as a reference; MongoDB limits keys, numbers and depth. Neither applies to
+a value that is stored as the bytes of its JSON text. A document without such values costs only the check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,28 +10,28 @@ from typing import Any, TypeAlias
 import orjson
 
 FieldPath: TypeAlias = tuple[str, str]
-"""Where such a value may be: a member of a document that is an object, and a member of that."""
+"""Where a free-form value may be: the name of a document's member that is an object, and of a member of that object."""
 
 
-def pack(document: Mapping[str, Any], places: Sequence[FieldPath]) -> Mapping[str, Any]:
-    """The document to store: the same one, or a copy with bytes in these places."""
-    for outer, inner in places:
-        holder = document.get(outer)
-        if isinstance(holder, Mapping) and inner in holder:
-            document = {**document, outer: {**holder, inner: orjson.dumps(holder[inner])}}
+def pack(document: Mapping[str, Any], paths: Sequence[FieldPath]) -> Mapping[str, Any]:
+    """The document to store: the same one, or a copy with bytes at these paths."""
+    for outer, inner in paths:
+        parent = document.get(outer)
+        if isinstance(parent, Mapping) and inner in parent:
+            document = {**document, outer: {**parent, inner: orjson.dumps(parent[inner])}}
     return document
 
 
-def unpack(stored: dict[str, Any], places: Sequence[FieldPath]) -> dict[str, Any]:
-    """The document as it was before it was packed; `stored` is changed, and stays as it is if that was done before.
+def unpack(stored: dict[str, Any], paths: Sequence[FieldPath]) -> dict[str, Any]:
+    """The document as it was before `pack`. Changes `stored` in place; a second call changes nothing.
 
-    Documents that were stored before there was this module have plain objects in these places, or references.
+    Documents that were stored before this module existed have plain objects or references at these paths.
     """
-    for outer, inner in places:
-        holder = stored.get(outer)
-        if isinstance(holder, dict) and inner in holder:
-            value = holder[inner]
-            holder[inner] = orjson.loads(value) if isinstance(value, bytes) else _plain(value)
+    for outer, inner in paths:
+        parent = stored.get(outer)
+        if isinstance(parent, dict) and inner in parent:
+            value = parent[inner]
+            parent[inner] = orjson.loads(value) if isinstance(value, bytes) else _plain(value)
     return stored
 
 
@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "as_doc"):  # the driver's reference
         value = value.as_doc()
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: _plain(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [_plain(part) for part in value]
+        return [_plain(element) for element in value]
     return value

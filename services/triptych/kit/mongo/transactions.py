@@ -1,7 +1,8 @@
-"""Transactions: their beginning and end, and what is done when nobody knows how one has ended.
+"""Runs transactions: their start, commit and abort, and what follows if the outcome is unknown.
 
-A transaction that stays open on the server stops all writes to the same documents until MongoDB's own limit, a minute.
-So one whose abort or commit was not confirmed is remembered, and ended before the next one of this process begins.
+A transaction that stays open on the server blocks all writes to the same documents until MongoDB's own limit, a minute.
+A transaction whose abort or commit was not confirmed is therefore remembered, and ended before the next one of this
+process begins.
 """
 
 import logging
@@ -26,22 +27,22 @@ from triptych.kit.process.waits import waiting_for
 
 log = logging.getLogger(__name__)
 
-# A commit is asked for its outcome once more, at once; after that the work is done again, and says why it waits.
+# A commit is sent a second time at once to learn its outcome. After that, the caller repeats the work and logs why.
 COMMIT_ATTEMPTS = 2
 _left_open: WeakKeyDictionary[Any, set[bytes]] = WeakKeyDictionary()
-"""Sessions whose transactions may be open, for nobody knows whether they were aborted."""
+"""By client, the ids of sessions whose transactions may still be open on the server."""
 
 
 @asynccontextmanager
 async def transaction(database: Database) -> AsyncIterator[Session]:
-    """One transaction: committed when the block ends, aborted when it raises.
+    """A transaction that commits when the block ends and aborts when the block raises.
 
-    The driver's own helper repeats a failed transaction for up to two minutes; here the caller decides, since only it
-    knows whether loading and deciding have to be done again.
+    The driver's own helper repeats a failed transaction for up to two minutes. Here the caller decides, because only
+    the caller knows whether it has to load and decide again.
 
     Raises:
         TransientFailure: the server was away, or another transaction wrote the same documents (write conflict).
-        OutcomeUnknown: a TransientFailure after which the transaction may be committed.
+        OutcomeUnknown: a TransientFailure after which the transaction may have been committed.
     """
     await end_left_open(database)
     async with await open_session(database) as session:
@@ -57,7 +58,7 @@ async def transaction(database: Database) -> AsyncIterator[Session]:
 
 
 async def end_sessions(database: Database, session_ids: Iterable[bytes]) -> None:
-    """Abort the transactions of these sessions, whose processes are gone or shall not go on."""
+    """Abort the transactions of these sessions: their process is gone, or no longer owns what it writes."""
     session_ids = list(session_ids)
     if not session_ids:
         return
@@ -66,43 +67,41 @@ async def end_sessions(database: Database, session_ids: Iterable[bytes]) -> None
     except OperationFailure as error:
         if is_transient(error) and error.code not in BAD_SERVER_CODES:
             raise
-        log.warning("MongoDB does not let us end transactions that were left open, and may do so late: %s", error)
+        log.warning("MongoDB refuses to end open transactions, and may end them itself only later: %s", error)
 
 
 async def end_left_open(database: Database) -> None:
-    """End transactions of our own that may still be open, since aborting them failed.
-
-    Their locks would stop every later write to the same documents until MongoDB's own limit, which is a minute.
+    """End transactions of this process that may still be open because their abort or commit was not confirmed.
 
     Raises:
-        TransientFailure: MongoDB is away; they are tried again by the next call.
+        TransientFailure: MongoDB is away. The next call tries again.
     """
-    left = _left_open.get(database.client)
-    if not left:
+    left_open = _left_open.get(database.client)
+    if not left_open:
         return
-    ended = set(left)
+    ended = set(left_open)
     try:
         await end_sessions(database, ended)
     except PyMongoError as error:
         raise TransientFailure(f"MongoDB does not end the transactions that were left open: {error}") from error
-    left -= ended
+    left_open -= ended
 
 
 async def wait_for_majority(database: Database) -> None:
     """Return when majority reads show everything that was written before. Raises the driver's errors."""
     with waiting_for("MongoDB to confirm writes by a majority"):
-        # A majority has this write only after all earlier ones. A linearizable read says so too, but takes 100 ms
-        # instead of 4 (measured), since it does not wake the journal.
+        # A majority has this write only after it has all earlier ones. A linearizable read proves the same, but takes
+        # 100 ms instead of 4 (measured), because it does not wake the journal.
         await database["barrier"].update_one({"_id": 0}, {"$inc": {"count": 1}}, upsert=True)
 
 
 async def _commit(database: Database, session: Session) -> None:
-    """Raises TransientFailure if the transaction is known to be undone, otherwise OutcomeUnknown."""
+    """Commit. Raises TransientFailure if the transaction is known to be undone, otherwise OutcomeUnknown."""
     try:
         with waiting_for("MongoDB to commit by a majority"):
             await _try_to_commit(session)
     except BaseException:
-        _leave_open(database, session)
+        _remember_open(database, session)
         raise
 
 
@@ -117,23 +116,23 @@ async def _try_to_commit(session: Session) -> None:
                 raise TransientFailure(f"MongoDB commit: {error}") from error
             if attempt == COMMIT_ATTEMPTS:
                 raise OutcomeUnknown(f"MongoDB did not say whether it has committed: {error}") from error
-            # Committing again is safe: the server knows this transaction, and answers with its outcome.
+            # Committing again is safe: the server knows this transaction and returns its outcome.
         else:
             return
 
 
 async def _abort(database: Database, session: Session, cause: BaseException) -> None:
-    """Abort for `cause`; a transaction that may be open after that is remembered, and ended before the next begins."""
+    """Abort because of `cause`. A transaction that may stay open is remembered and ended before the next begins."""
     if not session.in_transaction:
         return
-    _leave_open(database, session)
-    # Every error that the server itself reports has ended the transaction there. The driver's own abort hides whether
-    # it was successful, so it is asked first.
+    _remember_open(database, session)
+    # Every error that the server itself reports has ended the transaction there. If the cause is not an error of the
+    # driver, the server is asked to abort directly, since the driver's own abort hides whether it succeeded.
     if not isinstance(cause, PyMongoError):
         try:
             await database.client.admin.command("abortTransaction", session=session)
         except OperationFailure:
-            pass  # it had ended, or not begun
+            pass  # the transaction had already ended, or had not begun
         except ConnectionFailure:
             return
     elif isinstance(cause, ConnectionFailure):
@@ -142,8 +141,8 @@ async def _abort(database: Database, session: Session, cause: BaseException) -> 
     try:
         await session.abort_transaction()
     except PyMongoError:
-        return  # the first error is the one worth telling
+        return  # `cause` is the error worth reporting
 
 
-def _leave_open(database: Database, session: Session) -> None:
+def _remember_open(database: Database, session: Session) -> None:
     _left_open.setdefault(database.client, set()).add(session.session_id["id"])

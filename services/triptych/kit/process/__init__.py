@@ -1,1 +1,1 @@
-"""What every process has: settings, logs, metrics, health, an HTTP server."""
+"""The parts of every process: settings, logs, metrics, health and the HTTP server."""

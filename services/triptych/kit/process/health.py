@@ -1,4 +1,4 @@
-"""Says whether a process is alive and whether it is ready, over HTTP, with its metrics beside it."""
+"""Says over HTTP whether a process is alive and whether it is ready, and serves its metrics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +16,7 @@ CHECK_TIMEOUT_SECONDS = 2.0
 
 
 class Health:
-    """Named checks; each answers None when all is well, otherwise the problem in words."""
+    """Named checks. Each returns None when all is well, otherwise the problem in words."""
 
     def __init__(self, waits: Waits = WAITS) -> None:
         self._waits = waits
@@ -24,16 +24,16 @@ class Health:
         self._details: dict[str, Check] = {}
 
     def add(self, name: str, check: Check) -> None:
-        """Let readiness depend on `check`, which has two seconds to answer."""
+        """Make readiness depend on `check`, which has two seconds to answer."""
         self._checks[name] = check
 
     def add_detail(self, name: str, check: Check) -> None:
-        """Let readiness tell what `check` finds, without depending on it: the process works, but not all is well."""
+        """Show what `check` finds in the details of readiness, without making the process unready."""
         self._details[name] = check
 
     async def problems(self) -> dict[str, str]:
-        """Problems by name of check, and what is waited for too long; empty when ready."""
-        problems = await _answers(self._checks)
+        """The problems by name of check, and the waits that last too long; empty when ready."""
+        problems = await _results(self._checks)
         waits = [f"for {what}, for {seconds:.0f} s" for what, seconds in self._waits.problems().items()]
         return {**problems, **({"waiting": "; ".join(waits)} if waits else {})}
 
@@ -47,7 +47,7 @@ class Health:
             problems = await self.problems()
             if problems:
                 return JSONResponse({"status": "not ready", "problems": problems}, status_code=503)
-            details = await _answers(self._details)
+            details = await _results(self._details)
             return JSONResponse({"status": "ready", **({"details": details} if details else {})})
 
         async def metrics(_request: Request) -> Response:
@@ -56,16 +56,16 @@ class Health:
         return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
 
 
-async def _answers(checks: Mapping[str, Check]) -> dict[str, str]:
-    answers = await asyncio.gather(*(_ask(check) for check in checks.values()))
-    return {name: answer for name, answer in zip(checks, answers, strict=True) if answer is not None}
+async def _results(checks: Mapping[str, Check]) -> dict[str, str]:
+    results = await asyncio.gather(*(_run(check) for check in checks.values()))
+    return {name: result for name, result in zip(checks, results, strict=True) if result is not None}
 
 
-async def _ask(check: Check) -> str | None:
+async def _run(check: Check) -> str | None:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             return await check()
     except TimeoutError:
         return f"no answer within {CHECK_TIMEOUT_SECONDS:g} s"
-    except Exception as error:  # noqa: BLE001 - a check that breaks is a problem to report, whatever it is
+    except Exception as error:  # noqa: BLE001 - a check that fails for any reason is a problem to report
         return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Bounds of what clients may make a server hold before anybody knows who they are, and the count of connections."""
+"""Bounds on the memory and connections that unauthenticated clients can take from a server."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Refusal = Callable[[int, str], bytes]
-"""The body, in JSON, of an answer that the server itself gives: its status and what it means."""
+"""Makes the JSON body of a response that the server itself sends, from its status and the meaning of the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +14,12 @@ class Bounds:
     """Sizes in bytes, times in seconds.
 
     Attributes:
-        head_bytes: of a request line with its header fields, and of the trailer fields behind a body.
-        head_fields: how many header fields.
+        head_bytes: of a request line with its header fields, and of the trailer fields after a body.
+        head_fields: number of header fields.
         head_seconds: from the connection, or from the first byte of a later request, to the end of the head.
         body_seconds: from the end of the head to the end of the body.
         idle_seconds: between two requests.
-        write_seconds: for a client to take the next part of an answer.
+        write_seconds: for a client to take the next block of a response.
         connections: in all.
         connections_per_address: from one address.
     """
@@ -35,18 +35,18 @@ class Bounds:
 
 
 class Connection(Protocol):
-    """What `Connections` needs to know of one."""
+    """A connection, as `Connections` sees it."""
 
     address: str
 
     def give_way(self) -> None:
-        """Close, since another connection needs the place; no request is under way."""
+        """Close, because another connection needs the slot. Called only while no request is in progress."""
 
 
 class Connections:
-    """The open connections. When there is no place, the one that has asked for nothing for the longest time goes.
+    """The open connections. If no slot is free for a new one, the connection that has been idle longest is closed.
 
-    So whoever opens connections and says nothing on them keeps nobody out, and needs no deadline to be stopped.
+    So a client that opens connections and sends nothing on them keeps no other client out, even without a deadline.
     """
 
     def __init__(self, in_all: int, per_address: int) -> None:
@@ -54,7 +54,7 @@ class Connections:
         self._per_address = per_address
         self._count = 0
         self._counts: dict[str, int] = {}
-        # Those without a request under way, by address too, the longest waiting first.
+        # Connections without a request in progress, longest idle first: all, and by address.
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._idle_by_address: dict[str, OrderedDict[Connection, None]] = {}
 
@@ -62,24 +62,24 @@ class Connections:
         return self._count
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is a place for a new connection, which then counts as idle."""
+        """Whether a slot is free for a new connection, which then counts as idle."""
         address = connection.address
-        self._make_place(self._counts.get(address, 0) >= self._per_address, self._idle_by_address.get(address))
-        self._make_place(self._count >= self._in_all, self._idle)
+        self._make_room(self._counts.get(address, 0) >= self._per_address, self._idle_by_address.get(address))
+        self._make_room(self._count >= self._in_all, self._idle)
         if self._counts.get(address, 0) >= self._per_address or self._count >= self._in_all:
             return False
         self._count += 1
         self._counts[address] = self._counts.get(address, 0) + 1
-        self.rest(connection)
+        self.mark_idle(connection)
         return True
 
-    def rest(self, connection: Connection) -> None:
-        """No request is under way on it from now on."""
+    def mark_idle(self, connection: Connection) -> None:
+        """Record that the connection has no request in progress from now on."""
         self._idle[connection] = None
         self._idle_by_address.setdefault(connection.address, OrderedDict())[connection] = None
 
-    def work(self, connection: Connection) -> None:
-        """A request is under way on it from now on."""
+    def mark_busy(self, connection: Connection) -> None:
+        """Record that the connection has a request in progress from now on."""
         if connection in self._idle:
             del self._idle[connection]
             idle = self._idle_by_address[connection.address]
@@ -88,14 +88,14 @@ class Connections:
                 del self._idle_by_address[connection.address]
 
     def remove(self, connection: Connection) -> None:
-        """An admitted connection is closed."""
-        self.work(connection)
+        """Record that an admitted connection is closed."""
+        self.mark_busy(connection)
         self._count -= 1
         self._counts[connection.address] -= 1
         if not self._counts[connection.address]:
             del self._counts[connection.address]
 
-    def _make_place(self, is_full: bool, idle: OrderedDict[Connection, None] | None) -> None:
+    def _make_room(self, is_full: bool, idle: OrderedDict[Connection, None] | None) -> None:
         if is_full and idle:
             oldest = next(iter(idle))
             self.remove(oldest)
@@ -103,5 +103,5 @@ class Connections:
 
 
 def plain_refusal(_status: int, text: str) -> bytes:
-    """The refusal of a server that has no better form."""
+    """The body of a refusal for a server without a format of its own."""
     return b'{"message":"%b"}' % text.encode()

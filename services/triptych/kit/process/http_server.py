@@ -1,4 +1,4 @@
-"""The HTTP server of every process: uvicorn, within `Bounds`, which uvicorn itself does not have for httptools."""
+"""The HTTP server of every process: uvicorn with `Bounds`, which uvicorn itself lacks for httptools."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,19 @@ from uvicorn.server import ServerState
 from triptych.kit.process.http_bounds import Bounds, Connections, Refusal, plain_refusal
 
 PIPELINED_MAX = 32
-"""Requests that a client may send ahead on one connection; one read of a socket can hold 14,000 of them."""
+"""Requests that a client may send ahead on one connection; one read of a socket can contain 14,000 of them."""
 LINGER_SECONDS = 2.0
-"""How long a refused client's bytes are still taken, unread: a reset would keep the refusal from it."""
+"""How long a refused client's bytes are still received and discarded: a reset could lose the refusal."""
 _FRAMING_PER_BYTE = 8
-"""Bytes that one byte of a body may cost on the wire: a chunk for each takes six."""
+"""Bytes that one byte of a body may take on the wire; with a chunk for each byte it takes six."""
 
 
 class _Refused(Exception):
-    """Ends the parsing of a request; uvicorn then asks for the 400 answer, which tells this status instead."""
+    """Ends the parsing of a request. uvicorn then asks for its 400 response; ours has the status given here instead."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. It is idle until the head of a request is complete, and again after the answer."""
+    """One connection. It is idle until the head of a request is complete, and again after the response."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._is_ending = False
         self._refused_with: HTTPStatus | None = None
-        self._fed_bytes = 0  # since the last request ended, without what is content of its body
+        self._fed_bytes = 0  # since the last request ended, without the content of bodies
         self._head_bytes = 0
         self._fields = 0
-        self._reading: asyncio.TimerHandle | None = None
-        self._writing: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Admit it, or tell that there is no place."""
+        """Admit the connection, or refuse it with 503 if no slot is free."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._is_admitted = self._open.admit(self)
@@ -65,45 +65,45 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_within(self._bounds.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Free the connection's slot and stop its timers."""
         if self._is_admitted:
             self._is_admitted = False
             self._open.remove(self)
         self._read_within(None)
-        self._stop_writing_clock()
+        self._cancel_write_timer()
         super().connection_lost(exc)
 
     def give_way(self) -> None:
-        """Close, since another connection needs the place."""
+        """Close, because another connection needs the slot."""
         self._is_admitted = False
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, within the bounds."""
+        """Parse the data, within the bounds."""
         if self._is_ending:
             return
         self._fed_bytes += len(data)
         super().data_received(data)
-        # What the parser keeps of an unfinished head, field or trailer is seen only here.
+        # Only this count includes what the parser keeps of an unfinished head, field or trailer.
         if self._fed_bytes > self._bounds.head_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self._fed_bytes and self._reading is None:
+        elif self._fed_bytes and self._read_timer is None:
             self._read_within(self._bounds.head_seconds)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Start counting a new request."""
         super().on_message_begin()
         self._head_bytes = self._fields = 0
 
     def on_url(self, url: bytes) -> None:
-        """A part of the target."""
+        """Count a piece of the request target."""
         self._head_bytes += len(url)
         if self._head_bytes > self._bounds.head_bytes:
             raise self._refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field, or a trailer field."""
+        """Count a header field or a trailer field."""
         self._head_bytes += len(name) + len(value)
         self._fields += 1
         if self._head_bytes > self._bounds.head_bytes or self._fields > self._bounds.head_fields:
@@ -111,57 +111,57 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole: the request is under way."""
+        """The head is complete: the request is in progress."""
         if len(self.pipeline) >= PIPELINED_MAX:
             raise self._refused(HTTPStatus.BAD_REQUEST)
         super().on_headers_complete()
         self._is_in_body = True
         self._fed_bytes = 0
         if self._is_admitted:
-            self._open.work(self)
+            self._open.mark_busy(self)
         self._read_within(self._bounds.body_seconds)
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Take a piece of the body, which does not count as framing."""
         self._fed_bytes = max(0, self._fed_bytes - _FRAMING_PER_BYTE * len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         self._is_in_body = False
         self._fed_bytes = 0
         self._read_within(None)
         super().on_message_complete()
-        self._rest()
+        self._mark_if_idle()
 
     def on_response_complete(self) -> None:
-        """The answer is whole; uvicorn's own clock runs until the next request."""
+        """The response is complete. uvicorn's own timer runs until the next request."""
         super().on_response_complete()
-        self._rest()
+        self._mark_if_idle()
 
     def pause_writing(self) -> None:
-        """The client takes nothing for the moment."""
+        """Start the timer for a client that takes no data at the moment."""
         super().pause_writing()
-        self._writing = self.loop.call_later(self._bounds.write_seconds, self.transport.abort)
+        self._write_timer = self.loop.call_later(self._bounds.write_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client takes more."""
-        self._stop_writing_clock()
+        """Stop the timer: the client takes data again."""
+        self._cancel_write_timer()
         super().resume_writing()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says less than the status
-        """Uvicorn's answer to what it cannot parse, in our form."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the status says more
+        """Refuse what uvicorn cannot parse, in our format."""
         self._refuse(self._refused_with or HTTPStatus.BAD_REQUEST)
 
     def _unsupported_upgrade_warning(self) -> None:
-        # To no other protocol. The parser reads nothing more, so the answer is the connection's last.
+        # No other protocol is supported. The parser reads nothing more, so this response is the connection's last.
         if self.cycle.response_complete:
             self.transport.close()
         self.cycle.keep_alive = False
 
-    def _rest(self) -> None:
+    def _mark_if_idle(self) -> None:
         if self._is_admitted and not self._is_in_body and self.cycle.response_complete:
-            self._open.rest(self)
+            self._open.mark_idle(self)
 
     def _refused(self, status: HTTPStatus) -> _Refused:
         self._refused_with = status
@@ -172,8 +172,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._is_ending = True
         self._read_within(None)
-        # A client that waits for another answer, or has this one's, would take the refusal for that.
-        is_due = not self.cycle.response_started if self._is_in_body else self._is_between_answers()
+        # A client that waits for another response, or has the start of this one, would take the refusal for that one.
+        is_due = not self.cycle.response_started if self._is_in_body else self._is_between_responses()
         if is_due and not self.pipeline and not self.transport.is_closing():
             body = self._refusal(status, _MEANINGS[status])
             self.transport.write(
@@ -181,34 +181,34 @@ class BoundedProtocol(HttpToolsProtocol):
                 b"%b\r\n%b" % (status, status.phrase.encode(), len(body), _HEADERS.get(status, b""), body)
             )
             if self._is_in_body:
-                # The application hears that the client is gone, and answers nothing.
+                # The application is told that the client is gone, so it sends no response.
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             if status is not HTTPStatus.SERVICE_UNAVAILABLE and self.transport.can_write_eof():
                 self.transport.write_eof()
-                self._reading = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+                self._read_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
                 return
         self.transport.close()
 
-    def _is_between_answers(self) -> bool:
+    def _is_between_responses(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     def _read_within(self, seconds: float | None) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-        self._reading = None if seconds is None else self.loop.call_later(seconds, self._read_too_long)
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+        self._read_timer = None if seconds is None else self.loop.call_later(seconds, self._read_too_long)
 
     def _read_too_long(self) -> None:
-        self._reading = None
+        self._read_timer = None
         if self._fed_bytes or self._is_in_body:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
-            self.transport.close()  # nothing was asked, so there is nothing to answer
+            self.transport.close()  # the client has sent nothing, so no response is due
 
-    def _stop_writing_clock(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+    def _cancel_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
 
 _MEANINGS = {
@@ -221,18 +221,18 @@ _HEADERS = {HTTPStatus.SERVICE_UNAVAILABLE: b"retry-after: 1\r\n"}
 
 
 class Server(uvicorn.Server):
-    """uvicorn raises the signal again before our own resources are closed; here the process ends by returning."""
+    """uvicorn's server without its signal handling, which raises the signal again before our resources are closed."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone."""
+        """Leave signals alone: the process ends by returning."""
         yield
 
 
 def make_server(
     app: ASGIApp, bounds: Bounds, *, host: str, port: int, graceful_seconds: int, refusal: Refusal = plain_refusal
 ) -> Server:
-    """A server that is not running yet."""
+    """Make a server. Not started."""
     open_connections = Connections(bounds.connections, bounds.connections_per_address)
 
     class Protocol(BoundedProtocol):
@@ -248,7 +248,7 @@ def make_server(
         lifespan="off",
         log_config=None,
         access_log=False,
-        # uvicorn annotates whole seconds and hands them to the event loop, which takes parts of them too.
+        # uvicorn annotates whole seconds, but the event loop accepts fractions.
         timeout_keep_alive=bounds.idle_seconds,  # type: ignore[arg-type]
         timeout_graceful_shutdown=graceful_seconds,
     )

@@ -1,4 +1,4 @@
-"""Logs and metrics: how they are written, and the counters that every service shares."""
+"""Configures logging, and defines the metrics that all services share."""
 
 import logging
 import sys
@@ -8,11 +8,11 @@ import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
 from triptych.kit.attribution import TextFormatter, fields_of
-from triptych.kit.process.calm_logs import DeduplicatingHandler
+from triptych.kit.process.deduplicating_logs import DeduplicatingHandler
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records that were dead-lettered", ["topic", "reason"])
-UNREADABLE = Counter("triptych_unreadable_records_total", "Offsets of what no client can read", ["topic"])
+UNREADABLE = Counter("triptych_unreadable_records_total", "Offsets of records that no client can read", ["topic"])
 RECORDS_TOO_LARGE = Counter(
     "triptych_refused_batches_total", "Batches that a broker refused because of their size", ["topic"]
 )
@@ -26,11 +26,11 @@ BATCH_SECONDS = Histogram(
 LAG = Gauge("triptych_lag_records", "Records of an owned partition that are not finished", ["topic", "partition"])
 LAG_SECONDS = Gauge(
     "triptych_lag_seconds",
-    "Age of the oldest record of an owned partition that is not finished, or how long it is known at least",
+    "Age of the oldest record of an owned partition that is not finished, or the time since it was seen first",
     ["topic", "partition"],
 )
 
-# Libraries that report each retry and rebalance as if it were news.
+# Libraries that log each retry and rebalance at level INFO.
 QUIET = ("aiokafka", "faststream", "pymongo", "httpx", "httpcore", "uvicorn.access", "asyncio")
 
 

@@ -1,7 +1,7 @@
-"""Knows what this process is waiting for, so that no wait is silent: readiness, metrics and the log read it here.
+"""Records what this process is waiting for, for readiness, metrics and the log, so that no wait is silent.
 
-A wait that ends soon costs a few microseconds and leaves no trace. One of more than `LONG_SECONDS` is logged once, and
-once more when it is over; as long as it lasts the process is not ready.
+A short wait costs a few microseconds and leaves no trace. A wait of more than `LONG_SECONDS` is logged once when it has
+become long and once when it is over; meanwhile the process is not ready.
 """
 
 import asyncio
@@ -24,37 +24,37 @@ T = TypeVar("T")
 
 
 class Waits(Collector):
-    """The waits of one process, by what is waited for; the names are few, and never come from outside."""
+    """The waits of one process, by what is waited for. The names are few and never come from outside."""
 
     def __init__(self, long_seconds: float = LONG_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._long = long_seconds
         self._clock = clock
         self._numbers = itertools.count()
         self._begun: dict[str, dict[int, float]] = {}
-        self._told: dict[str, float] = {}
-        """When the wait began that the log has been told of."""
+        self._logged: dict[str, float] = {}
+        """When the wait that was logged began."""
 
     def begin(self, what: str) -> Callable[[], None]:
-        """Begin to wait; call what is returned when the wait is over. A second call does nothing.
+        """Begin a wait. Call the returned function when the wait is over; a second call does nothing.
 
         Needs a running event loop.
         """
         number = next(self._numbers)
         begun = self._begun.setdefault(what, {})
         begun[number] = self._clock()
-        timer = asyncio.get_running_loop().call_later(self._long, self._tell, what, number)
+        timer = asyncio.get_running_loop().call_later(self._long, self._log_long_wait, what, number)
 
         def end() -> None:
             timer.cancel()
-            if begun.pop(number, None) is not None and what in self._told and not self._longest(what) >= self._long:
-                since = self._told.pop(what)
-                log.warning("no longer waits for %s, after %.1f s", what, self._clock() - since)
+            if begun.pop(number, None) is not None and what in self._logged and not self._longest(what) >= self._long:
+                since = self._logged.pop(what)
+                log.warning("no longer waiting for %s, after %.1f s", what, self._clock() - since)
 
         return end
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
-        """What the block does is waiting."""
+        """Record a wait that lasts as long as the block."""
         end = self.begin(what)
         try:
             yield
@@ -62,14 +62,14 @@ class Waits(Collector):
             end()
 
     def problems(self) -> dict[str, float]:
-        """Seconds of the longest wait for each thing that is waited for too long."""
+        """For each thing that is waited for too long, the seconds of its longest wait."""
         longest = {what: self._longest(what) for what in self._begun}
         return {what: seconds for what, seconds in longest.items() if seconds >= self._long}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauge, as Prometheus reads it."""
         gauge = GaugeMetricFamily(
-            "triptych_waiting_seconds", "Since when the process has waited; 0 if it does not", labels=["for"]
+            "triptych_waiting_seconds", "How long the process has been waiting; 0 if it is not waiting", labels=["for"]
         )
         for what in self._begun:
             gauge.add_metric([what], self._longest(what))
@@ -80,21 +80,21 @@ class Waits(Collector):
         begun = next(iter(self._begun[what].values()), None)
         return 0.0 if begun is None else self._clock() - begun
 
-    def _tell(self, what: str, number: int) -> None:
+    def _log_long_wait(self, what: str, number: int) -> None:
         begun = self._begun[what].get(number)
-        if begun is not None and what not in self._told:
-            self._told[what] = begun
-            log.warning("waits for %s, for %g s already", what, self._long)
+        if begun is not None and what not in self._logged:
+            self._logged[what] = begun
+            log.warning("waiting for %s, for %g s so far", what, self._long)
 
 
 WAITS = Waits()
-"""Those of this process."""
+"""The waits of this process."""
 REGISTRY.register(WAITS)
 waiting_for = WAITS.waiting_for
 
 
 class Trouble:
-    """A wait over several attempts: it begins with the first one that fails, and is over with one that succeeds."""
+    """A wait over several attempts. It begins with the first attempt that fails and ends with one that succeeds."""
 
     def __init__(self, what: str, waits: Waits = WAITS) -> None:
         self._what = what
@@ -102,19 +102,19 @@ class Trouble:
         self._end: Callable[[], None] | None = None
 
     def begin(self) -> None:
-        """An attempt has failed."""
+        """Record that an attempt has failed."""
         if self._end is None:
             self._end = self._waits.begin(self._what)
 
     def end(self) -> None:
-        """An attempt has succeeded, or nothing is attempted any more."""
+        """Record that an attempt has succeeded, or that there will be no more attempts."""
         if self._end is not None:
             self._end()
             self._end = None
 
 
-def noted(what: str) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
-    """Make a coroutine function a wait."""
+def recorded_as_wait(what: str) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """Decorate a coroutine function so that each call is recorded as a wait."""
 
     def decorate(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         @functools.wraps(function)

@@ -1,1 +1,1 @@
-"""Starts and ends a process, and creates what it needs."""
+"""Starts and stops a process, and creates its topics and indexes."""

@@ -1,4 +1,4 @@
-"""Runs one service process: settings, composition, HTTP, and an orderly end on SIGTERM or SIGINT."""
+"""Runs one service process: settings, composition, HTTP, and an orderly stop on SIGTERM or SIGINT."""
 
 import asyncio
 import gc
@@ -30,7 +30,7 @@ _stopping: ContextVar[asyncio.Event | None] = ContextVar("stopping", default=Non
 
 
 def stop_requested() -> asyncio.Event:
-    """Set when this process begins to stop: answers that go on until somebody ends them have to end now."""
+    """The event that is set when this process begins to stop. Responses without an end of their own must end then."""
     return _stopping.get() or asyncio.Event()
 
 
@@ -41,16 +41,16 @@ def run_service(
     port_of: Callable[[SettingsT], int],
     refusal: Refusal = plain_refusal,
 ) -> int:
-    """Run until told to stop; the exit status: 0, or 78 (EX_CONFIG) when it refused to start.
+    """Run until a signal stops the process. Returns the exit status: 0, or 78 (EX_CONFIG) if it refused to start.
 
-    As long as its servers are away, the service waits for them: it is live, not ready, and says what it waits for.
+    While Kafka or MongoDB is away, the service waits: it is live, not ready, and reports what it waits for.
 
     Args:
-        name: for the log.
-        kind: the settings to read.
-        compose: opens everything the service needs, yields its ASGI application, and closes all in reverse order.
-        port_of: where to listen.
-        refusal: the form of answers that the server gives by itself.
+        name: of the service, for the log.
+        kind: class of the settings to read.
+        compose: opens everything that the service needs, yields its ASGI application, and closes all in reverse order.
+        port_of: chooses the port to listen on.
+        refusal: makes the bodies of responses that the server itself sends.
     """
     try:
         settings = load_settings(kind)
@@ -64,8 +64,8 @@ def run_service(
 
 
 def run_work(work: Coroutine[Any, Any, T]) -> T:
-    """Run something long that is not a service to its end, on the event loop of the services; what it returns."""
-    _calm_garbage_collector()
+    """Run long work that is not a service, on the same kind of event loop as the services. Returns its result."""
+    _tune_garbage_collector()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
 
@@ -76,9 +76,9 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    front = StartupApp(name, refusal)
+    startup_app = StartupApp(name, refusal)
     server = make_server(
-        front,
+        startup_app,
         settings.http_bounds(),
         host=settings.host,
         port=port,
@@ -88,8 +88,8 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     is_composed, http_ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
-        async with composed(lambda: compose(settings), front):
-            _calm_garbage_collector()
+        async with composed(lambda: compose(settings), startup_app):
+            _tune_garbage_collector()
             log.info("%s listens on http://%s:%d", name, settings.host, port)
             is_composed.set()
             await http_ended.wait()
@@ -104,18 +104,18 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     await asyncio.wait({serving})
     http_ended.set()
     if not working.done() and not is_composed.is_set():
-        working.cancel()  # it waits for its servers, and may be told of them too late
+        working.cancel()  # it still waits for its servers, which may never come
         await asyncio.wait({working})
     else:
         await working
     await serving
 
 
-def _calm_garbage_collector() -> None:
-    """Make cyclic garbage collection rare, and let it pass over what lives as long as the process.
+def _tune_garbage_collector() -> None:
+    """Make cyclic garbage collection rare, and exclude the objects that live as long as the process.
 
-    A batch makes a hundred thousand objects that live as long as the batch: at Python's own thresholds, looking through
-    them again and again took a fifth of the processor time, and a twentieth at a quarter of these (measured).
+    A batch makes a hundred thousand objects that live as long as the batch. Scanning them repeatedly took a fifth of
+    the processor time at Python's own thresholds, and a twentieth at a quarter of these thresholds (measured).
     """
     gc.collect()
     gc.freeze()
@@ -125,7 +125,7 @@ def _calm_garbage_collector() -> None:
 async def _listen(server: Server, host: str, port: int) -> None:
     try:
         await server.serve()
-    except SystemExit:  # uvicorn's way of saying that it could not bind
+    except SystemExit:  # uvicorn raises it if it cannot bind
         raise StartRefused(
             f"Port {port} on {host} is in use; choose another with the service's PORT setting."
         ) from None

@@ -1,4 +1,4 @@
-"""Creates topics and indexes, idempotently; nothing else in the product creates either."""
+"""Creates topics and indexes, idempotently. No other module of the product creates either."""
 
 import asyncio
 import random
@@ -12,7 +12,14 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
 from triptych.kit.mongo.codes import BUILDING_CODES, INDEX_OPTIONS_CONFLICT, NAMESPACE_EXISTS
-from triptych.kit.mongo.driver import Database, IndexModel, OperationFailure, PyMongoError, is_transient, patient
+from triptych.kit.mongo.driver import (
+    Database,
+    IndexModel,
+    OperationFailure,
+    PyMongoError,
+    building_indexes,
+    is_transient,
+)
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
@@ -23,7 +30,7 @@ RACE_PAUSE_SECONDS = 0.2
 
 
 class Topic(Protocol):
-    """What provisioning has to know of a topic."""
+    """The properties of a topic that provisioning needs."""
 
     @property
     def name(self) -> str: ...
@@ -38,10 +45,10 @@ class Topic(Protocol):
 async def ensure_topics(settings: KitSettings, topics: Iterable[Topic]) -> list[str]:
     """Create the topics that are missing, and wait until every partition has a leader.
 
-    Returns the names of those created. Existing ones are left as they are.
+    Returns the names of the created topics. Existing topics are not changed.
 
     Raises:
-        NotYetAvailable: no broker answers, or a partition stays without leader.
+        NotYetAvailable: no broker answers, or a partition stays without a leader.
         StartRefused: Kafka refuses one of the topics.
     """
     wanted = [
@@ -54,9 +61,9 @@ async def ensure_topics(settings: KitSettings, topics: Iterable[Topic]) -> list[
         for topic in topics
     ]
     async with _admin(settings) as admin:
-        answer = await admin.create_topics(wanted)
+        response = await admin.create_topics(wanted)
         created = []
-        for name, code, *message in answer.topic_errors:
+        for name, code, *message in response.topic_errors:
             error: type[KafkaError] = for_code(code)
             if code == 0:
                 created.append(name)
@@ -71,7 +78,7 @@ async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
     """Make sure that the topics exist.
 
     Raises:
-        NotYetAvailable: no broker answers; or some are missing, which are named, with how to create them.
+        NotYetAvailable: no broker answers, or topics are missing. The message names them and says how to create them.
     """
     async with _admin(settings) as admin, asyncio.timeout(ANSWER_SECONDS):
         missing = sorted(set(names) - set(await admin.list_topics()))
@@ -93,7 +100,7 @@ async def _admin(settings: KitSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def _await_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
-    """A topic is created before all brokers know it; whoever used it in between would be told that it is missing."""
+    """Wait for a leader of every partition. Until then, some brokers report a new topic as missing."""
     try:
         async with asyncio.timeout(LEADERS_TIMEOUT_SECONDS):
             while not all(_is_led(topic) for topic in await admin.describe_topics(list(names))):
@@ -106,17 +113,17 @@ async def _await_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> No
 
 def _is_led(topic: Mapping[str, Any]) -> bool:
     partitions = topic["partitions"]
-    return topic["error_code"] == 0 and bool(partitions) and all(part["leader"] >= 0 for part in partitions)
+    return topic["error_code"] == 0 and bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)
 
 
 async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
-    """Create collections and their indexes, and give documents that expire the lifetime that is wanted now.
+    """Create collections and their indexes, and adjust the lifetimes of expiring documents to the wanted ones.
 
-    Any number of processes may do so at the same moment.
+    Any number of processes may do this at the same time.
 
     Raises:
-        NotYetAvailable: the server went away, or another process builds indexes for long.
-        StartRefused: it refuses an index, for instance because one of that name is defined otherwise.
+        NotYetAvailable: the server went away, or another process takes long to build indexes.
+        StartRefused: the server refuses an index, for instance because that name has another definition.
     """
     for name, models in indexes.items():
         for attempt in range(1, RACE_ATTEMPTS + 1):
@@ -137,28 +144,28 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
 async def _ensure(database: Database, name: str, models: Sequence[IndexModel]) -> None:
     if models:
         await _adjust_lifetimes(database, name, models)
-        with patient():
+        with building_indexes():
             await database[name].create_indexes(list(models))
     elif name not in await database.list_collection_names():
         try:
-            # Without the driver's own look at whether it is there: that look has an error of its own.
+            # Without the driver's own check whether the collection exists: the check has an error of its own.
             await database.create_collection(name, check_exists=False)
         except OperationFailure as error:
-            if error.code != NAMESPACE_EXISTS:  # otherwise another process was faster
+            if error.code != NAMESPACE_EXISTS:  # another process has just created it
                 raise
 
 
 def _is_race(error: PyMongoError) -> bool:
-    """Whether another process that creates the same may be the cause. A lasting conflict ends with the attempts."""
+    """Whether another process that creates the same may be the cause. The attempts end if the conflict lasts."""
     return isinstance(error, OperationFailure) and error.code in {*BUILDING_CODES, INDEX_OPTIONS_CONFLICT}
 
 
 async def _adjust_lifetimes(database: Database, collection: str, models: Sequence[IndexModel]) -> None:
-    """A lifetime is a setting: creating the index again with another one would be refused."""
+    """Change the lifetime of existing indexes. MongoDB would refuse to create the index again with another lifetime."""
     existing = await database[collection].index_information()
     for index in (model.document for model in models):
-        there = existing.get(index["name"], {})
+        present = existing.get(index["name"], {})
         wanted = index.get("expireAfterSeconds")
-        if wanted is not None and there.get("expireAfterSeconds", wanted) != wanted:
+        if wanted is not None and present.get("expireAfterSeconds", wanted) != wanted:
             change = {"keyPattern": index["key"], "expireAfterSeconds": wanted}
             await database.command("collMod", collection, index=change)

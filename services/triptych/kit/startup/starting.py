@@ -1,4 +1,4 @@
-"""Starts a service whose servers may be away: it answers over HTTP at once, and tries until its servers are there."""
+"""Starts a service whose servers may be away: it serves HTTP at once and retries until its servers answer."""
 
 import asyncio
 import logging
@@ -21,19 +21,19 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
-SAY_AGAIN_SECONDS = 60.0
+LOG_AGAIN_SECONDS = 60.0
 
 
 class StartupApp:
-    """The ASGI application of a process: as long as the service is not there, its health, and 503 for all else."""
+    """The ASGI application of a process. Until the service has started, it serves health, and 503 for all else."""
 
     def __init__(
         self, name: str, refusal: Refusal = plain_refusal, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`name` is the service's, `refusal` the form of its refusals; `clock` gives seconds."""
+        """`name` is that of the service; `refusal` makes bodies of refusals; `clock` returns seconds."""
         self._name = name
         self._clock = clock
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._problem = "the service starts"
         health = Health()
         health.add("start", self._check)
@@ -47,30 +47,30 @@ class StartupApp:
         self._app: ASGIApp = waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Pass the request to the service, or to the application that stands in for it."""
         await self._app(scope, receive, send)
 
     def open(self, app: ASGIApp) -> None:
-        """Let the service answer from now on."""
+        """Let the service answer all requests from now on."""
         self._app = app
-        if self._said:
-            log.info("%s waits no longer: all that it needs is there", self._name)
+        if self._logged_at:
+            log.info("%s is no longer waiting: everything that it needs is available", self._name)
 
     def wait_for(self, problem: str) -> None:
-        """Say why the service is not there yet: to whoever asks, and in the log at most once a minute."""
+        """Report why the service has not started: in its health, and in the log at most once a minute."""
         self._problem = problem
         now = self._clock()
-        self._said = {text: at for text, at in self._said.items() if now - at < SAY_AGAIN_SECONDS}
-        if problem not in self._said:
-            self._said[problem] = now
-            log.warning("%s is not ready, and tries again: %s", self._name, problem)
+        self._logged_at = {text: at for text, at in self._logged_at.items() if now - at < LOG_AGAIN_SECONDS}
+        if problem not in self._logged_at:
+            self._logged_at[problem] = now
+            log.warning("%s is not ready and will try again: %s", self._name, problem)
 
     async def _check(self) -> str:
         return self._problem
 
 
-def passing_problem(error: Exception) -> str | None:
-    """What the service lacks, in words, if waiting may mend it; None for every other error."""
+def transient_problem(error: Exception) -> str | None:
+    """What the service lacks, in words, if waiting may resolve it; None for every other error."""
     if isinstance(error, StartRefused):
         return str(error) if isinstance(error, NotYetAvailable) else None
     if isinstance(error, TransientFailure | TimeoutError | ConnectionError):
@@ -81,7 +81,7 @@ def passing_problem(error: Exception) -> str | None:
 
 
 def pauses() -> Iterator[float]:
-    """Seconds between one try and the next."""
+    """The seconds to wait before each next try, without end."""
     pause = FIRST_PAUSE_SECONDS
     while True:
         yield pause
@@ -91,22 +91,22 @@ def pauses() -> Iterator[float]:
 @asynccontextmanager
 async def composed(
     compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
-    front: StartupApp,
+    startup_app: StartupApp,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[None]:
-    """Let `front` open what `compose` makes, as soon as it can be made; it is closed with the block.
+    """Give `startup_app` the application that `compose` makes, as soon as it succeeds. Closes it with the block.
 
     Raises:
-        StartRefused: no waiting mends it.
+        StartRefused: waiting does not resolve the problem.
     """
     async with AsyncExitStack() as stack:
-        front.open(await _enter(compose, front, stack, sleep))
+        startup_app.open(await _enter(compose, startup_app, stack, sleep))
         yield
 
 
 async def _enter(
     compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
-    front: StartupApp,
+    startup_app: StartupApp,
     stack: AsyncExitStack,
     sleep: Callable[[float], Awaitable[None]],
 ) -> ASGIApp:
@@ -114,9 +114,9 @@ async def _enter(
         try:
             return await stack.enter_async_context(compose())
         except Exception as error:
-            problem = passing_problem(error)
+            problem = transient_problem(error)
             if problem is None:
                 raise
-            front.wait_for(problem)
+            startup_app.wait_for(problem)
         await sleep(pause)
     raise AssertionError("there is always another pause")

@@ -1,1 +1,1 @@
-"""Consumes topics in batches as a member of a group, and measures how far behind it is."""
+"""Consumes topics in batches as a member of a group, and measures the lag."""

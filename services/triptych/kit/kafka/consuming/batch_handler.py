@@ -1,4 +1,4 @@
-"""What a service has to be able to do with batches of records (`triptych.kit.kafka.consuming.consumer`)."""
+"""The interface that a service implements to handle batches (`triptych.kit.kafka.consuming.consumer`)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,24 +8,24 @@ from triptych.kit.kafka.reading.reader import IncomingRecord
 
 
 class BatchHandler(Protocol):
-    """What a service does with its records."""
+    """A service's handling of its records."""
 
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """Prepare to own these partitions; no record of them is handled before this has succeeded."""
+        """Prepare to own these partitions. None of their records is handled before this has succeeded."""
 
     async def released(self) -> None:
-        """These partitions are not ours any more; nothing may be written for them."""
+        """Take note that the partitions are not ours any more. Nothing may be written for them."""
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
-        """Finish all records, which come in order per partition; safe to repeat.
+        """Finish all records, which are in order per partition. Must be safe to repeat.
 
         Raises:
-            TransientFailure: nothing was decided, try all of them again later.
-            OwnershipLost: prepare again, then try again.
+            TransientFailure: nothing was decided; all records are handled again later.
+            OwnershipLost: the partitions have to be prepared again before the records are handled again.
         """
 
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
-        """Take note of records that no client can read, after the others of their batch; they are dead letters now.
+        """Take note of records that no client can read. They are dead letters now; the rest of their batch is finished.
 
         Raises:
             TransientFailure, OwnershipLost: as `handle`.

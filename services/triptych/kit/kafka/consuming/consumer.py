@@ -1,8 +1,8 @@
-"""Takes batches from one topic so that no record is lost, skipped, or able to block its partition.
+"""Takes batches from one topic, so that no record is lost, skipped, or able to block its partition.
 
-FastStream's acknowledgement policies are either unsafe or not live (dropping what fails, or repeating it for ever), so
-batches are acknowledged here: tried again while a dependency is away, taken apart when one record breaks the handler,
-and committed with named offsets once everything in them is finished, beside the work on the next ones.
+FastStream's acknowledgement policies either drop a record that fails or repeat it for ever. So this module acknowledges
+batches itself. It retries a batch while a dependency is away, and handles the records one by one if one of them breaks
+the handler. When all records of a batch are finished, it commits their offsets while the next batches are handled.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ log = logging.getLogger(__name__)
 FIRST_DELAY_SECONDS = 0.05
 # Short enough that the next reply comes within 5 s of a dependency's return.
 LONGEST_DELAY_SECONDS = 2.0
-# A record that breaks the handler this often, alone, is put aside: the fault is in our code and will not go away.
+# A record that breaks the handler this often, alone, is dead-lettered: the fault is in our code and will not pass.
 ATTEMPTS_BEFORE_DEAD_LETTER = 3
-# How long a rebalance waits for the batch in hand; the broker waits longer before it expels this member.
+# How long a rebalance waits for the current batch; the broker waits longer before it expels this member.
 REVOKE_TIMEOUT_SECONDS = 15.0
 COMMIT_TIMEOUT_SECONDS = 10.0
-# Offsets of several batches are committed together: for each lone record, it was as much work as the record itself.
+# Offsets of several batches are committed together: a commit costs as much work as handling a single record.
 COMMIT_SECONDS = 0.5
-# How long a consumer that ends waits for the batch in hand and its offsets, before its broker is stopped.
+# How long a consumer that ends waits for the current batch and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
-# A quarter of the usual: what is fetched ahead of the batch in hand waits in memory.
+# A quarter of aiokafka's own value: records that are fetched ahead of the current batch wait in memory.
 PARTITION_BYTES = 256 * 1024
 
 
@@ -64,21 +64,21 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._dead_letters = dead_letters
         self._owned: frozenset[int] = frozenset()
         self._preparing: asyncio.Task[None] | None = None
-        self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon what is not finished
+        self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
         self._idle = asyncio.Event()
         self._idle.set()
-        self._finished: dict[TopicPartition, int] = {}  # the offset behind what is finished, where not committed yet
+        self._uncommitted: dict[TopicPartition, int] = {}  # offsets after the last finished records
         self._committing: asyncio.Task[None] | None = None
         self._stopping = False
         self._trouble = self._poll_trouble = ""
-        self._in_hand: Sequence[IncomingRecord] = ()
+        self._current: Sequence[IncomingRecord] = ()
         self._subscriber = subscribe(
             broker,
             topic,
             group,
             self._consume,
-            self._take,
-            self._fail,
+            self._on_batch,
+            self._on_poll_error,
             self,
             max_records=max_records,
             partition_bytes=partition_bytes,
@@ -95,52 +95,52 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def reader(self) -> GroupReader | None:
-        """What the records come from, once the broker has started."""
+        """The reader that fetches the records, once the broker has started."""
         reader: GroupReader | None = self._subscriber.consumer
         return reader
 
     @property
     def in_progress(self) -> Sequence[IncomingRecord]:
         """The records that are being handled."""
-        return self._in_hand
+        return self._current
 
     def reached(self) -> dict[int, int]:
-        """The offset behind what is finished, by partition owned now, as soon as it is known."""
+        """The offset after the last finished record, by owned partition, as soon as it is known."""
         reader = self.reader
-        places = reader.positions() if reader is not None else {}
-        reached = {place.partition: offset for place, offset in places.items() if place.partition in self._owned}
-        for record in self._in_hand:
+        positions = reader.positions() if reader is not None else {}
+        reached = {tp.partition: offset for tp, offset in positions.items() if tp.partition in self._owned}
+        for record in self._current:
             if record.partition in reached:
                 first = record.first_offset if isinstance(record, Unreadable) else record.offset
                 reached[record.partition] = min(first, reached[record.partition])
         return reached
 
-    async def end(self) -> None:
-        """Give up waiting for dependencies: what is not finished stays uncommitted. Then stop the broker."""
+    async def give_up(self) -> None:
+        """Stop waiting for dependencies; unfinished records stay uncommitted. The caller then stops the broker."""
         self._stopping = True
         self._interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
-        await self._settle(END_TIMEOUT_SECONDS)
+        await self._wait_until_idle(END_TIMEOUT_SECONDS)
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - every rebalance takes all
-        """Let the batch in hand finish, within a deadline; after that the fence of the next owner protects."""
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - always all of them
+        """Let the current batch finish within a deadline. After that, the fence of the next owner protects the data."""
         self._interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
             self._preparing = None
-        if not await self._settle(REVOKE_TIMEOUT_SECONDS):
-            log.warning("%s: partitions left while a batch was still in hand", self.topic)
+        if not await self._wait_until_idle(REVOKE_TIMEOUT_SECONDS):
+            log.warning("%s: partitions were revoked before the current batch was finished", self.topic)
         self._owned = frozenset()
-        self._finished = {}
+        self._uncommitted = {}
         await self._handler.released()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Start preparing; polling goes on meanwhile, so that the group does not expel us."""
+        """Start preparing. Polling continues meanwhile, so that the group does not expel this member."""
         if self._stopping:
             return
         self._interrupted.clear()
-        self._owned = frozenset(place.partition for place in assigned)
+        self._owned = frozenset(topic_partition.partition for topic_partition in assigned)
         self._preparing = asyncio.create_task(self._prepare(self._owned))
 
     async def _prepare(self, partitions: frozenset[int]) -> None:
@@ -152,21 +152,21 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self._interrupted.is_set():
             try:
                 await self._handler.assigned(partitions)
-            except Exception as error:  # noqa: BLE001 - without preparation nothing may be handled, whatever the reason
+            except Exception as error:  # noqa: BLE001 - no record may be handled without preparation
                 self._report(error)
                 delay = await self._pause(delay)
             else:
                 self._trouble = ""
                 return
 
-    def _take(self, records: Sequence[IncomingRecord]) -> None:
-        self._in_hand = records
+    def _on_batch(self, records: Sequence[IncomingRecord]) -> None:
+        self._current = records
         self._poll_trouble = ""
 
-    def _fail(self, error: Exception) -> None:
+    def _on_poll_error(self, error: Exception) -> None:
         if not self._poll_trouble:
-            log.error("%s: nothing can be taken from Kafka", self.topic, exc_info=error)
-        self._poll_trouble = f"nothing can be taken from Kafka: {error!r}"
+            log.error("%s: polling Kafka fails", self.topic, exc_info=error)
+        self._poll_trouble = f"polling Kafka fails: {error!r}"
 
     async def _consume(self, records: Sequence[IncomingRecord]) -> None:
         self._idle.clear()
@@ -179,14 +179,14 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.wait({preparing})
             if preparing.cancelled():
                 return
-            # Taken before a rebalance, but not ours any more: the new owner starts from the committed offset.
+            # A record may have been polled before a rebalance took its partition. The new owner reads it again.
             records = [record for record in records if record.partition in self._owned]
             if not records:
                 return
             with waiting_for(f"{self.topic}: a batch to be finished"):
                 is_finished = await self._finish_readable(records)
             if is_finished:
-                self._in_hand = ()  # otherwise these records stay unfinished until the next ones are taken
+                self._current = ()  # otherwise these records count as unfinished until the next poll
                 self._schedule_commit(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
@@ -194,8 +194,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._idle.set()
 
     async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:
-        """Handle what can be read until done, and dead-letter the rest; False if this assignment ended first."""
-        unreadable = [found for found in records if isinstance(found, Unreadable)]
+        """Finish readable records and dead-letter the others; False if this assignment ended first."""
+        unreadable = [record for record in records if isinstance(record, Unreadable)]
         if unreadable:
             records = [record for record in records if not isinstance(record, Unreadable)]
             if records and not await self._finish(records):
@@ -207,15 +207,15 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return await self._finish(records)
 
     async def _finish(self, records: Sequence[IncomingRecord]) -> bool:
-        """Handle until done; False if this assignment ended first."""
+        """Retry until all records are handled or dead-lettered; False if this assignment ended first."""
         delay = FIRST_DELAY_SECONDS
-        broken = 0
+        failures = 0
         while not self._interrupted.is_set():
             try:
                 await self._handler.handle(records)
             except Exception as error:
-                # Nothing that follows from accepted records is larger than topics take unless a limit was lowered,
-                # which is for their operator to mend: no record is to blame.
+                # The results of accepted records fit into their topics unless an operator has lowered a limit. No
+                # record is to blame for that, and only the operator can repair it.
                 if isinstance(error, TransientFailure | OwnershipLost | RecordTooLarge) or is_transient(error):
                     RETRIES.labels(self.topic).inc()
                     self._report(error)
@@ -226,9 +226,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
                 if len(records) > 1:
                     return await self._handle_one_by_one(records)
-                broken += 1
-                if broken >= ATTEMPTS_BEFORE_DEAD_LETTER:
-                    return await self._dead_letter(records[0], error, broken)
+                failures += 1
+                if failures >= ATTEMPTS_BEFORE_DEAD_LETTER:
+                    return await self._dead_letter(records[0], error, failures)
                 delay = await self._pause(delay)
             else:
                 self._trouble = ""
@@ -243,16 +243,16 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
         return await self._retry_until_done(
-            lambda: self._dead_letters.put(record, "handler-failed", repr(error), attempts)
+            lambda: self._dead_letters.dead_letter(record, "handler-failed", repr(error), attempts)
         )
 
     async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Do this work again until it succeeds; False if this assignment ended first."""
+        """Repeat this work until it succeeds; False if this assignment ended first."""
         delay = FIRST_DELAY_SECONDS
         while not self._interrupted.is_set():
             try:
                 await work()
-            except Exception as failure:  # noqa: BLE001 - whatever it is, nothing may be committed without it
+            except Exception as failure:  # noqa: BLE001 - nothing may be committed before this work has succeeded
                 self._report(failure)
                 delay = await self._pause(delay)
                 if isinstance(failure, OwnershipLost):
@@ -263,36 +263,36 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return False
 
     def _schedule_commit(self, records: Sequence[IncomingRecord]) -> None:
-        """Commit the offsets behind these records before long, while the next batches are already worked on.
+        """Commit the offsets after these records soon, while the next batches are handled.
 
-        If the process ends before, the records are seen again and recognised.
+        If the process ends before the commit, the records are read again and recognised.
         """
         consumer = self._subscriber.consumer
         if consumer is None:
             return
         last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
-        self._finished.update({place: offset + 1 for place, offset in last.items()})
+        self._uncommitted.update({topic_partition: offset + 1 for topic_partition, offset in last.items()})
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit(consumer))
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
-        while self._finished:
+        while self._uncommitted:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(COMMIT_SECONDS):
-                    await self._interrupted.wait()  # whoever ends an assignment waits for this
-            offsets, self._finished = self._finished, {}
+                    await self._interrupted.wait()  # the end of an assignment waits for this commit
+            offsets, self._uncommitted = self._uncommitted, {}
             if not offsets:
-                return  # a rebalance took longer than it may; the next owner sees these records again
+                return  # a rebalance did not wait any longer; the next owner reads these records again
             try:
                 with waiting_for(f"{self.topic}: offsets to be committed"):
                     async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
                         await consumer.commit(offsets)
             except (KafkaError, TimeoutError) as error:
-                # A rebalance came between. The records are finished, and will be seen again and recognised.
+                # A rebalance came first. The records are finished; the next owner reads and recognises them.
                 log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
 
-    async def _settle(self, timeout: float) -> bool:
-        """Wait for the batch in hand and its offsets; False if the time was not enough."""
+    async def _wait_until_idle(self, timeout: float) -> bool:
+        """Wait for the current batch and its offsets; False if `timeout` seconds were not enough."""
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
@@ -308,7 +308,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._trouble = str(error)
 
     async def _pause(self, delay: float) -> float:
-        """Wait about `delay` seconds or until interrupted; the next delay."""
+        """Wait about `delay` seconds or until interrupted. Returns the next delay."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
                 await self._interrupted.wait()

@@ -1,4 +1,4 @@
-"""Measures, for the owner of partitions alone, how far it is behind them, and tells when it stands still."""
+"""Measures the lag of a consumer on the partitions that it owns, and reports when a partition has stalled."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.kit.kafka.clients import make_reader, start_client
-from triptych.kit.kafka.consuming.behind import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.reading.reader import Reader
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
@@ -23,33 +23,33 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 NAMED_MAX = 5
-"""Partitions named in a message; the others are counted."""
+"""Partitions that a message names; it counts the others."""
 
 
 class LagWatch:
-    """Looks at one consumer's partitions again and again."""
+    """Measures the lag of one consumer at regular intervals."""
 
     def __init__(self, consumer: BatchConsumer, reader: Reader) -> None:
-        """`reader` has a connection of its own: on the consumer's, questions wait behind fetches."""
+        """`reader` has a connection of its own: on the consumer's connection, requests wait behind fetches."""
         self._consumer = consumer
         self._reader = reader
-        self._behind = LagTracker()
-        self._told = ""
+        self._tracker = LagTracker()
+        self._logged = ""
 
     @property
     def problem(self) -> str | None:
-        """Which partitions stand still although there is something to do, or None."""
-        return self._consumer.problem or _words(self._consumer.topic, self._behind.stalled(), "stands still")
+        """Which partitions have records to handle and have stalled, or None."""
+        return self._consumer.problem or _words(self._consumer.topic, self._tracker.stalled(), "has been stalled")
 
     @property
     def detail(self) -> str | None:
-        """Which partitions wait for a producer to end its transaction, or None."""
+        """Which partitions wait until a producer ends its transaction, or None."""
         return _words(
-            self._consumer.topic, self._behind.waiting_for_transaction(), "waits for an open transaction of a producer"
+            self._consumer.topic, self._tracker.waiting_for_transaction(), "has waited for an open transaction"
         )
 
     def report_to(self, health: Health, name: str) -> None:
-        """Let readiness depend on the consumer and tell of its lag, under this name."""
+        """Make readiness depend on the consumer, and show its waits for transactions in the details, under `name`."""
 
         async def check() -> str | None:
             return self.problem
@@ -61,61 +61,61 @@ class LagWatch:
         health.add_detail(name, detail)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Measure at each interval until cancelled."""
         try:
             while True:
-                # If Kafka is away, other checks say so.
+                # If Kafka is away, other checks report it.
                 with contextlib.suppress(KafkaError, TimeoutError):
                     async with asyncio.timeout(ANSWER_SECONDS):
-                        await self.look()
+                        await self.measure()
                 await asyncio.sleep(INTERVAL_SECONDS)
         finally:
             self._set_metrics({})
 
-    async def look(self) -> None:
-        """Look once. Raises KafkaError."""
+    async def measure(self) -> None:
+        """Measure once. Raises KafkaError."""
         topic = self._consumer.topic
         owned = self._consumer.reached()
         ends = await self._reader.end_offsets([TopicPartition(topic, partition) for partition in owned])
-        standings = {}
-        # Those of now: while Kafka was asked, more may have been finished, or taken away.
+        states = {}
+        # The consumer is asked again: meanwhile it may have finished more records or lost partitions.
         for partition, reached in self._consumer.reached().items():
-            place = TopicPartition(topic, partition)
-            if place in ends:
-                standings[partition] = self._standing(place, reached, ends[place])
-        self._behind.update(standings, time.time())
-        self._set_metrics(self._behind.lags)
+            topic_partition = TopicPartition(topic, partition)
+            if topic_partition in ends:
+                states[partition] = self._state(topic_partition, reached, ends[topic_partition])
+        self._tracker.update(states, time.time())
+        self._set_metrics(self._tracker.lags)
         self._log_changes()
 
-    def _standing(self, place: TopicPartition, reached: int, end: int) -> PartitionState:
-        consumer = self._consumer.reader
-        in_hand = [record for record in self._consumer.in_hand if record.partition == place.partition]
-        if consumer is None or place not in consumer.assignment():
+    def _state(self, topic_partition: TopicPartition, reached: int, end: int) -> PartitionState:
+        reader = self._consumer.reader
+        in_progress = [record for record in self._consumer.in_progress if record.partition == topic_partition.partition]
+        if reader is None or topic_partition not in reader.assignment():
             return PartitionState(reached, end)
-        # While something is being handled, nothing is fetched, and what the last fetch has told is old.
-        stable = None if in_hand else consumer.last_stable_offset(place)
-        oldest = in_hand[0].timestamp if in_hand else None
-        return PartitionState(reached, end, stable, oldest, consumer.trouble(place))
+        # While records are being handled, nothing is fetched, so the last stable offset is outdated.
+        stable = None if in_progress else reader.last_stable_offset(topic_partition)
+        oldest = in_progress[0].timestamp if in_progress else None
+        return PartitionState(reached, end, stable, oldest, reader.trouble(topic_partition))
 
     def _set_metrics(self, lags: Mapping[int, Lag]) -> None:
         topic = self._consumer.topic
         for gauge in (LAG, LAG_SECONDS):
-            for known in [labels for labels in gauge._metrics if labels[0] == topic]:
-                if int(known[1]) not in lags:
-                    gauge.remove(*known)
+            for labels in [labels for labels in gauge._metrics if labels[0] == topic]:
+                if int(labels[1]) not in lags:
+                    gauge.remove(*labels)
         for partition, lag in lags.items():
             LAG.labels(topic, partition).set(lag.records)
             LAG_SECONDS.labels(topic, partition).set(lag.seconds)
 
     def _log_changes(self) -> None:
-        stalled, kept_back = self._behind.stalled(), self._behind.waiting_for_transaction()
-        state = f"{sorted(stalled)} {sorted(kept_back)}"
-        if state == self._told:
+        stalled, withheld = self._tracker.stalled(), self._tracker.waiting_for_transaction()
+        state = f"{sorted(stalled)} {sorted(withheld)}"
+        if state == self._logged:
             return
-        self._told = state
+        self._logged = state
         if stalled:
-            log.error("%s", _words(self._consumer.topic, stalled, "stands still"))
-        if kept_back:
+            log.error("%s", _words(self._consumer.topic, stalled, "has been stalled"))
+        if withheld:
             log.warning("%s", self.detail)
 
 
@@ -133,10 +133,11 @@ def _words(topic: str, lags: Mapping[int, Lag], what: str) -> str | None:
 
 @asynccontextmanager
 async def watching_lag(settings: KitSettings, consumer: BatchConsumer) -> AsyncIterator[LagWatch]:
-    """The lag of a consumer, measured as long as the block runs.
+    """A `LagWatch` that measures the consumer's lag until the block ends.
 
     Raises:
-        StartRefused: no broker answers.
+        NotYetAvailable: no broker answers.
+        StartRefused: the broker refuses the connection permanently.
     """
     reader = make_reader(settings, isolation_level="read_uncommitted")
     await start_client(reader, settings)

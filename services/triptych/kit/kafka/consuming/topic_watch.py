@@ -1,4 +1,4 @@
-"""Tells when a topic is missing, was made again, or has another number of partitions than every process counts with."""
+"""Reports a topic that is missing, was created again, or has another number of partitions than the settings say."""
 
 import asyncio
 import logging
@@ -21,10 +21,10 @@ ANSWER_SECONDS = 5.0
 
 
 class TopicWatch:
-    """Compares topics with what is expected of them."""
+    """Compares topics with the settings at regular intervals."""
 
     def __init__(self, client: AIOKafkaClient, partitions: Mapping[str, int]) -> None:
-        """`partitions` says which topics are looked at, and how many partitions each has by the settings."""
+        """`partitions` has the expected number of partitions for each topic to check."""
         self._client = client
         self._partitions = partitions
         self._known: dict[str, TopicFacts] = {}
@@ -32,17 +32,17 @@ class TopicWatch:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with which topics, or None."""
+        """Which topics are wrong and how, or None."""
         return self._problem
 
-    async def look(self) -> None:
-        """Look once. Raises KafkaError."""
+    async def check_topics(self) -> None:
+        """Check once. Raises KafkaError."""
         found = await describe_topics(self._client, self._partitions)
         for name, facts in found.items():
             known = self._known.get(name)
             if facts is not None:
                 if known is not None and known.topic_id != facts.topic_id:
-                    log.error("topic %s was deleted and made again; what was on it is lost", name)
+                    log.error("topic %s was deleted and created again; its former records are lost", name)
                 self._known[name] = facts
         problem = problem_of(found, self._partitions)
         if problem != self._problem:
@@ -51,35 +51,35 @@ class TopicWatch:
             self._problem = problem
 
     async def run(self) -> None:
-        """Look until cancelled; if Kafka is away, other checks say so."""
+        """Check at each interval until cancelled. If Kafka is away, other checks report it."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await self.look()
+                    await self.check_topics()
             except (KafkaError, TimeoutError) as error:
-                log.debug("cannot look at the topics: %r", error)
+                log.debug("cannot check the topics: %r", error)
             except Exception:
-                log.exception("cannot look at the topics")
+                log.exception("cannot check the topics")
 
 
 def problem_of(found: Mapping[str, TopicFacts | None], partitions: Mapping[str, int]) -> str | None:
-    """In words, what differs from the expected numbers of partitions; None if nothing does."""
-    parts = []
+    """The differences from the expected numbers of partitions, in words; None if there are none."""
+    differences = []
     for name, expected in partitions.items():
         facts = found.get(name)
         if facts is None:
-            parts.append(f"topic {name} does not exist (run: {as_typed('provision')})")
+            differences.append(f"topic {name} does not exist (run: {as_typed('provision')})")
         elif facts.partitions != expected:
-            parts.append(
+            differences.append(
                 f"topic {name} has {facts.partitions} partitions, and TRIPTYCH_TOPIC_PARTITIONS says {expected}"
             )
-    return "; ".join(parts) or None
+    return "; ".join(differences) or None
 
 
 @asynccontextmanager
 async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) -> AsyncIterator[TopicWatch]:
-    """A `TopicWatch` that has looked once, and looks as long as the block runs.
+    """A `TopicWatch` that has checked once, and checks at each interval until the block ends.
 
     Raises:
         NotYetAvailable: no broker answers.
@@ -93,7 +93,7 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await client.bootstrap()
-                await watch.look()
+                await watch.check_topics()
         except (KafkaError, TimeoutError) as error:
             raise start_failure(settings, error) from None
         task = asyncio.create_task(watch.run())

@@ -1,1 +1,1 @@
-"""Publishes records and dead letters, measured before they are sent."""
+"""Publishes records and dead letters, and checks their size before they are sent."""

@@ -1,11 +1,11 @@
-"""Puts refused records aside with their original bytes, where they came from and why (contract, section 10)."""
+"""Dead-letters refused records: publishes their original bytes, their origin and the reason (contract, section 10)."""
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from triptych.kit.attribution import sender_of
-from triptych.kit.kafka.publishing.letter_parts import Headers, split_letter
+from triptych.kit.kafka.publishing.letter_pieces import Headers, split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
@@ -20,7 +20,7 @@ UNREADABLE_REASON = "UNREADABLE"
 
 
 class RefusedRecord(Protocol):
-    """What there is to know of a record that is put aside."""
+    """The fields of a record that is dead-lettered."""
 
     @property
     def topic(self) -> str: ...
@@ -37,41 +37,43 @@ class RefusedRecord(Protocol):
 
 
 class DeadLetterPublisher:
-    """Publishes to `<topic>.dead-letter`; key, value and headers of the record stay as they were received."""
+    """Publishes to `<topic>.dead-letter`. Key, value and headers of the record stay as they were received."""
 
     def __init__(self, publisher: Publisher, topic_of: Callable[[str], str]) -> None:
         self._publisher = publisher
         self._topic_of = topic_of
 
-    async def put(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
-        """Put one record aside.
+    async def dead_letter(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
+        """Dead-letter one record.
 
         Args:
             record: as it came from Kafka.
             reason: one of a small set of names, for counting and filtering.
-            text: what was wrong, for a person.
-            attempts: how often it was tried.
+            text: what is wrong, for a person.
+            attempts: how often the record was tried.
 
         Raises:
-            TransientFailure: Kafka did not take it, so the record must not be skipped yet.
+            TransientFailure: Kafka did not take the dead letter, so the record must not be skipped yet.
         """
         await self._publisher.publish(await self.letters([(record, reason, text)], attempts))
         self.report(record, reason, text)
 
-    async def dead_letter_unreadable(self, found: Unreadable) -> None:
-        """Dead-letter what no client can read: the bytes of a record or of a batch, with its first and last offset.
+    async def dead_letter_unreadable(self, unreadable: Unreadable) -> None:
+        """Dead-letter the bytes of a record or batch that no client can read, with its first and last offset.
 
         Raises:
-            TransientFailure: Kafka did not take it, so it must not be skipped yet.
+            TransientFailure: Kafka did not take the dead letter, so the record must not be skipped yet.
         """
-        await self._publisher.publish(await self.letters([(found, UNREADABLE_REASON, found.text)]))
-        report_unreadable(found)
-        self.report(found, UNREADABLE_REASON, found.text)
+        await self._publisher.publish(await self.letters([(unreadable, UNREADABLE_REASON, unreadable.text)]))
+        report_unreadable(unreadable)
+        self.report(unreadable, UNREADABLE_REASON, unreadable.text)
 
     async def letters(
         self, refused: Sequence[tuple[RefusedRecord, str, str]], attempts: int = 1
     ) -> list[OutgoingRecord]:
-        """What to publish to put records aside, each with reason and text: a letter, or the parts of a large one.
+        """The records to publish in order to dead-letter `refused`: records, each with reason and text.
+
+        A dead letter is one record, or several if it is too large for its topic.
 
         Raises:
             TransientFailure: Kafka does not answer.
@@ -81,17 +83,17 @@ class DeadLetterPublisher:
             return []
         too_large = await self._publisher.too_large(whole)
         letters: list[OutgoingRecord] = []
-        for position, letter in enumerate(whole):
-            if position in too_large:
-                record, reason, text = refused[position]
-                added = _added(record, reason, text, attempts)
+        for index, letter in enumerate(whole):
+            if index in too_large:
+                record, reason, text = refused[index]
+                added = _added_headers(record, reason, text, attempts)
                 letters += split_letter(letter, added, await self._publisher.limit(letter.topic))
             else:
                 letters.append(letter)
         return letters
 
     def report(self, record: RefusedRecord, reason: str, text: str) -> None:
-        """Count and log a letter that was published."""
+        """Count and log a dead letter that was published."""
         DEAD_LETTERS.labels(record.topic, reason).inc()
         log.warning(
             "dead letter: %s-%d@%d %s: %s",
@@ -104,17 +106,17 @@ class DeadLetterPublisher:
         )
 
     def _letter(self, record: RefusedRecord, reason: str, text: str, attempts: int) -> OutgoingRecord:
-        """The record with its origin in headers named `dead-letter-*`, on the partition it had."""
+        """The record with its origin in headers named `dead-letter-*`, for the partition that it came from."""
         return OutgoingRecord(
             topic=self._topic_of(record.topic),
             key=record.key,
             value=record.value,
             partition=record.partition,
-            headers=(*record.headers, *_added(record, reason, text, attempts)),
+            headers=(*record.headers, *_added_headers(record, reason, text, attempts)),
         )
 
 
-def _added(record: RefusedRecord, reason: str, text: str, attempts: int) -> Headers:
+def _added_headers(record: RefusedRecord, reason: str, text: str, attempts: int) -> Headers:
     added: tuple[tuple[str, str], ...] = (
         ("dead-letter-origin", f"{record.topic}-{record.partition}@{record.offset}"),
         ("dead-letter-reason", reason),

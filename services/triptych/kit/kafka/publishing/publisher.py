@@ -1,4 +1,4 @@
-"""Publishes records and returns only when Kafka has acknowledged all of them, or says that it could not."""
+"""Publishes records, and returns only when Kafka has acknowledged all of them; otherwise it raises."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from triptych.kit.kafka.publishing.record_batches import (
     enqueue,
 )
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
-from triptych.kit.process.waits import noted
+from triptych.kit.process.waits import recorded_as_wait
 from triptych.kit.run_all import run_all
 
 __all__ = ["OutgoingRecord", "Publisher"]
@@ -41,11 +41,11 @@ log = logging.getLogger(__name__)
 
 PUBLISH_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 5.0
-# So many records are sent without a task for each partition: a lone command has an event and a reply.
+# Up to this many records are sent without a task for each partition: a single command has an event and a reply.
 SEND_DIRECTLY_MAX = 16
-Place: TypeAlias = tuple[str, int]
-"""A topic and a partition of it."""
-Batches: TypeAlias = Mapping[Place, Sequence[BatchBuilder]]
+Destination: TypeAlias = tuple[str, int]
+"""A topic and one of its partitions."""
+Batches: TypeAlias = Mapping[Destination, Sequence[BatchBuilder]]
 BROKEN_PRODUCER = (
     OutOfOrderSequenceNumber,
     ProducerFenced,
@@ -53,7 +53,8 @@ BROKEN_PRODUCER = (
     InvalidProducerIdMapping,
     UnknownProducerId,
 )
-# After these, the same records are sent by a new producer. More would be the fault of something else.
+"""Errors after which a new producer sends the same records."""
+# After this many failures in a row, the cause is something else.
 PUBLISH_ATTEMPTS = 6
 ROUND_PAUSE_SECONDS = 0.05
 
@@ -61,9 +62,9 @@ ROUND_PAUSE_SECONDS = 0.05
 class Publisher:
     """Owns one idempotent producer and replaces it when it can no longer be used.
 
-    Records are collected per partition into batches, which costs half of sending them singly (measured: 20 against
-    38 µs a record). Records of one partition appear in the order given, also over several calls, if each call is
-    awaited before the next.
+    Records are collected into batches per partition, which costs about half of sending them one by one (measured: 20
+    against 38 µs a record). Records of one partition are stored in the order given, also over several calls, if each
+    call is awaited before the next.
     """
 
     def __init__(
@@ -72,36 +73,36 @@ class Publisher:
         timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS,
         partitions: Mapping[str, int] | None = None,
     ) -> None:
-        """`partitions` says how many some topics have by the settings: every process has to count with the same."""
+        """`partitions` has the configured number of partitions by topic; all processes must use the same number."""
         self._make = make
         self._counts = dict(partitions or {})
         self._timeout = timeout_seconds
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
-        # aiokafka takes one batch per partition at a time: concurrent calls would starve each other.
-        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        # aiokafka sends one batch per partition at a time: concurrent calls would starve each other.
+        self._locks: defaultdict[Destination, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._partitions: dict[str, int] = {}
         self._limits = TopicLimits()
-        # The producer that has had a batch acknowledged on a partition.
-        self._known_on: dict[Place, AIOKafkaProducer] = {}
+        # The last producer that had a batch acknowledged.
+        self._acknowledged_by: dict[Destination, AIOKafkaProducer] = {}
 
     async def start(self) -> None:
         """Connect. Raises TransientFailure if no broker answers."""
-        await self._current()
+        await self._current_producer()
 
     async def stop(self) -> None:
-        """Close the producer; what was not acknowledged was not promised to anybody."""
+        """Close the producer. Records that are not acknowledged yet may be lost; no call has returned for them."""
         producer, self._producer = self._producer, None
         if producer is not None:
             self._close_soon(producer)
         await asyncio.gather(*self._closing)
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions the topic has. Raises TransientFailure if that cannot be learnt now."""
+        """The number of partitions of the topic. Raises TransientFailure if Kafka does not answer."""
         known = self._counts.get(topic) or self._partitions.get(topic)
         if known is None:
-            producer = await self._current()
+            producer = await self._current_producer()
             try:
                 async with asyncio.timeout(self._timeout):
                     found = await producer.partitions_for(topic)
@@ -111,10 +112,10 @@ class Publisher:
         return known
 
     async def has_topic(self, topic: str) -> bool:
-        """Whether the topic exists now; asked before sending to a name that came from outside."""
+        """Whether the topic exists now. Check it before sending to a name from outside. Raises TransientFailure."""
         if topic in self._partitions:
             return True
-        producer = await self._current()
+        producer = await self._current_producer()
         try:
             async with asyncio.timeout(self._timeout):
                 cluster = await producer.client.fetch_all_metadata()
@@ -123,29 +124,29 @@ class Publisher:
         return topic in cluster.topics()
 
     async def problem(self) -> str | None:
-        """Ask Kafka whether it answers; None if it does, otherwise what is wrong. Without a deadline of its own."""
+        """Check whether Kafka answers: None if it does, otherwise what is wrong. The caller sets a deadline."""
         try:
-            producer = await self._current()
+            producer = await self._current_producer()
             await producer.client.fetch_all_metadata()
         except (KafkaError, TransientFailure) as error:
             return f"Kafka does not answer: {error!r}"
         return None
 
-    @noted("Kafka to take records")
+    @recorded_as_wait("Kafka to take records")
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Send all and wait until all are acknowledged.
 
         Raises:
-            TransientFailure: some may be on the topic and some not; publish the same records again.
-            RecordTooLarge: their topic does not take some of them, and now others may be on theirs or not.
+            TransientFailure: any of the records may be stored or not; publish the same records again.
+            RecordTooLarge: some records exceed the limit of their topic. The others may be stored or not.
         """
         if not records:
             return
-        producer = await self._current()
+        producer = await self._current_producer()
         deadline = asyncio.get_running_loop().time() + self._timeout
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             if attempt > 1:
-                producer = await self._current()
+                producer = await self._current_producer()
             try:
                 async with asyncio.timeout_at(deadline):
                     if attempt > 1:
@@ -153,70 +154,72 @@ class Publisher:
                     await self._send_all(producer, await self._batches(producer, records))
                     return
             except TimeoutError as error:
-                # An idempotent batch never expires by itself; a new producer keeps old batches from piling up.
+                # An idempotent batch never expires by itself; replacing the producer keeps old batches from piling up.
                 self._replace(producer)
                 raise TransientFailure(f"Kafka did not acknowledge within {self._timeout:g} s") from error
             except (*BROKEN_PRODUCER, Oversized) as error:
-                # The producer's sequence has a gap, be it because of somebody else's record. No record is to blame but
-                # one that is too large, which is known now. What is sent once more is harmless.
+                # The producer's sequence has a gap, perhaps because of another call's record. The only record to blame
+                # is one that is too large, and the limit is known now. Sending a record twice is harmless.
                 self._replace(producer)
                 failure: Exception = error
             except KafkaError as error:
                 if self._producer is producer:
                     raise TransientFailure(f"Kafka refused the records: {error!r}") from error
-                failure = error  # it was replaced because of records of another call
-            except AssertionError as error:  # aiokafka's way of saying that a topic has fewer partitions
+                failure = error  # another call has replaced the producer
+            except AssertionError as error:  # aiokafka raises it if the topic has fewer partitions
                 raise TransientFailure(f"Kafka does not have that partition: {error!r}") from error
-        raise TransientFailure(f"producers lose their sequence again and again: {failure!r}") from failure
+        raise TransientFailure(f"the producer failed {PUBLISH_ATTEMPTS} times in a row: {failure!r}") from failure
 
     async def too_large(self, records: Sequence[OutgoingRecord]) -> frozenset[int]:
-        """The positions of the records that their topics do not take, each in a batch of its own, compressed as sent.
+        """The indexes of the records that exceed the limit of their topic, even alone in a batch, compressed as sent.
 
         Raises:
             TransientFailure: Kafka does not answer.
         """
-        producer = await self._current()
+        producer = await self._current_producer()
         largest: dict[str, int] = {}
         bounds = [bound(record.key, record.value, record.headers) for record in records]
         for record, size in zip(records, bounds, strict=True):
             largest[record.topic] = max(size, largest.get(record.topic, 0))
         limits = {topic: await self._limits.of(topic, producer, size) for topic, size in largest.items()}
         return frozenset(
-            position
-            for position, (record, size) in enumerate(zip(records, bounds, strict=True))
+            index
+            for index, (record, size) in enumerate(zip(records, bounds, strict=True))
             if size > limits[record.topic] and exact(batch_of(producer, record)) > limits[record.topic]
         )
 
     async def limit(self, topic: str) -> int:
         """Bytes that a batch for this topic may have. Raises TransientFailure if Kafka does not answer."""
-        return await self._limits.of(topic, await self._current(), 0)
+        return await self._limits.of(topic, await self._current_producer(), 0)
 
     async def _refuse_too_large(self, records: Sequence[OutgoingRecord]) -> None:
-        if positions := await self.too_large(records):
-            topics = ", ".join(sorted({records[position].topic for position in positions}))
-            raise RecordTooLarge(f"{len(positions)} record(s) are larger than {topics} takes", positions)
+        if indexes := await self.too_large(records):
+            topics = ", ".join(sorted({records[index].topic for index in indexes}))
+            raise RecordTooLarge(f"{len(indexes)} record(s) are larger than {topics} takes", indexes)
 
     async def _batches(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> Batches:
-        """All records in batches that their topics take. Raises RecordTooLarge."""
+        """All records, in batches within the limits of their topics. Raises RecordTooLarge."""
         by_partition = await self._by_partition(records)
-        batches = await self._built(producer, by_partition)
+        batches = await self._build(producer, by_partition)
         largest: dict[str, int] = {}
         for (topic, _), built in batches.items():
             largest[topic] = max(largest.get(topic, 0), *(expanded(batch.size()) for batch in built))
-        # No record is larger than its batch, whose size costs nothing to know.
+        # No record is larger than its batch, and the size of a batch is known without cost.
         if [topic for topic, size in largest.items() if size > await self._limits.of(topic, producer, size)]:
             await self._refuse_too_large(records)
-            return await self._built(producer, by_partition)  # a limit may have been lowered
+            return await self._build(producer, by_partition)  # a limit may have been lowered
         return batches
 
-    async def _built(self, producer: AIOKafkaProducer, parts: Mapping[Place, Sequence[OutgoingRecord]]) -> Batches:
+    async def _build(
+        self, producer: AIOKafkaProducer, by_partition: Mapping[Destination, Sequence[OutgoingRecord]]
+    ) -> Batches:
         return {
-            place: batches_of(producer, part, await self._limits.of(place[0], producer, 0))
-            for place, part in parts.items()
+            destination: batches_of(producer, records, await self._limits.of(destination[0], producer, 0))
+            for destination, records in by_partition.items()
         }
 
-    async def _by_partition(self, records: Sequence[OutgoingRecord]) -> dict[Place, list[OutgoingRecord]]:
-        by_partition: dict[Place, list[OutgoingRecord]] = {}
+    async def _by_partition(self, records: Sequence[OutgoingRecord]) -> dict[Destination, list[OutgoingRecord]]:
+        by_partition: dict[Destination, list[OutgoingRecord]] = {}
         for record in records:
             partition = record.partition
             if partition is None:
@@ -225,55 +228,55 @@ class Publisher:
         return by_partition
 
     async def _send_all(self, producer: AIOKafkaProducer, batches: Batches) -> None:
-        # Partitions fill at the same time, so that one request to the broker carries a batch of each.
+        # Partitions are filled concurrently, so that one request to the broker carries a batch for each.
         if sum(batch.record_count() for built in batches.values() for batch in built) <= SEND_DIRECTLY_MAX:
             await self._send_directly(producer, batches)
         else:
-            await run_all([self._send(producer, *place, built) for place, built in batches.items()])
+            await run_all([self._send(producer, destination, built) for destination, built in batches.items()])
 
     async def _send(
-        self, producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
+        self, producer: AIOKafkaProducer, destination: Destination, batches: Sequence[BatchBuilder]
     ) -> None:
-        async with self._turns[topic, partition]:
-            batches = await self._introduced(producer, (topic, partition), batches)
-            await self._acknowledged(producer, await enqueue(producer, topic, partition, batches))
-            self._known_on[topic, partition] = producer
+        async with self._locks[destination]:
+            batches = await self._introduce(producer, destination, batches)
+            await self._await_acknowledgements(producer, await enqueue(producer, *destination, batches))
+            self._acknowledged_by[destination] = producer
 
     async def _send_directly(self, producer: AIOKafkaProducer, batches: Batches) -> None:
-        async with AsyncExitStack() as turns:
-            for place in sorted(batches):  # in one order, so that no two calls wait for each other
-                await turns.enter_async_context(self._turns[place])
+        async with AsyncExitStack() as locks:
+            for destination in sorted(batches):  # in a fixed order, so that no two calls wait for each other
+                await locks.enter_async_context(self._locks[destination])
             sent: list[EnqueuedBatch] = []
-            for place, built in batches.items():
-                sent += await enqueue(producer, *place, await self._introduced(producer, place, built))
-            await self._acknowledged(producer, sent)
-            self._known_on.update(dict.fromkeys(batches, producer))
+            for destination, built in batches.items():
+                sent += await enqueue(producer, *destination, await self._introduce(producer, destination, built))
+            await self._await_acknowledgements(producer, sent)
+            self._acknowledged_by.update(dict.fromkeys(batches, producer))
 
-    async def _introduced(
-        self, producer: AIOKafkaProducer, place: Place, batches: Sequence[BatchBuilder]
+    async def _introduce(
+        self, producer: AIOKafkaProducer, destination: Destination, batches: Sequence[BatchBuilder]
     ) -> Sequence[BatchBuilder]:
-        """The batches that may follow now. The first of several goes alone if the partition is new to the producer.
+        """Send the first of several batches alone if the partition does not know the producer. Returns the others.
 
-        A broker takes any sequence number from a producer that it does not know. If it refused the first batch, it
-        would take the second one all the same, and the records would be out of order.
+        A broker accepts any sequence number from a producer that it does not know. If it refused the first batch, it
+        would still accept the second one, and the records would be out of order.
         """
-        if len(batches) == 1 or self._known_on.get(place) is producer:
+        if len(batches) == 1 or self._acknowledged_by.get(destination) is producer:
             return batches
-        await self._acknowledged(producer, await enqueue(producer, *place, batches[:1]))
+        await self._await_acknowledgements(producer, await enqueue(producer, *destination, batches[:1]))
         return batches[1:]
 
-    async def _acknowledged(self, producer: AIOKafkaProducer, sent: Sequence[EnqueuedBatch]) -> None:
-        """Wait for all. Raises Oversized if a broker refuses one for its size, otherwise what became of the first."""
-        ends = await asyncio.gather(*(one.acknowledgement for one in sent), return_exceptions=True)
-        failures = [end for end in ends if isinstance(end, BaseException)]
-        for one, end in zip(sent, ends, strict=True):
-            if isinstance(end, MessageSizeTooLargeError | RecordListTooLargeError):
-                await self._limits.correct(one.topic, producer, one.batch.size())
-                failures = [Oversized(repr(end))]
+    async def _await_acknowledgements(self, producer: AIOKafkaProducer, sent: Sequence[EnqueuedBatch]) -> None:
+        """Wait for all. Raises Oversized if a broker refuses a batch because of its size, else the first error."""
+        results = await asyncio.gather(*(enqueued.acknowledgement for enqueued in sent), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        for enqueued, result in zip(sent, results, strict=True):
+            if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError):
+                await self._limits.correct(enqueued.topic, producer, enqueued.batch.size())
+                failures = [Oversized(repr(result))]
         if failures:
             raise failures[0]
 
-    async def _current(self) -> AIOKafkaProducer:
+    async def _current_producer(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
                 producer = self._make()
@@ -289,7 +292,7 @@ class Publisher:
 
     def _replace(self, broken: AIOKafkaProducer) -> None:
         if self._producer is not broken:
-            return  # by another call, whose records were stuck as well
+            return  # another call has replaced it already
         log.warning("replacing the Kafka producer")
         self._producer = None
         self._partitions.clear()
@@ -302,13 +305,13 @@ class Publisher:
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
-    # Stopping flushes, which can wait for a broker that is gone; whoever waits for us must not.
+    # Stopping flushes, which can wait for a broker that is gone. The caller must not wait that long.
     try:
         async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("the Kafka producer did not close cleanly: %r", error)
-        # aiokafka's sender goes on trying for ever when stopping is interrupted; there is no public way to end it.
+        # If stopping is interrupted, aiokafka's sender retries for ever, and there is no public way to end it.
         await producer.client.close()
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):

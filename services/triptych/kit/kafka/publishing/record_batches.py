@@ -1,4 +1,4 @@
-"""Makes batches of records, none larger than its topic takes, and hands them to a producer."""
+"""Builds batches of records within the size limit of their topic, and enqueues them at a producer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ class OutgoingRecord(NamedTuple):
 
 
 class Oversized(Exception):
-    """A broker refused a batch for its size."""
+    """A broker refused a batch because of its size."""
 
 
 class EnqueuedBatch(NamedTuple):
-    """A batch on its way."""
+    """A batch in flight."""
 
     topic: str
     batch: BatchBuilder
@@ -36,7 +36,7 @@ class EnqueuedBatch(NamedTuple):
 
 
 def batch_of(producer: AIOKafkaProducer, record: OutgoingRecord) -> BatchBuilder:
-    """A batch of one record, which it holds however large it is."""
+    """A batch of this one record, which may be of any size."""
     batch = producer.create_batch()
     if not _append(batch, record):
         batch = LenientBatchBuilder(producer)
@@ -45,9 +45,9 @@ def batch_of(producer: AIOKafkaProducer, record: OutgoingRecord) -> BatchBuilder
 
 
 def batches_of(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord], limit: int) -> list[BatchBuilder]:
-    """Records of one partition in as few batches as possible, at least one.
+    """Records of one partition in as few batches as possible; at least one batch.
 
-    Only a batch that has a single record may be larger than `limit`.
+    Only a batch of a single record may be larger than `limit` bytes.
     """
     batches = [batch := producer.create_batch()]
     for record in records:
@@ -66,14 +66,14 @@ def batches_of(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord], li
 async def enqueue(
     producer: AIOKafkaProducer, topic: str, partition: int, batches: Sequence[BatchBuilder]
 ) -> list[EnqueuedBatch]:
-    """Hand batches over to the producer."""
+    """Give the batches to the producer, in order."""
     return [
         EnqueuedBatch(topic, batch, await producer.send_batch(batch, topic, partition=partition)) for batch in batches
     ]
 
 
 def _append(batch: BatchBuilder, record: OutgoingRecord) -> bool:
-    """Add a record; False if the batch has no room for it, or takes no such names of headers."""
+    """Add a record; False if the batch has no room for it or does not accept its header names."""
     try:
         appended = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""How large records are on the wire, and how large a topic's limit (`max.message.bytes`) lets them be.
+"""Computes the size of records on the wire, and reads the size limits of topics (`max.message.bytes`).
 
-A broker measures batches as they come, compressed and with their header. It must not be asked to find out: a batch that
-it refuses leaves a gap in the sequence of an idempotent producer, and the next batch of the partition fails for it.
+A broker measures batches as they arrive, compressed and with their header. Sizes are checked before sending, because a
+batch that the broker refuses leaves a gap in the sequence of an idempotent producer: the partition's next batch fails.
 """
 
 import logging
@@ -19,17 +19,18 @@ from triptych.kit.process.telemetry import RECORDS_TOO_LARGE
 log = logging.getLogger(__name__)
 
 BATCH_OVERHEAD, RECORD_OVERHEAD, FIELD_OVERHEAD = 61, 26, 5
-"""The header of a batch and, at most, what a record and each of its fields need for their lengths."""
+"""Bytes of a batch's header, and the most that a record and each of its fields need for their lengths."""
 UNLIMITED = 2**31 - 1
 KNOWN_SECONDS, REFUSING_SECONDS = 60.0, 1.0
-"""How long a limit is relied on before a large record, or one that it seems to forbid, has it read again."""
+"""How long a limit is used before it is read again: for a large record, and for a record larger than the limit."""
 LARGE_BYTES = 64 * 1024
-_TOPIC = 2  # Kafka's number for the kind of resource
+"""A smaller record does not cause a known limit to be read again."""
+_TOPIC = 2  # Kafka's number for the resource type
 _SETTING = "max.message.bytes"
 
 
 def bound(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> int:
-    """Bytes that a batch of this one record cannot exceed, whatever a codec makes of it."""
+    """An upper bound in bytes for a batch of this one record, with any codec."""
     size = BATCH_OVERHEAD + RECORD_OVERHEAD + len(key or b"") + len(value or b"")
     for name, text in headers:
         size += 4 * len(name) + len(text or b"") + 2 * FIELD_OVERHEAD
@@ -37,39 +38,39 @@ def bound(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, b
 
 
 def expanded(size: int) -> int:
-    """The most that a codec makes of incompressible bytes (snappy's bound); aiokafka sends what comes out."""
+    """The most bytes that a codec makes of `size` incompressible bytes (snappy's bound). aiokafka sends the result."""
     return size + size // 6 + 64
 
 
 def exact(batch: BatchBuilder) -> int:
-    """Bytes of a batch as it would be sent, after compression. It cannot be sent any more: it is built once."""
+    """Bytes of a batch as it would be sent, after compression. Builds the batch, so it cannot be sent afterwards."""
     return len(batch._build())
 
 
 class TopicLimits:
-    """The limits of topics, read from Kafka when they are needed, and corrected by what brokers refuse."""
+    """The size limits of topics, read from Kafka when needed, and corrected when brokers refuse a batch."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: dict[str, tuple[int, float]] = {}
 
     async def of(self, topic: str, producer: AIOKafkaProducer, size: int) -> int:
-        """Bytes that a batch for this topic may have; a limit that cannot be read is left to the broker.
+        """Bytes that a batch for this topic may have. A limit that cannot be read counts as unlimited.
 
         Args:
-            topic: that exists.
+            topic: exists.
             producer: started.
-            size: of the largest record that is to be sent; a small one does not have an old limit read again.
+            size: bytes of the largest record to send. A small record does not cause an old limit to be read again.
         """
         limit, read_at = self._known.get(topic, (UNLIMITED, None))
-        relied_on = REFUSING_SECONDS if size > limit else KNOWN_SECONDS if size > LARGE_BYTES else math.inf
-        if read_at is None or self._clock() - read_at > relied_on:
+        max_age = REFUSING_SECONDS if size > limit else KNOWN_SECONDS if size > LARGE_BYTES else math.inf
+        if read_at is None or self._clock() - read_at > max_age:
             limit = await _read_limit(producer, topic) or limit
             self._known[topic] = (limit, self._clock())
         return limit
 
     async def correct(self, topic: str, producer: AIOKafkaProducer, refused_bytes: int) -> None:
-        """Learn from a batch of this size, which a broker has just refused."""
+        """Lower the limit after a broker has refused a batch of this size."""
         RECORDS_TOO_LARGE.labels(topic).inc()
         known, _ = self._known.get(topic, (UNLIMITED, None))
         limit = min(await _read_limit(producer, topic) or known, refused_bytes - 1)

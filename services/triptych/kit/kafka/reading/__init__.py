@@ -1,1 +1,1 @@
-"""Reads records so that none is skipped without a word, whatever the broker holds."""
+"""Reads records so that none is skipped silently, whatever the broker has stored."""

@@ -1,4 +1,4 @@
-"""Tells, without keeping what comes out, whether a batch becomes larger than memory should hold once decompressed."""
+"""Decides without decompressing whether a compressed batch would become too large for memory."""
 
 import struct
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import cramjam
 
 SNAPPY, LZ4, ZSTD = 2, 3, 4
-_LZ4_RATIO = 255  # the most that one of its bytes can become
+_LZ4_RATIO = 255  # the most bytes that one compressed byte can become
 _ZSTD_BLOCK = 128 * 1024
 _ZSTD_CONTENT_SIZES = {0: 0, 1: 2, 2: 4, 3: 8}
 _ZSTD_RAW_OR_REPEATED = (0, 1)
@@ -16,10 +16,10 @@ _XERIAL_HEADER = 16
 
 
 def expands_beyond(data: memoryview, codec: int, limit: int) -> bool:
-    """Whether `data` may have more than `limit` bytes once it is decompressed; False if it is no such data at all.
+    """Whether `data` may have more than `limit` bytes after decompression; False if `codec` does not fit the data.
 
-    Exact for snappy. gzip is bounded while it is decompressed (`fast_gzip`). For zstd and lz4, the headers of their
-    blocks tell the most that it can be: a thousandth of the cost of decompressing.
+    Exact for snappy. gzip is bounded during decompression (`fast_gzip`). For zstd and lz4, the headers of the blocks
+    give an upper bound at a thousandth of the cost of decompression.
     """
     try:
         if codec == SNAPPY:
@@ -52,7 +52,7 @@ def _snappy_blocks(data: bytes) -> Iterator[bytes]:
 
 
 def _lz4_blocks(data: memoryview) -> Iterator[int]:
-    """The most that each block can become (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md)."""
+    """The largest size of each block in bytes (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md)."""
     flags, largest = data[4], _LZ4_BLOCK_SIZES[data[5] >> 4 & 7]
     position = 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)
     while (size := struct.unpack_from("<I", data, position)[0] & 0x7FFFFFFF) != 0:
@@ -61,7 +61,7 @@ def _lz4_blocks(data: memoryview) -> Iterator[int]:
 
 
 def _zstd_blocks(data: memoryview) -> Iterator[int]:
-    """The most that each block can become (https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1)."""
+    """The largest size of each block in bytes (https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1)."""
     position = 0
     while position < len(data):
         magic, flags = struct.unpack_from("<IB", data, position)

@@ -1,8 +1,8 @@
-"""Reads what a broker holds: each record, and in the place of what no client can read, its bytes and the reason.
+"""Decodes fetched batches into records; of a record that no client can read, it returns the bytes and the reason.
 
-The format is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiokafka's compiled reader does the work; a
-batch that it refuses, for instance because the name of a header is not UTF-8, is read by
-`triptych.kit.kafka.reading.slow_batches`.
+The format is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiokafka's compiled reader does the work.
+`triptych.kit.kafka.reading.slow_batches` reads a batch that the compiled reader refuses, for instance because the name
+of a header is not UTF-8.
 """
 
 import logging
@@ -30,10 +30,12 @@ _TRANSACTIONAL, _CONTROL, _CODEC = 0x10, 0x20, 0x07
 
 @dataclass
 class Unreadable(ConsumerRecord[Any, Any]):  # type: ignore[misc]
-    """What no client can read. `value` has its bytes: of the record if `first_offset` is `offset`, else of the batch.
+    """A record or batch that no client can read. `value` has its bytes.
+
+    It is a single record if `first_offset` equals `offset`, otherwise a batch.
 
     Attributes:
-        first_offset: the first of the offsets that it stands for; `offset` is the last.
+        first_offset: the first offset that it covers; `offset` is the last.
         text: why it cannot be read, for a person.
     """
 
@@ -42,20 +44,26 @@ class Unreadable(ConsumerRecord[Any, Any]):  # type: ignore[misc]
 
 
 class Fetched:
-    """What one fetch brought of one partition, as an iterator that raises nothing of its own.
+    """The records that one fetch returned for one partition, as an iterator that raises no errors.
 
     Attributes:
-        next_fetch_offset: where to fetch next, if nothing more is taken from here.
+        next_fetch_offset: where to fetch next if no more records are taken from this iterator.
     """
 
     def __init__(
-        self, place: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]] | None, offset: int
+        self, topic_partition: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]] | None, offset: int
     ) -> None:
-        """`data` are whole batches, perhaps with the beginning of another; `aborted` are producer ids with the first
-        offset of a transaction that was not committed; records before `offset` are passed over."""
-        self._place = place
+        """Decode lazily.
+
+        Args:
+            topic_partition: where the data comes from.
+            data: complete batches, perhaps followed by the beginning of another.
+            aborted: for each aborted transaction, the producer id and the transaction's first offset.
+            offset: records before it are skipped.
+        """
+        self._topic_partition = topic_partition
         self._data = data
-        self._aborted = sorted(aborted or (), key=lambda one: one[1], reverse=True)
+        self._aborted = sorted(aborted or (), key=lambda transaction: transaction[1], reverse=True)
         self._aborted_producers: set[int] = set()
         self.next_fetch_offset = offset
         self._records = self._guarded()
@@ -67,19 +75,19 @@ class Fetched:
         return next(self._records)
 
     def _guarded(self) -> Iterator[ConsumerRecord[Any, Any]]:
-        """A fault of ours ends what is taken; the rest is fetched again. An exception would lose other partitions."""
+        """The records until a fault in our code. The rest is fetched again; an error would lose other partitions."""
         try:
             yield from self._read()
         except Exception:
-            log.exception("%s-%d@%d: what was fetched cannot be taken", *self._place, self.next_fetch_offset)
+            log.exception("%s-%d@%d: fetched data cannot be decoded", *self._topic_partition, self.next_fetch_offset)
 
     def _read(self) -> Iterator[ConsumerRecord[Any, Any]]:
         start, raw = self.next_fetch_offset, memoryview(b"")
         for raw, following in _frames(self._data):
             records, end = self._read_batch(raw, following)
-            topic, partition = self._place
+            topic, partition = self._topic_partition
             for record in records:
-                # A batch is fetched whole, whichever of its records was asked for.
+                # Kafka returns complete batches, even if the fetch starts at a later record.
                 if record.offset < self.next_fetch_offset:
                     continue
                 if isinstance(record, Broken):
@@ -100,21 +108,21 @@ class Fetched:
                         -1 if value is None else len(value),
                         tuple(record.headers),
                     )
-            # Behind the last offset that the batch ever had: compaction may have removed the record.
+            # Continue after the batch's last original offset: compaction may have removed that record.
             self.next_fetch_offset = max(self.next_fetch_offset, end)
         if self.next_fetch_offset == start and raw:
-            # The same would be fetched again and again.
+            # Otherwise the same data would be fetched for ever.
             yield self._unreadable(bytes(raw), start, "the offsets in the batch are wrong")
 
     def _read_batch(self, raw: memoryview, following: int | None) -> tuple[Sequence[Any], int]:
-        """The records of a batch, and the offset behind it."""
+        """The records of a batch, and the offset after it. `following` is the next batch's first offset, if known."""
         magic = raw[_MAGIC_AT]
         try:
             if magic == 2:
                 return self._read_current(raw, following)
             if magic < 2:
                 return _read_legacy(raw, magic)
-            text = f"records of format {magic} are not known"
+            text = f"records of format {magic} are not supported"
         except Exception as error:  # noqa: BLE001 - whatever the bytes are, they must not end the poll
             text = repr(error)
         last = self.next_fetch_offset if following is None else max(self.next_fetch_offset, following - 1)
@@ -131,17 +139,17 @@ class Fetched:
             return [Broken(end - 1, bytes(raw), "the checksum is wrong")], end
         end = header.base_offset + header.last_offset_delta + 1
         if attributes & _CONTROL:
-            # Whichever way it ended, the transaction has ended here.
+            # The transaction has ended here, committed or aborted.
             self._aborted_producers.discard(header.producer_id)
             return (), end
         if attributes & _TRANSACTIONAL and self._is_aborted(header):
             return (), end
         if attributes & _CODEC and expands_beyond(raw[HEADER.size :], attributes & _CODEC, EXPANDED_MAX):
-            text = f"the batch has more than {EXPANDED_MAX} bytes once it is decompressed"
+            text = f"the batch has more than {EXPANDED_MAX} bytes after decompression"
             return [Broken(end - 1, bytes(raw), text)], end
         try:
             return list(batch), end
-        except Exception as error:  # noqa: BLE001 - of many kinds, as many as there are ways to write a batch
+        except Exception as error:  # noqa: BLE001 - the reader raises many kinds of errors
             return read_slowly(raw, header, repr(error)), end
 
     def _is_aborted(self, header: BatchHeader) -> bool:
@@ -151,17 +159,17 @@ class Fetched:
 
     def _unreadable(self, raw: bytes, offset: int, text: str) -> Unreadable:
         first, self.next_fetch_offset = self.next_fetch_offset, offset + 1
-        topic, partition = self._place
+        topic, partition = self._topic_partition
         return Unreadable(topic, partition, offset, -1, 0, None, raw, None, -1, len(raw), (), first, text)
 
 
 def has_whole_batch(data: bytes) -> bool:
-    """Whether `Fetched` finds anything in these bytes."""
+    """Whether these bytes start with a complete batch, so that `Fetched` returns something."""
     return _end_of_frame(memoryview(data), 0) is not None
 
 
 def _frames(data: bytes) -> Iterator[tuple[memoryview, int | None]]:
-    """Each whole batch, and the offset with which the next one begins, where that is known."""
+    """Each complete batch, and the first offset of the next one if that is known."""
     view, start = memoryview(data), 0
     while (end := _end_of_frame(view, start)) is not None:
         following = None
@@ -185,12 +193,12 @@ def _read_legacy(raw: memoryview, magic: int) -> tuple[Sequence[Any], int]:
         if not batch.validate_crc():
             return [Broken(last, bytes(raw), "the checksum is wrong")], last + 1
         return list(batch), last + 1
-    except Exception as error:  # noqa: BLE001 - see above
+    except Exception as error:  # noqa: BLE001 - the reader raises many kinds of errors
         return [Broken(last, bytes(raw), repr(error))], last + 1
 
 
 def _end_of_damaged(header: BatchHeader, following: int | None, position: int) -> int:
-    """The offset behind a batch of which nothing can be believed; too small is harmless, too large loses records."""
+    """The offset after a batch whose header cannot be trusted. Too small is harmless; too large loses records."""
     if following is not None and following > position:
         return following
     count = header.last_offset_delta + 1

@@ -1,4 +1,4 @@
-"""Asks Kafka about one topic and one consumer group: where the group stands, where the topic begins and ends."""
+"""Reads and sets the committed offsets of a consumer group on one topic, and reads where that topic begins and ends."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from triptych.kit.process.settings import KitSettings
 
 
 class GroupOffsets:
-    """A topic and the offsets of one consumer group on it. Every call raises TransientFailure if Kafka is away."""
+    """One topic, and the offsets of one consumer group on it. All methods raise TransientFailure if Kafka is away."""
 
     def __init__(self, settings: KitSettings, name: str, group: str) -> None:
         self._settings = settings
@@ -23,7 +23,7 @@ class GroupOffsets:
         self._starting = asyncio.Lock()
 
     async def committed(self) -> dict[int, int]:
-        """The offsets that the group has committed, by partition, where it has."""
+        """The offsets that the group has committed, by partition. Partitions without one are left out."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap, client_id="triptych")
         try:
             await admin.start()
@@ -33,28 +33,28 @@ class GroupOffsets:
         finally:
             await admin.close()
         return {
-            place.partition: found.offset
-            for place, found in offsets.items()
-            if place.topic == self.name and found.offset >= 0
+            topic_partition.partition: committed.offset
+            for topic_partition, committed in offsets.items()
+            if topic_partition.topic == self.name and committed.offset >= 0
         }
 
     async def beginnings(self, partitions: Iterable[int]) -> dict[int, int]:
-        """The first offsets that the topic still has."""
-        reader = await self._reading()
+        """The first offset that the topic still has, by partition."""
+        reader = await self._started_reader()
         try:
-            found: Mapping[TopicPartition, int] = await reader.beginning_offsets(self._places(partitions))
+            found: Mapping[TopicPartition, int] = await reader.beginning_offsets(self._topic_partitions(partitions))
         except KafkaError as error:
             raise TransientFailure(f"no offsets of {self.name}: {error!r}") from error
-        return {place.partition: offset for place, offset in found.items()}
+        return {topic_partition.partition: offset for topic_partition, offset in found.items()}
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """The offsets behind the last records of the topic."""
-        reader = await self._reading()
+        """The offset after the last record of the topic, by partition."""
+        reader = await self._started_reader()
         try:
-            found: Mapping[TopicPartition, int] = await reader.end_offsets(self._places(partitions))
+            found: Mapping[TopicPartition, int] = await reader.end_offsets(self._topic_partitions(partitions))
         except KafkaError as error:
             raise TransientFailure(f"no offsets of {self.name}: {error!r}") from error
-        return {place.partition: offset for place, offset in found.items()}
+        return {topic_partition.partition: offset for topic_partition, offset in found.items()}
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Set offsets of the group, which must have no members."""
@@ -63,9 +63,9 @@ class GroupOffsets:
         )
         try:
             await consumer.start()
-            places = {TopicPartition(self.name, partition): offset for partition, offset in offsets.items()}
-            consumer.assign(list(places))
-            await consumer.commit(places)
+            committed = {TopicPartition(self.name, partition): offset for partition, offset in offsets.items()}
+            consumer.assign(list(committed))
+            await consumer.commit(committed)
         except KafkaError as error:
             raise TransientFailure(f"cannot set offsets of {self.group}: {error!r}") from error
         finally:
@@ -77,10 +77,10 @@ class GroupOffsets:
         if reader is not None:
             await reader.stop()
 
-    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
+    def _topic_partitions(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self.name, partition) for partition in partitions]
 
-    async def _reading(self) -> AIOKafkaConsumer:
+    async def _started_reader(self) -> AIOKafkaConsumer:
         async with self._starting:
             if self._reader is None:
                 reader = make_reader(self._settings)

@@ -1,4 +1,4 @@
-"""Reads a batch that the compiled reader refuses, record by record, so that only what is broken is lost to readers."""
+"""Reads a batch that the compiled reader refuses, record by record, so that only its broken records are unreadable."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ HeaderList: TypeAlias = list[tuple[str, bytes | None]]
 
 
 class BatchHeader(NamedTuple):
-    """What a batch of format 2 begins with."""
+    """The header of a batch of format 2."""
 
     base_offset: int
     length: int
@@ -36,7 +36,7 @@ class BatchHeader(NamedTuple):
 
 
 class SlowRecord(NamedTuple):
-    """A record; bytes of a header's name that are not UTF-8 are surrogates, as Python's `surrogateescape` has them."""
+    """A record. In names of headers, bytes that are not UTF-8 are surrogates, as `surrogateescape` makes them."""
 
     offset: int
     timestamp: int
@@ -47,7 +47,7 @@ class SlowRecord(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """Bytes that are no record, up to and with `offset`."""
+    """Bytes that are not a valid record. `offset` is the last offset that they cover; `text` is the reason."""
 
     offset: int
     raw: bytes
@@ -55,35 +55,38 @@ class Broken(NamedTuple):
 
 
 def read_slowly(raw: memoryview, header: BatchHeader, text: str) -> Sequence[SlowRecord | Broken]:
-    """The records of a batch of format 2, with what is broken in its place; `text` says why it was refused."""
+    """The records of a batch of format 2, in order, with a `Broken` for each invalid one.
+
+    `text` says why the compiled reader refused the batch.
+    """
     last = header.base_offset + header.last_offset_delta
     codec = header.attributes & _CODEC
     body = bytes(raw[HEADER.size :])
     if codec:
         if codec not in _DECODERS:
-            return [Broken(last, bytes(raw), f"compression {codec} is not known")]
+            return [Broken(last, bytes(raw), f"compression {codec} is not supported")]
         try:
             body = bytes(_DECODERS[codec](body))
-        except Exception as error:  # noqa: BLE001 - each library has errors of its own
+        except Exception as error:  # noqa: BLE001 - each codec raises errors of its own
             return [Broken(last, bytes(raw), f"the batch cannot be decompressed: {error!r}")]
     try:
         found = list(_records(body, header))
     except ValueError as error:
         return [Broken(last, bytes(raw), str(error))]
-    if all(isinstance(one, Broken) for one in found):
+    if all(isinstance(record, Broken) for record in found):
         return [Broken(last, bytes(raw), text)]
     return found
 
 
 def _records(body: bytes, header: BatchHeader) -> Iterator[SlowRecord | Broken]:
-    """Raises ValueError if the body does not consist of as many records as the header says."""
+    """The records of a body. Raises ValueError if it does not consist of as many records as the header says."""
     expected, position = header.base_offset, 0
     last = header.base_offset + header.last_offset_delta
     for _ in range(header.record_count):
         length, start = _varint(body, position)
         position_after = start + length
         if length < 0 or position_after > len(body) or expected > last:
-            raise ValueError("the batch does not have the records that it announces")
+            raise ValueError("the batch does not have as many records as its header says")
         try:
             record: SlowRecord | Broken = _record(body[start:position_after], header)
             if not expected <= record.offset <= last:
@@ -93,12 +96,12 @@ def _records(body: bytes, header: BatchHeader) -> Iterator[SlowRecord | Broken]:
         yield record
         expected, position = record.offset + 1, position_after
     if position < len(body):
-        raise ValueError("there are bytes behind the last record of the batch")
+        raise ValueError("there are bytes after the last record of the batch")
 
 
 def _record(data: bytes, header: BatchHeader) -> SlowRecord:
-    """Raises ValueError."""
-    delta, position = _varint(data, 1)  # the first byte is not used
+    """Decode one record. Raises ValueError."""
+    timestamp_delta, position = _varint(data, 1)  # the first byte is not used
     offset_delta, position = _varint(data, position)
     key, position = _bytes(data, position)
     value, position = _bytes(data, position)
@@ -115,7 +118,7 @@ def _record(data: bytes, header: BatchHeader) -> SlowRecord:
     if position != len(data):
         raise ValueError(f"it is {position} bytes long instead of {len(data)}")
     is_appended = bool(header.attributes & _LOG_APPEND_TIME)
-    timestamp = header.max_timestamp if is_appended else header.first_timestamp + delta
+    timestamp = header.max_timestamp if is_appended else header.first_timestamp + timestamp_delta
     return SlowRecord(header.base_offset + offset_delta, timestamp, int(is_appended), key, value, headers)
 
 
@@ -129,7 +132,7 @@ def _bytes(data: bytes, position: int) -> tuple[bytes | None, int]:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number in Kafka's zigzag encoding, and the position behind it. Raises ValueError."""
+    """A number in Kafka's zigzag encoding, and the position after it. Raises ValueError."""
     value = 0
     for index, byte in enumerate(data[position : position + _VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * index)

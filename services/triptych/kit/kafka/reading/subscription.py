@@ -1,4 +1,4 @@
-"""A FastStream batch subscriber that hands over records as they are: raw, unacknowledged, and as soon as they come."""
+"""Makes a FastStream batch subscriber that passes records on as they are: raw, unacknowledged, without delay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,25 +27,25 @@ def subscribe(
     topic: str,
     group: str,
     consume: Consume,
-    take: Callable[[Sequence[IncomingRecord]], None],
-    fail: Callable[[Exception], None],
+    on_batch: Callable[[Sequence[IncomingRecord]], None],
+    on_poll_error: Callable[[Exception], None],
     listener: ConsumerRebalanceListener,
     *,
     max_records: int,
     partition_bytes: int,
 ) -> BatchSubscriber:
-    """Let `consume` take batches of one topic, one after the other, from when the broker starts.
+    """Subscribe `consume` to one topic: it gets one batch after another once the broker has started.
 
     Args:
         broker: not started yet.
         topic: to read, from its beginning where the group has no offsets.
         group: the consumer group.
-        consume: is awaited before the next batch is taken; it commits.
-        take: is told of a batch at the moment at which positions move behind it.
-        fail: is told why a poll has failed; no position has moved, and the next poll comes after a pause.
+        consume: is awaited before the next batch is polled; commits offsets.
+        on_batch: is called with a batch at the moment when the positions move past it.
+        on_poll_error: is called with the error of a failed poll. No position has moved; the next poll follows a pause.
         listener: of rebalances.
-        max_records: of a batch.
-        partition_bytes: fetched of a partition at a time; what does not fit into the batch waits in memory.
+        max_records: in a batch.
+        partition_bytes: fetched from a partition at a time. Records that do not fit into the batch wait in memory.
     """
     subscriber = broker.subscriber(
         topic,
@@ -69,24 +69,24 @@ def subscribe(
             found = await consumer.getmany(timeout_ms=POLL_MS, max_records=max_records)
         except ConsumerStoppedError:
             raise
-        except Exception as error:  # noqa: BLE001 - FastStream would tell nobody
-            fail(error)
+        except Exception as error:  # noqa: BLE001 - FastStream would hide it
+            on_poll_error(error)
             await asyncio.sleep(PAUSE_SECONDS)
             return ()
         records = tuple(chain.from_iterable(found.values()))
-        take(records)
+        on_batch(records)
         return records
 
-    # FastStream's own sleeps after every poll that gave nothing, for as long as it has polled; a lone record has to
-    # wait for the end of that, or the service has to poll all the time (an idle one takes 1 % of a core this way, and
-    # took 5 with polls of 5 ms).
+    # FastStream's own method sleeps after every empty poll, for as long as the poll took. A single record would wait
+    # for the end of that sleep, or the service would have to poll all the time. (An idle service takes 1 % of a core
+    # this way; with polls of 5 ms it took 5 %.)
     subscriber.get_msg = next_records  # type: ignore[method-assign]
     return subscriber
 
 
 def _parser_of(consumer_of: Callable[[], AIOKafkaConsumer | None]) -> Any:
     async def parse(records: tuple[IncomingRecord, ...]) -> KafkaMessage:
-        # FastStream's own parser passes over records whose headers are not UTF-8.
+        # FastStream's own parser skips records whose headers are not UTF-8.
         consumer = consumer_of()
         assert consumer is not None  # noqa: S101
         return KafkaMessage(body=b"", raw_message=records, consumer=consumer)
@@ -95,6 +95,6 @@ def _parser_of(consumer_of: Callable[[], AIOKafkaConsumer | None]) -> Any:
 
 
 async def _raw_records(message: Any) -> Sequence[IncomingRecord]:
-    """FastStream's decoder, switched off: each record is judged on its own by the handler."""
+    """Return the records undecoded: the handler decodes each record on its own."""
     records: Sequence[IncomingRecord] = message.raw_message
     return records

@@ -1,7 +1,7 @@
-"""Follows topics from their end, outside any consumer group: what this process must hear, every process hears.
+"""Reads topics from their end, outside any consumer group, so that every process reads all their records.
 
-A topic may be deleted and made again, lose what was read last, or grow while it is followed. Each time, `Tail` goes on
-where nothing published since is missed, and tells those who count with places.
+Meanwhile a topic may be deleted and created again, lose its latest records, or get more partitions. In each case,
+`TopicTail` continues at offsets from which it misses no new record, and reports these offsets.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 2.0
 
 Restarted = Callable[[Mapping[TopicPartition, int]], None]
-"""Is told the offsets from which a topic is heard, when it does not go on where it was."""
+"""Called with the offsets at which reading continues, if they are not those at which it stopped."""
 
 
 def resume_at(position: int, beginning: int, end: int) -> int:
-    """Where to go on in a topic that does not have what is at `position`: too old, or lost by the brokers."""
+    """The offset at which to continue if `position` is not in the topic: it has expired, or the brokers lost it."""
     return beginning if position < beginning else end
 
 
 class TopicTail:
-    """Hears topics; made by `tail`."""
+    """Reads topics from their end; made by `tail`."""
 
     def __init__(self, reader: Reader, topics: Sequence[str], restarted: Restarted | None) -> None:
         self._reader = reader
@@ -43,32 +43,32 @@ class TopicTail:
 
     @property
     def problem(self) -> str | None:
-        """Why something of the topics is not heard, or None."""
+        """Why some records of the topics cannot be read, or None."""
         if self._missing:
             return f"topic {', '.join(sorted(self._missing))} does not exist"
-        for place in self._reader.assignment():
-            if trouble := self._reader.trouble(place):
-                return f"{place.topic}-{place.partition} cannot be read: {trouble}"
+        for topic_partition in self._reader.assignment():
+            if trouble := self._reader.trouble(topic_partition):
+                return f"{topic_partition.topic}-{topic_partition.partition} cannot be read: {trouble}"
         return None
 
     def positions(self) -> dict[TopicPartition, int]:
-        """The offset of the next record to hear, by place."""
+        """The offset of the next record to read, by partition."""
         return dict(self._reader.positions())
 
-    async def begin(self) -> None:
-        """Hear everything that is published from now on. Raises KafkaError."""
+    async def start_at_end(self) -> None:
+        """Start at the end of the topics, so that all records published from now on are read. Raises KafkaError."""
         found = await describe_topics(self._reader._client, self._topics)
         for topic in self._topics:
             facts = found.get(topic)
             if facts is None:
                 raise UnknownTopicOrPartitionError(topic)
             self._facts[topic] = facts
-        places = self._places()
+        partitions = self._partitions()
         self._reader._client.set_topics(self._topics)
-        self._assign(await self._reader.end_offsets(places))
+        self._assign(await self._reader.end_offsets(partitions))
 
     async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[IncomingRecord]]:
-        """The records that have come, waiting for some. Raises KafkaError."""
+        """The records that have arrived, waiting up to `timeout_ms` for some. Raises KafkaError."""
         try:
             return await self._reader.getmany(timeout_ms=timeout_ms)
         except OffsetOutOfRangeError as error:
@@ -89,8 +89,8 @@ class TopicTail:
     async def __anext__(self) -> IncomingRecord:
         return await self.getone()
 
-    async def look(self) -> None:
-        """Find out whether the topics are what they were, and follow them if not. Raises KafkaError."""
+    async def check_topics(self) -> None:
+        """Check whether the topics have changed, and adapt to the change. Raises KafkaError."""
         found = await describe_topics(self._reader._client, self._topics)
         missing = {topic for topic in self._topics if found.get(topic) is None}
         for topic in missing - self._missing:
@@ -98,57 +98,57 @@ class TopicTail:
         self._missing = missing
         for topic, facts in found.items():
             if facts is not None and facts != self._facts[topic]:
-                self._follow(topic, facts)
+                self._adapt(topic, facts)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check the topics at each interval until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
-                await self.look()
+                await self.check_topics()
             except KafkaError as error:
-                log.debug("cannot look at %s: %r", self._topics, error)
+                log.debug("cannot check the topics %s: %r", self._topics, error)
             except Exception:
-                log.exception("cannot look at %s", self._topics)
+                log.exception("cannot check the topics %s", self._topics)
 
-    def _follow(self, topic: str, facts: TopicFacts) -> None:
+    def _adapt(self, topic: str, facts: TopicFacts) -> None:
         known, self._facts[topic] = self._facts[topic], facts
         is_same = facts.topic_id == known.topic_id
         positions = self.positions()
-        # Everything on a new topic or partition was published after this one began to listen.
-        offsets = {place: positions.get(place, 0) if is_same or place.topic != topic else 0 for place in self._places()}
+        # All records on a new topic or partition were published after reading began.
+        offsets = {tp: positions.get(tp, 0) if is_same or tp.topic != topic else 0 for tp in self._partitions()}
         self._assign(offsets)
         if is_same:
-            log.warning("topic %s has %d partitions now, and had %d", topic, facts.partitions, known.partitions)
+            log.warning("topic %s now has %d partitions instead of %d", topic, facts.partitions, known.partitions)
             return
-        log.error("topic %s was deleted and made again; it is heard from its beginning", topic)
+        log.error("topic %s was deleted and created again; it is read from its beginning", topic)
         if self._restarted is not None:
-            self._restarted({place: offset for place, offset in offsets.items() if place.topic == topic})
+            self._restarted({tp: offset for tp, offset in offsets.items() if tp.topic == topic})
 
     async def _resume(self, lost: Mapping[TopicPartition, int]) -> None:
-        await self.look()  # which begins anew with a topic that was made again
+        await self.check_topics()  # starts over with a topic that was deleted and created again
         beginnings = await self._reader.beginning_offsets(list(lost))
         ends = await self._reader.end_offsets(list(lost))
         positions = self.positions()
-        places = {
-            place: resume_at(position, beginnings[place], ends[place])
-            for place, position in lost.items()
-            if positions.get(place) == position and not beginnings[place] <= position <= ends[place]
+        resumed = {
+            tp: resume_at(position, beginnings[tp], ends[tp])
+            for tp, position in lost.items()
+            if positions.get(tp) == position and not beginnings[tp] <= position <= ends[tp]
         }
-        for place, offset in places.items():
-            log.error("%s-%d: offset %d is not there; hearing goes on at %d", *place, lost[place], offset)
-            self._reader.seek(place, offset)
-        if places and self._restarted is not None:
-            self._restarted(places)
+        for tp, offset in resumed.items():
+            log.error("%s-%d: offset %d does not exist; reading continues at %d", *tp, lost[tp], offset)
+            self._reader.seek(tp, offset)
+        if resumed and self._restarted is not None:
+            self._restarted(resumed)
 
-    def _places(self) -> list[TopicPartition]:
+    def _partitions(self) -> list[TopicPartition]:
         return [TopicPartition(topic, n) for topic, facts in self._facts.items() for n in range(facts.partitions)]
 
     def _assign(self, offsets: Mapping[TopicPartition, int]) -> None:
-        # Without a pause between: nothing must be fetched from anywhere else.
+        # No await between these calls: otherwise records at other offsets could be fetched.
         self._reader.assign(list(offsets))
-        for place, offset in offsets.items():
-            self._reader.seek(place, offset)
+        for topic_partition, offset in offsets.items():
+            self._reader.seek(topic_partition, offset)
 
 
 @asynccontextmanager
@@ -160,14 +160,14 @@ async def tail(
     min_bytes: int = 1,
     restarted: Restarted | None = None,
 ) -> AsyncIterator[TopicTail]:
-    """Hears everything published to `topics` after this has been entered.
+    """Reads all records that are published to `topics` after the block has begun.
 
     Args:
-        settings: where Kafka is.
-        topics: to follow.
-        max_wait_ms: how long the broker lets one fetch wait.
-        min_bytes: how much it lets come together meanwhile before it answers; with 1, each record at once.
-        restarted: is called when a topic is not heard from where it was, before any record from there.
+        settings: have the address of Kafka.
+        topics: to read.
+        max_wait_ms: how long the broker may delay the response to a fetch.
+        min_bytes: how many bytes the broker collects before it responds earlier; with 1, each record comes at once.
+        restarted: called when reading does not continue where it stopped, before any record from there.
 
     Raises:
         NotYetAvailable: no broker answers, or a topic does not exist.
@@ -178,7 +178,7 @@ async def tail(
     try:
         made = TopicTail(reader, topics, restarted)
         try:
-            await made.begin()
+            await made.start_at_end()
         except KafkaError as error:
             raise start_failure(settings, error) from None
         task = asyncio.create_task(made.run())

@@ -1,4 +1,4 @@
-"""A log that says the same thing once."""
+"""`DeduplicatingHandler`: a repeated message is written once, then once a minute with a count."""
 
 import io
 import logging
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from triptych.kit.process.calm_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, DeduplicatingHandler
+from triptych.kit.process.deduplicating_logs import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, DeduplicatingHandler
 
 
 @dataclass
@@ -21,13 +21,13 @@ class Log:
         self.handler = DeduplicatingHandler(self.stream, lambda: self.now)
 
     def say(self, name: str, message: str, *args: object, level: int = logging.WARNING, error: bool = False) -> None:
-        """One call of a logger."""
+        """Log one message."""
         info = (ValueError, ValueError("x"), None) if error else None
         self.handler.handle(logging.LogRecord(name, level, "", 0, message, args, info))
 
     @property
     def lines(self) -> list[str]:
-        """What was written."""
+        """The lines written so far."""
         return self.stream.getvalue().splitlines()
 
 
@@ -65,7 +65,7 @@ def test_different_messages_come_each(log: Log) -> None:
     assert len(log.lines) == 4 + VARIANTS_MAX
 
 
-def test_very_many_of_a_kind_are_counted_and_what_never_comes_again_is_told(log: Log) -> None:
+def test_very_many_of_a_kind_are_counted_and_the_count_is_written_even_if_no_more_follow(log: Log) -> None:
     for number in range(5_000):
         log.say("triptych.gateway.writing.writes", "Kafka did not take command %s", number)
     assert len(log.lines) == VARIANTS_MAX + 1
@@ -77,7 +77,7 @@ def test_very_many_of_a_kind_are_counted_and_what_never_comes_again_is_told(log:
     ]
 
 
-def test_what_was_withheld_is_told_at_the_end(log: Log) -> None:
+def test_what_was_suppressed_is_written_at_the_end(log: Log) -> None:
     for _ in range(3):
         log.say("aiokafka", "again")
     log.handler.close()
@@ -87,4 +87,4 @@ def test_what_was_withheld_is_told_at_the_end(log: Log) -> None:
 def test_memory_is_bounded(log: Log) -> None:
     for number in range(10 * KEYS_MAX):
         log.say(f"library{number}", "message")
-    assert len(log.handler._said) <= KEYS_MAX + 1
+    assert len(log.handler._written) <= KEYS_MAX + 1

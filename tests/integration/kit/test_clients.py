@@ -1,4 +1,4 @@
-"""Producers as every process makes them, on a real broker."""
+"""The producers that all processes use, on a real broker."""
 
 from typing import get_args
 

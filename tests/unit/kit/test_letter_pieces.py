@@ -1,9 +1,9 @@
-"""Dead letters larger than their topic takes."""
+"""Dead letters that are larger than the limit of their topic."""
 
 import pytest
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.publishing.letter_parts import PIECE_HEADER, join_letter, split_letter
+from triptych.kit.kafka.publishing.letter_pieces import PIECE_HEADER, join_letter, split_letter
 from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
 
@@ -19,20 +19,20 @@ ADDED = (("dead-letter-origin", b"commands-2@7"), ("dead-letter-error", b"why"))
         (b"\0" * 300_000, b"", ()),
     ],
 )
-def test_parts_fit_and_give_the_record_back(
+def test_pieces_fit_and_give_the_record_back(
     limit: int, key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...]
 ) -> None:
     letter = OutgoingRecord("letters", key, value, (*headers, *ADDED), 2)
-    parts = split_letter(letter, ADDED, limit)
-    assert all(bound(part.key, part.value, part.headers) <= limit for part in parts)
-    assert {(part.topic, part.partition, part.key) for part in parts} == {("letters", 2, b"commands-2@7")}
-    assert [dict(part.headers)[PIECE_HEADER] for part in parts] == [
-        f"{number}/{len(parts)}".encode() for number in range(1, len(parts) + 1)
+    pieces = split_letter(letter, ADDED, limit)
+    assert all(bound(piece.key, piece.value, piece.headers) <= limit for piece in pieces)
+    assert {(piece.topic, piece.partition, piece.key) for piece in pieces} == {("letters", 2, b"commands-2@7")}
+    assert [dict(piece.headers)[PIECE_HEADER] for piece in pieces] == [
+        f"{number}/{len(pieces)}".encode() for number in range(1, len(pieces) + 1)
     ]
     names = [(name.encode(errors="surrogateescape"), text) for name, text in headers]
-    assert join_letter(part.value or b"" for part in parts) == (key, value, names)
+    assert join_letter(piece.value or b"" for piece in pieces) == (key, value, names)
 
 
-def test_a_limit_too_low_for_parts_is_told() -> None:
+def test_a_limit_too_low_for_pieces_is_reported() -> None:
     with pytest.raises(TransientFailure, match="letters takes batches of 900 bytes only"):
         split_letter(OutgoingRecord("letters", b"k", b"v" * 2_000, ADDED), ADDED, 900)
