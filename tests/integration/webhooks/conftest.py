@@ -105,7 +105,7 @@ class Admin:
         what = f"{count} {status} deliveries"
         return await eventually(are_there, what, deadline_seconds=deadline_seconds)
 
-    async def until_operations(self, kinds: set[str]) -> list[Document]:
+    async def until_operational_events(self, kinds: set[str]) -> list[Document]:
         """The operational events, once there are some of all these kinds."""
 
         async def are_there() -> list[Document] | None:

@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver, open_receiver, status
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.model.addresses import ForbiddenAddress, parse_networks
-from triptych.webhooks.model.delivery import Failure
+from triptych.webhooks.model.delivery import AttemptFailure
 from triptych.webhooks.relay.sender import classify
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
@@ -21,7 +21,7 @@ LOOPBACK = parse_networks(["127.0.0.0/8"])
 
 
 async def post(url: str, *, allowed: Any = (), servers: Sequence[str] = ()) -> int:
-    async with Resolver(servers) as names, Client(allowed, names, 0) as client:
+    async with Resolver(servers) as resolver, Client(allowed, resolver, 0) as client:
         status = (await client.post(url, {}, b"x", 5)).status
     assert status is not None
     return status
@@ -44,7 +44,7 @@ async def post(url: str, *, allowed: Any = (), servers: Sequence[str] = ()) -> i
 async def test_spellings_of_loopback(receiver: Receiver, host: str) -> None:
     with pytest.raises(Exception, match=r".*") as caught:
         await post(receiver.url(host=host))
-    assert classify(caught.value) is Failure.FORBIDDEN_ADDRESS
+    assert classify(caught.value) is AttemptFailure.FORBIDDEN_ADDRESS
     assert receiver.requests == []
 
 
@@ -93,7 +93,7 @@ async def test_a_refusal_is_final_and_flags_the_listener(
 
         assert (delivery["reason"], delivery["attempts"]) == ("forbidden-address", 1)
         assert receiver.requests == []
-        events = await admin.until_operations({"delivery.dead", "listener.address-forbidden"})
+        events = await admin.until_operational_events({"delivery.dead", "listener.address-forbidden"})
     assert {event["siteId"] for event in events} == {SITE}
     problem = (await admin.current(listener)).problem
     assert problem is not None

@@ -61,7 +61,7 @@ async def test_changes_count_for_what_comes_next(
 async def test_deleting_cancels_what_is_under_way_and_keeps_the_log(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.webhooks.relay.claiming.HOUSEKEEPING_SECONDS", 0.2)
+    monkeypatch.setattr("triptych.webhooks.relay.claiming.RECONCILE_SECONDS", 0.2)
     listener = await admin.subscribe(receiver.url(), retryDelays=[600])
     receiver.usual = status(500)
     async with open_relay():
@@ -85,7 +85,7 @@ async def test_gone_disables_and_what_follows_is_kept_to_be_replayed(
         await publish(history.messages[:1])
         (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
         assert delivery["reason"] == "gone"
-        await admin.until_operations({"listener.disabled", "delivery.dead"})
+        await admin.until_operational_events({"listener.disabled", "delivery.dead"})
         current = await admin.current(listener)
         assert (current.status, current.problem) == (ListenerStatus.DISABLED, "it answered 410 Gone")
 
@@ -112,7 +112,7 @@ async def test_failing_for_too_long_disables(
         await publish(History().create().messages)
         (delivery,) = await admin.until(listener, DeliveryStatus.CANCELLED)
         assert delivery["failures"] == 1
-        (event,) = await admin.until_operations({"listener.disabled"})
+        (event,) = await admin.until_operational_events({"listener.disabled"})
     assert event["listenerId"] == listener.id
     assert (await admin.current(listener)).status is ListenerStatus.DISABLED
 

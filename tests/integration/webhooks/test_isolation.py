@@ -50,14 +50,14 @@ async def due_deliveries(admin: Admin, listener: Listener, count: int, event_byt
 async def test_what_is_in_hand_of_large_events_is_bounded_in_bytes(
     open_relay: OpenRelay, admin: Admin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.webhooks.relay.worker.BYTES_IN_HAND", 20_000)
+    monkeypatch.setattr("triptych.webhooks.relay.worker.CLAIMED_BYTES_MAX", 20_000)
     monkeypatch.setattr("triptych.webhooks.relay.claiming.CLAIMED_AT_ONCE", 5)
     receiver.usual = hang
     listener = await admin.subscribe(receiver.url(), timeoutSeconds=2)
     await due_deliveries(admin, listener, 200, event_bytes=1_000)
     async with open_relay(webhooks_listener_concurrency=100):
         await receiver.until(15)
-        await admin.until_operations({"listener.behind"})
+        await admin.until_operational_events({"listener.behind"})
         assert await admin.database[DELIVERIES].count_documents(IN_HAND) <= 25
 
 
@@ -70,7 +70,7 @@ async def test_what_is_in_hand_of_a_long_backlog_is_bounded(
     async with open_relay(webhooks_listener_concurrency=4):
         await receiver.until(4)
         assert 4 <= await admin.database[DELIVERIES].count_documents(IN_HAND) <= AHEAD_MAX
-        await admin.until_operations({"listener.behind"})
+        await admin.until_operational_events({"listener.behind"})
     assert await admin.database[DELIVERIES].count_documents(IN_HAND) == 0
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from tests.support.raw_server import open_raw_server
-from tests.unit.webhooks.test_answers import ANSWERS, NO_ANSWERS
+from tests.unit.webhooks.test_responses import ANSWERS, NO_ANSWERS
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.http.responses import ResponseReader
@@ -34,7 +34,7 @@ TARGETS = {
 
 
 async def post(url: str, seconds: float = 5.0) -> ResponseReader:
-    async with Resolver() as names, Client(LOOPBACK, names, 1_024) as client:
+    async with Resolver() as resolver, Client(LOOPBACK, resolver, 1_024) as client:
         return await client.post(url, {"webhook-id": "e"}, b"{}", seconds)
 
 
@@ -85,8 +85,8 @@ def test_authorities() -> None:
 
 
 async def test_a_connection_is_used_again_unless_an_answer_was_odd() -> None:
-    async with open_raw_server(PLAIN, stays_open=True) as server, Resolver() as names:
-        async with Client(LOOPBACK, names, 1_024) as client:
+    async with open_raw_server(PLAIN, stays_open=True) as server, Resolver() as resolver:
+        async with Client(LOOPBACK, resolver, 1_024) as client:
             for _ in range(3):
                 await client.post(server.url(), {}, b"{}", 5)
             assert server.connections == 1
@@ -99,7 +99,7 @@ async def test_a_connection_is_used_again_unless_an_answer_was_odd() -> None:
 
 
 async def test_a_connection_that_ended_meanwhile_is_not_used_again() -> None:
-    async with open_raw_server(PLAIN) as server, Resolver() as names, Client(LOOPBACK, names, 1_024) as client:
+    async with open_raw_server(PLAIN) as server, Resolver() as resolver, Client(LOOPBACK, resolver, 1_024) as client:
         for _ in range(3):
             await client.post(server.url(), {}, b"{}", 5)
             await asyncio.sleep(0.01)
@@ -107,7 +107,7 @@ async def test_a_connection_that_ended_meanwhile_is_not_used_again() -> None:
 
 
 async def test_no_header_can_hold_another() -> None:
-    async with Resolver() as names, Client(LOOPBACK, names, 0) as client:
+    async with Resolver() as resolver, Client(LOOPBACK, resolver, 0) as client:
         with pytest.raises(ValueError, match="one line"):
             await client.post("http://127.0.0.1:9/", {"webhook-id": "a\r\nb: c"}, b"", 1)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.webhooks.model.failing import LONGEST_PAUSES, FailureRun, after_failure, is_overdue, must_be_noted
+from triptych.webhooks.model.failing import LONGEST_PAUSES, FailureRun, after_failure, is_overdue, must_be_stored
 
 DAYS = timedelta(days=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_a_clock_that_goes_back_takes_nothing_away() -> None:
 
 def test_not_every_failure_is_written_down() -> None:
     run = FailureRun(START, START)
-    assert must_be_noted(None, run, DAYS)
-    assert not must_be_noted(run, FailureRun(START, START + timedelta(minutes=5)), DAYS)
-    assert must_be_noted(run, FailureRun(START, START + timedelta(hours=4)), DAYS)
-    assert must_be_noted(run, FailureRun(START + timedelta(hours=1), START + timedelta(hours=1)), DAYS)
+    assert must_be_stored(None, run, DAYS)
+    assert not must_be_stored(run, FailureRun(START, START + timedelta(minutes=5)), DAYS)
+    assert must_be_stored(run, FailureRun(START, START + timedelta(hours=4)), DAYS)
+    assert must_be_stored(run, FailureRun(START + timedelta(hours=1), START + timedelta(hours=1)), DAYS)

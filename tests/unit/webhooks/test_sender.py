@@ -14,7 +14,7 @@ from tests.unit.webhooks.examples import claimed, listener
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress
-from triptych.webhooks.model.delivery import Failure
+from triptych.webhooks.model.delivery import AttemptFailure
 from triptych.webhooks.model.keys import Format, make_key
 from triptych.webhooks.model.signing import SigningKey, read_key
 from triptych.webhooks.relay.sender import WAVE_SECONDS, DeliverySender, Signer, classify, parse_retry_after
@@ -24,7 +24,7 @@ EVENT = History().create().messages[0].value
 
 
 class OneKey:
-    """A directory of listeners that all have the same key."""
+    """A listener_cache of listeners that all have the same key."""
 
     def __init__(self, dialect: Format) -> None:
         self._key = read_key("k", dialect, make_key(dialect).secret)
@@ -35,8 +35,8 @@ class OneKey:
 
 
 def signer(dialect: Format, times: list[float]) -> Signer:
-    directory: Any = OneKey(dialect)
-    return Signer(directory, lambda: times[0])
+    listener_cache: Any = OneKey(dialect)
+    return Signer(listener_cache, lambda: times[0])
 
 
 def test_a_wave_of_tokens_is_signed_once_and_each_attempt_anew() -> None:
@@ -111,29 +111,29 @@ def test_no_retry_after_is_a_fault_of_ours(text: str) -> None:
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (TimeoutError(), Failure.TIMEOUT),
-        (ConnectionResetError(), Failure.CONNECTION),
-        (NameNotResolved(), Failure.NAME),
-        (ssl.SSLCertVerificationError(), Failure.TLS),
-        (ForbiddenAddress("no"), Failure.FORBIDDEN_ADDRESS),
-        (NotHttp("odd"), Failure.PROTOCOL),
-        (ValueError("odd"), Failure.PROTOCOL),
-        (KeyError("a fault of ours"), Failure.INTERNAL),
+        (TimeoutError(), AttemptFailure.TIMEOUT),
+        (ConnectionResetError(), AttemptFailure.CONNECTION),
+        (NameNotResolved(), AttemptFailure.NAME),
+        (ssl.SSLCertVerificationError(), AttemptFailure.TLS),
+        (ForbiddenAddress("no"), AttemptFailure.FORBIDDEN_ADDRESS),
+        (NotHttp("odd"), AttemptFailure.PROTOCOL),
+        (ValueError("odd"), AttemptFailure.PROTOCOL),
+        (KeyError("a fault of ours"), AttemptFailure.INTERNAL),
     ],
 )
-def test_what_exceptions_mean(error: Exception, failure: Failure) -> None:
+def test_what_exceptions_mean(error: Exception, failure: AttemptFailure) -> None:
     assert classify(error) is failure
 
 
 async def test_a_fault_of_ours_is_an_outcome_too() -> None:
-    directory: Any = NoKey()
+    listener_cache: Any = NoKey()
     client: Any = Client((), None, 0)  # type: ignore[arg-type]
-    sent = await DeliverySender(client, Signer(directory)).send(listener(), claimed(), EVENT)
-    assert sent.answer.failure is Failure.INTERNAL
+    sent = await DeliverySender(client, Signer(listener_cache)).send(listener(), claimed(), EVENT)
+    assert sent.response.failure is AttemptFailure.INTERNAL
 
 
 class NoKey:
-    """A directory that has lost the keys."""
+    """A listener_cache that has lost the keys."""
 
     def keys_of(self, _listener: Listener, _now: datetime) -> list[SigningKey]:
         """Nothing."""

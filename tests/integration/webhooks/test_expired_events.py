@@ -31,7 +31,7 @@ async def test_events_that_expired_while_it_was_stopped_are_told(
     await publish(messages(1))
     async with open_relay() as app:
         await admin.until(listener, DeliveryStatus.DELIVERED, 31)
-        told = await admin.until_operations({"events.expired"})
+        told = await admin.until_operational_events({"events.expired"})
         assert {event["listenerId"] for event in told} == {listener.id}
         assert all("have expired before their deliveries were planned" in event["text"] for event in told)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://relay") as client:

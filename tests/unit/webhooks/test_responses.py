@@ -76,27 +76,27 @@ NO_ANSWERS = {
 
 
 def read(parts: list[bytes], body_max: int = 1_024) -> ResponseReader:
-    reading = ResponseReader(body_max)
+    reader = ResponseReader(body_max)
     for part in parts:
-        reading.feed(part)
-    reading.end()
-    return reading
+        reader.feed(part)
+    reader.end()
+    return reader
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 @pytest.mark.parametrize("step", [1, 7, 1_000_000])
 def test_answers(name: str, step: int) -> None:
     sent, status, is_reusable, body = ANSWERS[name]
-    reading = read([sent[start : start + step] for start in range(0, len(sent), step)])
-    assert (reading.status, bytes(reading.body), reading.problem) == (status, body, None)
-    assert reading.is_reusable == is_reusable
+    reader = read([sent[start : start + step] for start in range(0, len(sent), step)])
+    assert (reader.status, bytes(reader.body), reader.problem) == (status, body, None)
+    assert reader.is_reusable == is_reusable
 
 
 @pytest.mark.parametrize("name", NO_ANSWERS)
 def test_what_is_no_answer(name: str) -> None:
-    reading = read([NO_ANSWERS[name]])
-    assert (reading.status, reading.is_reusable) == (None, False)
-    assert reading.problem
+    reader = read([NO_ANSWERS[name]])
+    assert (reader.status, reader.is_reusable) == (None, False)
+    assert reader.problem
 
 
 def test_nothing_at_all_is_told_by_the_connection() -> None:
@@ -104,13 +104,13 @@ def test_nothing_at_all_is_told_by_the_connection() -> None:
 
 
 def test_what_is_kept_of_an_answer_is_bounded() -> None:
-    reading = ResponseReader(4)
-    reading.feed(b"HTTP/1.1 200 " + b"x" * (3 * LINE_MAX))
-    assert reading.status == 200
-    reading.feed(b"\r\nRetry-After: " + b"9" * (3 * LINE_MAX))
-    reading.feed(b"\r\nContent-Length: 9\r\n\r\n12345")
-    assert (reading.is_done, reading.is_reusable, bytes(reading.body)) == (True, False, b"1234")
-    assert len(reading.retry_after or "") <= LINE_MAX
+    reader = ResponseReader(4)
+    reader.feed(b"HTTP/1.1 200 " + b"x" * (3 * LINE_MAX))
+    assert reader.status == 200
+    reader.feed(b"\r\nRetry-After: " + b"9" * (3 * LINE_MAX))
+    reader.feed(b"\r\nContent-Length: 9\r\n\r\n12345")
+    assert (reader.is_done, reader.is_reusable, bytes(reader.body)) == (True, False, b"1234")
+    assert len(reader.retry_after or "") <= LINE_MAX
 
     endless = ResponseReader(4)
     endless.feed(b"HTTP/1.1 200 OK\r\n")
@@ -125,6 +125,6 @@ def test_no_bytes_are_a_fault_of_ours(data: bytes, cuts: list[int]) -> None:
         sent = beginning + data
         edges = [0, *sorted(cuts), len(sent)]
         parts = [sent[first:last] for first, last in itertools.pairwise(edges)]
-        reading = read(parts)
+        reader = read(parts)
         if beginning:
-            assert reading.status == 200
+            assert reader.status == 200

@@ -111,7 +111,7 @@ class Told:
         self.events: list[tuple[str, list[tuple[str, str]], str]] = []
         self.is_away = False
 
-    async def tell_each(
+    async def record_each(
         self, kind: OperationalEventKind, listeners: Any, occurrence: str, _text: str, _now: datetime
     ) -> None:
         if self.is_away:
@@ -126,8 +126,8 @@ async def test_a_loss_is_told_once_in_log_readiness_and_to_each_listener(caplog:
     async def listeners() -> Any:
         return ours
 
-    operations: Any = told
-    losses = ExpiryReporter(kafka, operations, listeners, lambda: NOW)
+    operational_events: Any = told
+    losses = ExpiryReporter(kafka, operational_events, listeners, lambda: NOW)
     told.is_away = True
     with pytest.raises(ConnectionError):
         await losses.begin(frozenset({0}))
@@ -154,7 +154,7 @@ async def test_what_concerns_nobody_is_not_told(caplog: pytest.LogCaptureFixture
     async def listeners() -> Any:
         return [listener(begins={0: 50})]
 
-    operations: Any = Told()
-    losses = ExpiryReporter(Kafka(), operations, listeners, lambda: NOW)
+    operational_events: Any = Told()
+    losses = ExpiryReporter(Kafka(), operational_events, listeners, lambda: NOW)
     await losses.begin(frozenset({0}))
     assert (await losses.detail(), caplog.messages) == (None, [])

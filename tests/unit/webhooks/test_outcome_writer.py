@@ -27,15 +27,15 @@ class Picky:
 
 async def test_a_bad_outcome_fails_alone() -> None:
     repository: Any = Picky()
-    recorder = OutcomeWriter(repository)
-    running = asyncio.create_task(recorder.run())
+    outcome_writer = OutcomeWriter(repository)
+    running = asyncio.create_task(outcome_writer.run())
     outcomes = [UpdateOne({"_id": name}, {"$set": {"a": 1}}) for name in ("a", "bad", "b")]
     try:
-        results = await asyncio.gather(*(recorder.record(one) for one in outcomes), return_exceptions=True)
+        results = await asyncio.gather(*(outcome_writer.record(one) for one in outcomes), return_exceptions=True)
         assert [type(result) for result in results] == [type(None), UnicodeEncodeError, type(None)]
         assert sorted(repository.written) == ["a", "b"]
         with pytest.raises(UnicodeEncodeError):
-            await recorder.record(outcomes[1])
+            await outcome_writer.record(outcomes[1])
         assert not running.done()
     finally:
         running.cancel()
