@@ -1,4 +1,4 @@
-"""No delivery reaches a forbidden address, however it is spelt or resolved (docs/architecture/README.md, I7)."""
+"""No delivery reaches a forbidden address, in any spelling or by any name (docs/architecture/README.md, I7)."""
 
 import socket
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ async def test_spellings_of_loopback(receiver: Receiver, host: str) -> None:
     assert receiver.requests == []
 
 
-async def test_a_name_that_leads_both_ways(receiver: Receiver) -> None:
+async def test_a_name_with_an_allowed_and_a_forbidden_address(receiver: Receiver) -> None:
     async with open_name_server({"both.example": ("93.184.215.14", "127.0.0.1")}) as server:
         with pytest.raises(ForbiddenAddress):
             await post(receiver.url(host="both.example"), servers=[server.place])
@@ -67,7 +67,7 @@ async def test_a_name_that_changes_between_check_and_dial(receiver: Receiver, mo
 
     async with open_name_server({"rebinding.example": ("93.184.215.14",)}) as server:
         monkeypatch.setattr("triptych.webhooks.http.connector.socket.socket", Witness)
-        # The address that was checked is the one dialled: the second answer is never asked for.
+        # The checked address is dialled: the name is not looked up again.
         with pytest.raises(OSError, match="not here"):
             await post(receiver.url(host="rebinding.example"), servers=[server.place])
         assert dialled == ["socket"]

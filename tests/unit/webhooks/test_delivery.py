@@ -1,4 +1,4 @@
-"""What becomes of a delivery, whatever the response: schedules by a clock that the test owns."""
+"""Every response leads to a verdict, and retries follow their schedule."""
 
 from datetime import UTC, datetime
 
@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.webhooks.model.delivery import (
+    AttemptFailure,
     Dead,
     DeathReason,
     Delivered,
-    AttemptFailure,
     ListenerResponse,
     Policy,
     Retry,

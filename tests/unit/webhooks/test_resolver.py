@@ -1,4 +1,4 @@
-"""Looking up names: nobody waits for somebody else's, and a literal address needs none."""
+"""Unanswered look-ups of names do not delay others, and an IP address needs no look-up."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ DEAD = 60
 
 @pytest.fixture
 async def server() -> AsyncIterator[NameServer]:
-    """Knows one name, knows that another does not exist, and is silent about all others."""
+    """Knows two names, knows that a third does not exist, and does not answer for any other."""
     names = {"shop.example": ("127.0.0.1",), "gone.example": (), "six.example": ("::1",)}
     async with open_name_server(names) as opened:
         yield opened
 
 
-async def test_a_name_is_asked_for_once_and_remembered(server: NameServer) -> None:
+async def test_a_name_is_looked_up_once_and_cached(server: NameServer) -> None:
     now = [0.0]
     async with Resolver([server.place], clock=lambda: now[0]) as resolver:
         found = await asyncio.gather(*(resolver.addresses("shop.example", 5) for _ in range(5)))
@@ -35,7 +35,7 @@ async def test_a_name_is_asked_for_once_and_remembered(server: NameServer) -> No
         assert len(server.asked) == asked
 
 
-async def test_what_does_not_exist_is_remembered_for_a_while(server: NameServer) -> None:
+async def test_a_missing_name_is_cached_for_a_while(server: NameServer) -> None:
     now = [0.0]
     async with Resolver([server.place], clock=lambda: now[0]) as resolver:
         for _ in range(2):
@@ -49,13 +49,13 @@ async def test_what_does_not_exist_is_remembered_for_a_while(server: NameServer)
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "-", "a_b..", ".", "%31.example"])
-async def test_names_that_nobody_can_be_asked_for(server: NameServer, host: str) -> None:
+async def test_names_that_cannot_be_looked_up(server: NameServer, host: str) -> None:
     async with Resolver([server.place], deadline_seconds=0.5) as resolver:
         with pytest.raises(NameNotResolved):
             await resolver.addresses(host, 5)
 
 
-async def test_silence_ends_at_the_deadline(server: NameServer) -> None:
+async def test_an_unanswered_look_up_ends_at_the_deadline(server: NameServer) -> None:
     async with Resolver([server.place], deadline_seconds=0.2) as resolver:
         with pytest.raises(NameNotResolved, match=r"0\.2 s"):
             await resolver.addresses("dead.example", 5)
@@ -63,7 +63,7 @@ async def test_silence_ends_at_the_deadline(server: NameServer) -> None:
             await resolver.addresses("dying.example", 0.1)
 
 
-async def test_dead_names_delay_nobody(server: NameServer) -> None:
+async def test_unanswered_names_delay_no_other(server: NameServer) -> None:
     async with (
         open_raw_server(PLAIN) as receiver,
         Resolver([server.place]) as resolver,
@@ -86,7 +86,7 @@ async def test_dead_names_delay_nobody(server: NameServer) -> None:
     assert took < 1
 
 
-async def test_who_was_found_once_waits_for_nobody(server: NameServer) -> None:
+async def test_a_name_found_once_does_not_wait_for_others(server: NameServer) -> None:
     now = [0.0]
     async with Resolver([server.place], at_once=2, deadline_seconds=30, clock=lambda: now[0]) as resolver:
         await resolver.addresses("shop.example", 5)
@@ -101,7 +101,7 @@ async def test_who_was_found_once_waits_for_nobody(server: NameServer) -> None:
         await asyncio.gather(*dead, return_exceptions=True)
 
 
-async def test_names_that_were_dead_before_leave_room_for_others(server: NameServer) -> None:
+async def test_names_that_were_unanswered_before_leave_slots_for_others(server: NameServer) -> None:
     now = [0.0]
     dead = [f"{number}.dead.example" for number in range(5)]
     async with Resolver([server.place], at_once=5, deadline_seconds=0.3, clock=lambda: now[0]) as resolver:
@@ -115,13 +115,13 @@ async def test_names_that_were_dead_before_leave_room_for_others(server: NameSer
         await asyncio.gather(*again, return_exceptions=True)
 
 
-async def test_what_a_name_leads_to_is_checked(server: NameServer) -> None:
+async def test_the_addresses_of_a_name_are_checked(server: NameServer) -> None:
     async with Resolver([server.place]) as resolver, Client((), resolver, 0) as client:
         for host in ("shop.example", "six.example"):
             with pytest.raises(ForbiddenAddress):
                 await client.post(f"http://{host}:9/", {}, b"", 5)
 
 
-async def test_the_hosts_of_the_system_are_known() -> None:
+async def test_the_hosts_file_of_the_system_is_read() -> None:
     async with Resolver() as resolver:
         assert set(await resolver.addresses("localhost", 5)) <= {"127.0.0.1", "::1"}
