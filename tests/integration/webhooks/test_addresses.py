@@ -51,7 +51,7 @@ async def test_spellings_of_loopback(receiver: Receiver, host: str) -> None:
 async def test_a_name_with_an_allowed_and_a_forbidden_address(receiver: Receiver) -> None:
     async with open_name_server({"both.example": ("93.184.215.14", "127.0.0.1")}) as server:
         with pytest.raises(ForbiddenAddress):
-            await post(receiver.url(host="both.example"), servers=[server.place])
+            await post(receiver.url(host="both.example"), servers=[server.address])
     assert receiver.requests == []
 
 
@@ -69,10 +69,10 @@ async def test_a_name_that_changes_between_check_and_dial(receiver: Receiver, mo
         monkeypatch.setattr("triptych.webhooks.http.connector.socket.socket", Witness)
         # The checked address is dialled: the name is not looked up again.
         with pytest.raises(OSError, match="not here"):
-            await post(receiver.url(host="rebinding.example"), servers=[server.place])
+            await post(receiver.url(host="rebinding.example"), servers=[server.address])
         assert dialled == ["socket"]
         with pytest.raises(ForbiddenAddress):
-            await post(receiver.url(host="rebinding.example"), servers=[server.place])
+            await post(receiver.url(host="rebinding.example"), servers=[server.address])
     assert receiver.requests == []
 
 

@@ -36,7 +36,7 @@ async def test_unanswered_names_delay_neither_other_listeners_nor_a_stop(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     async with open_name_server({}) as server:
-        async with open_relay(webhooks_name_servers=server.place):
+        async with open_relay(webhooks_name_servers=server.address):
             dead = [await admin.subscribe(f"http://shop{number}.dead.example/") for number in range(DEAD)]
             await admin.subscribe(receiver.url())
             await publish(History().create().messages)

@@ -26,7 +26,7 @@ async def server() -> AsyncIterator[NameServer]:
 
 async def test_a_name_is_looked_up_once_and_cached(server: NameServer) -> None:
     now = [0.0]
-    async with Resolver([server.place], clock=lambda: now[0]) as resolver:
+    async with Resolver([server.address], clock=lambda: now[0]) as resolver:
         found = await asyncio.gather(*(resolver.addresses("shop.example", 5) for _ in range(5)))
         assert set(found) == {("127.0.0.1",)}
         asked = len(server.asked)
@@ -37,7 +37,7 @@ async def test_a_name_is_looked_up_once_and_cached(server: NameServer) -> None:
 
 async def test_a_missing_name_is_cached_for_a_while(server: NameServer) -> None:
     now = [0.0]
-    async with Resolver([server.place], clock=lambda: now[0]) as resolver:
+    async with Resolver([server.address], clock=lambda: now[0]) as resolver:
         for _ in range(2):
             with pytest.raises(NameNotResolved, match=r"gone\.example"):
                 await resolver.addresses("gone.example", 5)
@@ -50,13 +50,13 @@ async def test_a_missing_name_is_cached_for_a_while(server: NameServer) -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "-", "a_b..", ".", "%31.example"])
 async def test_names_that_cannot_be_looked_up(server: NameServer, host: str) -> None:
-    async with Resolver([server.place], deadline_seconds=0.5) as resolver:
+    async with Resolver([server.address], deadline_seconds=0.5) as resolver:
         with pytest.raises(NameNotResolved):
             await resolver.addresses(host, 5)
 
 
 async def test_an_unanswered_look_up_ends_at_the_deadline(server: NameServer) -> None:
-    async with Resolver([server.place], deadline_seconds=0.2) as resolver:
+    async with Resolver([server.address], deadline_seconds=0.2) as resolver:
         with pytest.raises(NameNotResolved, match=r"0\.2 s"):
             await resolver.addresses("dead.example", 5)
         with pytest.raises(NameNotResolved, match=r"0\.1 s"):
@@ -66,7 +66,7 @@ async def test_an_unanswered_look_up_ends_at_the_deadline(server: NameServer) ->
 async def test_unanswered_names_delay_no_other(server: NameServer) -> None:
     async with (
         open_raw_server(PLAIN) as receiver,
-        Resolver([server.place]) as resolver,
+        Resolver([server.address]) as resolver,
         Client(LOOPBACK, resolver, 0) as client,
     ):
         dead = [
@@ -88,7 +88,7 @@ async def test_unanswered_names_delay_no_other(server: NameServer) -> None:
 
 async def test_a_name_found_once_does_not_wait_for_others(server: NameServer) -> None:
     now = [0.0]
-    async with Resolver([server.place], at_once=2, deadline_seconds=30, clock=lambda: now[0]) as resolver:
+    async with Resolver([server.address], at_once=2, deadline_seconds=30, clock=lambda: now[0]) as resolver:
         await resolver.addresses("shop.example", 5)
         dead = [asyncio.create_task(resolver.addresses(f"{number}.dead.example", 30)) for number in range(2)]
         now[0] += FOUND_SECONDS + 1
@@ -104,7 +104,7 @@ async def test_a_name_found_once_does_not_wait_for_others(server: NameServer) ->
 async def test_names_that_were_unanswered_before_leave_slots_for_others(server: NameServer) -> None:
     now = [0.0]
     dead = [f"{number}.dead.example" for number in range(5)]
-    async with Resolver([server.place], at_once=5, deadline_seconds=0.3, clock=lambda: now[0]) as resolver:
+    async with Resolver([server.address], at_once=5, deadline_seconds=0.3, clock=lambda: now[0]) as resolver:
         await asyncio.gather(*(resolver.addresses(host, 5) for host in dead), return_exceptions=True)
         now[0] += NOT_FOUND_SECONDS + 1
         again = [asyncio.create_task(resolver.addresses(host, 5)) for host in dead]
@@ -116,7 +116,7 @@ async def test_names_that_were_unanswered_before_leave_slots_for_others(server: 
 
 
 async def test_the_addresses_of_a_name_are_checked(server: NameServer) -> None:
-    async with Resolver([server.place]) as resolver, Client((), resolver, 0) as client:
+    async with Resolver([server.address]) as resolver, Client((), resolver, 0) as client:
         for host in ("shop.example", "six.example"):
             with pytest.raises(ForbiddenAddress):
                 await client.post(f"http://{host}:9/", {}, b"", 5)

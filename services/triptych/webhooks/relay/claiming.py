@@ -70,7 +70,7 @@ class DeliveryClaimer:
         lane = self._lanes.get(listener_id)
         if lane is None or lane.may_have_due or lane.listener.ordered or not self._shards.owns(listener_id):
             return 0
-        return min(lane.free_slots, self._worker.free)
+        return min(lane.free_slots, self._worker.free_claims)
 
     def accept(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Send claimed deliveries."""
@@ -177,7 +177,7 @@ class DeliveryClaimer:
             for listener_id, lane in self._lanes.items()
             if lane.may_have_due and lane.wants_more and self._shards.owns(listener_id)
         ]
-        if not lanes or not self._worker.free:
+        if not lanes or not self._worker.free_claims:
             return
         # The lanes with the fewest claimed deliveries first, so that a long backlog does not delay other listeners.
         lanes.sort(key=lambda lane: len(lane.queue) + lane.in_flight)
@@ -187,7 +187,7 @@ class DeliveryClaimer:
         now = self._clock()
         try:
             due = await self._repository.due(list(limits), max(limits.values()), now)
-            free = min(self._worker.free, CLAIMED_AT_ONCE)
+            free = min(self._worker.free_claims, CLAIMED_AT_ONCE)
             wanted: list[str] = []
             for listener_id, found in due.items():
                 ids = found.delivery_ids[: min(limits[listener_id], free - len(wanted))]

@@ -147,11 +147,11 @@ class DeliveryPlanner:
                 else:
                     unclaimed.add(listener.id)
                 deliveries.append(delivery)
-        new = await self._repository.plan([event for event, _ in chunk], deliveries)
-        PLANNED.inc(len(new))
+        new_ids = await self._repository.plan([event for event, _ in chunk], deliveries)
+        PLANNED.inc(len(new_ids))
         for listener_id, gallery_ids in promotable.items():
             await self._repository.promote(listener_id, gallery_ids, now)
-        self._claimer.accept([claimed for claimed in claims if claimed.delivery_id in new])
+        self._claimer.accept([claimed for claimed in claims if claimed.delivery_id in new_ids])
         self._claimer.notice([*unclaimed, *promotable])
 
 

@@ -37,7 +37,7 @@ class Lane:
         self._concurrency = concurrency
         self._failures = 0
         self._next_at = 0.0
-        self._seconds = 0.05
+        self._average_seconds = 0.05
 
     def update(self, listener: Listener) -> None:
         """Apply changes of the listener, if there are any."""
@@ -48,22 +48,22 @@ class Lane:
 
     @property
     def limit(self) -> int:
-        """Requests at a time."""
+        """The most requests in flight."""
         return 1 if self._failures >= FAILURES_TO_BREAK else self._concurrency
 
     @property
     def free_slots(self) -> int:
         """How many deliveries may be claimed now."""
-        return max(0, self._ahead - len(self.queue) - self.in_flight)
+        return max(0, self._ahead_limit - len(self.queue) - self.in_flight)
 
     @property
     def wants_more(self) -> bool:
         """Whether to query for more deliveries: only when at least half of the slots are free."""
-        return self.free_slots > 0 and self.free_slots >= self._ahead // 2
+        return self.free_slots > 0 and self.free_slots >= self._ahead_limit // 2
 
     @property
-    def _ahead(self) -> int:
-        ahead = max(self.limit, int(self.limit / max(self._seconds, 0.001) * AHEAD_SECONDS))
+    def _ahead_limit(self) -> int:
+        ahead = max(self.limit, int(self.limit / max(self._average_seconds, 0.001) * AHEAD_SECONDS))
         if self.listener.rate_limit is not None:
             ahead = min(ahead, max(1, int(self.listener.rate_limit * AHEAD_SECONDS)))
         return min(ahead, AHEAD_MAX)
@@ -81,7 +81,7 @@ class Lane:
     def finish(self, now: float, seconds: float, *, success: bool) -> None:
         """Count a request that has ended."""
         self.in_flight -= 1
-        self._seconds += _SMOOTHING * (seconds - self._seconds)
+        self._average_seconds += _SMOOTHING * (seconds - self._average_seconds)
         if success:
             self._failures = 0
             return

@@ -71,12 +71,12 @@ class Shards:
         workers = await self._workers.count_documents(live)
         await self._workers.delete_many({"$expr": {"$lte": ["$until", "$$NOW"]}})
         share = -(-self._count // max(1, workers))
-        taken = {row["_id"]: row["owner"] async for row in self._shards.find(live)}
-        mine = sorted(shard for shard, owner in taken.items() if owner == self._id and shard < self._count)
+        owners = {row["_id"]: row["owner"] async for row in self._shards.find(live)}
+        mine = sorted(shard for shard, owner in owners.items() if owner == self._id and shard < self._count)
         for shard in mine[share:]:
             await self._shards.delete_one({"_id": shard, "owner": self._id})
         mine = mine[:share]
-        for shard in sorted(set(range(self._count)) - taken.keys()):
+        for shard in sorted(set(range(self._count)) - owners.keys()):
             if len(mine) < share and await self._claim(shard):
                 mine.append(shard)
         self._owned = frozenset(mine)

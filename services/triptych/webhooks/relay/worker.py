@@ -78,7 +78,7 @@ class Worker:
         """Set when some lane may claim more."""
 
     @property
-    def free(self) -> int:
+    def free_claims(self) -> int:
         """How many more deliveries all lanes together may claim. This bounds memory."""
         if self._is_stopping or self._claimed_bytes >= CLAIMED_BYTES_MAX:
             return 0
@@ -105,7 +105,7 @@ class Worker:
         """Run in the background until done; `stop` waits for it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_task_done)
 
     async def stop(self) -> None:
         """Start no more requests, and wait for those in flight, within a deadline."""
@@ -159,7 +159,7 @@ class Worker:
             is_delivered = isinstance(verdict, Delivered)
             now = self._clock()
             await self._outcome_writer.record(self._repository.outcome_update(claimed, verdict, sent, now))
-            _count(claimed, verdict, now)
+            _count_outcome(claimed, verdict, now)
             if claimed.ordered and not isinstance(verdict, Retry):
                 await self._repository.promote(claimed.listener_id, [claimed.gallery_id], now)
                 lane.may_have_due = True
@@ -189,14 +189,14 @@ class Worker:
         self._claimed += step
         self._claimed_bytes += step * len(claimed.value or b"")
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # The delivery is sent again after its lease has ended.
             log.error("the outcome of a delivery was not fully recorded", exc_info=error)
 
 
-def _count(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:
+def _count_outcome(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:
     match verdict:
         case Delivered():
             ATTEMPTS.labels("delivered").inc()

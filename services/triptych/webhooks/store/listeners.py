@@ -119,7 +119,7 @@ class ListenerRepository:
 
     async def get(self, site_id: str, listener_id: str) -> Listener | None:
         """One listener; None if the site has no listener with this id."""
-        found = await self._listeners.find_one(_one(site_id, listener_id))
+        found = await self._listeners.find_one(_filter(site_id, listener_id))
         return None if found is None else listener_of(found)
 
     async def list(self, site_id: str, limit: int, after: str | None = None) -> list[Listener]:
@@ -244,7 +244,7 @@ class ListenerRepository:
 
     async def _update(self, site_id: str, listener_id: str, values: Mapping[str, Any]) -> Listener | None:
         found = await self._listeners.find_one_and_update(
-            _one(site_id, listener_id), {"$set": {**values, "updatedAt": self._now()}}, return_document=True
+            _filter(site_id, listener_id), {"$set": {**values, "updatedAt": self._now()}}, return_document=True
         )
         if found is None:
             return None
@@ -265,5 +265,5 @@ async def announce_change(database: Database) -> None:
     await database[STATE].update_one({"_id": VERSION_ID}, {"$inc": {"version": 1}}, upsert=True)
 
 
-def _one(site_id: str, listener_id: str) -> Document:
+def _filter(site_id: str, listener_id: str) -> Document:
     return {"_id": listener_id, "siteId": site_id, "status": {"$ne": ListenerStatus.DELETED.value}}
