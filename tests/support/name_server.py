@@ -16,7 +16,7 @@ class NameServer(asyncio.DatagramProtocol):
     def __init__(self, addresses: Mapping[str, tuple[str, ...]]) -> None:
         self.addresses = addresses
         self.asked: list[str] = []
-        self.place = ""
+        self.address = ""
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,7 +49,7 @@ async def open_name_server(addresses: Mapping[str, tuple[str, ...]]) -> AsyncIte
     """A name server on a free port; a name without addresses does not exist, and no other name is answered."""
     loop = asyncio.get_running_loop()
     transport, server = await loop.create_datagram_endpoint(lambda: NameServer(addresses), local_addr=("127.0.0.1", 0))
-    server.place = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    server.address = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
     try:
         yield server
     finally:

@@ -56,10 +56,12 @@ async def test_the_relay_refuses_none(name: str) -> None:
     wanted = listener(event_types=frozenset(EventType), site_id="s")
     repository, publisher, letters = AsyncMock(), AsyncMock(), MagicMock(letters=AsyncMock(return_value=[]))
     repository.plan.return_value = set()
-    directory = MagicMock(of_site=lambda _site: [wanted])
-    intake = MagicMock(refresh=AsyncMock(), room=lambda _listener: 0)
-    losses = MagicMock(check=AsyncMock())
-    handler: Any = Planning(repository, directory, intake, publisher, letters, losses, *[MagicMock()] * 2)
+    listener_cache = MagicMock(of_site=lambda _site: [wanted])
+    claimer = MagicMock(refresh=AsyncMock(), free_slots=lambda _listener: 0)
+    expiry_reporter = MagicMock(check=AsyncMock())
+    handler: Any = Planning(
+        repository, listener_cache, claimer, publisher, letters, expiry_reporter, *[MagicMock()] * 2
+    )
     await handler.handle([record(EVENTS[name])])
     assert letters.letters.await_args_list == [call([])]
     assert not letters.report.called

@@ -1,4 +1,4 @@
-"""The `triptych` command: one function per subcommand, each of a few lines."""
+"""The `triptych` command: one short function for each subcommand."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import typer
 
 from triptych.cli import deliveries, keys, listener_test, listeners
 from triptych.cli.installation import find_installation
-from triptych.cli.refusals import refusals
+from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.cli.sites import Site
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
@@ -26,21 +26,21 @@ app.add_typer(deliveries.app, name="deliveries")
 
 @app.command()
 def up() -> None:
-    """Run everything on this machine: Kafka, MongoDB and the services; Ctrl-C ends it."""
+    """Run Kafka, MongoDB and the services on this machine until Ctrl-C."""
     from triptych.cli.up import up as run
 
-    with refusals():
+    with reporting_refusals():
         run(_quiet(load_settings(CliSettings)))
 
 
 @app.command()
 def provision() -> None:
-    """Create topics and indexes that are missing."""
+    """Create missing topics and indexes."""
     from triptych.cli.provision import provision as run
 
-    with refusals():
+    with reporting_refusals():
         created = asyncio.run(run(_settings()))
-        print("\n".join(f"created {name}" for name in created) or "everything was there")
+        print("\n".join(f"created {name}" for name in created) or "nothing was missing")
 
 
 @app.command()
@@ -48,13 +48,15 @@ def send(
     name: Annotated[str, typer.Argument(help="CreateGallery, CreateItems, ...")],
     data: Annotated[str, typer.Argument(help="The command's data as JSON.")] = "{}",
     site: Site = DEFAULT_SITE_ID,
-    command_id: Annotated[str | None, typer.Option("--id", help="Its id: the same id twice has one effect.")] = None,
+    command_id: Annotated[
+        str | None, typer.Option("--id", help="The id of the command. The same id twice has one effect.")
+    ] = None,
 ) -> None:
-    """Send one command over Kafka and print the reply; exit status 1 if it was rejected."""
+    """Send one command over Kafka and print the reply. Exit status 1 if the command was rejected."""
     from triptych.cli.send import read_command
     from triptych.cli.send import send as run
 
-    with refusals():
+    with reporting_refusals():
         reply = asyncio.run(run(_settings(), read_command(name, data, site, command_id)))
     print(orjson.dumps(reply).decode())
     if reply.get("outcome") != "accepted":
@@ -63,28 +65,28 @@ def send(
 
 @app.command()
 def watch() -> None:
-    """Print a line per event, as they happen, until Ctrl-C."""
+    """Print a line for each event as it happens, until Ctrl-C."""
     from triptych.cli.watch import watch as run
 
-    with refusals(), contextlib.suppress(KeyboardInterrupt):
+    with reporting_refusals(), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(_settings(), lambda line: print(line, flush=True)))
 
 
 @app.command()
 def rebuild() -> None:
-    """Build the views anew beside the old ones, prove them, and put them in their place; interrupted, it goes on."""
+    """Build new views while the old ones serve reads, check them, and switch. If interrupted, run again to resume."""
     from triptych.cli.rebuild import rebuild as run
 
-    with refusals():
+    with reporting_refusals():
         print(run_work(run(_settings())))
 
 
 @app.command()
 def verify() -> None:
-    """Compare views and joined topic with the write model, gallery by gallery; exit status 1 if one differs."""
+    """Compare views and joined topic with the write model, gallery by gallery. Exit status 1 if one differs."""
     from triptych.cli.verify import verify as run
 
-    with refusals():
+    with reporting_refusals():
         differences = run_work(run(_settings()))
     print("\n".join(differences) or "the views and the joined topic are equal to the write model")
     if differences:

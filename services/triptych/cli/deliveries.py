@@ -1,4 +1,4 @@
-"""`triptych deliveries`: the delivery log, and sending again. Prints JSON."""
+"""`triptych deliveries`: shows the delivery log, and sends deliveries again. Prints JSON."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -16,11 +16,10 @@ from triptych.kit.mongo.driver import Document
 from triptych.kit.own_command import as_typed
 from triptych.webhooks.admin.administration import Administration
 from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
-from triptych.webhooks.store.resending import Range
-from triptych.webhooks.store.resending import ResendStep as Step
+from triptych.webhooks.store.resending import Range, ResendStep
 
-app = typer.Typer(no_args_is_help=True, help="Deliveries to listeners: their log, and sending again.")
-DeliveryId: TypeAlias = Annotated[str, typer.Argument(help="Its id.")]
+app = typer.Typer(no_args_is_help=True, help="Show deliveries to listeners, and send them again.")
+DeliveryId: TypeAlias = Annotated[str, typer.Argument(help="The id of the delivery.")]
 Moment: TypeAlias = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"], help="UTC.")
 ]
@@ -29,11 +28,11 @@ Moment: TypeAlias = Annotated[
 @app.command(name="list")
 def show_page(
     listener_id: ListenerId,
-    status: Annotated[DeliveryStatus | None, typer.Option(help="Only these.")] = None,
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only deliveries with this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
-    """Print the latest deliveries of a listener, newest first, one a line."""
+    """Print the latest deliveries of a listener, newest first, one on each line."""
 
     async def work(admin: Administration) -> list[Document]:
         return await admin.deliveries.page(await find_listener(admin, site, listener_id), status, limit)
@@ -50,7 +49,7 @@ def show(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
 
 @app.command()
 def resend(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Send a delivery once more, whatever became of it; prints the new one."""
+    """Send a delivery again, in any state. Prints the new delivery."""
 
     async def work(admin: Administration) -> Document:
         delivery = await _find(admin, site, delivery_id)
@@ -80,7 +79,7 @@ def replay(
     gallery: Annotated[str | None, typer.Option(help="Only events of this gallery.")] = None,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
-    """Send a listener the events of a time range, of a gallery, or all that are kept."""
+    """Send a listener the stored events of a time range or gallery, or all stored events."""
     which = Range(_utc(since), _utc(until), None if gallery is None else check_guid(gallery))
 
     async def work(admin: Administration) -> int:
@@ -96,18 +95,18 @@ def show_delivery(delivery: Document, *, with_log: bool) -> None:
     show_json({"siteId": delivery["siteId"], **delivery_wire(delivery, with_log=with_log)})
 
 
-async def _repeat_until_done(total: int, step: Callable[[str | None], Awaitable[Step]]) -> int:
-    """Go on until nothing is left, with a bar on a terminal; how many deliveries were queued."""
+async def _repeat_until_done(total: int, step: Callable[[str | None], Awaitable[ResendStep]]) -> int:
+    """Repeat a step until nothing is left, with a progress bar on a terminal; the number of deliveries queued."""
     columns = (TextColumn("queueing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     queued = 0
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
         cursor: str | None = None
         while True:
-            done = await step(cursor)
-            queued += done.queued
-            bar.update(task, advance=done.seen)
-            cursor = done.cursor
+            result = await step(cursor)
+            queued += result.queued
+            bar.update(task, advance=result.seen)
+            cursor = result.cursor
             if cursor is None:
                 return queued
 

@@ -1,4 +1,4 @@
-"""The small gallery that a fresh installation starts with, made through the public API."""
+"""Creates the demo gallery of a new installation through the public API."""
 
 from typing import Any
 
@@ -24,16 +24,16 @@ DEMO: dict[str, Any] = {
 
 
 def ensure_demo(gateway: str, key: str) -> str:
-    """Create the demo gallery unless the default site has galleries; the id of the newest one.
+    """Create the demo gallery unless the default site has galleries; the id of the newest gallery.
 
     Raises:
-        httpx.HTTPError: the gateway refuses or does not answer.
+        httpx.HTTPError: the gateway refuses the request or does not answer.
     """
     with httpx.Client(base_url=f"{gateway}/progallery/v2", headers={"Authorization": key}, timeout=15) as client:
         listed = client.get("/galleries", params={"limit": 1}).raise_for_status().json()
         if listed["galleries"]:
             return str(listed["galleries"][0]["id"])
-        # The key makes its ids the same everywhere, so that examples can name them.
+        # With this key the ids are the same in every installation, so that examples can name them.
         headers = {"Idempotency-Key": DEMO_KEY}
         created = client.post("/galleries", json={"gallery": DEMO}, headers=headers).raise_for_status().json()
         return str(created["gallery"]["id"])

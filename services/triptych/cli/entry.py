@@ -1,4 +1,4 @@
-"""The entry point of the installed command: says what to install where the server's libraries are missing."""
+"""The entry point of the installed command. It says what to install if libraries of the server are missing."""
 
 import importlib.util
 import os
@@ -8,7 +8,7 @@ NEEDED = ("typer", "aiokafka", "pymongo", "fastapi")
 
 
 def main() -> int:
-    """Run `triptych`; the exit status."""
+    """Run `triptych`, and return its exit status."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(

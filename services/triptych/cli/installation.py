@@ -1,6 +1,6 @@
-"""Finds the installation that a command speaks to: the one the environment names, or this checkout's running stack.
+"""Finds the installation that a command uses: the one in the environment, or the running stack of this checkout.
 
-A command never guesses: the default ports may belong to another installation, whose data it would change.
+A command never guesses. The default ports may belong to another installation, whose data the command would change.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from triptych.kit.failures import StartRefused
 from triptych.kit.process.settings import PREFIX, KitSettings, load_settings
 
 DATA_DIR = Path(".triptych")
-"""Of `triptych up`, in the folder where it was started."""
+"""The data of `triptych up`, in the folder where it was started."""
 NOTE = "installation.json"
 ADDRESSES = ("kafka_bootstrap", "mongo_uri")
 NAMES = (*ADDRESSES, "mongo_database", "mongo_driver", "topic_prefix", "topic_partitions")
@@ -28,9 +28,9 @@ SettingsT = TypeVar("SettingsT", bound=KitSettings)
 
 @contextlib.contextmanager
 def announced(settings: CliSettings, data_dir: Path = DATA_DIR) -> Iterator[None]:
-    """Tell other commands, for as long as the block runs, where the stack of this folder is.
+    """Publish the addresses of the stack of this folder to other commands while the block runs.
 
-    The lock on the file says that the stack runs: a file that a killed process left behind is not locked.
+    A lock on the file means that the stack runs. The file of a killed process is not locked.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     with data_dir.joinpath(NOTE).open("w+b") as note:
@@ -44,7 +44,7 @@ def announced(settings: CliSettings, data_dir: Path = DATA_DIR) -> Iterator[None
 
 
 def running_stack(folders: Iterator[Path]) -> Mapping[str, object] | None:
-    """Settings by name of the first stack that runs in one of these folders; None if there is none."""
+    """The settings, by name, of the first stack that runs in one of these folders; None if there is none."""
     for folder in folders:
         with contextlib.suppress(FileNotFoundError), folder.joinpath(DATA_DIR, NOTE).open("rb") as note:
             try:
@@ -58,13 +58,13 @@ def running_stack(folders: Iterator[Path]) -> Mapping[str, object] | None:
 
 
 def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.environ) -> SettingsT:
-    """Settings of the installation to speak to; says on stderr which one it is.
+    """The settings of the installation to use. Prints on stderr which one it is.
 
-    The environment wins. Without an address in it, the stack that `triptych up` runs in this folder, in one above it,
-    or in the checkout that this command belongs to.
+    Addresses in the environment come first. Without them it is the stack that `triptych up` runs in this folder, in a
+    parent folder, or in the checkout of this command.
 
     Raises:
-        StartRefused: a setting is wrong, or there is no such installation.
+        StartRefused: a setting is invalid, or no installation is found.
     """
     stack: Mapping[str, object] = {}
     if not any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES):
@@ -81,7 +81,7 @@ def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.env
 
 
 def describe(settings: KitSettings) -> str:
-    """Where Kafka and MongoDB are, with the names of this installation there, and without user or password."""
+    """The addresses and names of this installation in Kafka and MongoDB, without user or password."""
     hosts = urlsplit(settings.mongo_uri).netloc.rpartition("@")[2]
     return (
         f"Kafka {settings.kafka_bootstrap}, topics {settings.topic_prefix}*; "

@@ -1,4 +1,4 @@
-"""`triptych keys`: make, list and revoke the API keys of the gateway."""
+"""`triptych keys`: makes, lists and revokes API keys of the gateway."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from triptych.cli.installation import find_installation
-from triptych.cli.refusals import refusals
+from triptych.cli.refusals import reporting_refusals
 from triptych.cli.sites import check_site
 from triptych.gateway.access.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from triptych.kit.failures import StartRefused
@@ -16,7 +16,7 @@ from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
 ID_CHARACTERS = 12
-"""Enough of a key's id to name it on a command line."""
+"""Characters of a key's id that are shown, enough to name the key on a command line."""
 
 app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
 T = TypeVar("T")
@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What it is for, to recognise it by.")],
+    name: Annotated[str, typer.Argument(help="The purpose of the key, shown in the list.")],
     site: Annotated[
         str | None,
-        typer.Option(help="The only site it acts for; without it, any that a request names.", callback=check_site),
+        typer.Option(help="The only site of the key; without it, any site that a request names.", callback=check_site),
     ] = None,
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it allows; read and manage if not said.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What the key allows; by default read and manage.")] = None,
 ) -> None:
-    """Make a key and print it: it is stored as a hash only and cannot be shown again."""
+    """Make a key and print it. Only a hash is stored, so it cannot be shown again."""
     key = new_key()
     scopes = scope or [Scope.READ, Scope.MANAGE]
     _run(lambda database: store_key(database, key, site_id=site, scopes=scopes, name=name))
@@ -40,14 +40,14 @@ def create(
 
 @app.command(name="list")
 def show() -> None:
-    """List all keys by their ids; the keys themselves are known to nobody but their owners."""
+    """List all keys by id. The keys themselves are not stored."""
     for entry in _run(list_keys):
         print(describe(entry))
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="Its id as listed.")]) -> None:
-    """Let nobody in with a key any more; gateways may still remember it for a few seconds."""
+def revoke(key_id: Annotated[str, typer.Argument(help="The id of the key, as listed.")]) -> None:
+    """Revoke a key. Gateways may still accept it for a few seconds."""
     _run(lambda database: _revoke(database, key_id))
     print(f"revoked {key_id}")
 
@@ -67,10 +67,10 @@ def describe(entry: KeyEntry) -> str:
 
 
 def find_key(entries: Sequence[KeyEntry], start: str) -> KeyEntry:
-    """The key whose id begins like this.
+    """The key whose id begins with `start`.
 
     Raises:
-        StartRefused: none does, or several do.
+        StartRefused: no id begins so, or several do.
     """
     found = [entry for entry in entries if start and entry.key_id.startswith(start)]
     if len(found) != 1:
@@ -89,5 +89,5 @@ def _run(work: Callable[[Database], Awaitable[T]]) -> T:
         async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
             return await work(database)
 
-    with refusals():
+    with reporting_refusals():
         return asyncio.run(in_database())

@@ -1,11 +1,11 @@
-"""`triptych listeners test`: send a listener one delivery now, and say what came of it."""
+"""`triptych listeners test`: sends a listener one delivery now, and shows the result."""
 
 import asyncio
 import time
 
 from triptych.cli.deliveries import show_delivery
 from triptych.cli.listeners import ListenerId, find_sendable, run
-from triptych.cli.refusals import refusals
+from triptych.cli.refusals import reporting_refusals
 from triptych.cli.sites import Site
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.kit.failures import StartRefused
@@ -15,13 +15,13 @@ from triptych.webhooks.admin.administration import Administration
 from triptych.webhooks.store.listener_documents import ListenerStatus
 
 MARGIN_SECONDS = 10.0
-"""For the relay to see the delivery; the listener may take as long as its own timeout besides."""
+"""How long the relay may take to see the delivery. The listener's own timeout is added."""
 POLL_SECONDS = 0.1
 
 
 def send_test(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Send one delivery of an event that never happened, of a gallery that nobody has; prints what came of it."""
-    with refusals():
+    """Send one delivery of a test event, for a gallery that does not exist. Prints the result."""
+    with reporting_refusals():
         show_delivery(run(lambda admin: _send(admin, site, listener_id)), with_log=True)
 
 

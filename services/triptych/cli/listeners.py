@@ -1,4 +1,4 @@
-"""`triptych listeners`: subscribe addresses to events, and administer the subscriptions. Prints JSON."""
+"""`triptych listeners`: subscribes URLs to events, and administers the subscriptions. Prints JSON."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from triptych.cli.installation import find_installation
-from triptych.cli.refusals import refusals
+from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.cli.sites import Site
 from triptych.contract.base import Guid
@@ -33,14 +33,18 @@ app = typer.Typer(no_args_is_help=True, help="External listeners of events (webh
 T = TypeVar("T")
 PAGE = 100
 
-ListenerId: TypeAlias = Annotated[str, typer.Argument(help="Its id.")]
-EventTypes: TypeAlias = Annotated[list[EventType] | None, typer.Option("--event", help="An event type; repeat it.")]
-Galleries: TypeAlias = Annotated[list[str] | None, typer.Option("--gallery", help="Only this gallery; repeat it.")]
-Profile: TypeAlias = Annotated[RetryProfile | None, typer.Option(help="When to retry.")]
-Delays: TypeAlias = Annotated[str | None, typer.Option(help="Or when, in seconds after each failure: 1,5,30")]
-Timeout: TypeAlias = Annotated[float | None, typer.Option(help="Seconds it may take to answer.")]
-Rate: TypeAlias = Annotated[float | None, typer.Option(help="Deliveries a second, at most.")]
-Description: TypeAlias = Annotated[str | None, typer.Option(help="What it is, for people.")]
+ListenerId: TypeAlias = Annotated[str, typer.Argument(help="The id of the listener.")]
+EventTypes: TypeAlias = Annotated[
+    list[EventType] | None, typer.Option("--event", help="An event type; may be repeated.")
+]
+Galleries: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--gallery", help="Only this gallery; may be repeated.")
+]
+Profile: TypeAlias = Annotated[RetryProfile | None, typer.Option(help="The retry schedule.")]
+Delays: TypeAlias = Annotated[str | None, typer.Option(help="Custom delays in seconds after each failure: 1,5,30")]
+Timeout: TypeAlias = Annotated[float | None, typer.Option(help="Seconds that the listener may take to answer.")]
+Rate: TypeAlias = Annotated[float | None, typer.Option(help="The most deliveries a second.")]
+Description: TypeAlias = Annotated[str | None, typer.Option(help="A description for people.")]
 
 
 @app.command()
@@ -48,17 +52,17 @@ def create(
     url: Annotated[str, typer.Argument(help="Where to deliver.")],
     event: EventTypes = None,
     gallery: Galleries = None,
-    dialect: Annotated[Format, typer.Option("--format", help="What it is sent.")] = Format.STANDARD_HMAC,
+    dialect: Annotated[Format, typer.Option("--format", help="The format of its deliveries.")] = Format.STANDARD_HMAC,
     retry_profile: Profile = None,
     retry_delays: Delays = None,
     timeout: Timeout = None,
     rate_limit: Rate = None,
-    ordered: Annotated[bool, typer.Option(help="Each gallery's events strictly in sequence.")] = False,
+    ordered: Annotated[bool, typer.Option(help="Send the events of each gallery strictly in sequence.")] = False,
     description: Description = None,
     public_key: Annotated[Path | None, typer.Option(help="Write the public key to this file.")] = None,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
-    """Subscribe an address; without --event, to all events. Prints its id and its secret, which is shown only now."""
+    """Subscribe a URL; without --event, to all events. Prints the id, and the secret, which is shown only now."""
     fields = _fields(event or list(EventType), gallery, retry_profile, retry_delays, timeout, rate_limit, description)
     new = read_model(NewListener, {"url": url, "format": dialect, "ordered": ordered, **fields})
     created = run(lambda admin: admin.listeners.create(site, new))
@@ -71,7 +75,7 @@ def create(
 
 @app.command(name="list")
 def show_all(site: Site = DEFAULT_SITE_ID) -> None:
-    """Print all listeners of a site, one a line."""
+    """Print all listeners of a site, one on each line."""
 
     async def work(admin: Administration) -> None:
         page = await admin.listeners.list(site, PAGE)
@@ -85,7 +89,7 @@ def show_all(site: Site = DEFAULT_SITE_ID) -> None:
 
 @app.command()
 def show(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Print one listener."""
+    """Print a listener."""
     show_json(run(lambda admin: find_listener(admin, site, listener_id)).to_wire())
 
 
@@ -102,7 +106,7 @@ def change(
     description: Description = None,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
-    """Change what is given."""
+    """Change the given settings."""
     fields = _fields(event, gallery, retry_profile, retry_delays, timeout, rate_limit, description)
     if url is not None:
         fields["url"] = url
@@ -112,19 +116,19 @@ def change(
 
 @app.command()
 def pause(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Let deliveries wait until it is resumed."""
+    """Pause a listener. Its deliveries wait until it is resumed."""
     _print_found(site, listener_id, lambda admin: admin.listeners.pause(site, listener_id))
 
 
 @app.command()
 def resume(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Send again, whether it was paused or disabled."""
+    """Resume a paused or disabled listener."""
     _print_found(site, listener_id, lambda admin: admin.listeners.resume(site, listener_id))
 
 
 @app.command()
 def delete(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Send nothing more; what is under way is cancelled, the log stays."""
+    """Delete a listener. Open deliveries are cancelled; the delivery log is kept."""
     deleted = run(lambda admin: admin.listeners.delete(site, listener_id))
     _required(listener_id if deleted else None, site, listener_id)
     show_json({"listenerId": listener_id})
@@ -133,10 +137,10 @@ def delete(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
 @app.command()
 def rotate_secret(
     listener_id: ListenerId,
-    overlap: Annotated[int, typer.Option(help="Seconds for which the old secret counts too.")] = OVERLAP_SECONDS,
+    overlap: Annotated[int, typer.Option(help="Seconds for which the old secret stays valid.")] = OVERLAP_SECONDS,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
-    """Give it a new secret and print it; it is shown only now."""
+    """Give a listener a new secret and print it. It is shown only now."""
     rotated = run(lambda admin: admin.listeners.rotate(site, listener_id, timedelta(seconds=overlap)))
     created = _required(rotated, site, listener_id)
     show_json({"id": listener_id, "secret": created.secret, **created.to_wire()})
@@ -144,10 +148,10 @@ def rotate_secret(
 
 @app.command()
 def rotate_shown_keys(
-    site: Annotated[str | None, typer.Option(help="Only of this site.")] = None,
-    overlap: Annotated[int, typer.Option(help="Seconds for which the old key counts too.")] = OVERLAP_SECONDS,
+    site: Annotated[str | None, typer.Option(help="Only listeners of this site.")] = None,
+    overlap: Annotated[int, typer.Option(help="Seconds for which the old key stays valid.")] = OVERLAP_SECONDS,
 ) -> None:
-    """Give a new pair of keys to each listener whose private key earlier versions have shown; print the public ones."""
+    """Give a new key pair to each listener whose private key an earlier version has shown. Prints the public keys."""
 
     async def work(admin: Administration) -> None:
         async for rotated in admin.listeners.rotate_shown(timedelta(seconds=overlap), site):
@@ -158,7 +162,7 @@ def rotate_shown_keys(
 
 @app.command()
 def public_key(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
-    """Print the newest public key as SPKI PEM."""
+    """Print the newest public key of a listener as SPKI PEM."""
 
     async def work(admin: Administration) -> str | None:
         listener = await find_listener(admin, site, listener_id)
@@ -166,19 +170,19 @@ def public_key(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
 
     pem = run(work)
     if pem is None:
-        raise typer.BadParameter("its secret is shared; there is no public key")
+        raise typer.BadParameter("the listener has a shared secret and no public key")
     print(pem, end="")
 
 
 @app.command()
 def events(site: Site = DEFAULT_SITE_ID) -> None:
-    """Print what happened to listeners that their owners should know, the latest first."""
-    for event in run(lambda admin: admin.operations.list(site, PAGE)):
+    """Print the operational events about listeners, newest first."""
+    for event in run(lambda admin: admin.operational_events.list(site, PAGE)):
         show_json(event)
 
 
 def run(work: Callable[[Administration], Awaitable[T]]) -> T:
-    """Do something with the installation that the settings name."""
+    """Run `work` with the administration of the installation that the settings name."""
 
     async def in_database() -> T:
         settings = find_installation(CliSettings)
@@ -186,12 +190,12 @@ def run(work: Callable[[Administration], Awaitable[T]]) -> T:
             await ensure_indexes(database, INDEXES)
             return await work(await open_administration(database, settings))
 
-    with refusals():
+    with reporting_refusals():
         return asyncio.run(in_database())
 
 
 async def find_listener(admin: Administration, site: str, listener_id: str) -> Listener:
-    """A listener of the site. Raises StartRefused if there is none."""
+    """A listener of the site. Raises StartRefused if there is none with this id."""
     found = await admin.listeners.get(site, listener_id)
     if found is None:
         raise not_found(site, listener_id)
@@ -199,7 +203,7 @@ async def find_listener(admin: Administration, site: str, listener_id: str) -> L
 
 
 async def find_sendable(admin: Administration, site: str, listener_id: str) -> Listener:
-    """A listener that may be sent something. Raises StartRefused if there is none, or it is disabled."""
+    """A listener that is not disabled. Raises StartRefused if it is, or if there is none with this id."""
     listener = await find_listener(admin, site, listener_id)
     if listener.status is ListenerStatus.DISABLED:
         raise StartRefused(f"Listener {listener_id} is disabled. First: {as_typed(f'listeners resume {listener_id}')}")
@@ -207,13 +211,13 @@ async def find_sendable(admin: Administration, site: str, listener_id: str) -> L
 
 
 def not_found(site: str, listener_id: str) -> StartRefused:
-    """The refusal of an id that no listener has."""
+    """The refusal of an id that no listener of the site has."""
     return StartRefused(f"Site {site} has no listener {listener_id}. See: {as_typed('listeners list')}")
 
 
 def read_model(kind: type[Any], fields: dict[str, Any]) -> Any:
-    """What was typed, as a model; ends the command with all violations if there are any."""
-    with refusals():
+    """The typed fields as a model. If they violate rules, prints all violations and ends the command."""
+    with reporting_refusals():
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
@@ -230,7 +234,7 @@ def check_guid(text: str) -> str:
 
 
 def show_json(wire: dict[str, Any]) -> None:
-    """Print one line that scripts can read."""
+    """Print one line of JSON, for scripts."""
     print(orjson.dumps(wire).decode())
 
 
@@ -247,7 +251,7 @@ def _fields(
         "eventTypes": event or None,
         "galleryIds": gallery or None,
         "retryProfile": retry_profile,
-        "retryDelays": None if retry_delays is None else [part for part in retry_delays.split(",") if part.strip()],
+        "retryDelays": None if retry_delays is None else [delay for delay in retry_delays.split(",") if delay.strip()],
         "timeoutSeconds": timeout,
         "rateLimit": rate_limit,
         "description": description,
@@ -260,7 +264,7 @@ def _print_found(site: str, listener_id: str, work: Callable[[Administration], A
 
 
 def _required(found: T | None, site: str, listener_id: str) -> T:
-    with refusals():
+    with reporting_refusals():
         if found is None:
             raise not_found(site, listener_id)
         return found

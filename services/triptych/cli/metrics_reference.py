@@ -1,4 +1,4 @@
-"""The reference page of metrics: what each process tells under `/metrics`, read from the code."""
+"""Makes the reference page of metrics from the code: what each process reports under `/metrics`."""
 
 import ast
 import functools
@@ -16,7 +16,7 @@ SERVICES = ("command", "projector", "webhooks", "gateway")
 
 
 def metrics_page(heading: str) -> str:
-    """The metrics by name: kind, labels, the processes whose code changes them, and their help text."""
+    """The page: each metric by name, with kind, labels, the processes whose code changes it, and help text."""
     closures = {service: _closure(f"{PACKAGE}.{service}.app") for service in SERVICES}
     rows = {}
     for module, name, metric in _metrics(set().union(*closures.values())):
@@ -35,12 +35,12 @@ def metrics_page(heading: str) -> str:
             "",
             "# Metrics",
             "",
-            "Each service answers `/metrics` in the text format of Prometheus, on the port of its health. A",
-            "histogram has the series `_bucket`, `_sum` and `_count`. Those of the Python client about the",
-            "process itself (`process_`, `python_`) come with them. A metric with labels has no series before its",
+            "Each service serves `/metrics` in the text format of Prometheus, on its health port. A",
+            "histogram has the series `_bucket`, `_sum` and `_count`. The metrics of the Python client about the",
+            "process itself (`process_`, `python_`) are served too. A metric with labels has no series before its",
             "first value.",
             "",
-            "| name | kind | labels | told by | meaning |",
+            "| name | kind | labels | reported by | meaning |",
             "|---|---|---|---|---|",
             *lines,
             "",
@@ -49,12 +49,12 @@ def metrics_page(heading: str) -> str:
 
 
 def _shown(metric: MetricWrapperBase) -> str:
-    """The name as Prometheus reads it: the library keeps a counter's name without its end."""
+    """The name as Prometheus reads it. The library stores a counter's name without its suffix."""
     return f"{metric._name}_total" if metric._type == "counter" else str(metric._name)
 
 
 def _metrics(modules: set[str]) -> Iterator[tuple[str, str, MetricWrapperBase]]:
-    """The metrics that these modules define: module, name there, metric."""
+    """The metrics that these modules define: module, name in the module, metric."""
     for module in sorted(modules):
         defined = _defined(module)
         for name, value in vars(importlib.import_module(module)).items():
@@ -63,14 +63,14 @@ def _metrics(modules: set[str]) -> Iterator[tuple[str, str, MetricWrapperBase]]:
 
 
 def _closure(module: str) -> set[str]:
-    """The modules of this project that `module` loads, itself among them."""
+    """The modules of this project that `module` imports, directly or not, and `module` itself."""
     found: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += [one for one, _ in _imports(name) if one.startswith(f"{PACKAGE}.")]
+            waiting += [imported for imported, _ in _imports(name) if imported.startswith(f"{PACKAGE}.")]
     return found
 
 
@@ -83,7 +83,7 @@ def _tree(module: str) -> ast.Module:
 
 @functools.cache
 def _imports(module: str) -> frozenset[tuple[str, str]]:
-    """What `module` imports: a module, and the name in it, which is empty if the module itself is imported."""
+    """The imports of `module`: a module and a name in it. The name is empty if the module itself is imported."""
     found = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -106,7 +106,7 @@ def _defined(module: str) -> set[str]:
 
 
 def _uses(user: str, module: str, name: str) -> bool:
-    """Whether a module takes the metric `name` from `module`, or is `module` and does more than define it."""
+    """Whether `user` imports the metric `name` from `module`, or is `module` and uses the metric itself."""
     if user != module:
         return (module, name) in _imports(user)
     return any(

@@ -1,4 +1,4 @@
-"""Shows on the terminal how long work goes on: what is done, how fast, and how long it will still take."""
+"""Shows the progress of long-running work on the terminal: what is done, how fast, and the time that remains."""
 
 from rich.console import Console
 from rich.progress import (
@@ -16,7 +16,7 @@ from rich.text import Text
 
 
 class PhaseBars:
-    """A bar for each phase, added when the phase begins; a context manager."""
+    """A progress bar for each phase, added at its first report. It is a context manager."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -26,7 +26,7 @@ class PhaseBars:
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),  # what is printed for scripts is the result alone
+            console=Console(stderr=True),  # stdout has only the result, for scripts
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -38,7 +38,7 @@ class PhaseBars:
         self._progress.stop()
 
     def report(self, phase: str, done: int, total: int) -> None:
-        """`done` of `total` in this phase."""
+        """Show `done` of `total` in this phase."""
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(phase, total=total)
         self._progress.update(self._tasks[phase], completed=done, total=total)

@@ -1,4 +1,4 @@
-"""`triptych provision`: every topic and every index, idempotently."""
+"""`triptych provision`: creates missing topics and indexes."""
 
 from triptych.cli.settings import CliSettings
 from triptych.command import app as command
@@ -12,10 +12,10 @@ from triptych.webhooks import app as webhooks
 
 
 async def provision(settings: CliSettings) -> list[str]:
-    """Create what is missing; the names of the topics that were created.
+    """Create missing topics and indexes; the names of the created topics.
 
     Raises:
-        StartRefused: Kafka or MongoDB cannot be used as they are.
+        StartRefused: Kafka or MongoDB cannot be used as configured.
     """
     topics = Topics(settings.topic_prefix)
     created = await ensure_topics(

@@ -1,4 +1,4 @@
-"""The reference pages of docs/, generated from the code: `make reference` writes them, a test compares them."""
+"""Generates the reference pages of docs/ from the code. `make reference` writes them; a test compares them."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,12 +31,12 @@ _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def pages() -> dict[str, str]:
-    """Every generated page by the name of its file in docs/, as text."""
+    """The text of every generated page, by its file name in docs/."""
     return {"settings.md": settings_page(), "metrics.md": metrics_page(GENERATED)}
 
 
 def settings_page() -> str:
-    """The settings: each with its environment variable, type, default, the processes that read it, and its meaning."""
+    """The page of settings: environment variable, type, default, the processes that read it, and meaning."""
     rows: dict[str, list[tuple[str, FieldInfo]]] = {}
     for process, kind in PROCESSES.items():
         for name, field in kind.model_fields.items():
@@ -50,7 +50,7 @@ def settings_page() -> str:
             "Each process reads its settings from environment variables and checks all of them at start. A wrong",
             "value ends it with status 78; the message names the variable and never its value. A duration is a",
             "number of seconds or ISO 8601 (`P30D`). The command line reads the settings of all services, and",
-            "`make up` hands its environment on to them. The local stack reads a few more:",
+            "`make up` passes its environment on to them. The local stack reads a few more:",
             "see [architecture](architecture/README.md#settings).",
             "",
             "| variable | type | default | read by | meaning |",
@@ -62,7 +62,7 @@ def settings_page() -> str:
 
 
 def _setting(name: str, found: list[tuple[str, FieldInfo]]) -> Iterator[str]:
-    """One row, or one for each default where processes differ."""
+    """The row of a setting, or one row for each default if processes differ."""
     groups: dict[tuple[str, str], list[tuple[str, FieldInfo]]] = {}
     for process, field in found:
         groups.setdefault((_default(field), field.description or ""), []).append((process, field))
@@ -73,7 +73,7 @@ def _setting(name: str, found: list[tuple[str, FieldInfo]]) -> Iterator[str]:
 
 
 def _processes(names: Iterable[str]) -> str:
-    """The processes that read a setting; the command line is named only where no service reads it."""
+    """The processes that read a setting. The command line is named only if no service reads it."""
     services = [name for name in names if name in _SERVICES]
     if not services:
         return "command line"
@@ -82,14 +82,14 @@ def _processes(names: Iterable[str]) -> str:
 
 def _type(field: FieldInfo) -> str:
     bounds = {
-        kind: getattr(part, kind) for part in field.metadata for kind in ("ge", "gt", "le") if hasattr(part, kind)
+        kind: getattr(bound, kind) for bound in field.metadata for kind in ("ge", "gt", "le") if hasattr(bound, kind)
     }
-    words = _named(field.annotation)
+    name = _named(field.annotation)
     if "ge" in bounds and "le" in bounds:
-        return f"{words}, {_value(bounds['ge'])} to {_value(bounds['le'])}"
+        return f"{name}, {_value(bounds['ge'])} to {_value(bounds['le'])}"
     if "ge" in bounds:
-        return f"{words}, at least {_value(bounds['ge'])}"
-    return f"{words}, more than {_value(bounds['gt'])}" if "gt" in bounds else words
+        return f"{name}, at least {_value(bounds['ge'])}"
+    return f"{name}, more than {_value(bounds['gt'])}" if "gt" in bounds else name
 
 
 def _named(annotation: Any) -> str:
@@ -99,9 +99,9 @@ def _named(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "list"
-    present = [part for part in get_args(annotation) if part is not type(None)]
+    present = [member for member in get_args(annotation) if member is not type(None)]
     if present:
-        return " or ".join(_named(part) for part in present)
+        return " or ".join(_named(member) for member in present)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
     names: dict[Any, str] = {int: "whole number", str: "text", bool: "`true` or `false`", timedelta: "duration"}
@@ -126,7 +126,7 @@ def _value(value: Any) -> str:
 
 
 def outdated(directory: Path) -> list[str]:
-    """The names of pages in `directory` that are missing or differ from the code."""
+    """The names of pages that are missing in `directory` or differ from the code."""
     return [
         name
         for name, text in pages().items()

@@ -1,4 +1,4 @@
-"""What cannot be done, said in words and with an exit status; a trace is for faults of ours."""
+"""Reports a refusal as a message and an exit status. A traceback always means a fault in the program."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from triptych.kit.failures import StartRefused, TransientFailure
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """End the command with EX_CONFIG (78) if what it does is refused."""
+def reporting_refusals() -> Iterator[None]:
+    """Print a refusal, and end the command with EX_CONFIG (78)."""
     try:
         yield
     except (StartRefused, StackUnavailable, TransientFailure) as refusal:

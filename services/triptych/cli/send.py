@@ -1,4 +1,4 @@
-"""`triptych send`: one command from the shell, and the reply to it."""
+"""`triptych send`: sends one command from the shell, and returns the reply."""
 
 import asyncio
 import uuid
@@ -25,10 +25,10 @@ REPLY_TIMEOUT_SECONDS = 15.0
 
 
 def read_command(name: str, data: str, site_id: str, command_id: str | None) -> CommandEnvelope:
-    """The command that was typed.
+    """The envelope of a typed command.
 
     Raises:
-        StartRefused: no command has this name, or its data is not what the command takes.
+        StartRefused: no command has this name, or the data does not match the command.
     """
     kind = COMMANDS.get(name)
     if kind is None:
@@ -63,10 +63,10 @@ def _check_id(command_id: str) -> str:
 
 
 async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str, Any]:
-    """Publish the command and wait for its reply, as JSON-ready object.
+    """Publish a command and wait for its reply; the reply as a JSON object.
 
     Raises:
-        StartRefused: Kafka does not answer or has no topics, the command is too large for it, or nobody replied in
+        StartRefused: Kafka does not answer or has no topics, the command is too large for Kafka, or no reply came in
             time.
     """
     topics = Topics(settings.topic_prefix)
@@ -94,7 +94,7 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
 
 
 def _read(value: bytes | None) -> dict[str, Any] | None:
-    """A reply, or None for what is none: anybody may write to the topic."""
+    """The reply, or None if the value is not one: others may write to the topic too."""
     try:
         reply = orjson.loads(value or b"")
     except ValueError:

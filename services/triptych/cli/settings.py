@@ -1,4 +1,4 @@
-"""Settings of the command line: those of every part it starts or speaks to."""
+"""Settings of the command line: the settings of every service that it starts or uses."""
 
 from pydantic import Field
 
@@ -9,11 +9,11 @@ from triptych.webhooks.settings import WebhookSettings
 
 
 class CliSettings(CommandSettings, ProjectorSettings, GatewaySettings, WebhookSettings):
-    """See the settings of the services; the ports are for `make up` alone."""
+    """See the settings of the services. Only `make up` uses the ports."""
 
     local: bool = True
-    """A development machine: the known key of `make up` is tried without `TRIPTYCH_SECRETS_KEY`. One that does not
-    fit is refused."""
+    """A development machine: without `TRIPTYCH_SECRETS_KEY`, the known key of `make up` is tried. It is refused if
+    the secrets are encrypted under another key."""
 
     kafka_port: int = Field(9092, ge=1, le=65_535)
     """Port of the Kafka that `make up` starts."""

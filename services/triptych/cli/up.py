@@ -1,4 +1,4 @@
-"""`triptych up`: servers, services, a demo gallery and a live view of events, all ended by Ctrl-C."""
+"""`triptych up`: runs servers and services, makes a demo gallery, and prints events until Ctrl-C."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from triptych.kit.process.settings import PREFIX
 START_SECONDS = 60.0
 STOP_SECONDS = 25.0
 
-# In the order of starting; stopped the other way round.
+# In the order of starting. They stop in reverse order.
 SERVICES: Mapping[str, Callable[[CliSettings], int]] = {
     "command": lambda settings: settings.command_port,
     "projector": lambda settings: settings.projector_port,
@@ -45,11 +45,11 @@ def up(settings: CliSettings) -> None:
     """Run everything until SIGINT or SIGTERM.
 
     Raises:
-        StackUnavailable: the servers cannot be run here, a port is in use, or a service ended while starting.
-        StartRefused: Kafka or MongoDB cannot be used as they are.
+        StackUnavailable: the servers cannot run here, a port is in use, or a service ended while starting.
+        StartRefused: Kafka or MongoDB cannot be used as configured.
     """
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _end_as_ctrl_c_does)
+    signal.signal(signal.SIGTERM, _handle_as_sigint)
     for name, port_of in SERVICES.items():
         require_free(port_of(settings), server=f"the {name} service", setting=f"{PREFIX}{name.upper()}_PORT")
     with contextlib.suppress(KeyboardInterrupt), _stack(settings) as addresses:
@@ -65,9 +65,9 @@ def up(settings: CliSettings) -> None:
     _say("Stopped.")
 
 
-def _end_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
-    # While an event loop runs, asyncio has a handler of its own, which cancels the main task instead of raising
-    # KeyboardInterrupt anywhere in the loop. SIGINT itself may be ignored: a shell does that to what it runs with `&`.
+def _handle_as_sigint(number: int, frame: FrameType | None) -> None:
+    # While an event loop runs, asyncio handles SIGINT: it cancels the main task instead of raising KeyboardInterrupt
+    # anywhere in the loop. SIGINT itself may be ignored: a shell ignores it for commands that it runs with `&`.
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler):
         raise KeyboardInterrupt
@@ -92,7 +92,7 @@ async def _prepare(settings: CliSettings) -> None:
 @contextlib.contextmanager
 def _services(settings: CliSettings) -> Iterator[None]:
     environ = {
-        # Listeners under development are on this machine too.
+        # Listeners under development run on this machine too.
         f"{PREFIX}WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         **os.environ,
         f"{PREFIX}LOCAL": "true",
@@ -118,8 +118,8 @@ def _services(settings: CliSettings) -> Iterator[None]:
 
 def _is_ready(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - our own service on this machine
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(address, timeout=2) as response:  # noqa: S310 - our own service on this machine
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
@@ -132,7 +132,7 @@ def _demo(gateway: str) -> str:
 
 
 def ready_block(settings: CliSettings, gateway: str, gallery_id: str, seconds: float) -> str:
-    """What a newcomer needs: addresses, the key, and three commands with what they print."""
+    """The message for a new user: addresses, the key, and three commands with their output."""
     gallery = f"{gateway}/progallery/v2/galleries/{gallery_id}"
     auth = f"-H 'Authorization: {DEV_KEY}'"
     item = '{"item":{"title":"Hello","text":{"html":"<p>hello</p>"}}}'

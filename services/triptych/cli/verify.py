@@ -1,4 +1,4 @@
-"""`triptych verify`: whether the views and the joined topic are what the write model is, gallery by gallery."""
+"""`triptych verify`: compares the views and the joined topic with the write model, gallery by gallery."""
 
 from triptych.cli.progress import PhaseBars
 from triptych.cli.settings import CliSettings
@@ -11,15 +11,15 @@ from triptych.projector.rebuild.verification import compare
 from triptych.readmodel.versions import Versions
 
 SHOWN_MAX = 1_000
-"""Galleries of the joined topic that are told one by one."""
+"""The most differing galleries of the joined topic that are listed."""
 
 
 async def verify(settings: CliSettings) -> list[str]:
-    """Compare, showing progress; a line for each gallery that differs.
+    """Compare and show progress; a line for each gallery that differs.
 
     Raises:
-        StartRefused: Kafka or MongoDB cannot be used as it is.
-        TransientFailure: Kafka went away.
+        StartRefused: Kafka or MongoDB cannot be used as configured.
+        TransientFailure: Kafka stopped answering.
     """
     topic = Topics(settings.topic_prefix).galleries
     await require_topics(settings, [topic])

@@ -1,4 +1,4 @@
-"""`triptych watch`: one readable line per event, as they happen."""
+"""`triptych watch`: prints one readable line for each event as it happens."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ WORDS: Mapping[EventType, str] = {
 
 
 def describe(event: Event, site_id: str) -> str:
-    """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`, and the site if it is not the default one."""
+    """`18:03:04.123  4937b26c  #3  item created     "Sunset" (IMAGE)`, and the site unless it is the default one."""
     time = event.event_time[11:23]
     what = f"{WORDS[event.event_type]:<16} {_subject(event)}".rstrip()
     site = "" if site_id == DEFAULT_SITE_ID else f"  site {site_id}"
@@ -44,7 +44,7 @@ def _subject(event: Event) -> str:
 
 
 async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
-    """Say a line per event until cancelled; snapshots are repetitions and are passed over.
+    """Call `say` with a line for each event until cancelled. Snapshots repeat events and are skipped.
 
     Raises:
         StartRefused: Kafka does not answer, or has no topics.
@@ -53,12 +53,12 @@ async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
     await require_topics(settings, [topic])
     async with tail(settings, [topic]) as events:
         async for record in events:
-            event_type = dict(record.headers).get("ce_type") or b""  # Kafka knows null headers
+            event_type = dict(record.headers).get("ce_type") or b""  # a header value may be null
             if is_snapshot(event_type.decode(errors="replace")):
                 continue
             try:
                 say(describe(decode_event(record.value), event_headers(record.headers).site_id))
             except Undecodable as undecodable:
-                say(f"{record.topic}-{record.partition}@{record.offset} is no event: {undecodable.text}")
+                say(f"{record.topic}-{record.partition}@{record.offset} is not an event: {undecodable.text}")
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                say(f"{record.topic}-{record.partition}@{record.offset} is an odd event: {error!r}")
+                say(f"{record.topic}-{record.partition}@{record.offset} is not a valid event: {error!r}")

@@ -1,1 +1,1 @@
-"""The webhook relay: plans a delivery per event and listener, durably, and sends until each has ended."""
+"""The webhook relay: stores a delivery for each event and listener, and sends each delivery until it has ended."""

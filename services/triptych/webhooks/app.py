@@ -45,10 +45,10 @@ STOP_SECONDS = 10.0
 
 @asynccontextmanager
 async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
-    """Everything of the relay, running; its HTTP side is health and metrics.
+    """Run the relay; the application serves its health and metrics.
 
     Raises:
-        StartRefused: MongoDB, Kafka or the key of the secrets cannot be used as they are.
+        StartRefused: MongoDB, Kafka or the secrets key cannot be used as configured.
     """
     sealer = make_sealer(settings)
     topics = Topics(settings.topic_prefix)
@@ -62,40 +62,40 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
         await ensure_indexes(database, INDEXES)
         await require_same_key(database, sealer)
         async with (
-            Resolver(settings.webhooks_name_servers) as names,
-            Client(settings.webhooks_allowed_networks, names, settings.webhooks_answer_bytes) as client,
+            Resolver(settings.webhooks_name_servers) as resolver,
+            Client(settings.webhooks_allowed_networks, resolver, settings.webhooks_answer_bytes) as client,
         ):
-            directory = ListenerCache(database, sealer)
+            listener_cache = ListenerCache(database, sealer)
             shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
             repository = DeliveryRepository(database, settings.webhooks_lease, settings.webhooks_retention)
-            recorder = OutcomeWriter(repository)
-            operations = OperationalEvents(database, settings.webhooks_retention)
+            outcome_writer = OutcomeWriter(repository)
+            operational_events = OperationalEvents(database, settings.webhooks_retention)
             worker = Worker(
                 settings,
                 repository,
-                DeliverySender(client, Signer(directory)),
-                recorder,
-                ListenerHealth(repository, operations, settings.webhooks_disable_after),
+                DeliverySender(client, Signer(listener_cache)),
+                outcome_writer,
+                ListenerHealth(repository, operational_events, settings.webhooks_disable_after),
                 shards.owns,
             )
-            intake = DeliveryClaimer(settings, repository, directory, shards, worker, operations)
+            claimer = DeliveryClaimer(settings, repository, listener_cache, shards, worker, operational_events)
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
             group = f"{settings.topic_prefix}webhooks.v1"
             offsets = GroupOffsets(settings, topics.events, group)
 
             async def current_listeners() -> Iterable[Listener]:
-                await intake.refresh()
-                return directory.listeners.values()
+                await claimer.refresh()
+                return listener_cache.listeners.values()
 
-            losses = ExpiryReporter(offsets, operations, current_listeners)
+            expiry_reporter = ExpiryReporter(offsets, operational_events, current_listeners)
             handler = DeliveryPlanner(
                 repository,
-                directory,
-                intake,
+                listener_cache,
+                claimer,
                 publisher,
                 dead_letters,
-                losses,
+                expiry_reporter,
                 settings.webhooks_lease,
                 settings.webhooks_retention,
             )
@@ -117,18 +117,18 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 await database.command("ping")
                 return None
 
-            async def check_intake() -> str | None:
-                return intake.trouble
+            async def check_claimer() -> str | None:
+                return claimer.problem
 
             health.add("topics", check_topics)
             health.add("mongodb", check_mongo)
             health.add("kafka", publisher.problem)
-            health.add("deliveries", check_intake)
-            health.add_detail("losses", losses.detail)
+            health.add("deliveries", check_claimer)
+            health.add_detail("losses", expiry_reporter.detail)
             await shards.balance()
-            recording = asyncio.create_task(recorder.run())
-            sharing = asyncio.create_task(shards.run())
-            serving = asyncio.create_task(intake.run())
+            writing_outcomes = asyncio.create_task(outcome_writer.run())
+            balancing_shards = asyncio.create_task(shards.run())
+            claiming = asyncio.create_task(claimer.run())
             try:
                 await publisher.start()
                 await broker.start()
@@ -138,24 +138,24 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             finally:
                 await consumer.give_up()
                 await broker.stop()
-                intake.stop()
-                await asyncio.wait({serving}, timeout=STOP_SECONDS)
+                claimer.stop()
+                await asyncio.wait({claiming}, timeout=STOP_SECONDS)
                 await worker.stop()
-                await _end(serving, sharing, recording)
+                await _cancel(claiming, balancing_shards, writing_outcomes)
                 with contextlib.suppress(PyMongoError):
                     await shards.release()
                 await publisher.stop()
                 await offsets.stop()
 
 
-async def _end(*tasks: asyncio.Task[None]) -> None:
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _allow_sockets(count: int) -> None:
-    """Let the process open as many sockets as its settings allow requests at a time, if the system permits."""
+    """Raise the limit of open files to `count` sockets and `SPARE_FILES`, as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -11,52 +11,52 @@ from triptych.webhooks.model.registration import TIMEOUT_MAX_SECONDS
 from triptych.webhooks.store.settings import ListenerSettings
 
 LEASE_MARGIN = timedelta(seconds=5)
-"""What a lease must exceed the longest timeout by: time to sign before, and to record the answer after."""
+"""How much longer than the longest timeout a lease must last: time to sign the request and to record the response."""
 
 _NOTHING = timedelta(0)
 
 
 class WebhookSettings(ListenerSettings):
-    """See `KitSettings`; durations accept seconds or ISO 8601."""
+    """See `KitSettings`. Durations accept seconds or ISO 8601."""
 
     webhooks_port: int = Field(8083, ge=0, le=65_535)
     """Port of health and metrics; 0 chooses a free one."""
     webhooks_batch_size: int = Field(500, ge=1, le=5_000)
-    """Events whose deliveries are planned at a time, at most."""
+    """The most events whose deliveries are planned together."""
     webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
-    """Networks that deliveries may go to although they are not public, in CIDR notation, separated by commas."""
+    """Networks that are not public and to which deliveries may go, in CIDR notation, separated by commas."""
     webhooks_name_servers: Annotated[tuple[str, ...], NoDecode] = ()
-    """Name servers to ask about receivers, as address or address:port, separated by commas; the system's if empty."""
+    """Name servers that look up receivers, as address or address:port, separated by commas; the system's if empty."""
     webhooks_lease: timedelta = timedelta(seconds=45)
-    """How long a delivery belongs to the process that took it: what a crash delays it by, at most."""
+    """How long a delivery belongs to the process that claimed it. A crash delays the delivery by at most this time."""
     webhooks_concurrency: int = Field(1_000, ge=1, le=10_000)
-    """Requests of one process that are in flight at a time."""
+    """The most requests of one process that are in flight at the same time."""
     webhooks_listener_concurrency: int = Field(32, ge=1, le=1_000)
-    """Requests to one listener that are in flight at a time."""
+    """The most requests to one listener that are in flight at the same time."""
     webhooks_minimum_wait: timedelta = Field(timedelta(seconds=60), ge=_NOTHING)
-    """The least to wait after a timeout or a 429."""
+    """The minimum delay before a retry after a timeout or a 429."""
     webhooks_disable_after: timedelta = Field(timedelta(days=5), gt=_NOTHING)
-    """A listener that has failed for so long without one success is disabled."""
+    """A listener that has failed for this time without a success is disabled."""
     webhooks_answer_bytes: int = Field(1_024, ge=0, le=65_536)
-    """Bytes of an answer that are read, and kept in the log."""
+    """The most bytes of a response body that are read and kept in the log."""
     webhooks_shards: int = Field(16, ge=1, le=1_024)
-    """Groups in which listeners are spread over the relay's processes. All processes must agree."""
+    """Number of shards that spread listeners over the relay's processes. All processes must have the same value."""
     webhooks_shard_lease: timedelta = Field(timedelta(seconds=15), ge=timedelta(seconds=1))
-    """How long the groups of a process that died wait for another one."""
+    """How long the shards of a dead process stay without an owner, at most."""
 
     @field_validator("webhooks_allowed_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return parse_networks(part for part in value.split(",") if part.strip())
+        return parse_networks(network for network in value.split(",") if network.strip())
 
     @field_validator("webhooks_name_servers", mode="before")
     @classmethod
     def _servers(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return tuple(server.strip() for server in value.split(",") if server.strip())
 
     @model_validator(mode="after")
     def _check_lease(self) -> Self:
@@ -64,6 +64,6 @@ class WebhookSettings(ListenerSettings):
         if self.webhooks_lease <= needed:
             raise ValueError(
                 f"TRIPTYCH_WEBHOOKS_LEASE must be more than {needed.total_seconds():g} s, the longest timeout of a "
-                "listener and a margin: otherwise a delivery would be sent again while it is still under way"
+                "listener and a margin: otherwise a delivery would be sent again while its request is in flight"
             )
         return self

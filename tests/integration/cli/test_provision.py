@@ -1,4 +1,4 @@
-"""`triptych provision` on real servers: everything is made, a second time nothing is."""
+"""`triptych provision` on real servers creates everything once."""
 
 import pytest
 
@@ -40,7 +40,7 @@ async def test_a_service_without_topics_says_what_to_run(installation: Installat
             pass
 
 
-async def test_nobody_at_the_kafka_address_is_said_so(installation: Installation) -> None:
+async def test_a_kafka_address_without_a_server_is_reported(installation: Installation) -> None:
     settings = installation.settings(CliSettings, kafka_bootstrap="127.0.0.1:1")
     with pytest.raises(StartRefused, match=r"Kafka does not answer at 127\.0\.0\.1:1"):
         await provision(settings)

@@ -1,4 +1,4 @@
-"""Commands that need topics say in one line which are missing, and that a server does not answer within seconds."""
+"""Commands that need topics report missing topics in one line, and report within seconds that Kafka does not answer."""
 
 import asyncio
 import os
@@ -34,17 +34,17 @@ def test_commands_without_topics_say_what_to_run(installation: Installation, arg
     assert lines[0].endswith("triptych provision")
 
 
-async def test_a_broker_that_takes_connections_and_says_nothing_is_told_in_time(
+async def test_a_broker_that_accepts_connections_and_does_not_answer_is_reported_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(provision, "ANSWER_SECONDS", 0.3)
     ended = asyncio.Event()
 
-    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def stay_silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await ended.wait()
         writer.close()
 
-    async with await asyncio.start_server(say_nothing, LOOPBACK, 0) as server:
+    async with await asyncio.start_server(stay_silent, LOOPBACK, 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = KitSettings(kafka_bootstrap=f"{LOOPBACK}:{port}")
         before = time.monotonic()

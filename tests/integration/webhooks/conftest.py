@@ -1,4 +1,4 @@
-"""A relay, a receiver, and ways to publish events and look at deliveries."""
+"""Fixtures: a relay, a receiver, a publisher of events, and an administrator who reads deliveries."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,7 +35,7 @@ RETENTION = timedelta(days=30)
 
 @pytest.fixture
 async def publish(installation: Installation) -> AsyncIterator[Publish]:
-    """Puts messages on the topic of events, in order."""
+    """Publishes messages to the events topic, in order."""
     async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
 
         async def publish(messages: Sequence[Message]) -> None:
@@ -50,13 +50,13 @@ async def publish(installation: Installation) -> AsyncIterator[Publish]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """Somebody to deliver to."""
+    """A receiver of deliveries."""
     async with open_receiver() as opened:
         yield opened
 
 
 def relay_settings(installation: Installation, **fields: object) -> WebhookSettings:
-    """A relay that may deliver to this machine."""
+    """Settings of a relay that may deliver to this machine."""
     return installation.settings(
         WebhookSettings, **{"local": True, "webhooks_allowed_networks": "127.0.0.0/8", **fields}
     )
@@ -64,7 +64,7 @@ def relay_settings(installation: Installation, **fields: object) -> WebhookSetti
 
 @pytest.fixture
 def open_relay(installation: Installation) -> OpenRelay:
-    """Starts a relay with settings of its own."""
+    """Starts a relay with the given settings."""
 
     @asynccontextmanager
     async def start(**fields: object) -> AsyncIterator[Any]:
@@ -75,7 +75,7 @@ def open_relay(installation: Installation) -> OpenRelay:
 
 
 class Admin:
-    """Administers the listeners of one site, and looks at what became of deliveries."""
+    """Administers the listeners of one site, and reads their deliveries."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self.database = database
@@ -84,7 +84,7 @@ class Admin:
         self.log = DeliveryLog(database)
 
     async def subscribe(self, url: str, **fields: object) -> Listener:
-        """A new listener to everything, unless `fields` say otherwise; retried soon."""
+        """A new listener to all events with short retry delays, unless `fields` say otherwise."""
         sent = {"url": url, "eventTypes": ALL_TYPES, "retryDelays": [0.05, 0.05], **fields}
         return (await self.listeners.create(SITE, NewListener.model_validate(sent))).listener
 
@@ -96,26 +96,26 @@ class Admin:
     async def until(
         self, listener: Listener, status: DeliveryStatus, count: int = 1, *, deadline_seconds: float = 20.0
     ) -> list[Document]:
-        """The deliveries of a status, once there are `count`."""
+        """The deliveries with a status, once there are `count`."""
 
-        async def are_there() -> list[Document] | None:
+        async def found_enough() -> list[Document] | None:
             found = await self.deliveries(listener, status)
             return found if len(found) >= count else None
 
         what = f"{count} {status} deliveries"
-        return await eventually(are_there, what, deadline_seconds=deadline_seconds)
+        return await eventually(found_enough, what, deadline_seconds=deadline_seconds)
 
-    async def until_operations(self, kinds: set[str]) -> list[Document]:
-        """The operational events, once there are some of all these kinds."""
+    async def until_operational_events(self, kinds: set[str]) -> list[Document]:
+        """The operational events, once there is at least one of each of these kinds."""
 
-        async def are_there() -> list[Document] | None:
+        async def found_enough() -> list[Document] | None:
             found = await self.database[OPERATIONAL_EVENTS].find({}).to_list(None)
             return found if kinds <= {event["kind"] for event in found} else None
 
-        return await eventually(are_there, f"operational events {kinds}")
+        return await eventually(found_enough, f"operational events {kinds}")
 
     async def current(self, listener: Listener) -> Listener:
-        """The listener as it is now."""
+        """The current listener."""
         found = await self.listeners.get(SITE, listener.id)
         assert found is not None
         return found

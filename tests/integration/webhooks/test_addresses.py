@@ -1,4 +1,4 @@
-"""No delivery reaches a forbidden address, however it is spelt or resolved (docs/architecture/README.md, I7)."""
+"""No delivery reaches a forbidden address, in any spelling or by any name (docs/architecture/README.md, I7)."""
 
 import socket
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver, open_receiver, status
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.model.addresses import ForbiddenAddress, parse_networks
-from triptych.webhooks.model.delivery import Failure
+from triptych.webhooks.model.delivery import AttemptFailure
 from triptych.webhooks.relay.sender import classify
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
@@ -21,7 +21,7 @@ LOOPBACK = parse_networks(["127.0.0.0/8"])
 
 
 async def post(url: str, *, allowed: Any = (), servers: Sequence[str] = ()) -> int:
-    async with Resolver(servers) as names, Client(allowed, names, 0) as client:
+    async with Resolver(servers) as resolver, Client(allowed, resolver, 0) as client:
         status = (await client.post(url, {}, b"x", 5)).status
     assert status is not None
     return status
@@ -44,14 +44,14 @@ async def post(url: str, *, allowed: Any = (), servers: Sequence[str] = ()) -> i
 async def test_spellings_of_loopback(receiver: Receiver, host: str) -> None:
     with pytest.raises(Exception, match=r".*") as caught:
         await post(receiver.url(host=host))
-    assert classify(caught.value) is Failure.FORBIDDEN_ADDRESS
+    assert classify(caught.value) is AttemptFailure.FORBIDDEN_ADDRESS
     assert receiver.requests == []
 
 
-async def test_a_name_that_leads_both_ways(receiver: Receiver) -> None:
+async def test_a_name_with_an_allowed_and_a_forbidden_address(receiver: Receiver) -> None:
     async with open_name_server({"both.example": ("93.184.215.14", "127.0.0.1")}) as server:
         with pytest.raises(ForbiddenAddress):
-            await post(receiver.url(host="both.example"), servers=[server.place])
+            await post(receiver.url(host="both.example"), servers=[server.address])
     assert receiver.requests == []
 
 
@@ -67,12 +67,12 @@ async def test_a_name_that_changes_between_check_and_dial(receiver: Receiver, mo
 
     async with open_name_server({"rebinding.example": ("93.184.215.14",)}) as server:
         monkeypatch.setattr("triptych.webhooks.http.connector.socket.socket", Witness)
-        # The address that was checked is the one dialled: the second answer is never asked for.
+        # The checked address is dialled: the name is not looked up again.
         with pytest.raises(OSError, match="not here"):
-            await post(receiver.url(host="rebinding.example"), servers=[server.place])
+            await post(receiver.url(host="rebinding.example"), servers=[server.address])
         assert dialled == ["socket"]
         with pytest.raises(ForbiddenAddress):
-            await post(receiver.url(host="rebinding.example"), servers=[server.place])
+            await post(receiver.url(host="rebinding.example"), servers=[server.address])
     assert receiver.requests == []
 
 
@@ -93,7 +93,7 @@ async def test_a_refusal_is_final_and_flags_the_listener(
 
         assert (delivery["reason"], delivery["attempts"]) == ("forbidden-address", 1)
         assert receiver.requests == []
-        events = await admin.until_operations({"delivery.dead", "listener.address-forbidden"})
+        events = await admin.until_operational_events({"delivery.dead", "listener.address-forbidden"})
     assert {event["siteId"] for event in events} == {SITE}
     problem = (await admin.current(listener)).problem
     assert problem is not None

@@ -1,4 +1,4 @@
-"""What administrators do: pause, resume, delete, rotate, resend, replay; and what the relay does to listeners."""
+"""Tests the work of administrators (pause, delete, rotate, resend, replay), and how the relay disables listeners."""
 
 import base64
 import hmac
@@ -29,7 +29,7 @@ def signed_with(request: Received, secret: str) -> bool:
     return expected in request.headers["webhook-signature"].split(" ")
 
 
-async def test_paused_waits_and_resumed_gets_all(
+async def test_a_paused_listener_waits_and_gets_all_when_resumed(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url())
@@ -44,7 +44,7 @@ async def test_paused_waits_and_resumed_gets_all(
         await admin.until(listener, DeliveryStatus.DELIVERED, 2)
 
 
-async def test_changes_count_for_what_comes_next(
+async def test_changes_apply_to_later_events(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url("/old"))
@@ -58,10 +58,10 @@ async def test_changes_count_for_what_comes_next(
     assert len(receiver.at("/old")) == len(receiver.at("/new")) == 1
 
 
-async def test_deleting_cancels_what_is_under_way_and_keeps_the_log(
+async def test_deleting_cancels_open_deliveries_and_keeps_the_log(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.webhooks.relay.claiming.HOUSEKEEPING_SECONDS", 0.2)
+    monkeypatch.setattr("triptych.webhooks.relay.claiming.RECONCILE_SECONDS", 0.2)
     listener = await admin.subscribe(receiver.url(), retryDelays=[600])
     receiver.usual = status(500)
     async with open_relay():
@@ -75,7 +75,7 @@ async def test_deleting_cancels_what_is_under_way_and_keeps_the_log(
     assert await admin.listeners.list(SITE, 10) == []
 
 
-async def test_gone_disables_and_what_follows_is_kept_to_be_replayed(
+async def test_gone_disables_and_later_events_are_kept_to_be_replayed(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url())
@@ -85,7 +85,7 @@ async def test_gone_disables_and_what_follows_is_kept_to_be_replayed(
         await publish(history.messages[:1])
         (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
         assert delivery["reason"] == "gone"
-        await admin.until_operations({"listener.disabled", "delivery.dead"})
+        await admin.until_operational_events({"listener.disabled", "delivery.dead"})
         current = await admin.current(listener)
         assert (current.status, current.problem) == (ListenerStatus.DISABLED, "it answered 410 Gone")
 
@@ -112,12 +112,12 @@ async def test_failing_for_too_long_disables(
         await publish(History().create().messages)
         (delivery,) = await admin.until(listener, DeliveryStatus.CANCELLED)
         assert delivery["failures"] == 1
-        (event,) = await admin.until_operations({"listener.disabled"})
+        (event,) = await admin.until_operational_events({"listener.disabled"})
     assert event["listenerId"] == listener.id
     assert (await admin.current(listener)).status is ListenerStatus.DISABLED
 
 
-async def test_two_failures_far_apart_disable_nobody(
+async def test_two_failures_far_apart_do_not_disable(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     receiver.usual = status(503)
@@ -125,18 +125,18 @@ async def test_two_failures_far_apart_disable_nobody(
         listener = await admin.subscribe(receiver.url(), retryDelays=[])
         await publish(History().create().messages)
         await admin.until(listener, DeliveryStatus.DEAD)
-        # As if nothing had been sent in between.
+        # The stored run, as if nothing had been sent in between.
         long_ago = datetime.now(UTC) - timedelta(seconds=30)
         run = {"failingSince": long_ago, "failedAt": long_ago}
         await admin.database[LISTENERS].update_one({"_id": listener.id}, {"$set": run})
-        await admin.listeners.change(SITE, listener.id, ListenerChange(description="as another relay finds it"))
+        await admin.listeners.change(SITE, listener.id, ListenerChange(description="loaded again"))
         await publish(History().create().messages)
         await admin.until(listener, DeliveryStatus.DEAD, 2)
-        await eventually(lambda: begun_anew(admin, listener, long_ago), "the run begins anew")
+        await eventually(lambda: has_started_over(admin, listener, long_ago), "the run starts over")
         assert (await admin.current(listener)).status is ListenerStatus.ACTIVE
 
 
-async def begun_anew(admin: Admin, listener: Listener, before: datetime) -> bool:
+async def has_started_over(admin: Admin, listener: Listener, before: datetime) -> bool:
     since = (await admin.current(listener)).failing_since
     return since is not None and since > before + timedelta(seconds=1)
 
@@ -151,10 +151,10 @@ async def test_a_success_ends_failing(
     async with open_relay():
         await publish(History().create().messages)
 
-        async def is_well() -> bool:
+        async def has_recovered() -> bool:
             return (await admin.current(listener)).failing_since is None
 
-        await eventually(is_well, "it is not failing any more")
+        await eventually(has_recovered, "the run has ended")
 
 
 async def test_rotation_signs_with_both_secrets_for_a_while(
@@ -188,7 +188,7 @@ async def test_tokens_are_signed_with_the_old_key_until_the_overlap_ends(
     new = NewListener.model_validate({"url": receiver.url(), "eventTypes": ALL_TYPES, "format": "wix-jwt"})
     first = await admin.listeners.create(SITE, new)
     second = await admin.listeners.create(SITE, new)
-    # One pair for the site, whose private half nobody is shown.
+    # The site has one pair. Its private half is never shown.
     assert first.secret is second.secret is None
     assert first.public_key == second.public_key
     assert first.public_key is not None
@@ -218,7 +218,7 @@ async def test_tokens_are_signed_with_the_old_key_until_the_overlap_ends(
     assert jwt.decode(request.body, newest, algorithms=["RS256"])["exp"] > datetime.now(UTC).timestamp() + 80 * 3_600
 
 
-async def test_pairs_that_were_shown_once_are_rotated(admin: Admin) -> None:
+async def test_pairs_that_an_earlier_version_has_shown_are_rotated(admin: Admin) -> None:
     fields = {"url": "https://shop.example/", "eventTypes": ALL_TYPES}
 
     async def create(dialect: Format, site: str = SITE) -> Listener:
@@ -228,7 +228,7 @@ async def test_pairs_that_were_shown_once_are_rotated(admin: Admin) -> None:
     shown = [await create(dialect) for dialect in (Format.WIX_JWT, Format.WIX_JWT, Format.STANDARD_ED25519)]
     shared = await create(Format.STANDARD_HMAC)
     elsewhere = await create(Format.STANDARD_ED25519, "elsewhere")
-    # As earlier versions stored them.
+    # The documents of earlier versions.
     await admin.database[SIGNING_KEYS].update_many({}, {"$unset": {"isPrivate": 1}})
     hour = timedelta(hours=1)
     rotated = [created async for created in admin.listeners.rotate_shown(hour, SITE)]
@@ -242,7 +242,7 @@ async def test_pairs_that_were_shown_once_are_rotated(admin: Admin) -> None:
     assert [created async for created in admin.listeners.rotate_shown(hour)] == []
 
 
-async def test_each_resend_really_sends_and_is_marked(
+async def test_each_resend_sends_and_is_marked(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url())
@@ -284,13 +284,13 @@ async def test_replay_of_a_range_and_of_a_gallery(
     monkeypatch.setattr("triptych.webhooks.store.resending.CHUNK", 3)
     first = await admin.subscribe(receiver.url("/first"))
     one, two = History().create(), History().create()
-    for number in range(4):  # at one to five seconds after the epoch
+    for number in range(4):  # one to five seconds after the epoch
         one.rename(f"{number}")
         two.rename(f"{number}")
     async with open_relay():
         await publish([*one.messages, *two.messages])
         await admin.until(first, DeliveryStatus.DELIVERED, 10)
-        # A listener that came later gets what was before it, too.
+        # A replay sends earlier events to a later listener too.
         late = await admin.subscribe(receiver.url("/late"), eventTypes=["wix.pro_gallery.gallery_v2_updated"])
 
         async def replay(which: Range) -> int:

@@ -1,4 +1,4 @@
-"""Odd answers, registered addresses and dead names, through a whole relay."""
+"""A whole relay accepts odd responses, keeps registered URLs, and is not delayed by unanswered names."""
 
 import time
 
@@ -23,8 +23,8 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD)
 async def test_a_200_is_a_200(open_relay: OpenRelay, admin: Admin, publish: Publish, odd: str) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ODD[odd] + b"\r\n\r\nok, and more"
-    async with open_raw_server(answer) as server, open_relay():
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ODD[odd] + b"\r\n\r\nok, and more"
+    async with open_raw_server(response) as server, open_relay():
         listener = await admin.subscribe(server.url("/a/../%7Eb?sig=%2Fx%2f&e=@"), retryDelays=[])
         await publish(History().create().messages)
         (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
@@ -32,11 +32,11 @@ async def test_a_200_is_a_200(open_relay: OpenRelay, admin: Admin, publish: Publ
         assert server.targets == ["/a/../%7Eb?sig=%2Fx%2f&e=@"]
 
 
-async def test_dead_names_delay_nobody_and_no_stop(
+async def test_unanswered_names_delay_neither_other_listeners_nor_a_stop(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     async with open_name_server({}) as server:
-        async with open_relay(webhooks_name_servers=server.place):
+        async with open_relay(webhooks_name_servers=server.address):
             dead = [await admin.subscribe(f"http://shop{number}.dead.example/") for number in range(DEAD)]
             await admin.subscribe(receiver.url())
             await publish(History().create().messages)

@@ -1,4 +1,4 @@
-"""The command line that scripts rely on."""
+"""Tests the commands for listeners and deliveries, as scripts use them."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def cli(installation: Installation, *words: str, **environ: str) -> Result:
 
 
 def answers(done: Result) -> list[dict[str, Any]]:
-    """What a command printed for scripts."""
+    """The JSON lines that a command printed."""
     assert done.exit_code == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -56,7 +56,7 @@ def test_listeners_from_a_script(installation: Installation, tmp_path: Path) -> 
 
 
 def test_mistakes_are_explained(installation: Installation) -> None:
-    for words, said in [
+    for words, message in [
         (("listeners", "create", "ftp://e.com"), "url: must be an http or https address"),
         (("listeners", "create", "https://e.com", "--retry-delays", "x"), "retryDelays[0]"),
         (("listeners", "show", "nope"), "no listener nope"),
@@ -68,7 +68,7 @@ def test_mistakes_are_explained(installation: Installation) -> None:
     ]:
         done = cli(installation, *words)
         assert done.exit_code == os.EX_CONFIG, (words, done)
-        assert said in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -117,7 +117,7 @@ async def test_a_test_delivery_is_sent_and_its_answer_shown(
         assert (failed["status"], failed["log"][0]["status"], failed["log"][0]["answer"]) == ("dead", 500, "not today")
         (sent,) = await run("listeners", "test", listener.id)
         assert (sent["status"], sent["manual"], sent["log"][0]["status"]) == ("delivered", True, 200)
-        # It can be sent again, but a replay, which is for what happened, does not find it.
+        # A test delivery can be sent again, but a replay does not find its event.
         await run("deliveries", "resend", sent["id"])
         *_, last = await receiver.until(3)
         assert await run("deliveries", "replay", other.id) == [{"queued": 0}]

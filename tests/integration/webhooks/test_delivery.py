@@ -1,4 +1,4 @@
-"""What a listener receives: everything it asked for, once, signed, and again until it is taken."""
+"""A listener receives each event that it asked for once, signed, and again until it accepts the delivery."""
 
 import asyncio
 import contextlib
@@ -98,7 +98,7 @@ async def test_a_failure_is_tried_again(
     first, second = delivery["log"]
     assert (first["status"], first["failure"], second["status"]) == (code, failure, 200)
     assert (delivery["attempts"], delivery["failures"]) == (2, 1)
-    # Signed anew under the same id.
+    # The second attempt has the same id and body.
     once, again = receiver.requests
     assert once.id == again.id
     assert once.body == again.body
@@ -122,7 +122,7 @@ async def test_a_hanging_listener_is_cut_off_and_waits_at_least_the_minimum(
     assert third - second >= 0.5
 
 
-async def test_an_answer_is_read_up_to_a_cap(
+async def test_a_response_is_read_up_to_a_limit(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url())
@@ -146,7 +146,7 @@ async def test_a_dripping_success_is_a_success(
     assert len(delivery["log"]) == len(receiver.requests) == 1
 
 
-async def test_exhausted_is_dead_listed_and_told(
+async def test_an_exhausted_delivery_is_dead_listed_and_reported(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
     listener = await admin.subscribe(receiver.url())
@@ -164,7 +164,7 @@ async def test_exhausted_is_dead_listed_and_told(
     assert [(event["kind"], event["count"]) for event in events] == [("delivery.dead", 1)]
 
 
-async def test_what_is_no_event_is_put_aside_and_its_neighbours_are_delivered(
+async def test_a_record_that_is_not_an_event_is_dead_lettered_and_its_neighbours_are_delivered(
     open_relay: OpenRelay,
     admin: Admin,
     publish: Publish,
@@ -196,7 +196,7 @@ async def test_what_is_no_event_is_put_aside_and_its_neighbours_are_delivered(
     ],
     ids=["no-http", "bad-status", "bad-bytes", "endless-headers"],
 )
-async def test_garbage_for_an_answer_is_a_failure_with_a_log(
+async def test_a_response_that_is_not_http_is_a_failure_with_a_log(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, garbage: bytes
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in all three languages."""
+"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in its three languages."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from triptych.webhooks.model.registration import NewListener
 
 PAGE = (Path(__file__).parents[3] / "docs" / "listeners.md").read_text()
 
-# What calls the page's function: headers, body and key come in files, the exit status tells.
+# The calls of the page's functions. Headers, body and key are in files; the exit status is the result.
 CALLS = {
     ("python", "verify"): """
 import json, sys
@@ -66,7 +66,7 @@ func main() {
 """,
 }
 
-# The page's functions have the names that their language would give them.
+# The names of the page's functions follow the conventions of each language.
 NAMES: dict[str, Callable[[str], str]] = {
     "python": str,
     "javascript": lambda name: name.replace("_ed", "Ed"),
@@ -108,7 +108,7 @@ async def test_the_page_verifies(
     function: str,
 ) -> None:
     if language == "go" and shutil.which("go") is None:
-        pytest.skip("no Go here")
+        pytest.skip("Go is not installed")
     new = NewListener.model_validate({"url": receiver.url(), "eventTypes": ALL_TYPES, "format": dialect})
     created = await admin.listeners.create(SITE, new)
     async with open_relay():

@@ -1,4 +1,4 @@
-"""The administration over HTTP: shapes, rules, scopes, and that no site sees another's."""
+"""Tests the administration over HTTP: shapes, rules, scopes and the isolation of sites."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,7 +23,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture
 async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a gateway, with a key for everything."""
+    """A client of a gateway, with a key that has all scopes."""
     async with (
         running_gateway(installation, local=True) as gateway,
         httpx.AsyncClient(base_url=f"{gateway.address}/v1", headers=gateway.client.headers, timeout=30) as client,
@@ -71,7 +71,7 @@ async def test_public_keys_can_be_downloaded(client: httpx.AsyncClient, dialect:
     answer = await client.get(f"/listeners/{created['listener']['id']}/public-key")
     assert answer.text == created["publicKey"]
     assert answer.text.startswith("-----BEGIN PUBLIC KEY-----")
-    # Only public halves leave.
+    # Only public halves are shown.
     rotated = (await client.post(f"/listeners/{created['listener']['id']}/rotate-secret")).json()
     for shown in (created, rotated):
         assert shown["secret"] is None
@@ -79,7 +79,7 @@ async def test_public_keys_can_be_downloaded(client: httpx.AsyncClient, dialect:
         assert "whsk_" not in str(shown)
         assert (shown["verificationKey"] or "whpk_").startswith("whpk_")
     assert (created["verificationKey"] is not None) == (dialect == "standard-ed25519")
-    # Without a word about it, the old key counts for a day more.
+    # By default the old key stays valid for a day.
     assert len(rotated["listener"]["keyIds"]) == 2
 
 
@@ -94,7 +94,7 @@ async def test_answers_have_the_documented_shapes(
     async with open_relay():
         await publish(History().create().messages)
         await admin.until(listener, DeliveryStatus.DEAD)
-        await admin.until_operations({"delivery.dead"})
+        await admin.until_operational_events({"delivery.dead"})
     page = (await client.get(f"{path}/deliveries")).json()
     shapes: list[tuple[type[WireModel], Any]] = [
         (answers.SecretAnswer, created),
@@ -136,7 +136,7 @@ async def test_pages(client: httpx.AsyncClient) -> None:
     assert (len(seen), set(seen)) == (5, ids)
 
 
-async def test_rules_are_told_by_the_contract(client: httpx.AsyncClient) -> None:
+async def test_violations_have_the_form_of_the_contract(client: httpx.AsyncClient) -> None:
     answer = await client.post("/listeners", json={"listener": {"url": "ftp://x", "eventTypes": [], "rateLimit": 0}})
     assert answer.status_code == 400
     violations = answer.json()["details"]["validationError"]["fieldViolations"]
@@ -210,11 +210,11 @@ async def test_the_log_and_sending_again(
         assert (await client.post(f"{path}/replay", json={"galleryId": history.gallery_id})).json()["queued"] == 1
         await admin.until(listener, DeliveryStatus.DELIVERED, 2)
 
-        async def told() -> list[dict[str, Any]]:
+        async def recorded() -> list[dict[str, Any]]:
             events: list[dict[str, Any]] = (await client.get("/operational-events")).json()["operationalEvents"]
             return events
 
-        (event,) = await eventually(told, "the operational event")
+        (event,) = await eventually(recorded, "the operational event")
         assert (event["type"], event["listenerId"]) == ("delivery.dead", listener.id)
     assert (await client.get(f"/deliveries/{UNKNOWN}")).status_code == 404
     other = {"wix-site-id": "other"}

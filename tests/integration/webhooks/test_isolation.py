@@ -1,4 +1,4 @@
-"""One listener's trouble stays its own; memory is bounded; two relays share the work."""
+"""A failing listener does not delay others, memory is bounded, and two relays share the listeners."""
 
 import json
 from collections import Counter
@@ -18,10 +18,10 @@ from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatu
 from triptych.webhooks.store.listener_documents import Listener
 
 
-async def test_a_hanging_listener_holds_up_nobody(
+async def test_a_hanging_listener_delays_no_other(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.webhooks.relay.worker.STOP_SECONDS", 0.2)  # what hangs then is abandoned
+    monkeypatch.setattr("triptych.webhooks.relay.worker.STOP_SECONDS", 0.2)  # abandons hanging requests
     async with open_receiver() as stuck:
         stuck.usual = hang
         hanging = await admin.subscribe(stuck.url(), timeoutSeconds=30)
@@ -34,11 +34,11 @@ async def test_a_hanging_listener_holds_up_nobody(
             assert await admin.deliveries(hanging, DeliveryStatus.DELIVERED) == []
 
 
-IN_HAND = {"lease": {"$ne": None}}
+CLAIMED = {"lease": {"$ne": None}}
 
 
-async def due_deliveries(admin: Admin, listener: Listener, count: int, event_bytes: int = 100) -> None:
-    """So many deliveries of a listener, due for a minute."""
+async def insert_due_deliveries(admin: Admin, listener: Listener, count: int, event_bytes: int = 100) -> None:
+    """Insert `count` deliveries of a listener that have been due for a minute."""
     now = datetime.now(UTC) - timedelta(minutes=1, seconds=1)
     event = {"eventType": "t", "galleryId": "g", "sequence": 1, "occurredAt": now}
     backlog = [new_delivery(listener, {**event, "_id": str(uuid_utils.uuid7())}, now) for _ in range(count)]
@@ -47,31 +47,31 @@ async def due_deliveries(admin: Admin, listener: Listener, count: int, event_byt
     await admin.database[DELIVERIES].insert_many(backlog)
 
 
-async def test_what_is_in_hand_of_large_events_is_bounded_in_bytes(
+async def test_claimed_deliveries_of_large_events_are_bounded_in_bytes(
     open_relay: OpenRelay, admin: Admin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.webhooks.relay.worker.BYTES_IN_HAND", 20_000)
+    monkeypatch.setattr("triptych.webhooks.relay.worker.CLAIMED_BYTES_MAX", 20_000)
     monkeypatch.setattr("triptych.webhooks.relay.claiming.CLAIMED_AT_ONCE", 5)
     receiver.usual = hang
     listener = await admin.subscribe(receiver.url(), timeoutSeconds=2)
-    await due_deliveries(admin, listener, 200, event_bytes=1_000)
+    await insert_due_deliveries(admin, listener, 200, event_bytes=1_000)
     async with open_relay(webhooks_listener_concurrency=100):
         await receiver.until(15)
-        await admin.until_operations({"listener.behind"})
-        assert await admin.database[DELIVERIES].count_documents(IN_HAND) <= 25
+        await admin.until_operational_events({"listener.behind"})
+        assert await admin.database[DELIVERIES].count_documents(CLAIMED) <= 25
 
 
-async def test_what_is_in_hand_of_a_long_backlog_is_bounded(
+async def test_claimed_deliveries_of_a_long_backlog_are_bounded(
     open_relay: OpenRelay, admin: Admin, receiver: Receiver
 ) -> None:
     receiver.usual = hang
     listener = await admin.subscribe(receiver.url(), timeoutSeconds=1)
-    await due_deliveries(admin, listener, 5_000)
+    await insert_due_deliveries(admin, listener, 5_000)
     async with open_relay(webhooks_listener_concurrency=4):
         await receiver.until(4)
-        assert 4 <= await admin.database[DELIVERIES].count_documents(IN_HAND) <= AHEAD_MAX
-        await admin.until_operations({"listener.behind"})
-    assert await admin.database[DELIVERIES].count_documents(IN_HAND) == 0
+        assert 4 <= await admin.database[DELIVERIES].count_documents(CLAIMED) <= AHEAD_MAX
+        await admin.until_operational_events({"listener.behind"})
+    assert await admin.database[DELIVERIES].count_documents(CLAIMED) == 0
 
 
 @pytest.mark.parametrize("dialect", ["standard-hmac", "wix-jwt"])
@@ -90,7 +90,7 @@ async def test_one_event_to_many_listeners(
         await eventually(all_there, "each listener has it")
     assert Counter(request.path for request in receiver.requests) == {f"/{number}": 1 for number in range(count)}
     if dialect == "wix-jwt":
-        # Signed once for all of them: the key is the site's.
+        # All listeners share one signature, since the key belongs to the site.
         assert len({request.body for request in receiver.requests}) == 1
 
 
@@ -114,27 +114,27 @@ async def test_two_relays_share_the_listeners_and_send_nothing_twice(
     assert set(received.values()) == {1}
 
 
-async def test_shards_are_spread_taken_over_and_given_up(installation: Installation) -> None:
+async def test_shards_are_shared_taken_over_and_released(installation: Installation) -> None:
     now = 0.0
     first = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
     second = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
     await first.balance()
     assert first.owned == frozenset(range(8))
-    await second.balance()  # all are held
+    await second.balance()  # all have an owner
     assert second.owned == frozenset()
     await first.balance()
     await second.balance()
     assert len(first.owned) == len(second.owned) == 4
     assert first.owned | second.owned == frozenset(range(8))
 
-    # The first one dies: its lease ends by the server's clock.
+    # The first one dies. Its lease ends by the server's clock.
     async def taken_over() -> bool:
         await second.balance()
         return len(second.owned) == 8
 
     await eventually(taken_over, "the second one has all shards")
     now = 2.0
-    assert first.owned == frozenset()  # and knows by its own clock that it may not send
+    assert first.owned == frozenset()  # by its own clock it may not send any more
     await second.release()
     third = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
     await third.balance()

@@ -1,4 +1,4 @@
-"""A relay that is killed at any point costs at most one extra POST per delivery, and never one less."""
+"""A relay killed at any step sends each delivery, at most once more than without the kill."""
 
 import asyncio
 import os
@@ -29,8 +29,8 @@ def history_of(events: int) -> History:
     return history
 
 
-async def leases_end(database: Database) -> None:
-    """As if the time of all leases of a dead process had passed."""
+async def end_leases(database: Database) -> None:
+    """End all leases of a dead process, as if their time had passed."""
 
     async def quiet() -> bool:
         running = await database.client.admin.command(
@@ -76,7 +76,7 @@ async def test_killed_at_a_step(
 
         await eventually(dead, "the relay has died")
         assert child.poll() == -signal.SIGKILL
-    await leases_end(admin.database)
+    await end_leases(admin.database)
     async with open_relay(webhooks_shard_lease=1):
         await admin.until(listener, DeliveryStatus.DELIVERED, EVENTS)
     received = Counter(request.id for request in receiver.requests)
@@ -102,7 +102,7 @@ async def test_killed_under_load_again_and_again(
             await receiver.until(300 * kill + 50)
             os.kill(child.pid, signal.SIGKILL)
             await asyncio.to_thread(child.stop, 5)
-        await leases_end(admin.database)
+        await end_leases(admin.database)
     async with open_relay(webhooks_shard_lease=1):
         await admin.until(listener, DeliveryStatus.DELIVERED, 600)
     received = Counter(request.id for request in receiver.requests)
@@ -129,21 +129,21 @@ async def test_an_interrupted_attempt_takes_nothing_from_the_schedule(
             return child.poll() is not None
 
         await eventually(dead, "the relay has died")
-    await leases_end(admin.database)
+    await end_leases(admin.database)
     async with open_relay(webhooks_shard_lease=1):
         (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
-    # One that was never recorded, and the three of the schedule.
+    # The attempt that was never recorded, and the three of the schedule.
     assert len(receiver.requests) == 4
     assert (delivery["attempts"], delivery["failures"], len(delivery["log"])) == (4, 3, 3)
 
 
-async def test_stopping_finishes_what_is_under_way_and_gives_back_the_rest(
+async def test_stopping_finishes_requests_in_flight_and_releases_the_others(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
 ) -> None:
-    go_on = asyncio.Event()
+    may_answer = asyncio.Event()
 
     async def slow(request: object) -> object:
-        await go_on.wait()
+        await may_answer.wait()
         return await status(200)(request)  # type: ignore[arg-type]
 
     receiver.usual = slow  # type: ignore[assignment]
@@ -151,7 +151,7 @@ async def test_stopping_finishes_what_is_under_way_and_gives_back_the_rest(
     async with open_relay(webhooks_listener_concurrency=2):
         await publish(history_of(10).messages)
         await receiver.until(2)
-        asyncio.get_running_loop().call_later(0.2, go_on.set)
+        asyncio.get_running_loop().call_later(0.2, may_answer.set)
     assert len(await admin.deliveries(listener, DeliveryStatus.DELIVERED)) == len(receiver.requests)
     waiting = await admin.deliveries(listener, DeliveryStatus.PENDING)
     assert {delivery["lease"] for delivery in waiting} <= {None}

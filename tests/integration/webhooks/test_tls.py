@@ -1,4 +1,4 @@
-"""Certificates are verified."""
+"""Certificates of receivers are verified."""
 
 import datetime
 import ipaddress

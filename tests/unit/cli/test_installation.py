@@ -1,4 +1,4 @@
-"""Which installation a command speaks to: never one that nobody has named."""
+"""A command uses only an installation that the environment or a running stack names."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("triptych.cli.installation._folders", lambda: iter([tmp_path]))
 
 
-def test_without_a_name_and_without_a_running_stack_it_is_refused() -> None:
+def test_without_addresses_and_a_running_stack_a_command_is_refused() -> None:
     with pytest.raises(StartRefused, match="TRIPTYCH_KAFKA_BOOTSTRAP and TRIPTYCH_MONGO_URI"):
         find_installation(CliSettings, {})
 
@@ -34,7 +34,7 @@ def test_the_running_stack_of_the_folder_is_found(tmp_path: Path, capsys: pytest
 def test_a_stack_that_has_ended_is_not_found(tmp_path: Path) -> None:
     with announced(CliSettings.model_validate(STACK), tmp_path / ".triptych"):
         pass
-    (tmp_path / ".triptych" / NOTE).write_bytes(orjson.dumps(STACK))  # as a killed process leaves it behind
+    (tmp_path / ".triptych" / NOTE).write_bytes(orjson.dumps(STACK))  # the file of a killed process
     with pytest.raises(StartRefused):
         find_installation(CliSettings, {})
 

@@ -1,4 +1,4 @@
-"""What the command line prints and refuses, without any server."""
+"""Tests what the command line prints and refuses, without servers."""
 
 from datetime import UTC, datetime
 from typing import Any

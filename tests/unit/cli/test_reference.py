@@ -1,4 +1,4 @@
-"""The reference pages say what the code says, and describe everything."""
+"""The reference pages agree with the code and are complete."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_every_setting_is_described(kind: type[KitSettings]) -> None:
     assert [name for name, field in kind.model_fields.items() if not field.description] == []
 
 
-def test_what_differs_is_named_and_written_again(tmp_path: Path) -> None:
+def test_outdated_pages_are_named_and_written_again(tmp_path: Path) -> None:
     write(tmp_path)
     assert outdated(tmp_path) == []
     (tmp_path / "settings.md").write_text("# Settings\n", encoding="utf-8")
@@ -37,7 +37,7 @@ def test_every_row_has_all_of_its_columns() -> None:
             assert cells[-2], "no process"
 
 
-def test_a_metric_is_told_by_the_services_that_change_it() -> None:
+def test_a_metric_is_reported_by_the_services_that_change_it() -> None:
     rows = {line.split("`")[1]: line for line in pages()["metrics.md"].splitlines() if line.startswith("| `")}
     assert "| command |" in rows["triptych_commands_total"]
     assert "| gateway |" in rows["triptych_http_request_seconds"]

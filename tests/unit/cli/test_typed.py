@@ -1,4 +1,4 @@
-"""What is typed wrong on the command line is refused in words, before anything is sent or stored."""
+"""Wrong input on the command line is refused with a message, before anything is sent or stored."""
 
 import pytest
 import typer
@@ -13,7 +13,7 @@ GALLERY = '{"galleryId":"11111111-1111-4111-8111-111111111111"}'
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ("not json", "The data of ClearGallery is not JSON: expected ident at line 1 column 2"),
         ('{"galleryId":', "The data of ClearGallery is not JSON: EOF while parsing a value at line 1 column 13"),
@@ -21,10 +21,10 @@ GALLERY = '{"galleryId":"11111111-1111-4111-8111-111111111111"}'
         ("{}", "  galleryId: is required"),
     ],
 )
-def test_wrong_data_is_said_with_its_place(data: str, said: str) -> None:
+def test_wrong_data_is_reported_with_its_position(data: str, message: str) -> None:
     with pytest.raises(StartRefused) as refused:
         read_command("ClearGallery", data, "default", None)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("command_id", ["", "x" * 256])
@@ -52,7 +52,7 @@ def test_a_site_that_no_write_can_belong_to_is_refused(site: str) -> None:
         ("send", "ClearGallery", GALLERY, "--site", "bad site!!"),
     ],
 )
-def test_every_command_refuses_such_a_site(words: tuple[str, ...]) -> None:
+def test_every_command_refuses_an_invalid_site(words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 2
     assert "bad site!!" in done.output

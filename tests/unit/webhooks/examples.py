@@ -1,4 +1,4 @@
-"""Listeners and deliveries in hand, as plain as possible."""
+"""Makes plain listeners and claimed deliveries for tests."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def listener(**fields: Any) -> Listener:
-    """A listener to everything of site `s`."""
+    """A listener to all events of site `s`."""
     plain: dict[str, Any] = {
         "id": "l",
         "site_id": "s",
@@ -37,7 +37,7 @@ def listener(**fields: Any) -> Listener:
 
 
 def claimed(**fields: Any) -> ClaimedDelivery:
-    """A delivery in hand."""
+    """A claimed delivery."""
     plain: dict[str, Any] = {
         "delivery_id": "d",
         "site_id": "s",

@@ -1,4 +1,4 @@
-"""Which addresses may be dialled."""
+"""Tests which IP addresses may be dialled."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Posting to servers that answer with anything, at addresses that are kept byte for byte."""
+"""Tests posting to servers that answer with any bytes, and to URLs that must not change by a byte."""
 
 import asyncio
 from ipaddress import ip_network
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from tests.support.raw_server import open_raw_server
-from tests.unit.webhooks.test_answers import ANSWERS, NO_ANSWERS
+from tests.unit.webhooks.test_responses import NOT_RESPONSES, RESPONSES
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.http.responses import ResponseReader
@@ -15,7 +15,7 @@ from triptych.webhooks.model.addresses import ForbiddenAddress
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-# Addresses as they were registered, and what must be asked for.
+# Registered paths and queries, and the request target; None if it is the same.
 TARGETS = {
     "/workflows/36e0/invoke?sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=6V3R": None,
     "/hook?sig=a%2Bb%2fc%3D%3D&e=x%40y.example&p=%28a%29": None,
@@ -34,31 +34,31 @@ TARGETS = {
 
 
 async def post(url: str, seconds: float = 5.0) -> ResponseReader:
-    async with Resolver() as names, Client(LOOPBACK, names, 1_024) as client:
+    async with Resolver() as resolver, Client(LOOPBACK, resolver, 1_024) as client:
         return await client.post(url, {"webhook-id": "e"}, b"{}", seconds)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", RESPONSES)
 async def test_the_status_line_decides(name: str) -> None:
-    sent, status, _, _ = ANSWERS[name]
+    sent, status, _, _ = RESPONSES[name]
     async with open_raw_server(sent) as server:
         assert (await post(server.url())).status == status
 
 
-@pytest.mark.parametrize("name", NO_ANSWERS)
-async def test_what_is_no_answer_is_told(name: str) -> None:
-    async with open_raw_server(NO_ANSWERS[name]) as server:
+@pytest.mark.parametrize("name", NOT_RESPONSES)
+async def test_bytes_that_are_not_a_response_are_reported(name: str) -> None:
+    async with open_raw_server(NOT_RESPONSES[name]) as server:
         with pytest.raises(NotHttp):
             await post(server.url())
 
 
-async def test_an_end_without_an_answer() -> None:
+async def test_an_end_without_a_response() -> None:
     async with open_raw_server(b"") as server:
         with pytest.raises(ConnectionError):
             await post(server.url())
 
 
-async def test_a_status_line_and_silence_is_an_answer() -> None:
+async def test_a_status_line_and_silence_is_a_response() -> None:
     async with open_raw_server(b"HTTP/1.1 202 Accepted\r\nX-", stays_open=True) as server:
         assert (await post(server.url(), seconds=0.2)).status == 202
     async with open_raw_server(b"HTTP/1.1 20", stays_open=True) as server:
@@ -84,9 +84,9 @@ def test_authorities() -> None:
             target_of(unusable)
 
 
-async def test_a_connection_is_used_again_unless_an_answer_was_odd() -> None:
-    async with open_raw_server(PLAIN, stays_open=True) as server, Resolver() as names:
-        async with Client(LOOPBACK, names, 1_024) as client:
+async def test_a_connection_is_used_again_unless_a_response_was_odd() -> None:
+    async with open_raw_server(PLAIN, stays_open=True) as server, Resolver() as resolver:
+        async with Client(LOOPBACK, resolver, 1_024) as client:
             for _ in range(3):
                 await client.post(server.url(), {}, b"{}", 5)
             assert server.connections == 1
@@ -99,15 +99,15 @@ async def test_a_connection_is_used_again_unless_an_answer_was_odd() -> None:
 
 
 async def test_a_connection_that_ended_meanwhile_is_not_used_again() -> None:
-    async with open_raw_server(PLAIN) as server, Resolver() as names, Client(LOOPBACK, names, 1_024) as client:
+    async with open_raw_server(PLAIN) as server, Resolver() as resolver, Client(LOOPBACK, resolver, 1_024) as client:
         for _ in range(3):
             await client.post(server.url(), {}, b"{}", 5)
             await asyncio.sleep(0.01)
         assert server.connections == 3
 
 
-async def test_no_header_can_hold_another() -> None:
-    async with Resolver() as names, Client(LOOPBACK, names, 0) as client:
+async def test_no_header_can_contain_another() -> None:
+    async with Resolver() as resolver, Client(LOOPBACK, resolver, 0) as client:
         with pytest.raises(ValueError, match="one line"):
             await client.post("http://127.0.0.1:9/", {"webhook-id": "a\r\nb: c"}, b"", 1)
 

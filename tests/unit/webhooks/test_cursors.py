@@ -1,4 +1,4 @@
-"""Cursors into stored events: what was written is read back, and anything else is refused."""
+"""A written cursor is read back, and any other text is refused."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,11 +12,11 @@ MOMENTS = st.datetimes(timezones=st.just(UTC))
 
 
 @given(MOMENTS, st.uuids().map(str))
-def test_cursors_come_back(at: datetime, event_id: str) -> None:
+def test_a_written_cursor_is_read_back(at: datetime, event_id: str) -> None:
     assert read_cursor(write_cursor(at, event_id)) == (at, event_id)
 
 
-def test_the_example_is_one() -> None:
+def test_the_example_is_a_cursor() -> None:
     assert write_cursor(*read_cursor(EXAMPLE)) == EXAMPLE
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a delivery, whatever the answer: schedules by a clock that the test owns."""
+"""Every response leads to a verdict, and retries follow their schedule."""
 
 from datetime import UTC, datetime
 
@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.webhooks.model.delivery import (
+    AttemptFailure,
     Dead,
     DeathReason,
     Delivered,
-    Failure,
     ListenerResponse,
     Policy,
     Retry,
@@ -25,12 +25,12 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(Format.STANDARD_HMAC, (100.0, 1_000.0), minimum_wait=60.0)
 
 
-def verdict(answer: ListenerResponse, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> Verdict:
-    return judge(answer, failures, policy, NOW, jitter)
+def verdict(response: ListenerResponse, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> Verdict:
+    return judge(response, failures, policy, NOW, jitter)
 
 
-def wait_of(answer: ListenerResponse, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> float:
-    outcome = verdict(answer, failures, policy=policy, jitter=jitter)
+def wait_of(response: ListenerResponse, failures: int = 0, *, policy: Policy = POLICY, jitter: float = 1.0) -> float:
+    outcome = verdict(response, failures, policy=policy, jitter=jitter)
     assert isinstance(outcome, Retry)
     return (outcome.due_at - NOW).total_seconds()
 
@@ -77,17 +77,17 @@ def test_retry_after_counts_between_one_and_two_times_the_delay(asked: float, wa
     assert wait_of(ListenerResponse(503, retry_after=asked)) == wait
 
 
-@pytest.mark.parametrize("answer", [ListenerResponse(429), ListenerResponse(None, Failure.TIMEOUT)])
-def test_an_overburdened_listener_gets_at_least_the_minimum(answer: ListenerResponse) -> None:
+@pytest.mark.parametrize("response", [ListenerResponse(429), ListenerResponse(None, AttemptFailure.TIMEOUT)])
+def test_an_overburdened_listener_gets_at_least_the_minimum(response: ListenerResponse) -> None:
     policy = Policy(Format.STANDARD_HMAC, (1.0, 500.0), minimum_wait=60.0)
-    assert wait_of(answer, 0, policy=policy) == 60.0
-    assert wait_of(answer, 1, policy=policy) == 500.0
+    assert wait_of(response, 0, policy=policy) == 60.0
+    assert wait_of(response, 1, policy=policy) == 500.0
     assert wait_of(ListenerResponse(500), 0, policy=policy) == 1.0
 
 
 def test_final_answers() -> None:
     assert verdict(ListenerResponse(410)) == Dead(DeathReason.GONE)
-    assert verdict(ListenerResponse(None, Failure.FORBIDDEN_ADDRESS)) == Dead(DeathReason.FORBIDDEN_ADDRESS)
+    assert verdict(ListenerResponse(None, AttemptFailure.FORBIDDEN_ADDRESS)) == Dead(DeathReason.FORBIDDEN_ADDRESS)
     assert verdict(ListenerResponse(500), policy=Policy(Format.STANDARD_HMAC, (), 0.0)) == Dead(DeathReason.EXHAUSTED)
 
 
@@ -95,7 +95,7 @@ def test_final_answers() -> None:
     st.builds(
         ListenerResponse,
         st.none() | st.integers(100, 599),
-        st.none() | st.sampled_from(Failure),
+        st.none() | st.sampled_from(AttemptFailure),
         retry_after=st.none() | st.floats(0, 1e9),
     ),
     st.integers(0, 20),
@@ -103,9 +103,9 @@ def test_final_answers() -> None:
     st.floats(0.8, 1.2),
 )
 def test_every_answer_has_an_outcome_and_no_delivery_is_tried_for_ever(
-    answer: ListenerResponse, failures: int, delays: tuple[float, ...], jitter: float
+    response: ListenerResponse, failures: int, delays: tuple[float, ...], jitter: float
 ) -> None:
-    outcome = judge(answer, failures, Policy(Format.STANDARD_HMAC, delays, 60.0), NOW, jitter)
+    outcome = judge(response, failures, Policy(Format.STANDARD_HMAC, delays, 60.0), NOW, jitter)
     if isinstance(outcome, Retry):
         assert failures < len(delays)
         wait = (outcome.due_at - NOW).total_seconds()

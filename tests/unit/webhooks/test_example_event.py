@@ -1,4 +1,4 @@
-"""The event of a test delivery is one that every reader of events understands."""
+"""Every reader of events understands the event of a test delivery."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,14 +14,16 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("event_type", EventType)
-def test_it_is_of_the_type_asked_for_and_of_no_gallery_that_is_there(event_type: EventType) -> None:
-    somebodys = "4937b26c-0000-4000-8000-000000000000"
-    asked = replace(listener(), event_types=frozenset([event_type.value]), gallery_ids=frozenset([somebodys]))
-    document = example_event(asked, NOW)
+def test_it_has_the_wanted_type_and_a_gallery_that_does_not_exist(event_type: EventType) -> None:
+    existing_gallery_id = "4937b26c-0000-4000-8000-000000000000"
+    asking = replace(
+        listener(), event_types=frozenset([event_type.value]), gallery_ids=frozenset([existing_gallery_id])
+    )
+    document = example_event(asking, NOW)
     value = bytes(document["value"])
     DomainEvent.model_validate_json(value)
     event = decode_event(value)
     assert (event.event_type, event.id, event.gallery_id) == (event_type, document["_id"], document["galleryId"])
     assert event.originated_from == "Test"
-    assert event.gallery_id != somebodys
+    assert event.gallery_id != existing_gallery_id
     assert "siteId" not in document

@@ -1,4 +1,4 @@
-"""A listener is disabled for failing throughout, not for two failures far apart."""
+"""A listener is disabled if it fails all the time, but not for two failures far apart."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.webhooks.model.failing import LONGEST_PAUSES, FailureRun, after_failure, is_overdue, must_be_noted
+from triptych.webhooks.model.failing import LONGEST_PAUSES, FailureRun, after_failure, is_overdue, must_be_stored
 
 DAYS = timedelta(days=5)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SUCCESS = "success"
 DAILY = [24.0 * day for day in range(6)]
 
-# Hours of attempts, all failed but those after SUCCESS's name; whether the listener is disabled in the end.
+# The hours of failed attempts, with SUCCESS between some of them; whether the listener is disabled at the end.
 CASES: dict[str, tuple[Sequence[float | str], bool]] = {
     "once": ([0], False),
     "twice, far apart": ([0, 200], False),
-    "twice, just so far apart": ([0, 120], False),
+    "twice, exactly the limit apart": ([0, 120], False),
     "once a week, for a year": ([168.0 * week for week in range(52)], False),
     "many at the beginning and one at the end": ([*(minute / 60 for minute in range(60)), 120], False),
     "many at both ends": ([0, 1, 2, 3, 118, 119, 120, 121], False),
@@ -50,7 +50,7 @@ def test_cases(name: str) -> None:
 
 
 @given(st.lists(st.floats(0, 72), min_size=1, max_size=30))
-def test_who_is_disabled_has_failed_often_and_in_every_part_of_the_time(pauses: list[float]) -> None:
+def test_a_disabled_listener_has_failed_often_and_without_a_long_pause(pauses: list[float]) -> None:
     at, failures, run = START, [], None
     for pause in pauses:
         at += timedelta(hours=pause)
@@ -63,14 +63,14 @@ def test_who_is_disabled_has_failed_often_and_in_every_part_of_the_time(pauses: 
             assert max(gaps) <= DAYS / LONGEST_PAUSES
 
 
-def test_a_clock_that_goes_back_takes_nothing_away() -> None:
+def test_a_clock_that_goes_back_does_not_shorten_a_run() -> None:
     run = FailureRun(START, START + timedelta(hours=10))
     assert after_failure(run, START + timedelta(hours=9), DAYS) == run
 
 
-def test_not_every_failure_is_written_down() -> None:
+def test_not_every_failure_is_stored() -> None:
     run = FailureRun(START, START)
-    assert must_be_noted(None, run, DAYS)
-    assert not must_be_noted(run, FailureRun(START, START + timedelta(minutes=5)), DAYS)
-    assert must_be_noted(run, FailureRun(START, START + timedelta(hours=4)), DAYS)
-    assert must_be_noted(run, FailureRun(START + timedelta(hours=1), START + timedelta(hours=1)), DAYS)
+    assert must_be_stored(None, run, DAYS)
+    assert not must_be_stored(run, FailureRun(START, START + timedelta(minutes=5)), DAYS)
+    assert must_be_stored(run, FailureRun(START, START + timedelta(hours=4)), DAYS)
+    assert must_be_stored(run, FailureRun(START + timedelta(hours=1), START + timedelta(hours=1)), DAYS)

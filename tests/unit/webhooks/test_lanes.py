@@ -1,10 +1,10 @@
-"""One listener's limits: how much at a time, how fast, how carefully after failures."""
+"""Tests the limits of one listener: concurrency, rate, and pauses after failures."""
 
 from tests.unit.webhooks.examples import claimed, listener
 from triptych.webhooks.relay.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane
 
 
-def test_as_many_at_a_time_as_allowed() -> None:
+def test_no_more_requests_at_a_time_than_allowed() -> None:
     lane = Lane(listener(), concurrency=2)
     assert lane.may_start_at(5.0) == 5.0
     lane.start(5.0)
@@ -47,13 +47,13 @@ def test_failures_in_a_row_leave_one_at_a_time_with_growing_pauses_until_one_suc
     assert (lane.may_start_at(1.0), lane.limit) == (1.0, 8)
 
 
-def test_what_is_taken_ahead_is_bounded_and_shrinks_for_slow_listeners() -> None:
+def test_claiming_ahead_is_bounded_and_shrinks_for_slow_listeners() -> None:
     lane = Lane(listener(), concurrency=4)
     assert lane.free_slots <= AHEAD_MAX
     for _ in range(40):
         lane.start(0.0)
         lane.finish(0.0, 10.0, success=True)
-    assert lane.free_slots == 4  # two seconds' worth would be less than one each
+    assert lane.free_slots == 4  # two seconds would allow less than one delivery for each request
     lane.queue.extend(claimed() for _ in range(3))
     assert lane.free_slots == 1
     assert not lane.wants_more

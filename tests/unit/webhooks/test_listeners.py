@@ -1,4 +1,4 @@
-"""What may be subscribed, and what secrets look like at rest."""
+"""Tests which listeners can be created, and how secrets are encrypted."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_addresses_that_cannot_be_subscribed(url: str) -> None:
         ),
     ],
 )
-def test_addresses_stay_as_they_are_but_for_international_names(url: str, stored: str) -> None:
+def test_addresses_stay_unchanged_except_for_international_names(url: str, stored: str) -> None:
     assert new(url=url).url == stored
 
 
@@ -113,18 +113,18 @@ def test_addresses_stay_as_they_are_but_for_international_names(url: str, stored
         ({"description": "x" * 1_001}, "description"),
     ],
 )
-def test_rules_have_names(fields: dict[str, Any], field: str) -> None:
+def test_a_violated_rule_names_its_field(fields: dict[str, Any], field: str) -> None:
     assert violated(NewListener, {"url": "https://example.com/", "eventTypes": [CREATED], **fields}) == [field]
 
 
-def test_a_change_keeps_what_it_does_not_name_and_cannot_touch_what_is_fixed() -> None:
+def test_a_change_keeps_the_other_fields_and_cannot_change_fixed_ones() -> None:
     change = ListenerChange.model_validate({"rateLimit": None, "url": None, "galleryIds": None, "retryProfile": "wix"})
     assert change.model_fields_set == {"rate_limit", "gallery_ids", "retry_profile", "retry_delays"}
     assert violated(ListenerChange, {"ordered": True}) == ["ordered"]
     assert violated(ListenerChange, {"format": "wix-jwt"}) == ["format"]
 
 
-def test_who_wants_what() -> None:
+def test_which_events_a_listener_wants() -> None:
     assert listener().wants("s", "t", "g")
     assert not listener().wants("other", "t", "g")
     assert not listener().wants("s", "u", "g")
@@ -141,7 +141,7 @@ def test_sealed_secrets_open_under_old_keys_too_and_under_no_others() -> None:
         Sealer([other]).open(sealed)
 
 
-def test_no_key_no_start_except_on_a_development_machine() -> None:
+def test_without_a_key_the_start_is_refused_except_on_a_development_machine() -> None:
     with pytest.raises(StartRefused, match="TRIPTYCH_SECRETS_KEY"):
         make_sealer(ListenerSettings(secrets_key=None, local=False))
     make_sealer(ListenerSettings(secrets_key=None, local=True))

@@ -1,4 +1,4 @@
-"""What an answer's headers and the client's exceptions are taken for, and what is signed only once."""
+"""Tests the meaning of Retry-After and of the client's exceptions, and what is signed only once."""
 
 import ssl
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from tests.unit.webhooks.examples import claimed, listener
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress
-from triptych.webhooks.model.delivery import Failure
+from triptych.webhooks.model.delivery import AttemptFailure
 from triptych.webhooks.model.keys import Format, make_key
 from triptych.webhooks.model.signing import SigningKey, read_key
 from triptych.webhooks.relay.sender import WAVE_SECONDS, DeliverySender, Signer, classify, parse_retry_after
@@ -24,22 +24,22 @@ EVENT = History().create().messages[0].value
 
 
 class OneKey:
-    """A directory of listeners that all have the same key."""
+    """A listener cache in which all listeners have the same key."""
 
     def __init__(self, dialect: Format) -> None:
         self._key = read_key("k", dialect, make_key(dialect).secret)
 
     def keys_of(self, _listener: Listener, _now: datetime) -> list[SigningKey]:
-        """The key."""
+        """The only key."""
         return [self._key]
 
 
 def signer(dialect: Format, times: list[float]) -> Signer:
-    directory: Any = OneKey(dialect)
-    return Signer(directory, lambda: times[0])
+    listener_cache: Any = OneKey(dialect)
+    return Signer(listener_cache, lambda: times[0])
 
 
-def test_a_wave_of_tokens_is_signed_once_and_each_attempt_anew() -> None:
+def test_a_wave_of_tokens_is_signed_once_and_each_attempt_again() -> None:
     times = [1_000.0]
     made = signer(Format.WIX_JWT, times)
     first, second = listener(id="a", format=Format.WIX_JWT), listener(id="b", format=Format.WIX_JWT)
@@ -98,12 +98,12 @@ def test_all_dates_of_http() -> None:
         found = parse_retry_after(date)
         assert found is not None
         assert found > 1e9
-    # Two digits of a year are of the past, once they would be more than 50 years ahead.
+    # A year of two digits is in the past if it would be more than 50 years ahead.
     assert parse_retry_after("Sunday, 06-Nov-94 08:49:37 GMT") == 0.0
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,30} Jan [0-9]{1,30} [0-9]{1,20}:00:00 [-+A-Z0-9]{1,30}"))
-def test_no_retry_after_is_a_fault_of_ours(text: str) -> None:
+def test_no_retry_after_makes_the_parser_fail(text: str) -> None:
     found = parse_retry_after(text)
     assert found is None or found >= 0
 
@@ -111,30 +111,30 @@ def test_no_retry_after_is_a_fault_of_ours(text: str) -> None:
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (TimeoutError(), Failure.TIMEOUT),
-        (ConnectionResetError(), Failure.CONNECTION),
-        (NameNotResolved(), Failure.NAME),
-        (ssl.SSLCertVerificationError(), Failure.TLS),
-        (ForbiddenAddress("no"), Failure.FORBIDDEN_ADDRESS),
-        (NotHttp("odd"), Failure.PROTOCOL),
-        (ValueError("odd"), Failure.PROTOCOL),
-        (KeyError("a fault of ours"), Failure.INTERNAL),
+        (TimeoutError(), AttemptFailure.TIMEOUT),
+        (ConnectionResetError(), AttemptFailure.CONNECTION),
+        (NameNotResolved(), AttemptFailure.NAME),
+        (ssl.SSLCertVerificationError(), AttemptFailure.TLS),
+        (ForbiddenAddress("no"), AttemptFailure.FORBIDDEN_ADDRESS),
+        (NotHttp("odd"), AttemptFailure.PROTOCOL),
+        (ValueError("odd"), AttemptFailure.PROTOCOL),
+        (KeyError("an internal error"), AttemptFailure.INTERNAL),
     ],
 )
-def test_what_exceptions_mean(error: Exception, failure: Failure) -> None:
+def test_what_exceptions_mean(error: Exception, failure: AttemptFailure) -> None:
     assert classify(error) is failure
 
 
-async def test_a_fault_of_ours_is_an_outcome_too() -> None:
-    directory: Any = NoKey()
+async def test_an_internal_error_is_a_failure_too() -> None:
+    listener_cache: Any = NoKey()
     client: Any = Client((), None, 0)  # type: ignore[arg-type]
-    sent = await DeliverySender(client, Signer(directory)).send(listener(), claimed(), EVENT)
-    assert sent.answer.failure is Failure.INTERNAL
+    sent = await DeliverySender(client, Signer(listener_cache)).send(listener(), claimed(), EVENT)
+    assert sent.response.failure is AttemptFailure.INTERNAL
 
 
 class NoKey:
-    """A directory that has lost the keys."""
+    """A listener cache that has lost the keys."""
 
     def keys_of(self, _listener: Listener, _now: datetime) -> list[SigningKey]:
-        """Nothing."""
+        """Raises KeyError."""
         raise KeyError("k")

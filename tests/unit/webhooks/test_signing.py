@@ -1,4 +1,4 @@
-"""Signatures in both dialects, checked by independent means."""
+"""Checks signatures in both dialects with independent code."""
 
 import base64
 import hmac
@@ -28,7 +28,7 @@ AT = 1_767_225_600
 
 
 def test_the_example_of_the_specification() -> None:
-    # Standard Webhooks and Svix print this one: secret, id, timestamp, body, signature.
+    # Standard Webhooks and Svix publish this example: secret, id, timestamp, body, signature.
     key = read_key("k", Format.STANDARD_HMAC, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     request = standard_request("msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', [key], 1_614_265_330)
     assert request.headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -85,6 +85,6 @@ def test_the_body_of_standard_webhooks() -> None:
     assert json.loads(standard_body(EVENT)) == {"type": event_type, "timestamp": event["eventTime"], "data": event}
 
 
-def test_a_site_that_is_no_guid_has_an_instance_of_its_own() -> None:
+def test_a_site_id_that_is_not_a_guid_has_an_instance_id_of_its_own() -> None:
     assert instance_of("default") == instance_of("default") != instance_of("other")
     uuid.UUID(instance_of("default"))

@@ -76,7 +76,7 @@ class ListenerAdmin:
         self.site_id = site_id
         self.listeners = administration.listeners
         self.deliveries = administration.deliveries
-        self.operations = administration.operations
+        self.operational_events = administration.operational_events
 
     async def listener(self, listener_id: str) -> Listener:
         """One listener of the site. Raises Refused (404) if there is none."""
@@ -210,7 +210,7 @@ async def download_public_key(
 @router.get("/operational-events", response_model=OperationalEventsAnswer)
 async def list_operational_events(admin: Admin, limit: Limit = PAGE_MAX) -> Response:
     """What happened to listeners that their owners should know, the latest first."""
-    return JsonAnswer({"operationalEvents": await admin.operations.list(admin.site_id, limit)})
+    return JsonAnswer({"operationalEvents": await admin.operational_events.list(admin.site_id, limit)})
 
 
 def _answer(listener: Listener) -> Response:

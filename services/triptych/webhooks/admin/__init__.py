@@ -1,1 +1,1 @@
-"""What administrators do with listeners, over HTTP and on the command line."""
+"""The administration of listeners, shared by the gateway and the command line."""

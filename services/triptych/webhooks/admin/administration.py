@@ -1,11 +1,11 @@
-"""What administrators work with, over HTTP and on the command line: listeners, deliveries, operational events."""
+"""Opens the listeners, deliveries and operational events for the gateway and the command line."""
 
 from dataclasses import dataclass
 from functools import partial
 
 from triptych.contract.topics import Topics
 from triptych.kit.mongo.driver import Database
-from triptych.webhooks.admin.beginnings import read_end_offsets
+from triptych.webhooks.admin.end_offsets import read_end_offsets
 from triptych.webhooks.store.listeners import ListenerRepository
 from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.resending import DeliveryLog
@@ -15,22 +15,22 @@ from triptych.webhooks.store.settings import ListenerSettings
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """The three collections; every query of theirs names a site."""
+    """Listeners, deliveries and operational events. Every query names a site."""
 
     listeners: ListenerRepository
     deliveries: DeliveryLog
-    operations: OperationalEvents
+    operational_events: OperationalEvents
 
 
 async def open_administration(database: Database, settings: ListenerSettings) -> Administration:
-    """The administration of this installation; its indexes must exist.
+    """The administration of this installation. The indexes must exist.
 
     Raises:
-        StartRefused: the key of the secrets cannot be used, or is not the one they are encrypted under.
+        StartRefused: the secrets key is unusable, or the stored secrets are encrypted under another key.
     """
     sealer = make_sealer(settings)
     await require_same_key(database, sealer)
     retention = settings.webhooks_retention
-    ends = partial(read_end_offsets, settings, Topics(settings.topic_prefix).events)
-    listeners = ListenerRepository(database, sealer, retention, ends=ends)
+    end_offsets = partial(read_end_offsets, settings, Topics(settings.topic_prefix).events)
+    listeners = ListenerRepository(database, sealer, retention, end_offsets=end_offsets)
     return Administration(listeners, DeliveryLog(database), OperationalEvents(database, retention))

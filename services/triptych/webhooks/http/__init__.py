@@ -1,1 +1,1 @@
-"""The HTTP client that posts deliveries."""
+"""The HTTP client that posts deliveries to listeners."""

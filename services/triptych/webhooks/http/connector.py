@@ -1,7 +1,7 @@
-"""Dials IP addresses, and only those that deliveries may go to: an address is checked where it is dialled.
+"""Dials IP addresses to which deliveries may go, and checks each address immediately before it dials it.
 
-No name is looked up here, and nothing here uses the event loop's threads for look-ups: uvloop asks them about every
-address that it is told to connect to, even about one that is written in digits.
+This module looks up no names. It dials sockets of its own, because uvloop passes every address that it connects to
+through its look-up threads, even an IP address.
 """
 
 import asyncio
@@ -13,25 +13,25 @@ from itertools import chain, zip_longest
 
 from triptych.webhooks.model.addresses import Network, check_address
 
-# RFC 8305, section 5: how long one address has before the next one is tried as well.
+# How long to wait for one address before trying the next one as well (RFC 8305, section 5).
 STAGGER_SECONDS = 0.25
 
 
 async def connect(addresses: Sequence[str], port: int, allowed: Sequence[Network]) -> socket.socket:
-    """A connected socket to one of the addresses of a host, whichever answers first.
+    """A socket connected to the address of a host that answers first.
 
     Args:
-        addresses: of one host; all must be allowed, since a name that leads both ways is not to be trusted.
+        addresses: of one host. All must be allowed: a name with allowed and forbidden addresses is not trusted.
         port: of the host.
-        allowed: networks that deliveries may go to although they are not public.
+        allowed: networks that are not public and to which deliveries may go.
 
     Raises:
-        ForbiddenAddress: nothing was dialled.
-        OSError: nobody answers.
+        ForbiddenAddress: an address is not allowed; nothing was dialled.
+        OSError: no address answers.
     """
     for address in addresses:
         check_address(address, allowed)
-    waiting = _by_turns(addresses)
+    waiting = _alternate_families(addresses)
     dialling: set[asyncio.Task[socket.socket]] = set()
     error: Exception = OSError("no address")
     try:
@@ -42,21 +42,21 @@ async def connect(addresses: Sequence[str], port: int, allowed: Sequence[Network
                 dialling, timeout=STAGGER_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
             connected = [task.result() for task in done if task.exception() is None]
-            for spare in connected[1:]:
-                spare.close()
+            for unused in connected[1:]:
+                unused.close()
             if connected:
                 return connected[0]
             error = next((found for task in done if isinstance(found := task.exception(), Exception)), error)
     finally:
         for task in dialling:
-            task.add_done_callback(_close_late)
+            task.add_done_callback(_close_unused)
             task.cancel()
     raise error
 
 
 async def _dial(address: str, port: int, allowed: Sequence[Network]) -> socket.socket:
-    # The last moment before connecting: what a name resolved to a moment ago does not matter here, only where the
-    # packets would go.
+    # Check here, immediately before connecting: this is the address to which the packets go, whatever the name resolves
+    # to by now.
     check_address(address, allowed)
     host, _, scope = address.partition("%")
     is_ipv6 = ":" in host
@@ -64,42 +64,42 @@ async def _dial(address: str, port: int, allowed: Sequence[Network]) -> socket.s
     try:
         dialled.setblocking(False)
         dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        place = (host, port, 0, int(scope) if scope.isdecimal() else 0) if is_ipv6 else (host, port)
-        number = dialled.connect_ex(place)
-        if number == errno.EINPROGRESS:
-            await _writable(dialled)
-            number = dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            raise OSError(number, f"cannot connect to {address} port {port}: {os.strerror(number)}")
+        destination = (host, port, 0, int(scope) if scope.isdecimal() else 0) if is_ipv6 else (host, port)
+        code = dialled.connect_ex(destination)
+        if code == errno.EINPROGRESS:
+            await _wait_until_writable(dialled)
+            code = dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, f"cannot connect to {address} port {port}: {os.strerror(code)}")
     except BaseException:
         dialled.close()
         raise
     return dialled
 
 
-async def _writable(dialled: socket.socket) -> None:
+async def _wait_until_writable(dialled: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
 
-    def is_ready() -> None:
+    def mark_ready() -> None:
         if not ready.done():
             ready.set_result(None)
 
-    loop.add_writer(dialled.fileno(), is_ready)
+    loop.add_writer(dialled.fileno(), mark_ready)
     try:
         await ready
     finally:
         loop.remove_writer(dialled.fileno())
 
 
-def _by_turns(addresses: Sequence[str]) -> list[str]:
-    """The addresses in their order, the two families by turns (RFC 8305, section 4)."""
+def _alternate_families(addresses: Sequence[str]) -> list[str]:
+    """The addresses in their order, alternating between the two families (RFC 8305, section 4)."""
     first_is_ipv6 = ":" in addresses[0] if addresses else False
     first = [address for address in addresses if (":" in address) == first_is_ipv6]
     second = [address for address in addresses if (":" in address) != first_is_ipv6]
     return [address for address in chain.from_iterable(zip_longest(first, second)) if address is not None]
 
 
-def _close_late(task: asyncio.Task[socket.socket]) -> None:
+def _close_unused(task: asyncio.Task[socket.socket]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().close()

@@ -1,7 +1,7 @@
-"""Looks up names without threads, so that names that nobody answers for delay nobody else.
+"""Looks up names without threads, so that an unanswered name does not delay look-ups of other names.
 
-c-ares asks the servers of /etc/resolv.conf, with its search domains, and reads /etc/hosts. A name is looked up once at
-a time, whoever waits for it: a listener, which has one address, has at most one look-up under way.
+c-ares queries the servers of /etc/resolv.conf, with its search domains, and reads /etc/hosts. Concurrent callers share
+one look-up of a name. A listener has one URL, so it has at most one look-up in flight.
 """
 
 import asyncio
@@ -19,40 +19,42 @@ import pycares
 
 DEADLINE_SECONDS = 5.0
 FOUND_SECONDS = 10.0
-"""How long addresses are used; until then the servers' own answer is not asked for again."""
+"""How long found addresses are used without another look-up."""
 NOT_FOUND_SECONDS = 5.0
+"""How long a failed look-up is remembered."""
 STALE_SECONDS = 3_600.0
-"""How long addresses are used if the servers do not answer (RFC 8767): who was found once waits for nobody's names."""
-PATIENCE_SECONDS = 0.5
-"""How long the servers have before addresses of earlier are used."""
+"""How long found addresses may be used while the servers do not answer (RFC 8767). A name that was found once does not
+wait for unanswered look-ups of other names."""
+STALE_AFTER_SECONDS = 0.5
+"""How long a look-up may take before earlier addresses are used instead."""
 NAMES_KEPT = 10_000
 WAITING_MAX = 5_000
-"""Look-ups that run or wait in all; a further one fails at once."""
+"""Look-ups that may run or wait in total. A further look-up fails at once."""
 AT_ONCE = 100
-"""Look-ups that run in all. More of them overflow the socket of a name server on the same machine (measured: at 250
-questions, of which each look-up asks two)."""
-SUSPECTS_AT_ONCE = 20
-"""Of these, look-ups of names that nobody has told the last time."""
+"""Look-ups that may run at the same time. More of them overflow the socket of a name server on the same machine
+(measured: at 250 questions; each look-up sends two)."""
+UNANSWERED_AT_ONCE = 20
+"""How many of these look-ups may be for names whose last look-up got no answer."""
 _TRY_SECONDS = 1.5
 _TRIES = 2
-_TOLD = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
+_DEFINITE = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
 
 
 class NameNotResolved(OSError):
-    """A name has no address, or nobody has told it in time; the message says which."""
+    """A name has no address, or no server answered in time. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CacheEntry:
     until: float
     addresses: tuple[str, ...]
     problem: str = ""
     found_at: float = 0.0
-    is_suspect: bool = False
+    is_unanswered: bool = False
 
 
 class Resolver:
-    """The names of receivers and their addresses; use it as a context, where the event loop runs."""
+    """Looks up and caches the addresses of receivers. It is an async context manager."""
 
     def __init__(
         self,
@@ -61,14 +63,14 @@ class Resolver:
         at_once: int = AT_ONCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask `servers` (`address:port`), or those of the system."""
+        """Query `servers` (`address:port`), or the servers of the system if there are none."""
         self._servers = list(servers)
         self._deadline = deadline_seconds
-        self._turns = asyncio.Semaphore(at_once)
-        self._suspects = asyncio.Semaphore(max(1, at_once * SUSPECTS_AT_ONCE // AT_ONCE))
+        self._slots = asyncio.Semaphore(at_once)
+        self._unanswered = asyncio.Semaphore(max(1, at_once * UNANSWERED_AT_ONCE // AT_ONCE))
         self._clock = clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._running: dict[str, asyncio.Task[_Known]] = {}
+        self._cache: OrderedDict[str, _CacheEntry] = OrderedDict()
+        self._running: dict[str, asyncio.Task[_CacheEntry]] = {}
         self._resolver: aiodns.DNSResolver | None = None
 
     async def __aenter__(self) -> Self:
@@ -85,73 +87,73 @@ class Resolver:
             await self._resolver.close()
 
     async def addresses(self, host: str, seconds: float) -> tuple[str, ...]:
-        """The IP addresses of a name, as the servers order them; at least one.
+        """The IP addresses of a name, at least one, in the order of the servers.
 
         Args:
             host: the name.
-            seconds: how long the caller can wait; the look-up goes on for those who come later.
+            seconds: how long the caller can wait. The look-up continues for later callers.
 
         Raises:
-            NameNotResolved: there is none, or no answer in time.
+            NameNotResolved: the name has no address, or no answer arrived in time.
         """
-        known = self._known.get(host)
-        if known is not None and known.until > self._clock():
-            return _told(known)
+        entry = self._cache.get(host)
+        if entry is not None and entry.until > self._clock():
+            return _addresses_of(entry)
         task = self._running.get(host) or self._start(host)
-        is_stale = known is not None and self._may_be_used(known)
+        is_stale = entry is not None and self._may_be_used(entry)
         try:
-            async with asyncio.timeout(min(seconds, PATIENCE_SECONDS) if is_stale else seconds):
-                known = await asyncio.shield(task)
+            async with asyncio.timeout(min(seconds, STALE_AFTER_SECONDS) if is_stale else seconds):
+                entry = await asyncio.shield(task)
         except TimeoutError:
-            if known is None or not is_stale:
+            if entry is None or not is_stale:
                 raise NameNotResolved(f"no answer about the name {host} within {seconds:g} s") from None
-        return _told(known)
+        return _addresses_of(entry)
 
-    def _may_be_used(self, known: _Known) -> bool:
-        return bool(known.addresses) and self._clock() - known.found_at < STALE_SECONDS
+    def _may_be_used(self, entry: _CacheEntry) -> bool:
+        return bool(entry.addresses) and self._clock() - entry.found_at < STALE_SECONDS
 
-    def _start(self, host: str) -> asyncio.Task[_Known]:
+    def _start(self, host: str) -> asyncio.Task[_CacheEntry]:
         if len(self._running) >= WAITING_MAX:
             raise NameNotResolved(f"the name {host} was not looked up: {WAITING_MAX} others are being looked up")
         task = asyncio.create_task(self._look_up(host))
         self._running[host] = task
         return task
 
-    async def _look_up(self, host: str) -> _Known:
-        earlier = self._known.get(host)
+    async def _look_up(self, host: str) -> _CacheEntry:
+        earlier = self._cache.get(host)
         try:
-            async with contextlib.AsyncExitStack() as turns:
-                if earlier is not None and earlier.is_suspect:
-                    await turns.enter_async_context(self._suspects)
-                await turns.enter_async_context(self._turns)
-                known = await self._found(host)
+            async with contextlib.AsyncExitStack() as slots:
+                if earlier is not None and earlier.is_unanswered:
+                    await slots.enter_async_context(self._unanswered)
+                await slots.enter_async_context(self._slots)
+                entry = await self._query(host)
         finally:
             self._running.pop(host, None)
-        if known.is_suspect and earlier is not None and self._may_be_used(earlier):
-            known = replace(known, addresses=earlier.addresses, found_at=earlier.found_at)
-        self._known[host] = known
-        self._known.move_to_end(host)
-        if len(self._known) > NAMES_KEPT:
-            self._known.popitem(last=False)
-        return known
+        if entry.is_unanswered and earlier is not None and self._may_be_used(earlier):
+            entry = replace(entry, addresses=earlier.addresses, found_at=earlier.found_at)
+        self._cache[host] = entry
+        self._cache.move_to_end(host)
+        if len(self._cache) > NAMES_KEPT:
+            self._cache.popitem(last=False)
+        return entry
 
-    async def _found(self, host: str) -> _Known:
-        is_suspect = True
+    async def _query(self, host: str) -> _CacheEntry:
+        is_unanswered = True
         try:
             async with asyncio.timeout(self._deadline):
-                addresses = await self._ask(host)
+                addresses = await self._getaddrinfo(host)
             now = self._clock()
             if addresses:
-                return _Known(now + FOUND_SECONDS, addresses, found_at=now)
-            problem, is_suspect = f"the name {host} has no address", False
+                return _CacheEntry(now + FOUND_SECONDS, addresses, found_at=now)
+            problem, is_unanswered = f"the name {host} has no address", False
         except TimeoutError:
             problem = f"no answer about the name {host} within {self._deadline:g} s"
-        except Exception as error:  # noqa: BLE001 - c-ares' own errors, names that it cannot encode: none is a fault of ours
+        except Exception as error:  # noqa: BLE001 - errors of c-ares, and names that it cannot encode
             problem = f"the name {host} cannot be resolved: {error.args[-1] if error.args else type(error).__name__}"
-            is_suspect = not (error.args and error.args[0] in _TOLD)
-        return _Known(self._clock() + NOT_FOUND_SECONDS, (), problem, is_suspect=is_suspect)
+            is_unanswered = not (error.args and error.args[0] in _DEFINITE)
+        return _CacheEntry(self._clock() + NOT_FOUND_SECONDS, (), problem, is_unanswered=is_unanswered)
 
-    async def _ask(self, host: str) -> tuple[str, ...]:
+    async def _getaddrinfo(self, host: str) -> tuple[str, ...]:
         if self._resolver is None:
             self._resolver = aiodns.DNSResolver(
                 nameservers=self._servers or None, timeout=_TRY_SECONDS, tries=_TRIES, loop=asyncio.get_running_loop()
@@ -160,10 +162,10 @@ class Resolver:
         return tuple(dict.fromkeys(_text_of(node.addr) for node in found.nodes))
 
 
-def _told(known: _Known) -> tuple[str, ...]:
-    if not known.addresses:
-        raise NameNotResolved(known.problem)
-    return known.addresses
+def _addresses_of(entry: _CacheEntry) -> tuple[str, ...]:
+    if not entry.addresses:
+        raise NameNotResolved(entry.problem)
+    return entry.addresses
 
 
 def _text_of(address: Sequence[object]) -> str:

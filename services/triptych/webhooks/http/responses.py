@@ -1,21 +1,21 @@
-"""Reads an HTTP answer, purely: its status line decides, and what follows the line can change nothing about that.
+"""Parses HTTP responses, purely: the status line decides, and nothing after it can change the status.
 
-Receivers send what no strict parser takes: heads of many kilobytes, spaces before a colon, two lengths, a broken
-chunk, bytes that belong to no message. The status is the answer all the same (RFC 9110, section 15); such flaws
-only cost the connection, which is then not used again.
+Receivers send responses that a strict parser rejects: heads of many kilobytes, spaces before a colon, two lengths,
+a broken chunk, bytes that belong to no message. The status counts all the same (RFC 9110, section 15). After such a
+flaw the connection is not used again.
 """
 
 import re
 from enum import Enum, auto
 
 HEAD_MAX = 1024 * 1024
-"""Bytes of all heads of one answer; more are not waited for."""
+"""The largest size of all heads of one response, in bytes. The reader stops when they are larger."""
 LINE_MAX = 8 * 1024
-"""What is kept of one line; the rest of a longer one is passed over."""
+"""Bytes kept of one line. The rest of a longer line is skipped."""
 
-# The case of the name and the width of the gaps are not worth a failure. The reason is optional.
+# Any case of the name and any width of the gaps are accepted. The reason is optional.
 _STATUS_LINE = re.compile(rb"(HTTP/[0-9]+(?:\.[0-9]+)?)[ \t]+([0-9]{3})(?![^ \t\r])", re.IGNORECASE)
-_BEGINNING = b"HTTP/"
+_PROTOCOL = b"HTTP/"
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _WITHOUT_BODY = (204, 304)
@@ -31,14 +31,14 @@ class _State(Enum):
 
 
 class ResponseReader:
-    """One answer as it comes.
+    """One response, read as its bytes arrive.
 
     Attributes:
-        status: of the final answer, once its status line has come; RFC 9110 gives meaning to 100 to 599.
-        retry_after: the value of that header field, undecoded but for Latin-1.
-        body: its first bytes, without the framing of chunks.
-        is_reusable: whether the message is complete, and the connection may carry another request.
-        problem: why there is no status, in words, if what has come is no HTTP.
+        status: of the final response, once its status line has arrived. RFC 9110 defines 100 to 599.
+        retry_after: the value of the header field, decoded as Latin-1 and not parsed.
+        body: the first bytes of the body, without chunk framing.
+        is_reusable: whether the response is complete and the connection may carry another request.
+        problem: why there is no status, in words, if the bytes are not HTTP.
     """
 
     def __init__(self, body_max: int) -> None:
@@ -48,73 +48,73 @@ class ResponseReader:
         self.is_reusable = False
         self.problem: str | None = None
         self._body_max = body_max
-        self._at = _State.STATUS
+        self._state = _State.STATUS
         self._buffer = bytearray()
         self._received = 0
         self._is_informational = False
         self._may_be_reusable = True
         self._lengths: list[bytes] = []
         self._codings: list[bytes] = []
-        self._left: int | None = None
+        self._remaining: int | None = None
         self._is_after_chunk = False
         self._is_in_trailer = False
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more has to be read."""
-        return self._at is _State.DONE
+        """Whether the reader needs no more bytes."""
+        return self._state is _State.DONE
 
     def feed(self, data: bytes) -> None:
-        """Take what has come."""
-        if self._at is _State.BODY:
-            self._take(data)
+        """Read the next bytes."""
+        if self._state is _State.BODY:
+            self._read_body(data)
             return
         self._buffer += data
-        if self._at in (_State.STATUS, _State.FIELDS):
+        if self._state in (_State.STATUS, _State.FIELDS):
             self._received += len(data)
             self._read_head()
-        elif self._at is _State.CHUNKS:
+        elif self._state is _State.CHUNKS:
             self._read_chunks()
-        elif self._at is _State.DONE and self._buffer:
+        elif self._state is _State.DONE and self._buffer:
             self.is_reusable = False
 
     def end(self) -> None:
-        """Note that the connection has ended. A body without a length ends this way; any other has broken off."""
+        """Note that the connection has ended. This ends a body without a length, and truncates any other body."""
         if self.is_done:
             return
         if self.status is None and self.problem is None:
-            come = "an informational answer" if self._is_informational else "the beginning of an answer"
-            self.problem = f"the connection ended after {come}" if self._received else None
-        self._at = _State.DONE
+            received = "an informational response" if self._is_informational else "the beginning of a response"
+            self.problem = f"the connection ended after {received}" if self._received else None
+        self._state = _State.DONE
 
     def _read_head(self) -> None:
-        while self._at in (_State.STATUS, _State.FIELDS):
-            if self._at is _State.STATUS and not self._begins_well():
-                self._give_up("the answer is not HTTP/1")
+        while self._state in (_State.STATUS, _State.FIELDS):
+            if self._state is _State.STATUS and not self._may_be_http():
+                self._give_up("the response is not HTTP/1")
                 return
-            line = self._line()
+            line = self._pop_line()
             if line is None:
-                if self._at is _State.STATUS and len(self._buffer) >= LINE_MAX:
+                if self._state is _State.STATUS and len(self._buffer) >= LINE_MAX:
                     self._read_status(bytes(self._buffer))
                 if self._received > HEAD_MAX:
-                    self._give_up("the head of the answer is too large")
+                    self._give_up("the head of the response is too large")
                 return
-            if self._at is _State.STATUS:
+            if self._state is _State.STATUS:
                 if line:
                     self._read_status(line)
             elif line:
                 self._read_field(line)
             elif self._is_informational:
                 self._is_informational = False
-                self._at = _State.STATUS
+                self._state = _State.STATUS
             else:
                 self._begin_body()
 
-    def _begins_well(self) -> bool:
-        beginning = bytes(self._buffer[: len(_BEGINNING) + 4]).lstrip(b"\r\n")[: len(_BEGINNING)]
-        return _BEGINNING.startswith(beginning.upper())
+    def _may_be_http(self) -> bool:
+        start = bytes(self._buffer[: len(_PROTOCOL) + 4]).lstrip(b"\r\n")[: len(_PROTOCOL)]
+        return _PROTOCOL.startswith(start.upper())
 
-    def _line(self) -> bytes | None:
+    def _pop_line(self) -> bytes | None:
         end = self._buffer.find(b"\n")
         if end < 0:
             del self._buffer[LINE_MAX:]
@@ -126,10 +126,10 @@ class ResponseReader:
     def _read_status(self, line: bytes) -> None:
         found = _STATUS_LINE.match(line)
         if found is None:
-            self._give_up("the answer has no status line")
+            self._give_up("the response has no status line")
             return
         status = int(found[2])
-        self._at = _State.FIELDS
+        self._state = _State.FIELDS
         if 100 <= status < 200 and status != _SWITCHING_PROTOCOLS:
             self._is_informational = True
             return
@@ -142,7 +142,7 @@ class ResponseReader:
         if self._is_informational:
             return
         name, colon, value = line.partition(b":")
-        if not colon or line[:1] in (b" ", b"\t"):  # a folded line, or none at all
+        if not colon or line[:1] in (b" ", b"\t"):  # a folded line, or a line that is not a field
             self._may_be_reusable = False
             return
         value = value.strip()
@@ -157,48 +157,48 @@ class ResponseReader:
                 self._may_be_reusable &= b"close" not in value.lower()
 
     def _begin_body(self) -> None:
-        rest = bytes(self._buffer)
+        received = bytes(self._buffer)
         self._buffer.clear()
         self._may_be_reusable &= not (self._codings and self._lengths)
         if self.status in _WITHOUT_BODY:
-            self._left = 0
+            self._remaining = 0
         elif self._codings == [b"chunked"]:
-            self._at = _State.CHUNKS
-            self._buffer += rest
+            self._state = _State.CHUNKS
+            self._buffer += received
             self._read_chunks()
             return
         elif not self._codings and len(set(self._lengths)) == 1 and _LENGTH.fullmatch(self._lengths[0]):
-            self._left = int(self._lengths[0])
-        self._at = _State.BODY
-        self._take(rest)
+            self._remaining = int(self._lengths[0])
+        self._state = _State.BODY
+        self._read_body(received)
 
-    def _take(self, data: bytes) -> None:
-        if self._left is None:
+    def _read_body(self, data: bytes) -> None:
+        if self._remaining is None:
             self._keep(data)
         else:
-            self._keep(data[: self._left])
-            if len(data) >= self._left:
-                self._finish(whole=len(data) == self._left)
+            self._keep(data[: self._remaining])
+            if len(data) >= self._remaining:
+                self._finish(is_complete=len(data) == self._remaining)
                 return
-            self._left -= len(data)
+            self._remaining -= len(data)
         if len(self.body) >= self._body_max:
             self._finish()
 
     def _read_chunks(self) -> None:
-        self._left = self._left or 0
-        while self._at is _State.CHUNKS:
-            if self._left:
-                part = bytes(self._buffer[: self._left])
-                del self._buffer[: self._left]
-                self._keep(part)
-                self._left -= len(part)
+        self._remaining = self._remaining or 0
+        while self._state is _State.CHUNKS:
+            if self._remaining:
+                data = bytes(self._buffer[: self._remaining])
+                del self._buffer[: self._remaining]
+                self._keep(data)
+                self._remaining -= len(data)
                 if len(self.body) >= self._body_max:
                     self._finish()
-                if self._left:
+                if self._remaining:
                     return
                 self._is_after_chunk = True
                 continue
-            line = self._line()
+            line = self._pop_line()
             if line is None:
                 return
             self._read_chunk_line(line)
@@ -206,25 +206,25 @@ class ResponseReader:
     def _read_chunk_line(self, line: bytes) -> None:
         if self._is_in_trailer:
             if not line:
-                self._finish(whole=not self._buffer)
+                self._finish(is_complete=not self._buffer)
         elif self._is_after_chunk:
             self._is_after_chunk = False
             if line:
                 self._finish()
         elif _CHUNK_SIZE.fullmatch(size := line.partition(b";")[0].strip()):
-            self._left = int(size, 16)
-            self._is_in_trailer = self._left == 0
+            self._remaining = int(size, 16)
+            self._is_in_trailer = self._remaining == 0
         else:
             self._finish()
 
     def _keep(self, data: bytes) -> None:
         self.body += data[: self._body_max - len(self.body)]
 
-    def _finish(self, *, whole: bool = False) -> None:
-        self._at = _State.DONE
-        self.is_reusable = whole and self._may_be_reusable
+    def _finish(self, *, is_complete: bool = False) -> None:
+        self._state = _State.DONE
+        self.is_reusable = is_complete and self._may_be_reusable
 
     def _give_up(self, problem: str) -> None:
         if self.status is None:
             self.problem = problem
-        self._at = _State.DONE
+        self._state = _State.DONE

@@ -1,4 +1,4 @@
-"""Takes the address of a listener apart, purely, without changing a byte of what is asked for."""
+"""Splits the URL of a listener into origin and request target, purely, without changing a byte of the target."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ TARGETS_KEPT = 4_096
 
 
 class Origin(NamedTuple):
-    """Whom to connect to: connections with the same origin are interchangeable."""
+    """The server to connect to. Connections with the same origin are interchangeable."""
 
     is_tls: bool
     host: str
@@ -23,41 +23,41 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes, as its head says it."""
+    """The destination of a request, as its head states it."""
 
     origin: Origin
     authority: str
     """The value of the Host header field."""
     path: str
-    """The request target: path and query byte for byte as they were registered."""
+    """The request target: path and query, byte for byte as registered."""
 
 
 @lru_cache(maxsize=TARGETS_KEPT)
 def target_of(url: str) -> Target:
-    """Where an address leads.
+    """The target of a URL.
 
-    A path may be signed or compared as it is (presigned addresses), so escapes, dots and an empty query stay.
+    Receivers may sign or compare a path byte for byte (presigned URLs), so escapes, dots and an empty query stay.
 
     Raises:
-        ValueError: it is not an http or https address in ASCII.
+        ValueError: the text is not an http or https URL in ASCII.
     """
     parts = urlsplit(url)
     found = _AUTHORITY.match(url)
     if parts.scheme not in _PORTS or not parts.hostname or found is None or not _is_plain(url):
         raise ValueError("not an http or https address in ASCII")
-    usual = _PORTS[parts.scheme]
-    port = parts.port or usual
+    default = _PORTS[parts.scheme]
+    port = parts.port or default
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     path = url[found.end() :].partition("#")[0]
     return Target(
         Origin(parts.scheme == "https", parts.hostname, port),
-        host if port == usual else f"{host}:{port}",
+        host if port == default else f"{host}:{port}",
         path if path.startswith("/") else "/" + path,
     )
 
 
 def literal_address(host: str) -> str | None:
-    """The IP address that a host is; None for a name."""
+    """The host if it is an IP address; None if it is a name."""
     try:
         return str(ip_address(host))
     except ValueError:
@@ -65,9 +65,9 @@ def literal_address(host: str) -> str | None:
 
 
 def is_number(host: str) -> bool:
-    """Whether a host that is no IP address would be read as one by some resolvers: decimal, octal, hexadecimal.
+    """Whether some resolvers read a name as an IP address: in decimal, octal or hexadecimal.
 
-    The rule of the WHATWG's URL standard: the last label of a name is never a number.
+    The rule is from the WHATWG URL standard: the last label of a name is never a number.
     """
     return _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
 

@@ -1,1 +1,1 @@
-"""Listeners, deliveries and signatures, without I/O."""
+"""The rules of listeners, deliveries and signatures, without I/O."""

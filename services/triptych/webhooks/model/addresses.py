@@ -50,15 +50,15 @@ _6TO4 = ip_network("2002::/16")
 
 
 class ForbiddenAddress(Exception):
-    """A connection that must not be made; the message names the setting that could allow it."""
+    """Deliveries must not go to this address. The message names the setting that can allow it."""
 
 
 def check_address(text: str, allowed: Sequence[Network]) -> None:
-    """Let an address pass that is about to be dialled, as the socket layer writes it.
+    """Check an address that is about to be dialled, in the notation of the socket layer.
 
     Raises:
-        ForbiddenAddress: it leads into a network that outsiders must not reach through us, and that the settings do
-            not allow.
+        ForbiddenAddress: the address is in a network that outsiders must not reach through the relay, and `allowed`
+            does not contain it.
     """
     address = ip_address(text.partition("%")[0])
     forms = (address, *_embedded(address))
@@ -73,12 +73,12 @@ def check_address(text: str, allowed: Sequence[Network]) -> None:
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks in CIDR notation. Raises ValueError for anything else."""
+    """The networks that texts in CIDR notation describe. Raises ValueError for any other text."""
     return tuple(ip_network(text.strip()) for text in texts)
 
 
 def _embedded(address: Address) -> tuple[Address, ...]:
-    """The IPv4 address that an IPv6 address stands for, where a translator would take it to."""
+    """The IPv4 address to which a translator sends packets for this IPv6 address, if there is one."""
     if not isinstance(address, IPv6Address):
         return ()
     if any(_contains(network, address) for network in (_MAPPED, _TRANSLATED, _NAT64)):

@@ -1,4 +1,4 @@
-"""Decides what becomes of a delivery after an attempt, purely: delivered, tried again at a time, or dead."""
+"""Decides, purely, the next state of a delivery after an attempt: delivered, retried at a time, or dead."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from triptych.webhooks.model.keys import Format
 OK = 200
 GONE = 410
 TOO_MANY_REQUESTS = 429
-# An attempt counts before its POST; one whose answer was never recorded (the process died) is made again and takes
-# nothing from the schedule. More of them than this mean that the delivery itself is what kills the process.
+# An attempt is counted before its POST. If the process dies before it records the response, the attempt is repeated
+# and does not use up a retry. More interruptions than this mean that the delivery itself kills the process.
 INTERRUPTIONS_MAX = 10
 
 
-class Failure(StrEnum):
-    """Why there was no usable answer; the names appear in the delivery log."""
+class AttemptFailure(StrEnum):
+    """Why an attempt got no usable response. The values appear in the delivery log."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
@@ -26,49 +26,49 @@ class Failure(StrEnum):
     PROTOCOL = "protocol"
     FORBIDDEN_ADDRESS = "forbidden-address"
     INTERNAL = "internal"
-    """A fault of ours; the log of the process says more."""
+    """A fault in the relay. Its log has the details."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerResponse:
-    """What came of one POST: a status, or a failure with its words. `retry_after` is in seconds from the answer."""
+    """The result of one POST: a status, or a failure with a text. `retry_after` is in seconds from the response."""
 
     status: int | None
-    failure: Failure | None = None
+    failure: AttemptFailure | None = None
     text: str = ""
     retry_after: float | None = None
     body: bytes = b""
-    """The first bytes of the answer."""
+    """The first bytes of the response's body."""
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """What was sent where, and what came back."""
+    """One attempt: its URL and request headers, and the response."""
 
     url: str
     headers: Mapping[str, str]
-    answer: ListenerResponse
+    response: ListenerResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a listener's settings say about failures. Delays in seconds."""
+    """A listener's settings for success and retries. Delays are in seconds."""
 
     format: Format
     retry_delays: tuple[float, ...]
     minimum_wait: float
-    """The least to wait after a timeout or a 429: such a listener has too much to do already."""
+    """The minimum delay after a timeout or a 429, since such a listener is overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The listener has it."""
+    """The listener has accepted the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not yet; try again at this time."""
+    """The attempt failed. The next one is due at `due_at`."""
 
     due_at: datetime
 
@@ -85,7 +85,7 @@ class DeathReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """It will not be tried again by itself."""
+    """The delivery ended without success. It is sent again only on request."""
 
     reason: DeathReason
 
@@ -93,40 +93,40 @@ class Dead:
 Verdict: TypeAlias = Delivered | Retry | Dead
 
 
-def judge(answer: ListenerResponse, failures: int, policy: Policy, now: datetime, jitter: float) -> Verdict:
-    """What follows from an answer.
+def judge(response: ListenerResponse, failures: int, policy: Policy, now: datetime, jitter: float) -> Verdict:
+    """The verdict on the response to an attempt.
 
     Args:
-        answer: of the attempt just made.
-        failures: attempts of this delivery that had failed before.
+        response: to the attempt just made.
+        failures: earlier attempts of this delivery that failed.
         policy: of the listener.
-        now: when the answer was there.
-        jitter: 0.8 to 1.2, so that deliveries that failed together are not tried again together.
+        now: when the response arrived.
+        jitter: the factor of the delay, 0.8 to 1.2, so that deliveries that failed together are not retried together.
     """
-    if is_success(answer, policy.format):
+    if is_success(response, policy.format):
         return Delivered()
-    if answer.failure is Failure.FORBIDDEN_ADDRESS:
+    if response.failure is AttemptFailure.FORBIDDEN_ADDRESS:
         return Dead(DeathReason.FORBIDDEN_ADDRESS)
-    if answer.status == GONE:
+    if response.status == GONE:
         return Dead(DeathReason.GONE)
     if failures >= len(policy.retry_delays):
         return Dead(DeathReason.EXHAUSTED)
     delay = policy.retry_delays[failures] * jitter
-    if answer.retry_after is not None:
-        # Honoured, but nobody can bring a delivery forward, or put it off for ever.
-        delay = min(max(answer.retry_after, delay), 2 * delay)
-    if answer.failure is Failure.TIMEOUT or answer.status == TOO_MANY_REQUESTS:
+    if response.retry_after is not None:
+        # A receiver can lengthen the delay up to twofold. It cannot shorten it.
+        delay = min(max(response.retry_after, delay), 2 * delay)
+    if response.failure is AttemptFailure.TIMEOUT or response.status == TOO_MANY_REQUESTS:
         delay = max(delay, policy.minimum_wait)
     return Retry(now + timedelta(seconds=delay))
 
 
-def is_success(answer: ListenerResponse, dialect: Format) -> bool:
-    """200 for Wix (contract, section 7.4), any 2xx for Standard Webhooks; redirects are failures for both."""
-    if answer.status is None:
+def is_success(response: ListenerResponse, dialect: Format) -> bool:
+    """Whether a status means success: 200 for Wix (contract, section 7.4), any 2xx for Standard Webhooks."""
+    if response.status is None:
         return False
-    return answer.status == OK if dialect is Format.WIX_JWT else 200 <= answer.status < 300
+    return response.status == OK if dialect is Format.WIX_JWT else 200 <= response.status < 300
 
 
 def was_interrupted_too_often(attempts: int, failures: int) -> bool:
-    """Whether a delivery about to be attempted has lost too many attempts to processes that died."""
+    """Whether processes died during too many attempts of this delivery."""
     return attempts - failures > INTERRUPTIONS_MAX

@@ -1,34 +1,34 @@
-"""Decides, purely, when a listener has failed throughout for so long that nothing more is sent to it.
+"""Decides, purely, when a listener has failed for long enough to be disabled.
 
-Two failures far apart say nothing about the time between. So a run of failures ends with a success, and also with a
-pause: it has lasted for a time only if failures are spread over all of that time.
+Two failures far apart say nothing about the time between them. So a success ends a run of failures, and a long pause
+ends it too. A run has lasted for a time only if failures are spread over all of that time.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 LONGEST_PAUSES = 4
-"""The time after which a listener is disabled has at least so many failures behind the first one: no two that follow
-each other are further apart than this part of it (30 hours of 5 days, more than the longest wait for a retry)."""
-NOTES = 8
-"""How many times the last failure is written down in the longest pause."""
+"""How many of the longest pauses fit into the time after which a listener is disabled. A longer pause between two
+failures ends the run. With 5 days this is 30 hours, which is more than the longest delay of a retry."""
+WRITES_PER_PAUSE = 8
+"""How many times the last failure may be stored during the longest pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRun:
-    """Failures without a success between them, and without a long pause: when the first and the last one were."""
+    """Failures with neither a success nor a long pause between them: the times of the first and the last one."""
 
     since: datetime
     last: datetime
 
 
 def after_failure(run: FailureRun | None, now: datetime, disable_after: timedelta) -> FailureRun:
-    """The run that a failure continues or begins.
+    """The run after a failure: the continued run, or a new one.
 
     Args:
-        run: that came before, or None after a success.
+        run: before this failure, or None after a success.
         now: when the attempt failed.
-        disable_after: how long a listener may fail throughout.
+        disable_after: how long a run may last before the listener is disabled.
     """
     if run is None or now - run.last > disable_after / LONGEST_PAUSES:
         return FailureRun(now, now)
@@ -36,12 +36,14 @@ def after_failure(run: FailureRun | None, now: datetime, disable_after: timedelt
 
 
 def is_overdue(run: FailureRun, disable_after: timedelta) -> bool:
-    """Whether the listener has failed throughout for so long that it is disabled."""
+    """Whether a run has lasted long enough to disable the listener."""
     return run.last - run.since >= disable_after
 
 
-def must_be_noted(noted: FailureRun | None, run: FailureRun, disable_after: timedelta) -> bool:
-    """Whether a run must be written down again; a last failure written a little too early only makes a pause longer."""
+def must_be_stored(stored: FailureRun | None, run: FailureRun, disable_after: timedelta) -> bool:
+    """Whether a run must be stored again. A stored last failure that is a little too old only lengthens a pause."""
     return (
-        noted is None or noted.since != run.since or run.last - noted.last >= disable_after / (LONGEST_PAUSES * NOTES)
+        stored is None
+        or stored.since != run.since
+        or run.last - stored.last >= disable_after / (LONGEST_PAUSES * WRITES_PER_PAUSE)
     )

@@ -1,4 +1,4 @@
-"""Judges the host of a listener's address, purely, before anything is sent there."""
+"""Checks the host of a listener's URL, purely, before the listener is stored."""
 
 import re
 from ipaddress import IPv6Address, ip_address
@@ -12,10 +12,10 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
 def with_ascii_host(url: str) -> str:
-    """The address with an international host name as it is dialled (`xn--`); everything else stays as it is.
+    """The URL with an international host name in its ASCII form (`xn--`). All other characters stay.
 
     Raises:
-        ValueError: nobody can be asked about this name; the message says why.
+        ValueError: the host name has no ASCII form. The message says why.
     """
     found = _AUTHORITY.fullmatch(url)
     if found is None or found[2].isascii():
@@ -28,13 +28,13 @@ def with_ascii_host(url: str) -> str:
 
 
 def check_host(host: str) -> None:
-    """Let a host pass that can be dialled or looked up: an IP address, or a name of the Internet (RFC 1123).
+    """Check that a host can be dialled or looked up: an IP address, or a host name (RFC 1123).
 
     Args:
         host: without port and brackets, in ASCII.
 
     Raises:
-        ValueError: it is neither; the message says why.
+        ValueError: the host is neither. The message says what is expected.
     """
     try:
         address = ip_address(host)

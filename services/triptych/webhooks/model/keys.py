@@ -1,4 +1,4 @@
-"""Makes and reads the keys that deliveries are signed with: shared secrets, Ed25519 and RSA pairs."""
+"""Makes the keys that sign deliveries: shared secrets, Ed25519 pairs and RSA pairs."""
 
 import base64
 import secrets
@@ -22,7 +22,7 @@ _RSA_BITS = 2048
 
 
 class Format(StrEnum):
-    """What a listener is sent: two dialects, one of them with two ways of signing."""
+    """How a delivery is written and signed: two dialects, one of them with two kinds of signature."""
 
     STANDARD_HMAC = "standard-hmac"
     STANDARD_ED25519 = "standard-ed25519"
@@ -31,9 +31,9 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made: what signs, and the SPKI PEM of its public half, if it has one.
+    """A new key: the secret that signs, and the SPKI PEM of the public half, if there is one.
 
-    Of a pair, nobody is shown `secret`: who verifies needs the public half alone.
+    The `secret` of a pair is never shown: a receiver needs only the public half to verify.
     """
 
     secret: str
@@ -41,12 +41,12 @@ class NewKey:
 
 
 def make_key(dialect: Format) -> NewKey:
-    """A key for this format, from the system's randomness."""
+    """A new random key for this format."""
     if dialect is Format.STANDARD_HMAC:
         return NewKey(HMAC_PREFIX + base64.b64encode(secrets.token_bytes(_HMAC_BYTES)).decode(), None)
     if dialect is Format.STANDARD_ED25519:
         pair = ed25519.Ed25519PrivateKey.generate()
-        # As Standard Webhooks writes it: the seed followed by the public key.
+        # The notation of Standard Webhooks: the seed, then the public key.
         raw = pair.private_bytes_raw() + pair.public_key().public_bytes_raw()
         return NewKey(ED25519_PREFIX + base64.b64encode(raw).decode(), _pem(pair.public_key()))
     rsa_pair = rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS)
@@ -55,7 +55,7 @@ def make_key(dialect: Format) -> NewKey:
 
 
 def verification_key(public_key: str | None) -> str | None:
-    """The public half of an Ed25519 pair as Standard Webhooks writes it, from its PEM; None for any other key."""
+    """The public half of an Ed25519 pair in the notation of Standard Webhooks, from its PEM; None for any other key."""
     if public_key is None:
         return None
     key = load_pem_public_key(public_key.encode())
@@ -65,5 +65,5 @@ def verification_key(public_key: str | None) -> str | None:
 
 
 def _pem(public_key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> str:
-    # SPKI is the only form that Wix's client takes (contract, section 7.3).
+    # SPKI is the only form that Wix's client accepts (contract, section 7.3).
     return public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

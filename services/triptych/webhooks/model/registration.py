@@ -1,4 +1,4 @@
-"""What an administrator sends to create or change a listener, with its rules."""
+"""The requests that create or change a listener, with their rules."""
 
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -12,10 +12,10 @@ from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.retries import SCHEDULES, RetryProfile
 
 TIMEOUT_MAX_SECONDS = 30.0
-"""The longest a listener may take; leases last longer than this (see the relay's settings)."""
+"""The largest timeout of a listener. Leases last longer (see the relay's settings)."""
 
 OVERLAP_SECONDS = 86_400
-"""How long an old secret counts besides its successor, unless somebody says otherwise: retries are signed anew."""
+"""How long an old secret stays valid after a rotation by default. Retries are signed again, with the valid secrets."""
 
 _TIMEOUTS = {Format.WIX_JWT: 1.25, Format.STANDARD_HMAC: 15.0, Format.STANDARD_ED25519: 15.0}
 _PROFILES = {
@@ -69,7 +69,7 @@ Description = Annotated[str, Field(max_length=1_000)]
 class NewListener(WireModel):
     """A listener to create. Custom delays are given in `retryDelays`, in seconds; an empty list means no retries.
 
-    A misspelt filter would mean all galleries, so a field that is not known is refused.
+    Unknown fields are refused: without a misspelt filter, the listener would get all galleries.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -96,7 +96,7 @@ class NewListener(WireModel):
 
 
 class ListenerChange(Patch):
-    """What to change; the format and `ordered` stay, since deliveries under way were planned for them."""
+    """The fields to change. The format and `ordered` cannot change: open deliveries were planned for them."""
 
     url: Url | None = None
     event_types: EventTypes | None = None
@@ -117,7 +117,7 @@ class ListenerChange(Patch):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        # A null lifts the filter of galleries and the rate limit; for the others it means "not sent" (D7).
+        # A null removes the gallery filter or the rate limit. For the other fields it means "not sent" (D7).
         self._not_sent("url", "event_types", "retry_profile", "retry_delays", "timeout_seconds", "description")
         if self.model_fields_set & {"retry_profile", "retry_delays"}:
             profile, delays = resolve_retries(self.retry_profile, self.retry_delays, RetryProfile.CUSTOM)
@@ -128,7 +128,7 @@ class ListenerChange(Patch):
 def resolve_retries(
     profile: RetryProfile | None, delays: list[float] | None, default: RetryProfile
 ) -> tuple[RetryProfile, list[float]]:
-    """The profile and its delays, from what was sent of the two."""
+    """The profile and its delays, where either or both may have been sent."""
     if profile is None:
         profile = default if delays is None else RetryProfile.CUSTOM
     if profile is RetryProfile.CUSTOM:

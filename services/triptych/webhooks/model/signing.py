@@ -1,4 +1,4 @@
-"""Makes and signs what is sent, purely, in both dialects (contract, section 7; Standard Webhooks 1.0)."""
+"""Makes and signs requests, purely, in both dialects (contract, section 7; Standard Webhooks 1.0)."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from triptych.webhooks.model.keys import ED25519_PREFIX, HMAC_PREFIX, Format
 
-# How long Wix's sample token lives (contract, section 7.4): 83 hours.
+# The lifetime of Wix's sample token (contract, section 7.4): 83 hours.
 TOKEN_SECONDS = 300_000
 _ED25519_SEED_BYTES = 32
 _INSTANCES = uuid.UUID("9b2f2a54-6f0b-4c0d-9d53-3f9a5c1d7e10")
@@ -24,7 +24,7 @@ _INSTANCES = uuid.UUID("9b2f2a54-6f0b-4c0d-9d53-3f9a5c1d7e10")
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key ready for use; which of the three it is follows from the listener's format."""
+    """A key ready to sign. The listener's format determines its type."""
 
     id: str
     key: bytes | Ed25519PrivateKey | RSAPrivateKey
@@ -32,7 +32,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What is sent: headers and body belong together, since both are signed."""
+    """A request to send. The signature covers headers and body."""
 
     headers: dict[str, str]
     body: bytes
@@ -42,7 +42,7 @@ Body: TypeAlias = bytes
 
 
 def read_key(key_id: str, dialect: Format, secret: str) -> SigningKey:
-    """The key of a stored secret. Raises ValueError if it is not one of this format."""
+    """The key of a stored secret. Raises ValueError if the secret is not one of this format."""
     if dialect is Format.STANDARD_HMAC:
         return SigningKey(key_id, base64.b64decode(secret.removeprefix(HMAC_PREFIX), validate=True))
     if dialect is Format.STANDARD_ED25519:
@@ -55,14 +55,14 @@ def read_key(key_id: str, dialect: Format, secret: str) -> SigningKey:
 
 
 def standard_body(event: bytes) -> Body:
-    """The JSON body of Standard Webhooks, from an event as it is on the topic."""
+    """The JSON body of Standard Webhooks, from the value of an event's record."""
     envelope = orjson.loads(event)
     event_type = envelope.pop("eventType")
     return orjson.dumps({"type": event_type, "timestamp": envelope["eventTime"], "data": envelope})
 
 
 def standard_request(event_id: str, body: Body, keys: Sequence[SigningKey], at: int) -> SignedRequest:
-    """Sign id, timestamp and body with every key that counts, newest first; `at` is in seconds since the epoch."""
+    """Sign id, timestamp and body with every valid key, newest first. `at` is in seconds since the epoch."""
     signed = f"{event_id}.{at}.".encode() + body
     headers = {
         "content-type": "application/json",
@@ -82,18 +82,18 @@ def _signature(key: SigningKey, signed: bytes) -> str:
 
 
 def wix_request(event: bytes, site_id: str, key: SigningKey, at: int) -> SignedRequest:
-    """A compact JWS as the whole body: JSON in JSON in JSON, exactly nested (contract, section 7.2)."""
+    """A request whose body is a compact JWS: JSON in JSON in JSON, exactly nested (contract, section 7.2)."""
     envelope = orjson.loads(event)
     event_type = envelope.pop("eventType")
     instance_id = instance_of(site_id)
-    middle: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "eventType": event_type,
         "instanceId": instance_id,
         "data": orjson.dumps(envelope).decode(),
         "identity": orjson.dumps({"identityType": "APP", "appId": instance_id}).decode(),
         "accountInfo": {"siteId": site_id},
     }
-    claims = {"data": orjson.dumps(middle).decode(), "iat": at, "exp": at + TOKEN_SECONDS}
+    claims = {"data": orjson.dumps(payload).decode(), "iat": at, "exp": at + TOKEN_SECONDS}
     if not isinstance(key.key, RSAPrivateKey):
         raise TypeError("tokens are signed with an RSA key")
     token = jwt.encode(claims, key.key, algorithm="RS256", headers={"kid": key.id})
@@ -101,7 +101,7 @@ def wix_request(event: bytes, site_id: str, key: SigningKey, at: int) -> SignedR
 
 
 def instance_of(site_id: str) -> str:
-    """The GUID that stands for the product's installation on a site: the site's own id if that is one."""
+    """The instance id of a site, a GUID: the site's id if it is a GUID, otherwise a hash of it."""
     try:
         return str(uuid.UUID(site_id))
     except ValueError:

@@ -1,1 +1,1 @@
-"""From events to posted deliveries."""
+"""The relay process: plans deliveries from events, and sends them."""

@@ -1,4 +1,4 @@
-"""Keeps a lane for each listener of this process, and takes due deliveries in hand where there is room."""
+"""Owns a lane for each listener of this process, and claims due deliveries where lanes have free slots."""
 
 import asyncio
 import contextlib
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest due delivery has been waiting")
 
 SCAN_SECONDS = 1.0
-# A scan may take no more than this part of the time, however many listeners there are.
+# The largest share of time that scans may take, however many listeners there are.
 SCAN_SHARE = 0.1
 RECONCILE_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 LANES_AT_ONCE = 64
-# Events are read for so many deliveries at once; the largest are a quarter of a megabyte.
+# The most deliveries to claim together. Their events are read too; the largest event is a quarter of a megabyte.
 CLAIMED_AT_ONCE = 500
-# Nothing due waits longer than this unnoticed (docs/architecture/relay.md).
+# A listener whose deliveries have been due for longer is reported (docs/architecture/relay.md).
 BEHIND_SECONDS = 60.0
 
 
@@ -41,39 +41,39 @@ class DeliveryClaimer:
         self,
         settings: WebhookSettings,
         repository: DeliveryRepository,
-        directory: ListenerCache,
+        listener_cache: ListenerCache,
         shards: Shards,
         worker: Worker,
-        operations: OperationalEvents,
+        operational_events: OperationalEvents,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._concurrency = settings.webhooks_listener_concurrency
         self._repository = repository
-        self._directory = directory
+        self._listener_cache = listener_cache
         self._shards = shards
         self._worker = worker
-        self._operations = operations
+        self._operational_events = operational_events
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._behind: set[str] = set()
         self._is_stopping = False
-        self.trouble: str | None = None
-        """Why deliveries cannot be taken in hand, or None."""
+        self.problem: str | None = None
+        """Why deliveries cannot be claimed, or None."""
 
     async def refresh(self) -> None:
-        """See every change of a listener made before this call. Raises the driver's errors."""
-        if await self._directory.refresh():
+        """Load every change of a listener made before this call. Raises the driver's errors."""
+        if await self._listener_cache.refresh():
             self._sync_lanes()
 
-    def room(self, listener_id: str) -> int:
-        """How many new deliveries of a listener may be planned as taken in hand by this process."""
+    def free_slots(self, listener_id: str) -> int:
+        """How many new deliveries of a listener this process may plan as already claimed."""
         lane = self._lanes.get(listener_id)
         if lane is None or lane.may_have_due or lane.listener.ordered or not self._shards.owns(listener_id):
             return 0
-        return min(lane.free_slots, self._worker.free)
+        return min(lane.free_slots, self._worker.free_claims)
 
     def accept(self, claims: Sequence[ClaimedDelivery]) -> None:
-        """Send what is in hand."""
+        """Send claimed deliveries."""
         for claimed in claims:
             lane = self._lanes.get(claimed.listener_id)
             if lane is None or self._is_stopping:
@@ -90,8 +90,8 @@ class DeliveryClaimer:
                 self._worker.has_room.set()
 
     async def run(self) -> None:
-        """Take in hand until `stop`."""
-        scan_at = housekeeping_at = 0.0
+        """Claim due deliveries until `stop`."""
+        scan_at = reconcile_at = 0.0
         while not self._is_stopping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, scan_at - time.monotonic())):
@@ -102,28 +102,28 @@ class DeliveryClaimer:
                 if started >= scan_at:
                     await self._scan()
                     scan_at = time.monotonic() + max(SCAN_SECONDS, (time.monotonic() - started) / SCAN_SHARE)
-                if started >= housekeeping_at:
+                if started >= reconcile_at:
                     await self._reconcile()
-                    housekeeping_at = started + RECONCILE_SECONDS
+                    reconcile_at = started + RECONCILE_SECONDS
                 await self._claim_due()
-                self.trouble = None
+                self.problem = None
             except Exception as error:
-                if self.trouble is None:
-                    log.warning("deliveries cannot be taken in hand", exc_info=error)
-                self.trouble = f"{type(error).__name__}: {error}"
+                if self.problem is None:
+                    log.warning("deliveries cannot be claimed", exc_info=error)
+                self.problem = f"{type(error).__name__}: {error}"
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def stop(self) -> None:
-        """Take nothing more in hand, and give back what was not started."""
+        """Claim nothing more, and release deliveries that were not started."""
         self._is_stopping = True
         self._worker.has_room.set()
         for lane in self._lanes.values():
             self._worker.release_queue(lane)
 
     async def _scan(self) -> None:
-        """See what has changed, and which lanes have something due."""
-        await self._directory.refresh()
-        self._sync_lanes()  # shards may have come or gone as well
+        """Load changes of listeners, and find the lanes with due deliveries."""
+        await self._listener_cache.refresh()
+        self._sync_lanes()  # the shards of this process may have changed too
         now = self._clock()
         due = await self._repository.due(list(self._lanes), 1, now)
         for listener_id in due.keys() & self._lanes.keys():
@@ -137,15 +137,17 @@ class DeliveryClaimer:
         for listener_id in behind - self._behind:
             text = f"deliveries have been due for {ages[listener_id]:.0f} s"
             log.warning("listener %s: %s", listener_id, text)
-            listener = self._directory.listeners[listener_id]
-            await self._operations.tell(OperationalEventKind.LISTENER_BEHIND, listener.site_id, listener_id, text, now)
+            listener = self._listener_cache.listeners[listener_id]
+            await self._operational_events.record(
+                OperationalEventKind.LISTENER_BEHIND, listener.site_id, listener_id, text, now
+            )
         self._behind = behind
 
     def _sync_lanes(self) -> None:
-        """Have a lane for each active listener of our shards, and no others."""
+        """Keep exactly one lane for each active listener of this process's shards."""
         active = {
             listener.id: listener
-            for listener in self._directory.listeners.values()
+            for listener in self._listener_cache.listeners.values()
             if listener.status is ListenerStatus.ACTIVE and self._shards.owns(listener.id)
         }
         for listener_id in self._lanes.keys() - active.keys():
@@ -155,13 +157,13 @@ class DeliveryClaimer:
                 self._lanes[listener_id].update(listener)
             else:
                 self._lanes[listener_id] = Lane(listener, self._concurrency)
-                if listener.ordered:  # whoever served it before may have died between an end and a promotion
+                if listener.ordered:  # the previous owner may have died between an outcome and a promotion
                     self._worker.spawn(self._repository.promote_all(listener_id, self._clock()))
 
     async def _reconcile(self) -> None:
-        """Finish what a crash, here or elsewhere, may have left half done."""
+        """Finish cancellations and promotions that a crash of any process may have left undone."""
         now = self._clock()
-        for listener in list(self._directory.listeners.values()):
+        for listener in list(self._listener_cache.listeners.values()):
             if not self._shards.owns(listener.id):
                 continue
             if listener.status in (ListenerStatus.DISABLED, ListenerStatus.DELETED):
@@ -170,32 +172,32 @@ class DeliveryClaimer:
                 await self._repository.promote_all(listener.id, now)
 
     async def _claim_due(self) -> None:
-        hungry = [
+        lanes = [
             lane
             for listener_id, lane in self._lanes.items()
             if lane.may_have_due and lane.wants_more and self._shards.owns(listener_id)
         ]
-        if not hungry or not self._worker.free:
+        if not lanes or not self._worker.free_claims:
             return
-        # Those with the least in hand first, so that a long backlog does not come before the others.
-        hungry.sort(key=lambda lane: len(lane.queue) + lane.in_flight)
-        rooms = {lane.listener.id: lane.free_slots for lane in hungry[:LANES_AT_ONCE]}
-        for lane in hungry[:LANES_AT_ONCE]:
-            lane.may_have_due = False  # before looking, so that what is planned meanwhile is noticed
+        # The lanes with the fewest claimed deliveries first, so that a long backlog does not delay other listeners.
+        lanes.sort(key=lambda lane: len(lane.queue) + lane.in_flight)
+        limits = {lane.listener.id: lane.free_slots for lane in lanes[:LANES_AT_ONCE]}
+        for lane in lanes[:LANES_AT_ONCE]:
+            lane.may_have_due = False  # before the query, so that a delivery planned meanwhile is noticed
         now = self._clock()
         try:
-            due = await self._repository.due(list(rooms), max(rooms.values()), now)
-            free = min(self._worker.free, CLAIMED_AT_ONCE)
+            due = await self._repository.due(list(limits), max(limits.values()), now)
+            free = min(self._worker.free_claims, CLAIMED_AT_ONCE)
             wanted: list[str] = []
             for listener_id, found in due.items():
-                part = found.delivery_ids[: min(rooms[listener_id], free - len(wanted))]
-                wanted += part
-                if len(part) < len(found.delivery_ids) or len(part) == rooms[listener_id]:
+                ids = found.delivery_ids[: min(limits[listener_id], free - len(wanted))]
+                wanted += ids
+                if len(ids) < len(found.delivery_ids) or len(ids) == limits[listener_id]:
                     self.notice([listener_id])
             claims = await self._repository.claim(wanted, now) if wanted else []
         except BaseException:
-            self.notice(rooms)
+            self.notice(limits)
             raise
         self.accept(claims)
-        if len(hungry) > LANES_AT_ONCE:
+        if len(lanes) > LANES_AT_ONCE:
             self._worker.has_room.set()

@@ -1,5 +1,7 @@
-"""Tells of events that were lost before the relay had planned their deliveries: in the log, the metrics, the readiness
-and to each listener that may have wanted one."""
+"""Reports events that expired before the relay planned their deliveries.
+
+It reports them in the log, in a metric, in the readiness, and to each listener that may have wanted one.
+"""
 
 import asyncio
 import logging
@@ -16,95 +18,99 @@ from triptych.webhooks.store.operational_events import OperationalEventKind, Ope
 
 log = logging.getLogger(__name__)
 
-# Losses that are not told again when the partitions come back before anything of them was committed.
-REMEMBERED = 1_000
+# The number of reported ranges to remember, so that a range is not reported again when its partition is assigned again.
+REMEMBERED_MAX = 1_000
 EXPIRED = Counter("triptych_webhook_expired_events_total", "Events that expired before their deliveries were planned")
 
 
 class Offsets(Protocol):
-    """The offsets of the events topic, by partition. Every call raises TransientFailure if Kafka is away."""
+    """Reads offsets of the events topic, by partition. Every call raises TransientFailure if Kafka does not answer."""
 
     async def committed(self) -> dict[int, int]:
-        """Those of the relay's group, where it has committed."""
+        """The offsets that the relay's group has committed."""
 
     async def beginnings(self, partitions: Iterable[int]) -> dict[int, int]:
-        """The first ones that the topic still has."""
+        """The first offsets that the topic still has."""
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Those behind the last records."""
+        """The offsets after the last records."""
 
 
 class ExpiryReporter:
-    """Of the partitions of this process."""
+    """Finds and reports expired events in the partitions of this process."""
 
     def __init__(
         self,
         offsets: Offsets,
-        operations: OperationalEvents,
+        operational_events: OperationalEvents,
         listeners: Callable[[], Awaitable[Iterable[Listener]]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`listeners` gives all of them as they are now."""
+        """`listeners` returns all current listeners."""
         self._offsets = offsets
-        self._operations = operations
+        self._operational_events = operational_events
         self._listeners = listeners
         self._clock = clock
-        self._progress = PlannedOffsets()
-        self._told: dict[ExpiredRange, datetime] = {}
+        self._planned = PlannedOffsets()
+        self._reported: dict[ExpiredRange, datetime] = {}
         self._last: ExpiredRange | None = None
         self._last_at = clock()
         self._count = 0
 
     async def begin(self, partitions: frozenset[int]) -> None:
-        """Start with these partitions.
+        """Start with these partitions, and report what has expired in them.
 
         Raises:
-            TransientFailure, the driver's errors: nothing is noted; try again.
+            TransientFailure, the driver's errors: the range is not marked as reported; call again.
         """
         committed, beginnings, ends = await asyncio.gather(
             self._offsets.committed(), self._offsets.beginnings(partitions), self._offsets.ends(partitions)
         )
-        await self._tell(self._progress.begin(committed, beginnings, ends))
+        await self._report(self._planned.begin(committed, beginnings, ends))
 
     async def check(self, records: Sequence[IncomingRecord]) -> None:
-        """Look for what has expired before or between these records. Raises as `begin` does."""
-        gaps = self._progress.gaps(records)
+        """Report events that expired before or between these records. Raises the same errors as `begin`."""
+        gaps = self._planned.gaps(records)
         if gaps:
             beginnings = await self._offsets.beginnings({gap.partition for gap in gaps})
             found = [expired(gap, beginnings[gap.partition]) for gap in gaps]
-            await self._tell([loss for loss in found if loss is not None])
+            await self._report([one for one in found if one is not None])
 
     def finish(self, records: Sequence[IncomingRecord]) -> None:
-        """Note that the deliveries of these records are planned."""
-        self._progress.finish(records)
+        """Mark these records as planned."""
+        self._planned.finish(records)
 
     async def detail(self) -> str | None:
-        """The last loss since the process started, and how many there were; None without one."""
+        """The last expired range since the process started, and their number; None if there was none."""
         if self._last is None:
             return None
         return f"{self._last} ({self._last_at:%Y-%m-%d %H:%M:%S} UTC; losses since the start: {self._count})"
 
-    async def _tell(self, losses: Sequence[ExpiredRange]) -> None:
-        for loss in losses:
-            if loss in self._told:
+    async def _report(self, ranges: Sequence[ExpiredRange]) -> None:
+        for expired_range in ranges:
+            if expired_range in self._reported:
                 continue
             now = self._clock()
-            concerned = [(one.site_id, one.id) for one in await self._listeners() if may_concern(one, loss)]
-            if concerned and loss != self._last:
-                self._last, self._last_at = loss, now
+            concerned = [(one.site_id, one.id) for one in await self._listeners() if may_concern(one, expired_range)]
+            if concerned and expired_range != self._last:
+                self._last, self._last_at = expired_range, now
                 self._count += 1
-                EXPIRED.inc(loss.count)
-                log.error("%s; listeners that may have wanted some: %d", loss, len(concerned))
-            text = f"{loss}; some of them may have been for this listener"
-            place = f"{loss.partition}:{loss.first}-{loss.end}"
-            await self._operations.tell_each(OperationalEventKind.EVENTS_EXPIRED, concerned, place, text, now)
-            self._told[loss] = now
-            if len(self._told) > REMEMBERED:
-                self._told.pop(next(iter(self._told)))
+                EXPIRED.inc(expired_range.count)
+                log.error("%s; listeners that may have wanted some: %d", expired_range, len(concerned))
+            text = f"{expired_range}; some of them may have been for this listener"
+            occurrence = f"{expired_range.partition}:{expired_range.first}-{expired_range.end}"
+            await self._operational_events.record_each(
+                OperationalEventKind.EVENTS_EXPIRED, concerned, occurrence, text, now
+            )
+            self._reported[expired_range] = now
+            if len(self._reported) > REMEMBERED_MAX:
+                self._reported.pop(next(iter(self._reported)))
 
 
-def may_concern(listener: Listener, loss: ExpiredRange) -> bool:
-    """Whether some of what was lost may have been for a listener: it was there before the last of it was published."""
+def may_concern(listener: Listener, expired_range: ExpiredRange) -> bool:
+    """Whether some expired events may have been for a listener: it existed before the last of them was published."""
     if listener.status is ListenerStatus.DELETED:
         return False
-    return loss.is_topic_new or listener.begins is None or listener.begins.get(loss.partition, 0) < loss.end
+    if expired_range.is_topic_new or listener.begins is None:
+        return True
+    return listener.begins.get(expired_range.partition, 0) < expired_range.end

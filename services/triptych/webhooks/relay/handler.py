@@ -1,4 +1,4 @@
-"""Plans deliveries for batches of events, durably, before their offsets are committed."""
+"""Plans the deliveries for batches of events, and stores them before the offsets are committed."""
 
 import time
 import uuid
@@ -24,71 +24,71 @@ from triptych.webhooks.store.listener_documents import Listener, ListenerStatus,
 
 PLANNED = Counter("triptych_webhook_planned_total", "Deliveries planned")
 
-# An event for many listeners, or many events for some: inserted in parts, so that memory stays bounded.
+# The size of a chunk of deliveries, so that memory stays bounded with many events or many listeners.
 PLANNED_AT_ONCE = 2_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
 class DeliveryPlanner:
-    """A `BatchHandler` for the events topic."""
+    """The `BatchHandler` of the events topic."""
 
     def __init__(
         self,
         repository: DeliveryRepository,
-        directory: ListenerCache,
-        intake: DeliveryClaimer,
+        listener_cache: ListenerCache,
+        claimer: DeliveryClaimer,
         publisher: Publisher,
         dead_letters: DeadLetterPublisher,
-        losses: ExpiryReporter,
+        expiry_reporter: ExpiryReporter,
         lease: timedelta,
         retention: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._repository = repository
-        self._directory = directory
-        self._intake = intake
+        self._listener_cache = listener_cache
+        self._claimer = claimer
         self._publisher = publisher
         self._dead_letters = dead_letters
-        self._losses = losses
+        self._expiry_reporter = expiry_reporter
         self._lease = lease
         self._retention = retention
         self._clock = clock
 
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """See what was lost. Whoever plans a delivery again finds that it is there."""
-        await self._losses.begin(partitions)
+        """Report expired events. Planning a delivery twice does no harm: the second insert finds the first."""
+        await self._expiry_reporter.begin(partitions)
 
     async def released(self) -> None:
-        """Nothing to forget: what is planned belongs to no partition."""
+        """Nothing to do: planned deliveries belong to no partition."""
 
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
-        """Nothing to do: nobody can tell whose events they were, and their bytes are in the dead letters."""
+        """Nothing to do: the listeners of unreadable events are unknown, and the dead letters hold their bytes."""
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Plan a delivery for each event and each listener that wants it; see `BatchHandler`."""
-        # Every listener whose creation was answered before these events were published is known after this.
-        await self._intake.refresh()
-        await self._losses.check(records)
+        # This loads every listener whose creation was answered before these events were published.
+        await self._claimer.refresh()
+        await self._expiry_reporter.check(records)
         events: list[tuple[Document, Published]] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
             if _is_snapshot(record):
-                continue  # for read models; a listener is sent changes
+                continue  # snapshots are for read models; listeners get changes only
             try:
                 site_id = event_headers(record.headers).site_id
-                if self._directory.of_site(site_id):
+                if self._listener_cache.of_site(site_id):
                     events.append((self._event_document(site_id, record.value), _published(record)))
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
-        for part in self._chunks(events):
-            await self._plan(part)
+        for chunk in self._chunks(events):
+            await self._plan(chunk)
         await self._publisher.publish(await self._dead_letters.letters(refused))
         for refusal in refused:
             self._dead_letters.report(*refusal)
-        self._losses.finish(records)
+        self._expiry_reporter.finish(records)
 
     def _event_document(self, site_id: str, value: bytes | None) -> Document:
-        """What is kept of an event. Raises Undecodable."""
+        """The stored document of an event. Raises Undecodable."""
         event = decode_event(value)
         try:
             occurred_at = datetime.fromisoformat(event.event_time)
@@ -106,53 +106,53 @@ class DeliveryPlanner:
         }
 
     def _chunks(self, events: Sequence[tuple[Document, Published]]) -> Iterator[list[tuple[Document, list[Listener]]]]:
-        """Events with the listeners that want them, none of the parts much larger than `PLANNED_AT_ONCE`."""
-        part: list[tuple[Document, list[Listener]]] = []
+        """Events with the listeners that want them, in chunks of about `PLANNED_AT_ONCE` deliveries at most."""
+        chunk: list[tuple[Document, list[Listener]]] = []
         count = 0
         for event, published in events:
             wanting = [
                 listener
-                for listener in self._directory.of_site(event["siteId"])
+                for listener in self._listener_cache.of_site(event["siteId"])
                 if listener.wants(event["siteId"], event["eventType"], event["galleryId"])
                 and listener.is_older_than(published)
             ]
-            part.append((event, wanting))
+            chunk.append((event, wanting))
             count += len(wanting)
             if count >= PLANNED_AT_ONCE:
-                yield part
-                part, count = [], 0
-        if part:
-            yield part
+                yield chunk
+                chunk, count = [], 0
+        if chunk:
+            yield chunk
 
-    async def _plan(self, part: Sequence[tuple[Document, list[Listener]]]) -> None:
+    async def _plan(self, chunk: Sequence[tuple[Document, list[Listener]]]) -> None:
         now = self._clock()
         token, until = str(uuid.uuid4()), time.monotonic() + self._lease.total_seconds()
-        rooms: dict[str, int] = {}
+        free_slots: dict[str, int] = {}
         deliveries: list[Document] = []
-        in_hand: list[ClaimedDelivery] = []
-        lanes: dict[str, set[str]] = {}
-        behind: set[str] = set()
-        for event, wanting in part:
+        claims: list[ClaimedDelivery] = []
+        promotable: dict[str, set[str]] = {}
+        unclaimed: set[str] = set()
+        for event, wanting in chunk:
             for listener in wanting:
                 delivery = new_delivery(listener, event, now)
                 if listener.status is ListenerStatus.DISABLED:
                     delivery = cancelled(delivery, listener.status, now, now + self._retention)
                 elif listener.ordered:
-                    lanes.setdefault(listener.id, set()).add(event["galleryId"])
-                elif rooms.setdefault(listener.id, self._intake.room(listener.id)) > 0:
-                    # Planned as already taken in hand: no look-up, and the attempt is counted before its POST.
-                    rooms[listener.id] -= 1
+                    promotable.setdefault(listener.id, set()).add(event["galleryId"])
+                elif free_slots.setdefault(listener.id, self._claimer.free_slots(listener.id)) > 0:
+                    # Insert the delivery as already claimed: no query, and the attempt is counted before its POST.
+                    free_slots[listener.id] -= 1
                     delivery = self._repository.lease(delivery, token, now)
-                    in_hand.append(claimed_of(delivery, until, bytes(event["value"])))
+                    claims.append(claimed_of(delivery, until, bytes(event["value"])))
                 else:
-                    behind.add(listener.id)
+                    unclaimed.add(listener.id)
                 deliveries.append(delivery)
-        new = await self._repository.plan([event for event, _ in part], deliveries)
-        PLANNED.inc(len(new))
-        for listener_id, gallery_ids in lanes.items():
+        new_ids = await self._repository.plan([event for event, _ in chunk], deliveries)
+        PLANNED.inc(len(new_ids))
+        for listener_id, gallery_ids in promotable.items():
             await self._repository.promote(listener_id, gallery_ids, now)
-        self._intake.accept([claimed for claimed in in_hand if claimed.delivery_id in new])
-        self._intake.notice([*behind, *lanes])
+        self._claimer.accept([claimed for claimed in claims if claimed.delivery_id in new_ids])
+        self._claimer.notice([*unclaimed, *promotable])
 
 
 def _published(record: IncomingRecord) -> Published:
@@ -161,5 +161,5 @@ def _published(record: IncomingRecord) -> Published:
 
 
 def _is_snapshot(record: IncomingRecord) -> bool:
-    # A value may be null, whatever the client's types say.
+    # The value of a header may be null, although the client's types exclude it.
     return any(name == "ce_type" and value and value.startswith(_SNAPSHOT_TYPE) for name, value in record.headers)

@@ -1,4 +1,4 @@
-"""One listener's share of the relay, purely: what waits in memory, how much at a time, how fast."""
+"""Limits one listener's deliveries, purely: how many wait in memory, how many are in flight, and how fast."""
 
 from collections import deque
 
@@ -6,41 +6,41 @@ from triptych.webhooks.model.failing import FailureRun
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
-# After so many failures in a row a listener gets one request at a time, with pauses, until one succeeds.
+# After this many failures in a row a listener gets one request at a time, with pauses, until one succeeds.
 FAILURES_TO_BREAK = 5
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.25
-# What is taken in hand ahead: no more than goes out in this time, as far as the past tells.
+# How far ahead to claim: the deliveries that earlier durations predict for this time, up to a maximum.
 AHEAD_SECONDS = 2.0
 AHEAD_MAX = 256
-# How fast the measure of a request's duration follows.
+# The weight of a new duration in the moving average of a request's duration.
 _SMOOTHING = 0.2
 
 
 class Lane:
-    """Limits of one listener; times are on the event loop's clock, in seconds."""
+    """The queue and the limits of one listener. Times are seconds on the event loop's clock."""
 
     def __init__(self, listener: Listener, concurrency: int) -> None:
         self.listener = listener
         self.queue: deque[ClaimedDelivery] = deque()
         self.in_flight = 0
         self.may_have_due = True
-        """Whether there may be due deliveries that nobody has in hand."""
+        """Whether there may be due deliveries that no process has claimed."""
         self.is_closed = False
-        """Whether nothing more may be sent, since the listener has just been disabled."""
+        """Whether sending has stopped, because the listener was just disabled."""
         self.run: FailureRun | None = None
-        """The failures that no success has ended."""
-        self.noted_run: FailureRun | None = None
-        """The same as it was last written down."""
+        """The current run of failures; None after a success."""
+        self.stored_run: FailureRun | None = None
+        """The run as last stored."""
         self.is_run_known = False
-        """Whether `run` has been read: another process may have served the listener before."""
+        """Whether `run` has been loaded: another process may have served the listener before."""
         self._concurrency = concurrency
         self._failures = 0
         self._next_at = 0.0
-        self._seconds = 0.05
+        self._average_seconds = 0.05
 
     def update(self, listener: Listener) -> None:
-        """Follow a listener that may have been changed."""
+        """Apply changes of the listener, if there are any."""
         if listener != self.listener:
             self.listener = listener
             self.is_run_known = False
@@ -48,28 +48,28 @@ class Lane:
 
     @property
     def limit(self) -> int:
-        """Requests at a time."""
+        """The most requests in flight."""
         return 1 if self._failures >= FAILURES_TO_BREAK else self._concurrency
 
     @property
     def free_slots(self) -> int:
-        """How many deliveries may be taken in hand now."""
-        return max(0, self._ahead - len(self.queue) - self.in_flight)
+        """How many deliveries may be claimed now."""
+        return max(0, self._ahead_limit - len(self.queue) - self.in_flight)
 
     @property
     def wants_more(self) -> bool:
-        """Whether it pays to look for more: only when half of what may be in hand is gone."""
-        return self.free_slots > 0 and self.free_slots >= self._ahead // 2
+        """Whether to query for more deliveries: only when at least half of the slots are free."""
+        return self.free_slots > 0 and self.free_slots >= self._ahead_limit // 2
 
     @property
-    def _ahead(self) -> int:
-        ahead = max(self.limit, int(self.limit / max(self._seconds, 0.001) * AHEAD_SECONDS))
+    def _ahead_limit(self) -> int:
+        ahead = max(self.limit, int(self.limit / max(self._average_seconds, 0.001) * AHEAD_SECONDS))
         if self.listener.rate_limit is not None:
             ahead = min(ahead, max(1, int(self.listener.rate_limit * AHEAD_SECONDS)))
         return min(ahead, AHEAD_MAX)
 
     def may_start_at(self, now: float) -> float | None:
-        """When the next request may start, not before `now`; None while too many are under way."""
+        """When the next request may start, not before `now`; None while too many are in flight."""
         return None if self.in_flight >= self.limit else max(now, self._next_at)
 
     def start(self, now: float) -> None:
@@ -81,12 +81,12 @@ class Lane:
     def finish(self, now: float, seconds: float, *, success: bool) -> None:
         """Count a request that has ended."""
         self.in_flight -= 1
-        self._seconds += _SMOOTHING * (seconds - self._seconds)
+        self._average_seconds += _SMOOTHING * (seconds - self._average_seconds)
         if success:
             self._failures = 0
             return
         self._failures += 1
-        beyond = self._failures - FAILURES_TO_BREAK
-        if beyond >= 0:
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(beyond, 10))
+        excess = self._failures - FAILURES_TO_BREAK
+        if excess >= 0:
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(excess, 10))
             self._next_at = max(self._next_at, now + pause)

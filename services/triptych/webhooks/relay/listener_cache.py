@@ -1,4 +1,4 @@
-"""Knows all listeners and their keys, as current as the last change that was answered to an administrator."""
+"""Caches all listeners and their keys, and reloads them after a change."""
 
 import asyncio
 from collections import defaultdict
@@ -15,7 +15,7 @@ from triptych.webhooks.store.sealing import STATE, Sealer
 
 
 class ListenerCache:
-    """Listeners in memory; `refresh` reads them anew if anything has changed since the last time."""
+    """All listeners in memory. `refresh` reads them again if anything has changed since the last time."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._database = database
@@ -25,16 +25,17 @@ class ListenerCache:
         self._keys: dict[str, SigningKey] = {}
         self._by_site: dict[str, list[Listener]] = {}
         self.listeners: dict[str, Listener] = {}
-        """All by id, those deleted included."""
+        """All listeners by id, deleted ones included."""
 
     async def refresh(self) -> bool:
-        """See every change made before this call; whether there was one.
+        """Load every change that was answered before this call; whether there was one.
 
         Raises:
-            TransientFailure: a key cannot be opened with the key of the settings. The driver's errors besides.
+            TransientFailure: a signing key cannot be decrypted under the secrets key.
+            PyMongoError: the driver's errors.
         """
         async with self._lock:
-            # The version first: a change while reading makes the next call read again.
+            # Read the version first: then a change during this read makes the next call read again.
             state = await self._database[STATE].find_one({"_id": VERSION_ID})
             version = 0 if state is None else int(state["version"])
             if version == self._version:
@@ -51,13 +52,13 @@ class ListenerCache:
             return True
 
     def of_site(self, site_id: str) -> Sequence[Listener]:
-        """The listeners of a site, whatever their status, without deleted ones."""
+        """The listeners of a site in any status, except deleted ones."""
         return self._by_site.get(site_id, ())
 
     def keys_of(self, listener: Listener, now: datetime) -> list[SigningKey]:
-        """The keys that count at `now`, newest first; of those for tokens only one, the one to sign with."""
+        """The keys that are valid at `now`, newest first; for tokens only the one that signs."""
         current = [self._keys[use.key_id] for use in listener.keys if use.until is None or use.until > now]
-        # A token has room for one signature: the old key signs until the receiver has had time to learn the new one.
+        # A token has one signature: the old key signs during the overlap, so that the receiver can learn the new one.
         return current[-1:] if listener.format is Format.WIX_JWT else current
 
     async def _read_keys(self, key_ids: set[str]) -> None:
@@ -66,7 +67,7 @@ class ListenerCache:
             try:
                 secret = self._sealer.open(bytes(found["sealed"])).decode()
             except ValueError:
-                # Perhaps another process has been given a new key first; until then no event may pass unplanned.
+                # Another process may have got a new secrets key first. Planning waits for it: no event may be skipped.
                 raise TransientFailure(
                     f"signing key {found['_id']} does not open; is TRIPTYCH_SECRETS_KEY the same in all processes?"
                 ) from None

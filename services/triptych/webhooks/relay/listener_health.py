@@ -1,10 +1,10 @@
-"""What the outcome of an attempt means for the listener itself: failing since when, flagged, disabled, told about."""
+"""Updates a listener after an attempt: its run of failures, its problem, its status and its operational events."""
 
 import logging
 from datetime import datetime, timedelta
 
 from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, SentRequest, Verdict
-from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_noted
+from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_stored
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository
 from triptych.webhooks.store.listener_documents import ListenerStatus
@@ -14,29 +14,31 @@ log = logging.getLogger(__name__)
 
 
 class ListenerHealth:
-    """Keeps listeners' state in step with their answers."""
+    """Applies the verdicts on attempts to the state of their listeners."""
 
-    def __init__(self, repository: DeliveryRepository, operations: OperationalEvents, disable_after: timedelta) -> None:
+    def __init__(
+        self, repository: DeliveryRepository, operational_events: OperationalEvents, disable_after: timedelta
+    ) -> None:
         self._repository = repository
-        self._operations = operations
+        self._operational_events = operational_events
         self._disable_after = disable_after
 
-    async def follow(
+    async def apply_verdict(
         self, lane: Lane, claimed: ClaimedDelivery, verdict: Verdict, sent: SentRequest | None, now: datetime
     ) -> None:
-        """Do what follows from an attempt. Raises the driver's errors."""
+        """Update the listener after an attempt. Raises the driver's errors."""
         if not lane.is_run_known:
-            lane.run = lane.noted_run = await self._repository.run_of(claimed.listener_id)
+            lane.run = lane.stored_run = await self._repository.run_of(claimed.listener_id)
             lane.is_run_known = True
         if isinstance(verdict, Delivered):
             if lane.run is not None:
-                lane.run = lane.noted_run = None
-                await self._repository.note_run(claimed.listener_id, None)
+                lane.run = lane.stored_run = None
+                await self._repository.store_run(claimed.listener_id, None)
             return
         lane.run = run = after_failure(lane.run, now, self._disable_after)
-        if must_be_noted(lane.noted_run, run, self._disable_after):
-            lane.noted_run = run
-            await self._repository.note_run(claimed.listener_id, run)
+        if must_be_stored(lane.stored_run, run, self._disable_after):
+            lane.stored_run = run
+            await self._repository.store_run(claimed.listener_id, run)
         if isinstance(verdict, Dead):
             await self._on_dead_delivery(lane, claimed, verdict, sent, now)
         if is_overdue(run, self._disable_after):
@@ -48,13 +50,15 @@ class ListenerHealth:
         listener = lane.listener
         text = f"delivery {claimed.delivery_id} of event {claimed.event_id} is dead: {dead.reason.value}"
         log.error("listener %s: %s", listener.id, text)
-        await self._operations.tell(OperationalEventKind.DELIVERY_DEAD, listener.site_id, listener.id, text, now)
+        await self._operational_events.record(
+            OperationalEventKind.DELIVERY_DEAD, listener.site_id, listener.id, text, now
+        )
         if dead.reason is DeathReason.GONE:
             await self._disable(lane, "it answered 410 Gone", now)
         elif dead.reason is DeathReason.FORBIDDEN_ADDRESS and sent is not None:
-            await self._repository.flag(listener.id, sent.answer.text)
-            await self._operations.tell(
-                OperationalEventKind.ADDRESS_FORBIDDEN, listener.site_id, listener.id, sent.answer.text, now
+            await self._repository.flag(listener.id, sent.response.text)
+            await self._operational_events.record(
+                OperationalEventKind.ADDRESS_FORBIDDEN, listener.site_id, listener.id, sent.response.text, now
             )
 
     async def _disable(self, lane: Lane, problem: str, now: datetime) -> None:
@@ -63,5 +67,7 @@ class ListenerHealth:
         if not await self._repository.disable(listener.id, problem, now):
             return
         log.error("listener %s is disabled: %s", listener.id, problem)
-        await self._operations.tell(OperationalEventKind.LISTENER_DISABLED, listener.site_id, listener.id, problem, now)
+        await self._operational_events.record(
+            OperationalEventKind.LISTENER_DISABLED, listener.site_id, listener.id, problem, now
+        )
         await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now)

@@ -1,4 +1,4 @@
-"""Notices, purely, which events were lost before the relay had planned their deliveries."""
+"""Finds, purely, which events expired before the relay planned their deliveries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 
 @dataclass(frozen=True, slots=True)
 class ExpiredRange:
-    """Events of a partition that nobody can plan any more: from offset `first` up to before `end`."""
+    """Events of a partition that can no longer be planned: from offset `first` up to, but without, `end`."""
 
     partition: int
     first: int
     end: int
     is_topic_new: bool = False
-    """Whether the topic ends before `end`: it was made anew, and what was on it is gone."""
+    """Whether the topic ends before `end`: it was deleted and created again."""
 
     @property
     def count(self) -> int:
-        """How many events they are at most; 0 if nobody can tell."""
+        """The largest possible number of these events; 0 if it is unknown."""
         return 0 if self.is_topic_new else self.end - self.first
 
     def __str__(self) -> str:
         if self.is_topic_new:
             return (
-                f"partition {self.partition} of the events topic was made anew: "
-                f"it ends at {self.first}, before {self.end}, where the relay stands"
+                f"partition {self.partition} of the events topic was created again: "
+                f"it ends at {self.first}, before the relay's offset {self.end}"
             )
         return (
             f"events {self.first} to {self.end - 1} of partition {self.partition} "
@@ -34,7 +34,7 @@ class ExpiredRange:
 
 
 class PlannedOffsets:
-    """The offsets that come next, of the partitions owned now."""
+    """The next offset to plan, for each assigned partition."""
 
     def __init__(self) -> None:
         self._next: dict[int, int] = {}
@@ -42,42 +42,42 @@ class PlannedOffsets:
     def begin(
         self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]
     ) -> list[ExpiredRange]:
-        """Start at the committed offsets, or where the topic begins; what it does not reach back to is lost.
+        """Start at the committed offsets or at the beginning of the topic; the ranges that have expired.
 
         Args:
-            committed: by the group, where it has; a group without an offset has seen nothing.
-            beginnings: the first offsets that the topic still has, of the partitions owned now.
-            ends: the offsets behind its last records.
+            committed: the group's offset by partition. A partition without one counts from 0.
+            beginnings: the first offset that the topic still has, by assigned partition.
+            ends: the offset after the last record, by partition.
         """
-        losses = []
+        ranges = []
         self._next = {}
         for partition, beginning in beginnings.items():
-            stands = committed.get(partition, 0)
-            if stands < beginning:
-                losses.append(ExpiredRange(partition, stands, beginning))
-            elif stands > ends[partition]:
-                losses.append(ExpiredRange(partition, ends[partition], stands, is_topic_new=True))
-            self._next[partition] = beginning if stands > ends[partition] else max(stands, beginning)
-        return losses
+            offset = committed.get(partition, 0)
+            if offset < beginning:
+                ranges.append(ExpiredRange(partition, offset, beginning))
+            elif offset > ends[partition]:
+                ranges.append(ExpiredRange(partition, ends[partition], offset, is_topic_new=True))
+            self._next[partition] = beginning if offset > ends[partition] else max(offset, beginning)
+        return ranges
 
     def gaps(self, records: Sequence[IncomingRecord]) -> list[ExpiredRange]:
-        """The offsets that are missing before or between these records; not all of them need have been events."""
+        """The ranges of offsets that are missing before or between these records. Not all offsets need be events."""
         expected = dict(self._next)
         gaps = []
         for record in records:
-            following = expected.get(record.partition, record.offset)
-            if record.offset > following:
-                gaps.append(ExpiredRange(record.partition, following, record.offset))
+            next_offset = expected.get(record.partition, record.offset)
+            if record.offset > next_offset:
+                gaps.append(ExpiredRange(record.partition, next_offset, record.offset))
             expected[record.partition] = record.offset + 1
         return gaps
 
     def finish(self, records: Sequence[IncomingRecord]) -> None:
-        """Note that the deliveries of these records are planned."""
+        """Mark these records as planned."""
         for record in records:
             self._next[record.partition] = record.offset + 1
 
 
 def expired(gap: ExpiredRange, beginning: int) -> ExpiredRange | None:
-    """What of a gap has expired, given where the partition begins: markers of transactions leave gaps as well."""
+    """The expired range of a gap: what is before the partition's first offset. Transaction markers leave gaps too."""
     end = min(gap.end, beginning)
     return ExpiredRange(gap.partition, gap.first, end) if end > gap.first else None

@@ -1,4 +1,4 @@
-"""Writes outcomes of deliveries, many at a time, and repeats until MongoDB has them."""
+"""Writes outcomes of deliveries in chunks, and repeats each write until MongoDB has acknowledged it."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from triptych.webhooks.store.deliveries import DeliveryRepository
 
 log = logging.getLogger(__name__)
 
-LOST_LEASES = Counter("triptych_webhook_lost_leases_total", "Outcomes not written, since the lease had ended")
+LOST_LEASES = Counter("triptych_webhook_lost_leases_total", "Outcomes not written because the lease had ended")
 FIRST_DELAY_SECONDS = 0.05
 LONGEST_DELAY_SECONDS = 2.0
 WRITTEN_AT_ONCE = 1_000
 
 
 class OutcomeWriter:
-    """Collects outcomes while the last ones are being written. Whoever records waits, which bounds what collects."""
+    """Collects outcomes during a write, and writes them together. Callers wait, which bounds the collection."""
 
     def __init__(self, repository: DeliveryRepository) -> None:
         self._repository = repository
@@ -26,7 +26,7 @@ class OutcomeWriter:
         self._wake = asyncio.Event()
 
     async def record(self, outcome: UpdateOne) -> None:
-        """Return when the outcome is written, or its lease was found lost."""
+        """Return when the outcome is written, or is dropped because its lease was lost."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((outcome, done))
         self._wake.set()
@@ -36,24 +36,24 @@ class OutcomeWriter:
         """Write until cancelled."""
         while True:
             await self._wake.wait()
-            part, self._waiting = self._waiting[:WRITTEN_AT_ONCE], self._waiting[WRITTEN_AT_ONCE:]
+            chunk, self._waiting = self._waiting[:WRITTEN_AT_ONCE], self._waiting[WRITTEN_AT_ONCE:]
             if not self._waiting:
                 self._wake.clear()
             with waiting_for("MongoDB to record outcomes of deliveries"):
-                await self._finish(part)
+                await self._finish(chunk)
 
-    async def _finish(self, part: list[tuple[UpdateOne, asyncio.Future[None]]]) -> None:
+    async def _finish(self, chunk: list[tuple[UpdateOne, asyncio.Future[None]]]) -> None:
         error: Exception | None = None
         try:
-            await self._write([outcome for outcome, _ in part])
-        except Exception as failure:  # noqa: BLE001 - whatever it is, it must not keep the others from being written
-            if len(part) > 1:
-                for one in part:
+            await self._write([outcome for outcome, _ in chunk])
+        except Exception as failure:  # noqa: BLE001 - no error may keep the other outcomes from being written
+            if len(chunk) > 1:
+                for one in chunk:
                     await self._finish([one])
                 return
             error = failure
-        for _, done in part:
-            if done.done():  # whoever waited has been cancelled
+        for _, done in chunk:
+            if done.done():  # the caller was cancelled
                 continue
             if error is None:
                 done.set_result(None)
@@ -68,7 +68,7 @@ class OutcomeWriter:
             except PyMongoError as error:
                 if not is_transient(error):
                     raise
-                log.warning("outcomes of %d deliveries wait for MongoDB: %s", len(outcomes), error)
+                log.warning("%d outcomes of deliveries wait for MongoDB: %s", len(outcomes), error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LONGEST_DELAY_SECONDS)
             else:

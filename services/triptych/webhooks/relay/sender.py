@@ -1,4 +1,4 @@
-"""Signs and sends one delivery, and turns whatever happens into an answer."""
+"""Signs and posts one delivery, and turns every result into a `ListenerResponse`."""
 
 import logging
 import ssl
@@ -12,47 +12,47 @@ from email.utils import parsedate_to_datetime
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress
-from triptych.webhooks.model.delivery import Failure, ListenerResponse, SentRequest
+from triptych.webhooks.model.delivery import AttemptFailure, ListenerResponse, SentRequest
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.signing import SignedRequest, standard_body, standard_request, wix_request
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
-# Tokens and bodies of a wave: all listeners of an event that are sent the same attempt at about the same time.
+# A wave is the same attempt for all listeners of an event, at about the same time. It shares tokens and bodies.
 WAVE_SECONDS = 10.0
 WAVE_ENTRIES = 512
 TEXT_MAX = 500
-# A number or a date; whoever sends more says neither.
+# Characters of a Retry-After field. A longer value is neither a number nor a date.
 RETRY_AFTER_MAX = 64
 
 log = logging.getLogger(__name__)
 
 
 class Signer:
-    """Signs attempts anew, but what several listeners get alike only once: an RSA signature costs as much as a POST."""
+    """Signs each attempt, and shares the token of a wave among listeners: an RSA signature costs as much as a POST."""
 
-    def __init__(self, directory: ListenerCache, clock: Callable[[], float] = time.time) -> None:
-        self._directory = directory
+    def __init__(self, listener_cache: ListenerCache, clock: Callable[[], float] = time.time) -> None:
+        self._listener_cache = listener_cache
         self._clock = clock
-        self._made: OrderedDict[tuple[str, ...], tuple[float, SignedRequest]] = OrderedDict()
+        self._tokens: OrderedDict[tuple[str, ...], tuple[float, SignedRequest]] = OrderedDict()
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
 
     def sign(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> SignedRequest:
-        """The request of this attempt. Its id is that of the event, on every attempt; the timestamp is now."""
+        """The request of this attempt. Its id is the event's id on every attempt; its timestamp is now."""
         now = self._clock()
-        keys = self._directory.keys_of(listener, datetime.fromtimestamp(now, UTC))
+        keys = self._listener_cache.keys_of(listener, datetime.fromtimestamp(now, UTC))
         if listener.format is not Format.WIX_JWT:
             return standard_request(claimed.event_id, self._body(claimed.event_id, value), keys, int(now))
         (key,) = keys
         wave = (claimed.event_id, key.id, str(claimed.attempts), claimed.delivery_id if claimed.manual else "")
-        made = self._made.get(wave)
-        if made is not None and now - made[0] < WAVE_SECONDS:
-            return made[1]
+        cached = self._tokens.get(wave)
+        if cached is not None and now - cached[0] < WAVE_SECONDS:
+            return cached[1]
         request = wix_request(value, claimed.site_id, key, int(now))
-        self._made[wave] = (now, request)
-        if len(self._made) > WAVE_ENTRIES:
-            self._made.popitem(last=False)
+        self._tokens[wave] = (now, request)
+        if len(self._tokens) > WAVE_ENTRIES:
+            self._tokens.popitem(last=False)
         return request
 
     def _body(self, event_id: str, value: bytes) -> bytes:
@@ -65,56 +65,56 @@ class Signer:
 
 
 class DeliverySender:
-    """Sends what it is given, once, within the listener's timeout."""
+    """Sends a delivery once, within the listener's timeout."""
 
     def __init__(self, client: Client, signer: Signer) -> None:
         self._client = client
         self._signer = signer
 
     async def send(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> SentRequest:
-        """Post a delivery. Whatever happens is an answer: without one, it would be posted again and again."""
+        """Post a delivery. Every exception becomes a failure: without a result it would be posted for ever."""
         started = time.perf_counter()
         headers: Mapping[str, str] = {}
         try:
             request = self._signer.sign(listener, claimed, value)
             headers = request.headers
-            reading = await self._client.post(listener.url, headers, request.body, listener.timeout_seconds)
-            answer = ListenerResponse(
-                reading.status, retry_after=parse_retry_after(reading.retry_after), body=bytes(reading.body)
+            reader = await self._client.post(listener.url, headers, request.body, listener.timeout_seconds)
+            response = ListenerResponse(
+                reader.status, retry_after=parse_retry_after(reader.retry_after), body=bytes(reader.body)
             )
         except Exception as error:
             failure = classify(error)
-            if failure is Failure.INTERNAL:
+            if failure is AttemptFailure.INTERNAL:
                 log.exception("delivery %s could not be sent", claimed.delivery_id)
-            # Words about what a receiver sent need not be text.
+            # The message may quote bytes of the receiver that are not text.
             text = (str(error) or type(error).__name__)[:TEXT_MAX].encode("utf-8", "replace").decode()
-            answer = ListenerResponse(None, failure, text)
-        return SentRequest(listener.url, headers, replace(answer, seconds=time.perf_counter() - started))
+            response = ListenerResponse(None, failure, text)
+        return SentRequest(listener.url, headers, replace(response, seconds=time.perf_counter() - started))
 
 
-def classify(error: Exception) -> Failure:
-    """What kind of failure an exception of the client stands for."""
+def classify(error: Exception) -> AttemptFailure:
+    """The kind of failure that an exception of the client means."""
     match error:
         case TimeoutError():
-            return Failure.TIMEOUT
+            return AttemptFailure.TIMEOUT
         case ForbiddenAddress():
-            return Failure.FORBIDDEN_ADDRESS
+            return AttemptFailure.FORBIDDEN_ADDRESS
         case NameNotResolved():
-            return Failure.NAME
+            return AttemptFailure.NAME
         case ssl.SSLError() | ssl.CertificateError():
-            return Failure.TLS
+            return AttemptFailure.TLS
         case OSError():
-            return Failure.CONNECTION
+            return AttemptFailure.CONNECTION
         case NotHttp() | ValueError():
-            return Failure.PROTOCOL
+            return AttemptFailure.PROTOCOL
         case _:
-            return Failure.INTERNAL
+            return AttemptFailure.INTERNAL
 
 
 def parse_retry_after(text: str | None) -> float | None:
-    """Seconds to wait, from a number or a date (RFC 9110, section 10.2.3); None if it says neither.
+    """Seconds to wait, from a number or a date (RFC 9110, section 10.2.3); None if the text is neither.
 
-    A date without a zone is in GMT, as all dates of HTTP are.
+    A date without a zone is in GMT, like all HTTP dates.
     """
     if text is None or len(text) > RETRY_AFTER_MAX:
         return None
@@ -125,5 +125,5 @@ def parse_retry_after(text: str | None) -> float | None:
         at = parsedate_to_datetime(text)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
         return max(0.0, (at - datetime.now(UTC)).total_seconds())
-    except Exception:  # noqa: BLE001 - the parser of mails was not made for what anybody may send
+    except Exception:  # noqa: BLE001 - the parser is made for mail, and arbitrary text makes it fail in many ways
         return None

@@ -1,7 +1,7 @@
-"""Spreads listeners over the relay's processes, so that each is served by one: its limits and its order then hold.
+"""Spreads listeners over the relay's processes. One process at a time serves a listener, so limits and order apply.
 
-Listeners belong to a fixed number of shards. Every process keeps a row of its own alive, and takes, keeps or gives up
-shards until each process has its fair share. All times are the server's, so clocks need not agree.
+Each listener belongs to one of a fixed number of shards. Each process renews a row of its own, and claims, keeps or
+releases shards until all processes have equal shares. All times are the server's, so clocks need not agree.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = "webhook_workers"
 SHARDS = "webhook_shards"
-# How many times a lease is renewed before it would end.
+# How many times a lease is renewed within its duration.
 RENEWALS = 3
 
 
@@ -37,7 +37,7 @@ class Shards:
         self._shards = database[SHARDS]
         self._count = shards
         self._lease = lease
-        self._end = {"$add": ["$$NOW", lease // timedelta(milliseconds=1)]}
+        self._lease_end = {"$add": ["$$NOW", lease // timedelta(milliseconds=1)]}
         self._clock = clock
         self._id = str(uuid.uuid4())
         self._owned: frozenset[int] = frozenset()
@@ -45,7 +45,7 @@ class Shards:
 
     @property
     def owned(self) -> frozenset[int]:
-        """What is ours now; nothing, once the lease could not be renewed in time."""
+        """The shards of this process; none after the lease was not renewed in time."""
         return self._owned if self._clock() < self._valid_until else frozenset()
 
     def owns(self, listener_id: str) -> bool:
@@ -53,7 +53,7 @@ class Shards:
         return shard_of(listener_id, self._count) in self.owned
 
     async def run(self) -> None:
-        """Renew and balance until cancelled."""
+        """Call `balance` regularly until cancelled."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / RENEWALS)
             try:
@@ -62,42 +62,42 @@ class Shards:
                 log.warning("shards not renewed: %s", error)
 
     async def balance(self) -> None:
-        """Renew what is ours, and take or give up shards towards a fair share. Raises the driver's errors."""
-        asked_at = self._clock()
-        ends: list[Document] = [{"$set": {"until": self._end}}]
+        """Renew the leases, and claim or release shards up to an equal share. Raises the driver's errors."""
+        started_at = self._clock()
+        renewal: list[Document] = [{"$set": {"until": self._lease_end}}]
         live = {"$expr": {"$gt": ["$until", "$$NOW"]}}
-        await self._workers.update_one({"_id": self._id}, ends, upsert=True)
-        await self._shards.update_many({"owner": self._id}, ends)
+        await self._workers.update_one({"_id": self._id}, renewal, upsert=True)
+        await self._shards.update_many({"owner": self._id}, renewal)
         workers = await self._workers.count_documents(live)
         await self._workers.delete_many({"$expr": {"$lte": ["$until", "$$NOW"]}})
         share = -(-self._count // max(1, workers))
-        taken = {row["_id"]: row["owner"] async for row in self._shards.find(live)}
-        mine = sorted(shard for shard, owner in taken.items() if owner == self._id and shard < self._count)
+        owners = {row["_id"]: row["owner"] async for row in self._shards.find(live)}
+        mine = sorted(shard for shard, owner in owners.items() if owner == self._id and shard < self._count)
         for shard in mine[share:]:
             await self._shards.delete_one({"_id": shard, "owner": self._id})
         mine = mine[:share]
-        for shard in sorted(set(range(self._count)) - taken.keys()):
-            if len(mine) < share and await self._take(shard):
+        for shard in sorted(set(range(self._count)) - owners.keys()):
+            if len(mine) < share and await self._claim(shard):
                 mine.append(shard)
         self._owned = frozenset(mine)
-        self._valid_until = asked_at + self._lease.total_seconds()
+        self._valid_until = started_at + self._lease.total_seconds()
 
     async def release(self) -> None:
-        """Let the other processes have ours at once. Raises the driver's errors."""
+        """Release all shards, so that other processes can claim them at once. Raises the driver's errors."""
         self._owned = frozenset()
         await self._shards.delete_many({"owner": self._id})
         await self._workers.delete_one({"_id": self._id})
 
-    async def _take(self, shard: int) -> bool:
-        """Take a shard that nobody holds; False if somebody was faster."""
-        held = {"$gt": ["$until", "$$NOW"]}
+    async def _claim(self, shard: int) -> bool:
+        """Claim a shard without a live lease; False if another process was faster."""
+        is_live = {"$gt": ["$until", "$$NOW"]}
         row = await self._shards.find_one_and_update(
             {"_id": shard},
             [
                 {
                     "$set": {
-                        "owner": {"$cond": [held, "$owner", self._id]},
-                        "until": {"$cond": [held, "$until", self._end]},
+                        "owner": {"$cond": [is_live, "$owner", self._id]},
+                        "until": {"$cond": [is_live, "$until", self._lease_end]},
                     }
                 }
             ],

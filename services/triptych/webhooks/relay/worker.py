@@ -1,4 +1,4 @@
-"""Sends what is in hand, lane by lane within its limits, and writes down what came of it."""
+"""Sends claimed deliveries within the limits of their lanes, and records the outcomes."""
 
 import asyncio
 import logging
@@ -38,24 +38,24 @@ DELIVERY_SECONDS = Histogram(
     "From the event to its success",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
 )
-IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests under way")
+IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests in flight")
 
 STOP_SECONDS = 20.0
-# Deliveries in hand, in multiples of the requests at a time, and the bytes of their events.
+# The most claimed deliveries: in multiples of the requests in flight, and in bytes of their events.
 CLAIMED_PER_SLOT = 4
 CLAIMED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Worker:
-    """The requests of this process."""
+    """Sends the deliveries that this process has claimed."""
 
     def __init__(
         self,
         settings: WebhookSettings,
         repository: DeliveryRepository,
         sender: DeliverySender,
-        recorder: OutcomeWriter,
-        consequences: ListenerHealth,
+        outcome_writer: OutcomeWriter,
+        listener_health: ListenerHealth,
         owns: Callable[[str], bool],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -63,8 +63,8 @@ class Worker:
         self._minimum_wait = settings.webhooks_minimum_wait.total_seconds()
         self._repository = repository
         self._sender = sender
-        self._recorder = recorder
-        self._consequences = consequences
+        self._outcome_writer = outcome_writer
+        self._listener_health = listener_health
         self._owns = owns
         self._clock = clock
         self._waiting_for_slot: deque[Lane] = deque()
@@ -75,40 +75,40 @@ class Worker:
         self._in_flight = 0
         self._is_stopping = False
         self.has_room = asyncio.Event()
-        """Set when some lane may take more in hand."""
+        """Set when some lane may claim more."""
 
     @property
-    def free(self) -> int:
-        """How many more deliveries may be taken in hand, of all lanes together: this bounds memory."""
+    def free_claims(self) -> int:
+        """How many more deliveries all lanes together may claim. This bounds memory."""
         if self._is_stopping or self._claimed_bytes >= CLAIMED_BYTES_MAX:
             return 0
         return max(0, self._concurrency * CLAIMED_PER_SLOT - self._claimed)
 
     def accept(self, lane: Lane, claimed: ClaimedDelivery) -> None:
-        """Send a delivery in hand as soon as its lane allows."""
+        """Send a claimed delivery as soon as its lane allows."""
         lane.queue.append(claimed)
         self._count_claimed(claimed, 1)
         self._start_ready(lane)
 
     def release_queue(self, lane: Lane) -> None:
-        """Give back what the lane has not started."""
+        """Release the deliveries that the lane has not started."""
         while lane.queue:
             claimed = lane.queue.popleft()
             self._count_claimed(claimed, -1)
             self.release_claim(claimed)
 
     def release_claim(self, claimed: ClaimedDelivery) -> None:
-        """Let anybody send a delivery that is in hand; its attempt does not count."""
-        self.spawn(self._recorder.record(self._repository.giving_back(claimed, self._clock())))
+        """Release a claimed delivery, so that any process may send it; its attempt does not count."""
+        self.spawn(self._outcome_writer.record(self._repository.release_update(claimed, self._clock())))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in the background until done; `stop` waits for it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._on_task_done)
 
     async def stop(self) -> None:
-        """Start nothing more, and let what is under way end, within a deadline."""
+        """Start no more requests, and wait for those in flight, within a deadline."""
         self._is_stopping = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
@@ -117,16 +117,16 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _start_ready(self, lane: Lane) -> None:
-        """Start what may start now, and see to it that the rest is started later."""
+        """Start the deliveries that may start now, and arrange a later start for the others."""
         loop = asyncio.get_running_loop()
         while lane.queue and not self._is_stopping:
             at = lane.may_start_at(loop.time())
             if at is None:
-                return  # whoever ends pumps again
+                return  # the end of a request calls this again
             if at > loop.time():
                 if lane not in self._timed:
                     self._timed.add(lane)
-                    loop.call_at(at, self._pump_timed, lane)
+                    loop.call_at(at, self._start_timed, lane)
                 return
             if self._in_flight >= self._concurrency:
                 if lane not in self._waiting_for_slot:
@@ -134,7 +134,7 @@ class Worker:
                 return
             self._start(lane, lane.queue.popleft())
 
-    def _pump_timed(self, lane: Lane) -> None:
+    def _start_timed(self, lane: Lane) -> None:
         self._timed.discard(lane)
         self._start_ready(lane)
 
@@ -158,12 +158,12 @@ class Worker:
             sent, verdict = await self._attempt(lane.listener, claimed)
             is_delivered = isinstance(verdict, Delivered)
             now = self._clock()
-            await self._recorder.record(self._repository.ending(claimed, verdict, sent, now))
-            _count(claimed, verdict, now)
+            await self._outcome_writer.record(self._repository.outcome_update(claimed, verdict, sent, now))
+            _count_outcome(claimed, verdict, now)
             if claimed.ordered and not isinstance(verdict, Retry):
                 await self._repository.promote(claimed.listener_id, [claimed.gallery_id], now)
                 lane.may_have_due = True
-            await self._consequences.follow(lane, claimed, verdict, sent, now)
+            await self._listener_health.apply_verdict(lane, claimed, verdict, sent, now)
         finally:
             lane.finish(loop.time(), loop.time() - started, success=is_delivered)
             self._count_claimed(claimed, -1)
@@ -183,20 +183,20 @@ class Worker:
         sent = await self._sender.send(listener, claimed, claimed.value)
         policy = Policy(listener.format, listener.retry_delays, self._minimum_wait)
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load, not to be secret
-        return sent, judge(sent.answer, claimed.failures, policy, self._clock(), jitter)
+        return sent, judge(sent.response, claimed.failures, policy, self._clock(), jitter)
 
     def _count_claimed(self, claimed: ClaimedDelivery, step: int) -> None:
         self._claimed += step
         self._claimed_bytes += step * len(claimed.value or b"")
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Whatever it was, the delivery is sent again when its lease has ended.
-            log.error("a delivery's outcome was not fully dealt with", exc_info=error)
+            # The delivery is sent again after its lease has ended.
+            log.error("the outcome of a delivery was not fully recorded", exc_info=error)
 
 
-def _count(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:
+def _count_outcome(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:
     match verdict:
         case Delivered():
             ATTEMPTS.labels("delivered").inc()

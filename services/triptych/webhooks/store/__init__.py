@@ -1,1 +1,1 @@
-"""What listeners and deliveries are in MongoDB; the only writer of their collections."""
+"""The collections of listeners and deliveries. Only this package writes them."""

@@ -1,4 +1,4 @@
-"""Plans, claims and ends deliveries in MongoDB; every late write carries the token of its lease."""
+"""Plans, claims and ends deliveries in MongoDB. Every write after a claim carries the token of the lease."""
 
 import time
 import uuid
@@ -20,7 +20,7 @@ _DUPLICATE_KEY = 11000
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery that this process has in hand until its lease ends, at `until` on the monotonic clock."""
+    """A delivery that this process has claimed until its lease ends, at `until` on the monotonic clock."""
 
     delivery_id: str
     site_id: str
@@ -31,12 +31,12 @@ class ClaimedDelivery:
     manual: bool
     ordered: bool
     attempts: int
-    """This one included."""
+    """The current attempt included."""
     failures: int
     lease: str
     until: float
     value: bytes | None
-    """The event as it is on the topic; None if it has expired."""
+    """The value of the event's record; None if the event has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,17 @@ class DeliveryRepository:
         self._retention = retention
 
     def lease(self, delivery: Document, token: str, now: datetime) -> Document:
-        """The same new delivery as if it had been claimed: inserting it takes it in hand."""
+        """The new delivery as if it had been claimed: inserting it claims it."""
         return {**delivery, "dueAt": now + self._lease, "lease": token, "attempts": 1}
 
     async def plan(self, events: Sequence[Document], deliveries: Sequence[Document]) -> set[str]:
-        """Store events and deliveries; the ids of those deliveries that had not been planned before."""
+        """Store events and deliveries; the ids of the deliveries that were not planned before."""
         await _insert_new(self._database, EVENTS, events)
-        refused = await _insert_new(self._database, DELIVERIES, deliveries)
-        return {delivery["_id"] for position, delivery in enumerate(deliveries) if position not in refused}
+        existing = await _insert_new(self._database, DELIVERIES, deliveries)
+        return {delivery["_id"] for index, delivery in enumerate(deliveries) if index not in existing}
 
     async def due(self, listener_ids: Sequence[str], limit: int, now: datetime) -> dict[str, Due]:
-        """Up to `limit` due deliveries of each of these listeners, in one query that looks at no others."""
+        """Up to `limit` due deliveries of each of these listeners, in one query that reads no other deliveries."""
         found = await aggregate(
             self._listeners,
             [
@@ -95,7 +95,7 @@ class DeliveryRepository:
         return {row["_id"]: Due(tuple(one["_id"] for one in row["due"]), row["due"][0]["dueAt"]) for row in found}
 
     async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[ClaimedDelivery]:
-        """Take deliveries in hand, counting the attempt; those that somebody else was faster to take are left out."""
+        """Claim deliveries and count the attempt. Deliveries that another process claimed first are left out."""
         token = str(uuid.uuid4())
         until = time.monotonic() + self._lease.total_seconds()
         ids = {"$in": list(delivery_ids)}
@@ -103,19 +103,21 @@ class DeliveryRepository:
             {"_id": ids, "status": DeliveryStatus.PENDING.value, "dueAt": {"$lte": now}},
             {"$set": {"dueAt": now + self._lease, "lease": token}, "$inc": {"attempts": 1}},
         )
-        taken = await self._deliveries.find({"_id": ids, "lease": token}, {"log": 0}).to_list(None)
-        wanted = {"_id": {"$in": list({delivery["eventId"] for delivery in taken})}}
+        claimed = await self._deliveries.find({"_id": ids, "lease": token}, {"log": 0}).to_list(None)
+        wanted = {"_id": {"$in": list({delivery["eventId"] for delivery in claimed})}}
         values = {event["_id"]: bytes(event["value"]) async for event in self._events.find(wanted, {"value": 1})}
-        taken.sort(key=lambda delivery: str(delivery["_id"]))
-        return [claimed_of(delivery, until, values.get(delivery["eventId"])) for delivery in taken]
+        claimed.sort(key=lambda delivery: str(delivery["_id"]))
+        return [claimed_of(delivery, until, values.get(delivery["eventId"])) for delivery in claimed]
 
     async def write(self, outcomes: Sequence[UpdateOne]) -> int:
-        """Write what became of deliveries in hand; how many leases had been lost, whose outcomes were not written."""
+        """Write the outcomes of claimed deliveries; the number not written because the lease was lost."""
         done = await self._deliveries.bulk_write(list(outcomes), ordered=False)
         return len(outcomes) - done.matched_count
 
-    def ending(self, claimed: ClaimedDelivery, verdict: Verdict, sent: SentRequest | None, now: datetime) -> UpdateOne:
-        """The outcome of an attempt, to be written."""
+    def outcome_update(
+        self, claimed: ClaimedDelivery, verdict: Verdict, sent: SentRequest | None, now: datetime
+    ) -> UpdateOne:
+        """The update that records the outcome of an attempt."""
         fields: Document
         match verdict:
             case Delivered():
@@ -131,8 +133,8 @@ class DeliveryRepository:
             change["$push"] = {"log": _log_entry(sent, now)}
         return UpdateOne(_claimed_filter(claimed), change)
 
-    def giving_back(self, claimed: ClaimedDelivery, now: datetime) -> UpdateOne:
-        """The outcome of a delivery that was not attempted after all."""
+    def release_update(self, claimed: ClaimedDelivery, now: datetime) -> UpdateOne:
+        """The update that releases a claimed delivery whose attempt did not start."""
         return UpdateOne(_claimed_filter(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}})
 
     async def promote(self, listener_id: str, gallery_ids: Iterable[str], now: datetime) -> None:
@@ -144,23 +146,23 @@ class DeliveryRepository:
         await promote_all(self._deliveries, listener_id, now)
 
     async def run_of(self, listener_id: str) -> FailureRun | None:
-        """The run of failures that a listener is in, None after a success."""
+        """The current run of failures of a listener; None after a success."""
         found = await self._listeners.find_one({"_id": listener_id}, {"failingSince": 1, "failedAt": 1})
         if found is None or found["failingSince"] is None or found.get("failedAt") is None:
             return None
         return FailureRun(found["failingSince"], found["failedAt"])
 
-    async def note_run(self, listener_id: str, run: FailureRun | None) -> None:
-        """Write down the run of failures that a listener is in."""
+    async def store_run(self, listener_id: str, run: FailureRun | None) -> None:
+        """Store the current run of failures of a listener."""
         values = {"failingSince": run and run.since, "failedAt": run and run.last}
         await self._listeners.update_one({"_id": listener_id}, {"$set": values})
 
     async def flag(self, listener_id: str, problem: str) -> None:
-        """Tell the administrators what is wrong with a listener."""
+        """Store a problem of a listener, for its administrators."""
         await self._listeners.update_one({"_id": listener_id}, {"$set": {"problem": problem}})
 
     async def disable(self, listener_id: str, problem: str, now: datetime) -> bool:
-        """Send nothing more to a listener; False if it was not active."""
+        """Disable a listener; False if it was not active."""
         done = await self._listeners.update_one(
             {"_id": listener_id, "status": ListenerStatus.ACTIVE.value},
             {"$set": {"status": ListenerStatus.DISABLED.value, "problem": problem, "updatedAt": now}},
@@ -171,7 +173,7 @@ class DeliveryRepository:
         return True
 
     async def cancel(self, listener_id: str, status: ListenerStatus, now: datetime) -> None:
-        """Cancel what is under way to a listener that gets nothing more; what is in hand may still arrive."""
+        """Cancel the open deliveries of a listener. Claimed deliveries may still arrive until their leases end."""
         await self._deliveries.update_many(
             {
                 "listenerId": listener_id,
@@ -188,7 +190,7 @@ class DeliveryRepository:
 
 
 def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -> ClaimedDelivery:
-    """A delivery in hand, from its stored document."""
+    """A claimed delivery, from its stored document."""
     return ClaimedDelivery(
         delivery_id=delivery["_id"],
         site_id=delivery["siteId"],
@@ -211,21 +213,21 @@ def _claimed_filter(claimed: ClaimedDelivery) -> Document:
 
 
 def _log_entry(sent: SentRequest, now: datetime) -> Document:
-    answer = sent.answer
+    response = sent.response
     return {
         "at": now,
         "url": sent.url,
         "headers": dict(sent.headers),
-        "status": answer.status,
-        "failure": answer.failure,
-        "text": answer.text,
-        "seconds": round(answer.seconds, 4),
-        "answer": Binary(answer.body),
+        "status": response.status,
+        "failure": response.failure,
+        "text": response.text,
+        "seconds": round(response.seconds, 4),
+        "answer": Binary(response.body),
     }
 
 
 async def _insert_new(database: Database, collection: str, documents: Sequence[Document]) -> frozenset[int]:
-    """Insert what is not there yet; the positions of what was."""
+    """Insert the documents that do not exist yet; the indexes in `documents` of those that did."""
     if not documents:
         return frozenset()
     try:

@@ -1,4 +1,4 @@
-"""Deliveries and events as they are stored: states, documents, indexes, and how they look to administrators."""
+"""Defines the documents of deliveries and events: states, fields, indexes, and their form for administrators."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,23 +16,23 @@ EVENTS = "webhook_events"
 
 
 class DeliveryStatus(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     PENDING = "pending"
-    """To be sent at `dueAt`; while a process has it in hand, that is when its lease ends."""
+    """Due at `dueAt`. While a process has claimed the delivery, `dueAt` is the end of its lease."""
     WAITING = "waiting"
-    """Of an ordered listener, behind an earlier event of the same gallery."""
+    """Waits for an earlier event of the same gallery, since the listener is ordered."""
     DELIVERED = "delivered"
     DEAD = "dead"
     CANCELLED = "cancelled"
-    """Its listener was deleted or disabled."""
+    """The listener was deleted or disabled."""
 
 
 OPEN_STATUSES = (DeliveryStatus.PENDING.value, DeliveryStatus.WAITING.value)
 
 INDEXES: Mapping[str, list[IndexModel]] = {
     DELIVERIES: [
-        # One delivery per event and listener; resends, which are marked, come in addition.
+        # One delivery for each event and listener. Resent deliveries are marked `manual` and are not counted.
         IndexModel(
             [("listenerId", ASCENDING), ("eventId", ASCENDING)],
             unique=True,
@@ -42,7 +42,7 @@ INDEXES: Mapping[str, list[IndexModel]] = {
             [("listenerId", ASCENDING), ("dueAt", ASCENDING)],
             partialFilterExpression={"status": DeliveryStatus.PENDING.value},
         ),
-        # Of an ordered listener no two deliveries of a gallery can be under way, whichever processes try.
+        # An ordered listener has at most one pending delivery for each gallery, even if two processes promote.
         IndexModel(
             [("listenerId", ASCENDING), ("galleryId", ASCENDING)],
             name="head",
@@ -66,7 +66,7 @@ INDEXES: Mapping[str, list[IndexModel]] = {
 
 
 def new_delivery(listener: Listener, event: Mapping[str, Any], now: datetime, *, manual: bool = False) -> Document:
-    """A delivery to insert, from an event's stored document. Of an ordered listener it waits to be promoted."""
+    """A delivery to insert, from an event's stored document. If the listener is ordered, it waits to be promoted."""
     status = DeliveryStatus.WAITING if listener.ordered else DeliveryStatus.PENDING
     delivery: Document = {
         "_id": str(uuid_utils.uuid7()),
@@ -92,17 +92,17 @@ def new_delivery(listener: Listener, event: Mapping[str, Any], now: datetime, *,
 
 
 def cancelled(delivery: Document, status: ListenerStatus, now: datetime, expires_at: datetime) -> Document:
-    """The same delivery for a listener that gets nothing; it is kept, so that it can be resent."""
+    """The same delivery for a listener that gets nothing. It is stored as cancelled, so that it can be resent."""
     return {**delivery, "status": DeliveryStatus.CANCELLED.value, **ended(f"listener-{status.value}", now, expires_at)}
 
 
 def ended(reason: str | None, now: datetime, expires_at: datetime) -> Document:
-    """The fields of a delivery that has come to its end."""
+    """The fields of a delivery that has ended."""
     return {"reason": reason, "endedAt": now, "expiresAt": expires_at, "lease": None}
 
 
 def delivery_wire(document: Mapping[str, Any], *, with_log: bool) -> dict[str, Any]:
-    """What administrators see of a delivery."""
+    """A delivery as administrators see it."""
     ended_at = document.get("endedAt")
     is_open = document["status"] in OPEN_STATUSES
     wire: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Makes the event of a test delivery: it looks like any other of its type, of a gallery that nobody has."""
+"""Makes the event of a test delivery: a normal event of its type, for a gallery that does not exist."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,16 +21,16 @@ from triptych.kit.mongo.driver import Binary, Document
 from triptych.webhooks.store.listener_documents import Listener
 
 TEST_ORIGIN = "Test"
-"""`originatedFrom` of a test event, by which a receiver can tell it from one that happened."""
+"""`originatedFrom` of a test event, which distinguishes it from a real one."""
 KEPT = timedelta(days=30)
 """How long a test event is kept, so that its delivery can be sent again."""
 
 
 def example_event(listener: Listener, now: datetime) -> Document:
-    """An event of the first type that the listener asked for, as it is stored for deliveries.
+    """An event of the first type that the listener asked for, as a stored document.
 
-    The gallery's id is random even if the listener asked for certain galleries: a receiver may do what the event says,
-    and must not do it to a gallery that exists. The document has no site, so that no replay finds it.
+    The gallery's id is random even if the listener asked for certain galleries: a receiver may apply the event, and
+    must not apply it to a gallery that exists. The document has no site, so that no replay finds it.
     """
     event_type = EventType(min(listener.event_types))
     event_id, gallery_id, item_id = str(uuid_utils.uuid7()), str(uuid4()), str(uuid4())

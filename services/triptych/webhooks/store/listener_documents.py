@@ -1,4 +1,4 @@
-"""What listeners look like in MongoDB, in memory, and to administrators."""
+"""Defines the listener: its document in MongoDB, its form in memory, and its form for administrators."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from triptych.webhooks.model.retries import RetryProfile
 
 
 class ListenerStatus(StrEnum):
-    """Whether a listener is sent anything."""
+    """The state of a listener."""
 
     ACTIVE = "active"
     PAUSED = "paused"
-    """Deliveries are planned, and wait."""
+    """Deliveries are planned and wait."""
     DISABLED = "disabled"
-    """By the relay, because it fails or asked for it. What would have been delivered is kept as cancelled."""
+    """The relay disabled the listener because it fails or answered 410. Its deliveries are stored as cancelled."""
     DELETED = "deleted"
 
 
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""How far the clocks of two machines may differ."""
+"""The largest difference between the clocks of two machines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where on the events topic a record is, and when it was published by its producer's clock, if it says so."""
+    """The position of a record on the events topic, and its time on the producer's clock, if it has one."""
 
     partition: int
     offset: int
@@ -38,7 +38,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """A key that a listener's deliveries are signed with, until a moment if it has been replaced."""
+    """A key that signs a listener's deliveries. A replaced key signs until a moment."""
 
     key_id: str
     until: datetime | None
@@ -46,7 +46,7 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An external subscriber. Delays and timeout are in seconds, the rate limit in deliveries a second."""
+    """An external subscriber. Delays and timeout are in seconds. The rate limit is in deliveries a second."""
 
     id: str
     site_id: str
@@ -64,19 +64,19 @@ class Listener:
     keys: tuple[KeyUse, ...]
     """Newest first."""
     problem: str | None
-    """Why it is disabled, or what an administrator should know."""
+    """Why the listener is disabled, or what an administrator should know."""
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime
     begins: Mapping[int, int] | None = None
-    """The offset of the first event that may be for it, by partition: where the events topic ended before its creation.
-    A partition that is not named was not there yet. None for listeners of earlier versions."""
+    """The offset of the first event that may be for the listener, by partition: the end offset before its creation.
+    A partition without an entry did not exist yet. None for listeners of earlier versions."""
 
     def is_older_than(self, published: "Published") -> bool:
-        """Whether the listener was there when an event was published, so that the event may be for it.
+        """Whether the listener existed when an event was published, so that the event may be for it.
 
-        Offsets tell that exactly, until the topic is made anew and counts from 0 again. So an event that is later by
-        any clock is always newer; and where no offsets are known, an event counts unless it is earlier by any clock.
+        Offsets decide exactly, until the topic is created again and counts from 0. So an event that is later on any
+        clock is always newer. Where no offsets are known, an event is newer unless it is earlier on any clock.
         """
         if published.at is not None and published.at >= self.created_at + CLOCKS_DIFFER:
             return True
@@ -85,7 +85,7 @@ class Listener:
         return published.offset >= self.begins.get(published.partition, 0)
 
     def wants(self, site_id: str, event_type: str, gallery_id: str) -> bool:
-        """Whether an event is for this listener. Never a type that was not asked for (contract, section 7.4)."""
+        """Whether an event is for this listener: of its site, types and galleries (contract, section 7.4)."""
         return (
             site_id == self.site_id
             and event_type in self.event_types
@@ -93,7 +93,7 @@ class Listener:
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """What administrators see; nothing in it is secret."""
+        """The listener as administrators see it, without secrets."""
         return {
             "id": self.id,
             "url": self.url,
@@ -143,5 +143,5 @@ def listener_of(document: Mapping[str, Any]) -> Listener:
 
 
 def key_use_document(key_id: str, until: datetime | None = None) -> Document:
-    """How a key's use is stored within its listener."""
+    """The use of a key, as stored in its listener."""
     return {"keyId": key_id, "until": until}

@@ -1,4 +1,4 @@
-"""Administers listeners and their keys; every query names the site."""
+"""Administers listeners and their keys. Every query names the site."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ VERSION_ID = "version"
 INDEXES: Mapping[str, list[IndexModel]] = {
     LISTENERS: [
         IndexModel([("siteId", ASCENDING), ("_id", ASCENDING)]),
-        # A deleted listener stays as long as its log.
+        # A deleted listener is kept as long as its log.
         IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
     ],
     SIGNING_KEYS: [
@@ -34,10 +34,10 @@ INDEXES: Mapping[str, list[IndexModel]] = {
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A listener with its newest key: a shared secret is shown here and never again, of a pair only the public half.
+    """A listener with its newest key. A shared secret is shown here and never again; a pair shows only its public half.
 
-    The RSA pair of `wix-jwt` belongs to the site and signs for all of its listeners, so that an event is signed once
-    for all of them.
+    The RSA pair of `wix-jwt` belongs to the site. It signs for all listeners of the site, so that an event is signed
+    once for all of them.
     """
 
     listener: Listener
@@ -45,7 +45,7 @@ class Created:
     public_key: str | None
 
     def to_wire(self) -> dict[str, Any]:
-        """The answer to whoever created the listener or rotated its secret."""
+        """The answer to the administrator who created the listener or rotated its secret."""
         return {
             "listener": self.listener.to_wire(),
             "secret": self.secret,
@@ -71,10 +71,10 @@ class ListenerRepository:
         sealer: Sealer,
         retention: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        ends: Callable[[], Awaitable[Mapping[int, int]]] | None = None,
+        end_offsets: Callable[[], Awaitable[Mapping[int, int]]] | None = None,
     ) -> None:
-        """`ends` tells where the events topic ends; without it, listeners begin about when they are created."""
-        self._ends = ends
+        """`end_offsets` reads the end offsets of the events topic. Without it, the time of creation decides."""
+        self._end_offsets = end_offsets
         self._retention = retention
         self._listeners = database[LISTENERS]
         self._keys = database[SIGNING_KEYS]
@@ -83,12 +83,12 @@ class ListenerRepository:
         self._clock = clock
 
     async def create(self, site_id: str, new: NewListener) -> Created:
-        """Store a listener; it gets every event published after this has returned, and none published before the call.
+        """Store a listener. It gets every event published after this call returns, and none published before the call.
 
         Raises:
-            TransientFailure: Kafka does not tell where the events topic ends; nothing is stored.
+            TransientFailure: Kafka does not report the end offsets of the events topic; nothing is stored.
         """
-        begins = None if self._ends is None else await self._ends()
+        begins = None if self._end_offsets is None else await self._end_offsets()
         now = self._now()
         key = await self._key_for(site_id, new.format)
         document: Document = {
@@ -118,12 +118,12 @@ class ListenerRepository:
         return Created(listener_of(document), key.secret, key.public_key)
 
     async def get(self, site_id: str, listener_id: str) -> Listener | None:
-        """One listener, or None if the site has none of that id."""
-        found = await self._listeners.find_one(_one(site_id, listener_id))
+        """One listener; None if the site has no listener with this id."""
+        found = await self._listeners.find_one(_filter(site_id, listener_id))
         return None if found is None else listener_of(found)
 
     async def list(self, site_id: str, limit: int, after: str | None = None) -> list[Listener]:
-        """Listeners by id, those behind `after`."""
+        """Listeners by id, from the next one after `after`."""
         query: Document = {"siteId": site_id, "status": {"$ne": ListenerStatus.DELETED.value}}
         if after is not None:
             query["_id"] = {"$gt": after}
@@ -131,7 +131,7 @@ class ListenerRepository:
         return [listener_of(document) for document in found]
 
     async def change(self, site_id: str, listener_id: str, change: ListenerChange) -> Listener | None:
-        """Change what is given; deliveries under way follow the new settings."""
+        """Change the given fields. Open deliveries use the new settings."""
         names = {
             "url": "url",
             "event_types": "eventTypes",
@@ -147,35 +147,35 @@ class ListenerRepository:
             if values.get(name) is not None:
                 values[name] = sorted(set(values[name]))
         if "url" in values:
-            values["problem"] = None  # what was wrong was said of the old address
+            values["problem"] = None  # the problem was with the old address
         return await self._update(site_id, listener_id, values)
 
     async def pause(self, site_id: str, listener_id: str) -> Listener | None:
-        """Send nothing until it is resumed; deliveries are planned meanwhile, and wait."""
+        """Send nothing until the listener is resumed. Deliveries are planned and wait."""
         return await self._update(site_id, listener_id, {"status": ListenerStatus.PAUSED.value})
 
     async def resume(self, site_id: str, listener_id: str) -> Listener | None:
-        """Send again, whether it was paused or disabled."""
+        """Resume sending to a paused or disabled listener."""
         values = {"status": ListenerStatus.ACTIVE.value, "problem": None}
         values |= {"failingSince": None, "failedAt": None}
         return await self._update(site_id, listener_id, values)
 
     async def delete(self, site_id: str, listener_id: str) -> bool:
-        """Send nothing more; the relay cancels what is under way, the log stays. False if there is none."""
+        """Delete a listener; False if there is none. The relay cancels its open deliveries; the log is kept."""
         expiry = {"expiresAt": self._now() + self._retention}
         deleted = await self._update(site_id, listener_id, {"status": ListenerStatus.DELETED.value, **expiry})
         if deleted is None:
             return False
-        # The pair for tokens is the site's; the other keys were this listener's alone.
-        own = {"_id": {"$in": [use.key_id for use in deleted.keys]}, "format": {"$ne": Format.WIX_JWT.value}}
-        await self._keys.update_many(own, {"$set": expiry})
+        # The pair for tokens belongs to the site. The other keys belonged to this listener only.
+        exclusive = {"_id": {"$in": [use.key_id for use in deleted.keys]}, "format": {"$ne": Format.WIX_JWT.value}}
+        await self._keys.update_many(exclusive, {"$set": expiry})
         return True
 
     async def rotate(self, site_id: str, listener_id: str, overlap: timedelta) -> Created | None:
-        """Give a listener a new key; for the length of `overlap` the old one counts too.
+        """Give a listener a new key. The old key stays valid for `overlap`.
 
-        During it Standard Webhooks deliveries carry both signatures, while a token, which has room for one only, is
-        still signed with the old key: time for the receiver to learn the new one.
+        During the overlap, Standard Webhooks deliveries carry both signatures. A token has room for one signature: the
+        old key's, so that the receiver has time to learn the new key.
         """
         listener = await self.get(site_id, listener_id)
         if listener is None:
@@ -183,13 +183,13 @@ class ListenerRepository:
         return await self._rotate_to(listener, await self._new_key(site_id, listener.format), overlap)
 
     async def rotate_shown(self, overlap: timedelta, site_id: str | None = None) -> AsyncIterator[Created]:
-        """Give a new pair to each listener whose private key earlier versions have shown; of a site, or of all.
+        """Give a new pair to each listener of a site, or of all sites, whose private key an earlier version has shown.
 
-        The listeners of a site that are sent tokens get one pair in common. Doing it again changes nothing.
+        The listeners of a site that are sent tokens get one shared pair. A second call changes nothing.
         """
         shown = {"format": {"$ne": Format.STANDARD_HMAC.value}, "isPrivate": {"$ne": True}}
         ids = {key["_id"] async for key in self._keys.find(shown, {"_id": 1})}
-        of_site: dict[str, _Key] = {}
+        site_keys: dict[str, _Key] = {}
         query: Document = {"status": {"$ne": ListenerStatus.DELETED.value}, "format": shown["format"]}
         if site_id is not None:
             query["siteId"] = site_id
@@ -197,11 +197,11 @@ class ListenerRepository:
             listener = listener_of(document)
             if listener.keys[0].key_id not in ids:
                 continue
-            key = of_site.get(listener.site_id) if listener.format is Format.WIX_JWT else None
+            key = site_keys.get(listener.site_id) if listener.format is Format.WIX_JWT else None
             if key is None:
                 key = await self._new_key(listener.site_id, listener.format)
             if listener.format is Format.WIX_JWT:
-                of_site[listener.site_id] = key
+                site_keys[listener.site_id] = key
             if (rotated := await self._rotate_to(listener, key, overlap)) is not None:
                 yield rotated
 
@@ -213,7 +213,7 @@ class ListenerRepository:
         return None if changed is None else Created(changed, key.secret, key.public_key)
 
     async def public_key(self, site_id: str, key_id: str) -> str | None:
-        """The SPKI PEM of a key of the site; None if there is no such key, or it is a shared secret."""
+        """The SPKI PEM of a key of the site; None if there is no such key or it is a shared secret."""
         found = await self._keys.find_one({"_id": key_id, "siteId": site_id}, {"publicKey": 1})
         return None if found is None else found["publicKey"]
 
@@ -244,7 +244,7 @@ class ListenerRepository:
 
     async def _update(self, site_id: str, listener_id: str, values: Mapping[str, Any]) -> Listener | None:
         found = await self._listeners.find_one_and_update(
-            _one(site_id, listener_id), {"$set": {**values, "updatedAt": self._now()}}, return_document=True
+            _filter(site_id, listener_id), {"$set": {**values, "updatedAt": self._now()}}, return_document=True
         )
         if found is None:
             return None
@@ -252,18 +252,18 @@ class ListenerRepository:
         return listener_of(found)
 
     async def _announce(self) -> None:
-        """Let every relay read the listeners anew before it plans the next event."""
+        """Make every relay reload the listeners before it plans the next event."""
         await announce_change(self._state.database)
 
     def _now(self) -> datetime:
         at = self._clock()
-        return at.replace(microsecond=at.microsecond // 1000 * 1000)  # as MongoDB keeps it
+        return at.replace(microsecond=at.microsecond // 1000 * 1000)  # the precision of MongoDB
 
 
 async def announce_change(database: Database) -> None:
-    """Raise the version of the listeners, which the relay compares before each batch."""
+    """Increment the version of the listeners, which the relay compares before each batch."""
     await database[STATE].update_one({"_id": VERSION_ID}, {"$inc": {"version": 1}}, upsert=True)
 
 
-def _one(site_id: str, listener_id: str) -> Document:
+def _filter(site_id: str, listener_id: str) -> Document:
     return {"_id": listener_id, "siteId": site_id, "status": {"$ne": ListenerStatus.DELETED.value}}

@@ -1,4 +1,4 @@
-"""Operational events: what administrators should know of their listeners, one document a day and kind."""
+"""Records and lists operational events about listeners, in one document for each listener, day and kind."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from triptych.contract.base import format_instant
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, IndexModel, UpdateOne
 
 OPERATIONAL_EVENTS = "operational_events"
-TOLD_AT_ONCE = 1_000
+WRITES_AT_ONCE = 1_000
 INDEXES: Mapping[str, list[IndexModel]] = {
     OPERATIONAL_EVENTS: [
         IndexModel([("siteId", ASCENDING), ("lastAt", DESCENDING)]),
@@ -19,26 +19,28 @@ INDEXES: Mapping[str, list[IndexModel]] = {
 
 
 class OperationalEventKind(StrEnum):
-    """What happened."""
+    """The kind of an operational event."""
 
     LISTENER_DISABLED = "listener.disabled"
     ADDRESS_FORBIDDEN = "listener.address-forbidden"
     LISTENER_BEHIND = "listener.behind"
-    """Something has been due for over a minute: the listener is too slow, or its limits too low."""
+    """A delivery has been due for over a minute: the listener is too slow, or its limits are too low."""
     DELIVERY_DEAD = "delivery.dead"
     EVENTS_EXPIRED = "events.expired"
-    """Events were lost before the relay saw them; some may have been for the listener."""
+    """Events expired before the relay saw them. Some may have been for the listener."""
 
 
 class OperationalEvents:
-    """Tells and lists operational events."""
+    """Records and lists the operational events of all sites."""
 
     def __init__(self, database: Database, retention: timedelta) -> None:
         self._events = database[OPERATIONAL_EVENTS]
         self._retention = retention
 
-    async def tell(self, kind: OperationalEventKind, site_id: str, listener_id: str, text: str, now: datetime) -> None:
-        """Record one; those of the same kind, listener and day are counted in one document."""
+    async def record(
+        self, kind: OperationalEventKind, site_id: str, listener_id: str, text: str, now: datetime
+    ) -> None:
+        """Record an event. One document counts the events of the same kind, listener and day."""
         await self._events.update_one(
             {"_id": f"{listener_id}:{kind}:{now:%Y-%m-%d}"},
             {
@@ -49,7 +51,7 @@ class OperationalEvents:
             upsert=True,
         )
 
-    async def tell_each(
+    async def record_each(
         self,
         kind: OperationalEventKind,
         listeners: Iterable[tuple[str, str]],
@@ -57,7 +59,7 @@ class OperationalEvents:
         text: str,
         now: datetime,
     ) -> None:
-        """Record one for each of these listeners, given by site and id; the same `occurrence` is recorded only once."""
+        """Record an event for each of these listeners (site, id). The same `occurrence` is recorded only once."""
         fields = {"kind": kind.value, "firstAt": now, "lastAt": now, "text": text, "count": 1}
         fields["expiresAt"] = now + self._retention
         writes = [
@@ -68,11 +70,11 @@ class OperationalEvents:
             )
             for site_id, listener_id in listeners
         ]
-        for start in range(0, len(writes), TOLD_AT_ONCE):
-            await self._events.bulk_write(writes[start : start + TOLD_AT_ONCE], ordered=False)
+        for start in range(0, len(writes), WRITES_AT_ONCE):
+            await self._events.bulk_write(writes[start : start + WRITES_AT_ONCE], ordered=False)
 
     async def list(self, site_id: str, limit: int) -> list[dict[str, Any]]:
-        """The latest ones of a site, newest first, as administrators see them."""
+        """The latest events of a site, newest first, as administrators see them."""
         found = await self._events.find({"siteId": site_id}).sort([("lastAt", DESCENDING)]).limit(limit).to_list(None)
         return [_wire(document) for document in found]
 

@@ -1,9 +1,8 @@
-"""Lets each gallery's deliveries of an ordered listener go one by one, lowest sequence first.
+"""Orders the deliveries of an ordered listener: one at a time for each gallery, lowest sequence first.
 
-Of such a listener a delivery is inserted as waiting, and the first one of each gallery is promoted to pending; when it
-has ended, the next one is. A unique index on the pending ones keeps two from being under way, so that promoting may be
-tried by anybody at any time. Whoever inserts looks for a pending one afterwards, and whoever ends one looks for waiting
-ones afterwards: one of the two sees the other.
+Each such delivery is inserted as waiting. The first delivery of each gallery is promoted to pending; when it has ended,
+the next one is promoted. A unique index allows one pending delivery for each gallery, so any process may promote at any
+time. An insert and an outcome can happen at the same time: each promotes afterwards, and at least one sees the other.
 """
 
 import contextlib
@@ -17,9 +16,9 @@ _LANE = [("galleryId", ASCENDING), ("sequence", ASCENDING), ("_id", ASCENDING)]
 
 
 async def promote(deliveries: Collection, listener_id: str, gallery_ids: Iterable[str], now: datetime) -> None:
-    """Let the first waiting delivery of each of these galleries be sent, unless one is under way."""
+    """Promote the first waiting delivery of each of these galleries, unless one is pending."""
     wanted = set(gallery_ids)
-    heads = deliveries.find(
+    pending = deliveries.find(
         {
             "listenerId": listener_id,
             "galleryId": {"$in": list(wanted)},
@@ -28,13 +27,13 @@ async def promote(deliveries: Collection, listener_id: str, gallery_ids: Iterabl
         },
         {"galleryId": 1},
     )
-    wanted -= {head["galleryId"] for head in await heads.to_list(None)}
+    wanted -= {delivery["galleryId"] for delivery in await pending.to_list(None)}
     for gallery_id in wanted:
         await _promote_first(deliveries, listener_id, {"$eq": gallery_id}, now)
 
 
 async def promote_all(deliveries: Collection, listener_id: str, now: datetime) -> None:
-    """The same for every gallery, after a crash may have come between an insertion or an end and its promotion."""
+    """Promote in every gallery. A crash may have come between an insert or an outcome and its promotion."""
     last = ""
     while True:
         found = await _promote_first(deliveries, listener_id, {"$gt": last}, now)
@@ -46,12 +45,12 @@ async def promote_all(deliveries: Collection, listener_id: str, now: datetime) -
 async def _promote_first(
     deliveries: Collection, listener_id: str, gallery: dict[str, str], now: datetime
 ) -> str | None:
-    """Promote the first waiting one of the first gallery that matches; that gallery, or None if nothing waits."""
+    """Promote the first waiting delivery of the first matching gallery; the gallery, or None if nothing waits."""
     waiting = {"listenerId": listener_id, "galleryId": gallery, "status": DeliveryStatus.WAITING.value}
     first = await deliveries.find_one(waiting, {"galleryId": 1}, sort=_LANE)
     if first is None:
         return None
-    # If one of this gallery is under way, the index refuses, and its end will promote the next.
+    # If a delivery of this gallery is pending, the index refuses the update. Its outcome will promote the next one.
     with contextlib.suppress(DuplicateKeyError):
         await deliveries.update_one(
             {"_id": first["_id"], "status": DeliveryStatus.WAITING.value},

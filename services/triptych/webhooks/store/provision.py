@@ -1,10 +1,12 @@
-"""Every index that listeners and their deliveries rely on; gateway, relay and `triptych provision` create them."""
+"""Collects the indexes of listeners and deliveries. Gateway, relay and `triptych provision` create them."""
 
 from collections.abc import Mapping
 
 from triptych.kit.mongo.driver import IndexModel
-from triptych.webhooks.store import delivery_documents as deliveries
-from triptych.webhooks.store import listeners as repository
-from triptych.webhooks.store import operational_events as operations
+from triptych.webhooks.store import delivery_documents, listeners, operational_events
 
-INDEXES: Mapping[str, list[IndexModel]] = {**repository.INDEXES, **deliveries.INDEXES, **operations.INDEXES}
+INDEXES: Mapping[str, list[IndexModel]] = {
+    **listeners.INDEXES,
+    **delivery_documents.INDEXES,
+    **operational_events.INDEXES,
+}

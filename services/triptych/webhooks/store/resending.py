@@ -1,7 +1,7 @@
-"""The delivery log, and sending again: one delivery, all dead ones, or everything of a time range or a gallery.
+"""Reads the delivery log and sends again: one delivery, all dead ones, or the events of a time range or gallery.
 
-Sending again inserts a new delivery, marked as manual, so that each request really sends, and the log of what was
-before stays as it was.
+Sending again inserts a new delivery, marked as manual. So each request sends, and the log of the earlier delivery does
+not change.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which events to replay: from `since` on, before `until`, of one gallery or of all."""
+    """The events to replay: at or after `since`, before `until`, of one gallery or of all."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -29,16 +29,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ResendStep:
-    """What one step has queued, and where the next one goes on; `cursor` is None when nothing is left."""
+    """The result of one step. The next step continues at `cursor`, which is None when nothing is left."""
 
     seen: int
-    """Dead deliveries or events looked at."""
+    """The number of dead deliveries or events that the step has read."""
     queued: int
+    """The number of new deliveries."""
     cursor: str | None
 
 
 class DeliveryLog:
-    """The deliveries of all sites; every query names one."""
+    """The deliveries of all sites. Every query names one site."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._deliveries = database[DELIVERIES]
@@ -48,7 +49,7 @@ class DeliveryLog:
     async def page(
         self, listener: Listener, status: DeliveryStatus | None, limit: int, before: str | None = None
     ) -> list[Document]:
-        """Deliveries of a listener without their logs, newest first, those older than `before`."""
+        """Deliveries of a listener without their logs, newest first, from the next one older than `before`."""
         query: Document = {"siteId": listener.site_id, "listenerId": listener.id}
         query["status"] = {"$in": [one.value for one in DeliveryStatus]} if status is None else status.value
         if before is not None:
@@ -57,23 +58,23 @@ class DeliveryLog:
         return await found.to_list(None)
 
     async def get(self, site_id: str, delivery_id: str) -> Document | None:
-        """One delivery with its log; None if the site has none of that id."""
+        """One delivery with its log; None if the site has no delivery with this id."""
         return await self._deliveries.find_one({"_id": delivery_id, "siteId": site_id})
 
     async def resend(self, listener: Listener, delivery: Document) -> Document:
-        """Send a delivery once more, whatever became of it; the new one."""
+        """Send a delivery again, in any state; the new delivery."""
         (sent,) = await self._send_again(listener, [delivery])
         return sent
 
     async def send_example(self, listener: Listener) -> Document:
-        """Send a delivery of an event that never happened, marked as manual; the delivery."""
+        """Send a test event, marked as manual; the new delivery."""
         event = example_event(listener, self._clock())
         await self._events.insert_one(event)
         (sent,) = await self._insert(listener, [event])
         return sent
 
     async def resend_dead(self, listener: Listener, cursor: str | None = None) -> ResendStep:
-        """Send up to `CHUNK` dead deliveries again, each once; the step after `cursor`."""
+        """Send up to `CHUNK` dead deliveries after `cursor` again, each once."""
         query: Document = {"siteId": listener.site_id, "listenerId": listener.id, "status": DeliveryStatus.DEAD.value}
         if cursor is not None:
             query["_id"] = {"$gt": cursor}
@@ -83,15 +84,15 @@ class DeliveryLog:
         return ResendStep(len(found), len(unsent), found[-1]["_id"] if len(found) == CHUNK else None)
 
     async def count_dead(self, listener: Listener) -> int:
-        """How many dead deliveries a listener has, those resent included."""
+        """How many dead deliveries a listener has, including those sent again."""
         return await self._deliveries.count_documents(
             {"siteId": listener.site_id, "listenerId": listener.id, "status": DeliveryStatus.DEAD.value}
         )
 
     async def replay(self, listener: Listener, which: Range, cursor: str | None = None) -> ResendStep:
-        """Send the listener what it would get of up to `CHUNK` stored events; the step after `cursor`.
+        """Send those of up to `CHUNK` stored events after `cursor` that the listener wants.
 
-        Raises InvalidCursor for a cursor that no step has given out.
+        Raises InvalidCursor if no step has returned this cursor.
         """
         query = _range_query(listener.site_id, which)
         if cursor is not None:
@@ -111,12 +112,12 @@ class DeliveryLog:
         events = await self._events.find(query, {"value": 0}).sort(order).limit(CHUNK).to_list(None)
         wanted = [event for event in events if listener.wants(event["siteId"], event["eventType"], event["galleryId"])]
         await self._insert(listener, wanted)
-        more = len(events) == CHUNK
-        following = write_cursor(events[-1]["occurredAt"], events[-1]["_id"]) if more else None
-        return ResendStep(len(events), len(wanted), following)
+        has_more = len(events) == CHUNK
+        next_cursor = write_cursor(events[-1]["occurredAt"], events[-1]["_id"]) if has_more else None
+        return ResendStep(len(events), len(wanted), next_cursor)
 
     async def count_events(self, site_id: str, which: Range) -> int:
-        """How many stored events lie in a range."""
+        """How many stored events are in a range."""
         return await self._events.count_documents(_range_query(site_id, which))
 
     async def _send_again(self, listener: Listener, deliveries: Sequence[Document]) -> list[Document]:

@@ -1,4 +1,4 @@
-"""Encrypts what listeners' deliveries are signed with, under a key from the settings."""
+"""Encrypts the signing keys of listeners under the secrets key of the settings."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _HOW = "Make one with: python -c 'from cryptography.fernet import Fernet; print(
 
 
 class Sealer:
-    """Seals bytes with the first key, opens what was sealed with any of them (Fernet: AES-CBC with HMAC-SHA256)."""
+    """Encrypts under the first key, and decrypts under any of the keys (Fernet: AES-CBC with HMAC-SHA256)."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         """Raises ValueError unless each key is 32 bytes in URL-safe base64."""
@@ -27,7 +27,7 @@ class Sealer:
         return self._fernet.encrypt(secret)
 
     def open(self, sealed: bytes) -> bytes:
-        """The secret. Raises ValueError if it was not sealed with one of the keys."""
+        """The secret, decrypted. Raises ValueError if it was encrypted under none of the keys."""
         try:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
@@ -38,7 +38,7 @@ def make_sealer(settings: ListenerSettings) -> Sealer:
     """The sealer of this installation.
 
     Raises:
-        StartRefused: there is no usable key in the settings. The message never holds what is there.
+        StartRefused: the settings have no usable key. The message never contains the value.
     """
     if settings.secrets_key is None:
         if settings.local:
@@ -51,17 +51,17 @@ def make_sealer(settings: ListenerSettings) -> Sealer:
 
 
 async def require_same_key(database: Database, sealer: Sealer) -> None:
-    """Refuse a key that cannot open what this installation has sealed so far; the first key to come is accepted.
+    """Check that the key is the one under which this installation encrypts. The first key is accepted.
 
     Raises:
-        StartRefused: the secrets in the database were sealed under another key.
+        StartRefused: the secrets in the database are encrypted under another key.
     """
     state = database[STATE]
     probe = await state.find_one({"_id": _PROBE_ID})
     if probe is None:
         try:
             await state.insert_one({"_id": _PROBE_ID, "sealed": sealer.seal(_PROBE)})
-        except DuplicateKeyError:  # somebody else was first
+        except DuplicateKeyError:  # another process was first
             await require_same_key(database, sealer)
         return
     try:

@@ -1,4 +1,4 @@
-"""Settings of every process that handles listeners' secrets."""
+"""Settings shared by every process that handles the secrets of listeners."""
 
 from datetime import timedelta
 
@@ -8,11 +8,11 @@ from triptych.kit.process.settings import KitSettings
 
 
 class ListenerSettings(KitSettings):
-    """See `KitSettings`; durations accept seconds or ISO 8601."""
+    """See `KitSettings`. Durations accept seconds or ISO 8601."""
 
     secrets_key: SecretStr | None = None
-    """Fernet keys (32 bytes, URL-safe base64), separated by commas: the first one encrypts, all of them decrypt."""
+    """Fernet keys (32 bytes, URL-safe base64), separated by commas: the first encrypts, all decrypt."""
     local: bool = False
-    """A development machine: without `TRIPTYCH_SECRETS_KEY`, secrets are encrypted under a key that everybody knows."""
+    """A development machine: without `TRIPTYCH_SECRETS_KEY`, secrets are encrypted under a publicly known key."""
     webhooks_retention: timedelta = Field(timedelta(days=30), ge=timedelta(days=1))
     """How long events for listeners, ended deliveries with their log, and operational events are kept."""

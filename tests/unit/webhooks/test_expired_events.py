@@ -1,4 +1,4 @@
-"""Events that were lost are told to whom they may have been for, once; and nobody is sent what is older than itself."""
+"""Expired events are reported once, to the listeners that may have wanted them; no listener gets older events."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ def record(offset: int, partition: int = 0) -> ConsumerRecord[Any, Any]:
     return ConsumerRecord("t", partition, offset, 0, 0, None, b"", None, 0, 0, ())
 
 
-# What is committed, where the partition begins and ends; what is lost.
+# Committed offset, first offset and end offset of the partition; the expired ranges.
 STARTS: dict[str, tuple[dict[int, int], int, int, list[ExpiredRange]]] = {
     "in the middle": ({0: 5}, 0, 9, []),
     "at the beginning": ({0: 5}, 5, 9, []),
@@ -29,26 +29,26 @@ STARTS: dict[str, tuple[dict[int, int], int, int, list[ExpiredRange]]] = {
     "expired": ({0: 5}, 7, 9, [ExpiredRange(0, 5, 7)]),
     "all expired": ({0: 5}, 9, 9, [ExpiredRange(0, 5, 9)]),
     "offsets lost and expired": ({}, 7, 9, [ExpiredRange(0, 0, 7)]),
-    "made anew": ({0: 5}, 0, 3, [ExpiredRange(0, 3, 5, is_topic_new=True)]),
+    "created again": ({0: 5}, 0, 3, [ExpiredRange(0, 3, 5, is_topic_new=True)]),
 }
 
 
 @pytest.mark.parametrize("name", STARTS)
 def test_starts(name: str) -> None:
-    committed, beginning, end, lost = STARTS[name]
-    assert PlannedOffsets().begin(committed, {0: beginning}, {0: end}) == lost
+    committed, beginning, end, ranges = STARTS[name]
+    assert PlannedOffsets().begin(committed, {0: beginning}, {0: end}) == ranges
 
 
 def test_gaps_between_records() -> None:
-    progress = PlannedOffsets()
-    progress.begin({0: 5}, {0: 0}, {0: 20})
-    assert progress.gaps([record(5), record(6), record(9)]) == [ExpiredRange(0, 7, 9)]
-    progress.finish([record(5)])
-    assert progress.gaps([record(8)]) == [ExpiredRange(0, 6, 8)]
-    assert progress.gaps([record(3)]) == []
+    planned = PlannedOffsets()
+    planned.begin({0: 5}, {0: 0}, {0: 20})
+    assert planned.gaps([record(5), record(6), record(9)]) == [ExpiredRange(0, 7, 9)]
+    planned.finish([record(5)])
+    assert planned.gaps([record(8)]) == [ExpiredRange(0, 6, 8)]
+    assert planned.gaps([record(3)]) == []
 
 
-def test_a_gap_has_expired_as_far_as_the_topic_does_not_reach_back() -> None:
+def test_a_gap_has_expired_up_to_the_beginning_of_the_topic() -> None:
     gap = ExpiredRange(0, 5, 9)
     assert expired(gap, 0) is None
     assert expired(gap, 5) is None
@@ -56,39 +56,39 @@ def test_a_gap_has_expired_as_far_as_the_topic_does_not_reach_back() -> None:
     assert expired(gap, 30) == gap
 
 
-def test_whom_a_loss_may_concern() -> None:
-    loss = ExpiredRange(0, 5, 9)
-    assert may_concern(listener(begins={0: 8}), loss)
-    assert not may_concern(listener(begins={0: 9}), loss)
-    assert may_concern(listener(begins=None), loss)
-    assert may_concern(listener(begins={}), loss)
-    assert not may_concern(listener(status=ListenerStatus.DELETED), loss)
+def test_which_listeners_an_expired_range_may_concern() -> None:
+    expired_range = ExpiredRange(0, 5, 9)
+    assert may_concern(listener(begins={0: 8}), expired_range)
+    assert not may_concern(listener(begins={0: 9}), expired_range)
+    assert may_concern(listener(begins=None), expired_range)
+    assert may_concern(listener(begins={}), expired_range)
+    assert not may_concern(listener(status=ListenerStatus.DELETED), expired_range)
     assert may_concern(listener(begins={0: 99}), ExpiredRange(0, 3, 99, is_topic_new=True))
 
 
-# Where a listener begins, where an event is and when it was published; whether it may be for the listener.
+# The offsets at which a listener begins, the offset and time of an event; whether the event may be for it.
 EVENTS: dict[str, tuple[dict[int, int] | None, int, datetime | None, bool]] = {
     "before": ({0: 10}, 9, NOW, False),
     "the first": ({0: 10}, 10, NOW, True),
     "before by offset, a little later by another clock": ({0: 10}, 9, NOW + timedelta(minutes=4), False),
     "after by offset, long before by another clock": ({0: 10}, 10, EARLIER, True),
-    "on a topic made anew": ({0: 10}, 0, LATER, True),
-    "on a partition that was not there": ({1: 10}, 0, NOW, True),
+    "on a topic created again": ({0: 10}, 0, LATER, True),
+    "on a partition that did not exist": ({1: 10}, 0, NOW, True),
     "without a time": ({0: 10}, 9, None, False),
     "long before a listener of an earlier version": (None, 9, EARLIER, False),
-    "about when a listener of an earlier version was made": (None, 9, NOW, True),
+    "about when a listener of an earlier version was created": (None, 9, NOW, True),
     "without a time, for a listener of an earlier version": (None, 9, None, True),
 }
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_what_is_older_than_a_listener(name: str) -> None:
+def test_which_events_are_older_than_a_listener(name: str) -> None:
     begins, offset, at, is_for_it = EVENTS[name]
     assert listener(begins=begins).is_older_than(Published(0, offset, at)) == is_for_it
 
 
 class Kafka:
-    """Offsets as a test sets them."""
+    """Offsets that a test sets."""
 
     def __init__(self) -> None:
         self.committed_offsets: dict[int, int] = {0: 2}
@@ -104,14 +104,14 @@ class Kafka:
         return dict.fromkeys(partitions, 100)
 
 
-class Told:
-    """Operational events as they are told; fails when asked to."""
+class Recorder:
+    """Keeps the operational events that are recorded; fails while `is_away`."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, list[tuple[str, str]], str]] = []
         self.is_away = False
 
-    async def tell_each(
+    async def record_each(
         self, kind: OperationalEventKind, listeners: Any, occurrence: str, _text: str, _now: datetime
     ) -> None:
         if self.is_away:
@@ -119,42 +119,44 @@ class Told:
         self.events.append((kind.value, listeners, occurrence))
 
 
-async def test_a_loss_is_told_once_in_log_readiness_and_to_each_listener(caplog: pytest.LogCaptureFixture) -> None:
-    kafka, told = Kafka(), Told()
-    ours = [listener(id="a", begins={0: 0}), listener(id="b", begins={0: 50})]
+async def test_an_expired_range_is_reported_once_in_log_readiness_and_to_each_listener(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kafka, recorder = Kafka(), Recorder()
+    all_listeners = [listener(id="a", begins={0: 0}), listener(id="b", begins={0: 50})]
 
     async def listeners() -> Any:
-        return ours
+        return all_listeners
 
-    operations: Any = told
-    losses = ExpiryReporter(kafka, operations, listeners, lambda: NOW)
-    told.is_away = True
+    operational_events: Any = recorder
+    reporter = ExpiryReporter(kafka, operational_events, listeners, lambda: NOW)
+    recorder.is_away = True
     with pytest.raises(ConnectionError):
-        await losses.begin(frozenset({0}))
-    told.is_away = False
+        await reporter.begin(frozenset({0}))
+    recorder.is_away = False
     for _ in range(2):
-        await losses.begin(frozenset({0}))
-    assert told.events == [("events.expired", [("s", "a")], "0:2-5")]
+        await reporter.begin(frozenset({0}))
+    assert recorder.events == [("events.expired", [("s", "a")], "0:2-5")]
     assert [message for message in caplog.messages if "events 2 to 4 of partition 0 have expired" in message] == (
         caplog.messages
     )
     assert len(caplog.messages) == 1
-    detail = await losses.detail()
+    detail = await reporter.detail()
     assert detail is not None
     assert "events 2 to 4" in detail
 
     kafka.beginning = 8
-    await losses.check([record(9)])
-    losses.finish([record(9)])
-    await losses.check([record(10)])
-    assert [occurrence for _, _, occurrence in told.events] == ["0:2-5", "0:5-8"]
+    await reporter.check([record(9)])
+    reporter.finish([record(9)])
+    await reporter.check([record(10)])
+    assert [occurrence for _, _, occurrence in recorder.events] == ["0:2-5", "0:5-8"]
 
 
-async def test_what_concerns_nobody_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_range_that_concerns_no_listener_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     async def listeners() -> Any:
         return [listener(begins={0: 50})]
 
-    operations: Any = Told()
-    losses = ExpiryReporter(Kafka(), operations, listeners, lambda: NOW)
-    await losses.begin(frozenset({0}))
-    assert (await losses.detail(), caplog.messages) == (None, [])
+    operational_events: Any = Recorder()
+    reporter = ExpiryReporter(Kafka(), operational_events, listeners, lambda: NOW)
+    await reporter.begin(frozenset({0}))
+    assert (await reporter.detail(), caplog.messages) == (None, [])

@@ -1,4 +1,4 @@
-"""The status line of an answer decides, whatever comes before, after or instead of the rest."""
+"""The status line of a response decides, whatever bytes come before or after it."""
 
 import itertools
 
@@ -16,8 +16,8 @@ def head(*fields: bytes, status: bytes = b"HTTP/1.1 200 OK", body: bytes = b"ok"
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-# What comes, and what it means: status, whether the connection may be used again, the body.
-ANSWERS = {
+# The bytes of a response, and their meaning: status, whether the connection is reusable, body.
+RESPONSES = {
     "plain": (head(), 200, True, b"ok"),
     "no reason": (head(status=b"HTTP/1.1 200"), 200, True, b"ok"),
     "two spaces": (head(status=b"HTTP/1.1  200 OK"), 200, True, b"ok"),
@@ -59,8 +59,8 @@ ANSWERS = {
     "a status out of range": (head(status=b"HTTP/1.1 999 Odd"), 999, True, b"ok"),
     "status 000": (head(status=b"HTTP/1.1 000 Odd"), 0, True, b"ok"),
 }
-# The connection ends after these; they are no answers.
-NO_ANSWERS = {
+# Bytes that are not a response. The connection ends after them.
+NOT_RESPONSES = {
     "HTTP/0.9": b"<html>welcome</html>",
     "another protocol": b"SSH-2.0-OpenSSH_9.6\r\n",
     "TLS": b"\x15\x03\x01\x00\x02\x02\x50",
@@ -75,42 +75,42 @@ NO_ANSWERS = {
 }
 
 
-def read(parts: list[bytes], body_max: int = 1_024) -> ResponseReader:
-    reading = ResponseReader(body_max)
-    for part in parts:
-        reading.feed(part)
-    reading.end()
-    return reading
+def read(pieces: list[bytes], body_max: int = 1_024) -> ResponseReader:
+    reader = ResponseReader(body_max)
+    for piece in pieces:
+        reader.feed(piece)
+    reader.end()
+    return reader
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", RESPONSES)
 @pytest.mark.parametrize("step", [1, 7, 1_000_000])
-def test_answers(name: str, step: int) -> None:
-    sent, status, is_reusable, body = ANSWERS[name]
-    reading = read([sent[start : start + step] for start in range(0, len(sent), step)])
-    assert (reading.status, bytes(reading.body), reading.problem) == (status, body, None)
-    assert reading.is_reusable == is_reusable
+def test_responses(name: str, step: int) -> None:
+    sent, status, is_reusable, body = RESPONSES[name]
+    reader = read([sent[start : start + step] for start in range(0, len(sent), step)])
+    assert (reader.status, bytes(reader.body), reader.problem) == (status, body, None)
+    assert reader.is_reusable == is_reusable
 
 
-@pytest.mark.parametrize("name", NO_ANSWERS)
-def test_what_is_no_answer(name: str) -> None:
-    reading = read([NO_ANSWERS[name]])
-    assert (reading.status, reading.is_reusable) == (None, False)
-    assert reading.problem
+@pytest.mark.parametrize("name", NOT_RESPONSES)
+def test_bytes_that_are_not_a_response(name: str) -> None:
+    reader = read([NOT_RESPONSES[name]])
+    assert (reader.status, reader.is_reusable) == (None, False)
+    assert reader.problem
 
 
-def test_nothing_at_all_is_told_by_the_connection() -> None:
+def test_no_bytes_at_all_are_not_a_problem_of_http() -> None:
     assert read([]).problem is None
 
 
-def test_what_is_kept_of_an_answer_is_bounded() -> None:
-    reading = ResponseReader(4)
-    reading.feed(b"HTTP/1.1 200 " + b"x" * (3 * LINE_MAX))
-    assert reading.status == 200
-    reading.feed(b"\r\nRetry-After: " + b"9" * (3 * LINE_MAX))
-    reading.feed(b"\r\nContent-Length: 9\r\n\r\n12345")
-    assert (reading.is_done, reading.is_reusable, bytes(reading.body)) == (True, False, b"1234")
-    assert len(reading.retry_after or "") <= LINE_MAX
+def test_memory_for_a_response_is_bounded() -> None:
+    reader = ResponseReader(4)
+    reader.feed(b"HTTP/1.1 200 " + b"x" * (3 * LINE_MAX))
+    assert reader.status == 200
+    reader.feed(b"\r\nRetry-After: " + b"9" * (3 * LINE_MAX))
+    reader.feed(b"\r\nContent-Length: 9\r\n\r\n12345")
+    assert (reader.is_done, reader.is_reusable, bytes(reader.body)) == (True, False, b"1234")
+    assert len(reader.retry_after or "") <= LINE_MAX
 
     endless = ResponseReader(4)
     endless.feed(b"HTTP/1.1 200 OK\r\n")
@@ -120,11 +120,11 @@ def test_what_is_kept_of_an_answer_is_bounded() -> None:
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 250), max_size=5))
-def test_no_bytes_are_a_fault_of_ours(data: bytes, cuts: list[int]) -> None:
+def test_no_bytes_make_the_reader_fail(data: bytes, cuts: list[int]) -> None:
     for beginning in (b"", b"HTTP/1.1 200 OK\r\n", CHUNKED):
         sent = beginning + data
         edges = [0, *sorted(cuts), len(sent)]
-        parts = [sent[first:last] for first, last in itertools.pairwise(edges)]
-        reading = read(parts)
+        pieces = [sent[first:last] for first, last in itertools.pairwise(edges)]
+        reader = read(pieces)
         if beginning:
-            assert reading.status == 200
+            assert reader.status == 200

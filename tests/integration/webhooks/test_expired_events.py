@@ -1,4 +1,4 @@
-"""What a relay that was stopped has missed for good, and what a listener that came meanwhile must not get."""
+"""A relay reports events that expired while it was stopped, and a listener gets no event older than itself."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def messages(count: int) -> Any:
     return [message for _ in range(count) for message in History().create().messages]
 
 
-async def test_events_that_expired_while_it_was_stopped_are_told(
+async def test_events_that_expired_while_it_was_stopped_are_reported(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, installation: Installation
 ) -> None:
     listener = await admin.subscribe(receiver.url())
@@ -31,9 +31,9 @@ async def test_events_that_expired_while_it_was_stopped_are_told(
     await publish(messages(1))
     async with open_relay() as app:
         await admin.until(listener, DeliveryStatus.DELIVERED, 31)
-        told = await admin.until_operations({"events.expired"})
-        assert {event["listenerId"] for event in told} == {listener.id}
-        assert all("have expired before their deliveries were planned" in event["text"] for event in told)
+        reported = await admin.until_operational_events({"events.expired"})
+        assert {event["listenerId"] for event in reported} == {listener.id}
+        assert all("have expired before their deliveries were planned" in event["text"] for event in reported)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://relay") as client:
             ready = (await client.get("/health/ready")).json()
             assert "have expired" in ready["details"]["losses"]
@@ -46,9 +46,9 @@ async def test_a_listener_gets_nothing_that_was_published_before_it(
     earlier = await admin.subscribe(receiver.url("/earlier"))
     before, after = messages(20), messages(20)
     await publish(before)
-    office = await open_administration(installation.database, relay_settings(installation))
+    administration = await open_administration(installation.database, relay_settings(installation))
     sent = {"url": receiver.url("/later"), "eventTypes": ALL_TYPES}
-    later = (await office.listeners.create(SITE, NewListener.model_validate(sent))).listener
+    later = (await administration.listeners.create(SITE, NewListener.model_validate(sent))).listener
     await publish(after)
     async with open_relay():
         await admin.until(earlier, DeliveryStatus.DELIVERED, 40)
@@ -63,15 +63,15 @@ async def test_a_listener_gets_nothing_that_was_published_before_it(
 
 
 async def lose_offsets(installation: Installation) -> None:
-    """Set the relay's group back to the beginning, as if it had never committed."""
+    """Reset the relay's group to the beginning, as if it had never committed."""
     group = f"{installation.topics.prefix}webhooks.v1"
     consumer = AIOKafkaConsumer(
         bootstrap_servers=installation.addresses.kafka_bootstrap, group_id=group, enable_auto_commit=False
     )
     await consumer.start()
     try:
-        places = {TopicPartition(installation.topics.events, partition): 0 for partition in range(PARTITIONS)}
-        consumer.assign(list(places))
-        await consumer.commit(places)
+        offsets = {TopicPartition(installation.topics.events, partition): 0 for partition in range(PARTITIONS)}
+        consumer.assign(list(offsets))
+        await consumer.commit(offsets)
     finally:
         await consumer.stop()

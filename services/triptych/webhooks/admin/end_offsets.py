@@ -1,4 +1,4 @@
-"""Where a new listener begins: at the end of the events topic, so that it gets nothing older than itself."""
+"""Reads the end offsets of the events topic, at which a new listener begins."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ DEADLINE_SECONDS = 10.0
 
 
 async def read_end_offsets(settings: KitSettings, topic: str) -> dict[int, int]:
-    """The offset behind the last record of each partition.
+    """The offset after the last record of each partition, by partition.
 
     Raises:
         TransientFailure: Kafka does not answer.
@@ -24,7 +24,7 @@ async def read_end_offsets(settings: KitSettings, topic: str) -> dict[int, int]:
             await reader.start()
             found = await reader.end_offsets(reader.assignment())
     except (KafkaError, TimeoutError) as error:
-        raise TransientFailure(f"Kafka does not tell where {topic} ends: {error!r}") from error
+        raise TransientFailure(f"Kafka does not report the end offsets of {topic}: {error!r}") from error
     finally:
         await reader.stop()
-    return {place.partition: offset for place, offset in found.items()}
+    return {partition.partition: offset for partition, offset in found.items()}
