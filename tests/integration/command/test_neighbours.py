@@ -23,7 +23,7 @@ from triptych.command.app import compose, indexes, make_handler
 from triptych.command.domain import decide as handlers
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.domain.state import Change
-from triptych.command.domain.unit_of_work import PlacedCommand
+from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.command.flow import chunking as slices
 from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
@@ -161,8 +161,8 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(made))
         return made
 
-    monkeypatch.setattr(slices, "SHARED_FROM", 2)
-    monkeypatch.setattr(consumer, "shares_of", counting)
+    monkeypatch.setattr(slices, "LANES_FROM_RECORDS", 2)
+    monkeypatch.setattr(consumer, "split_into_lanes", counting)
     return counts
 
 
@@ -256,7 +256,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> str:
     """A command id that the domain breaks on."""
     change = handlers._change
 
-    def breaking(command: PlacedCommand, *args: Any) -> Change:
+    def breaking(command: ReceivedCommand, *args: Any) -> Change:
         if command.envelope.command_id == "poison":
             raise ZeroDivisionError("a fault of ours")
         return change(command, *args)

@@ -11,13 +11,15 @@ P = 9e14
 """Where defaults begin in these tests, far beyond the clock."""
 
 
-def gallery_with_items_above_the_clock(*places: float) -> tuple[Gallery, float, list[str]]:
+def gallery_with_items_above_the_clock(*sort_orders: float) -> tuple[Gallery, float, list[str]]:
     """A gallery, the first default that it gives, and items at that and these distances from it."""
     gallery = Gallery({**TEXT, "sortOrder": P}, TEXT)
     moved = gallery.send("MoveItem", itemId=gallery.items[1], to="start")
     assert moved.outcome == "accepted"
     first = gallery.body(1)["sortOrder"] + 1
-    added = [gallery.send("CreateItems", items=[{**TEXT, "sortOrder": first + place}]) for place in places]
+    added = [
+        gallery.send("CreateItems", items=[{**TEXT, "sortOrder": first + sort_order}]) for sort_order in sort_orders
+    ]
     return gallery, first, [reply.item_ids[0] for reply in added if reply.item_ids]
 
 

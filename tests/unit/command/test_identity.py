@@ -127,11 +127,11 @@ def test_another_request_under_a_key_is_rejected_by_name_and_does_nothing(first:
         return world.send(name, data, "key", "source")
 
     reply = send(first)
-    count, heads = len(world.events), dict(world.workspace.heads)
+    count, heads = len(world.events), dict(world.unit.heads)
     refused = send(second)
     assert refused.error is not None
     assert (refused.outcome, refused.error.code) == ("rejected", "IDEMPOTENCY_KEY_REUSED")
-    assert (len(world.events), world.workspace.heads) == (count, heads)
+    assert (len(world.events), world.unit.heads) == (count, heads)
     assert send(first) == reply
 
 

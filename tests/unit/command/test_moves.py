@@ -6,14 +6,14 @@ import uuid
 import pytest
 
 from tests.unit.command.pure import SITE, World
-from triptych.command.domain.order.moves import WIDEST_LOOK
+from triptych.command.domain.order.moves import NEIGHBOURS_MAX
 from triptych.contract.identity import derived_gallery_id
 
 TEXT = {"text": {"html": "x"}}
 
 
-def gallery_of(world: World, count: int, places: list[float] | None = None) -> tuple[str, list[str]]:
-    items = [TEXT if places is None else {**TEXT, "sortOrder": places[index]} for index in range(count)]
+def gallery_of(world: World, count: int, sort_orders: list[float] | None = None) -> tuple[str, list[str]]:
+    items = [TEXT if sort_orders is None else {**TEXT, "sortOrder": sort_orders[index]} for index in range(count)]
     first, rest = items[:500], items[500:]
     reply = world.send("CreateGallery", {"gallery": {"items": first}}, "create")
     gallery_id = derived_gallery_id(SITE, "create")
@@ -51,7 +51,7 @@ def test_ten_thousand_random_moves_keep_the_order_of_a_reference_list() -> None:
         order = move(world, gallery_id, order, item_id, target, chance.choice(["before", "after", "start", "end"]))
         most = max(most, len(world.events) - before)
     assert world.order(gallery_id) == order
-    assert most <= 2 * WIDEST_LOOK + 1
+    assert most <= 2 * NEIGHBOURS_MAX + 1
 
 
 def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None:
@@ -66,7 +66,7 @@ def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None
 
 
 @pytest.mark.parametrize(
-    "places",
+    "sort_orders",
     [
         [1.7e308, 1.6e308, 0.0, -1.6e308, -1.7e308],
         [5e-324, 0.0, -5e-324, 1e-323, -1e-323],
@@ -74,9 +74,9 @@ def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None
         [1e300, 1.0000000000000002e300, 1.0000000000000004e300, 1.0000000000000006e300, 0.0],
     ],
 )
-def test_extreme_sort_orders_leave_room_as_well(places: list[float]) -> None:
+def test_extreme_sort_orders_leave_room_as_well(sort_orders: list[float]) -> None:
     world = World()
-    gallery_id, _ = gallery_of(world, 5, places)
+    gallery_id, _ = gallery_of(world, 5, sort_orders)
     order = world.order(gallery_id)
     for item_id, target, where in [(0, 3, "after"), (4, 1, "before"), (2, 0, "start"), (1, 0, "end"), (3, 2, "before")]:
         order = move(world, gallery_id, order, order[item_id], order[target], where) if item_id != target else order

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.commands import structured
 from tests.unit.command.pure import START
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, StoredOutcome
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, StoredOutcome
 from triptych.command.store.outcomes import outcome_document, outcome_ids, outcomes_of
 from triptych.contract.codec.envelope import decode_command, gallery_id_of
 from triptych.contract.identity import derived_gallery_id
@@ -14,10 +14,10 @@ GALLERY = "10000000-0000-4000-8000-00000000000a"
 OTHER = "20000000-0000-4000-8000-00000000000b"
 
 
-def command(name: str = "ClearGallery", source: str = "a", **data: Any) -> PlacedCommand:
+def command(name: str = "ClearGallery", source: str = "a", **data: Any) -> ReceivedCommand:
     value = structured(name, data or ({"galleryId": GALLERY} if name != "CreateGallery" else {}), id="c", source=source)
     envelope = decode_command(value, [])
-    return PlacedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, value, ()))
+    return ReceivedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, value, ()))
 
 
 def former(gallery_id: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def test_an_outcome_of_an_earlier_version_is_any_requests_of_its_id_and_gallery(
     found = {"default/c": former(GALLERY)}
     for placed in (command(), command("RebalanceItems", "b")):
         (known,) = outcomes_of([placed], found).values()
-        assert known.is_of("whatever")
+        assert known.matches("whatever")
         assert known.reply is not None
         assert known.reply.sequence == 3
     assert outcomes_of([command(galleryId=OTHER)], found) == {}

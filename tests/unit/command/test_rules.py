@@ -43,7 +43,7 @@ class Gallery:
 
     @property
     def head(self) -> dict[str, Any]:
-        head = self.world.workspace.heads[self.id]
+        head = self.world.unit.heads[self.id]
         assert head is not None
         return head.to_wire()
 
@@ -200,7 +200,7 @@ def test_a_clone_may_differ_in_name_and_sort_order() -> None:
     other = gallery.world.send(
         "CreateGallery", {"cloneFromGalleryId": gallery.id, "gallery": {"name": None, "sortOrder": 6}}
     )
-    heads = gallery.world.workspace.heads
+    heads = gallery.world.unit.heads
     for reply, name in ((same, "n"), (other, None)):
         assert reply.gallery_id is not None
         head = heads[reply.gallery_id]
@@ -230,10 +230,10 @@ def test_a_deleted_gallerys_id_is_never_given_again() -> None:
 
 def test_another_site_finds_nothing_and_may_not_take_the_id() -> None:
     gallery = Gallery(TEXT)
-    head = gallery.world.workspace.heads[gallery.id]
+    head = gallery.world.unit.heads[gallery.id]
     assert head is not None
     assert head.site_id == SITE
-    assert gallery.world.workspace.find_head(gallery.id, "other") is None
+    assert gallery.world.unit.find_head(gallery.id, "other") is None
 
 
 def test_a_repeated_command_gets_its_first_reply_and_does_nothing() -> None:

@@ -31,13 +31,13 @@ class Owners:
         self.topic: list[dict[str, Any]] = []
         self.is_done = False
         ids = count()
-        self.origin = CommandContext("s", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"id-{next(ids)}")
+        self.context = CommandContext("s", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"id-{next(ids)}")
 
     def decide(self) -> Step:
         """The next step, as some owner decides it."""
         bounds = page_of(JobKind.REPUBLISH, self.state).bounds or {}
         inside = [item for item in self.items if item.sort_order < bounds.get("$lt", float("inf"))]
-        return advance(JobKind.REPUBLISH, self.state, self.head, inside[:PAGE], self.origin)
+        return advance(JobKind.REPUBLISH, self.state, self.head, inside[:PAGE], self.context)
 
     def take(self) -> None:
         """A step, committed with its row of the outbox and published."""
@@ -54,8 +54,10 @@ class Owners:
 
 def _owners(size: int) -> Owners:
     items = [
-        StoredItem(f"i{place}", GALLERY, "s", float(-place), {"id": f"i{place}", "sortOrder": -place})
-        for place in range(size)
+        StoredItem(
+            f"i{sort_order}", GALLERY, "s", float(-sort_order), {"id": f"i{sort_order}", "sortOrder": -sort_order}
+        )
+        for sort_order in range(size)
     ]
     return Owners(GalleryHead(GALLERY, "s", "n", 1.0, "2026-01-01T00:00:00.000Z", size, size + 1, 0.0, 0.0), items)
 
@@ -105,7 +107,7 @@ def test_the_parts_of_one_snapshot_are_of_one_moment() -> None:
 def test_each_try_has_an_id_of_its_own() -> None:
     """A command's outcome is forgotten after some days, and its id may then come again."""
     first, second = _owners(2), _owners(2)
-    second.origin = first.origin
+    second.context = first.context
     first.take()
     second.take()
     assert first.topic[0]["snapshotId"] != second.topic[0]["snapshotId"]
@@ -118,4 +120,4 @@ def test_work_on_items_that_are_not_there_fails_instead_of_going_on_for_ever() -
     with pytest.raises(InconsistentGallery):
         owners.take()
     with pytest.raises(InconsistentGallery):
-        advance_clone({"total": 3, "copied": 1}, owners.head, [], owners.origin)
+        advance_clone({"total": 3, "copied": 1}, owners.head, [], owners.context)

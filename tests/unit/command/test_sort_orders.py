@@ -33,7 +33,7 @@ def test_the_first_repetition_is_found() -> None:
 @given(asked)
 def test_defaults_of_a_new_list_never_repeat_and_fall(wanted: list[float | None]) -> None:
     placed = new_list_sort_orders(wanted, NOW)
-    defaults = [place for want, place in zip(wanted, placed, strict=True) if want is None]
+    defaults = [sort_order for want, sort_order in zip(wanted, placed, strict=True) if want is None]
     assert defaults == sorted(set(defaults), reverse=True)
     assert not set(defaults) & {want for want in wanted if want is not None}
 
@@ -41,7 +41,7 @@ def test_defaults_of_a_new_list_never_repeat_and_fall(wanted: list[float | None]
 @given(asked, st.sets(st.integers(NOW, NOW + 20).map(float)))
 def test_defaults_above_a_base_are_free_and_fall(wanted: list[float | None], taken: set[float]) -> None:
     placed = sort_orders_above(wanted, NOW, taken)
-    defaults = [place for want, place in zip(wanted, placed, strict=True) if want is None]
+    defaults = [sort_order for want, sort_order in zip(wanted, placed, strict=True) if want is None]
     assert defaults == sorted(set(defaults), reverse=True)
-    assert all(place >= NOW for place in defaults)
+    assert all(sort_order >= NOW for sort_order in defaults)
     assert not set(defaults) & (taken | {want for want in wanted if want is not None})

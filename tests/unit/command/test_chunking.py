@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 from tests.support.commands import TEXT, structured
 from triptych.command.domain.scope import Size, whole_gallery_of
-from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord
+from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord
 from triptych.command.flow.chunking import (
     ITEM_BYTES,
     LANES_FROM_RECORDS,
@@ -26,13 +26,13 @@ OTHER = "20000000-0000-4000-8000-000000000000"
 UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
 
 
-def command(name: str, data: dict[str, Any], length: int = 100) -> PlacedCommand:
+def command(name: str, data: dict[str, Any], length: int = 100) -> ReceivedCommand:
     model = COMMANDS[name].model_validate({"galleryId": GALLERY, **data})
     envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
-    return PlacedCommand(0, GALLERY, envelope, ReceivedRecord("commands", 0, 0, None, b" " * length, ()))
+    return ReceivedCommand(0, GALLERY, envelope, ReceivedRecord("commands", 0, 0, None, b" " * length, ()))
 
 
-def sizes_of_slices(commands: list[PlacedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
+def sizes_of_slices(commands: list[ReceivedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
     return [len(part) for part in chunks(commands, sizes or {})]
 
 
