@@ -1,4 +1,4 @@
-"""Drives the pure decisions without any database: a workspace that holds everything, and commands as models."""
+"""Runs the decisions of the domain without a database, on a unit of work that has everything loaded."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -16,26 +16,26 @@ SITE = "site"
 
 
 class World:
-    """All galleries of one site, in memory; every command is decided against complete knowledge."""
+    """All galleries of one site, in memory; nothing ever has to be loaded."""
 
     def __init__(self) -> None:
         self.unit = UnitOfWork()
         self.now = START
         self.events: list[dict[str, Any]] = []
         self._numbers = itertools.count()
-        self._place = int(START.timestamp() * 1000)
+        self._next_sort_order = int(START.timestamp() * 1000)
 
     def send(self, name: str, data: dict[str, Any], command_id: str | None = None, source: str | None = None) -> Reply:
-        """Decide one command; AssertionError if it does not end in a reply."""
+        """Decide one command; AssertionError if the decision is not a reply."""
         command_id = command_id or f"command-{next(self._numbers)}"
         model = COMMANDS[name].model_validate(data)
         envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None, source)
         command = ReceivedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, b"", ()))
         sort_orders = self.unit.reserved_sort_orders.setdefault(SITE, [])
         if not sort_orders:
-            self._place += 1
-            sort_orders.append(float(self._place))
-        done = len(self.unit.changes)
+            self._next_sort_order += 1
+            sort_orders.append(float(self._next_sort_order))
+        earlier = len(self.unit.changes)
         while True:
             try:
                 reply = decide(command, self.unit, self.now, self._event_id)
@@ -43,12 +43,12 @@ class World:
             except NeedsMoreLoaded as unloaded:
                 self.unit.neighbours_known[CommandKey.of(envelope)] = unloaded.neighbours
         assert reply is not None, f"{name} did not end"
-        for _, change, _ in self.unit.changes[done:]:
+        for _, change, _ in self.unit.changes[earlier:]:
             self.events += change.events
         return reply
 
     def order(self, gallery_id: str) -> list[str]:
-        """Item ids in display order, from their sort orders alone."""
+        """The ids of a gallery's items in display order, computed from their sort orders alone."""
         items = [item for item in self.unit.items.values() if item and item.gallery_id == gallery_id]
         sort_orders = [item.sort_order for item in items]
         assert len(set(sort_orders)) == len(sort_orders), "two items have the same sort order"
@@ -59,7 +59,7 @@ class World:
         return self.unit.items.get(item_id)
 
     def tick(self, milliseconds: int) -> None:
-        """Let time pass, or go back."""
+        """Move the clock forward, or back by a negative number."""
         self.now += timedelta(milliseconds=milliseconds)
 
     def _event_id(self) -> str:

@@ -1,4 +1,4 @@
-"""Moving items: the order asked for is the order that results, however dense the sort orders are."""
+"""Moving items results in the requested order, however dense the sort orders are."""
 
 import random
 import uuid
@@ -57,10 +57,10 @@ def test_ten_thousand_random_moves_keep_the_order_of_a_reference_list() -> None:
 def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None:
     world = World()
     gallery_id, order = gallery_of(world, 50)
-    for turn in range(500):
+    for number in range(500):
         # The last item goes right below the first one: the gap there is halved each time.
         order = move(world, gallery_id, order, order[-1], order[0], "after")
-        if turn % 50 == 0:
+        if number % 50 == 0:
             assert world.order(gallery_id) == order
     assert world.order(gallery_id) == order
 
@@ -74,7 +74,7 @@ def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None
         [1e300, 1.0000000000000002e300, 1.0000000000000004e300, 1.0000000000000006e300, 0.0],
     ],
 )
-def test_extreme_sort_orders_leave_room_as_well(sort_orders: list[float]) -> None:
+def test_extreme_sort_orders_leave_room_too(sort_orders: list[float]) -> None:
     world = World()
     gallery_id, _ = gallery_of(world, 5, sort_orders)
     order = world.order(gallery_id)
@@ -83,7 +83,7 @@ def test_extreme_sort_orders_leave_room_as_well(sort_orders: list[float]) -> Non
         assert world.order(gallery_id) == order
 
 
-def test_a_move_to_where_it_is_changes_nothing() -> None:
+def test_a_move_to_the_present_position_changes_nothing() -> None:
     world = World()
     gallery_id, order = gallery_of(world, 3)
     count = len(world.events)
@@ -93,7 +93,7 @@ def test_a_move_to_where_it_is_changes_nothing() -> None:
     assert world.order(gallery_id) == order
 
 
-def test_what_is_created_later_stands_before_what_was_moved_to_the_start() -> None:
+def test_a_new_item_is_shown_before_one_that_was_moved_to_the_start() -> None:
     world = World()
     gallery_id, order = gallery_of(world, 3)
     order = move(world, gallery_id, order, order[2], order[0], "start")

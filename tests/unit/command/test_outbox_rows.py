@@ -1,4 +1,4 @@
-"""Rows of the outbox fit MongoDB's documents, whatever their events carry in headers."""
+"""Rows of the outbox fit into MongoDB documents, whatever headers their events have."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -25,7 +25,7 @@ class Owner:
         return 1
 
 
-def test_many_small_events_with_the_longest_ids_are_several_rows() -> None:
+def test_many_small_events_with_the_longest_ids_are_split_into_several_rows() -> None:
     event = item_deleted(GALLERY_ID, GALLERY_ID, 1, datetime.now(UTC), GALLERY_ID)
     message = encode_event(
         event,

@@ -1,4 +1,4 @@
-"""When a step that fails is tried again, and when no more."""
+"""A failed step of a job is tried again, and the job is given up after the patience has passed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ from triptych.command.domain.step_retries import ATTEMPTS_MIN, RETRY_PERIOD, pau
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_it_is_given_up_within_minutes_and_never_after_a_few_attempts_only() -> None:
+def test_a_job_is_given_up_within_minutes_and_never_after_only_a_few_attempts() -> None:
     passed, failures = timedelta(0), 0
     while not should_give_up(failures, SINCE, SINCE + passed, RETRY_PERIOD):
         failures += 1

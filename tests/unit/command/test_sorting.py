@@ -1,4 +1,4 @@
-"""Sorting raw records: what is carried out here, forwarded, answered, or put aside."""
+"""Raw records are sorted: carried out here, forwarded, answered or dead-lettered."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def rules(error: ReplyError) -> list[str]:
     return [violation.violated_rule for violation in error.violations]
 
 
-def test_a_command_on_its_gallerys_partition_is_carried_out_with_the_record_it_came_as() -> None:
+def test_a_command_on_its_gallerys_partition_is_carried_out_and_keeps_its_record() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     (command,) = sort(record(value)).commands
     assert (command.partition, command.gallery_id, command.envelope.command_id) == (HOME, GALLERY, "c")
@@ -46,7 +46,7 @@ def test_a_command_elsewhere_is_forwarded_unchanged_but_for_where_it_came_from()
     assert forward.headers == (("traceparent", b"t"), (FORWARDED, f"commands-{elsewhere}@7".encode()))
 
 
-def test_what_is_too_large_to_be_moved_is_answered_and_put_aside() -> None:
+def test_a_command_too_large_to_be_forwarded_is_answered_and_dead_lettered() -> None:
     elsewhere = (HOME + 1) % PARTITIONS
     values = [structured("ClearGallery", {"galleryId": GALLERY}, id=f"c{number}", siteid="s") for number in range(3)]
     sorted_records = sort(*(record(value, elsewhere) for value in values))
@@ -59,7 +59,7 @@ def test_what_is_too_large_to_be_moved_is_answered_and_put_aside() -> None:
     assert (answer.site_id, answer.reply.command_id, rules(answer.reply.error)) == ("s", "c1", ["MAX_SIZE"])
 
 
-def test_what_was_forwarded_once_is_not_forwarded_again() -> None:
+def test_a_forwarded_record_is_not_forwarded_again() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     sorted_records = sort(record(value, (HOME + 1) % PARTITIONS, ((FORWARDED, b"x"),)))
     assert not sorted_records.forwards
@@ -74,7 +74,7 @@ def test_a_creation_without_id_belongs_where_its_derived_id_does() -> None:
     assert command.gallery_id == gallery_id
 
 
-def test_a_broken_rule_is_answered_and_not_put_aside() -> None:
+def test_a_broken_rule_is_answered_and_not_dead_lettered() -> None:
     value = structured("CreateItems", {"galleryId": GALLERY, "items": []}, id="c", siteid="s", correlationid="r")
     sorted_records = sort(record(value))
     (answer,) = sorted_records.replies
@@ -84,7 +84,7 @@ def test_a_broken_rule_is_answered_and_not_put_aside() -> None:
     assert not sorted_records.refused
 
 
-def test_what_cannot_be_read_is_put_aside_and_answered_only_if_somebody_can_know_it() -> None:
+def test_an_unreadable_record_is_dead_lettered_and_answered_only_if_it_has_a_command_id() -> None:
     unknown = structured("Nonsense", {}, id="u")
     sorted_records = sort(record(b"{"), record(None), record(unknown))
     assert [reason for _, reason, _ in sorted_records.refused] == ["NOT_JSON", "TOMBSTONE", "UNKNOWN_TYPE"]
@@ -104,7 +104,7 @@ LARGE = b" " * COMMAND_BYTES_MAX
 
 
 def is_refused_for_its_size(sorted_records: SortedRecords, command_id: str) -> bool:
-    """Whether the only record is answered by name, and nothing else happens."""
+    """Whether the only record is rejected with its command id, and nothing else happens."""
     (answer,) = sorted_records.replies
     assert answer.reply.error is not None
     (violation,) = answer.reply.error.violations
@@ -115,7 +115,7 @@ def is_refused_for_its_size(sorted_records: SortedRecords, command_id: str) -> b
     )
 
 
-def test_a_command_too_large_to_be_kept_is_refused_by_name_in_either_mode() -> None:
+def test_a_command_too_large_to_be_stored_is_refused_by_name_in_either_mode() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     assert is_refused_for_its_size(sort(record(value + LARGE)), "c")
     assert is_refused_for_its_size(sort(record(b"{" + LARGE + value[1:])), "c")
@@ -125,13 +125,13 @@ def test_a_command_too_large_to_be_kept_is_refused_by_name_in_either_mode() -> N
     assert is_refused_for_its_size(sort(record(b"{}", headers=(*headers, *[("x", b"")] * 300_000))), "d")
 
 
-def test_a_record_too_large_whose_sender_cannot_be_told_is_put_aside() -> None:
+def test_a_too_large_record_of_an_unknown_sender_is_dead_lettered() -> None:
     headers = (("ce_specversion", b"1.0"), ("x", LARGE))
     assert [reason for _, reason, _ in sort(record(b"{}", headers=headers)).refused] == ["TOO_LARGE"]
     assert [reason for _, reason, _ in sort(record(LARGE + b"{")).refused] == ["NOT_JSON"]
 
 
-def test_a_command_of_just_the_size_is_carried_out() -> None:
+def test_a_command_of_exactly_the_largest_size_is_carried_out() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     (command,) = sort(record(value + b" " * (COMMAND_BYTES_MAX - len(value) - len(b"key")))).commands
     assert command.envelope.command_id == "c"

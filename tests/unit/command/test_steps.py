@@ -1,4 +1,4 @@
-"""Long work step by step: each step leaves a state that others may see, and the last one completes it."""
+"""Each step of a job leaves a consistent gallery, and the last step completes the work."""
 
 import itertools
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ def head(**fields: Any) -> GalleryHead:
 
 
 class Work:
-    """A gallery of seven items that one kind of work goes over, three at a time, as the runner would do it."""
+    """A gallery of seven items that one kind of job processes, three at a time, as the runner does."""
 
     def __init__(self, kind: JobKind, **fields: Any) -> None:
         self.kind = kind
@@ -99,13 +99,13 @@ def test_republishing_numbers_all_items_in_display_order_and_changes_nothing() -
         work.step()
     assert (work.head, work.items) == before
     assert not work.events
-    assert [part["part"] for part in work.snapshot] == ["Started", *["Item"] * COUNT, "Ended"]
-    assert [part["position"] for part in work.snapshot[1:-1]] == list(range(COUNT))
-    assert [part["item"]["id"] for part in work.snapshot[1:-1]] == [f"i{number}" for number in range(COUNT)[::-1]]
-    assert {part["sequence"] for part in work.snapshot} == {10}
+    assert [record["part"] for record in work.snapshot] == ["Started", *["Item"] * COUNT, "Ended"]
+    assert [record["position"] for record in work.snapshot[1:-1]] == list(range(COUNT))
+    assert [record["item"]["id"] for record in work.snapshot[1:-1]] == [f"i{number}" for number in range(COUNT)[::-1]]
+    assert {record["sequence"] for record in work.snapshot} == {10}
 
 
-def test_a_clone_is_not_there_before_its_last_step() -> None:
+def test_a_clone_is_not_live_before_its_last_step() -> None:
     bodies = [item(number).body for number in range(COUNT)]
     made, state = head(total_items=0, sequence=0, status=Status.BUILDING), {"source": "s", "total": COUNT}
     events: list[dict[str, Any]] = []
@@ -117,13 +117,13 @@ def test_a_clone_is_not_there_before_its_last_step() -> None:
         sort_orders += [one.sort_order for one in step.change.items.values() if one]
         assert step.is_last == (made.status is Status.LIVE) == (made.total_items == COUNT)
     assert [int(event["entityEventSequence"]) for event in events] == list(range(1, COUNT + 2))
-    # Whoever reads the first event learns how many items are still to come.
+    # The first event says how many items will follow.
     assert events[0]["createdEvent"]["entity"]["totalItems"] == COUNT
     assert sort_orders == sorted(set(sort_orders), reverse=True)
     assert len({event["actionEvent"]["body"]["item"]["id"] for event in events[1:]}) == COUNT
 
 
-def test_a_clone_of_nothing_is_complete_at_once() -> None:
+def test_a_clone_of_an_empty_gallery_is_complete_at_once() -> None:
     step = advance_clone({"source": "s", "total": 0}, head(total_items=0, sequence=0), [], CONTEXT)
     assert step.is_last
     assert (step.change.head.status, len(step.change.events)) == (Status.LIVE, 1)
