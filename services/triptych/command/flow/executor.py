@@ -41,7 +41,7 @@ LaneReader: TypeAlias = Callable[[], Sequence[ReceivedCommand]]
 
 
 @dataclass(slots=True)
-class BatchResult:
+class ChunkResult:
     """The result of a chunk: replies and rows to publish, both in order; `faulty` commands raised in our code."""
 
     replies: list[AddressedReply] = field(default_factory=list)
@@ -166,9 +166,9 @@ class Executor:
         for refusal in refused:
             self._dead_letters.report(*refusal)
 
-    async def _execute(self, commands: Sequence[ReceivedCommand], running_job: str | None) -> BatchResult:
+    async def _execute(self, commands: Sequence[ReceivedCommand], running_job: str | None) -> ChunkResult:
         """Carry out a chunk in one transaction; on failure, in one for each half, and so on, to isolate a bad one."""
-        result = BatchResult()
+        result = ChunkResult()
         pending = deque([commands])
         hints = LoadHints()
         attempts = 0
@@ -200,7 +200,7 @@ class Executor:
         return result
 
     async def _attempt(
-        self, commands: Sequence[ReceivedCommand], hints: LoadHints, running_job: str | None, result: BatchResult
+        self, commands: Sequence[ReceivedCommand], hints: LoadHints, running_job: str | None, result: ChunkResult
     ) -> int:
         """Carry out the first commands in one transaction, up to one that needs more loaded; gives their number.
 
