@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 from tests.support.histories import History
 from tests.unit.webhooks.examples import listener
-from triptych.command.flow.intake import sort_records
+from triptych.command.flow.sorting import sort_records
 from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_command
 from triptych.contract.codec.events import EventType
 from triptych.contract.commands import COMMANDS
@@ -89,7 +89,7 @@ def test_the_command_service_refuses_none(name: str) -> None:
     data = COMMANDS[name].model_validate({"galleryId": GALLERY, **DATA.get(name, {})}, by_name=False)
     message = encode_command(CommandEnvelope("c", "s", name, data, None, "c", None))
     home = partition_of(message.key, PARTITIONS)
-    intake = sort_records([record(message, home)], PARTITIONS, "default")
-    assert [command.envelope.name for command in intake.commands] == [name]
-    assert not intake.refused
-    assert not intake.answers
+    sorted_records = sort_records([record(message, home)], PARTITIONS, "default")
+    assert [command.envelope.name for command in sorted_records.commands] == [name]
+    assert not sorted_records.refused
+    assert not sorted_records.replies

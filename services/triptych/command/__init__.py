@@ -1,1 +1,1 @@
-"""The command service: the one writer of galleries and items."""
+"""The command service: the only writer of galleries and items."""

@@ -36,13 +36,14 @@ from triptych.kit.process.health import Health
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.writemodel.galleries import GALLERIES
 
-# Little, so that a batch of a backlog has about as many records of each of its partitions: these are handled side by
-# side (`slices.shares_of`), and the largest share takes longest. Measured: a fifth more a second than with 256 KiB.
+# A small fetch per partition gives a batch of a backlog about as many records from each partition. Lanes of whole
+# partitions run concurrently (`chunking.split_into_lanes`), and the batch takes as long as its largest lane.
+# Measured: a fifth more a second than with 256 KiB.
 PARTITION_BYTES = 64 * 1024
 
 
 def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
-    """Every index the service relies on."""
+    """Every index that the service relies on, by collection."""
     return {
         **documents_module.indexes(settings.processed_retention),
         **outbox_module.indexes(settings.outbox_retention),
@@ -54,10 +55,10 @@ def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
 async def compose(
     settings: CommandSettings, make_publisher: Callable[..., Publisher] = Publisher
 ) -> AsyncIterator[Starlette]:
-    """Everything of the service, running; its HTTP side is health and metrics.
+    """Start the whole service; the application that it gives serves health and metrics.
 
     Raises:
-        StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
+        StartRefused, TransientFailure: MongoDB or Kafka cannot be used in their present state.
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(
@@ -72,9 +73,9 @@ async def compose(
         group = f"{settings.topic_prefix}command.v1"
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
-        elsewhere = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
+        foreign_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
         handler = make_handler(
-            database, publisher, elsewhere, dead_letters, topics, group, settings.command_job_patience
+            database, publisher, foreign_publisher, dead_letters, topics, group, settings.command_job_patience
         )
         broker = make_broker(settings)
         consumer = BatchConsumer(
@@ -109,34 +110,34 @@ async def compose(
             await broker.stop()
             await handler.released()
             await publisher.stop()
-            await elsewhere.stop()
+            await foreign_publisher.stop()
 
 
 def make_handler(
     database: Database,
     publisher: Publisher,
-    elsewhere: Publisher,
+    foreign_publisher: Publisher,
     dead_letters: DeadLetterPublisher,
     topics: Topics,
     group: str,
     job_patience: timedelta = RETRY_PERIOD,
 ) -> CommandHandler:
-    """What handles the records of the commands topic, whoever takes them from there; `group` owns the partitions.
+    """The handler of records from the commands topic, without a consumer; claims are made in the name of `group`.
 
-    Replies to topics that are not Triptych's are published `elsewhere`. A step of long work may fail for as long
-    as `job_patience`.
+    `foreign_publisher` publishes replies to topics that are not Triptych's. The service gives up a job whose step has
+    failed for `job_patience`.
     """
     ownership = Ownership(database, group, GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
     recent = RecentHeads()
     loader = Loader(database, recent)
-    answers = ReplyPublisher(publisher, elsewhere, topics)
+    reply_publisher = ReplyPublisher(publisher, foreign_publisher, topics)
     repository = WriteModelRepository(database, ownership, outbox, jobs)
-    executor = Executor(loader, recent, repository, outbox, answers, dead_letters, _new_event_id)
-    failed_work = JobFailures(executor, jobs, loader, answers, dead_letters, _new_event_id)
+    executor = Executor(loader, recent, repository, outbox, reply_publisher, dead_letters, _new_event_id)
+    failed_work = JobFailures(executor, jobs, loader, reply_publisher, dead_letters, _new_event_id)
     runner = JobRunner(executor, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)
-    return CommandHandler(executor, runner, ownership, publisher, answers, dead_letters, topics)
+    return CommandHandler(executor, runner, ownership, publisher, reply_publisher, dead_letters, topics)
 
 
 def _new_event_id() -> str:

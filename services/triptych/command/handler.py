@@ -1,16 +1,16 @@
-"""Handles batches of records from the commands topic: sort them, carry the commands out, tell what was refused."""
+"""Handles batches from the commands topic: sorts the records, carries commands out, and reports refused records."""
 
 import logging
 from collections.abc import Sequence
 from functools import partial
 
-from triptych.command.domain.unit_of_work import PlacedCommand
+from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.command.flow.chunking import split_into_lanes
 from triptych.command.flow.executor import Executor
-from triptych.command.flow.intake import SortedRecords, refuse_forwards, sort_records
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import ReplyPublisher
 from triptych.command.flow.runner import JobRunner
+from triptych.command.flow.sorting import SortedRecords, refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
@@ -30,7 +30,7 @@ class CommandHandler:
         runner: JobRunner,
         ownership: Ownership,
         publisher: Publisher,
-        answers: ReplyPublisher,
+        reply_publisher: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
         topics: Topics,
     ) -> None:
@@ -38,12 +38,12 @@ class CommandHandler:
         self._runner = runner
         self._ownership = ownership
         self._publisher = publisher
-        self._answers = answers
+        self._reply_publisher = reply_publisher
         self._dead_letters = dead_letters
         self._topics = topics
 
     async def assigned(self, partitions: frozenset[int]) -> None:
-        """Fence off the previous owner, publish what it left behind, and go on with its long work."""
+        """Fence off the previous owner, publish the events that it left in the outbox, and resume its jobs."""
         await self._runner.stop()
         await self._ownership.claim(partitions)
         count = await self._executor.publish_leftovers(partitions)
@@ -51,31 +51,35 @@ class CommandHandler:
         log.info("owns partitions %s; published %d events left by their previous owner", sorted(partitions), count)
 
     async def released(self) -> None:
-        """Leave the long work to the next owner."""
+        """Stop the jobs, which the next owner resumes."""
         await self._runner.stop()
-        await self._executor.settle()
+        await self._executor.flush_acknowledgements()
         self._ownership.release()
 
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
-        """Nothing to do: nobody can tell whose commands they were, and their bytes are in the dead letters."""
+        """Do nothing: the senders are unknown, and the bytes are in the dead letters."""
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Carry out the commands of a batch; see `BatchHandler`."""
         partitions = await self._publisher.partitions(self._topics.commands)
-        intake = SortedRecords()
+        sorted_records = SortedRecords()
 
-        def read(share: Sequence[IncomingRecord]) -> Sequence[PlacedCommand]:
-            part = sort_records(share, partitions, DEFAULT_SITE_ID)
-            intake.add(part)
-            return part.commands
+        def read(lane: Sequence[IncomingRecord]) -> Sequence[ReceivedCommand]:
+            sorted_lane = sort_records(lane, partitions, DEFAULT_SITE_ID)
+            sorted_records.add(sorted_lane)
+            return sorted_lane.commands
 
-        outcome = await self._executor.carry_out([partial(read, share) for share in split_into_lanes(records)])
-        if intake.forwards:
-            refuse_forwards(intake, await self._publisher.too_large([one.record for one in intake.forwards]))
-        letters = await self._dead_letters.letters(intake.refused)
-        await self._answers.publish([*letters, *(one.record for one in intake.forwards)], intake.answers)
-        if outcome.has_jobs:
+        result = await self._executor.carry_out([partial(read, lane) for lane in split_into_lanes(records)])
+        if sorted_records.forwards:
+            refuse_forwards(
+                sorted_records, await self._publisher.too_large([one.record for one in sorted_records.forwards])
+            )
+        letters = await self._dead_letters.letters(sorted_records.refused)
+        await self._reply_publisher.publish(
+            [*letters, *(one.record for one in sorted_records.forwards)], sorted_records.replies
+        )
+        if result.has_jobs:
             self._runner.wake()
-        report_rejected(intake.answers)
-        for record, reason, text in intake.refused:
+        report_rejected(sorted_records.replies)
+        for record, reason, text in sorted_records.refused:
             self._dead_letters.report(record, reason, text)

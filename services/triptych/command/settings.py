@@ -9,15 +9,15 @@ from triptych.kit.process.settings import KitSettings
 
 
 class CommandSettings(KitSettings):
-    """See `KitSettings`; durations accept seconds or ISO 8601."""
+    """Settings of the command service and those of `KitSettings`; durations are seconds or ISO 8601."""
 
     command_port: int = Field(8081, ge=0, le=65_535)
     """Port of health and metrics; 0 chooses a free one."""
     command_batch_size: int = Field(4_000, ge=1, le=5_000)
-    """Commands that are taken at a time, at most. A long batch is worked on in shares of whole partitions."""
+    """The largest number of commands in a batch. Lanes of whole partitions run concurrently within a large batch."""
     processed_retention: timedelta = Field(timedelta(days=7), gt=timedelta(0))
     """How long a repeated command is recognised by its site, source and id."""
     outbox_retention: timedelta = Field(timedelta(days=1), gt=timedelta(0))
     """How long published rows of the outbox are kept for inspection."""
     command_job_patience: timedelta = Field(RETRY_PERIOD, gt=timedelta(0))
-    """How long a step of long work may fail again and again before the work is given up and its gallery is free."""
+    """How long a step of a job may keep failing before the service gives the job up and frees its gallery."""

@@ -1,1 +1,1 @@
-"""The galleries and items that commands change: the command service writes them, others only compare with them."""
+"""The galleries and items that commands change: the command service writes them, other services only read them."""

@@ -1,4 +1,4 @@
-"""Where galleries and items are stored, and the states of a gallery, purely; `triptych.command` writes both."""
+"""Names the collections of galleries and items and the states of a gallery, without I/O; `triptych.command` writes."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,22 +9,22 @@ ITEMS = "items"
 
 
 class Status(StrEnum):
-    """How far a gallery has come."""
+    """The state of a gallery in its life."""
 
     LIVE = "live"
     BUILDING = "building"
-    """A clone in progress: nobody sees it yet."""
+    """A clone in progress: no client sees it yet."""
     DELETING = "deleting"
-    """On its way out: no command finds it any more, but its place is still its own."""
+    """A deletion in progress: no command finds the gallery, but its sort order is still taken."""
     DELETED = "deleted"
-    """Kept for its id and sequence, so that neither is used again."""
+    """The document stays, so that neither its id nor its sequence is used again."""
 
 
 def is_live(head: Mapping[str, Any]) -> bool:
-    """Whether a stored gallery is one that clients see."""
+    """Whether clients see a stored gallery."""
     return bool(head["status"] == Status.LIVE)
 
 
 def is_gone(head: Mapping[str, Any]) -> bool:
-    """Whether a stored gallery is deleted and its last event is published or about to be."""
+    """Whether a stored gallery is deleted and its last event is committed: published, or still in the outbox."""
     return bool(head["status"] == Status.DELETED and head["job"] is None)

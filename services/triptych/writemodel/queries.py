@@ -1,4 +1,4 @@
-"""Reads the write model to compare with it; whoever writes it has queries of its own."""
+"""Reads the write model for services that compare with it; the command service has its own queries."""
 
 from collections.abc import AsyncIterator, Collection
 
@@ -8,7 +8,7 @@ from triptych.writemodel.galleries import GALLERIES, Status
 
 
 class WriteModel:
-    """The galleries of one installation, of all sites."""
+    """The galleries of all sites of one installation."""
 
     def __init__(self, database: Database) -> None:
         self._galleries = database[GALLERIES]
@@ -19,11 +19,11 @@ class WriteModel:
             yield found
 
     async def known(self, gallery_ids: Collection[str]) -> set[str]:
-        """Those of these galleries that are there, deleted ones included."""
+        """The ids among `gallery_ids` that have a document, deleted galleries included."""
         query = {"_id": {"$in": list(gallery_ids)}}
         return {found["_id"] async for found in self._galleries.find(query, {"_id": 1})}
 
     async def has(self, gallery_id: str) -> bool:
-        """Whether there is such a gallery, though perhaps not to be seen yet; a deleted one is not there."""
+        """Whether a gallery exists and is not deleted. Clients may not see it yet."""
         found = await self._galleries.find_one({"_id": gallery_id}, {"status": 1})
         return found is not None and found["status"] != Status.DELETED

@@ -1,4 +1,4 @@
-"""A producer of commands that waits for their replies."""
+"""Provides a producer that sends commands and reads their replies and events."""
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +35,7 @@ class Sender:
         command_id: str | None = None,
         headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> str:
-        """Put a command on the topic; its id."""
+        """Publish a command without waiting for its reply; the result is its id."""
         command_id = command_id or str(uuid.uuid4())
         key = data.get("galleryId")
         await self.producer.send(
@@ -47,7 +47,7 @@ class Sender:
         return command_id
 
     async def reply_to(self, command_id: str, *, deadline_seconds: float = 30.0) -> dict[str, Any]:
-        """The reply to a command that was put."""
+        """Wait for the reply to a command."""
         await self.producer.flush()
         found: list[dict[str, Any]] = []
 
@@ -59,26 +59,26 @@ class Sender:
         return found[0]
 
     async def send(self, name: str, data: dict[str, Any], command_id: str | None = None) -> dict[str, Any]:
-        """Put a command and wait for its reply."""
+        """Publish a command and wait for its reply."""
         return await self.reply_to(await self.put(name, data, command_id))
 
     async def gallery(self, count: int, name: str = "G") -> str:
-        """A new gallery with `count` text items titled by their place in display order; its id."""
+        """Create a gallery with `count` text items, titled by their position in display order; the result is its id."""
         gallery_id = str(uuid.uuid4())
         first = await self.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": name}})
         sent = [first]
         titles = [str(number) for number in range(count)]
         while titles:
-            # Each call is shown before the earlier ones, in its own order.
-            part, titles = titles[-500:], titles[:-500]
-            items = [{**TEXT, "title": title} for title in part]
+            # The items of each call are shown before those of earlier calls, in their own order.
+            page, titles = titles[-500:], titles[:-500]
+            items = [{**TEXT, "title": title} for title in page]
             sent.append(await self.put("CreateItems", {"galleryId": gallery_id, "items": items}))
         for command_id in sent:
             assert (await self.reply_to(command_id))["outcome"] == "accepted"
         return gallery_id
 
     async def events_of(self, gallery_id: str, last_sequence: int) -> list[dict[str, Any]]:
-        """The gallery's events up to a sequence, first appearances only, which must come in order (I3)."""
+        """The first appearances of a gallery's events up to a sequence, which must be in order (I3)."""
         firsts: dict[int, dict[str, Any]] = {}
 
         def are_there(records: list[Record]) -> bool:
@@ -94,23 +94,23 @@ class Sender:
         return list(firsts.values())[:last_sequence]
 
     async def until_no_work_is_left(self) -> None:
-        """Wait until no job is left, and nothing waits for one."""
+        """Wait until there is no job and no parked command."""
         await until_no_work_is_left(self.installation.database)
 
     async def item_ids(self, gallery_id: str) -> list[str]:
-        """Ids in display order, from the write model."""
+        """Item ids in display order, from the write model."""
         found = self.installation.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
         return [item["_id"] async for item in found]
 
     async def titles(self, gallery_id: str) -> list[str]:
-        """Titles in display order, from the write model."""
+        """Item titles in display order, from the write model."""
         found = self.installation.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
         return [item["item"]["title"] async for item in found]
 
 
 @asynccontextmanager
 async def sending(installation: Installation) -> AsyncIterator[Sender]:
-    """A sender; the service is the test's own affair."""
+    """A sender; the test starts the service itself."""
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     async with (
         raw_producer(bootstrap) as producer,
@@ -122,6 +122,6 @@ async def sending(installation: Installation) -> AsyncIterator[Sender]:
 
 @pytest.fixture
 async def sender(installation: Installation) -> AsyncIterator[Sender]:
-    """A sender, with a command service running."""
+    """A sender, with a command service that runs."""
     async with sending(installation) as made, compose(installation.settings(CommandSettings)):
         yield made

@@ -39,14 +39,14 @@ async def test_unreadable_records_go_to_the_dead_letters_and_neighbours_are_serv
         await producer.send_and_wait(topics.commands, structured("CreateGallery", {}, id="after"), partition=0)
         (reply,) = await replies.read_count(1)
         assert body(reply)["commandId"] == "after"
-        put_aside = await letters.read_count(len(unreadable))
-        assert [(letter.value, header(letter, "dead-letter-reason")) for letter in put_aside] == [
+        dead_lettered = await letters.read_count(len(unreadable))
+        assert [(letter.value, header(letter, "dead-letter-reason")) for letter in dead_lettered] == [
             (value, reason) for value, _, reason in unreadable.values()
         ]
-        assert [header(letter, "dead-letter-origin") for letter in put_aside] == [
+        assert [header(letter, "dead-letter-origin") for letter in dead_lettered] == [
             f"{topics.commands}-0@{offset}" for offset in range(len(unreadable))
         ]
-        assert {letter.key for letter in put_aside} == {b"k"}
+        assert {letter.key for letter in dead_lettered} == {b"k"}
 
 
 @pytest.mark.parametrize(

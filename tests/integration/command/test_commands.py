@@ -57,7 +57,7 @@ async def test_the_same_command_twice_has_one_effect_and_one_answer(installation
         topic_reader(bootstrap, topics.replies) as replies,
         topic_reader(bootstrap, topics.events) as events,
     ):
-        # Without a key: each copy lands where chance puts it, and is forwarded to its gallery's partition.
+        # One copy on each partition: two of them are forwarded to the gallery's partition.
         for partition in (0, 1, 2):
             await producer.send_and_wait(topics.commands, create, partition=partition)
         answers = await replies.read_count(3)

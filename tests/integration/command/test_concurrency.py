@@ -1,4 +1,4 @@
-"""Many producers, two services, one truth: nothing lost, nothing twice, and answers within a second."""
+"""Many producers and two services: nothing is lost or done twice, and replies arrive within a second."""
 
 import asyncio
 import random
@@ -21,14 +21,14 @@ from triptych.command.settings import CommandSettings
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.fencing import count_documents
 
-# The promise is one second; what tests share their processors with must not make them fail.
+# The promise is one second; the slack is for other work on the same processors.
 PROMISED_SECONDS = 1.0
 SLACK_SECONDS = 2.0
 
 
 @pytest.fixture
 async def two_services(installation: Installation) -> AsyncIterator[Sender]:
-    """A sender, and two services that have shared the partitions between them."""
+    """A sender, with two services that share the partitions."""
     settings = installation.settings(CommandSettings)
     async with sending(installation) as sender, compose(settings), compose(settings):
 
@@ -41,13 +41,13 @@ async def two_services(installation: Installation) -> AsyncIterator[Sender]:
 
 
 async def tokens_of(installation: Installation) -> dict[int, str]:
-    """What the owner of each partition is known by."""
+    """The token of the owner of each partition."""
     claims = installation.database["galleries"].find({"_id.scope": f"{installation.name}.command.v1"})
     return {claim["_id"]["partition"]: claim["token"] async for claim in claims}
 
 
 def galleries_on(*partitions: int) -> list[str]:
-    """Ids of galleries, one on each of these partitions."""
+    """Gallery ids, one for each of these partitions."""
     found: list[str] = []
     while len(found) < len(partitions):
         gallery_id = str(uuid.uuid4())
@@ -57,7 +57,7 @@ def galleries_on(*partitions: int) -> list[str]:
 
 
 async def at_once(sender: Sender, commands: list[tuple[str, dict[str, Any], str]]) -> list[dict[str, Any]]:
-    """Send all in one moment; the replies in the order of the commands, every one in time."""
+    """Send all commands at once; the replies, in the order of the commands, must be in time."""
     started = time.monotonic()
     ids = await asyncio.gather(*(sender.put(*command) for command in commands))
     replies = [await sender.reply_to(command_id) for command_id in ids]
@@ -79,7 +79,7 @@ async def test_a_hundred_creates_at_once_all_succeed(sender: Sender) -> None:
     await sender.events_of(gallery_id, 101)
 
 
-async def test_two_galleries_cannot_take_one_place_at_once_even_from_two_services(two_services: Sender) -> None:
+async def test_two_galleries_cannot_take_one_sort_order_at_once_even_from_two_services(two_services: Sender) -> None:
     sender = two_services
     tokens = await tokens_of(sender.installation)
     one, other = next((a, b) for a in tokens for b in tokens if tokens[a] != tokens[b])
@@ -104,7 +104,7 @@ async def test_two_equal_creates_at_once_are_one(two_services: Sender) -> None:
         command_id = f"twice-{turn}"
         create = structured("CreateGallery", {"gallery": {"items": [TEXT, TEXT]}}, id=command_id)
         started = time.monotonic()
-        # Without a key they land anywhere, with both services.
+        # On three partitions, so that both services receive copies.
         await asyncio.gather(*(sender.producer.send(topics.commands, create, partition=number) for number in (0, 1, 2)))
 
         def are_answered(records: list[Record], key: bytes = command_id.encode()) -> bool:
@@ -147,7 +147,7 @@ async def test_producers_with_another_partitioner_lose_no_update(two_services: S
     for number in range(count):
         gallery_id = chance.choice(galleries)
         key = gallery_id.encode()
-        # Half of them as librdkafka does it by default.
+        # Half of them on the partition that librdkafka chooses by default.
         partition = None if number % 2 else zlib.crc32(key) % PARTITIONS
         add = structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, id=f"p{number}")
         await sender.producer.send(topics.commands, add, key=key, partition=partition)

@@ -1,4 +1,4 @@
-"""Long work that fails again and again is given up by name: its sender is told, and its gallery is free again."""
+"""A job that keeps failing is given up: its sender gets a reply, and its gallery is free again."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def _break_an_item(sender: Sender, gallery_id: str, **fields: Any) -> None
 
 
 async def _is_given_up(sender: Sender, name: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The reply to a later command of the same gallery, once a command has ended as a dead letter with an answer."""
+    """Check that a command ends as a dead letter with a reply; gives the reply to a later command of its gallery."""
     gallery_id = data["galleryId"]
     topics, bootstrap = sender.installation.topics, sender.installation.addresses.kafka_bootstrap
     asked = await sender.put(name, data)
@@ -50,7 +50,7 @@ async def _is_given_up(sender: Sender, name: str, data: dict[str, Any]) -> dict[
     assert header(letter, "dead-letter-reason") == "handler-failed"
     reply = await sender.reply_to(later)
     await sender.until_no_work_is_left()
-    # The same command again: its outcome is known, and nothing begins anew.
+    # The same command again gets its stored outcome, and no job begins.
     assert (await sender.send(name, data, asked))["error"]["code"] == "INTERNAL"
     return reply
 
@@ -61,13 +61,15 @@ async def test_a_step_that_cannot_be_done_ends_with_an_answer(installation: Inst
         await _break_an_item(sender, gallery_id, **{"$set": {"item": 5}})
         reply = await _is_given_up(sender, "RebalanceItems", {"galleryId": gallery_id})
         assert reply["outcome"] == "accepted"
-        # What needs no content of items is done all the same.
+        # A command that needs no content of items still succeeds.
         assert (await sender.send("ClearGallery", {"galleryId": gallery_id}))["outcome"] == "accepted"
         assert (await sender.send("RebalanceItems", {"galleryId": other}))["outcome"] == "accepted"
     await audit(installation.database)
 
 
-async def test_a_deletion_that_cannot_be_done_leaves_the_gallery_with_what_is_left(installation: Installation) -> None:
+async def test_a_deletion_that_cannot_be_done_leaves_the_remaining_items(
+    installation: Installation,
+) -> None:
     async with service(installation) as sender:
         gallery_id = await sender.gallery(MANY)
         await _break_an_item(sender, gallery_id, **{"$unset": {"siteId": ""}})
@@ -82,11 +84,11 @@ async def test_a_deletion_that_cannot_be_done_leaves_the_gallery_with_what_is_le
     await audit(installation.database)
 
 
-async def test_a_clone_that_breaks_off_is_deleted(installation: Installation) -> None:
+async def test_a_clone_that_fails_is_deleted(installation: Installation) -> None:
     database = installation.database
     async with service(installation) as sender:
         source, clone = await sender.gallery(MANY), str(uuid.uuid4())
-        # Staging takes any object; the step that copies one without a medium fails, behind the first ones.
+        # Staging accepts any object; a later step, which copies an item without a medium, fails.
         await _break_an_item(sender, source, **{"$rename": {"item.text": "item.txt"}})
         reply = await _is_given_up(
             sender, "CreateGallery", {"galleryId": clone, "cloneFromGalleryId": source, "gallery": {"sortOrder": 5}}
@@ -98,13 +100,13 @@ async def test_a_clone_that_breaks_off_is_deleted(installation: Installation) ->
         assert head["sequence"] > 2
         assert await database["items"].count_documents({"galleryId": clone}) == 0
         assert "deletedEvent" in (await sender.events_of(clone, head["sequence"]))[-1]
-        # Its place is free.
+        # Its sort order is free.
         assert (await sender.send("CreateGallery", {"gallery": {"sortOrder": 5}}))["outcome"] == "accepted"
     await database["items"].update_one({"item.txt": {"$exists": True}}, {"$rename": {"item.txt": "item.text"}})
     await audit(database)
 
 
-async def test_documents_that_cannot_be_read_stop_nobody_else(installation: Installation) -> None:
+async def test_unreadable_documents_do_not_stop_other_work(installation: Installation) -> None:
     database = installation.database
     async with service(installation, timedelta(hours=1)) as sender:
         gallery_id = await sender.gallery(MANY)
@@ -120,7 +122,7 @@ async def test_documents_that_cannot_be_read_stop_nobody_else(installation: Inst
             return job is not None and await database["parked_commands"].count_documents({}) == 4
 
         await eventually(has_failed_and_all_are_parked, "the job fails and the others wait")
-    # What else somebody, or some other version, might have written.
+    # Values that a person or another version of the service might have written.
     broken: dict[str, Any] = {
         "kind": "fold",
         "state": None,
@@ -171,7 +173,7 @@ async def test_failures_are_counted_across_restarts(installation: Installation) 
         assert (await sender.reply_to(asked))["error"]["code"] == "INTERNAL"
 
 
-async def test_headers_without_values_wait_for_long_work_as_well(installation: Installation) -> None:
+async def test_commands_with_headers_without_values_can_be_parked(installation: Installation) -> None:
     async with service(installation) as sender:
         gallery_id = await sender.gallery(MANY)
         headers = [("nothing", None), ("", b""), ("größe", b"\xff")]

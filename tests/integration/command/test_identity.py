@@ -1,4 +1,4 @@
-"""One key for two requests, on real servers: at once, on other partitions, in long work, and from earlier versions."""
+"""Two requests under one key, on real servers: at once, on two partitions, during jobs, and from earlier versions."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ REUSED = "IDEMPOTENCY_KEY_REUSED"
 
 
 async def put(sender: Sender, name: str, gallery_id: str, correlation_id: str, source: str = "tests") -> None:
-    """A command with the id "same"."""
+    """Publish a command with the id "same"."""
     value = structured(name, {"galleryId": gallery_id}, id="same", correlationid=correlation_id, source=source)
     await sender.producer.send(sender.installation.topics.commands, value, key=gallery_id.encode())
 
@@ -63,7 +63,7 @@ async def test_one_key_in_many_galleries_at_once(sender: Sender) -> None:
     assert await sender.installation.database["processed_commands"].count_documents({}) == 1
 
 
-async def test_what_an_earlier_version_has_carried_out_is_not_repeated(installation: Installation) -> None:
+async def test_a_command_that_an_earlier_version_has_carried_out_is_not_repeated(installation: Installation) -> None:
     gallery_id = str(uuid.uuid4())
     first = Reply(command_id="same", outcome="accepted", gallery_id=gallery_id, sequence=7, item_ids=["i"])
     async with sending(installation) as sender:
@@ -73,7 +73,7 @@ async def test_what_an_earlier_version_has_carried_out_is_not_repeated(installat
         await processed.delete_many({})
         await processed.insert_one({"_id": "default/same", "reply": first.to_wire(), "at": datetime.now(UTC)})
         async with compose(installation.settings(CommandSettings)):
-            # Twice: the second one finds the gallery's head in memory.
+            # Twice: for the second, the gallery's head is in the cache.
             await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
             for _ in range(2):
                 reply = await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, "same")
@@ -81,7 +81,7 @@ async def test_what_an_earlier_version_has_carried_out_is_not_repeated(installat
         assert await installation.database["items"].count_documents({}) == 1
 
 
-async def test_no_letter_is_left_by_a_repetition_that_waits_for_its_own_work(sender: Sender) -> None:
+async def test_a_repetition_that_waits_for_its_own_job_gets_the_same_reply(sender: Sender) -> None:
     gallery_id = await sender.gallery(MANY)
     for number in range(3):
         await put(sender, "RepublishGallery", gallery_id, f"r-{number}")

@@ -1,4 +1,4 @@
-"""What keeps an outdated task from doing a step of long work once more, or from spoiling what others have staged."""
+"""An outdated task can neither take a step of a job again nor damage what others have staged."""
 
 import pytest
 
@@ -34,7 +34,7 @@ async def test_a_step_is_taken_once(installation: Installation, stored: dict[str
     assert await installation.database[JOBS].find_one({}) is None
 
 
-async def test_two_who_stage_for_one_job_do_not_meet(installation: Installation) -> None:
+async def test_two_attempts_at_staging_for_one_job_are_separate(installation: Installation) -> None:
     database = installation.database
     await database[GALLERIES].insert_one({"_id": "g", "siteId": "s", "status": "live", "job": None})
     items = [{"_id": str(n), "galleryId": "g", "sortOrder": float(-n), "item": {"n": n}} for n in range(5)]

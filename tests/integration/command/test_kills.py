@@ -1,4 +1,4 @@
-"""A command is done wholly or not at all, whenever the service is killed (docs/architecture/README.md, I1 to I3)."""
+"""A command is done completely or not at all, whenever the service is killed: I1 to I3 of docs/architecture."""
 
 import os
 import sys

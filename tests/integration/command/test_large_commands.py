@@ -1,4 +1,4 @@
-"""Commands whose records are small on the topic and large when they are not compressed."""
+"""Commands whose records are small on the topic and large when they are decompressed are accepted up to the limit."""
 
 from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, structured
@@ -7,7 +7,7 @@ from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.contract.sizes import COMMAND_BYTES_MAX
 
 
-async def test_the_largest_waits_for_long_work_and_a_larger_one_is_refused_by_name(sender: Sender) -> None:
+async def test_the_largest_command_waits_for_a_job_and_a_larger_one_is_refused_by_name(sender: Sender) -> None:
     installation = sender.installation
     gallery_id = await sender.gallery(DIRECT_ITEMS + 10)
     data = {"galleryId": gallery_id, "items": [TEXT]}

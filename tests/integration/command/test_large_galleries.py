@@ -1,4 +1,4 @@
-"""Work on galleries of more items than fit one transaction: complete, in order, and out of everybody's way."""
+"""Jobs on galleries that are too large for one transaction are complete and ordered, and delay nobody."""
 
 import random
 
@@ -27,7 +27,7 @@ async def test_a_clone_has_everything_in_order_and_later_commands_wait_for_it(se
     assert await sender.installation.database["staged_items"].count_documents({}) == 0
 
 
-async def test_commands_sent_during_long_work_are_carried_out_after_it_in_order(sender: Sender) -> None:
+async def test_commands_sent_during_a_job_are_carried_out_after_it_in_order(sender: Sender) -> None:
     gallery_id = await sender.gallery(MANY)
     sequence = 1 + MANY
     cleared = await sender.put("ClearGallery", {"galleryId": gallery_id})
@@ -41,7 +41,7 @@ async def test_commands_sent_during_long_work_are_carried_out_after_it_in_order(
     reply = await sender.reply_to(cleared)
     assert (reply["outcome"], reply["sequence"]) == ("accepted", sequence + MANY)
     replies = [await sender.reply_to(command_id) for command_id in later]
-    assert [reply["sequence"] for reply in replies] == [sequence + MANY + 1 + turn for turn in range(3)]
+    assert [reply["sequence"] for reply in replies] == [sequence + MANY + 1 + number for number in range(3)]
     assert await sender.titles(gallery_id) == ["c", "b", "a"]
     await sender.events_of(gallery_id, sequence + MANY + 3)
 
@@ -52,7 +52,7 @@ async def test_commands_sent_during_long_work_are_carried_out_after_it_in_order(
     await sender.until_no_work_is_left()
 
 
-async def test_what_waits_for_long_work_may_be_about_all_that_is_left(sender: Sender) -> None:
+async def test_a_command_that_waits_for_a_job_may_be_about_all_remaining_items(sender: Sender) -> None:
     gallery_id = await sender.gallery(MANY)
     sent = [await sender.put(name, {"galleryId": gallery_id}) for name in ("ClearGallery", "DeleteGallery")]
     replies = [await sender.reply_to(command_id) for command_id in sent]
@@ -60,7 +60,7 @@ async def test_what_waits_for_long_work_may_be_about_all_that_is_left(sender: Se
     await sender.until_no_work_is_left()
 
 
-async def test_deleting_ends_with_the_gallery_and_nothing_finds_it_afterwards(sender: Sender) -> None:
+async def test_deleting_ends_with_the_gallery_and_no_command_finds_it_afterwards(sender: Sender) -> None:
     gallery_id = await sender.gallery(MANY)
     deleted = await sender.put("DeleteGallery", {"galleryId": gallery_id})
     too_late = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
@@ -79,21 +79,21 @@ async def test_rebalancing_keeps_the_order_after_every_step(sender: Sender) -> N
     reply = await sender.send("RebalanceItems", {"galleryId": gallery_id})
     assert reply["sequence"] == 1 + 2 * MANY
     assert await sender.titles(gallery_id) == [str(number) for number in range(MANY)]
-    places: dict[str, float] = {}
+    sort_orders: dict[str, float] = {}
     for event in await sender.events_of(gallery_id, 1 + MANY):
         if item := event.get("actionEvent", {}).get("body", {}).get("item"):
-            places[item["title"]] = item["sortOrder"]
+            sort_orders[item["title"]] = item["sortOrder"]
     for number, event in enumerate((await sender.events_of(gallery_id, 1 + 2 * MANY))[1 + MANY :]):
         item = event["actionEvent"]["body"]["updatedItem"]
-        places[item["title"]] = item["sortOrder"]
+        sort_orders[item["title"]] = item["sortOrder"]
         if number % 400 == 0:
-            assert sorted(places, key=lambda title: -places[title]) == [str(title) for title in range(MANY)]
+            assert sorted(sort_orders, key=lambda title: -sort_orders[title]) == [str(title) for title in range(MANY)]
     added = await sender.send("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": "new"}]})
     assert added["outcome"] == "accepted"
     assert (await sender.titles(gallery_id))[0] == "new"
 
 
-async def test_republishing_gives_the_state_in_one_piece(sender: Sender) -> None:
+async def test_republishing_publishes_an_uninterrupted_snapshot(sender: Sender) -> None:
     gallery_id = await sender.gallery(MANY)
     asked = await sender.put("RepublishGallery", {"galleryId": gallery_id})
     added = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
@@ -103,13 +103,13 @@ async def test_republishing_gives_the_state_in_one_piece(sender: Sender) -> None
     records = [body(record) for record in sender.events.records if record.key == gallery_id.encode()]
     start = next(index for index, record in enumerate(records) if record.get("part") == "Started")
     snapshot = records[start : start + MANY + 2]
-    assert [part.get("part") for part in snapshot] == ["Started", *["Item"] * MANY, "Ended"]
-    assert [part["item"]["title"] for part in snapshot[1:-1]] == [str(number) for number in range(MANY)]
-    assert {part["sequence"] for part in snapshot} == {1 + MANY}
+    assert [record.get("part") for record in snapshot] == ["Started", *["Item"] * MANY, "Ended"]
+    assert [record["item"]["title"] for record in snapshot[1:-1]] == [str(number) for number in range(MANY)]
+    assert {record["sequence"] for record in snapshot} == {1 + MANY}
     assert records[start + MANY + 2]["entityEventSequence"] == str(2 + MANY)
 
 
-async def test_few_items_of_many_bytes_are_dealt_with_in_steps_as_well(sender: Sender) -> None:
+async def test_few_items_of_many_bytes_become_a_job_too(sender: Sender) -> None:
     chance = random.Random(1)
     gallery_id = await sender.gallery(0)
     sent = [
@@ -125,7 +125,7 @@ async def test_few_items_of_many_bytes_are_dealt_with_in_steps_as_well(sender: S
     replies = [await sender.reply_to(command_id) for command_id in sent]
     assert {reply["outcome"] for reply in replies} == {"accepted"}
     reply = await sender.send("CreateGallery", {"cloneFromGalleryId": gallery_id})
-    # What takes steps names no items in its reply.
+    # The reply to a command that became a job names no items.
     assert "itemIds" not in reply
     assert (reply["outcome"], reply["sequence"]) == ("accepted", 91)
     assert await sender.titles(reply["galleryId"]) == await sender.titles(gallery_id)

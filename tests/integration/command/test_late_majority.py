@@ -1,4 +1,4 @@
-"""Events of a commit that reaches its majority late leave before those of later commits."""
+"""Events of a commit that reaches its majority late are published before those of later commits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,24 +17,24 @@ from triptych.kit.mongo.driver import WriteConcern
 
 @pytest.fixture(scope="module")
 def stack(stack: Addresses, failing_mongo: FailingMongo) -> Addresses:
-    """Kafka as for other tests, and a MongoDB that fails when told to."""
+    """The Kafka of the other tests, and a MongoDB that fails on request."""
     return Addresses(stack.kafka_bootstrap, failing_mongo.uri, stack.provider)
 
 
 @asynccontextmanager
 async def no_majority(installation: Installation) -> AsyncIterator[None]:
-    """During the block, writes reach no majority: majority reads show the database as it is now."""
+    """Keep writes from reaching a majority during the block: majority reads show the database as it was before."""
     admin = installation.database.client.admin
     await admin.command({"configureFailPoint": "disableSnapshotting", "mode": "alwaysOn"})
     try:
         yield
     finally:
         await admin.command({"configureFailPoint": "disableSnapshotting", "mode": "off"})
-        await installation.database["outbox"].insert_one({"_id": "after"})  # brings the earlier ones along
+        await installation.database["outbox"].insert_one({"_id": "after"})  # its majority includes the earlier writes
 
 
 class Published:
-    """Stands for the publisher: keeps what is published."""
+    """Replaces the publisher, and remembers the published records."""
 
     def __init__(self) -> None:
         self.records: list[OutgoingRecord] = []
@@ -43,13 +43,13 @@ class Published:
         self.records += records
 
 
-async def test_what_has_no_majority_yet_is_waited_for_before_the_outbox_counts_as_published(
+async def test_flushing_the_outbox_waits_for_rows_that_have_no_majority_yet(
     installation: Installation,
 ) -> None:
     published = Published()
     outbox = Outbox(installation.database, published, "events")  # type: ignore[arg-type]
     rows = installation.database["outbox"]
-    await rows.insert_one({"_id": "before"})  # majority reads of a collection that no majority has would wait
+    await rows.insert_one({"_id": "before"})  # a majority read of a collection that no majority has would wait
     async with no_majority(installation):
         event = {"key": b"g", "value": b"{}", "headers": {}}
         row = {"_id": "1-1-1", "partition": 1, "epoch": 1, "number": 1, "pending": True, "events": [event]}

@@ -1,4 +1,4 @@
-"""Moving items through the whole service: the order asked for is the order that results."""
+"""Moving items through the whole service results in the requested order."""
 
 import os
 import random
@@ -18,7 +18,7 @@ ITEMS = 200
 @pytest.mark.timeout(120 + MOVES // 20)
 async def test_random_moves_end_in_the_order_of_a_reference_list(sender: Sender) -> None:
     chance = random.Random(3)
-    # One call creates them all, so their sort orders follow from one millisecond.
+    # One call creates them all, so their sort orders are consecutive milliseconds.
     gallery_id = await sender.gallery(ITEMS)
     order = await sender.item_ids(gallery_id)
     started = time.perf_counter()
@@ -45,7 +45,7 @@ async def test_random_moves_end_in_the_order_of_a_reference_list(sender: Sender)
         return len(records) >= MOVES + 2
 
     await sender.replies.read_until(are_answered, "all replies", deadline_seconds=60 + MOVES // 25)
-    print(f"{MOVES / (time.perf_counter() - started):.0f} moves/s, put and answered")
+    print(f"{MOVES / (time.perf_counter() - started):.0f} moves/s, sent and answered")
     replies = [body(reply) for reply in sender.replies.records]
     assert {reply["outcome"] for reply in replies} == {"accepted"}
     last = max(reply["sequence"] for reply in replies)

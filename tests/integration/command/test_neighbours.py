@@ -1,4 +1,4 @@
-"""Commands handled as one batch end as if each had come alone: nobody is harmed by its neighbours."""
+"""Commands in one batch have the same results as alone: no command harms its neighbours."""
 
 import os
 import random
@@ -18,16 +18,16 @@ from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.write_model import until_no_work_is_left
-from triptych.command import handler as consumer
+from triptych.command import handler as handler_module
 from triptych.command.app import compose, indexes, make_handler
-from triptych.command.domain import decide as handlers
+from triptych.command.domain import decide as decide_module
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.domain.state import Change
-from triptych.command.domain.unit_of_work import PlacedCommand
-from triptych.command.flow import chunking as slices
+from triptych.command.domain.unit_of_work import ReceivedCommand
+from triptych.command.flow import chunking
 from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
-from triptych.command.store import loader as loading
+from triptych.command.store import loader as loader_module
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.partitions import partition_of
@@ -40,7 +40,7 @@ LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "20"))
 
 
 class RecordingPublisher(Publisher):
-    """Remembers what it has published."""
+    """Remembers the records that it has published."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -55,7 +55,7 @@ class RecordingPublisher(Publisher):
 
 
 class Side:
-    """A command service without consumer, on a database of its own."""
+    """A command service without a consumer, on its own database."""
 
     def __init__(self, handler: CommandHandler, database: Database, publisher: RecordingPublisher, topic: str) -> None:
         self._handler = handler
@@ -64,12 +64,12 @@ class Side:
         self._topic = topic
 
     async def handle(self, sent: list[Sent]) -> None:
-        """One batch, and the long work that it starts."""
+        """Handle one batch, and wait for the jobs that it starts."""
         await self._handler.handle(received(self._topic, sent, PARTITIONS))
         await until_no_work_is_left(self._database)
 
     def replies(self) -> dict[str, list[dict[str, Any]]]:
-        """What was answered, by command id, in order, and forgotten thereby; without what a clock has chosen."""
+        """Take the replies so far, by command id, in order."""
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for record in self.publisher.published:
             if record.topic.endswith(".replies"):
@@ -79,7 +79,7 @@ class Side:
         return found
 
     async def state(self, galleries: set[str]) -> dict[str, Any]:
-        """Heads and items in display order; of sort orders those that somebody asked for."""
+        """Heads and items in display order, without dates, and with only those sort orders that a command asked for."""
         heads = self._database["galleries"].find({"_id": {"$in": list(galleries)}})
         state: dict[str, Any] = {}
         async for head in heads:
@@ -90,13 +90,14 @@ class Side:
             ]
             for item in shown:
                 item["sortOrder"] = _explicit(item["sortOrder"])
-            kept = {name: head.get(name) for name in ("name", "totalItems", "sequence", "status", "job")}
-            state[head["_id"]] = {**kept, "sortOrder": _explicit(head.get("sortOrder")), "items": shown}
+            fields = {name: head.get(name) for name in ("name", "totalItems", "sequence", "status", "job")}
+            state[head["_id"]] = {**fields, "sortOrder": _explicit(head.get("sortOrder")), "items": shown}
         return state
 
 
-def _explicit(place: float | None) -> float | None:
-    return place if place is None or abs(place) < 1e9 or abs(place) > 1e15 else None
+def _explicit(sort_order: float | None) -> float | None:
+    """The sort order, or None if a clock has chosen it."""
+    return sort_order if sort_order is None or abs(sort_order) < 1e9 or abs(sort_order) > 1e15 else None
 
 
 @asynccontextmanager
@@ -129,8 +130,8 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, are_jobs_common: bool
 ) -> None:
     if are_jobs_common:
-        # Long work on galleries of four items, in steps of two.
-        for module in (handlers, loading):
+        # Jobs on galleries of four items, in steps of two.
+        for module in (decide_module, loader_module):
             monkeypatch.setattr(module, "DIRECT_ITEMS", 3)
         monkeypatch.setattr("triptych.command.flow.runner.STEP_ITEMS", 2)
     async with handling(installation, "batch") as together, handling(installation, "single") as apart:
@@ -138,7 +139,7 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
             chance = random.Random(number)
             mix = CommandMix(chance, f"list{number}-{are_jobs_common}")
             if are_jobs_common:
-                # A clone shows its source at one moment after the command; with other commands around it, at any.
+                # A clone copies its source at some moment after the command: in a batch, perhaps a later one.
                 mix.weights["CloneGallery"] = 0
             sent = mix.batch(chance.randint(2, 40))
             galleries = {one.gallery_id for one in sent}
@@ -152,30 +153,30 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
 
 
 @pytest.fixture
-def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Batches of two commands are shared already; into how many shares each batch went."""
+def lanes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Split batches from two commands on; gives the number of lanes of each batch."""
     counts: list[int] = []
 
     def counting(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
-        made = slices.split_into_lanes(records)
+        made = chunking.split_into_lanes(records)
         counts.append(len(made))
         return made
 
-    monkeypatch.setattr(slices, "SHARED_FROM", 2)
-    monkeypatch.setattr(consumer, "shares_of", counting)
+    monkeypatch.setattr(chunking, "LANES_FROM_RECORDS", 2)
+    monkeypatch.setattr(handler_module, "split_into_lanes", counting)
     return counts
 
 
 @pytest.mark.timeout(300 + LISTS)
-async def test_shares_of_a_batch_end_as_if_each_command_had_come_alone(
-    installation: Installation, shares: list[int]
+async def test_lanes_of_a_batch_end_as_if_each_command_had_come_alone(
+    installation: Installation, lanes: list[int]
 ) -> None:
     async with handling(installation, "batch") as together, handling(installation, "single") as apart:
         for number in range(LISTS):
             chance = random.Random(number)
-            mix = CommandMix(chance, f"shares{number}", gallery_count=6, trouble=0.05)
+            mix = CommandMix(chance, f"lanes{number}", gallery_count=6, trouble=0.05)
             mix.weights = {name: mix.weights[name] for name in ("CreateItems", "UpdateItem", "MoveItem", "DeleteItems")}
-            # The first commands create the galleries; that is not for shares.
+            # The first commands create the galleries, and their batches are not split.
             for sent in (mix.batch(20), mix.batch(chance.randint(2, 40))):
                 await together.handle([one.as_binary() for one in sent])
                 for one in sent:
@@ -183,11 +184,11 @@ async def test_shares_of_a_batch_end_as_if_each_command_had_come_alone(
                 assert together.replies() == apart.replies(), f"list {number}"
             galleries = set(mix.galleries)
             assert await together.state(galleries) == await apart.state(galleries), f"list {number}"
-    assert 2 in shares
+    assert 2 in lanes
 
 
-async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_order(
-    installation: Installation, shares: list[int], monkeypatch: pytest.MonkeyPatch
+async def test_when_one_lane_cannot_be_published_the_events_of_both_come_in_order(
+    installation: Installation, lanes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, *others = (str(uuid.UUID(int=number, version=4)) for number in range(1, 20))
     partitions = {name: partition_of(name.encode(), PARTITIONS) for name in (one, *others)}
@@ -200,7 +201,7 @@ async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_ord
         for name in (one, other)
         for command_id in (f"{name}-a", f"{name}-b", f"{name}-c")
     ]
-    async with handling(installation, "shares") as side:
+    async with handling(installation, "lanes") as side:
         await side.handle(created)
         publish = side.publisher.publish
 
@@ -214,7 +215,7 @@ async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_ord
         with pytest.raises(TransientFailure):
             await side.handle(sent)
         await side.handle(sent)
-        assert 2 in shares
+        assert 2 in lanes
         sequences: dict[str, list[int]] = {one: [], other: []}
         for record in side.publisher.published:
             if record.topic == installation.topics.events:
@@ -225,7 +226,7 @@ async def test_when_one_share_cannot_be_published_the_events_of_both_come_in_ord
         assert {replies[command.command_id][-1]["outcome"] for command in sent} == {"accepted"}
 
 
-async def test_long_work_begins_although_the_batch_that_asked_for_it_failed_at_first(
+async def test_a_job_begins_although_the_batch_that_asked_for_it_failed_at_first(
     installation: Installation,
 ) -> None:
     gallery_id = str(uuid.uuid4())
@@ -253,19 +254,19 @@ async def test_long_work_begins_although_the_batch_that_asked_for_it_failed_at_f
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A command id that the domain breaks on."""
-    change = handlers._change
+    """The id of a command at which the domain raises."""
+    change = decide_module._change
 
-    def breaking(command: PlacedCommand, *args: Any) -> Change:
+    def breaking(command: ReceivedCommand, *args: Any) -> Change:
         if command.envelope.command_id == "poison":
             raise ZeroDivisionError("a fault of ours")
         return change(command, *args)
 
-    monkeypatch.setattr(handlers, "_change", breaking)
+    monkeypatch.setattr(decide_module, "_change", breaking)
     return "poison"
 
 
-async def test_a_command_that_breaks_the_domain_is_put_aside_and_its_neighbours_are_carried_out(
+async def test_a_command_that_breaks_the_domain_is_dead_lettered_and_its_neighbours_are_carried_out(
     installation: Installation, poison: str
 ) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
@@ -290,7 +291,7 @@ async def test_a_command_that_breaks_the_domain_is_put_aside_and_its_neighbours_
     assert b'"id": "poison"' in letter.value
 
 
-async def test_a_command_that_breaks_the_domain_after_waiting_for_long_work_delays_nobody(
+async def test_a_command_that_breaks_the_domain_after_waiting_for_a_job_delays_nobody(
     sender: Sender, poison: str
 ) -> None:
     installation = sender.installation
@@ -308,9 +309,9 @@ async def test_a_command_that_breaks_the_domain_after_waiting_for_long_work_dela
     await sender.until_no_work_is_left()
 
 
-async def test_a_record_as_large_as_kafka_takes_is_put_aside_like_any_other(sender: Sender) -> None:
+async def test_a_record_as_large_as_kafka_takes_is_dead_lettered_like_any_other(sender: Sender) -> None:
     topics = sender.installation.topics
-    large = random.Random(1).randbytes(1024 * 1024 - 100)  # nothing that compression would make small
+    large = random.Random(1).randbytes(1024 * 1024 - 100)  # random, so that compression does not make it small
     producer = AIOKafkaProducer(
         bootstrap_servers=sender.installation.addresses.kafka_bootstrap, max_request_size=2 * 1024 * 1024
     )

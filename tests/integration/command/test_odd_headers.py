@@ -1,4 +1,4 @@
-"""Commands with a header whose name is not UTF-8: carried out, forwarded and refused like any other."""
+"""Commands with a header name that is not UTF-8 are carried out, forwarded and refused like any other."""
 
 import uuid
 
@@ -20,12 +20,12 @@ ODD = b"gr\xf6\xdfe"
 
 
 def create(name: str) -> tuple[str, bytes]:
-    """A command that makes a gallery, and the gallery's id."""
+    """The id of a new gallery, and the command that creates it."""
     gallery_id = str(uuid.uuid4())
     return gallery_id, structured("CreateGallery", {"galleryId": gallery_id}, id=name)
 
 
-async def test_every_command_is_carried_out_on_its_own_partition_or_another(installation: Installation) -> None:
+async def test_every_command_is_carried_out_from_any_partition(installation: Installation) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     names = []
     for partition in range(PARTITIONS):
@@ -40,7 +40,7 @@ async def test_every_command_is_carried_out_on_its_own_partition_or_another(inst
     assert {body(reply)["outcome"] for reply in found} == {"accepted"}
 
 
-async def test_what_is_forwarded_or_refused_keeps_the_bytes_of_its_headers(installation: Installation) -> None:
+async def test_forwarded_and_refused_records_keep_the_bytes_of_their_headers(installation: Installation) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     gallery_id, value = create("forwarded")
     wrong = (partition_of(gallery_id.encode(), PARTITIONS) + 1) % PARTITIONS
@@ -70,7 +70,7 @@ async def test_what_is_forwarded_or_refused_keeps_the_bytes_of_its_headers(insta
 
 
 async def test_partitions_are_counted_by_the_settings(installation: Installation) -> None:
-    """Others may know of a partition that was added, or not: where a gallery belongs must not depend on that."""
+    """Some processes may not see an added partition yet; the partition of a gallery must not depend on that."""
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     fewer = installation.settings(CommandSettings, topic_partitions=PARTITIONS - 1)
     async with (
@@ -84,8 +84,8 @@ async def test_partitions_are_counted_by_the_settings(installation: Installation
         found = await events.read_count(6)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            answer = await client.get("/health/ready")
+            response = await client.get("/health/ready")
     for event in found:
         assert event.partition == partition_of(event.key or b"", PARTITIONS - 1)
-    assert f"topic {topics.commands} has 3 partitions, and TRIPTYCH_TOPIC_PARTITIONS says 2" in answer.text
-    assert answer.status_code == 503
+    assert f"topic {topics.commands} has 3 partitions, and TRIPTYCH_TOPIC_PARTITIONS says 2" in response.text
+    assert response.status_code == 503

@@ -42,8 +42,8 @@ async def test_kill_between_commit_and_publish_loses_no_event(installation: Inst
         assert committed > 0
 
         async with compose(installation.settings(CommandSettings)):
-            answers = await replies.read_count(5)
-            assert {body(answer)["outcome"] for answer in answers} == {"accepted"}
+            received = await replies.read_count(5)
+            assert {body(reply)["outcome"] for reply in received} == {"accepted"}
             published = await events.read_count(15)
         for gallery_id in galleries:
             sequences = [body(event)["entityEventSequence"] for event in published if event.key == gallery_id.encode()]
@@ -68,14 +68,14 @@ async def test_two_services_share_the_partitions_and_each_gallery_keeps_one_orde
                 await producer.send(
                     topics.commands, structured("CreateGallery", {"galleryId": gallery_id}), key=gallery_id.encode()
                 )
-            for turn in range(rounds):
+            for number in range(rounds):
                 for position, gallery_id in enumerate(galleries):
-                    # Every other one on a partition that is not its gallery's, as CRC32 would choose it.
+                    # In every other round, any partition, as a partitioner by CRC32 would choose it.
                     await producer.send_and_wait(
                         topics.commands,
                         structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}),
                         key=gallery_id.encode(),
-                        partition=(position + turn) % 3 if turn % 2 else None,
+                        partition=(position + number) % 3 if number % 2 else None,
                     )
 
         sending = asyncio.create_task(send_all())

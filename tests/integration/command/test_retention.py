@@ -1,4 +1,4 @@
-"""What is kept for a while goes away by itself, after as long as the settings say."""
+"""Outcomes and published outbox rows expire after the time in the settings."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from triptych.kit.startup.provision import ensure_indexes
 
 
 async def lifetimes(database: Database) -> dict[str, dict[str, int]]:
-    """Seconds that documents live, by collection and field."""
+    """The seconds after which documents expire, by collection and field."""
     found: dict[str, dict[str, int]] = {}
     for name in ("processed_commands", "outbox"):
         for index in (await database[name].index_information()).values():
@@ -23,7 +23,7 @@ async def lifetimes(database: Database) -> dict[str, dict[str, int]]:
     return found
 
 
-async def test_lifetimes_follow_the_settings_also_when_they_change(installation: Installation) -> None:
+async def test_lifetimes_follow_the_settings_even_when_they_change(installation: Installation) -> None:
     async with compose(installation.settings(CommandSettings)):
         week, day = 7 * 24 * 3600, 24 * 3600
         assert await lifetimes(installation.database) == {
@@ -39,19 +39,19 @@ async def test_lifetimes_follow_the_settings_also_when_they_change(installation:
             }
 
 
-async def test_an_index_that_is_defined_otherwise_is_refused(installation: Installation) -> None:
+async def test_an_index_with_another_definition_is_refused(installation: Installation) -> None:
     await ensure_indexes(installation.database, indexes(installation.settings(CommandSettings)))
     other = IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)])
     with pytest.raises(StartRefused, match="items"):
         await ensure_indexes(installation.database, {"items": [other]})
 
 
-async def test_whatever_is_done_with_has_the_date_that_it_expires_by(sender: Sender) -> None:
+async def test_finished_documents_have_the_date_that_they_expire_by(sender: Sender) -> None:
     database = sender.installation.database
     gallery_id = await sender.gallery(2)
     assert (await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}))["outcome"] == "accepted"
     await until_all_is_marked(database)
-    # Only what has a date expires: rows that still have to be published have none.
+    # Only documents with a date expire, and pending rows have none.
     assert await database["outbox"].count_documents({"publishedAt": {"$type": "date"}}) > 0
     assert await database["outbox"].count_documents({"publishedAt": {"$not": {"$type": "date"}}}) == 0
     assert await database["processed_commands"].count_documents({"at": {"$not": {"$type": "date"}}}) == 0

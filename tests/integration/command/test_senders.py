@@ -1,4 +1,4 @@
-"""Events and log lines say who sent the command that they are about, also after long work."""
+"""Events and log lines name the sender of their command, also after a job."""
 
 import logging
 
@@ -18,7 +18,7 @@ async def put(sender: Sender, name: str, gallery_id: str, command_id: str, **att
 
 
 async def headers_of(sender: Sender, command_id: str, count: int) -> list[dict[str, bytes]]:
-    """The headers of the records that a command has caused."""
+    """The headers of the records that a command caused."""
     found: list[dict[str, bytes]] = []
 
     def are_there(records: list[Record]) -> bool:
@@ -55,7 +55,7 @@ async def test_rejected_and_refused_commands_are_logged_with_their_senders(
     assert (await sender.reply_to("bad"))["error"]["code"] == "INVALID_ARGUMENT"
     await put(sender, "NoCommand", "", "odd", source="/shop", siteid="s3")
     assert (await sender.reply_to("odd"))["error"]["code"] == "UNIMPLEMENTED"
-    told = [getattr(record, "about", {}) for record in caplog.records if record.name.startswith("triptych")]
-    rejected = [(one["site"], one["source"], one["command"]) for fields in told for one in fields.get("rejected", ())]
+    logged = [getattr(record, "about", {}) for record in caplog.records if record.name.startswith("triptych")]
+    rejected = [(one["site"], one["source"], one["command"]) for fields in logged for one in fields.get("rejected", ())]
     assert rejected == [("s1", "/shop", "gone"), ("s2", "/shop", "bad"), ("s3", "/shop", "odd")]
-    assert {"site": "s3", "source": "/shop", "command": "odd"} in told
+    assert {"site": "s3", "source": "/shop", "command": "odd"} in logged

@@ -1,4 +1,4 @@
-"""Records at the limits of size: every sender has an answer, every byte is kept, neighbours are served."""
+"""Records at the size limits: every sender gets an answer, every byte is kept, and neighbours are served."""
 
 import os
 import uuid
@@ -20,8 +20,8 @@ from triptych.kit.kafka.publishing.letter_pieces import join_letter
 
 
 @pytest.fixture
-async def zipping(installation: Installation) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer that compresses, to the command service's that does not."""
+async def compressing_producer(installation: Installation) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that compresses, unlike that of the command service."""
     producer = AIOKafkaProducer(
         bootstrap_servers=installation.addresses.kafka_bootstrap,
         compression_type="gzip",
@@ -33,7 +33,7 @@ async def zipping(installation: Installation) -> AsyncIterator[AIOKafkaProducer]
 
 
 async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
-    installation: Installation, zipping: AIOKafkaProducer
+    installation: Installation, compressing_producer: AIOKafkaProducer
 ) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     gallery_id = str(uuid.uuid4())
@@ -42,7 +42,7 @@ async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
     items = [{**TEXT, "description": "x" * 9_000}] * 200
     large = structured("CreateItems", {"galleryId": gallery_id, "items": items}, id="moved")
     huge = structured("CreateItems", {"galleryId": gallery_id, "items": items}, id="huge") + b" " * COMMAND_BYTES_MAX
-    nobodys = huge.replace(b'"id"', b'"di"', 1)
+    anonymous = huge.replace(b'"id"', b'"di"', 1)
     async with (
         topic_reader(bootstrap, topics.replies) as replies,
         topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters,
@@ -52,11 +52,13 @@ async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
             (home, structured("CreateGallery", {"galleryId": gallery_id}, id="before")),
             (elsewhere, large),
             (home, huge),
-            (home, nobodys),
+            (home, anonymous),
             (home, large.replace(b"moved", b"stays")),
             (elsewhere, structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, id="after")),
         ):
-            await zipping.send_and_wait(topics.commands, value, key=b"k", partition=partition, headers=[("h", b"\xff")])
+            await compressing_producer.send_and_wait(
+                topics.commands, value, key=b"k", partition=partition, headers=[("h", b"\xff")]
+            )
         answers = {body(reply)["commandId"]: body(reply) for reply in await replies.read_count(5)}
         refused = {
             command_id: [violation["violatedRule"] for violation in answer["error"]["violations"]]
@@ -67,18 +69,18 @@ async def test_every_command_that_can_be_read_is_answered_whatever_its_size(
         assert answers.keys() - refused.keys() == {"before", "stays", "after"}
 
         def are_whole(found: list[Record]) -> bool:
-            parts = [part for letter in found if (part := header(letter, "dead-letter-part"))]
-            return len(found) > len(parts) > 0 and len(parts) == int(parts[0].partition("/")[2])
+            pieces = [piece for letter in found if (piece := header(letter, "dead-letter-part"))]
+            return len(found) > len(pieces) > 0 and len(pieces) == int(pieces[0].partition("/")[2])
 
         found = await letters.read_until(are_whole, "the dead letters")
         (whole,) = [letter for letter in found if not header(letter, "dead-letter-part")]
         assert (whole.key, whole.value, header(whole, "dead-letter-reason")) == (b"k", large, "TOO_LARGE")
-        parts = [letter.value for letter in found if letter is not whole]
-        assert join_letter(parts) == (b"k", nobodys, [(b"h", b"\xff")])
+        pieces = [letter.value for letter in found if letter is not whole]
+        assert join_letter(pieces) == (b"k", anonymous, [(b"h", b"\xff")])
 
 
 async def test_a_reply_that_its_topic_does_not_take_is_shortened(
-    installation: Installation, zipping: AIOKafkaProducer
+    installation: Installation, compressing_producer: AIOKafkaProducer
 ) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
@@ -93,7 +95,7 @@ async def test_a_reply_that_its_topic_does_not_take_is_shortened(
         for command_id, items in (("long", [TEXT] * 400), ("bad", [{"title": 7}] * 400), ("short", [TEXT])):
             # Random ids, so that the replies do not compress.
             value = structured("CreateGallery", {"gallery": {"items": items}}, id=command_id)
-            await zipping.send_and_wait(topics.commands, value, headers=[("pad", os.urandom(10))])
+            await compressing_producer.send_and_wait(topics.commands, value, headers=[("pad", os.urandom(10))])
         answers = {body(reply)["commandId"]: body(reply) for reply in await replies.read_count(3)}
     assert {command_id: answer["outcome"] for command_id, answer in answers.items()} == {
         "long": "accepted",

@@ -1,4 +1,4 @@
-"""A commit whose outcome is not known is neither answered nor dead-lettered before its outcome was looked up."""
+"""A commit whose outcome is unknown is neither answered nor dead-lettered before its outcome is looked up."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ BOTH = ["commitTransaction", "abortTransaction"]
 
 @pytest.fixture(scope="module")
 def stack(stack: Addresses, failing_mongo: FailingMongo) -> Addresses:
-    """Kafka as for other tests, and a MongoDB that fails when told to."""
+    """The Kafka of the other tests, and a MongoDB that fails on request."""
     return Addresses(stack.kafka_bootstrap, failing_mongo.uri, stack.provider)
 
 
@@ -46,7 +46,7 @@ async def is_unready(service: Starlette) -> bool:
 
 
 async def check(sender: Sender, gallery_id: str, command_id: str) -> None:
-    """The command was accepted, had its effect once, and left no dead letter."""
+    """Check that a command was accepted, had its effect once, and left no dead letter."""
     reply = await sender.reply_to(command_id, deadline_seconds=15)
     assert (reply["outcome"], reply.get("sequence")) == ("accepted", 2)
     assert await sender.titles(gallery_id) == ["one"]
@@ -95,6 +95,6 @@ async def test_a_commit_that_never_arrived_stops_nobody_once_the_server_is_back(
     async with failing_mongo.failing(BOTH, closeConnection=True):
         command_id = await sender.put("CreateItems", {"galleryId": gallery_id, "items": [{**TEXT, "title": "one"}]})
         await sender.producer.flush()
-        await eventually(lambda: is_unready(service), "the service says that it waits")
+        await eventually(lambda: is_unready(service), "the service is unready")
     await sender.reply_to(command_id, deadline_seconds=5)
     await check(sender, gallery_id, command_id)

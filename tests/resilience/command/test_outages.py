@@ -1,4 +1,4 @@
-"""MongoDB or Kafka stands still for a while, or dies: nothing is skipped, lost, doubled or put out of order."""
+"""While MongoDB or Kafka stalls or dies, nothing is skipped, lost, doubled or put out of order."""
 
 import asyncio
 import os
@@ -36,13 +36,13 @@ OTHERS = ("projector", "webhooks")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the servers of these tests store what they store."""
+    """The folder in which the servers of these tests store their data."""
     return tmp_path_factory.mktemp("servers").resolve()
 
 
 @pytest.fixture(scope="module")
 def stack(data: Path) -> Iterator[Addresses]:
-    """Servers of our own, as processes that can be stopped; nobody else's tests use them."""
+    """Servers as processes that can be stopped, for the tests of this module alone."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
     try:
         with local_stack(data_dir=data, keep=False, environ={**environ, "TRIPTYCH_STACK": "processes"}) as addresses:
@@ -53,7 +53,7 @@ def stack(data: Path) -> Iterator[Addresses]:
 
 @pytest.fixture(scope="module")
 def restarts(stack: Addresses) -> Iterator[list[Child]]:
-    """Servers that were started again; they end with the tests of this module."""
+    """Servers that a test has restarted; they end with the tests of this module."""
     children: list[Child] = []
     yield children
     for child in children:
@@ -62,7 +62,7 @@ def restarts(stack: Addresses) -> Iterator[list[Child]]:
 
 @dataclass
 class Producer:
-    """Somebody who adds one item after the other to several galleries, and remembers what belongs where."""
+    """A client that adds items to several galleries, one after the other, and remembers the titles of each gallery."""
 
     sender: Sender
     galleries: list[str]
@@ -70,7 +70,7 @@ class Producer:
     count: int = 0
 
     async def add(self, count: int) -> None:
-        """Put so many commands on the topic."""
+        """Publish `count` commands."""
         for _ in range(count):
             gallery_id = self.galleries[self.count % len(self.galleries)]
             title = str(self.count)
@@ -81,7 +81,7 @@ class Producer:
         await self.sender.producer.flush()
 
     async def check_all(self, deadline_seconds: float) -> None:
-        """Every command was answered, and had its effect once, in its place."""
+        """Check that every command was answered and had its effect once, in order."""
         for number in range(self.count):
             reply = await self.sender.reply_to(f"add-{number}", deadline_seconds=deadline_seconds)
             assert reply["outcome"] == "accepted"
@@ -95,7 +95,7 @@ class Producer:
 
 @asynccontextmanager
 async def at_work(installation: Installation, tmp_path: Path) -> AsyncIterator[tuple[Producer, Service]]:
-    """A service, and a producer whose first commands are answered."""
+    """A running service, and a producer whose first commands were answered."""
     with command_service(installation, tmp_path) as service:
         async with sending(installation) as sender:
             await eventually(service.is_ready, "the service is ready", deadline_seconds=60)
@@ -106,7 +106,7 @@ async def at_work(installation: Installation, tmp_path: Path) -> AsyncIterator[t
 
 
 async def committed_offsets(installation: Installation) -> dict[int, int]:
-    """Next offsets of the group that carries commands out, by partition."""
+    """The committed offsets of the command service's consumer group, by partition."""
     admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
     await admin.start()
     try:
@@ -115,12 +115,12 @@ async def committed_offsets(installation: Installation) -> dict[int, int]:
         await admin.close()
     topic = installation.topics.commands
     return {
-        place.partition: meta.offset for place, meta in offsets.items() if place.topic == topic and meta.offset >= 0
+        found.partition: meta.offset for found, meta in offsets.items() if found.topic == topic and meta.offset >= 0
     }
 
 
 async def check_nothing_was_skipped(installation: Installation, offsets: dict[int, int], at: datetime) -> None:
-    """Every command below these offsets had its outcome at that time."""
+    """Check that every command below these offsets had an outcome at that time."""
     topic = installation.topics.commands
     done = installation.database["processed_commands"].find({"at": {"$lte": at}, "reply": {"$exists": True}})
     finished = {outcome["reply"]["commandId"] async for outcome in done}
@@ -137,7 +137,7 @@ async def check_nothing_was_skipped(installation: Installation, offsets: dict[in
 
 
 async def unready_through(service: Service, seconds: float) -> float:
-    """Wait until the service says that it is not ready, and so long; the processor time it took from then on."""
+    """Check that the service becomes unready and stays so for `seconds`; gives its processor time in seconds."""
     ends = time.monotonic() + seconds
 
     async def is_unready() -> bool:
@@ -152,7 +152,7 @@ async def unready_through(service: Service, seconds: float) -> float:
 
 
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
-async def test_mongodb_stands_still(installation: Installation, data: Path, tmp_path: Path) -> None:
+async def test_mongodb_stalls(installation: Installation, data: Path, tmp_path: Path) -> None:
     async with at_work(installation, tmp_path) as (producer, service):
         await producer.add(50)
         with standing_still(pids_of(data / "mongo")):
@@ -168,7 +168,7 @@ async def test_mongodb_stands_still(installation: Installation, data: Path, tmp_
 
 
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
-async def test_kafka_stands_still(installation: Installation, data: Path, tmp_path: Path) -> None:
+async def test_kafka_stalls(installation: Installation, data: Path, tmp_path: Path) -> None:
     async with at_work(installation, tmp_path) as (producer, service):
         with ExitStack() as stack:
             others = [stack.enter_context(servers.service(installation, tmp_path, name, local=True)) for name in OTHERS]
@@ -186,7 +186,7 @@ async def test_kafka_stands_still(installation: Installation, data: Path, tmp_pa
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("server", ["mongo", "kafka"])
-async def test_a_server_dies_and_comes_back_with_what_it_had(
+async def test_a_server_dies_and_comes_back_with_its_data(
     installation: Installation, data: Path, tmp_path: Path, restarts: list[Child], server: str
 ) -> None:
     async with at_work(installation, tmp_path) as (producer, service):
@@ -203,7 +203,7 @@ async def test_a_server_dies_and_comes_back_with_what_it_had(
         restarts.append(restarted)
         addresses = {"mongo": installation.addresses.mongo_uri, "kafka": installation.addresses.kafka_bootstrap}
         port = int(re.findall(r":(\d+)", addresses[server])[0])
-        # Should it not come back, its log says why.
+        # If the server does not come back, its log says why.
         await asyncio.to_thread(restarted.wait_until, lambda: not is_free(port), what=server, timeout=RECOVERY_SECONDS)
         await producer.add(10)
         await producer.check_all(RECOVERY_SECONDS)

@@ -1,4 +1,4 @@
-"""Work on a gallery of any size: in bounded memory, out of everybody's way, and gone on with after a kill."""
+"""Jobs on a gallery of any size use bounded memory, delay nobody, and continue after a kill."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from tests.support.write_model import audit
 
 ITEMS = int(os.environ.get("TRIPTYCH_TEST_ITEMS", "6000"))
-# The promise is one second; what tests share their processors with must not make them fail.
+# The promise is one second; the slack is for other work on the same processors.
 PROMISED_SECONDS = 1.0
 SLACK_SECONDS = 2.0
 GROWTH_BYTES = 150 * 1024 * 1024
@@ -25,7 +25,7 @@ WORK_SECONDS = 60 + ITEMS / 100
 
 
 class Bystander:
-    """Somebody with small galleries of his own, and how long he has to wait for answers."""
+    """A client with small galleries of its own, which measures how long it waits for replies."""
 
     def __init__(self, sender: Sender, galleries: list[str], service: Service) -> None:
         self._sender = sender
@@ -49,12 +49,12 @@ class Bystander:
 
 @asynccontextmanager
 async def bystander(installation: Installation, service: Service) -> AsyncIterator[Bystander]:
-    """A bystander, who is at it as long as the block runs."""
+    """A bystander that sends commands until the block ends."""
     async with sending(installation) as sender:
-        one = Bystander(sender, [await sender.gallery(1) for _ in range(6)], service)
-        running = asyncio.create_task(one.run())
+        made = Bystander(sender, [await sender.gallery(1) for _ in range(6)], service)
+        running = asyncio.create_task(made.run())
         try:
-            yield one
+            yield made
         finally:
             running.cancel()
             await asyncio.wait({running})
@@ -63,7 +63,7 @@ async def bystander(installation: Installation, service: Service) -> AsyncIterat
 
 
 @pytest.mark.timeout(300 + 10 * WORK_SECONDS)
-async def test_clone_clear_and_delete_are_out_of_the_way_and_in_bounded_memory(
+async def test_clone_clear_and_delete_delay_nobody_and_use_bounded_memory(
     installation: Installation, tmp_path: Path
 ) -> None:
     with command_service(installation, tmp_path) as service:
@@ -102,7 +102,7 @@ async def test_clone_clear_and_delete_are_out_of_the_way_and_in_bounded_memory(
 
 
 @pytest.mark.timeout(300 + 10 * WORK_SECONDS)
-async def test_long_work_is_gone_on_with_after_a_kill(installation: Installation, tmp_path: Path) -> None:
+async def test_jobs_continue_after_a_kill(installation: Installation, tmp_path: Path) -> None:
     jobs, galleries = installation.database["jobs"], installation.database["galleries"]
     async with sending(installation) as sender:
         with command_service(installation, tmp_path) as first:
@@ -115,7 +115,7 @@ async def test_long_work_is_gone_on_with_after_a_kill(installation: Installation
                 job = await jobs.find_one({"kind": "clone"})
                 return job is not None and job["state"].get("copied", 0) > ITEMS / 4
 
-            await eventually(is_half_done, "a part of the clone is there", deadline_seconds=WORK_SECONDS)
+            await eventually(is_half_done, "some items of the clone are copied", deadline_seconds=WORK_SECONDS)
             first.kill()
         await audit(installation.database)
         half = await galleries.find_one({"_id": {"$ne": source}})
@@ -135,7 +135,7 @@ async def test_long_work_is_gone_on_with_after_a_kill(installation: Installation
                 head = await galleries.find_one({"_id": source})
                 return head is not None and head["totalItems"] < ITEMS
 
-            await eventually(is_shrinking, "a part of the source is gone", deadline_seconds=WORK_SECONDS)
+            await eventually(is_shrinking, "some items of the source are deleted", deadline_seconds=WORK_SECONDS)
             second.kill()
         await audit(installation.database)
         with command_service(installation, tmp_path):

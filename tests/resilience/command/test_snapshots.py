@@ -1,6 +1,6 @@
-"""Snapshots of large galleries, which take many steps, while instances of the command service come, go and are killed.
+"""Snapshots of large galleries, which take many steps, are right while command services start, stop and are killed.
 
-`TRIPTYCH_TEST_ROUNDS` makes it longer: each round is an instance that comes and goes.
+`TRIPTYCH_TEST_ROUNDS` makes the test longer: each round starts and ends a service.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def test_every_snapshot_is_the_gallery_at_its_sequence(installation: Insta
         for number in range(ROUNDS):
             with service_process(installation, "triptych.command", tmp_path) as child:
                 await eventually(lambda: _has_joined(installation), "another instance owns partitions")
-                await asyncio.sleep(0.5)  # it does some steps; how many is a matter of chance
+                await asyncio.sleep(0.5)  # time for some steps; their number is random
                 if number % 2:
                     os.kill(child.pid, signal.SIGKILL)
         stop.set()
@@ -47,19 +47,19 @@ async def test_every_snapshot_is_the_gallery_at_its_sequence(installation: Insta
         await sender.until_no_work_is_left()
         end = str(uuid.uuid4())
         await sender.send("CreateGallery", {"galleryId": end})
-        told = 0
+        count = 0
 
-        def are_whole(records: list[Record]) -> bool:
-            nonlocal told
-            told = _check(records)
-            return told >= len(asked)
+        def are_complete(records: list[Record]) -> bool:
+            nonlocal count
+            count = _check(records)
+            return count >= len(asked)
 
-        await sender.events.read_until(are_whole, f"{len(asked)} whole snapshots", deadline_seconds=30)
-        assert told == len(asked)
+        await sender.events.read_until(are_complete, f"{len(asked)} complete snapshots", deadline_seconds=30)
+        assert count == len(asked)
 
 
 async def _work(sender: Sender, gallery_id: str, stop: asyncio.Event) -> list[str]:
-    """Change and publish again, without waiting for the answers to changes; the ids of the requests to publish."""
+    """Change and republish a gallery, without waiting for replies to changes; gives the ids of republish commands."""
     asked: list[str] = []
     for number in itertools.count():
         if stop.is_set():
@@ -80,15 +80,15 @@ async def _has_joined(installation: Installation) -> bool:
 
 
 def _check(records: list[Record]) -> int:
-    """How many snapshots are whole; each is what the events before it have made."""
+    """The number of complete snapshots; each must equal the state that the events before it have made."""
     states: dict[str, dict[str, Any]] = {}
     reached: dict[str, int] = {}
-    snapshots, whole = SnapshotAssembler(), 0
+    snapshots, complete = SnapshotAssembler(), 0
     for record in records:
         if "part" in (content := orjson.loads(record.value)):
             found = snapshots.feed(record.value)
             if found is not None:
-                whole += 1
+                complete += 1
                 gallery_id = content["galleryId"]
                 assert found.sequence == reached[gallery_id]
                 items = sorted(states[gallery_id].values(), key=lambda item: -float(item["sortOrder"]))
@@ -104,4 +104,4 @@ def _check(records: list[Record]) -> int:
             items_now[event.item_id or ""] = event.body
         elif event.event_type is EventType.ITEM_DELETED:
             items_now.pop(event.item_id or "")
-    return whole
+    return complete

@@ -1,4 +1,4 @@
-"""Drives the pure decisions without any database: a workspace that holds everything, and commands as models."""
+"""Runs the decisions of the domain without a database, on a unit of work that has everything loaded."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from triptych.command.domain.decide import decide
 from triptych.command.domain.state import NeedsMoreLoaded, StoredItem
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, UnitOfWork
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import COMMANDS
 from triptych.contract.replies import Reply
@@ -16,50 +16,50 @@ SITE = "site"
 
 
 class World:
-    """All galleries of one site, in memory; every command is decided against complete knowledge."""
+    """All galleries of one site, in memory; nothing ever has to be loaded."""
 
     def __init__(self) -> None:
-        self.workspace = UnitOfWork()
+        self.unit = UnitOfWork()
         self.now = START
         self.events: list[dict[str, Any]] = []
         self._numbers = itertools.count()
-        self._place = int(START.timestamp() * 1000)
+        self._next_sort_order = int(START.timestamp() * 1000)
 
     def send(self, name: str, data: dict[str, Any], command_id: str | None = None, source: str | None = None) -> Reply:
-        """Decide one command; AssertionError if it does not end in a reply."""
+        """Decide one command; AssertionError if the decision is not a reply."""
         command_id = command_id or f"command-{next(self._numbers)}"
         model = COMMANDS[name].model_validate(data)
         envelope = CommandEnvelope(command_id, SITE, name, model, None, command_id, None, source)
-        command = PlacedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, b"", ()))
-        places = self.workspace.reserved_sort_orders.setdefault(SITE, [])
-        if not places:
-            self._place += 1
-            places.append(float(self._place))
-        done = len(self.workspace.changes)
+        command = ReceivedCommand(0, gallery_id_of(envelope), envelope, ReceivedRecord("", 0, 0, None, b"", ()))
+        sort_orders = self.unit.reserved_sort_orders.setdefault(SITE, [])
+        if not sort_orders:
+            self._next_sort_order += 1
+            sort_orders.append(float(self._next_sort_order))
+        earlier = len(self.unit.changes)
         while True:
             try:
-                reply = decide(command, self.workspace, self.now, self._event_id)
+                reply = decide(command, self.unit, self.now, self._event_id)
                 break
             except NeedsMoreLoaded as unloaded:
-                self.workspace.neighbours_known[CommandKey.of(envelope)] = unloaded.neighbours
+                self.unit.neighbours_known[CommandKey.of(envelope)] = unloaded.neighbours
         assert reply is not None, f"{name} did not end"
-        for _, change, _ in self.workspace.changes[done:]:
+        for _, change, _ in self.unit.changes[earlier:]:
             self.events += change.events
         return reply
 
     def order(self, gallery_id: str) -> list[str]:
-        """Item ids in display order, from their sort orders alone."""
-        items = [item for item in self.workspace.items.values() if item and item.gallery_id == gallery_id]
-        places = [item.sort_order for item in items]
-        assert len(set(places)) == len(places), "two items have the same sort order"
+        """The ids of a gallery's items in display order, computed from their sort orders alone."""
+        items = [item for item in self.unit.items.values() if item and item.gallery_id == gallery_id]
+        sort_orders = [item.sort_order for item in items]
+        assert len(set(sort_orders)) == len(sort_orders), "two items have the same sort order"
         return [item.item_id for item in sorted(items, key=lambda item: -item.sort_order)]
 
     def item(self, item_id: str) -> StoredItem | None:
         """An item, if it exists."""
-        return self.workspace.items.get(item_id)
+        return self.unit.items.get(item_id)
 
     def tick(self, milliseconds: int) -> None:
-        """Let time pass, or go back."""
+        """Move the clock forward, or back by a negative number."""
         self.now += timedelta(milliseconds=milliseconds)
 
     def _event_id(self) -> str:

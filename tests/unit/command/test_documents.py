@@ -1,4 +1,4 @@
-"""Documents of the write model and what comes back from them, by way of BSON."""
+"""Documents of the write model are read back from BSON unchanged."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def _item(css: dict[str, Any]) -> StoredItem:
 
 
 @given(OBJECTS)
-def test_any_free_form_object_comes_back_and_means_nothing_to_the_driver(css: dict[str, Any]) -> None:
+def test_any_free_form_object_is_read_back_and_the_driver_does_not_interpret_it(css: dict[str, Any]) -> None:
     item = _item(css)
     before = json.dumps(item.body)
     read = item_of(bson.decode(bson.encode(item_document(item))))
@@ -27,7 +27,7 @@ def test_any_free_form_object_comes_back_and_means_nothing_to_the_driver(css: di
 
 
 @given(OBJECTS)
-async def test_staged_items_come_back_as_well(css: dict[str, Any]) -> None:
+async def test_staged_items_are_read_back_too(css: dict[str, Any]) -> None:
     stored = bson.decode(bson.encode({"body": stored_body(_item(css).body)}))
 
     async def found() -> Any:
@@ -37,7 +37,7 @@ async def test_staged_items_come_back_as_well(css: dict[str, Any]) -> None:
     assert orjson.loads(orjson.dumps(page["body"])) == _item(css).body
 
 
-def test_objects_that_were_stored_as_they_were_are_still_read() -> None:
+def test_free_form_objects_that_were_stored_unpacked_are_still_read() -> None:
     body = _item({"$ref": "a", "$id": "b", "x": [{"$id": 1, "$ref": "c", "$db": "d"}], "y": {"z": 1}}).body
     read = body_of(bson.decode(bson.encode({"item": body}))["item"])
     assert orjson.loads(orjson.dumps(read)) == body

@@ -1,4 +1,4 @@
-"""Which command is which: by site, source and id, and whether one under a known key is the same request."""
+"""A command is identified by site, source and id; a fingerprint distinguishes repetitions from other requests."""
 
 import itertools
 import json
@@ -58,23 +58,23 @@ def read(name: str, data: dict[str, Any], **attributes: str) -> CommandEnvelope:
 
 def test_no_two_requests_have_the_same_fingerprint() -> None:
     prints = [fingerprint_of(read(name, data)) for name, data in REQUESTS]
-    # An empty gallery says no more than none.
+    # An empty gallery asks for the same as none.
     same = {(5, 4)}
     for (at, one), (before, other) in itertools.combinations(reversed(list(enumerate(prints))), 2):
         assert one != other or (at, before) in same, (REQUESTS[at], REQUESTS[before])
 
 
-def _upside_down(value: Any) -> Any:
+def _reversed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _upside_down(value[key]) for key in reversed(list(value))}
-    return [_upside_down(part) for part in value] if isinstance(value, list) else value
+        return {key: _reversed(value[key]) for key in reversed(list(value))}
+    return [_reversed(element) for element in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(("name", "data"), REQUESTS)
 def test_spelling_does_not_count(name: str, data: dict[str, Any]) -> None:
     expected = fingerprint_of(read(name, data, source="a"))
-    shouted = {key: value.upper() if key.endswith("Id") else value for key, value in data.items()}
-    for variant in (_upside_down(data), shouted, {**data, "unknown": [1]}, {**data, "expectedSequence": None}):
+    upper_case = {key: value.upper() if key.endswith("Id") else value for key, value in data.items()}
+    for variant in (_reversed(data), upper_case, {**data, "unknown": [1]}, {**data, "expectedSequence": None}):
         if variant.get("expectedSequence", 1) is None and "expectedSequence" in data:
             continue
         assert fingerprint_of(read(name, variant, source="a")) == expected
@@ -83,15 +83,18 @@ def test_spelling_does_not_count(name: str, data: dict[str, Any]) -> None:
     assert fingerprint_of(decode_command(json.dumps(data, indent=3).encode(), binary)) == expected
 
 
-def test_what_the_sender_calls_a_request_counts() -> None:
+def test_the_request_attribute_counts() -> None:
     data = {"galleryId": GALLERY, "itemIds": [ITEM]}
-    prints = {fingerprint_of(read("DeleteItems", data, **part)) for part in ({}, {"request": "a"}, {"request": "b"})}
+    prints = {
+        fingerprint_of(read("DeleteItems", data, **attributes))
+        for attributes in ({}, {"request": "a"}, {"request": "b"})
+    }
     assert len(prints) == 3
 
 
-def test_keys_are_different_whatever_is_in_them() -> None:
-    parts = ["a", "a/b", "a:b", "/", ":", "1:a", "", "\n"]
-    keys = [CommandKey("s", source, "".join(ids)) for source in (None, *parts) for ids in itertools.product(parts, "x")]
+def test_different_keys_have_different_texts() -> None:
+    texts = ["a", "a/b", "a:b", "/", ":", "1:a", "", "\n"]
+    keys = [CommandKey("s", source, "".join(ids)) for source in (None, *texts) for ids in itertools.product(texts, "x")]
     assert len({str(key) for key in keys}) == len(set(keys))
     former = {f"s/{key.command_id}" for key in keys}
     assert not former & {str(key) for key in keys}
@@ -127,11 +130,11 @@ def test_another_request_under_a_key_is_rejected_by_name_and_does_nothing(first:
         return world.send(name, data, "key", "source")
 
     reply = send(first)
-    count, heads = len(world.events), dict(world.workspace.heads)
+    count, heads = len(world.events), dict(world.unit.heads)
     refused = send(second)
     assert refused.error is not None
     assert (refused.outcome, refused.error.code) == ("rejected", "IDEMPOTENCY_KEY_REUSED")
-    assert (len(world.events), world.workspace.heads) == (count, heads)
+    assert (len(world.events), world.unit.heads) == (count, heads)
     assert send(first) == reply
 
 

@@ -1,6 +1,6 @@
-"""The pure domain against a naive reference of the contract, driven by Hypothesis.
+"""The domain agrees with a naive reference of the contract, driven by Hypothesis.
 
-The reference keeps plain lists in display order; only where a sort order is asked for does it look at them.
+The reference has plain lists in display order; it reads sort orders only after a command that asks for one.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ titles = st.sampled_from(["a", "b", None])
 
 @dataclass
 class Gallery:
-    """What a gallery should be: items in display order, and their titles."""
+    """The expected state of a gallery: items in display order, and their titles."""
 
     name: str | None
     items: list[str] = field(default_factory=list)
@@ -66,16 +66,16 @@ class Galleries(RuleBasedStateMachine):
         reply = self.world.send("CreateItems", data)
         if model := self._existing(gallery, reply):
             ids = list(reply.item_ids or [])
-            # New ones are shown first, unless somebody was given a place above them.
+            # New items are shown first, unless an item has a sort order above them.
             model.items = ids + model.items
             model.titles.update(zip(ids, added, strict=True))
             model.sequence += len(ids)
 
-    @rule(gallery=galleries, place=explicit)
-    def add_at(self, gallery: str, place: float) -> None:
-        reply = self.world.send("CreateItems", {"galleryId": gallery, "items": [{**TEXT, "sortOrder": place}]})
+    @rule(gallery=galleries, sort_order=explicit)
+    def add_at(self, gallery: str, sort_order: float) -> None:
+        reply = self.world.send("CreateItems", {"galleryId": gallery, "items": [{**TEXT, "sortOrder": sort_order}]})
         model = self.expected.get(gallery)
-        if model and self._place_is_taken(model, place):
+        if model and self._is_taken(model, sort_order):
             self._is_refused(reply, "ALREADY_EXISTS")
         elif model := self._existing(gallery, reply):
             (item,) = reply.item_ids or []
@@ -100,22 +100,22 @@ class Galleries(RuleBasedStateMachine):
         item, other = self._item(gallery, index), self._item(gallery, neighbour)
         if item == other and where in "<>":
             return
-        place: dict[str, str] = {
+        sort_order: dict[str, str] = {
             "s": {"to": "start"},
             "e": {"to": "end"},
             "<": {"before": other},
             ">": {"after": other},
         }[where]
-        reply = self.world.send("MoveItem", {"galleryId": gallery, "itemId": item, **place})
+        reply = self.world.send("MoveItem", {"galleryId": gallery, "itemId": item, **sort_order})
         model = self.expected.get(gallery)
         if model and (item not in model.items or (where in "<>" and other not in model.items)):
             self._is_refused(reply, "NOT_FOUND")
         elif model := self._existing(gallery, reply):
-            rest = [kept for kept in model.items if kept != item]
-            position = {"s": 0, "e": len(rest)}.get(where)
+            others = [kept for kept in model.items if kept != item]
+            position = {"s": 0, "e": len(others)}.get(where)
             if position is None:
-                position = rest.index(other) + (where == ">")
-            model.items = [*rest[:position], item, *rest[position:]]
+                position = others.index(other) + (where == ">")
+            model.items = [*others[:position], item, *others[position:]]
             assert reply.sequence is not None
             model.sequence = reply.sequence
 
@@ -184,7 +184,7 @@ class Galleries(RuleBasedStateMachine):
     @invariant()
     def state_is_as_expected(self) -> None:
         for gallery_id, model in self.expected.items():
-            head = self.world.workspace.heads[gallery_id]
+            head = self.world.unit.heads[gallery_id]
             assert head is not None
             assert (head.name, head.total_items, head.sequence) == (model.name, len(model.items), model.sequence)
             assert self.world.order(gallery_id) == model.items
@@ -193,7 +193,7 @@ class Galleries(RuleBasedStateMachine):
                 assert item is not None
                 assert item.body.get("title") == model.titles[item_id]
                 assert item.body["sortOrder"] == item.sort_order
-        for gallery_id, head in self.world.workspace.heads.items():
+        for gallery_id, head in self.world.unit.heads.items():
             assert (gallery_id in self.expected) == (head is not None and head.status is Status.LIVE)
 
     @invariant()
@@ -241,12 +241,12 @@ class Galleries(RuleBasedStateMachine):
             return model.items[index]
         return f"00000000-0000-4000-8000-{index:012d}"
 
-    def _place_is_taken(self, model: Gallery, place: float) -> bool:
-        return any(item and item.sort_order == place for item in map(self.world.item, model.items))
+    def _is_taken(self, model: Gallery, sort_order: float) -> bool:
+        return any(item and item.sort_order == sort_order for item in map(self.world.item, model.items))
 
     def _resort(self, gallery: str, model: Gallery) -> None:
-        places = {item: stored.sort_order for item in model.items if (stored := self.world.item(item))}
-        model.items.sort(key=lambda item: -places[item])
+        sort_orders = {item: stored.sort_order for item in model.items if (stored := self.world.item(item))}
+        model.items.sort(key=lambda item: -sort_orders[item])
 
     def _forget(self, model: Gallery, gone: list[str]) -> None:
         model.items = [item for item in model.items if item not in gone]

@@ -1,4 +1,4 @@
-"""Moving items: the order asked for is the order that results, however dense the sort orders are."""
+"""Moving items results in the requested order, however dense the sort orders are."""
 
 import random
 import uuid
@@ -6,14 +6,14 @@ import uuid
 import pytest
 
 from tests.unit.command.pure import SITE, World
-from triptych.command.domain.order.moves import WIDEST_LOOK
+from triptych.command.domain.order.moves import NEIGHBOURS_MAX
 from triptych.contract.identity import derived_gallery_id
 
 TEXT = {"text": {"html": "x"}}
 
 
-def gallery_of(world: World, count: int, places: list[float] | None = None) -> tuple[str, list[str]]:
-    items = [TEXT if places is None else {**TEXT, "sortOrder": places[index]} for index in range(count)]
+def gallery_of(world: World, count: int, sort_orders: list[float] | None = None) -> tuple[str, list[str]]:
+    items = [TEXT if sort_orders is None else {**TEXT, "sortOrder": sort_orders[index]} for index in range(count)]
     first, rest = items[:500], items[500:]
     reply = world.send("CreateGallery", {"gallery": {"items": first}}, "create")
     gallery_id = derived_gallery_id(SITE, "create")
@@ -51,22 +51,22 @@ def test_ten_thousand_random_moves_keep_the_order_of_a_reference_list() -> None:
         order = move(world, gallery_id, order, item_id, target, chance.choice(["before", "after", "start", "end"]))
         most = max(most, len(world.events) - before)
     assert world.order(gallery_id) == order
-    assert most <= 2 * WIDEST_LOOK + 1
+    assert most <= 2 * NEIGHBOURS_MAX + 1
 
 
 def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None:
     world = World()
     gallery_id, order = gallery_of(world, 50)
-    for turn in range(500):
+    for number in range(500):
         # The last item goes right below the first one: the gap there is halved each time.
         order = move(world, gallery_id, order, order[-1], order[0], "after")
-        if turn % 50 == 0:
+        if number % 50 == 0:
             assert world.order(gallery_id) == order
     assert world.order(gallery_id) == order
 
 
 @pytest.mark.parametrize(
-    "places",
+    "sort_orders",
     [
         [1.7e308, 1.6e308, 0.0, -1.6e308, -1.7e308],
         [5e-324, 0.0, -5e-324, 1e-323, -1e-323],
@@ -74,16 +74,16 @@ def test_moving_to_the_same_gap_again_and_again_never_runs_out_of_room() -> None
         [1e300, 1.0000000000000002e300, 1.0000000000000004e300, 1.0000000000000006e300, 0.0],
     ],
 )
-def test_extreme_sort_orders_leave_room_as_well(places: list[float]) -> None:
+def test_extreme_sort_orders_leave_room_too(sort_orders: list[float]) -> None:
     world = World()
-    gallery_id, _ = gallery_of(world, 5, places)
+    gallery_id, _ = gallery_of(world, 5, sort_orders)
     order = world.order(gallery_id)
     for item_id, target, where in [(0, 3, "after"), (4, 1, "before"), (2, 0, "start"), (1, 0, "end"), (3, 2, "before")]:
         order = move(world, gallery_id, order, order[item_id], order[target], where) if item_id != target else order
         assert world.order(gallery_id) == order
 
 
-def test_a_move_to_where_it_is_changes_nothing() -> None:
+def test_a_move_to_the_present_position_changes_nothing() -> None:
     world = World()
     gallery_id, order = gallery_of(world, 3)
     count = len(world.events)
@@ -93,7 +93,7 @@ def test_a_move_to_where_it_is_changes_nothing() -> None:
     assert world.order(gallery_id) == order
 
 
-def test_what_is_created_later_stands_before_what_was_moved_to_the_start() -> None:
+def test_a_new_item_is_shown_before_one_that_was_moved_to_the_start() -> None:
     world = World()
     gallery_id, order = gallery_of(world, 3)
     order = move(world, gallery_id, order, order[2], order[0], "start")

@@ -1,4 +1,4 @@
-"""Rows of the outbox fit MongoDB's documents, whatever their events carry in headers."""
+"""Rows of the outbox fit into MongoDB documents, whatever headers their events have."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 import bson
 
 from triptych.command.domain.state import Change
-from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord, UnitOfWork
+from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.store.outbox import Outbox, _document
 from triptych.contract.codec.cloudevents import SOURCE_MAX
 from triptych.contract.codec.envelope import CommandEnvelope, encode_event
@@ -25,7 +25,7 @@ class Owner:
         return 1
 
 
-def test_many_small_events_with_the_longest_ids_are_several_rows() -> None:
+def test_many_small_events_with_the_longest_ids_are_split_into_several_rows() -> None:
     event = item_deleted(GALLERY_ID, GALLERY_ID, 1, datetime.now(UTC), GALLERY_ID)
     message = encode_event(
         event,
@@ -36,13 +36,11 @@ def test_many_small_events_with_the_longest_ids_are_several_rows() -> None:
         command_source="\U0001f5bc" * SOURCE_MAX,
         tracestate="t" * TRACESTATE_MAX,
     )
-    command = PlacedCommand(
+    command = ReceivedCommand(
         0, GALLERY_ID, cast("CommandEnvelope", None), ReceivedRecord("commands", 0, 0, None, b"", ())
     )
-    workspace = UnitOfWork(changes=[(command, cast("Change", None), [message] * 9_000)])
-    rows = Outbox(cast("Any", {"outbox": _Collection()}), cast("Any", None), "e").rows_of(
-        workspace, cast("Any", Owner())
-    )
+    unit = UnitOfWork(changes=[(command, cast("Change", None), [message] * 9_000)])
+    rows = Outbox(cast("Any", {"outbox": _Collection()}), cast("Any", None), "e").rows_of(unit, cast("Any", Owner()))
     assert sum(len(row.messages) for row in rows) == 9_000
     assert max(len(bson.encode(_document(row))) for row in rows) < DOCUMENT_BYTES_MAX
 

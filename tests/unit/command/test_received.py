@@ -1,10 +1,10 @@
-"""Records of the commands topic are kept with their exact bytes, whatever Kafka lets a header be."""
+"""Records of the commands topic are stored with their exact bytes, with any header that Kafka allows."""
 
 import bson
 import pytest
 
 from triptych.command.domain.unit_of_work import ReceivedRecord
-from triptych.command.store.received import received, record_document
+from triptych.command.store.received import record_document, record_of
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,12 @@ from triptych.command.store.received import received, record_document
         [("gr\udcf6\udcdfe", b"\xff"), ("größe", b"1"), ("", b"\0")],
     ],
 )
-def test_a_record_comes_back_as_it_was(headers: list[tuple[str, bytes]]) -> None:
+def test_a_record_is_read_back_unchanged(headers: list[tuple[str, bytes]]) -> None:
     for key in (None, b"", b"\xff"):
         record = ReceivedRecord("commands", 3, 7, key, b"\0{}", headers)
-        assert received(bson.decode(bson.encode(record_document(record))), 3) == record
+        assert record_of(bson.decode(bson.encode(record_document(record))), 3) == record
 
 
-def test_names_of_headers_that_were_stored_as_text_are_read() -> None:
+def test_header_names_that_were_stored_as_text_are_read() -> None:
     stored = {**record_document(ReceivedRecord("t", 0, 1, None, b"v", [])), "headers": [["größe", b"1"]]}
-    assert received(bson.decode(bson.encode(stored)), 0).headers == [("größe", b"1")]
+    assert record_of(bson.decode(bson.encode(stored)), 0).headers == [("größe", b"1")]

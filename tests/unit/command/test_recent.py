@@ -1,4 +1,4 @@
-"""What is remembered of galleries is what was written last, and only that."""
+"""The cache of heads has the last written heads, and nothing else."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.commands import TEXT
 from triptych.command.domain.state import GalleryHead
-from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord, UnitOfWork
+from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.store.recent_heads import RecentHeads
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import COMMANDS
@@ -18,17 +18,17 @@ def head(gallery_id: str, sequence: int = 1, job: str | None = None) -> GalleryH
     return GalleryHead(gallery_id, "site", None, 1.0, "2026-01-01T00:00:00Z", 0, sequence, 0.0, 0.0, job=job)
 
 
-def command(gallery_id: str, name: str = "CreateItems", data: dict[str, Any] | None = None) -> PlacedCommand:
+def command(gallery_id: str, name: str = "CreateItems", data: dict[str, Any] | None = None) -> ReceivedCommand:
     model = COMMANDS[name].model_validate({"galleryId": gallery_id, **(data or {"items": [TEXT]})})
     envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
-    return PlacedCommand(0, gallery_id, envelope, ReceivedRecord("commands", 0, 0, None, b"", ()))
+    return ReceivedCommand(0, gallery_id, envelope, ReceivedRecord("commands", 0, 0, None, b"", ()))
 
 
 def written(*heads: GalleryHead) -> UnitOfWork:
     return UnitOfWork(heads={head.gallery_id: head for head in heads})
 
 
-def test_the_last_write_is_remembered_until_it_is_forgotten() -> None:
+def test_the_last_written_head_is_cached_until_the_cache_is_cleared() -> None:
     recent, gallery_id = RecentHeads(), GALLERIES[0]
     assert recent.head_for([command(gallery_id)]) is None
     for sequence in (1, 2):
@@ -39,15 +39,15 @@ def test_the_last_write_is_remembered_until_it_is_forgotten() -> None:
     assert recent.head_for([command(gallery_id)]) is None
 
 
-def test_a_gallery_that_was_only_read_is_not_remembered() -> None:
-    recent, workspace = RecentHeads(), UnitOfWork()
-    workspace.load_head(head(GALLERIES[0]))
-    workspace.heads[GALLERIES[1]] = None
-    recent.remember(workspace)
+def test_a_gallery_that_was_only_read_is_not_cached() -> None:
+    recent, unit = RecentHeads(), UnitOfWork()
+    unit.load_head(head(GALLERIES[0]))
+    unit.heads[GALLERIES[1]] = None
+    recent.remember(unit)
     assert [recent.head_for([command(gallery_id)]) for gallery_id in GALLERIES[:2]] == [None, None]
 
 
-def test_the_gallery_written_longest_ago_makes_room() -> None:
+def test_the_least_recently_written_gallery_is_dropped() -> None:
     recent = RecentHeads(most=2)
     for gallery_id in (GALLERIES[0], GALLERIES[1], GALLERIES[0], GALLERIES[2]):
         recent.remember(written(head(gallery_id)))
@@ -64,13 +64,13 @@ def test_the_gallery_written_longest_ago_makes_room() -> None:
         [command(GALLERIES[0], "ClearGallery", {})],
     ],
 )
-def test_what_needs_more_than_a_head_is_loaded(commands: list[PlacedCommand]) -> None:
+def test_commands_that_need_more_than_a_head_are_loaded(commands: list[ReceivedCommand]) -> None:
     recent = RecentHeads()
     recent.remember(written(head(GALLERIES[0])))
     assert recent.head_for(commands) is None
 
 
-def test_a_gallery_with_work_in_progress_is_loaded() -> None:
+def test_a_gallery_with_a_job_is_loaded() -> None:
     recent = RecentHeads()
     recent.remember(written(head(GALLERIES[0], job="site/other")))
     assert recent.head_for([command(GALLERIES[0])]) is None

@@ -1,4 +1,4 @@
-"""What changes of items and galleries do to their fields (contract, sections 2.2 and 4)."""
+"""Updates change exactly the fields of items and galleries that the contract says (sections 2.2 and 4)."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ STRANGER = "00000000-0000-4000-8000-000000000001"
 
 
 class Gallery:
-    """A gallery in a world of its own."""
+    """A gallery in its own world."""
 
     def __init__(self, *items: dict[str, Any]) -> None:
         self.world = World()
@@ -43,7 +43,7 @@ class Gallery:
 
     @property
     def head(self) -> dict[str, Any]:
-        head = self.world.workspace.heads[self.id]
+        head = self.world.unit.heads[self.id]
         assert head is not None
         return head.to_wire()
 
@@ -68,7 +68,7 @@ def test_null_clears(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["sortOrder", "text", "video", "image"])
-def test_null_in_a_medium_or_a_sort_order_is_not_sent(field: str) -> None:
+def test_null_as_a_medium_or_sort_order_counts_as_not_sent(field: str) -> None:
     gallery = Gallery(FULL)
     before = gallery.body()
     assert gallery.update(**{field: None}).outcome == "accepted"
@@ -77,13 +77,13 @@ def test_null_in_a_medium_or_a_sort_order_is_not_sent(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["link", "tags", "text"])
 def test_objects_are_replaced_as_a_whole(field: str) -> None:
-    part = {"link": {"url": "https://v"}, "tags": {"values": ["c"]}, "text": {"html": "y"}}[field]
+    value = {"link": {"url": "https://v"}, "tags": {"values": ["c"]}, "text": {"html": "y"}}[field]
     gallery = Gallery({**FULL, "text": {"html": "x", "css": {"width": 1}}})
-    gallery.update(**{field: part})
-    assert gallery.body()[field] == part
+    gallery.update(**{field: value})
+    assert gallery.body()[field] == value
 
 
-def test_another_medium_takes_the_place_of_the_old_one() -> None:
+def test_a_new_medium_replaces_the_old_one() -> None:
     gallery = Gallery(FULL)
     assert gallery.body()["type"] == "TEXT"
     gallery.update(**VIDEO)
@@ -93,7 +93,7 @@ def test_another_medium_takes_the_place_of_the_old_one() -> None:
     assert gallery.body()["title"] == "t"
 
 
-def test_an_update_keeps_what_only_the_server_sets() -> None:
+def test_an_update_does_not_change_fields_that_only_the_server_sets() -> None:
     gallery = Gallery(FULL)
     created = gallery.body()["createdDate"]
     gallery.world.tick(5_000)
@@ -103,7 +103,7 @@ def test_an_update_keeps_what_only_the_server_sets() -> None:
     assert gallery.body()["type"] == "TEXT"
 
 
-def test_an_item_cannot_grow_beyond_the_cap_by_parts_that_are_each_within_it() -> None:
+def test_an_item_cannot_exceed_its_limit_by_several_updates_below_it() -> None:
     gallery = Gallery(TEXT)
     css = {f"k{number}": "x" * 1000 for number in range(140)}
     exif = {"text": {"html": "x" * 100_000, "css": css}}
@@ -116,7 +116,7 @@ def test_an_item_cannot_grow_beyond_the_cap_by_parts_that_are_each_within_it() -
     assert "link" not in gallery.body()
 
 
-def test_a_sort_order_of_another_item_is_refused_and_names_it_and_the_own_one_is_fine() -> None:
+def test_the_sort_order_of_another_item_is_refused_by_its_id_and_the_items_own_is_accepted() -> None:
     gallery = Gallery({**TEXT, "sortOrder": 1}, {**TEXT, "sortOrder": 2})
     reply = gallery.update(sortOrder=2)
     assert code(reply) == "ALREADY_EXISTS"
@@ -127,13 +127,13 @@ def test_a_sort_order_of_another_item_is_refused_and_names_it_and_the_own_one_is
     assert code(gallery.send("CreateItems", items=[{**TEXT, "sortOrder": 0}])) == "ALREADY_EXISTS"
 
 
-def test_the_same_sort_order_in_another_gallery_is_fine() -> None:
+def test_the_same_sort_order_in_another_gallery_is_accepted() -> None:
     gallery = Gallery({**TEXT, "sortOrder": 1})
     reply = gallery.world.send("CreateGallery", {"gallery": {"items": [{**TEXT, "sortOrder": 1}]}})
     assert reply.outcome == "accepted"
 
 
-def test_a_list_with_one_impossible_item_changes_nothing() -> None:
+def test_a_list_with_one_rejected_item_changes_nothing() -> None:
     gallery = Gallery({**TEXT, "sortOrder": 1})
     before = gallery.head
     assert code(gallery.send("CreateItems", items=[TEXT, {**TEXT, "sortOrder": 1}, TEXT])) == "ALREADY_EXISTS"
@@ -141,7 +141,7 @@ def test_a_list_with_one_impossible_item_changes_nothing() -> None:
     assert gallery.world.order(gallery.id) == gallery.items
 
 
-def test_a_gallery_keeps_what_is_not_sent_and_null_clears_its_name_only() -> None:
+def test_a_gallery_keeps_fields_that_are_not_sent_and_null_clears_its_name_only() -> None:
     gallery = Gallery()
     gallery.send("UpdateGallery", gallery={})
     assert (gallery.head["name"], gallery.head["sortOrder"]) == ("n", 5)
@@ -178,7 +178,7 @@ def test_a_merge_may_name_an_item_once_only() -> None:
     assert gallery.head["name"] == "n"
 
 
-def test_a_merge_may_let_items_trade_places() -> None:
+def test_a_merge_may_swap_the_sort_orders_of_items() -> None:
     gallery = Gallery({**TEXT, "sortOrder": 1}, {**TEXT, "sortOrder": 2})
     entries = [{"id": gallery.items[0], "sortOrder": 2}, {"id": gallery.items[1], "sortOrder": 1}]
     assert gallery.send("UpdateGallery", gallery={"items": entries}).outcome == "accepted"
@@ -194,13 +194,13 @@ def test_an_entry_that_creates_needs_a_medium() -> None:
     assert gallery.head["totalItems"] == 1
 
 
-def test_a_clone_may_differ_in_name_and_sort_order() -> None:
+def test_a_clone_may_have_another_name_and_sort_order() -> None:
     gallery = Gallery({**FULL, "sortOrder": 1}, {**FULL, "sortOrder": 9, "title": "shown first"})
     same = gallery.world.send("CreateGallery", {"cloneFromGalleryId": gallery.id})
     other = gallery.world.send(
         "CreateGallery", {"cloneFromGalleryId": gallery.id, "gallery": {"name": None, "sortOrder": 6}}
     )
-    heads = gallery.world.workspace.heads
+    heads = gallery.world.unit.heads
     for reply, name in ((same, "n"), (other, None)):
         assert reply.gallery_id is not None
         head = heads[reply.gallery_id]
@@ -219,7 +219,7 @@ def test_deletion_counts_a_repeated_id_once_and_skips_strangers() -> None:
     assert gallery.send("DeleteItems", itemIds=[STRANGER]).item_ids == []
 
 
-def test_a_deleted_gallerys_id_is_never_given_again() -> None:
+def test_the_id_of_a_deleted_gallery_is_never_used_again() -> None:
     gallery = Gallery(TEXT)
     assert gallery.send("DeleteGallery").outcome == "accepted"
     assert [event["slug"] for event in gallery.world.events[-2:]] == ["gallery_item_deleted", "deleted"]
@@ -230,10 +230,10 @@ def test_a_deleted_gallerys_id_is_never_given_again() -> None:
 
 def test_another_site_finds_nothing_and_may_not_take_the_id() -> None:
     gallery = Gallery(TEXT)
-    head = gallery.world.workspace.heads[gallery.id]
+    head = gallery.world.unit.heads[gallery.id]
     assert head is not None
     assert head.site_id == SITE
-    assert gallery.world.workspace.find_head(gallery.id, "other") is None
+    assert gallery.world.unit.find_head(gallery.id, "other") is None
 
 
 def test_a_repeated_command_gets_its_first_reply_and_does_nothing() -> None:

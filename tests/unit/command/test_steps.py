@@ -1,4 +1,4 @@
-"""Long work step by step: each step leaves a state that others may see, and the last one completes it."""
+"""Each step of a job leaves a consistent gallery, and the last step completes the work."""
 
 import itertools
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from triptych.writemodel.galleries import Status
 
 COUNT, PAGE = 7, 3
 numbers = itertools.count()
-ORIGIN = CommandContext("site", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"event-{next(numbers)}")
+CONTEXT = CommandContext("site", "command", datetime(2026, 1, 1, tzinfo=UTC), lambda: f"event-{next(numbers)}")
 
 
 def item(number: int) -> StoredItem:
@@ -26,7 +26,7 @@ def head(**fields: Any) -> GalleryHead:
 
 
 class Work:
-    """A gallery of seven items that one kind of work goes over, three at a time, as the runner would do it."""
+    """A gallery of seven items that one kind of job processes, three at a time, as the runner does."""
 
     def __init__(self, kind: JobKind, **fields: Any) -> None:
         self.kind = kind
@@ -46,7 +46,7 @@ class Work:
             for one in self.order()[:: 1 if page.is_descending else -1]
             if (low is None or one.sort_order >= low) and (high is None or one.sort_order < high)
         ]
-        step = advance(self.kind, self.state, self.head, inside[:PAGE], ORIGIN)
+        step = advance(self.kind, self.state, self.head, inside[:PAGE], CONTEXT)
         self.head, self.state, self.is_done = step.change.head, step.state, step.is_last
         self.events += step.change.events
         self.snapshot += step.change.snapshot
@@ -99,31 +99,31 @@ def test_republishing_numbers_all_items_in_display_order_and_changes_nothing() -
         work.step()
     assert (work.head, work.items) == before
     assert not work.events
-    assert [part["part"] for part in work.snapshot] == ["Started", *["Item"] * COUNT, "Ended"]
-    assert [part["position"] for part in work.snapshot[1:-1]] == list(range(COUNT))
-    assert [part["item"]["id"] for part in work.snapshot[1:-1]] == [f"i{number}" for number in range(COUNT)[::-1]]
-    assert {part["sequence"] for part in work.snapshot} == {10}
+    assert [record["part"] for record in work.snapshot] == ["Started", *["Item"] * COUNT, "Ended"]
+    assert [record["position"] for record in work.snapshot[1:-1]] == list(range(COUNT))
+    assert [record["item"]["id"] for record in work.snapshot[1:-1]] == [f"i{number}" for number in range(COUNT)[::-1]]
+    assert {record["sequence"] for record in work.snapshot} == {10}
 
 
-def test_a_clone_is_not_there_before_its_last_step() -> None:
+def test_a_clone_is_not_live_before_its_last_step() -> None:
     bodies = [item(number).body for number in range(COUNT)]
     made, state = head(total_items=0, sequence=0, status=Status.BUILDING), {"source": "s", "total": COUNT}
     events: list[dict[str, Any]] = []
-    places: list[float] = []
+    sort_orders: list[float] = []
     for first in range(0, COUNT, PAGE):
-        step = advance_clone(state, made, bodies[first : first + PAGE], ORIGIN)
+        step = advance_clone(state, made, bodies[first : first + PAGE], CONTEXT)
         made, state = step.change.head, step.state
         events += step.change.events
-        places += [one.sort_order for one in step.change.items.values() if one]
+        sort_orders += [one.sort_order for one in step.change.items.values() if one]
         assert step.is_last == (made.status is Status.LIVE) == (made.total_items == COUNT)
     assert [int(event["entityEventSequence"]) for event in events] == list(range(1, COUNT + 2))
-    # Whoever reads the first event learns how many items are still to come.
+    # The first event says how many items will follow.
     assert events[0]["createdEvent"]["entity"]["totalItems"] == COUNT
-    assert places == sorted(set(places), reverse=True)
+    assert sort_orders == sorted(set(sort_orders), reverse=True)
     assert len({event["actionEvent"]["body"]["item"]["id"] for event in events[1:]}) == COUNT
 
 
-def test_a_clone_of_nothing_is_complete_at_once() -> None:
-    step = advance_clone({"source": "s", "total": 0}, head(total_items=0, sequence=0), [], ORIGIN)
+def test_a_clone_of_an_empty_gallery_is_complete_at_once() -> None:
+    step = advance_clone({"source": "s", "total": 0}, head(total_items=0, sequence=0), [], CONTEXT)
     assert step.is_last
     assert (step.change.head.status, len(step.change.events)) == (Status.LIVE, 1)

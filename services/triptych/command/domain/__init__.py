@@ -1,1 +1,1 @@
-"""What commands do, without I/O."""
+"""Decides what commands do, without I/O."""

@@ -1,4 +1,4 @@
-"""Fingerprints of requests: whether a command under a known key is the same request or another one; pure."""
+"""Computes fingerprints of requests, which distinguish a repeated command from another request under its key; pure."""
 
 import json
 from hashlib import blake2b
@@ -12,10 +12,11 @@ _BYTES = 16
 
 
 def fingerprint_of(envelope: CommandEnvelope, wire: dict[str, Any] | None = None) -> str:
-    """The same for two commands exactly if they ask for the same: type, `request`, and data as it was understood.
+    """The fingerprint of a command: a hash of its type, its `request` attribute and its data as understood.
 
-    Spelling does not count: order of keys, white space, the mode of the event, forms of a GUID, fields that no command
-    has. `wire` is the data in wire form, for callers that have it: making it costs more than the rest.
+    Two commands have the same fingerprint exactly if they ask for the same. Spelling does not count: order of keys,
+    white space, the mode of the event, forms of a GUID, unknown fields. Callers that have the data in wire form pass
+    it as `wire`: making it costs more than the rest.
     """
     request = envelope.request or ""
     about = f"{envelope.name}\n{len(request)}\n{request}\n".encode()

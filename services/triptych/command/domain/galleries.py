@@ -1,4 +1,4 @@
-"""What commands do to a gallery as a whole, purely: create, clone, change, delete, publish again."""
+"""Decides what commands do to a gallery as a whole, without I/O: create, clone, update, delete, republish."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,59 +34,63 @@ from triptych.contract.violations import VIOLATIONS_MAX, violations_of
 from triptych.writemodel.galleries import Status
 
 
-def new_head(gallery_id: str, name: str | None, sort_order: float, origin: CommandContext) -> GalleryHead:
+def new_head(gallery_id: str, name: str | None, sort_order: float, context: CommandContext) -> GalleryHead:
     """A gallery before its first event."""
     return GalleryHead(
         gallery_id=gallery_id,
-        site_id=origin.site_id,
+        site_id=context.site_id,
         name=name,
         sort_order=sort_order,
-        created_date=origin.date,
+        created_date=context.date,
         total_items=0,
         sequence=0,
-        last_default=float(origin.now_ms),
+        last_default=float(context.now_ms),
         highest=float("-inf"),
     )
 
 
-def create_gallery(head: GalleryHead, items: Sequence[NewItem], origin: CommandContext) -> Change:
-    """A new gallery with its items, in one step (contract, section 2.2).
+def create_gallery(head: GalleryHead, items: Sequence[NewItem], context: CommandContext) -> Change:
+    """Create a gallery with its items, all at once (contract, section 2.2).
 
     Raises:
         Rejected: two items ask for the same sort order (contract, section 4, rule 4).
     """
-    places = new_list_sort_orders([item.sort_order for item in items], origin.now_ms)
-    refuse_repeated(places, "gallery.items")
-    return _with_first_items(head, new_items(head, [item.to_wire() for item in items], places, origin), origin)
+    sort_orders = new_list_sort_orders([item.sort_order for item in items], context.now_ms)
+    refuse_repeated(sort_orders, "gallery.items")
+    return _with_first_items(head, new_items(head, [item.to_wire() for item in items], sort_orders, context), context)
 
 
-def clone_gallery(head: GalleryHead, source: Sequence[StoredItem], origin: CommandContext) -> Change:
-    """A new gallery with the content of another, whose items are given in display order (D2)."""
-    places = new_list_sort_orders([None] * len(source), origin.now_ms)
-    return _with_first_items(head, copies(head, [item.body for item in source], 0, places, origin), origin)
+def clone_gallery(head: GalleryHead, source: Sequence[StoredItem], context: CommandContext) -> Change:
+    """Create a gallery with copies of another gallery's items, which are given in display order (D2)."""
+    sort_orders = new_list_sort_orders([None] * len(source), context.now_ms)
+    return _with_first_items(head, copies(head, [item.body for item in source], 0, sort_orders, context), context)
 
 
 def copies(
-    head: GalleryHead, bodies: Sequence[Mapping[str, Any]], first: int, places: Sequence[float], origin: CommandContext
+    head: GalleryHead,
+    bodies: Sequence[Mapping[str, Any]],
+    first: int,
+    sort_orders: Sequence[float],
+    context: CommandContext,
 ) -> list[StoredItem]:
-    """Copies of items, the first of which is at position `first` of its gallery."""
+    """Copies of items; `first` is the position of the first copy in its gallery."""
     return [
-        new_item(head, body, place, origin, origin.item_id(position))
-        for position, (body, place) in enumerate(zip(bodies, places, strict=True), first)
+        new_item(head, body, sort_order, context, context.item_id(position))
+        for position, (body, sort_order) in enumerate(zip(bodies, sort_orders, strict=True), first)
     ]
 
 
-def _with_first_items(head: GalleryHead, created: Sequence[StoredItem], origin: CommandContext) -> Change:
+def _with_first_items(head: GalleryHead, created: Sequence[StoredItem], context: CommandContext) -> Change:
     after = head._replace(
         total_items=len(created),
         sequence=1 + len(created),
         highest=max((item.sort_order for item in created), default=head.highest),
     )
-    event = gallery_created(origin.new_event_id(), head.gallery_id, 1, origin.at, after.to_wire())
+    event = gallery_created(context.new_event_id(), head.gallery_id, 1, context.at, after.to_wire())
     return Change(
         after,
         {item.item_id: item for item in created},
-        events=(event, *created_events(created, 2, origin)),
+        events=(event, *created_events(created, 2, context)),
         item_ids=tuple(item.item_id for item in created),
     )
 
@@ -96,19 +100,19 @@ def update_gallery(
     patch: GalleryPatch,
     find: Find,
     taken: Mapping[float, str],
-    origin: CommandContext,
+    context: CommandContext,
 ) -> Change:
-    """A gallery with the fields of the patch changed and its `items` merged by id (D6).
+    """Change the fields of a gallery that the patch sets, and merge its `items` by id (D6).
 
     Args:
-        head: the gallery; the caller has made sure that the sort order asked for is free in the site.
-        patch: `model_fields_set` is what changes.
-        find: knows the items that the patch names.
+        head: the gallery; the caller has checked that the requested sort order is free in the site.
+        patch: the fields in `model_fields_set` change.
+        find: finds the items that the patch names.
         taken: see `create_items`.
-        origin: of the command.
+        context: the context of the command.
 
     Raises:
-        Rejected: an item breaks a rule; nothing is changed.
+        Rejected: an item breaks a rule; nothing changes.
     """
     after = head._replace(
         name=patch.name if "name" in patch.model_fields_set else head.name,
@@ -116,7 +120,7 @@ def update_gallery(
         sequence=head.sequence + 1,
     )
     entries = patch.items or ()
-    merged = _merge(after, entries, find, taken, origin)
+    merged = _merge(after, entries, find, taken, context)
     created = [item for item in merged if find(item.item_id) is None]
     after = after._replace(
         total_items=head.total_items + len(created),
@@ -133,10 +137,10 @@ def update_gallery(
         highest=max([head.highest, *(item.sort_order for item in merged)]),
         sequence=after.sequence + len(merged),
     )
-    first = gallery_updated(origin.new_event_id(), head.gallery_id, head.sequence + 1, origin.at, after.to_wire())
+    first = gallery_updated(context.new_event_id(), head.gallery_id, head.sequence + 1, context.at, after.to_wire())
     events = [
         (item_created if find(item.item_id) is None else item_updated)(
-            origin.new_event_id(), head.gallery_id, sequence, origin.at, item.body
+            context.new_event_id(), head.gallery_id, sequence, context.at, item.body
         )
         for sequence, item in enumerate(merged, head.sequence + 2)
     ]
@@ -153,38 +157,38 @@ def _merge(
     entries: Sequence[ItemEntry],
     find: Find,
     taken: Mapping[float, str],
-    origin: CommandContext,
+    context: CommandContext,
 ) -> list[StoredItem]:
-    """The entries as items, in their order: changed ones where the id is in the gallery, otherwise new ones."""
+    """The entries as items, in their order: a changed item if the id is in the gallery, otherwise a new item."""
     known = [find(entry.id) if entry.id else None for entry in entries]
     named = [item.item_id for item in known if item is not None]
     if len(set(named)) != len(named):
         raise Rejected(ErrorCode.INVALID_ARGUMENT, "gallery.items names an item twice", _named_again(known))
-    # What the call itself gives away or takes over is not in anybody's way.
+    # Items that this call moves free their sort orders for the other entries.
     leaving = {
         item.item_id for entry, item in zip(entries, known, strict=True) if item and entry.sort_order is not None
     }
-    others = {place: item_id for place, item_id in taken.items() if item_id not in leaving}
+    others = {sort_order: item_id for sort_order, item_id in taken.items() if item_id not in leaving}
     asked = [entry.sort_order for entry, item in zip(entries, known, strict=True) if item is None]
-    # What the call gives to the other items is not free for a default either.
+    # A default must not take a sort order that this call gives to another item.
     given = {entry.sort_order for entry in entries if entry.sort_order is not None}
-    places = iter(sort_orders_above(asked, default_base(head, origin.now_ms), others.keys() | given))
+    sort_orders = iter(sort_orders_above(asked, default_base(head, context.now_ms), others.keys() | given))
     merged: list[StoredItem] = []
     for position, (entry, item) in enumerate(zip(entries, known, strict=True)):
         field = f"gallery.items[{position}]"
         if item is not None:
-            merged.append(patched(item, entry, entry.to_wire(), others, origin, field))
+            merged.append(patched(item, entry, entry.to_wire(), others, context, field))
             continue
-        place = next(places)
-        refuse_taken(others, place, f"{field}.sortOrder")
-        item_id = origin.item_id(position)
-        merged.append(new_item(head, _content(entry, field), place, origin, item_id))
+        sort_order = next(sort_orders)
+        refuse_taken(others, sort_order, f"{field}.sortOrder")
+        item_id = context.item_id(position)
+        merged.append(new_item(head, _content(entry, field), sort_order, context, item_id))
     refuse_repeated([item.sort_order for item in merged], "gallery.items")
     return merged
 
 
 def _named_again(known: Sequence[StoredItem | None]) -> list[Violation]:
-    """A violation for every entry whose item an earlier one names already."""
+    """A violation for every entry that names the item of an earlier entry."""
     first: dict[str, int] = {}
     again: list[Violation] = []
     for position, item in enumerate(known):
@@ -203,18 +207,18 @@ def _content(entry: ItemEntry, field: str) -> dict[str, Any]:
         raise Rejected(ErrorCode.INVALID_ARGUMENT, f"{field} creates an item and has no medium", violations) from None
 
 
-def delete_gallery(head: GalleryHead, item_ids: Sequence[str], origin: CommandContext) -> Change:
-    """A gallery deleted with its last items: one event for each of them, then its own (contract, section 6.3)."""
-    emptied = without(head, item_ids, origin, GALLERY_DELETED_ORIGIN)
+def delete_gallery(head: GalleryHead, item_ids: Sequence[str], context: CommandContext) -> Change:
+    """Delete a gallery with its last items: an event for each item, then the gallery's (contract, section 6.3)."""
+    emptied = without(head, item_ids, context, GALLERY_DELETED_ORIGIN)
     sequence = emptied.head.sequence + 1
-    event = gallery_deleted(origin.new_event_id(), head.gallery_id, sequence, origin.at)
+    event = gallery_deleted(context.new_event_id(), head.gallery_id, sequence, context.at)
     after = emptied.head._replace(sequence=sequence, status=Status.DELETED)
     return Change(after, emptied.items, events=(*emptied.events, event))
 
 
-def republish(head: GalleryHead, items: Sequence[StoredItem], origin: CommandContext) -> Change:
-    """The state of a gallery as records for whoever lost it; the gallery does not change."""
-    snapshot_id = origin.new_event_id()
+def republish(head: GalleryHead, items: Sequence[StoredItem], context: CommandContext) -> Change:
+    """Publish the state of a gallery as a snapshot, for readers that lost events; the gallery does not change."""
+    snapshot_id = context.new_event_id()
     snapshot = (
         snapshot_started(snapshot_id, head.gallery_id, head.sequence, head.to_wire()),
         *(

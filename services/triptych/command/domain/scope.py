@@ -1,22 +1,22 @@
-"""Which galleries a command deals with as a whole, and how large a gallery is, purely."""
+"""Says which gallery a command handles as a whole, and how the size of a gallery is measured, without I/O."""
 
 from typing import NamedTuple
 
-from triptych.command.domain.unit_of_work import PlacedCommand
+from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.contract.commands import ClearGallery, CreateGallery, DeleteGallery, RebalanceItems, RepublishGallery
 
 ON_ALL_ITEMS = (DeleteGallery, ClearGallery, RebalanceItems, RepublishGallery)
 
 
 class Size(NamedTuple):
-    """How large a gallery is."""
+    """The size of a gallery: its number of items and their bytes in BSON."""
 
     items: int
     bytes: int
 
 
-def whole_gallery_of(command: PlacedCommand) -> str | None:
-    """The gallery of which a command deals with every item, if there is one."""
+def whole_gallery_of(command: ReceivedCommand) -> str | None:
+    """The gallery whose every item a command handles, or None."""
     data = command.envelope.data
     if isinstance(data, CreateGallery):
         return data.clone_from_gallery_id

@@ -1,6 +1,6 @@
-"""What decisions are made of: a gallery's head, its items, and the change that a command makes to them.
+"""Defines the values that decisions work on: a gallery's head, its items, and the change that a command makes to them.
 
-What there is for every command is a named tuple: a frozen dataclass costs three to four times as much to make and to
+A value that every command makes is a named tuple: a frozen dataclass costs three to four times as much to make and to
 replace (measured: 7.5 against 2.4 µs for a changed head).
 """
 
@@ -17,21 +17,22 @@ from triptych.writemodel.galleries import Status
 
 
 class Rejected(Exception):
-    """A rule of the contract refuses the command; nothing happens but the reply."""
+    """A rule of the contract refuses the command, whose only effect is the reply."""
 
     def __init__(self, code: ErrorCode, message: str, violations: list[Violation] | None = None, **data: Any) -> None:
         super().__init__(message)
         self.error = ReplyError(code=code, message=message, violations=violations or [], data=data)
 
     def reply(self, command_id: str, gallery_id: str) -> Reply:
-        """The reply that tells of it."""
+        """The reply that reports the rejection."""
         return Reply(command_id=command_id, outcome="rejected", gallery_id=gallery_id, error=self.error)
 
 
 class NeedsMoreLoaded(Exception):
-    """The decision needs more of the gallery than was loaded: carry out what comes before, load again, with more.
+    """The decision needs more of the gallery than was loaded.
 
-    `neighbours` is how many items on each side of the place in question have to be known.
+    The caller saves the commands before this one and loads again, with more. `neighbours` is the number of items to
+    load on each side of a moved item's new position.
     """
 
     def __init__(self, neighbours: int = 0) -> None:
@@ -42,9 +43,9 @@ class NeedsMoreLoaded(Exception):
 class GalleryHead(NamedTuple):
     """A gallery without its items.
 
-    `sequence` is that of its last event. `last_default` is the highest sort order a clock has given to an item, and
-    `highest` at least the highest that any item has: a default above both cannot be taken, so nothing has to be read.
-    `job` names the work in progress that later commands of this gallery wait for.
+    `sequence` is the sequence of its last event. `last_default` is the highest sort order that a clock has given to an
+    item. `highest` is at least as high as the highest sort order of any item. A default above both is free for sure, so
+    no item has to be read. `job` is the id of the job in progress; later commands of this gallery wait for it.
     """
 
     gallery_id: str
@@ -71,7 +72,7 @@ class GalleryHead(NamedTuple):
 
 
 class StoredItem(NamedTuple):
-    """An item and its place; `body` is the Item of the contract, section 3.2, as JSON-ready dict."""
+    """An item and its sort order; `body` is the Item of the contract, section 3.2, as a JSON-ready dict."""
 
     item_id: str
     gallery_id: str
@@ -80,17 +81,17 @@ class StoredItem(NamedTuple):
     body: dict[str, Any]
 
     def moved(self, sort_order: float, date: str) -> "StoredItem":
-        """The item at another place."""
+        """The item with another sort order, updated at `date`."""
         body = {**self.body, "sortOrder": shortest(sort_order), "updatedDate": date}
         return StoredItem(self.item_id, self.gallery_id, self.site_id, sort_order, body)
 
 
 Find: TypeAlias = Callable[[str], StoredItem | None]
-"""Looks an item of one gallery up by its id; those of other galleries are not there."""
+"""Finds an item of one gallery by its id; the result is None for items of other galleries."""
 
 
 class CommandContext(NamedTuple):
-    """What a command brings along: where it belongs, when it is carried out, and where event ids come from."""
+    """The context of one command: its identity, the time of its execution, and a source of event ids."""
 
     site_id: str
     command_id: str
@@ -99,7 +100,7 @@ class CommandContext(NamedTuple):
     source: str | None = None
 
     def item_id(self, index: int) -> str:
-        """The id of the item that the command creates at this position of its list."""
+        """The id of the item that the command creates at this position in its list."""
         return derived_item_id(self.site_id, self.command_id, index, self.source)
 
     @property
@@ -109,21 +110,21 @@ class CommandContext(NamedTuple):
 
     @property
     def date(self) -> str:
-        """The moment as the wire writes it."""
+        """The time of execution in the form of the wire."""
         return format_instant(self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an accepted command does.
+    """The effect of an accepted command.
 
     Attributes:
-        head: the gallery afterwards.
-        items: items by id as they are afterwards; None for a deleted one.
+        head: the gallery after the command.
+        items: changed items by id; None for a deleted one.
         events: domain events in order of sequence.
-        snapshot: records of a republished state, after the events.
-        item_ids: for the reply.
-        job: work that goes on after this command's transaction, and is answered at its end.
+        snapshot: snapshot records of a republished gallery, which follow the events.
+        item_ids: the item ids in the reply.
+        job: the job to start; the command is answered when the job has ended.
     """
 
     head: GalleryHead
@@ -135,7 +136,7 @@ class Change:
 
 
 class JobKind(StrEnum):
-    """Work on a gallery too large for one transaction."""
+    """A kind of long-running work: work on a gallery that is too large for one transaction."""
 
     CLONE = "clone"
     CLEAR = "clear"
@@ -146,14 +147,14 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job to start; `state` is what its steps need to know and update, a small JSON-like object."""
+    """A job to start; `state` is a small JSON-like object that its steps read and update."""
 
     kind: JobKind
     state: dict[str, Any] = field(default_factory=dict)
     again: bool = False
-    """Carry the command out (again) once the job is done, instead of answering it."""
+    """Carry the command out, perhaps a second time, when the job is done, instead of answering it."""
 
 
 def shortest(value: float) -> float | int:
-    """The shortest JSON number that reads back to the same double (contract, section 4, rule 5)."""
+    """The shortest JSON number that is read as the same double (contract, section 4, rule 5)."""
     return int(value) if value.is_integer() and abs(value) <= 2**53 else value

@@ -1,4 +1,4 @@
-"""The steps of long work, purely: each deals with a page of items, emits their events, and knows what comes next."""
+"""Decides the steps of jobs, without I/O: each processes a page of items, emits events, and gives the next state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from triptych.contract.snapshots import snapshot_ended, snapshot_item, snapshot_
 from triptych.writemodel.galleries import Status
 
 STEP_ITEMS, STEP_BYTES = 250, 8 * 1024 * 1024
-"""Items and bytes a step deals with: other galleries wait at most for one step, and its transaction stays small."""
+"""The most items and bytes in a step. Other galleries wait for one step at most, and its transaction stays small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The items that a step needs: by sort order, descending or not, within MongoDB bounds if there are any."""
+    """The query for the items that a step needs: by sort order, in one direction, within optional MongoDB bounds."""
 
     is_descending: bool = True
     bounds: dict[str, float] | None = None
@@ -26,7 +26,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step does, and the state for the next one; `is_last` when the work is complete."""
+    """The change of a step and the state for the next step; `is_last` says that the work is complete."""
 
     change: Change
     state: dict[str, Any]
@@ -34,11 +34,11 @@ class Step:
 
 
 class InconsistentGallery(Exception):
-    """There are not as many items as were counted."""
+    """A gallery has fewer items than its head counts, or fewer were staged than were counted."""
 
 
 def page_of(kind: JobKind, state: dict[str, Any]) -> Page:
-    """Which items the next step needs (a clone's come from where they were staged)."""
+    """The page of items that the next step needs; a clone reads staged items instead."""
     match kind:
         case JobKind.REBALANCE:
             return Page(is_descending=False, bounds={"$gte": state["low"]} if "low" in state else None)
@@ -49,57 +49,58 @@ def page_of(kind: JobKind, state: dict[str, Any]) -> Page:
 
 
 def advance(
-    kind: JobKind, state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: CommandContext
+    kind: JobKind, state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], context: CommandContext
 ) -> Step:
-    """The next step on a page of items, one at least as long as there are any; see `page_of`.
+    """The next step on a page of items (see `page_of`), which is empty only if no item is left.
 
     Raises:
-        Rejected: the work cannot be done; only ever at the first step.
-        InconsistentGallery: nothing can be published of it.
+        Rejected: the work is impossible; only the first step raises it.
+        InconsistentGallery: the gallery cannot be published.
     """
     match kind:
         case JobKind.CLEAR:
-            change = without(head, [item.item_id for item in page], origin)
+            change = without(head, [item.item_id for item in page], context)
             return Step(change, {}, change.head.total_items == 0)
         case JobKind.DELETE:
             ids = [item.item_id for item in page]
             if len(ids) == head.total_items:
-                return Step(delete_gallery(head, ids, origin), {}, is_last=True)
-            return Step(without(head, ids, origin, GALLERY_DELETED_ORIGIN), {}, is_last=False)
+                return Step(delete_gallery(head, ids, context), {}, is_last=True)
+            return Step(without(head, ids, context, GALLERY_DELETED_ORIGIN), {}, is_last=False)
         case JobKind.REBALANCE:
-            return _rebalance(state, head, page, origin)
+            return _rebalance(state, head, page, context)
         case JobKind.REPUBLISH:
-            return _republish(state, head, page, origin)
+            return _republish(state, head, page, context)
         case JobKind.CLONE:
-            raise AssertionError("a clone's pages hold bodies, not items")
+            raise AssertionError("a clone's pages contain bodies, not items")
 
 
 def advance_clone(
-    state: dict[str, Any], head: GalleryHead, bodies: Sequence[dict[str, Any]], origin: CommandContext
+    state: dict[str, Any], head: GalleryHead, bodies: Sequence[dict[str, Any]], context: CommandContext
 ) -> Step:
     """The next step of a clone.
 
     Args:
-        state: `total` items are staged, `copied` of them are done, and the first one's place is `top`.
+        state: `total` is the number of staged items, `copied` the number of copied items, and `top` the sort order of
+            the first item.
         head: the clone.
         bodies: the next staged items in wire form, in display order.
-        origin: of the command.
+        context: the context of the command.
 
     Raises:
-        InconsistentGallery: what was staged is not there any more.
+        InconsistentGallery: staged items are missing.
     """
-    total, copied, top = state["total"], state.get("copied", 0), state.get("top", float(origin.now_ms))
+    total, copied, top = state["total"], state.get("copied", 0), state.get("top", float(context.now_ms))
     events = []
     if copied == 0:
         announced = head._replace(total_items=total).to_wire()
-        events.append(gallery_created(origin.new_event_id(), head.gallery_id, 1, origin.at, announced))
+        events.append(gallery_created(context.new_event_id(), head.gallery_id, 1, context.at, announced))
     if not bodies and copied < total:
         raise InconsistentGallery(
-            f"{total} items are staged for gallery {head.gallery_id}, of which {copied} are there"
+            f"{total} items were staged for gallery {head.gallery_id}, and only {copied} were found"
         )
-    places = [top - copied - offset for offset in range(len(bodies))]
-    created = copies(head, bodies, copied, places, origin)
-    events += created_events(created, copied + 2, origin)
+    sort_orders = [top - copied - offset for offset in range(len(bodies))]
+    created = copies(head, bodies, copied, sort_orders, context)
+    events += created_events(created, copied + 2, context)
     done = copied + len(created)
     is_last = done >= total
     after = head._replace(
@@ -113,36 +114,37 @@ def advance_clone(
     return Step(change, {**state, "copied": done, "top": top}, is_last)
 
 
-def _rebalance(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: CommandContext) -> Step:
+def _rebalance(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], context: CommandContext) -> Step:
     if not page:
         return Step(Change(head), state, is_last=True)
     if "low" not in state:
         low = page[0].sort_order
         state = {"low": low, "gap": spaced_gap(low, head.total_items), "total": head.total_items, "done": 0}
-    change = space_out(head, page, state["low"], state["gap"], state["done"], state["total"], origin)
+    change = space_out(head, page, state["low"], state["gap"], state["done"], state["total"], context)
     done = state["done"] + len(page)
     return Step(change, {**state, "done": done}, is_last=done >= state["total"])
 
 
-def _republish(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], origin: CommandContext) -> Step:
+def _republish(state: dict[str, Any], head: GalleryHead, page: Sequence[StoredItem], context: CommandContext) -> Step:
     if state and state.get("sequence") != head.sequence:
-        # What was published so far is of another moment. It never ends; another snapshot begins with the next step.
+        # The gallery has changed since this snapshot began. The snapshot stays without an end; the next step begins
+        # another one.
         return Step(Change(head), {}, is_last=False)
     if not state:
-        state = {"snapshot": origin.new_event_id(), "sequence": head.sequence, "next": 0}
+        state = {"snapshot": context.new_event_id(), "sequence": head.sequence, "next": 0}
     snapshot_id, first = state["snapshot"], state["next"]
     done = first + len(page)
     if not page and done < head.total_items:
         raise InconsistentGallery(f"gallery {head.gallery_id} counts {head.total_items} items and has {done}")
-    parts = []
+    records = []
     if first == 0:
-        parts.append(snapshot_started(snapshot_id, head.gallery_id, head.sequence, head.to_wire()))
-    parts += [
+        records.append(snapshot_started(snapshot_id, head.gallery_id, head.sequence, head.to_wire()))
+    records += [
         snapshot_item(snapshot_id, head.gallery_id, head.sequence, position, item.body)
         for position, item in enumerate(page, first)
     ]
     is_last = done >= head.total_items
     if is_last:
-        parts.append(snapshot_ended(snapshot_id, head.gallery_id, head.sequence, done))
+        records.append(snapshot_ended(snapshot_id, head.gallery_id, head.sequence, done))
     after = {**state, "next": done, "last": page[-1].sort_order if page else None}
-    return Step(Change(head, snapshot=tuple(parts)), after, is_last)
+    return Step(Change(head, snapshot=tuple(records)), after, is_last)

@@ -1,1 +1,1 @@
-"""The way of a batch: sort, carry out, answer; and long work beside it."""
+"""Processes batches of commands: sort records, carry out commands, send replies; and runs jobs between the batches."""

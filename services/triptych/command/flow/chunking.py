@@ -1,11 +1,11 @@
-"""Cuts a batch into shares that go side by side, and those into transactions of bounded size, purely."""
+"""Splits a batch into lanes that run concurrently, and each lane into transactions of bounded size, without I/O."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from triptych.command.domain.decide import DIRECT_BYTES, DIRECT_ITEMS
 from triptych.command.domain.scope import Size, whole_gallery_of
-from triptych.command.domain.unit_of_work import PlacedCommand
+from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.contract.commands import (
     COMMAND_TYPE_PREFIX,
     CreateGallery,
@@ -17,26 +17,26 @@ from triptych.contract.commands import (
 )
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 
-# A transaction of this many galleries and items takes well under a second and stays far below MongoDB's limits.
+# A transaction that writes this many galleries and items takes well under a second and is far below MongoDB's limits.
 TRANSACTION_WEIGHT = 2_000
-# So many bytes weigh as much as one item: the largest gallery that one command may deal with fits in either way.
+# This many bytes weigh as much as one item: the largest gallery that one command may handle fits by either measure.
 ITEM_BYTES = DIRECT_BYTES // DIRECT_ITEMS
 
-# What these commands do depends on nothing outside their gallery.
+# The effect of these commands depends on nothing outside their gallery.
 _TYPES_ON_ITEMS = {
     f"{COMMAND_TYPE_PREFIX}{command.__name__}".encode() for command in (CreateItems, UpdateItem, MoveItem, DeleteItems)
 }
-# While MongoDB works for one share, another one is decoded and decided. A fourth gains nothing (measured).
+# While MongoDB works for one lane, Python decodes and decides another. A fourth lane gains nothing (measured).
 LANES_MAX = 3
 LANES_FROM_RECORDS = 200
 
 
 def split_into_lanes(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
-    """Parts of a batch that have the same result side by side as one after the other; of many batches it is one.
+    """Split a batch into lanes whose result does not depend on whether they run concurrently. Many have one lane.
 
-    Headers tell, so that a share can be decoded while MongoDB works for another; commands in structured mode stay
-    in one sequence. Partitions stay whole, because transactions that touch the same one exclude each other
-    (`Ownership.fence`).
+    The split reads headers alone, so that one lane can be decoded while MongoDB works for another; a batch with a
+    command in structured mode is one lane. Each partition is in one lane, because transactions that write to the same
+    partition exclude each other (`Ownership.fence`).
     """
     counts = Counter(record.partition for record in records)
     if len(records) < LANES_FROM_RECORDS or len(counts) == 1:
@@ -50,20 +50,20 @@ def split_into_lanes(records: Sequence[IncomingRecord]) -> list[Sequence[Incomin
     if len(command_ids) < len(records):
         return [records]
     sizes = [0] * LANES_MAX
-    share_of: dict[int, int] = {}
+    lane_of: dict[int, int] = {}
     for partition, count in counts.most_common():
-        share = share_of[partition] = sizes.index(min(sizes))
-        sizes[share] += count
-    shares = ([record for record in records if share_of[record.partition] == number] for number in range(LANES_MAX))
-    return [share for share in shares if share]
+        lane = lane_of[partition] = sizes.index(min(sizes))
+        sizes[lane] += count
+    lanes = ([record for record in records if lane_of[record.partition] == number] for number in range(LANES_MAX))
+    return [lane for lane in lanes if lane]
 
 
-def chunks(commands: Sequence[PlacedCommand], sizes: Mapping[str, Size]) -> Iterator[Sequence[PlacedCommand]]:
-    """Consecutive parts that fit into one transaction each.
+def chunks(commands: Sequence[ReceivedCommand], sizes: Mapping[str, Size]) -> Iterator[Sequence[ReceivedCommand]]:
+    """Split commands into consecutive chunks, each of which fits into one transaction.
 
     Args:
-        commands: a batch, or a share of one.
-        sizes: of the galleries that `whole_gallery_of` names, as far as they have few items.
+        commands: a batch, or a lane of one.
+        sizes: the sizes of galleries that `whole_gallery_of` names; those of many items are left out.
     """
     start, total = 0, 0
     for position, command in enumerate(commands):
@@ -76,14 +76,14 @@ def chunks(commands: Sequence[PlacedCommand], sizes: Mapping[str, Size]) -> Iter
         yield commands[start:]
 
 
-def _weight(command: PlacedCommand, sizes: Mapping[str, Size]) -> int:
-    """How many galleries and items a command writes, about, large ones counting several times."""
+def _weight(command: ReceivedCommand, sizes: Mapping[str, Size]) -> int:
+    """About how many galleries and items a command writes; large ones count several times."""
     weight = 1 + len(command.record.value) // ITEM_BYTES
     whole = whole_gallery_of(command)
     if whole is not None:
         size = sizes.get(whole)
         if size is None or size.bytes > DIRECT_BYTES:
-            return weight  # the work of a job
+            return weight  # becomes a job
         return weight + size.items + size.bytes // ITEM_BYTES
     match command.envelope.data:
         case CreateItems(items=items):

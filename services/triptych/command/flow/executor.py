@@ -1,4 +1,4 @@
-"""Carries commands out: load, decide, one transaction, publish, mark; one batch at a time in the whole process."""
+"""Carries commands out: load, decide, commit, publish, acknowledge; one batch at a time in the whole process."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ import prometheus_client
 from triptych.command.domain.decide import decide
 from triptych.command.domain.scope import whole_gallery_of
 from triptych.command.domain.state import NeedsMoreLoaded
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
@@ -32,35 +32,35 @@ log = logging.getLogger(__name__)
 
 COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answered", ["name", "outcome"])
 
-# Alone, a command conflicts only with another process; each try sees what the other one has committed.
+# A command alone in its transaction conflicts only with another process; each attempt sees its commits.
 ATTEMPTS_ALONE = 8
 HANDLER_FAILED = "handler-failed"
 
-LaneReader: TypeAlias = Callable[[], Sequence[PlacedCommand]]
-"""Gives commands in order, each on its gallery's partition; called when the work on them begins."""
+LaneReader: TypeAlias = Callable[[], Sequence[ReceivedCommand]]
+"""Reads the commands of a lane, in order, each on its gallery's partition; called when the work on the lane begins."""
 
 
 @dataclass(slots=True)
-class BatchResult:
-    """What became of commands: answers to send and rows to publish, both in order, and those that broke our code."""
+class ChunkResult:
+    """The result of a chunk: replies and rows to publish, both in order; `faulty` commands raised in our code."""
 
-    answers: list[AddressedReply] = field(default_factory=list)
+    replies: list[AddressedReply] = field(default_factory=list)
     rows: list[OutboxRow] = field(default_factory=list)
-    faulty: list[tuple[PlacedCommand, Exception]] = field(default_factory=list)
+    faulty: list[tuple[ReceivedCommand, Exception]] = field(default_factory=list)
     has_jobs: bool = False
-    waiting: set[str] = field(default_factory=set)
+    still_parked: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class CarryOutResult:
-    """Whether there is a job to do for commands, and the ids of parked ones that have to wait for another."""
+    """The result of all lanes: whether there is a job to do, and which parked commands wait for another job."""
 
     has_jobs: bool = False
-    waiting: set[str] = field(default_factory=set)
+    still_parked: set[str] = field(default_factory=set)
 
 
 class Executor:
-    """Everything that writes galleries goes through here, so that events leave in the order of their commits (I3)."""
+    """Makes every write to galleries, so that events are published in the order of their commits (I3)."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Executor:
         recent: RecentHeads,
         repository: WriteModelRepository,
         outbox: Outbox,
-        answers: ReplyPublisher,
+        reply_publisher: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
         new_event_id: Callable[[], str],
     ) -> None:
@@ -76,30 +76,30 @@ class Executor:
         self._recent = recent
         self._repository = repository
         self._outbox = outbox
-        self._answers = answers
+        self._reply_publisher = reply_publisher
         self._dead_letters = dead_letters
         self._new_event_id = new_event_id
-        # Held from before a transaction until its events are on the topic. Waiters take turns, so a batch waits for
-        # one step of long work at most.
-        self.turn = asyncio.Lock()
+        # A task takes the lock before a transaction and releases it when the events are on the topic. The lock is fair,
+        # so a batch waits for one step of a job at most.
+        self.lock = asyncio.Lock()
         self._partitions: frozenset[int] = frozenset()
         self._is_unpublished = False
 
     async def publish_leftovers(self, partitions: frozenset[int]) -> int:
-        """Publish what previous owners have left; the number of events."""
-        async with self.turn:
+        """Publish the events that previous owners left in the outbox; the result is their number."""
+        async with self.lock:
             self._partitions = partitions
             self._recent.forget()
-            await self._loader.former.look()
+            await self._loader.former_outcomes.refresh()
             self._is_unpublished = True
             return await self.flush_outbox()
 
-    async def settle(self) -> None:
-        """Leave nothing to the next owner that is done already."""
-        await self._outbox.settle()
+    async def flush_acknowledgements(self) -> None:
+        """Acknowledge published rows, so that the next owner does not publish them again."""
+        await self._outbox.flush_acknowledgements()
 
     async def flush_outbox(self) -> int:
-        """Publish what was committed and not seen on the topic; called with the turn held, before anything new."""
+        """Publish committed events that may be unpublished, before any new commit; the caller must hold the lock."""
         if not self._is_unpublished:
             return 0
         try:
@@ -107,154 +107,154 @@ class Executor:
         except Exception as error:
             if not isinstance(error, TransientFailure | OwnershipLost) and not is_transient(error):
                 log.exception("the outbox cannot be published")
-            # Whatever it is: no record is to blame for it, and none may be carried out before it.
+            # Whatever the cause, no record is to blame, and no command may be carried out before this succeeds.
             raise TransientFailure(f"the outbox cannot be published: {error!r}") from error
         self._is_unpublished = False
         return count
 
-    async def carry_out(self, shares: Sequence[LaneReader], *, running_job: str | None = None) -> CarryOutResult:
-        """Commands carried out, and answered or put aside; those of a share in order.
+    async def carry_out(self, lanes: Sequence[LaneReader], *, running_job: str | None = None) -> CarryOutResult:
+        """Carry out the commands of each lane in order, and answer or dead-letter them.
 
         Args:
-            shares: that may go side by side.
-            running_job: the job that these commands have waited for.
+            lanes: lanes that may run concurrently.
+            running_job: the id of the job that these commands have waited for, if any.
 
         Raises:
             TransientFailure, OwnershipLost: see `BatchHandler`.
         """
-        outcome = CarryOutResult()
-        async with self.turn:
+        result = CarryOutResult()
+        async with self.lock:
             await self.flush_outbox()
             self._is_unpublished = True
-            await run_all([self._carry_out_share(share, running_job, outcome) for share in shares])
+            await run_all([self._carry_out_lane(lane, running_job, result) for lane in lanes])
             self._is_unpublished = False
-        return outcome
+        return result
 
-    async def _carry_out_share(self, share: LaneReader, running_job: str | None, outcome: CarryOutResult) -> None:
-        commands = share()
+    async def _carry_out_lane(self, lane: LaneReader, running_job: str | None, combined: CarryOutResult) -> None:
+        commands = lane()
         whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
         sizes = await self._loader.sizes(whole) if whole else {}
-        for part in chunks(commands, sizes):
-            settled = await self._execute(part, running_job)
-            await self._publish(settled.rows, settled.answers)
-            await self._dead_letter(settled.faulty)
-            outcome.has_jobs = outcome.has_jobs or settled.has_jobs
-            outcome.waiting |= settled.waiting
+        for chunk in chunks(commands, sizes):
+            result = await self._execute(chunk, running_job)
+            await self._publish(result.rows, result.replies)
+            await self._dead_letter(result.faulty)
+            combined.has_jobs = combined.has_jobs or result.has_jobs
+            combined.still_parked |= result.still_parked
 
-    async def save(self, workspace: UnitOfWork, partition: int, at: datetime, update: JobUpdate) -> None:
-        """Commit a step of long work and publish it; called with the turn held. Raises what `Repository.save` does."""
+    async def save(self, unit: UnitOfWork, partition: int, at: datetime, update: JobUpdate) -> None:
+        """Commit and publish a step of a job; the caller must hold the lock. Raises like the repository's `save`."""
         self._is_unpublished = True
-        await self._publish(await self._save(workspace, {partition}, at, update), ())
+        await self._publish(await self._save(unit, {partition}, at, update), ())
         self._is_unpublished = False
 
-    async def _publish(self, rows: Sequence[OutboxRow], answers: Sequence[AddressedReply]) -> None:
-        await self._answers.publish(self._outbox.records(rows), answers)
+    async def _publish(self, rows: Sequence[OutboxRow], replies: Sequence[AddressedReply]) -> None:
+        await self._reply_publisher.publish(self._outbox.records(rows), replies)
         self._outbox.acknowledge_soon(rows)
 
-    async def _dead_letter(self, faulty: Sequence[tuple[PlacedCommand, Exception]]) -> None:
-        """Keep commands that broke our code as dead letters, and say so to their senders; no outcome is recorded."""
-        error = ReplyError(code=ErrorCode.INTERNAL, message="a fault of the service; the command was put aside")
+    async def _dead_letter(self, faulty: Sequence[tuple[ReceivedCommand, Exception]]) -> None:
+        """Dead-letter commands that raised in our code, and reply to their senders; no outcome is recorded."""
+        error = ReplyError(code=ErrorCode.INTERNAL, message="a fault of the service; the command was dead-lettered")
         refused = [(command.record, HANDLER_FAILED, repr(fault)) for command, fault in faulty]
-        records, answers = await self._dead_letters.letters(refused), []
+        records, replies = await self._dead_letters.letters(refused), []
         for command, _ in faulty:
             envelope = command.envelope
             reply = Reply(
                 command_id=envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error
             )
-            answers.append(AddressedReply.to(envelope, command.partition, reply))
-        await self._answers.publish(records, answers)
+            replies.append(AddressedReply.to(envelope, command.partition, reply))
+        await self._reply_publisher.publish(records, replies)
         for refusal in refused:
             self._dead_letters.report(*refusal)
 
-    async def _execute(self, commands: Sequence[PlacedCommand], running_job: str | None) -> BatchResult:
-        """One transaction for all. If one fails, one for each half, and so on: neighbours do not suffer."""
-        settled = BatchResult()
-        parts = deque([commands])
-        knowledge = LoadHints()
+    async def _execute(self, commands: Sequence[ReceivedCommand], running_job: str | None) -> ChunkResult:
+        """Carry out a chunk in one transaction; on failure, in one for each half, and so on, to isolate a bad one."""
+        result = ChunkResult()
+        pending = deque([commands])
+        hints = LoadHints()
         attempts = 0
-        while parts:
-            part = parts.popleft()
+        while pending:
+            chunk = pending.popleft()
             try:
-                done = await self._attempt(part, knowledge, running_job, settled)
+                done = await self._attempt(chunk, hints, running_job, result)
             except Exception as error:
                 if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
                     raise
-                if len(part) > 1:
-                    middle = len(part) // 2
-                    parts.extendleft((part[middle:], part[:middle]))
+                if len(chunk) > 1:
+                    middle = len(chunk) // 2
+                    pending.extendleft((chunk[middle:], chunk[:middle]))
                     continue
-                key = CommandKey.of(part[0].envelope)
+                key = CommandKey.of(chunk[0].envelope)
                 attempts += 1
                 if isinstance(error, Conflict | NeedsMoreLoaded) and attempts < ATTEMPTS_ALONE:
-                    knowledge.suspects.add(key)
-                    parts.appendleft(part)
+                    hints.conflicted.add(key)
+                    pending.appendleft(chunk)
                     continue
-                # Whoever owns the partition now carries it out, and answers.
-                await self._repository.check_owner({part[0].partition})
+                # If another process owns the partition now, that process carries out and answers the command.
+                await self._repository.check_owner({chunk[0].partition})
                 log.exception("command %s cannot be carried out", key)
-                settled.faulty.append((part[0], error))
+                result.faulty.append((chunk[0], error))
                 done = 1
             attempts = 0
-            if done < len(part):
-                parts.appendleft(part[done:])
-        return settled
+            if done < len(chunk):
+                pending.appendleft(chunk[done:])
+        return result
 
     async def _attempt(
-        self, commands: Sequence[PlacedCommand], knowledge: LoadHints, running_job: str | None, settled: BatchResult
+        self, commands: Sequence[ReceivedCommand], hints: LoadHints, running_job: str | None, result: ChunkResult
     ) -> int:
-        """One transaction for the first commands, up to one that needs more than was loaded; how many they are.
+        """Carry out the first commands in one transaction, up to one that needs more loaded; gives their number.
 
         Raises:
-            Conflict, Unloaded: nothing was written; another try may succeed.
+            Conflict, NeedsMoreLoaded: nothing was written; another attempt may succeed.
         """
         at = datetime.now(UTC)
-        workspace = await self._loader.load(commands, at, knowledge)
-        answers = self._decide(commands, workspace, knowledge, at, running_job)
-        decided = commands[: len(answers)]
+        unit = await self._loader.load(commands, at, hints)
+        replies = self._decide(commands, unit, hints, at, running_job)
+        decided = commands[: len(replies)]
         if not decided:
             raise NeedsMoreLoaded
-        settled.rows += await self._save(workspace, {command.partition for command in decided}, at)
-        given = [answer for answer in answers if answer is not None]
-        settled.answers += given
+        result.rows += await self._save(unit, {command.partition for command in decided}, at)
+        given = [addressed for addressed in replies if addressed is not None]
+        result.replies += given
         report_rejected(given)
-        # Also on a repetition, which finds the job begun: nobody may have been told of it the first time.
-        settled.has_jobs = settled.has_jobs or bool(workspace.parked)
-        settled.waiting.update(command.parked_id for command in workspace.parked if command.parked_id)
+        # Also for a repetition, which finds its job already begun: the runner may not have been woken the first time.
+        result.has_jobs = result.has_jobs or bool(unit.parked)
+        result.still_parked.update(command.parked_id for command in unit.parked if command.parked_id)
         answered = Counter(
-            (command.envelope.name, answer.reply.outcome)
-            for command, answer in zip(decided, answers, strict=True)
-            if answer is not None
+            (command.envelope.name, addressed.reply.outcome)
+            for command, addressed in zip(decided, replies, strict=True)
+            if addressed is not None
         )
         for labels, count in answered.items():
             COMMANDS.labels(*labels).inc(count)
         return len(decided)
 
     async def _save(
-        self, workspace: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
+        self, unit: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
     ) -> list[OutboxRow]:
         try:
-            rows = await self._repository.save(workspace, partitions, at, update)
+            rows = await self._repository.save(unit, partitions, at, update)
         except BaseException:
             self._recent.forget()
             raise
-        self._recent.remember(workspace)
+        self._recent.remember(unit)
         return rows
 
     def _decide(
         self,
-        commands: Sequence[PlacedCommand],
-        workspace: UnitOfWork,
-        knowledge: LoadHints,
+        commands: Sequence[ReceivedCommand],
+        unit: UnitOfWork,
+        hints: LoadHints,
         at: datetime,
         running_job: str | None,
     ) -> list[AddressedReply | None]:
-        """Answers to the first commands, up to one that needs more of the write model than was loaded."""
-        answers: list[AddressedReply | None] = []
+        """The replies to the first commands, up to one that needs more loaded; None for a parked command."""
+        replies: list[AddressedReply | None] = []
         for command in commands:
             try:
-                reply = decide(command, workspace, at, self._new_event_id, running_job)
+                reply = decide(command, unit, at, self._new_event_id, running_job)
             except NeedsMoreLoaded as unloaded:
-                knowledge.neighbours_known[CommandKey.of(command.envelope)] = unloaded.neighbours
+                hints.neighbours_known[CommandKey.of(command.envelope)] = unloaded.neighbours
                 break
-            answers.append(AddressedReply.to(command.envelope, command.partition, reply) if reply is not None else None)
-        return answers
+            replies.append(AddressedReply.to(command.envelope, command.partition, reply) if reply is not None else None)
+        return replies

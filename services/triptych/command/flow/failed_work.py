@@ -1,4 +1,4 @@
-"""Ends long work that cannot be done: a dead letter of its command, an answer to its sender, and its gallery free."""
+"""Gives up jobs that cannot be done: dead-letters the command, answers its sender, and frees the gallery."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from triptych.command.domain.decide import messages_of
 from triptych.command.domain.state import Change, GalleryHead
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.flow.executor import HANDLER_FAILED, Executor
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
 from triptych.command.store.jobs import JobStore, JobUpdate, StoredJob, UnreadableCommand
@@ -25,118 +25,120 @@ FAULT_TEXT = "a fault of the service; the command was dead-lettered, and may be 
 
 
 class JobFailures:
-    """What is done about jobs and parked commands that fail again and again, or cannot be read."""
+    """Ends jobs and parked commands that keep failing or cannot be read."""
 
     def __init__(
         self,
         executor: Executor,
         jobs: JobStore,
         loader: Loader,
-        answers: ReplyPublisher,
+        reply_publisher: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
         new_event_id: Callable[[], str],
     ) -> None:
         self._executor = executor
         self._jobs = jobs
         self._loader = loader
-        self._answers = answers
+        self._reply_publisher = reply_publisher
         self._dead_letters = dead_letters
         self._new_event_id = new_event_id
 
-    async def end(self, stored: StoredJob, error: Exception) -> None:
-        """Give up a job, or the first of the commands that have waited for it if it is done.
+    async def give_up(self, stored: StoredJob, error: Exception) -> None:
+        """Give up a job, or the first of its parked commands if the job is done.
 
-        The gallery stays as the steps so far have left it; a clone that is not complete is deleted. The outcome is
-        stored, so that the command is answered as the first of those that wait, and not carried out again.
+        The gallery stays as the finished steps have left it; an incomplete clone is deleted. The outcome is stored, so
+        that the job's command, the first of the parked commands, is answered and not carried out again.
 
-        Raises what `Executor.save` does, JobMovedOn among it.
+        Raises what `Executor.save` does, including JobMovedOn.
         """
         if stored.is_done:
-            await self._end_first_waiting(stored, error)
+            await self._give_up_first_parked(stored, error)
             return
         command = await self._command_of(stored)
         if command is None:
-            log.error("the command of job %s cannot be told any more, nor its sender", stored.job_id)
+            log.error("the command of job %s cannot be read any more, and its sender is unknown", stored.job_id)
         else:
-            await self._keep(command.record, error)
-        async with self._executor.turn:
+            await self._dead_letter(command.record, error)
+        async with self._executor.lock:
             await self._executor.flush_outbox()
             now = datetime.now(UTC)
-            workspace = await self._loader.load_head(stored.gallery_id)
-            head, state = workspace.heads.get(stored.gallery_id), {}
+            unit = await self._loader.load_head(stored.gallery_id)
+            head, state = unit.heads.get(stored.gallery_id), {}
             if head is not None and head.job == stored.job_id:
-                state = {"sweep": True} if self._unblock_gallery(workspace, head, command, now) else {}
+                state = {"sweep": True} if self._unblock_gallery(unit, head, command, now) else {}
             if command is not None and not await self._loader.has_outcome(CommandKey.of(command.envelope)):
-                workspace.record_job_outcome(command.envelope, _fault(command))
+                unit.record_job_outcome(command.envelope, _fault_reply(command))
             update = JobUpdate(stored.job_id, stored.step, state, is_done=True)
-            await self._executor.save(workspace, stored.partition, now, update)
+            await self._executor.save(unit, stored.partition, now, update)
 
     def _unblock_gallery(
-        self, workspace: UnitOfWork, head: GalleryHead, command: PlacedCommand | None, now: datetime
+        self, unit: UnitOfWork, head: GalleryHead, command: ReceivedCommand | None, now: datetime
     ) -> bool:
-        """Bring the gallery into a state that may stay; whether its items have to go."""
+        """Give the gallery a status that may stay; the result says whether its items have to be deleted."""
         if head.status is Status.LIVE:
             return False
         if head.status is Status.DELETING:
-            workspace.heads[head.gallery_id] = head._replace(status=Status.LIVE)
+            unit.heads[head.gallery_id] = head._replace(status=Status.LIVE)
             return False
         after = head._replace(status=Status.DELETED)
         if command is None or head.sequence == 0:
-            workspace.heads[head.gallery_id] = after
+            unit.heads[head.gallery_id] = after
             return True
-        # Nobody sees the clone before it is complete, and nobody shall see it shrink.
+        # No client sees the clone before it is complete, and none must see it shrink.
         after = after._replace(sequence=head.sequence + 1, total_items=0)
         event = gallery_deleted(self._new_event_id(), head.gallery_id, after.sequence, now)
         change = Change(after, events=(event,))
-        workspace.record(command, change, messages_of(change, command.envelope))
+        unit.record_change(command, change, messages_of(change, command.envelope))
         return True
 
-    async def _command_of(self, stored: StoredJob) -> PlacedCommand | None:
-        """The command that asked for the job; it is also the first of those that wait for it."""
+    async def _command_of(self, stored: StoredJob) -> ReceivedCommand | None:
+        """The command that asked for the job, from the job's document or the first parked one; None if unreadable."""
         try:
             return stored.open_command()
-        except Exception as error:  # noqa: BLE001 - whatever somebody or some version has made of the document
+        except Exception as error:  # noqa: BLE001 - another version or a person may have written anything
             log.warning("the document of job %s cannot be read: %r", stored.job_id, error)
-        return next(iter((await self._jobs.waiting(stored.gallery_id, 1)).commands), None)
+        return next(iter((await self._jobs.parked(stored.gallery_id, 1)).commands), None)
 
-    async def _end_first_waiting(self, stored: StoredJob, error: Exception) -> None:
-        waiting = await self._jobs.waiting(stored.gallery_id, 1)
-        if not waiting:
+    async def _give_up_first_parked(self, stored: StoredJob, error: Exception) -> None:
+        parked = await self._jobs.parked(stored.gallery_id, 1)
+        if not parked:
             raise error
-        for command in waiting.commands:
-            await self._keep(command.record, error)
-            await self._answers.publish([], [AddressedReply.to(command.envelope, command.partition, _fault(command))])
+        for command in parked.commands:
+            await self._dead_letter(command.record, error)
+            await self._reply_publisher.publish(
+                [], [AddressedReply.to(command.envelope, command.partition, _fault_reply(command))]
+            )
             await self._jobs.unpark([command.parked_id] if command.parked_id else [])
-        await self.refuse(waiting.unreadable)
+        await self.dead_letter_unreadable(parked.unreadable)
 
-    async def refuse(self, unreadable: Sequence[UnreadableCommand]) -> None:
-        """Put parked commands aside that cannot be read, and tell those of their senders that can be told."""
+    async def dead_letter_unreadable(self, unreadable: Sequence[UnreadableCommand]) -> None:
+        """Dead-letter parked commands that cannot be read, and answer those whose senders are known."""
         for one in unreadable:
             if one.record is None:
                 log.error("parked command %s has lost its record: %r", one.parked_id, one.error)
                 await self._jobs.quarantine(one.parked_id)
                 continue
-            await self._keep(one.record, one.error)
-            answer = _refusal(one.record, one.error)
-            await self._answers.publish([], [answer] if answer is not None else [])
+            await self._dead_letter(one.record, one.error)
+            addressed = _refusal_reply(one.record, one.error)
+            await self._reply_publisher.publish([], [addressed] if addressed is not None else [])
             await self._jobs.unpark([one.parked_id])
 
-    async def _keep(self, record: ReceivedRecord, error: Exception) -> None:
-        """Publish a dead letter, as far as the broker takes it."""
+    async def _dead_letter(self, record: ReceivedRecord, error: Exception) -> None:
+        """Publish a dead letter; log it if it is too large for the broker."""
         try:
             await self._dead_letters.dead_letter(record, HANDLER_FAILED, repr(error))
         except RecordTooLarge:
-            place = f"{record.topic}-{record.partition}@{record.offset}"
-            log.exception("the dead letter of %s is too large for the broker: %r", place, error)
+            position = f"{record.topic}-{record.partition}@{record.offset}"
+            log.exception("the dead letter of %s is too large for the broker: %r", position, error)
 
 
-def _fault(command: PlacedCommand) -> Reply:
+def _fault_reply(command: ReceivedCommand) -> Reply:
     error = ReplyError(code=ErrorCode.INTERNAL, message=FAULT_TEXT)
     return Reply(command_id=command.envelope.command_id, outcome="rejected", gallery_id=command.gallery_id, error=error)
 
 
-def _refusal(record: ReceivedRecord, error: Exception) -> AddressedReply | None:
-    """The answer to a command that was read when it came and is not any more; None if its sender cannot be told."""
+def _refusal_reply(record: ReceivedRecord, error: Exception) -> AddressedReply | None:
+    """The reply to a command that could be read when it arrived but not now; None if its sender is unknown."""
     if not isinstance(error, InvalidCommand | Undecodable) or error.origin is None or error.origin.command_id is None:
         return None
     origin = error.origin

@@ -1,4 +1,4 @@
-"""Publishes replies, on the topic that the sender asked for where that is allowed and possible."""
+"""Publishes replies on the topic that the sender asked for, or on the usual topic if that is not possible."""
 
 import logging
 import time
@@ -14,14 +14,14 @@ from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
 
-# A topic that somebody else looks after may refuse writes for reasons of its own, for ever; commands must not wait.
+# A foreign topic may refuse writes for ever, for reasons of its own. Commands wait no longer than this for it.
 PATIENCE_SECONDS = 2.0
 REFUSED_SECONDS = 60.0
-"""How long nothing more is tried on a topic that did not take a reply."""
+"""Seconds during which nothing is published on a topic that did not take a reply."""
 
 
 class AddressedReply(NamedTuple):
-    """A reply and where it goes; `partition` and `source` are the command's."""
+    """A reply and its destination; `partition` and `source` are those of the command."""
 
     reply: Reply
     partition: int
@@ -32,38 +32,38 @@ class AddressedReply(NamedTuple):
 
     @classmethod
     def to(cls, envelope: CommandEnvelope, partition: int, reply: Reply) -> "AddressedReply":
-        """The answer to a command."""
+        """Address a reply to the sender of a command."""
         return cls(reply, partition, envelope.site_id, envelope.correlation_id, envelope.reply_to, envelope.source)
 
 
 class ReplyPublisher:
-    """Sends replies out, together with other records or alone."""
+    """Publishes replies, together with other records or alone."""
 
-    def __init__(self, publisher: Publisher, elsewhere: Publisher, topics: Topics) -> None:
-        """`elsewhere` publishes on topics that are not Triptych's own: what is stuck there holds nothing else up."""
+    def __init__(self, publisher: Publisher, foreign_publisher: Publisher, topics: Topics) -> None:
+        """`foreign_publisher` publishes on topics that are not Triptych's, so that they cannot delay other records."""
         self._publisher = publisher
-        self._elsewhere = elsewhere
+        self._foreign_publisher = foreign_publisher
         self._topics = topics
         self._refused_until: dict[str, float] = {}
 
-    async def publish(self, records: Sequence[OutgoingRecord], answers: Sequence[AddressedReply]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord], replies: Sequence[AddressedReply]) -> None:
         """Publish records and replies, all at the same time.
 
-        A reply that its topic does not take goes to the usual topic instead.
+        A reply that a foreign topic does not take goes to the usual topic instead.
 
         Raises:
-            TransientFailure: some may be on their topics and some not; publish the same again.
-            RecordTooLarge: the broker will never take one of them; others may be on their topics.
+            TransientFailure: some may be on their topics and others not; the caller publishes all of them again.
+            RecordTooLarge: the broker will never take one of the records; others may be on their topics.
         """
         by_topic: dict[str, list[AddressedReply]] = {}
-        for answer in answers:
-            by_topic.setdefault(await self._topic(answer.reply_to), []).append(answer)
+        for addressed in replies:
+            by_topic.setdefault(await self._topic(addressed.reply_to), []).append(addressed)
         usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
-        others = [self._publish_elsewhere(topic, part) for topic, part in by_topic.items()]
-        await run_all([self._publish_here([*records, *usual], len(records)), *others])
+        others = [self._publish_to_foreign_topic(topic, addressed) for topic, addressed in by_topic.items()]
+        await run_all([self._publish_to_own_topics([*records, *usual], len(records)), *others])
 
-    async def _publish_here(self, records: Sequence[OutgoingRecord], first_reply: int) -> None:
-        """Publish records, the replies last; a reply that its topic does not take is shortened."""
+    async def _publish_to_own_topics(self, records: Sequence[OutgoingRecord], first_reply: int) -> None:
+        """Publish records, the replies last; a reply that is too large for its topic is shortened."""
         try:
             await self._publisher.publish(records)
         except RecordTooLarge as error:
@@ -71,47 +71,47 @@ class ReplyPublisher:
                 raise
             log.warning("%d replies are shortened: %s", len(error.positions), error)
             await self._publisher.publish(
-                [_shortened(one) if place in error.positions else one for place, one in enumerate(records)]
+                [_shortened(one) if number in error.positions else one for number, one in enumerate(records)]
             )
 
-    async def _publish_elsewhere(self, topic: str, answers: Sequence[AddressedReply]) -> None:
+    async def _publish_to_foreign_topic(self, topic: str, replies: Sequence[AddressedReply]) -> None:
         try:
-            await self._elsewhere.publish(await self._records(self._elsewhere, topic, answers))
+            await self._foreign_publisher.publish(await self._records(self._foreign_publisher, topic, replies))
         except (TransientFailure, RecordTooLarge) as error:
-            await self._publish_here(await self._records(self._publisher, self._topics.replies, answers), 0)
-            # Kafka works, so it is the topic.
+            await self._publish_to_own_topics(await self._records(self._publisher, self._topics.replies, replies), 0)
+            # Kafka took the replies on the usual topic, so the foreign topic is to blame.
             self._refused_until[topic] = time.monotonic() + REFUSED_SECONDS
             log.warning(
                 "topic %s does not take replies, which go to %s meanwhile: %s", topic, self._topics.replies, error
             )
 
     async def _records(
-        self, publisher: Publisher, topic: str, answers: Sequence[AddressedReply]
+        self, publisher: Publisher, topic: str, replies: Sequence[AddressedReply]
     ) -> list[OutgoingRecord]:
-        """One record for each answer, on the partition of its command as far as the topic has so many.
+        """A record for each reply, on the partition of its command, modulo the partitions of the topic.
 
-        Keyed partitioning would buy nothing: a correlation id is used once, so each would have to be hashed (15 µs),
-        and the answers to a batch would be strewn over all partitions.
+        Partitioning by key would gain nothing: a correlation id is used once, so each would have to be hashed (15 µs),
+        and the replies to a batch would be spread over all partitions.
         """
-        if not answers:
+        if not replies:
             return []
         partitions = await publisher.partitions(topic)
         records = []
-        for answer in answers:
-            message = encode_reply(answer.reply, correlation_id=answer.correlation_id, site_id=answer.site_id)
+        for addressed in replies:
+            message = encode_reply(addressed.reply, correlation_id=addressed.correlation_id, site_id=addressed.site_id)
             records.append(
-                OutgoingRecord(topic, message.key, message.value, message.headers, answer.partition % partitions)
+                OutgoingRecord(topic, message.key, message.value, message.headers, addressed.partition % partitions)
             )
         return records
 
     async def _topic(self, asked: str | None) -> str:
-        """The topic a sender asked for, unless it is none of its business, does not exist or did not take replies."""
+        """The topic that a sender asked for, or the usual one if that is not for replies, is missing or refused one."""
         topics = self._topics
         if asked is None or asked == topics.replies:
             return topics.replies
         if asked in (topics.commands, topics.events, topics.galleries) or asked.endswith(topics.dead_letter("")):
             log.warning("a reply was asked for on %s, which is not for replies", asked)
-        elif self._refused_until.get(asked, 0.0) < time.monotonic() and await self._elsewhere.has_topic(asked):
+        elif self._refused_until.get(asked, 0.0) < time.monotonic() and await self._foreign_publisher.has_topic(asked):
             return asked
         return topics.replies
 

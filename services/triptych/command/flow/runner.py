@@ -1,4 +1,4 @@
-"""Does long work step by step beside the batches, and then carries out the commands that have waited for it."""
+"""Runs jobs step by step between the batches, and then carries out the commands that waited for them."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from triptych.command.domain.decide import accepted, messages_of
 from triptych.command.domain.state import Change, CommandContext, JobKind, Rejected
-from triptych.command.domain.step_retries import RETRY_PERIOD, is_hopeless, pause_seconds
+from triptych.command.domain.step_retries import RETRY_PERIOD, pause_seconds, should_give_up
 from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
@@ -29,7 +29,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 
 class JobRunner:
-    """One task that goes round all open jobs, one step each, so that none waits for the end of another."""
+    """One task that does a step of each open job in turn, so that no job waits for the end of another."""
 
     def __init__(
         self,
@@ -48,24 +48,24 @@ class JobRunner:
         self._failed_work = failed_work
         self._new_event_id = new_event_id
         self._patience = patience
-        self._put_off: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._trouble = Trouble("long work to go on")
 
     def start(self, partitions: frozenset[int]) -> None:
-        """Go on with the jobs of these partitions, whoever started them."""
+        """Resume the jobs of these partitions, whichever process started them."""
         self._wake.set()
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._run(sorted(partitions)))
 
     def wake(self) -> None:
-        """There is a new job."""
+        """Look for jobs now, because a new one was stored."""
         self._wake.set()
 
     async def stop(self) -> None:
-        """End after the step in hand, or in the middle of it: the next owner goes on from the last commit."""
+        """Stop, even in the middle of a step: the next owner resumes from the last commit."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -80,15 +80,15 @@ class JobRunner:
             try:
                 async for job in self._jobs.open_jobs(partitions):
                     has_jobs = True
-                    has_advanced = await self._try(job) or has_advanced
+                    has_advanced = await self._try_step(job) or has_advanced
             except OwnershipLost:
-                log.info("long work goes on elsewhere")
+                log.info("another process owns the partitions and continues their jobs")
                 self._trouble.end()
                 return
             except Exception as error:
                 self._trouble.begin()
                 if not isinstance(error, TransientFailure) and not is_transient(error):
-                    log.exception("long work is interrupted and tried again")
+                    log.exception("a round of jobs failed and is tried again")
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue
@@ -99,10 +99,10 @@ class JobRunner:
             elif not has_advanced:
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _try(self, stored: StoredJob) -> bool:
-        """A step of a job, if it is not put off; one that fails for reasons of its own must not hold up the others."""
+    async def _try_step(self, stored: StoredJob) -> bool:
+        """Do a step of a job if it is due; a step that fails for its own reasons must not delay other jobs."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._put_off.get(stored.job_id, 0.0):
+        if loop.time() < self._retry_at.get(stored.job_id, 0.0):
             return False
         try:
             with waiting_for("a step of long work to end"):
@@ -110,28 +110,28 @@ class JobRunner:
             if stored.failures:
                 await self._jobs.forget_failures(stored.job_id)
         except JobMovedOn:
-            return True  # by another task; what was read of it is outdated
+            return True  # another task took the step; `stored` is outdated
         except Exception as error:
             if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
                 raise
             log.exception("a step of job %s failed", stored.job_id)
-            self._put_off[stored.job_id] = loop.time() + await self._failed(stored, error)
+            self._retry_at[stored.job_id] = loop.time() + await self._count_failure(stored, error)
             return False
-        self._put_off.pop(stored.job_id, None)
+        self._retry_at.pop(stored.job_id, None)
         return has_advanced
 
-    async def _failed(self, stored: StoredJob, error: Exception) -> float:
-        """Count the failure and give up after enough of them; how many seconds to wait before the next step."""
+    async def _count_failure(self, stored: StoredJob, error: Exception) -> float:
+        """Count a failure, and give the job up after enough of them; gives the seconds to wait before a retry."""
         now = datetime.now(UTC)
         failures, since = await self._jobs.note_failure(stored.job_id, now)
-        if is_hopeless(failures, since, now, self._patience):
+        if should_give_up(failures, since, now, self._patience):
             try:
-                await self._failed_work.end(stored, error)
+                await self._failed_work.give_up(stored, error)
                 await self._staging.clear(stored.job_id)
             except JobMovedOn:
                 return 0.0  # another task has taken the step
-            except Exception as trouble:
-                if isinstance(trouble, TransientFailure | OwnershipLost) or is_transient(trouble):
+            except Exception as second_error:
+                if isinstance(second_error, TransientFailure | OwnershipLost) or is_transient(second_error):
                     raise
                 log.exception("job %s cannot be given up, and is tried again", stored.job_id)
             else:
@@ -139,14 +139,14 @@ class JobRunner:
         return pause_seconds(failures, self._patience)
 
     async def _step(self, stored: StoredJob) -> bool:
-        """One step of a job; False if it has to wait for something else."""
+        """Do one step of a job; False if it has to wait for another job."""
         if stored.is_done:
-            await self._drain(stored)
+            await self._carry_out_parked(stored)
             return True
         job = stored.open()
         if job.kind is JobKind.CLONE and "total" not in job.state:
             return await self._stage(job)
-        async with self._executor.turn:
+        async with self._executor.lock:
             await self._executor.flush_outbox()
             await self._advance(job)
         return True
@@ -154,15 +154,15 @@ class JobRunner:
     async def _advance(self, job: Job) -> None:
         at = datetime.now(UTC)
         envelope = job.envelope
-        origin = CommandContext(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
-        workspace = await self._loader.load_head(job.command.gallery_id)
-        head = workspace.heads[job.command.gallery_id]
+        context = CommandContext(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
+        unit = await self._loader.load_head(job.command.gallery_id)
+        head = unit.heads[job.command.gallery_id]
         assert head is not None  # noqa: S101 - a gallery with a job has a document
         try:
             if job.kind is JobKind.CLONE:
                 staging, copied = job.state.get("staging"), job.state.get("copied", 0)
                 bodies = await self._staging.page(job.job_id, staging, copied, STEP_ITEMS)
-                step = advance_clone(job.state, head, bodies, origin)
+                step = advance_clone(job.state, head, bodies, context)
             else:
                 page = page_of(job.kind, job.state)
                 items = await self._loader.page(
@@ -172,82 +172,82 @@ class JobRunner:
                     STEP_ITEMS,
                     has_bodies=job.kind not in (JobKind.CLEAR, JobKind.DELETE),
                 )
-                workspace.load_items(items)
-                step = advance(job.kind, job.state, head, items, origin)
+                unit.load_items(items)
+                step = advance(job.kind, job.state, head, items, context)
         except Rejected as rejected:
-            await self._reject(job, workspace, rejected, at)
+            await self._reject(job, unit, rejected, at)
         else:
-            await self._save(job, workspace, step, at)
+            await self._save(job, unit, step, at)
 
-    async def _save(self, job: Job, workspace: UnitOfWork, step: Step, at: datetime) -> None:
+    async def _save(self, job: Job, unit: UnitOfWork, step: Step, at: datetime) -> None:
         envelope = job.envelope
         change = replace(step.change, head=step.change.head._replace(job=job.job_id))
-        workspace.record(job.command, change, messages_of(change, envelope))
+        unit.record_change(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
-            workspace.record_job_outcome(envelope, accepted(envelope, change.head, None))
+            unit.record_job_outcome(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
-        await self._executor.save(workspace, job.command.partition, at, update)
+        await self._executor.save(unit, job.command.partition, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
             await self._staging.clear(job.job_id)
 
-    async def _reject(self, job: Job, workspace: UnitOfWork, rejected: Rejected, at: datetime) -> None:
-        """The work turns out to be impossible: answer so, and let the gallery's other commands go on."""
+    async def _reject(self, job: Job, unit: UnitOfWork, rejected: Rejected, at: datetime) -> None:
+        """End a job whose work is impossible: record the rejection, and let the gallery's parked commands continue."""
         envelope = job.envelope
-        head = workspace.heads[job.command.gallery_id]
+        head = unit.heads[job.command.gallery_id]
         assert head is not None  # noqa: S101 - see above
         if head.status is Status.BUILDING:
             head = head._replace(status=Status.DELETED)
-        workspace.record(job.command, Change(head), [])
-        workspace.record_job_outcome(
+        unit.record_change(job.command, Change(head), [])
+        unit.record_job_outcome(
             envelope,
             rejected.reply(envelope.command_id, head.gallery_id),
         )
         update = JobUpdate(job.job_id, job.step, job.state, is_done=True)
-        await self._executor.save(workspace, job.command.partition, at, update)
+        await self._executor.save(unit, job.command.partition, at, update)
 
     async def _stage(self, job: Job) -> bool:
-        """Copy the source aside as it is at one moment; nobody waits for that, since nothing of it is seen yet."""
+        """Stage the source as of one moment, without the lock: the copy changes nothing that others see."""
         source = job.state["source"]
         try:
-            # A name of its own: whoever worked on this before may still be writing.
+            # A new name for each attempt: an outdated task may still be writing under its own.
             staging = self._new_event_id()
             total = await self._staging.fill(job.job_id, staging, source, job.envelope.site_id)
         except Rejected as rejected:
-            async with self._executor.turn:
+            async with self._executor.lock:
                 await self._executor.flush_outbox()
-                workspace = await self._loader.load_head(job.command.gallery_id)
-                await self._reject(job, workspace, rejected, datetime.now(UTC))
+                unit = await self._loader.load_head(job.command.gallery_id)
+                await self._reject(job, unit, rejected, datetime.now(UTC))
             await self._staging.clear(job.job_id)
             return True
         if total is None:
             return False
-        async with self._executor.turn:
+        async with self._executor.lock:
             await self._executor.flush_outbox()
             update = JobUpdate(job.job_id, job.step, {**job.state, "total": total, "staging": staging})
             await self._executor.save(UnitOfWork(), job.command.partition, datetime.now(UTC), update)
         return True
 
-    async def _drain(self, job: StoredJob) -> None:
-        """Carry out or answer some of the commands that have waited; end the job when it is no longer waited for."""
-        if job.is_swept:
+    async def _carry_out_parked(self, job: StoredJob) -> None:
+        """Carry out or answer some of the parked commands; end the job when no command is parked any more."""
+        if job.needs_sweep:
             await self._loader.sweep(job.gallery_id)
-        # After a failure, one at a time: that shows which of them is to blame.
-        waiting = await self._jobs.waiting(job.gallery_id, 1 if job.failures else PARKED_AT_ONCE)
-        if waiting:
-            await self._failed_work.refuse(waiting.unreadable)
-            outcome = await self._executor.carry_out([lambda: waiting.commands], running_job=job.job_id)
-            parked = [command.parked_id for command in waiting.commands if command.parked_id]
-            await self._jobs.unpark([parked_id for parked_id in parked if parked_id not in outcome.waiting])
-            if not outcome.waiting:
+        # After a failure, one at a time, to find the command that causes it.
+        parked = await self._jobs.parked(job.gallery_id, 1 if job.failures else PARKED_AT_ONCE)
+        if parked:
+            await self._failed_work.dead_letter_unreadable(parked.unreadable)
+            result = await self._executor.carry_out([lambda: parked.commands], running_job=job.job_id)
+            parked_ids = [command.parked_id for command in parked.commands if command.parked_id]
+            await self._jobs.unpark([parked_id for parked_id in parked_ids if parked_id not in result.still_parked])
+            if not result.still_parked:
                 return
-        async with self._executor.turn:
+        async with self._executor.lock:
             await self._executor.flush_outbox()
-            workspace = await self._loader.load_head(job.gallery_id)
-            head = workspace.heads.get(job.gallery_id)
+            unit = await self._loader.load_head(job.gallery_id)
+            head = unit.heads.get(job.gallery_id)
             if head is not None and head.job == job.job_id:
-                if await self._jobs.waiting(job.gallery_id, 1):
-                    return  # it came while we waited for our turn
-                workspace.heads[job.gallery_id] = head._replace(job=None)
-            # Otherwise one of the commands has started another job, which the rest of them wait for.
+                if await self._jobs.parked(job.gallery_id, 1):
+                    return  # a command was parked while this task waited for the lock
+                unit.heads[job.gallery_id] = head._replace(job=None)
+            # Otherwise one of the commands has started another job, and the remaining commands wait for that.
             update = JobUpdate(job.job_id, job.step, None)
-            await self._executor.save(workspace, job.partition, datetime.now(UTC), update)
+            await self._executor.save(unit, job.partition, datetime.now(UTC), update)

@@ -1,1 +1,1 @@
-"""What the command service keeps in MongoDB."""
+"""Stores and loads what the command service keeps in MongoDB."""

@@ -1,4 +1,4 @@
-"""The write model's documents in MongoDB: names of collections, shapes, conversion; no I/O."""
+"""Defines the write model's documents in MongoDB: collection names, indexes, shapes and conversion, without I/O."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,17 +18,17 @@ STAGED = "staged_items"
 
 
 def indexes(processed_retention: timedelta) -> dict[str, list[IndexModel]]:
-    """Indexes of the write model; the unique ones enforce sort orders (contract, section 4, rule 3)."""
+    """Indexes of the write model, by collection; unique ones enforce sort orders (contract, section 4, rule 3)."""
     return {
         GALLERIES: [
-            # Deleted galleries keep their document, but not their place.
+            # Deleted galleries keep their document, but not their sort order.
             IndexModel(
                 [("siteId", ASCENDING), ("sortOrder", ASCENDING)],
                 unique=True,
                 partialFilterExpression={"sortOrder": {"$type": "double"}},
             )
         ],
-        # In the order of the views' index, so that both can be compared as they are read.
+        # In the same order as the views' index, so that a comparison can read both in step.
         ITEMS: [IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)], unique=True)],
         GALLERY_PLACES: [],
         PROCESSED: [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(processed_retention.total_seconds()))],
@@ -39,7 +39,7 @@ def indexes(processed_retention: timedelta) -> dict[str, list[IndexModel]]:
 
 
 def head_document(head: GalleryHead) -> Document:
-    """A gallery's document without `_id`."""
+    """The document of a gallery, without `_id`."""
     document: Document = {
         "siteId": head.site_id,
         "name": head.name,
@@ -57,7 +57,7 @@ def head_document(head: GalleryHead) -> Document:
 
 
 def head_of(document: Document) -> GalleryHead:
-    """The gallery of a document."""
+    """The gallery that a document represents."""
     return GalleryHead(
         gallery_id=document["_id"],
         site_id=document["siteId"],
@@ -74,7 +74,7 @@ def head_of(document: Document) -> GalleryHead:
 
 
 def item_document(item: StoredItem) -> Document:
-    """An item's document."""
+    """The document of an item."""
     return {
         "_id": item.item_id,
         "siteId": item.site_id,
@@ -85,17 +85,17 @@ def item_document(item: StoredItem) -> Document:
 
 
 def item_of(document: Document) -> StoredItem:
-    """The item of a document, which is used up."""
+    """The item that a document represents; the call consumes the document."""
     return StoredItem(
         document["_id"], document["galleryId"], document["siteId"], document["sortOrder"], body_of(document["item"])
     )
 
 
 def stored_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An item's body as it is stored."""
+    """An item's body in its stored form: free-form objects are packed."""
     return pack(body, FREE_FORM_PLACES)
 
 
 def body_of(stored: Document) -> dict[str, Any]:
-    """The body that was stored, also by versions of this service that stored free-form objects as they were."""
+    """The wire form of a stored body, also if an earlier version of this service stored free-form objects unpacked."""
     return unpack(stored, FREE_FORM_PLACES)

@@ -1,4 +1,4 @@
-"""Keeps long work and the commands that wait for it in MongoDB, so that both survive any crash."""
+"""Stores jobs and parked commands in MongoDB, so that both survive any crash."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -6,47 +6,47 @@ from datetime import datetime
 from typing import Any
 
 from triptych.command.domain.state import JobKind
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, ReceivedRecord, UnitOfWork
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, UnitOfWork
 from triptych.command.store.documents import JOBS, PARKED
-from triptych.command.store.received import received, record_document
+from triptych.command.store.received import record_document, record_of
 from triptych.contract.codec.envelope import CommandEnvelope, decode_command
 from triptych.contract.sizes import record_bytes
 from triptych.kit.mongo.driver import ASCENDING, Database, Document, Session
 from triptych.kit.mongo.fencing import Ownership
 
 JOBS_AT_ONCE = 20
-"""Read from the database at a time."""
+"""Jobs that one batch of the cursor brings."""
 PARKED_AT_ONCE, PARKED_BYTES = 200, 8 * 1024 * 1024
-"""Parked commands that are carried out at a time, and bytes of them."""
+"""The most parked commands that are carried out at a time, and the most bytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work in progress on a gallery.
+    """A job on a gallery.
 
-    `state` is what its steps know and update. Once it is done, only the commands that wait for it are left to carry out
-    or to answer. Its own command is the first of those, and with `again` it was not carried out yet.
+    Its steps read and update `state`. When the steps are done, the parked commands are carried out or answered. The
+    first of them is the command that asked for the job; with `again`, that command has still to be carried out.
     """
 
     job_id: str
     kind: JobKind
-    command: PlacedCommand
+    command: ReceivedCommand
     state: dict[str, Any]
     again: bool
     step: int = 0
-    """How many times it was advanced."""
+    """The number of steps that were taken."""
 
     @property
     def envelope(self) -> CommandEnvelope:
-        """The command that asked for it."""
+        """The command that asked for the job."""
         return self.command.envelope
 
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job as far as it can be read whatever is wrong with its document; `open` reads the rest.
+    """The fields of a job that can be read even from a damaged document; `open` reads the rest.
 
-    `step` is how many times it was advanced, and `failures` how often the step that is due has failed.
+    `step` is the number of steps that were taken, and `failures` how often the next step has failed.
     """
 
     job_id: str
@@ -54,25 +54,25 @@ class StoredJob:
     partition: int
     step: int
     is_done: bool
-    is_swept: bool
-    """All items of the gallery have to go, without events, before the commands that wait for the job."""
+    needs_sweep: bool
+    """Whether all items of the gallery must be deleted, without events, before the parked commands are carried out."""
     failures: int
     document: Document
 
     def open(self) -> Job:
-        """The job. Raises whatever its document makes Python raise, if that is not what this version wrote."""
+        """Read the job. Raises any exception if the document is damaged or another version wrote it."""
         document = self.document
         kind, state = JobKind(document["kind"]), {**document["state"]}
         return Job(self.job_id, kind, self.open_command(), state, bool(document["again"]), self.step)
 
-    def open_command(self) -> PlacedCommand:
-        """The command that asked for it. Raises in the same way."""
-        return _placed(self.document)
+    def open_command(self) -> ReceivedCommand:
+        """Read the command that asked for the job. Raises like `open`."""
+        return _parked_command(self.document)
 
 
 @dataclass(frozen=True, slots=True)
 class JobUpdate:
-    """How far a job has come from `step` on; without state it has ended."""
+    """The state of a job after step number `step`; None as state ends the job."""
 
     job_id: str
     step: int
@@ -81,12 +81,12 @@ class JobUpdate:
 
 
 class JobMovedOn(Exception):
-    """This step of a job was taken already."""
+    """Another task has already taken this step of the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableCommand:
-    """A parked command that cannot be read; `record` is what it came as, if that at least can be told."""
+    """A parked command that cannot be read; `record` is its original record, or None if that cannot be read either."""
 
     parked_id: str
     record: ReceivedRecord | None
@@ -95,9 +95,9 @@ class UnreadableCommand:
 
 @dataclass(slots=True)
 class ParkedCommands:
-    """Parked commands of one gallery, the first of all that wait for it."""
+    """The first parked commands of one gallery."""
 
-    commands: list[PlacedCommand] = field(default_factory=list)
+    commands: list[ReceivedCommand] = field(default_factory=list)
     unreadable: list[UnreadableCommand] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -105,15 +105,15 @@ class ParkedCommands:
 
 
 class JobStore:
-    """Jobs and parked commands."""
+    """The jobs and parked commands of one installation."""
 
     def __init__(self, database: Database) -> None:
         self._jobs = database[JOBS]
         self._parked = database[PARKED]
         self._number = 0
 
-    async def insert(self, workspace: UnitOfWork, ownership: Ownership, at: datetime, session: Session) -> None:
-        """Add the jobs and parked commands of a workspace to the transaction of `session`."""
+    async def insert(self, unit: UnitOfWork, ownership: Ownership, at: datetime, session: Session) -> None:
+        """Insert the jobs and parked commands of a unit of work in the transaction of `session`."""
         jobs = [
             {
                 "_id": str(CommandKey.of(command.envelope)),
@@ -126,17 +126,17 @@ class JobStore:
                 "startedAt": at,
                 "record": record_document(command.record),
             }
-            for command, request in workspace.jobs
+            for command, request in unit.jobs
         ]
         if jobs:
             await self._jobs.insert_many(jobs, session=session)
-        waiting = [command for command in workspace.parked if command.parked_id is None]
-        if waiting:
+        parked = [command for command in unit.parked if command.parked_id is None]
+        if parked:
             await self._parked.insert_many(
-                [self._parked_document(command, ownership) for command in waiting], session=session
+                [self._parked_document(command, ownership) for command in parked], session=session
             )
 
-    def _parked_document(self, command: PlacedCommand, ownership: Ownership) -> Document:
+    def _parked_document(self, command: ReceivedCommand, ownership: Ownership) -> Document:
         epoch = ownership.epoch(command.partition)
         self._number += 1
         return {
@@ -149,10 +149,10 @@ class JobStore:
         }
 
     async def apply(self, update: JobUpdate, session: Session) -> None:
-        """Add a job's progress to the transaction of `session`.
+        """Write a job's new state, or delete an ended job, in the transaction of `session`.
 
         Raises:
-            JobMovedOn: the transaction must not be committed, or the step would be taken twice.
+            JobMovedOn: the step was taken already; the transaction must not commit.
         """
         at_step = {"_id": update.job_id, "step": update.step or {"$not": {"$gt": 0}}}
         if update.state is None:
@@ -164,16 +164,16 @@ class JobStore:
             raise JobMovedOn(f"job {update.job_id} is not at step {update.step} any more")
 
     async def unpark(self, parked_ids: Sequence[str]) -> None:
-        """Forget commands that were carried out and answered; a crash before this has them answered again."""
+        """Delete commands that were carried out and answered; after a crash before this, they are answered again."""
         if parked_ids:
             await self._parked.delete_many({"_id": {"$in": list(parked_ids)}})
 
     async def quarantine(self, parked_id: str) -> None:
-        """Let nobody wait any more for a parked command of which nothing can be read; its document stays."""
+        """Detach an unreadable parked command from its gallery, so that nothing waits for it; its document stays."""
         await self._parked.update_one({"_id": parked_id}, {"$set": {"galleryId": f"unreadable/{parked_id}"}})
 
     async def open_jobs(self, partitions: Sequence[int]) -> AsyncIterator[StoredJob]:
-        """The jobs of these partitions, the oldest first."""
+        """The jobs of these partitions, oldest first."""
         found = self._jobs.find({"partition": {"$in": list(partitions)}}).sort("startedAt", ASCENDING)
         async for document in found.batch_size(JOBS_AT_ONCE):
             state = document.get("state")
@@ -189,7 +189,7 @@ class JobStore:
             )
 
     async def note_failure(self, job_id: str, at: datetime) -> tuple[int, datetime]:
-        """Count a failed step; how many have failed one after the other by now, and since when."""
+        """Count a failed step; the result is the number of failures in a row, and the time of the first."""
         failed = {
             "failures": {"$add": [{"$ifNull": ["$failures", 0]}, 1]},
             "failingSince": {"$ifNull": ["$failingSince", at]},
@@ -198,27 +198,27 @@ class JobStore:
         return (0, at) if found is None else (found["failures"], found["failingSince"])
 
     async def forget_failures(self, job_id: str) -> None:
-        """A step has succeeded."""
+        """Clear the count of failures after a step has succeeded."""
         await self._jobs.update_one({"_id": job_id}, {"$unset": {"failures": "", "failingSince": ""}})
 
-    async def waiting(self, gallery_id: str, count: int = PARKED_AT_ONCE) -> ParkedCommands:
-        """The first commands that wait for the gallery, in order: one, and more up to `count` and PARKED_BYTES."""
+    async def parked(self, gallery_id: str, count: int = PARKED_AT_ONCE) -> ParkedCommands:
+        """The first parked commands of a gallery, in order: at least one, and more up to `count` and PARKED_BYTES."""
         found = self._parked.find({"galleryId": gallery_id}).sort([("epoch", ASCENDING), ("number", ASCENDING)])
-        waiting, size = ParkedCommands(), 0
+        parked, size = ParkedCommands(), 0
         async for document in found.limit(count):
             record: ReceivedRecord | None = None
             try:
-                record = received(document["record"], document["partition"])
+                record = record_of(document["record"], document["partition"])
                 size += record_bytes(record.key, record.value, record.headers)
-                if waiting and size > PARKED_BYTES:
+                if parked and size > PARKED_BYTES:
                     break
-                waiting.commands.append(_placed(document, document["_id"]))
-            except Exception as error:  # noqa: BLE001 - whatever somebody or some version has made of the document
-                waiting.unreadable.append(UnreadableCommand(document["_id"], record, error))
-        return waiting
+                parked.commands.append(_parked_command(document, document["_id"]))
+            except Exception as error:  # noqa: BLE001 - another version or a person may have written anything
+                parked.unreadable.append(UnreadableCommand(document["_id"], record, error))
+        return parked
 
 
-def _placed(document: Document, parked_id: str | None = None) -> PlacedCommand:
-    record = received(document["record"], document["partition"])
+def _parked_command(document: Document, parked_id: str | None = None) -> ReceivedCommand:
+    record = record_of(document["record"], document["partition"])
     envelope = decode_command(record.value, record.headers)
-    return PlacedCommand(record.partition, document["galleryId"], envelope, record, parked_id)
+    return ReceivedCommand(record.partition, document["galleryId"], envelope, record, parked_id)

@@ -1,96 +1,96 @@
-"""Loads the order around the new places of moved items: for all moves of a batch in one query, or a few."""
+"""Loads the order around the new positions of moved items: for all moves of a batch in one query, or a few."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from triptych.command.domain.order.moves import FIRST_LOOK
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, OrderRange, join
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, UnitOfWork
+from triptych.command.domain.order.moves import NEIGHBOURS_FIRST
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, OrderRange, add_range
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import item_of
 from triptych.contract.commands import MoveItem
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Document, aggregate
 
-# Measured: 40 lines in one query cost the processor a ninth, and the caller a third, of what 40 queries cost.
-LINES_AT_ONCE = 200
+# Measured: 40 pipelines in one query cost the processor a ninth, and the caller a third, of what 40 queries cost.
+PIPELINES_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What a move needs to know of its gallery: `count` items on some sides of a place, with contents if `is_whole`."""
+    """The items that a move needs: `count` of them in some directions from a sort order, perhaps with their bodies."""
 
     gallery_id: str
-    place: float
+    sort_order: float
     directions: tuple[int, ...]
     count: int
-    is_whole: bool
+    has_bodies: bool
 
     def pipelines(self) -> list[list[Document]]:
-        """The query for each side."""
+        """A query for each direction."""
         return [self._pipeline(direction) for direction in self.directions]
 
     def _pipeline(self, direction: int) -> list[Document]:
-        bounds = {"$gte" if direction == ASCENDING else "$lte": self.place}
+        bounds = {"$gte" if direction == ASCENDING else "$lte": self.sort_order}
         found: list[Document] = [
             {"$match": {"galleryId": self.gallery_id, "sortOrder": bounds}},
             {"$sort": {"sortOrder": direction}},
             {"$limit": self.count},
         ]
-        return found if self.is_whole else [*found, {"$project": {"sortOrder": 1}}]
+        return found if self.has_bodies else [*found, {"$project": {"sortOrder": 1}}]
 
-    def stretch(self, pages: Sequence[Sequence[Document]]) -> OrderRange:
-        """What is known once the items of each side are found."""
-        low = high = self.place
+    def order_range(self, pages: Sequence[Sequence[Document]]) -> OrderRange:
+        """The range that is loaded once the items in each direction are found."""
+        low = high = self.sort_order
         for direction, page in zip(self.directions, pages, strict=True):
-            places = [document["sortOrder"] for document in page]
+            sort_orders = [document["sortOrder"] for document in page]
             is_end = len(page) < self.count
             if direction == ASCENDING:
-                high = HIGHEST if is_end else max(places)
+                high = HIGHEST if is_end else max(sort_orders)
             else:
-                low = LOWEST if is_end else min(places)
+                low = LOWEST if is_end else min(sort_orders)
         entries = {(document["sortOrder"], document["_id"]) for page in pages for document in page}
         return OrderRange(low, high, sorted(entries))
 
 
-async def load_neighbourhoods(items: Collection, workspace: UnitOfWork, commands: Sequence[PlacedCommand]) -> None:
-    """Add to the workspace what the moves among these commands need; the items they name are loaded already."""
-    searches = [search for command in commands if (search := _search(workspace, command)) is not None]
+async def load_neighbourhoods(items: Collection, unit: UnitOfWork, commands: Sequence[ReceivedCommand]) -> None:
+    """Load into the unit of work what the moves among these commands need; the items they name are loaded already."""
+    searches = [search for command in commands if (search := _search(unit, command)) is not None]
     pipelines = [pipeline for search in searches for pipeline in search.pipelines()]
     pages: list[list[Document]] = []
-    for start in range(0, len(pipelines), LINES_AT_ONCE):
-        pages += await _find(items, pipelines[start : start + LINES_AT_ONCE])
+    for start in range(0, len(pipelines), PIPELINES_AT_ONCE):
+        pages += await _find(items, pipelines[start : start + PIPELINES_AT_ONCE])
     remaining = iter(pages)
     for search in searches:
         found = [next(remaining) for _ in search.directions]
-        if search.is_whole:
-            workspace.load_items(item_of(document) for page in found for document in page)
-        join(workspace.loaded_ranges[search.gallery_id], search.stretch(found))
+        if search.has_bodies:
+            unit.load_items(item_of(document) for page in found for document in page)
+        add_range(unit.loaded_ranges[search.gallery_id], search.order_range(found))
 
 
-def _search(workspace: UnitOfWork, command: PlacedCommand) -> _Search | None:
-    """The side of the new place that decides; at a second look both, with contents. None if nothing is missing."""
+def _search(unit: UnitOfWork, command: ReceivedCommand) -> _Search | None:
+    """The search for a move: first in one direction, later in both and with bodies; None if nothing is missing."""
     move, gallery_id = command.envelope.data, command.gallery_id
-    if not isinstance(move, MoveItem) or gallery_id in workspace.fully_loaded:
+    if not isinstance(move, MoveItem) or gallery_id in unit.fully_loaded:
         return None
-    if workspace.heads.get(gallery_id) is None:
+    if unit.heads.get(gallery_id) is None:
         return None
-    beside = workspace.find_item(gallery_id, move.before or move.after or "")
-    if move.to is None and beside is None:
+    anchor = unit.find_item(gallery_id, move.before or move.after or "")
+    if move.to is None and anchor is None:
         return None
-    look = workspace.neighbours_known.setdefault(CommandKey.of(command.envelope), FIRST_LOOK)
-    place = beside.sort_order if beside else (HIGHEST if move.to == "start" else LOWEST)
-    if look > FIRST_LOOK:
+    neighbours_known = unit.neighbours_known.setdefault(CommandKey.of(command.envelope), NEIGHBOURS_FIRST)
+    sort_order = anchor.sort_order if anchor else (HIGHEST if move.to == "start" else LOWEST)
+    if neighbours_known > NEIGHBOURS_FIRST:
         directions: tuple[int, ...] = (DESCENDING, ASCENDING)
     else:
         directions = (DESCENDING,) if move.after or move.to == "start" else (ASCENDING,)
-    # The place itself and the moved item may be among them.
-    return _Search(gallery_id, place, directions, look + 2, look > FIRST_LOOK)
+    # Two more: the item at the target and the moved item may be among them.
+    return _Search(gallery_id, sort_order, directions, neighbours_known + 2, neighbours_known > NEIGHBOURS_FIRST)
 
 
 async def _find(items: Collection, pipelines: Sequence[list[Document]]) -> list[list[Document]]:
-    """The results of several pipelines, each in its order."""
-    numbered = [[*pipeline, {"$set": {"line": {"$literal": line}}}] for line, pipeline in enumerate(pipelines)]
+    """Run several pipelines as one query; the results of each, in its order."""
+    numbered = [[*pipeline, {"$set": {"pipeline": {"$literal": number}}}] for number, pipeline in enumerate(pipelines)]
     unions = [{"$unionWith": {"coll": items.name, "pipeline": pipeline}} for pipeline in numbered[1:]]
     pages: list[list[Document]] = [[] for _ in pipelines]
     for document in await aggregate(items, [*numbered[0], *unions]):
-        pages[document["line"]].append(document)
+        pages[document["pipeline"]].append(document)
     return pages

@@ -1,8 +1,8 @@
-"""Keeps events that are committed but perhaps not yet on the topic, and publishes them in order.
+"""Stores events that are committed but may not be on the topic yet, and publishes them in order.
 
-One document holds the events of one batch and partition: measured, a third faster than one document an event. A
-document's place is (partition, epoch, number): epochs rise with every owner of the partition and numbers with every
-batch of one owner, so that a new owner publishes what is left exactly in the order of the commits.
+A document has the events of one batch and partition: measured, a third faster than one document for each event. Its
+position is (partition, epoch, number). Epochs rise with each owner of the partition, and numbers with each batch of one
+owner, so that a new owner publishes pending rows exactly in the order of the commits.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ from triptych.kit.process.waits import Trouble
 
 log = logging.getLogger(__name__)
 
-# Those of several commands are marked together, and beside the work: each lone one was held up by a millisecond.
+# Acknowledge the rows of several commands together, in the background: inline, each single command took 1 ms longer.
 ACKNOWLEDGE_SECONDS = 0.1
-# A MongoDB document may have 16 MB; this keeps what is held in memory small, and leaves room for what is not counted.
+# A MongoDB document may have 16 MB. A smaller limit saves memory, and leaves room for bytes that are not counted.
 ROW_BYTES = 4 * 1024 * 1024
-# What the key and the headers of an event are counted as. With the longest ids, source and trace, and all characters
-# outside of the basic plane, they are more than three times as much; a row of the smallest events still fits.
+# The bytes that are counted for the key and the headers of an event. With the longest ids, source and trace, and all
+# characters outside of the basic plane, they have over three times as many; a row of the smallest events still fits.
 HEADERS_BYTES = 2 * 1024
 FLUSH_BYTES = 8 * 1024 * 1024
 
 
 def indexes(retention: timedelta) -> dict[str, list[IndexModel]]:
-    """Rows to publish in order, and published ones to expire."""
+    """Indexes to find pending rows in order, and to expire published rows after `retention`."""
     return {
         "outbox": [
             IndexModel(
@@ -56,7 +56,7 @@ def indexes(retention: timedelta) -> dict[str, list[IndexModel]]:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """Events of one partition, in order of commit."""
+    """Events of one batch and partition, in order of commit."""
 
     row_id: str
     partition: int
@@ -66,41 +66,41 @@ class OutboxRow:
 
 
 class Outbox:
-    """The rows in MongoDB and their way to the events topic."""
+    """Writes rows to MongoDB, publishes their events, and acknowledges published rows."""
 
     def __init__(self, database: Database, publisher: Publisher, events_topic: str) -> None:
         self._database = database
         self._rows: Collection = database["outbox"]
-        self._marks = self._rows.with_options(write_concern=WriteConcern(1))
+        self._acknowledgements = self._rows.with_options(write_concern=WriteConcern(1))
         self._publisher = publisher
         self._topic = events_topic
         self._number = 0
-        self._published: list[str] = []  # rows not marked yet
-        self._marks_in_flight = asyncio.Lock()
+        self._unacknowledged: list[str] = []  # published rows whose documents still say `pending`
+        self._acknowledging = asyncio.Lock()
         self._trouble = Trouble("MongoDB to mark published events")
-        self._marking: asyncio.Task[None] | None = None
+        self._acknowledge_task: asyncio.Task[None] | None = None
 
-    def rows_of(self, workspace: UnitOfWork, ownership: Ownership) -> list[OutboxRow]:
-        """The rows for everything that the workspace has decided."""
+    def rows_of(self, unit: UnitOfWork, ownership: Ownership) -> list[OutboxRow]:
+        """The rows for all changes of a unit of work."""
         by_partition: dict[int, list[Message]] = {}
-        for command, _, messages in workspace.changes:
+        for command, _, messages in unit.changes:
             if messages:
                 by_partition.setdefault(command.partition, []).extend(messages)
         rows = []
         for partition, messages in by_partition.items():
             epoch = ownership.epoch(partition)
-            for part in _chunks(messages):
+            for chunk in _chunks(messages):
                 self._number += 1
-                rows.append(OutboxRow(f"{partition}-{epoch}-{self._number}", partition, epoch, self._number, part))
+                rows.append(OutboxRow(f"{partition}-{epoch}-{self._number}", partition, epoch, self._number, chunk))
         return rows
 
     async def insert(self, rows: Sequence[OutboxRow], session: Session) -> None:
-        """Add rows to the transaction of `session`."""
+        """Insert rows in the transaction of `session`."""
         if rows:
             await self._rows.insert_many([_document(row) for row in rows], ordered=False, session=session)
 
     def records(self, rows: Sequence[OutboxRow]) -> list[OutgoingRecord]:
-        """What publishing the rows means."""
+        """The records to publish for rows."""
         return [
             OutgoingRecord(self._topic, message.key, message.value, message.headers)
             for row in rows
@@ -108,97 +108,97 @@ class Outbox:
         ]
 
     def acknowledge_soon(self, rows: Iterable[OutboxRow]) -> None:
-        """Let the rows expire; called once Kafka has acknowledged their records.
+        """Acknowledge rows soon, so that they can expire; called after Kafka has acknowledged their records.
 
-        A mark that a crash takes away makes their events come twice, which consumers have to expect anyway; to wait for
-        it would hold up each lone command behind.
+        If a crash prevents it, their events are published a second time, which consumers have to expect anyway. Waiting
+        for it would delay each single command that follows.
         """
-        self._published += [row.row_id for row in rows]
-        if self._published and (self._marking is None or self._marking.done()):
-            self._marking = asyncio.create_task(self._mark_later())
+        self._unacknowledged += [row.row_id for row in rows]
+        if self._unacknowledged and (self._acknowledge_task is None or self._acknowledge_task.done()):
+            self._acknowledge_task = asyncio.create_task(self._acknowledge_later())
 
-    async def settle(self) -> None:
-        """Mark what is published, before somebody else takes over."""
-        if self._marking is not None:
-            self._marking.cancel()
-            await asyncio.wait({self._marking})
+    async def flush_acknowledgements(self) -> None:
+        """Acknowledge published rows now, before another process takes over."""
+        if self._acknowledge_task is not None:
+            self._acknowledge_task.cancel()
+            await asyncio.wait({self._acknowledge_task})
         self._trouble.end()
         try:
-            await self._mark()
+            await self._acknowledge()
         except PyMongoError as error:
-            log.warning("events that are published come once more, for they could not be marked: %s", error)
+            log.warning("published events will be published again: their rows could not be acknowledged: %s", error)
 
-    async def _mark_later(self) -> None:
-        while self._published:
+    async def _acknowledge_later(self) -> None:
+        while self._unacknowledged:
             await asyncio.sleep(ACKNOWLEDGE_SECONDS)
             self._trouble.begin()
             try:
-                await self._mark()
+                await self._acknowledge()
             except PyMongoError as error:
-                log.info("published events are marked later: %s", error)
+                log.info("published rows will be acknowledged later: %s", error)
             else:
                 self._trouble.end()
 
-    async def _mark(self) -> None:
-        # One at a time: a rebalance and the end of the service may both settle, and the later one has to wait for the
-        # marks that the earlier one has in flight.
-        async with self._marks_in_flight:
-            row_ids, self._published = self._published, []
+    async def _acknowledge(self) -> None:
+        # One at a time: a rebalance and the end of the service may both call this, and the later call has to wait for
+        # the acknowledgements that the earlier one has in flight.
+        async with self._acknowledging:
+            row_ids, self._unacknowledged = self._unacknowledged, []
             if not row_ids:
                 return
             try:
-                await self._marks.update_many(
+                await self._acknowledgements.update_many(
                     {"_id": {"$in": row_ids}},
                     {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
                 )
             except BaseException:
-                self._published += row_ids
+                self._unacknowledged += row_ids
                 raise
 
     async def flush(self, partitions: Iterable[int]) -> int:
-        """Publish what is committed but not marked, in order, in bounded memory; the number of events.
+        """Publish pending rows in order, in bounded memory; the result is the number of events.
 
         Raises:
-            TransientFailure: Kafka or MongoDB is away; what is left is published by the next call.
+            TransientFailure: Kafka or MongoDB is unavailable; the next call publishes the remaining rows.
         """
-        await self._mark()
-        # A commit whose outcome was not told may have no majority yet. Reads do not show its rows before it has one,
-        # and then its events would come behind those of later commits.
+        await self._acknowledge()
+        # A commit whose outcome is unknown may have no majority yet, and reads do not show its rows before it has one.
+        # Without this wait, its events could be published after those of later commits.
         await wait_for_majority(self._database)
         published = 0
-        waiting: list[OutboxRow] = []
+        pending: list[OutboxRow] = []
         size = 0
         for partition in sorted(partitions):
             async for document in self._rows.find({"partition": partition, "pending": True}).sort(
                 [("epoch", ASCENDING), ("number", ASCENDING)]
             ):
                 row = _row(document)
-                waiting.append(row)
+                pending.append(row)
                 size += sum(len(message.value) for message in row.messages)
                 if size >= FLUSH_BYTES:
-                    published += await self._publish(waiting)
-                    waiting, size = [], 0
-        return published + await self._publish(waiting)
+                    published += await self._publish(pending)
+                    pending, size = [], 0
+        return published + await self._publish(pending)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> int:
         records = self.records(rows)
         await self._publisher.publish(records)
-        self._published += [row.row_id for row in rows]
-        await self._mark()
+        self._unacknowledged += [row.row_id for row in rows]
+        await self._acknowledge()
         return len(records)
 
 
 def _chunks(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
-    part: list[Message] = []
+    chunk: list[Message] = []
     size = 0
     for message in messages:
         added = len(message.value) + HEADERS_BYTES
-        if part and size + added > ROW_BYTES:
-            yield tuple(part)
-            part, size = [], 0
-        part.append(message)
+        if chunk and size + added > ROW_BYTES:
+            yield tuple(chunk)
+            chunk, size = [], 0
+        chunk.append(message)
         size += added
-    yield tuple(part)
+    yield tuple(chunk)
 
 
 def _document(row: OutboxRow) -> Document:
@@ -209,7 +209,7 @@ def _document(row: OutboxRow) -> Document:
         "number": row.number,
         "pending": True,
         "events": [
-            # Events never have two headers of one name.
+            # No event has two headers of the same name.
             {"key": message.key, "value": message.value, "headers": dict(message.headers)}
             for message in row.messages
         ],

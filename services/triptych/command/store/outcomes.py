@@ -1,38 +1,37 @@
-"""What is stored of commands that were carried out, also by versions that did not count their source; pure."""
+"""Converts outcomes of commands to documents and back, also those of versions that ignored the source; pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from triptych.command.domain.unit_of_work import CommandKey, PlacedCommand, StoredOutcome
+from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, StoredOutcome
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import Reply
 from triptych.kit.mongo.driver import Document
 
 
-def outcome_document(key: CommandKey, processed: StoredOutcome, at: datetime) -> Document:
-    """The document of an outcome; one without a reply says that the command has begun long work."""
-    document: Document = {"_id": str(key), "fingerprint": processed.fingerprint, "at": at}
-    if processed.reply is not None:
-        document["reply"] = processed.reply.to_wire()
+def outcome_document(key: CommandKey, outcome: StoredOutcome, at: datetime) -> Document:
+    """The document of an outcome; a document without a reply says that the command's job has begun."""
+    document: Document = {"_id": str(key), "fingerprint": outcome.fingerprint, "at": at}
+    if outcome.reply is not None:
+        document["reply"] = outcome.reply.to_wire()
     return document
 
 
-def outcome_ids(commands: Iterable[PlacedCommand], *, has_former: bool) -> list[str]:
-    """The ids under which outcomes of commands may be stored; with `has_former` those of earlier versions too."""
+def outcome_ids(commands: Iterable[ReceivedCommand], *, has_former: bool) -> list[str]:
+    """The ids under which outcomes of commands may be stored; with `has_former` also the ids of earlier versions."""
     keys = {CommandKey.of(command.envelope) for command in commands}
     ids = [str(key) for key in keys]
     return ids + [_former_id(key) for key in keys] if has_former else ids
 
 
-def outcomes_of(commands: Iterable[PlacedCommand], found: Mapping[str, Document]) -> dict[CommandKey, StoredOutcome]:
-    """The outcomes of commands among documents by id.
+def outcomes_of(commands: Iterable[ReceivedCommand], found: Mapping[str, Document]) -> dict[CommandKey, StoredOutcome]:
+    """The outcomes of commands, found among documents by id.
 
-    One from an earlier version tells neither source nor fingerprint. It belongs to every command of its site, id and
-    gallery: better that one which is new is answered as if it were repeated than that one which is repeated has a
-    second effect.
+    An outcome from an earlier version has neither source nor fingerprint. It counts for every command of its site, id
+    and gallery: answering a new command as if it were repeated is better than carrying a repeated one out twice.
     """
     outcomes: dict[CommandKey, StoredOutcome] = {}
-    if not found:  # nearly always, and each command's keys cost microseconds
+    if not found:  # nearly always; computing the keys costs microseconds for each command
         return outcomes
     for command in commands:
         key = CommandKey.of(command.envelope)
@@ -46,11 +45,11 @@ def outcomes_of(commands: Iterable[PlacedCommand], found: Mapping[str, Document]
 
 
 def _former_id(key: CommandKey) -> str:
-    # No id of the present form is equal to one: a site has neither slash nor colon.
+    # Ids of the two forms never collide: a site has neither slash nor colon.
     return f"{key.site_id}/{key.command_id}"
 
 
-def _is_about(former: Document, command: PlacedCommand) -> bool:
+def _is_about(former: Document, command: ReceivedCommand) -> bool:
     derived = derived_gallery_id(command.envelope.site_id, command.envelope.command_id)
     is_named = command.envelope.data.gallery_id is not None
     gallery_id: str | None = former["reply"].get("galleryId")

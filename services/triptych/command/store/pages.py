@@ -1,4 +1,4 @@
-"""Pages of items for steps of long work: bounded in bytes as well as in number."""
+"""Reads pages of items for steps of jobs, bounded in bytes as well as in number."""
 
 from collections.abc import AsyncIterable
 
@@ -10,9 +10,9 @@ from triptych.kit.mongo.driver import Document
 
 
 async def fill_page(found: AsyncIterable[Document], field: str) -> list[Document]:
-    """The first of these documents: one, and more up to STEP_BYTES of JSON in `field` together.
+    """The first of the found documents: at least one, and more up to STEP_BYTES of JSON in `field` together.
 
-    `field` is an item's body as it is stored, and its wire form in the documents that are given back.
+    `field` has an item's body in its stored form. The returned documents have it in wire form.
     """
     page: list[Document] = []
     size = 0

@@ -7,7 +7,7 @@ from triptych.kit.mongo.driver import Binary, Document
 
 
 def record_document(record: ReceivedRecord) -> Document:
-    """A record without its partition. Names of headers need not be UTF-8, and values may be null."""
+    """The document of a record, without its partition; header names need not be UTF-8, and values may be null."""
     headers: list[tuple[str, bytes | None]] = [*record.headers]
     return {
         "topic": record.topic,
@@ -18,8 +18,8 @@ def record_document(record: ReceivedRecord) -> Document:
     }
 
 
-def received(stored: Document, partition: int) -> ReceivedRecord:
-    """The record that was stored, also by earlier versions, which stored the names of headers as text."""
+def record_of(stored: Document, partition: int) -> ReceivedRecord:
+    """The record of a document, also if an earlier version stored the header names as text."""
     return ReceivedRecord(
         stored["topic"],
         partition,
@@ -39,5 +39,5 @@ def _binary(value: bytes | None) -> Binary | None:
 
 
 def _bytes(stored: Any) -> Any:
-    """The bytes, or None; `Headers` knows no null values, which Kafka does."""
+    """The bytes, or None: `Headers` has no type for the null values that Kafka allows."""
     return None if stored is None else bytes(stored)

@@ -1,4 +1,4 @@
-"""Writes what was decided in one transaction: state, outbox, outcomes, jobs and parked commands."""
+"""Writes the decisions of a unit of work in one transaction: state, outbox, outcomes, jobs and parked commands."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,11 +25,11 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 
 class Conflict(Exception):
-    """Somebody else changed what the workspace was loaded from: load and decide again."""
+    """Another writer changed the state that the unit of work was loaded from: load and decide again."""
 
 
 class WriteModelRepository:
-    """The write model in MongoDB."""
+    """Writes the write model in MongoDB."""
 
     def __init__(self, database: Database, ownership: Ownership, outbox: Outbox, jobs: JobStore) -> None:
         self._database = database
@@ -41,25 +41,25 @@ class WriteModelRepository:
         self._processed = database[PROCESSED]
 
     async def save(
-        self, workspace: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
+        self, unit: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
     ) -> list[OutboxRow]:
-        """Write what was decided, and how far a job has come, wholly or not at all; the outbox rows to publish.
+        """Write the decisions and the update of a job, all or nothing; the result is the outbox rows to publish.
 
         Raises:
-            Conflict: a unique index or another writer refused; nothing was written.
+            Conflict: a unique index or another writer refused the write; nothing was written.
             JobMovedOn: the job's step was taken already; nothing was written.
             OwnershipLost: another process owns one of the partitions now; nothing was written.
-            TransientFailure: the server was away or busy; nothing was written, unless its answer got lost, which a
-                repetition finds out.
+            TransientFailure: the server was unavailable or busy. Nothing was written unless its answer was lost; a
+                repetition finds that out.
         """
-        rows = self._outbox.rows_of(workspace, self._ownership)
+        rows = self._outbox.rows_of(unit, self._ownership)
         try:
             async with transaction(self._database) as session:
-                await self._write_heads(workspace, await self._ownership.fence(session, partitions), session)
-                await self._write_items(workspace, session)
+                await self._write_heads(unit, await self._ownership.fence(session, partitions), session)
+                await self._write_items(unit, session)
                 await self._outbox.insert(rows, session)
-                await self._write_outcomes(workspace, at, session)
-                await self._jobs.insert(workspace, self._ownership, at, session)
+                await self._write_outcomes(unit, at, session)
+                await self._jobs.insert(unit, self._ownership, at, session)
                 if update is not None:
                     await self._jobs.apply(update, session)
         except (BulkWriteError, DuplicateKeyError, Conflict) as error:
@@ -70,61 +70,61 @@ class WriteModelRepository:
         return rows
 
     async def check_owner(self, partitions: set[int]) -> None:
-        """Raises OwnershipLost if another process owns one of the partitions now; the driver's errors besides."""
+        """Raise OwnershipLost if another process owns one of the partitions now, or an error of the driver."""
         await self._ownership.check(partitions)
 
-    async def _write_heads(self, workspace: UnitOfWork, fences: Sequence[UpdateOne], session: Session) -> None:
+    async def _write_heads(self, unit: UnitOfWork, fences: Sequence[UpdateOne], session: Session) -> None:
         writes: list[InsertOne[Document] | ReplaceOne[Document] | UpdateOne] = [*fences]
         new: list[InsertOne[Document]] = []
-        for gallery_id, head in workspace.heads.items():
-            loaded = workspace.loaded_heads.get(gallery_id)
+        for gallery_id, head in unit.heads.items():
+            loaded = unit.loaded_heads.get(gallery_id)
             if head is None or head == loaded:
                 continue
             document = {"_id": gallery_id, **head_document(head)}
             if loaded is None:
                 new.append(InsertOne(document))
             else:
-                # The fence against whoever else writes: the gallery must be where it was when it was loaded.
+                # A fence against other writers: the gallery must be at the sequence and job that were loaded.
                 fence = {"_id": gallery_id, "sequence": loaded.sequence, "job": loaded.job}
                 writes.append(ReplaceOne(fence, document))
         writes += new  # last, so that there is a command of each kind
-        # In order: the driver would go on after a failure, and fail again for the transaction is gone by then.
+        # Ordered: otherwise the driver continues after a failure, and fails again because the transaction is aborted.
         done = await self._galleries.bulk_write(writes, ordered=True, session=session)
         if done.inserted_count + done.matched_count != len(writes):
             raise Conflict("a gallery has moved on, or has another owner")
 
-    async def _write_outcomes(self, workspace: UnitOfWork, at: datetime, session: Session) -> None:
+    async def _write_outcomes(self, unit: UnitOfWork, at: datetime, session: Session) -> None:
         new: list[Document] = []
         ended: list[ReplaceOne[Document]] = []
-        for key, processed in workspace.decided.items():
-            document = outcome_document(key, processed, at)
-            if key in workspace.begun:
+        for key, outcome in unit.decided.items():
+            document = outcome_document(key, outcome, at)
+            if key in unit.begun:
                 ended.append(ReplaceOne({"_id": document["_id"]}, document, upsert=True))
             else:
-                # Inserted: two commands with one key, on different partitions, must not both be carried out.
+                # Insert: two commands with one key, on different partitions, must not both be carried out.
                 new.append(document)
         if new:
             await self._processed.insert_many(new, ordered=False, session=session)
         if ended:
             await self._processed.bulk_write(ended, ordered=False, session=session)
 
-    async def _write_items(self, workspace: UnitOfWork, session: Session) -> None:
+    async def _write_items(self, unit: UnitOfWork, session: Session) -> None:
         gone: list[str] = []
         new: list[Document] = []
         changed: list[ReplaceOne[Document]] = []
-        for item_id, item in workspace.items.items():
-            loaded = workspace.loaded_items.get(item_id)
+        for item_id, item in unit.items.items():
+            loaded = unit.loaded_items.get(item_id)
             if item is loaded:
                 continue
             if loaded is not None and (item is None or item.sort_order != loaded.sort_order):
-                # Items may trade places: all leave theirs before any takes one, or the unique index would refuse.
+                # Items may swap sort orders: delete them all before inserting, or the unique index refuses.
                 gone.append(item_id)
             if item is not None:
                 if loaded is None or item.sort_order != loaded.sort_order:
                     new.append(item_document(item))
                 else:
-                    # By id alone, at two thirds of what MongoDB takes for more conditions: whose item it is was seen
-                    # when it was loaded, and cannot have changed if the gallery has not.
+                    # By id alone, which takes MongoDB two thirds of the time that more conditions take. The gallery of
+                    # the item was checked when it was loaded, and is still the same unless the gallery has changed.
                     changed.append(ReplaceOne({"_id": item_id}, item_document(item)))
         if gone:
             await self._items.delete_many({"_id": {"$in": gone}}, session=session)

@@ -1,4 +1,4 @@
-"""Copies a gallery aside as it is at one moment, in display order, for a clone that is made step by step."""
+"""Stages a gallery as of one moment, in display order, for a clone that is made step by step."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
 
 class Staging:
-    """Staged items: `{_id: staging/position, job, staging, position, body}`; each try has a name of its own."""
+    """Staged items: `{_id: staging/position, job, staging, position, body}`; `staging` names the attempt."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,12 +23,12 @@ class Staging:
         self._staged = database[STAGED]
 
     async def fill(self, job_id: str, staging: str, source_id: str, site_id: str) -> int | None:
-        """Stage all items of the source, of which a few are in memory; how many, or None if it is being worked on.
+        """Stage all items of the source, a few in memory at a time; their number, or None if a job works on the source.
 
-        What a crash has left of other tries stays until the job ends: whoever removes it might be the outdated one.
+        Items that other attempts staged stay until the job ends: an outdated task must not delete those of a newer one.
 
         Raises:
-            Rejected: the source is gone.
+            Rejected: the source does not exist any more.
         """
         async with snapshot_session(self._database) as session:
             head = await self._galleries.find_one({"_id": source_id, "siteId": site_id}, session=session)
@@ -42,8 +42,8 @@ class Staging:
             async for item in found:
                 body = body_of(item["item"])
                 size += len(orjson.dumps(body))
-                place = {"_id": f"{staging}/{position}", "job": job_id, "staging": staging, "position": position}
-                page.append({**place, "body": stored_body(body)})
+                staged = {"_id": f"{staging}/{position}", "job": job_id, "staging": staging, "position": position}
+                page.append({**staged, "body": stored_body(body)})
                 position += 1
                 if len(page) == STEP_ITEMS or size > STEP_BYTES:
                     await self._staged.insert_many(page, ordered=False)
@@ -53,10 +53,10 @@ class Staging:
             return position
 
     async def page(self, job_id: str, staging: str | None, first: int, count: int) -> list[dict[str, Any]]:
-        """Bodies of up to `count` staged items, and STEP_BYTES, from position `first` on, in display order."""
+        """The bodies of staged items from position `first` on, in display order, up to `count` items and STEP_BYTES."""
         query = {"job": job_id, "staging": staging, "position": {"$gte": first, "$lt": first + count}}
         return [staged["body"] for staged in await fill_page(self._staged.find(query).sort("position"), "body")]
 
     async def clear(self, job_id: str) -> None:
-        """Forget everything that was staged for a job."""
+        """Delete everything that was staged for a job."""
         await self._staged.delete_many({"job": job_id})

@@ -1,1 +1,1 @@
-"""The order of items, without I/O: places, moves, and room between them."""
+"""The order of items, without I/O: sort orders, neighbours, moves and rebalancing."""

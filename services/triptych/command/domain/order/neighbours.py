@@ -1,4 +1,4 @@
-"""The known part of a gallery's order: which item stands next to which, without knowing them all."""
+"""Represents the loaded part of a gallery's order: which items are neighbours, without loading all items."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ LOWEST, HIGHEST = float("-inf"), float("inf")
 
 @dataclass(slots=True)
 class OrderRange:
-    """Every item of a gallery with a sort order from `low` to `high`; an infinite bound reaches that end of the list.
+    """All items of a gallery with a sort order from `low` to `high`; an infinite bound reaches that end of the list.
 
-    `entries` ascend. The screen shows them the other way round: what stands *before* an item has a *higher* sort order.
+    `entries` ascend. Display order descends: an item that is shown *before* another has a *higher* sort order.
     """
 
     low: float
@@ -23,7 +23,7 @@ class OrderRange:
     entries: list[Entry] = field(default_factory=list)
 
     def move(self, item_id: str, old: float | None, new: float | None) -> None:
-        """Follow an item that appears (`old` is None), moves, or disappears (`new` is None)."""
+        """Apply the change of an item that appears (`old` is None), moves, or disappears (`new` is None)."""
         if old == new:
             return
         if old is not None and self.low <= old <= self.high:
@@ -34,14 +34,14 @@ class OrderRange:
             insort(self.entries, (new, item_id))
 
     def merge(self, other: "OrderRange") -> "OrderRange":
-        """This stretch together with one that it meets or overlaps."""
+        """The union of this range and one that touches or overlaps it."""
         entries = sorted({*self.entries, *other.entries})
         return OrderRange(min(self.low, other.low), max(self.high, other.high), entries)
 
-    def line(self, place: float, count: int) -> "Neighbourhood":
-        """The items around `place`, up to `count` below it and `count` above, one that stands on it besides."""
-        start = max(0, bisect_left(self.entries, (place, "")) - count)
-        end = bisect_right(self.entries, (place, "\U0010ffff")) + count
+    def neighbourhood(self, sort_order: float, count: int) -> "Neighbourhood":
+        """The items around `sort_order`: up to `count` below it, up to `count` above it, and any item at it."""
+        start = max(0, bisect_left(self.entries, (sort_order, "")) - count)
+        end = bisect_right(self.entries, (sort_order, "\U0010ffff")) + count
         return Neighbourhood(
             self.entries[start:end],
             is_bottom=start == 0 and self.low == LOWEST,
@@ -51,28 +51,30 @@ class OrderRange:
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """Items next to each other, ascending; `is_bottom` and `is_top` say whether the list ends there."""
+    """Neighbouring items, ascending; `is_bottom` and `is_top` say whether they include that end of the list."""
 
     entries: Sequence[Entry]
     is_bottom: bool
     is_top: bool
 
     def without(self, item_id: str) -> "Neighbourhood":
-        """The line as if the item were absent."""
+        """The neighbourhood without one item."""
         return Neighbourhood([entry for entry in self.entries if entry[1] != item_id], self.is_bottom, self.is_top)
 
 
-def join(stretches: list[OrderRange], known: OrderRange) -> None:
-    """Add a stretch to those known at the same moment, which lie apart from each other, and do so afterwards."""
-    apart = []
-    for other in stretches:
+def add_range(ranges: list[OrderRange], known: OrderRange) -> None:
+    """Add a range that was loaded at the same moment as `ranges`; no two of them touch, before and after."""
+    separate = []
+    for other in ranges:
         if other.low <= known.high and known.low <= other.high:
             known = known.merge(other)
         else:
-            apart.append(other)
-    stretches[:] = [*apart, known]
+            separate.append(other)
+    ranges[:] = [*separate, known]
 
 
-def neighbourhood_of(stretches: Sequence[OrderRange], place: float, count: int) -> Neighbourhood | None:
-    """The line around `place`; None if no stretch holds it. The stretches lie apart from each other."""
-    return next((known.line(place, count) for known in stretches if known.low <= place <= known.high), None)
+def neighbourhood_of(ranges: Sequence[OrderRange], sort_order: float, count: int) -> Neighbourhood | None:
+    """The neighbourhood of `sort_order`; None if no range contains it. No two ranges touch."""
+    return next(
+        (known.neighbourhood(sort_order, count) for known in ranges if known.low <= sort_order <= known.high), None
+    )

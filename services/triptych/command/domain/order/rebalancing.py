@@ -1,4 +1,4 @@
-"""Spaces the sort orders of a gallery evenly, purely, without changing the order shown."""
+"""Spaces the sort orders of a gallery evenly, without I/O and without changing the display order."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ HALVINGS = 10
 
 
 def spaced_gap(low: float, count: int) -> float:
-    """The gap at which `count` items fit evenly below `low`.
+    """The gap between sort orders at which `count` items fit evenly below `low`.
 
     Raises:
-        Rejected: they would reach beyond what doubles can hold.
+        Rejected: the sort orders would exceed the range of doubles.
     """
     gap: float = max(GAP, math.ulp(low) * 2.0**HALVINGS)
     if not math.isfinite(low - gap * (count + 1)):
@@ -31,23 +31,23 @@ def space_out(
     gap: float,
     first: int,
     total: int,
-    origin: CommandContext,
+    context: CommandContext,
 ) -> Change:
-    """Part of a gallery's items put below `low`, where the lowest of all was before the first part.
+    """Move a page of a gallery's items below `low`, the lowest sort order before the first page.
 
-    Parts go from the bottom up, so that after each of them the order shown is the same: what is done lies below
-    `low`, and what is not done lies at it or above. What a clock gives later stands above all of them, as before.
+    Pages are moved in ascending order, so that the display order is the same after each page: items that were moved are
+    below `low`, and the others are at `low` or above. Later defaults are above all of them, as before.
 
     Args:
         head: the gallery.
         ascending: the next items by sort order.
-        low, gap, total: the same for every part; see `spaced_gap`.
-        first: how many items were done before.
-        origin: of the command.
+        low, gap, total: the same for every page; see `spaced_gap`. `total` is the number of all items.
+        first: the number of items that were moved before.
+        context: the context of the command.
     """
-    moved = [item.moved(low - gap * (total - first - offset), origin.date) for offset, item in enumerate(ascending)]
+    moved = [item.moved(low - gap * (total - first - offset), context.date) for offset, item in enumerate(ascending)]
     return Change(
         head._replace(sequence=head.sequence + len(moved)),
         {item.item_id: item for item in moved},
-        events=tuple(updated_events(moved, head.sequence + 1, origin)),
+        events=tuple(updated_events(moved, head.sequence + 1, context)),
     )

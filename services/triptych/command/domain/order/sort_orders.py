@@ -1,13 +1,13 @@
-"""Gives elements without a sort order a place: milliseconds that never repeat (contract, section 4)."""
+"""Gives default sort orders to elements that have none: milliseconds that never repeat (contract, section 4)."""
 
 from collections.abc import Collection, Sequence
 
 
 def new_list_sort_orders(asked: Sequence[float | None], now_ms: int) -> list[float]:
-    """Sort orders for the items of a new gallery, of which nothing is taken yet.
+    """Sort orders for the items of a new gallery, where none is taken.
 
-    Those without one get `now`, `now - 1`, ... in the order given, so that the descending list shows that order (D2);
-    values that others of the list ask for are passed over.
+    Items that ask for none get `now`, `now - 1` and so on in the given order, so that the descending list shows that
+    order (D2). Values that other items of the list ask for are skipped.
     """
     explicit = {value for value in asked if value is not None}
     placed: list[float] = []
@@ -24,7 +24,7 @@ def new_list_sort_orders(asked: Sequence[float | None], now_ms: int) -> list[flo
 
 
 def sort_orders_above(asked: Sequence[float | None], base: float, taken: Collection[float]) -> list[float]:
-    """Sort orders for items added to a list: free milliseconds from `base` up, the first of the call the highest."""
+    """Sort orders for items added to a list: free milliseconds from `base` up; the first item gets the highest."""
     missing = sum(value is None for value in asked)
     explicit = {value for value in asked if value is not None}
     free: list[float] = []
@@ -37,7 +37,7 @@ def sort_orders_above(asked: Sequence[float | None], base: float, taken: Collect
 
 
 def first_repeated(values: Sequence[float]) -> int | None:
-    """The position of the first value that stands earlier in the list as well, or None."""
+    """The position of the first value that repeats an earlier one, or None."""
     seen: set[float] = set()
     for position, value in enumerate(values):
         if value in seen:

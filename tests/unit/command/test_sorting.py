@@ -1,11 +1,11 @@
-"""Sorting raw records: what is carried out here, forwarded, answered, or put aside."""
+"""Raw records are sorted: carried out here, forwarded, answered or dead-lettered."""
 
 from typing import Any
 
 from aiokafka import ConsumerRecord
 
 from tests.support.commands import SOURCE, TEXT, structured
-from triptych.command.flow.intake import FORWARDED, SortedRecords, refuse_forwards, sort_records
+from triptych.command.flow.sorting import FORWARDED, SortedRecords, refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import ReplyError
@@ -31,7 +31,7 @@ def rules(error: ReplyError) -> list[str]:
     return [violation.violated_rule for violation in error.violations]
 
 
-def test_a_command_on_its_gallerys_partition_is_carried_out_with_the_record_it_came_as() -> None:
+def test_a_command_on_its_gallerys_partition_is_carried_out_and_keeps_its_record() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     (command,) = sort(record(value)).commands
     assert (command.partition, command.gallery_id, command.envelope.command_id) == (HOME, GALLERY, "c")
@@ -46,25 +46,25 @@ def test_a_command_elsewhere_is_forwarded_unchanged_but_for_where_it_came_from()
     assert forward.headers == (("traceparent", b"t"), (FORWARDED, f"commands-{elsewhere}@7".encode()))
 
 
-def test_what_is_too_large_to_be_moved_is_answered_and_put_aside() -> None:
+def test_a_command_too_large_to_be_forwarded_is_answered_and_dead_lettered() -> None:
     elsewhere = (HOME + 1) % PARTITIONS
     values = [structured("ClearGallery", {"galleryId": GALLERY}, id=f"c{number}", siteid="s") for number in range(3)]
-    intake = sort(*(record(value, elsewhere) for value in values))
-    refuse_forwards(intake, {1})
-    assert [forward.envelope.command_id for forward in intake.forwards] == ["c0", "c2"]
-    ((refused, reason, _),) = intake.refused
+    sorted_records = sort(*(record(value, elsewhere) for value in values))
+    refuse_forwards(sorted_records, {1})
+    assert [forward.envelope.command_id for forward in sorted_records.forwards] == ["c0", "c2"]
+    ((refused, reason, _),) = sorted_records.refused
     assert (refused.value, reason) == (values[1], "TOO_LARGE")
-    (answer,) = intake.answers
+    (answer,) = sorted_records.replies
     assert answer.reply.error is not None
     assert (answer.site_id, answer.reply.command_id, rules(answer.reply.error)) == ("s", "c1", ["MAX_SIZE"])
 
 
-def test_what_was_forwarded_once_is_not_forwarded_again() -> None:
+def test_a_forwarded_record_is_not_forwarded_again() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
-    intake = sort(record(value, (HOME + 1) % PARTITIONS, ((FORWARDED, b"x"),)))
-    assert not intake.forwards
-    assert [reason for _, reason, _ in intake.refused] == ["misplaced"]
-    assert [answer.reply.command_id for answer in intake.answers] == ["c"]
+    sorted_records = sort(record(value, (HOME + 1) % PARTITIONS, ((FORWARDED, b"x"),)))
+    assert not sorted_records.forwards
+    assert [reason for _, reason, _ in sorted_records.refused] == ["misplaced"]
+    assert [answer.reply.command_id for answer in sorted_records.replies] == ["c"]
 
 
 def test_a_creation_without_id_belongs_where_its_derived_id_does() -> None:
@@ -74,21 +74,21 @@ def test_a_creation_without_id_belongs_where_its_derived_id_does() -> None:
     assert command.gallery_id == gallery_id
 
 
-def test_a_broken_rule_is_answered_and_not_put_aside() -> None:
+def test_a_broken_rule_is_answered_and_not_dead_lettered() -> None:
     value = structured("CreateItems", {"galleryId": GALLERY, "items": []}, id="c", siteid="s", correlationid="r")
-    intake = sort(record(value))
-    (answer,) = intake.answers
+    sorted_records = sort(record(value))
+    (answer,) = sorted_records.replies
     assert (answer.site_id, answer.correlation_id, answer.reply.gallery_id) == ("s", "r", GALLERY)
     assert answer.reply.error is not None
     assert [violation.field for violation in answer.reply.error.violations] == ["items"]
-    assert not intake.refused
+    assert not sorted_records.refused
 
 
-def test_what_cannot_be_read_is_put_aside_and_answered_only_if_somebody_can_know_it() -> None:
+def test_an_unreadable_record_is_dead_lettered_and_answered_only_if_it_has_a_command_id() -> None:
     unknown = structured("Nonsense", {}, id="u")
-    intake = sort(record(b"{"), record(None), record(unknown))
-    assert [reason for _, reason, _ in intake.refused] == ["NOT_JSON", "TOMBSTONE", "UNKNOWN_TYPE"]
-    (answer,) = intake.answers
+    sorted_records = sort(record(b"{"), record(None), record(unknown))
+    assert [reason for _, reason, _ in sorted_records.refused] == ["NOT_JSON", "TOMBSTONE", "UNKNOWN_TYPE"]
+    (answer,) = sorted_records.replies
     assert answer.reply.command_id == "u"
     assert answer.reply.error is not None
     assert answer.reply.error.code == "UNIMPLEMENTED"
@@ -96,26 +96,26 @@ def test_what_cannot_be_read_is_put_aside_and_answered_only_if_somebody_can_know
 
 def test_neighbours_keep_their_order() -> None:
     adds = [structured("CreateItems", {"galleryId": GALLERY, "items": [TEXT]}, id=str(number)) for number in range(5)]
-    intake = sort(record(adds[0]), record(b"{"), *(record(add) for add in adds[1:]))
-    assert [command.envelope.command_id for command in intake.commands] == ["0", "1", "2", "3", "4"]
+    sorted_records = sort(record(adds[0]), record(b"{"), *(record(add) for add in adds[1:]))
+    assert [command.envelope.command_id for command in sorted_records.commands] == ["0", "1", "2", "3", "4"]
 
 
 LARGE = b" " * COMMAND_BYTES_MAX
 
 
-def is_refused_for_its_size(intake: SortedRecords, command_id: str) -> bool:
-    """Whether the only record is answered by name, and nothing else happens."""
-    (answer,) = intake.answers
+def is_refused_for_its_size(sorted_records: SortedRecords, command_id: str) -> bool:
+    """Whether the only record is rejected with its command id, and nothing else happens."""
+    (answer,) = sorted_records.replies
     assert answer.reply.error is not None
     (violation,) = answer.reply.error.violations
     return (
-        not (intake.refused or intake.commands or intake.forwards)
+        not (sorted_records.refused or sorted_records.commands or sorted_records.forwards)
         and (answer.reply.command_id, answer.reply.error.code) == (command_id, "INVALID_ARGUMENT")
         and (violation.violated_rule, violation.data) == ("MAX_SIZE", {"threshold": COMMAND_BYTES_MAX})
     )
 
 
-def test_a_command_too_large_to_be_kept_is_refused_by_name_in_either_mode() -> None:
+def test_a_command_too_large_to_be_stored_is_refused_by_name_in_either_mode() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     assert is_refused_for_its_size(sort(record(value + LARGE)), "c")
     assert is_refused_for_its_size(sort(record(b"{" + LARGE + value[1:])), "c")
@@ -125,13 +125,13 @@ def test_a_command_too_large_to_be_kept_is_refused_by_name_in_either_mode() -> N
     assert is_refused_for_its_size(sort(record(b"{}", headers=(*headers, *[("x", b"")] * 300_000))), "d")
 
 
-def test_a_record_too_large_whose_sender_cannot_be_told_is_put_aside() -> None:
+def test_a_too_large_record_of_an_unknown_sender_is_dead_lettered() -> None:
     headers = (("ce_specversion", b"1.0"), ("x", LARGE))
     assert [reason for _, reason, _ in sort(record(b"{}", headers=headers)).refused] == ["TOO_LARGE"]
     assert [reason for _, reason, _ in sort(record(LARGE + b"{")).refused] == ["NOT_JSON"]
 
 
-def test_a_command_of_just_the_size_is_carried_out() -> None:
+def test_a_command_of_exactly_the_largest_size_is_carried_out() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
     (command,) = sort(record(value + b" " * (COMMAND_BYTES_MAX - len(value) - len(b"key")))).commands
     assert command.envelope.command_id == "c"

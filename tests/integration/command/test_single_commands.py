@@ -1,4 +1,4 @@
-"""A command that comes alone: what it takes, and what it may not take for granted."""
+"""A single command costs few queries, and its shortcuts never make it wrong."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ READS = ("query", "getmore")
 
 
 def reads(operations: list[Document]) -> list[str]:
-    """The collections that were read."""
+    """The names of the collections that were read."""
     return sorted(
         entry["ns"].partition(".")[2]
         for entry in operations
@@ -24,7 +24,7 @@ def reads(operations: list[Document]) -> list[str]:
     )
 
 
-async def test_items_for_a_gallery_written_before_cost_no_query(sender: Sender) -> None:
+async def test_items_for_a_recently_written_gallery_cost_no_query(sender: Sender) -> None:
     gallery_id = await sender.gallery(1)
     async with profiled(sender.installation.database) as operations:
         for _ in range(3):
@@ -36,7 +36,7 @@ async def test_items_for_a_gallery_written_before_cost_no_query(sender: Sender) 
     await audit(sender.installation.database)
 
 
-async def test_a_repeated_command_has_its_first_answer_although_it_is_not_looked_up(sender: Sender) -> None:
+async def test_a_repeated_command_gets_its_first_reply_although_it_is_not_looked_up(sender: Sender) -> None:
     gallery_id = await sender.gallery(0)
     items = {"galleryId": gallery_id, "items": [TEXT]}
     first = await sender.send("CreateItems", items, "first")
@@ -53,7 +53,7 @@ async def test_a_repeated_command_has_its_first_answer_although_it_is_not_looked
     await audit(sender.installation.database)
 
 
-async def test_a_gallery_that_somebody_else_has_changed_is_loaded_again(sender: Sender) -> None:
+async def test_a_gallery_that_another_writer_has_changed_is_loaded_again(sender: Sender) -> None:
     gallery_id = await sender.gallery(0)
     galleries = sender.installation.database["galleries"]
     changed = await galleries.update_one({"_id": gallery_id}, {"$set": {"sequence": 7, "name": "changed"}})
@@ -70,7 +70,7 @@ async def test_the_next_owner_finds_nothing_to_publish_again(installation: Insta
             await asyncio.gather(
                 *(sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}) for _ in range(5))
             )
-        # Marks are not waited for, but by whoever leaves.
+        # Only a service that stops waits for its acknowledgements.
         assert await installation.database["outbox"].count_documents({"pending": True}) == 0
         async with compose(installation.settings(CommandSettings)):
             await sender.send("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
@@ -78,12 +78,12 @@ async def test_the_next_owner_finds_nothing_to_publish_again(installation: Insta
             await until_all_is_marked(installation.database)
 
 
-async def test_marks_are_made_while_the_service_runs(sender: Sender) -> None:
+async def test_rows_are_acknowledged_while_the_service_runs(sender: Sender) -> None:
     await sender.gallery(1)
     outbox = sender.installation.database["outbox"]
 
     async def are_marked() -> bool:
         return await outbox.count_documents({"publishedAt": {"$type": "date"}}) > 0
 
-    await eventually(are_marked, "rows are marked although nobody leaves", deadline_seconds=10)
+    await eventually(are_marked, "rows are acknowledged while the service runs", deadline_seconds=10)
     await until_all_is_marked(sender.installation.database)

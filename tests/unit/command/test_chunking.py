@@ -1,4 +1,4 @@
-"""Batches are cut into independent shares, and those into transactions of bounded size."""
+"""Batches are split into independent lanes, and lanes into transactions of bounded size."""
 
 import random
 from typing import Any
@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 from tests.support.commands import TEXT, structured
 from triptych.command.domain.scope import Size, whole_gallery_of
-from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord
+from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord
 from triptych.command.flow.chunking import (
     ITEM_BYTES,
     LANES_FROM_RECORDS,
@@ -26,14 +26,14 @@ OTHER = "20000000-0000-4000-8000-000000000000"
 UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
 
 
-def command(name: str, data: dict[str, Any], length: int = 100) -> PlacedCommand:
+def command(name: str, data: dict[str, Any], length: int = 100) -> ReceivedCommand:
     model = COMMANDS[name].model_validate({"galleryId": GALLERY, **data})
     envelope = CommandEnvelope("c", "site", name, model, None, "c", None)
-    return PlacedCommand(0, GALLERY, envelope, ReceivedRecord("commands", 0, 0, None, b" " * length, ()))
+    return ReceivedCommand(0, GALLERY, envelope, ReceivedRecord("commands", 0, 0, None, b" " * length, ()))
 
 
-def sizes_of_slices(commands: list[PlacedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
-    return [len(part) for part in chunks(commands, sizes or {})]
+def chunk_sizes(commands: list[ReceivedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
+    return [len(chunk) for chunk in chunks(commands, sizes or {})]
 
 
 def test_all_commands_come_in_order_whatever_they_are() -> None:
@@ -41,9 +41,9 @@ def test_all_commands_come_in_order_whatever_they_are() -> None:
     for _ in range(100):
         counts = [chance.choice([1, 2, 100, 499, 500]) for _ in range(chance.randint(0, 30))]
         commands = [command("CreateItems", {"items": [TEXT] * count}) for count in counts]
-        parts = list(chunks(commands, {}))
-        assert [one for part in parts for one in part] == commands
-        assert all(parts)
+        found = list(chunks(commands, {}))
+        assert [one for chunk in found for one in chunk] == commands
+        assert all(found)
 
 
 @pytest.mark.parametrize(
@@ -56,26 +56,26 @@ def test_all_commands_come_in_order_whatever_they_are() -> None:
         ("DeleteItems", {"itemIds": [OTHER] * 999}, [2] * (TRANSACTION_WEIGHT // 2)),
     ],
 )
-def test_what_a_command_writes_counts(name: str, data: dict[str, Any], expected: list[int]) -> None:
-    assert sizes_of_slices([command(name, data)] * TRANSACTION_WEIGHT) == expected
+def test_a_command_counts_by_what_it_writes(name: str, data: dict[str, Any], expected: list[int]) -> None:
+    assert chunk_sizes([command(name, data)] * TRANSACTION_WEIGHT) == expected
 
 
-def test_bytes_count_as_well() -> None:
+def test_bytes_count_too() -> None:
     large = command("UpdateItem", {"itemId": OTHER, "item": {}}, length=1_000_000)
     heavy = 1 + 1_000_000 // ITEM_BYTES
-    assert sizes_of_slices([large] * 100)[0] == TRANSACTION_WEIGHT // heavy
+    assert chunk_sizes([large] * 100)[0] == TRANSACTION_WEIGHT // heavy
 
 
 @pytest.mark.parametrize(
     ("size", "together"),
     [(Size(10, 0), 181), (Size(999, 0), 2), (Size(10, 999 * ITEM_BYTES), 1), (Size(10, 10**9), 1000), (None, 1000)],
 )
-def test_work_on_all_items_counts_by_the_gallery_unless_it_is_done_in_steps(size: Size | None, together: int) -> None:
+def test_a_command_on_all_items_counts_by_the_gallery_unless_it_becomes_a_job(size: Size | None, together: int) -> None:
     for name, data in (("ClearGallery", {}), ("CreateGallery", {"cloneFromGalleryId": OTHER})):
         one = command(name, data)
         whole = whole_gallery_of(one)
         assert whole is not None
-        assert sizes_of_slices([one] * 1000, {whole: size} if size else {})[0] == together
+        assert chunk_sizes([one] * 1000, {whole: size} if size else {})[0] == together
 
 
 def records(partitions: list[int], name: str = "UpdateItem") -> list[ConsumerRecord[Any, Any]]:
@@ -91,25 +91,25 @@ def record(partition: int, name: str, command_id: str) -> ConsumerRecord[Any, An
 STRUCTURED = ConsumerRecord("commands", 1, 0, 0, 0, None, structured("UpdateItem", UPDATE), None, 0, 0, ())
 
 
-def test_shares_have_no_partition_in_common_and_keep_the_order() -> None:
+def test_lanes_have_no_partition_in_common_and_keep_the_order() -> None:
     chance = random.Random(3)
     for _ in range(20):
         batch = records(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=LANES_FROM_RECORDS + 50))
-        shares = split_into_lanes(batch)
-        homes = [{record.partition for record in share} for share in shares]
-        assert sum(map(len, homes)) == len(set().union(*homes))
-        for share in shares:
-            assert share == [record for record in batch if record in share]
-        assert sum(map(len, shares)) == len(batch)
+        lanes = split_into_lanes(batch)
+        partitions = [{record.partition for record in lane} for lane in lanes]
+        assert sum(map(len, partitions)) == len(set().union(*partitions))
+        for lane in lanes:
+            assert lane == [record for record in batch if record in lane]
+        assert sum(map(len, lanes)) == len(batch)
 
 
-def test_shares_are_about_equal() -> None:
-    assert [len(share) for share in split_into_lanes(records([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [
+def test_lanes_are_about_equal() -> None:
+    assert [len(lane) for lane in split_into_lanes(records([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [
         90,
         60,
         60,
     ]
-    assert [len(share) for share in split_into_lanes(records([0] * LANES_FROM_RECORDS + [1]))] == [
+    assert [len(lane) for lane in split_into_lanes(records([0] * LANES_FROM_RECORDS + [1]))] == [
         LANES_FROM_RECORDS,
         1,
     ]
@@ -121,13 +121,13 @@ def test_shares_are_about_equal() -> None:
         [],
         records([0, 1] * (LANES_FROM_RECORDS // 2 - 1)),
         records([0] * LANES_FROM_RECORDS),
-        # Its sort order may be that of a gallery in the other share.
+        # A gallery in another lane may have its sort order.
         [*records([0, 1] * LANES_FROM_RECORDS), record(0, "UpdateGallery", "c")],
         # Only the first of two commands with the same id may have an effect.
         [*records([0, 1] * LANES_FROM_RECORDS), record(1, "UpdateItem", "c0")],
         [*records([0, 1] * LANES_FROM_RECORDS), STRUCTURED],
     ],
-    ids=["none", "few", "one partition", "more than items", "a repeated id", "not told by headers"],
+    ids=["none", "few", "one partition", "more than items", "a repeated id", "not in headers"],
 )
-def test_what_has_to_be_in_one_sequence_stays_together(batch: list[ConsumerRecord[Any, Any]]) -> None:
+def test_commands_that_need_one_sequence_stay_in_one_lane(batch: list[ConsumerRecord[Any, Any]]) -> None:
     assert split_into_lanes(batch) == [batch]

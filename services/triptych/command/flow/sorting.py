@@ -1,10 +1,10 @@
-"""Sorts raw records: commands to carry out here, and records to answer, forward or dead-letter at once."""
+"""Sorts raw records into commands to carry out here, and records to answer, forward or dead-letter at once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from triptych.command.domain.unit_of_work import PlacedCommand, ReceivedRecord
+from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord
 from triptych.command.flow.reply_publisher import AddressedReply
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.envelope import (
@@ -24,14 +24,13 @@ from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 
 FORWARDED = "triptych-forwarded"
-"""Header of a record that was moved to its gallery's partition; its value is where the record came from."""
-
+"""Header of a record that was forwarded to its gallery's partition; the value is the record's former position."""
 
 TOO_LARGE = Reason.TOO_LARGE.value
 
 
 class Forward(NamedTuple):
-    """A record as it is to be published on its gallery's partition, as it was received, and the command in it."""
+    """A record to publish on its gallery's partition, the record as it was received, and the command in it."""
 
     record: OutgoingRecord
     received: IncomingRecord
@@ -40,41 +39,43 @@ class Forward(NamedTuple):
 
 @dataclass(slots=True)
 class SortedRecords:
-    """A batch, sorted; `refused` come with reason and text."""
+    """A sorted batch; `refused` are records to dead-letter, each with a reason and a text."""
 
-    commands: list[PlacedCommand] = field(default_factory=list)
+    commands: list[ReceivedCommand] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
     refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
-    answers: list[AddressedReply] = field(default_factory=list)
+    replies: list[AddressedReply] = field(default_factory=list)
 
     def add(self, other: "SortedRecords") -> None:
-        """Take over everything of another part of the batch."""
+        """Add the sorted records of another lane of the batch."""
         self.commands += other.commands
         self.forwards += other.forwards
         self.refused += other.refused
-        self.answers += other.answers
+        self.replies += other.replies
 
 
 def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> SortedRecords:
-    """Judge each record on its own.
+    """Sort records, each on its own.
 
     Args:
-        records: of the commands topic.
-        partitions: how many that topic has.
-        default_site: the site of replies to records that name none that can be read.
+        records: records of the commands topic.
+        partitions: the number of partitions of that topic.
+        default_site: the site of replies to records without a readable site.
     """
-    intake = SortedRecords()
+    sorted_records = SortedRecords()
     for record in records:
         try:
-            # Before anything is decoded: a megabyte on the topic can be many when it is not compressed any more.
+            # Before decoding: a megabyte on the topic can be many megabytes when it is decompressed.
             if record_bytes(record.key, record.value, record.headers) > COMMAND_BYTES_MAX:
                 raise too_large(record.value, record.headers)
             envelope = decode_command(record.value, record.headers)
         except InvalidCommand as invalid:
             error = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message=str(invalid), violations=invalid.violations)
-            _reject(intake, record, invalid.origin, error, default_site, invalid.gallery_id)
+            _reject(sorted_records, record, invalid.origin, error, default_site, invalid.gallery_id)
         except Undecodable as undecodable:
-            _refuse(intake, record, undecodable.origin, undecodable.reason.value, undecodable.text, default_site)
+            _refuse(
+                sorted_records, record, undecodable.origin, undecodable.reason.value, undecodable.text, default_site
+            )
         else:
             gallery_id = gallery_id_of(envelope)
             partition = partition_of(gallery_id.encode(), partitions)
@@ -82,26 +83,26 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
                 received = ReceivedRecord(
                     record.topic, record.partition, record.offset, record.key, record.value, record.headers
                 )
-                intake.commands.append(PlacedCommand(partition, gallery_id, envelope, received))
+                sorted_records.commands.append(ReceivedCommand(partition, gallery_id, envelope, received))
             elif any(name == FORWARDED for name, _ in record.headers):
-                # Whoever forwarded it counted partitions differently: moving it on could go round for ever.
+                # The forwarding process counted partitions differently: forwarding again could go on for ever.
                 text = f"forwarded here, but belongs to partition {partition} of {partitions}"
-                _refuse(intake, record, _origin(envelope), "misplaced", text, default_site)
+                _refuse(sorted_records, record, _origin(envelope), "misplaced", text, default_site)
             else:
-                intake.forwards.append(Forward(_forward(record, partition), record, envelope))
-    return intake
+                sorted_records.forwards.append(Forward(_forward(record, partition), record, envelope))
+    return sorted_records
 
 
-def refuse_forwards(intake: SortedRecords, positions: Collection[int]) -> None:
-    """Answer and dead-letter the commands at these positions of `forwards`, which are too large to be moved."""
+def refuse_forwards(sorted_records: SortedRecords, positions: Collection[int]) -> None:
+    """Answer and dead-letter the commands at these positions of `forwards`, which are too large to be forwarded."""
     for position in positions:
-        moved, record, envelope = intake.forwards[position]
+        moved, record, envelope = sorted_records.forwards[position]
         text = (
             f"the command belongs to partition {moved.partition}, and is too large to be moved there from "
             f"{record.partition}: send it there (murmur2 of the gallery id), or in parts"
         )
-        _refuse(intake, record, _origin(envelope), TOO_LARGE, text, DEFAULT_SITE_ID)
-    intake.forwards = [one for position, one in enumerate(intake.forwards) if position not in positions]
+        _refuse(sorted_records, record, _origin(envelope), TOO_LARGE, text, DEFAULT_SITE_ID)
+    sorted_records.forwards = [one for position, one in enumerate(sorted_records.forwards) if position not in positions]
 
 
 def _origin(envelope: CommandEnvelope) -> CommandOrigin:
@@ -114,24 +115,26 @@ def _origin(envelope: CommandEnvelope) -> CommandOrigin:
 
 
 def _forward(record: IncomingRecord, partition: int) -> OutgoingRecord:
-    origin = f"{record.topic}-{record.partition}@{record.offset}"
-    headers = (*record.headers, (FORWARDED, origin.encode()))
+    position = f"{record.topic}-{record.partition}@{record.offset}"
+    headers = (*record.headers, (FORWARDED, position.encode()))
     return OutgoingRecord(record.topic, record.key, record.value, headers, partition)
 
 
 def _refuse(
-    intake: SortedRecords,
+    sorted_records: SortedRecords,
     record: IncomingRecord,
     origin: CommandOrigin | None,
     reason: str,
     text: str,
     default_site: str,
 ) -> None:
-    intake.refused.append((record, reason, text))
+    sorted_records.refused.append((record, reason, text))
     if origin is not None:
         code = ErrorCode.UNIMPLEMENTED if reason == "UNKNOWN_TYPE" else ErrorCode.INVALID_ARGUMENT
         violations = [_too_large(text)] if reason == TOO_LARGE else []
-        _reject(intake, record, origin, ReplyError(code=code, message=text, violations=violations), default_site)
+        _reject(
+            sorted_records, record, origin, ReplyError(code=code, message=text, violations=violations), default_site
+        )
 
 
 def _too_large(text: str) -> Violation:
@@ -141,17 +144,17 @@ def _too_large(text: str) -> Violation:
 
 
 def _reject(
-    intake: SortedRecords,
+    sorted_records: SortedRecords,
     record: IncomingRecord,
     origin: CommandOrigin,
     error: ReplyError,
     default_site: str,
     gallery_id: str | None = None,
 ) -> None:
-    # Without an id of the command, nobody could tell which one the reply is about.
+    # Without a command id, the sender could not match the reply to a command.
     if origin.command_id is not None:
         reply = Reply(command_id=origin.command_id, outcome="rejected", gallery_id=gallery_id, error=error)
-        intake.answers.append(
+        sorted_records.replies.append(
             AddressedReply(
                 reply,
                 record.partition,

@@ -1,9 +1,9 @@
-"""Places of galleries within their site: which are taken, and defaults that no two processes give twice."""
+"""Loads which sort orders of galleries are taken in a site, and reserves defaults that no two processes give twice."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
-from triptych.command.domain.unit_of_work import PlacedCommand, UnitOfWork
+from triptych.command.domain.unit_of_work import ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import GALLERY_PLACES
 from triptych.contract.commands import CreateGallery, UpdateGallery
 from triptych.kit.mongo.driver import Database
@@ -11,14 +11,14 @@ from triptych.writemodel.galleries import GALLERIES
 
 
 class GallerySortOrders:
-    """Sort orders of galleries (contract, section 4). Unlike items, they have many writers."""
+    """Sort orders of galleries (contract, section 4). Those of one site have many writers; those of items have one."""
 
     def __init__(self, database: Database) -> None:
         self._galleries = database[GALLERIES]
-        self._places = database[GALLERY_PLACES]
+        self._counters = database[GALLERY_PLACES]
 
-    async def load(self, workspace: UnitOfWork, commands: Sequence[PlacedCommand], now_ms: int) -> None:
-        """Learn who has the places that the commands ask for, and reserve one for each that asks for none."""
+    async def load(self, unit: UnitOfWork, commands: Sequence[ReceivedCommand], now_ms: int) -> None:
+        """Load which galleries have the requested sort orders; reserve one for each new gallery that asks for none."""
         asked: dict[str, list[float]] = defaultdict(list)
         missing: dict[str, int] = defaultdict(int)
         for command in commands:
@@ -30,29 +30,33 @@ class GallerySortOrders:
                     missing[site_id] += 1
         for site_id in asked.keys() | missing.keys():
             explicit = asked[site_id]
-            await self._add_taken(workspace, site_id, explicit)
+            await self._add_taken(unit, site_id, explicit)
             free: list[float] = []
             while len(free) < missing[site_id]:
                 reserved = await self._reserve(site_id, missing[site_id] - len(free), now_ms)
-                await self._add_taken(workspace, site_id, reserved)
-                taken = workspace.gallery_sort_orders
-                free += [place for place in reserved if (site_id, place) not in taken and place not in explicit]
-            workspace.reserved_sort_orders[site_id] = free[::-1]
+                await self._add_taken(unit, site_id, reserved)
+                taken = unit.gallery_sort_orders
+                free += [
+                    sort_order
+                    for sort_order in reserved
+                    if (site_id, sort_order) not in taken and sort_order not in explicit
+                ]
+            unit.reserved_sort_orders[site_id] = free[::-1]
 
-    async def _add_taken(self, workspace: UnitOfWork, site_id: str, values: Sequence[float]) -> None:
+    async def _add_taken(self, unit: UnitOfWork, site_id: str, values: Sequence[float]) -> None:
         if values:
             query = {"siteId": site_id, "sortOrder": {"$in": list(values)}}
             async for found in self._galleries.find(query, {"sortOrder": 1}):
-                workspace.gallery_sort_orders[site_id, found["sortOrder"]] = found["_id"]
+                unit.gallery_sort_orders[site_id, found["sortOrder"]] = found["_id"]
 
     async def _reserve(self, site_id: str, count: int, now_ms: int) -> list[float]:
-        """`count` milliseconds that no other default of the site gets, whichever process asks (D1)."""
-        found = await self._places.find_one_and_update(
+        """Reserve `count` milliseconds that no other default of the site gets, in whichever process (D1)."""
+        found = await self._counters.find_one_and_update(
             {"_id": site_id},
             [{"$set": {"last": {"$add": [{"$max": ["$last", float(now_ms - 1)]}, float(count)]}}}],
             upsert=True,
             return_document=True,
         )
-        assert found is not None  # noqa: S101 - an upsert that returns the document after it
+        assert found is not None  # noqa: S101 - an upsert with `return_document` always returns a document
         last: float = found["last"]
         return [last - count + 1 + step for step in range(count)]
