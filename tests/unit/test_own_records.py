@@ -78,9 +78,9 @@ def test_the_projector_refuses_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_gateway_refuses_none(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    echoes = WriteEvents()
-    with echoes.listen("s", "c", "us", "c"):
-        echoes.hear(record(EVENTS[name]))
+    write_events = WriteEvents()
+    with write_events.listen("s", "c", "us", "c"):
+        write_events.receive(record(EVENTS[name]))
     assert not caplog.records
 
 

@@ -1,4 +1,4 @@
-"""Methods that a path has, HEAD, and pages of other origins."""
+"""The methods of a path, HEAD requests, and requests from pages of other origins."""
 
 import asyncio
 
@@ -45,7 +45,7 @@ async def test_head_answers_as_get_without_a_body(path: str, status: int) -> Non
     assert reply.headers["x-wix-request-id"]
 
 
-async def test_pages_of_other_origins_are_let_in_only_if_named() -> None:
+async def test_pages_of_other_origins_are_allowed_only_if_named() -> None:
     origin, other = ("origin", b"https://a.example"), ("origin", b"https://b.example")
     ask = [("access-control-request-method", b"PATCH"), ("access-control-request-headers", b"authorization, if-match")]
     app = lonely_gateway(gateway_cors_origins="https://a.example, https://c.example")
@@ -57,5 +57,5 @@ async def test_pages_of_other_origins_are_let_in_only_if_named() -> None:
     reply = await request(app, "GET", path, [origin])
     assert reply.headers["access-control-allow-origin"] == "https://a.example"
     assert "ETag" in reply.headers["access-control-expose-headers"]
-    for door, page in ((app, other), (lonely_gateway(), origin)):
-        assert "access-control-allow-origin" not in (await request(door, "GET", path, [page])).headers
+    for gateway, page in ((app, other), (lonely_gateway(), origin)):
+        assert "access-control-allow-origin" not in (await request(gateway, "GET", path, [page])).headers
