@@ -13,7 +13,7 @@ from triptych.contract.base import WireModel
 from triptych.contract.codec.envelope import InvalidCommand, decode_command
 from triptych.contract.codec.exact import read_marked, validate_exactly
 from triptych.contract.commands import CreateItems
-from triptych.contract.item import FREE_FORM_PLACES, NewItem
+from triptych.contract.item import FREE_FORM_PATHS, NewItem
 
 GALLERY_ID = "4937b26c-0000-4000-8000-000000000000"
 INEXACT = [
@@ -83,7 +83,7 @@ def test_every_free_form_field_of_an_item_is_known() -> None:
         for kind in kinds:
             if issubclass(kind, WireModel):
                 found += [(medium, name) for name, part in kind.model_fields.items() if "dict" in str(part.annotation)]
-    assert tuple(found) == FREE_FORM_PLACES
+    assert tuple(found) == FREE_FORM_PATHS
 
 
 def _same(one: object, other: object) -> bool:
