@@ -118,7 +118,7 @@ async def _ends(_partitions: Any) -> Positions:
     return {0: 5}
 
 
-def lonely_gateway(**fields: Any) -> FastAPI:
+def standalone_gateway(**fields: Any) -> FastAPI:
     """The application."""
     settings = GatewaySettings(**{"gateway_stream_lifetime": 0.001, "gateway_stream_heartbeat": 0.001, **fields})
     database = cast("Database", _Empty())

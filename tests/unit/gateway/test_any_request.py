@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.gateway_alone import Reply, lonely_gateway, request
+from tests.support.gateway_alone import Reply, request, standalone_gateway
 from triptych.readmodel.cursors import write_cursor
 from triptych.webhooks.store.cursors import EXAMPLE
 
@@ -19,7 +19,7 @@ G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
 ITEMS = f"{GALLERIES}/{G}/items"
 LISTENER = f"/v1/listeners/{G}"
-RUNNER, APP = asyncio.Runner(), lonely_gateway(gateway_view_timeout=0.001)
+RUNNER, APP = asyncio.Runner(), standalone_gateway(gateway_view_timeout=0.001)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -169,7 +169,7 @@ def test_bytes_that_are_not_json(route: tuple[str, str, tuple[str, ...]], body: 
 
 @pytest.mark.parametrize(("size", "status"), [(1_000, 504), (3_000_000, 413)])
 def test_compressed_bodies_are_read_up_to_the_limit(size: int, status: int) -> None:
-    app: FastAPI = lonely_gateway(gateway_body_limit=1_000_000)
+    app: FastAPI = standalone_gateway(gateway_body_limit=1_000_000)
     body = gzip.compress(b'{"gallery":{"name":"n","unknown":"' + b"x" * size + b'"}}')
     reply = RUNNER.run(request(app, "POST", GALLERIES.encode(), {"content-encoding": b"gzip"}, body))
     assert (len(body) < 10_000, reply.status) == (True, status)

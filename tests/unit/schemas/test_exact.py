@@ -1,4 +1,4 @@
-"""Free-form objects are read exactly or refused by name, in every way that a command can come."""
+"""Free-form objects are read exactly or refused with a violation, in every form of a command."""
 
 import json
 from base64 import b64encode
@@ -59,14 +59,14 @@ def test_any_object_is_read_as_it_was_written(css: dict[str, Any]) -> None:
         assert _same(json.loads(data.to_json())["items"][0]["text"]["css"], css)
 
 
-def test_all_violations_are_told_together() -> None:
+def test_all_violations_are_reported_together() -> None:
     body = b'{"title":1,"text":{"html":"x","css":{"a":1,"a":2}}}'
     with pytest.raises(ValidationError) as refused:
         validate_exactly(NewItem, body)
     assert [error["loc"] for error in refused.value.errors()] == [("title",), ("text", "css")]
 
 
-def test_repeated_keys_outside_of_free_form_objects_are_as_before() -> None:
+def test_repeated_keys_outside_of_free_form_objects_are_accepted() -> None:
     body = b'{"title":"a","title":"b","unknown":{"a":1,"a":2},"text":{"html":"x","css":{}}}'
     assert validate_exactly(NewItem, body).title == "b"
 
@@ -87,5 +87,5 @@ def test_every_free_form_field_of_an_item_is_known() -> None:
 
 
 def _same(one: object, other: object) -> bool:
-    """Equal with the types of numbers: 1 and 1.0 are two spellings."""
+    """Whether two values are equal in the types of their numbers too: 1 and 1.0 are different spellings."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
