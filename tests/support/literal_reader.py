@@ -1,7 +1,7 @@
 """A second reader of the joined topic, written from the rules of `docs/consumers.md` alone.
 
-It represents readers in other languages. Each comment gives the rule that its code follows. It copies whole galleries, while
-`triptych.client.Galleries` saves memory.
+It represents readers in other languages. Each comment gives the rule that its code follows. It copies whole galleries,
+while `triptych.client.Galleries` saves memory.
 """
 
 import json

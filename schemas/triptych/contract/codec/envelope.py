@@ -61,8 +61,7 @@ class CommandEnvelope(NamedTuple):
     """A command, its identity, its sender and its trace context.
 
     Site, source and `command_id` together are the idempotency key; a missing source counts as a source of its own.
-    `request` is the sender's name for the request. Commands with different names are different requests, even if their
-    data is equal.
+    `request` is the sender's name for the request. Commands with different names differ, even if their data is equal.
     """
 
     command_id: str

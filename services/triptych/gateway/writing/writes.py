@@ -34,10 +34,7 @@ from triptych.readmodel.queries import Views
 log = logging.getLogger(__name__)
 
 COMMAND_ID_HEADER = "X-Triptych-Command-Id"
-"""The command id, in responses that leave open whether the write happened.
-
-A client that repeats the request with this value as `Idempotency-Key` cannot cause the write twice.
-"""
+"""In responses that leave open whether the write happened. Repeated with it as `Idempotency-Key`, it happens once."""
 
 _FAILS_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
 POLL_VIEW_AFTER_SECONDS = 0.2
@@ -81,10 +78,7 @@ class WriteRequest:
         return {"expected_sequences": self.expected}
 
     def numbered(self, index: int) -> "WriteRequest":
-        """The write request of one of several commands that make up this write.
-
-        It has a source of its own, so no client can send a command with the same identity.
-        """
+        """The request of one of this write's commands, with an identity that no client's command can have."""
         return replace(
             self,
             source=f"{self.source}/parts",
