@@ -34,7 +34,7 @@ from triptych.readmodel.queries import Views
 log = logging.getLogger(__name__)
 
 COMMAND_ID_HEADER = "X-Triptych-Command-Id"
-"""In responses that leave open whether the write happened. Repeated with it as `Idempotency-Key`, it happens once."""
+"""Present if the outcome is open: a request that is repeated with this id as `Idempotency-Key` takes effect once."""
 
 _FAILS_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
 POLL_VIEW_AFTER_SECONDS = 0.2
