@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a script printed and how it ended."""
+    """The output and exit status of a script."""
 
     output: str
     status: int

@@ -10,15 +10,15 @@ from triptych.contract.gallery import GalleryPatch
 from triptych.contract.item import ItemPatch
 
 
-def test_a_created_gallery_keeps_everything_it_was_sent() -> None:
+def test_a_created_gallery_keeps_everything_that_was_sent() -> None:
     command = CreateGallery.model_validate_json(orjson.dumps({"gallery": GALLERY}))
     expected: dict[str, Any] = orjson.loads(orjson.dumps(GALLERY))
-    # The one difference: a picture is returned with a real address.
+    # The only difference: a picture is returned with a web address.
     expected["items"][0]["image"]["imageInfo"]["url"] = "https://static.wixstatic.com/media/abc~mv2.jpg"
     assert command.to_wire() == {"gallery": expected}
 
 
-def test_a_clone_and_an_empty_gallery_are_legal() -> None:
+def test_a_clone_and_an_empty_gallery_are_valid() -> None:
     assert CreateGallery.model_validate({"cloneFromGalleryId": GALLERY_ID}).to_wire() == {
         "cloneFromGalleryId": GALLERY_ID
     }

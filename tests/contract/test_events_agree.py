@@ -1,4 +1,4 @@
-"""The fast path of events and their models accept the same."""
+"""The fast reader of events and the models of events accept the same events."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def _events(sequence: int, item: dict[str, Any], name: str | None, origin: str) 
     st.none() | st.text(max_size=20),
     st.sampled_from(["", "Gallery Deleted"]),
 )
-def test_what_is_built_is_read_alike_both_ways(
+def test_reader_and_model_agree_on_every_event_that_is_built(
     sequence: int, item: dict[str, Any], name: str | None, origin: str
 ) -> None:
     for wire in _events(sequence, item, name, origin):

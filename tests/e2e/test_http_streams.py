@@ -178,11 +178,11 @@ async def test_a_quiet_stream_lives_on_for_its_time(installation: Installation) 
             assert later.data == {}
             assert await stream.ends()
         async with listening(gateway, f"{path}/events", **{"wix-site-id": "another"}) as stream:
-            gateway.app.state.parts.streams.end()
+            gateway.app.state.gateway.streams.end()
             assert await stream.ends()
 
         async def nobody_listens() -> bool:
-            return len(gateway.app.state.parts.streams) == 0
+            return len(gateway.app.state.gateway.streams) == 0
 
         await eventually(nobody_listens, "no stream is open")
 

@@ -1,4 +1,4 @@
-"""Batches of records as bytes, also such as no client of ours would send."""
+"""Makes batches of records as bytes, including batches that our clients would not send."""
 
 import struct
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Headers = Sequence[tuple[bytes, bytes | None]]
 
 
 class _Name(str):
-    """The name of a header as it came, whatever its bytes."""
+    """The name of a header, which may be any bytes."""
 
     def encode(self, *_: object) -> bytes:
         return str.encode(self, "utf-8", "surrogateescape")
@@ -42,12 +42,12 @@ def batch(
 
 
 def at_offset(made: bytes, base_offset: int) -> bytes:
-    """The batch as the broker stores it."""
+    """The batch with another base offset, as the broker stores it."""
     return struct.pack(">q", base_offset) + made[8:]
 
 
 def sealed(made: bytes | bytearray) -> bytes:
-    """The batch with the length and the checksum that its bytes have."""
+    """The batch with the right length and checksum for its bytes."""
     made = bytearray(made)
     struct.pack_into(">i", made, 8, len(made) - 12)
     struct.pack_into(">I", made, CRC_AT, calc_crc32c(bytes(made[ATTRIBUTES_AT:])))
@@ -55,28 +55,28 @@ def sealed(made: bytes | bytearray) -> bytes:
 
 
 def with_body(made: bytes, body: bytes, *, codec: int = 0) -> bytes:
-    """The batch with other records, as they are, in the place of its own."""
+    """The batch with these bytes instead of its records."""
     changed = bytearray(made[:RECORDS_AT] + body)
     struct.pack_into(">h", changed, ATTRIBUTES_AT, codec)
     return sealed(changed)
 
 
 def with_wrong_checksum(made: bytes) -> bytes:
-    """The batch, damaged."""
+    """The batch with a checksum that is wrong."""
     return made[:CRC_AT] + bytes([made[CRC_AT] ^ 0xFF]) + made[CRC_AT + 1 :]
 
 
 def legacy(*values: bytes | None, magic: int = 1, codec: int = 0, base_offset: int = 0) -> bytes:
-    """Messages of format 0 or 1; with a codec, one that wraps them."""
+    """Messages of format 0 or 1; with a codec, a single message that wraps them."""
     builder = LegacyRecordBatchBuilder(magic, codec, 2**30)
     for position, value in enumerate(values):
         builder.append(position, TIMESTAMP_MS, b"key", value, [])
     made = bytes(builder.build())
     if codec:
         return at_offset(made, base_offset + len(values) - 1)
-    placed, position = b"", 0
+    numbered, position = b"", 0
     for number in range(len(values)):
         end = position + 12 + struct.unpack_from(">i", made, position + 8)[0]
-        placed += at_offset(made[position:end], base_offset + number)
+        numbered += at_offset(made[position:end], base_offset + number)
         position = end
-    return placed
+    return numbered

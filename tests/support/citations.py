@@ -1,4 +1,4 @@
-"""Reads what code and pages refer to: rules of docs/contract.md, and links with the anchors that GitHub makes."""
+"""Finds the references in code and pages: to rules of docs/contract.md, to pages, and to anchors that GitHub makes."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^(#{1,6}) +(.+?) *#*$", re.MULTILINE)
 _CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\[[^\[\]]*\]\(<?([^()\s>]+)>?\)")
-# A line break within a sentence, with the mark of a comment that may begin the next line.
+# A line break within a sentence, and the comment mark that may begin the next line.
 _BREAK = re.compile(r"[ \t]*\n[ \t]*(?:(?:#|//|\*)[ \t]+)?")
 _LIST = r"((?:\d+(?:\.\d+)?)(?:(?:, | and | to )\d+(?:\.\d+)?)*)"
 _CITED = re.compile(rf"\b[Cc]ontract(?:, | \()sections? {_LIST}(?:, rules? (\d+)(?: and (\d+))?)?")
@@ -22,7 +22,7 @@ _FORMER = re.compile(r"\bwire contract\b|\bdesign,? (?:section )?\(?\d|\bthe des
 
 @dataclass(frozen=True)
 class Rules:
-    """The numbers under which docs/contract.md has something: sections, rules of a section, decisions."""
+    """The numbers of the sections, of the rules in a section, and of the decisions in docs/contract.md."""
 
     sections: frozenset[str]
     rules: frozenset[tuple[str, str]]
@@ -30,7 +30,7 @@ class Rules:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The numbers of the headings of a page, and of the numbered lists below them."""
+        """The numbers in the headings of a page, and in the numbered lists below them."""
         sections, rules, decisions, section = set(), set(), set(), ""
         for line in _FENCE.sub("", text).splitlines():
             if found := re.match(r"#{2,3} (\d+(?:\.\d+)?)\.? ", line):
@@ -43,7 +43,7 @@ class Rules:
         return cls(frozenset(sections), frozenset(rules), frozenset(decisions))
 
     def unknown(self, text: str, *, is_contract: bool = False) -> list[str]:
-        """The citations in a text that lead nowhere. Within the contract itself, "section 4" is one too."""
+        """The citations in a text that have no target. In the contract itself, a bare "section 4" is a citation too."""
         text = _BREAK.sub(" ", text)
         lost = [found[0] for found in _FORMER.finditer(text)]
         for found in (_BARE if is_contract else _CITED).finditer(text):
@@ -56,7 +56,7 @@ class Rules:
 
 
 def missing_pages(text: str, root: Path) -> list[str]:
-    """The pages of docs/ that a text names and that do not exist, or lack the promise (I1, ...) that it names."""
+    """The pages of docs/ that a text names, and that do not exist or lack the named promise (I1, ...)."""
     missing = []
     for found in _PAGE.finditer(_BREAK.sub(" ", text)):
         page = root / found[0].partition(",")[0]
@@ -67,7 +67,7 @@ def missing_pages(text: str, root: Path) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, by GitHub's rules: lower case, hyphens for spaces, a number for a repeat."""
+    """The anchors of a page's headings by GitHub's rules: lower case, hyphens for spaces, numbers for repeats."""
     found: set[str] = set()
     for heading in _HEADING.findall(_FENCE.sub("", text)):
         shown = _LINK.sub(lambda link: link[0][1 : link[0].index("]")], heading[1])
@@ -78,7 +78,7 @@ def anchors(text: str) -> set[str]:
 
 
 def links(text: str) -> list[str]:
-    """The targets of a page's links, those of other places left out."""
+    """The targets of a page's links, without links to other sites."""
     prose = _CODE.sub("`code`", _FENCE.sub("", text))
     return [target for target in _LINK.findall(prose) if not re.match(r"[a-z]+:", target)]
 

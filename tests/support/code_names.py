@@ -1,4 +1,4 @@
-"""Reads which modules and files of the repository a page names, and finds them."""
+"""Finds the modules and files of the repository that a page names."""
 
 import ast
 import os
@@ -16,45 +16,45 @@ ROOTS = (*SOURCES, "tests", "benchmarks", "docs", ".ci", ".github")
 _FILE = re.compile(r"[\w.{},-]+(?:/[\w.{},-]+)+\.(?:py|md|json|mjs|ya?ml|toml|txt)")
 _DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)+")
 MADE = ("results/latest.json",)
-"""Files that pages name and a command writes."""
+"""Files that pages name and that a command writes."""
 _SKIPPED = ("node_modules", "__pycache__")
 _NOT_CODE = (COMMAND_TYPE_PREFIX, SNAPSHOT_TYPE_PREFIX, REPLY_TYPE)
 
 
 def is_missing(code: str, root: Path) -> bool:
-    """Whether what is set as code names a module or a file that the repository does not have."""
+    """Whether a text in code format names a module or a file that the repository does not have."""
     if code in MADE:
         return False
     if _FILE.fullmatch(code) or (code.split("/")[0] in ROOTS and re.fullmatch(r"[\w./-]+", code) and "/" in code):
         return not _is_file(code.removesuffix("/"), root)
     if not _DOTTED.fullmatch(code) or code.startswith(_NOT_CODE):
         return False
-    parts = code.removeprefix("triptych.").split(".")
+    names = code.removeprefix("triptych.").split(".")
     is_ours = code.startswith("triptych.") and code not in _topics()
-    return (is_ours or parts[0] in _packages(root)) and not _is_code(parts, root)
+    return (is_ours or names[0] in _packages(root)) and not _is_code(names, root)
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file of a folder, without what others have installed or made there."""
+    """Every file of a folder, without installed packages and caches."""
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED]
-        found += [Path(place, name) for name in names]
+        found += [Path(parent, name) for name in names]
     return found
 
 
-def _is_code(parts: list[str], root: Path) -> bool:
-    """Whether these are a module or package of ours, perhaps with a name that it defines."""
+def _is_code(names: list[str], root: Path) -> bool:
+    """Whether these names are a module or package of the repository, perhaps followed by a name that it defines."""
     for source in SOURCES:
-        place = root / source / "triptych"
-        for depth, part in enumerate(parts):
-            place /= part
-            if place.with_suffix(".py").is_file():
-                rest = parts[depth + 1 :]
-                return not rest or (rest[0] in _defined(place.with_suffix(".py")) and len(rest) <= 2)
-            if not place.is_dir():
-                if place.parent.joinpath("__init__.py").is_file() and depth == len(parts) - 1:
-                    return part in _defined(place.parent / "__init__.py")
+        path = root / source / "triptych"
+        for depth, name in enumerate(names):
+            path /= name
+            if path.with_suffix(".py").is_file():
+                attributes = names[depth + 1 :]
+                return not attributes or (attributes[0] in _defined(path.with_suffix(".py")) and len(attributes) <= 2)
+            if not path.is_dir():
+                if path.parent.joinpath("__init__.py").is_file() and depth == len(names) - 1:
+                    return name in _defined(path.parent / "__init__.py")
                 break
         else:
             return True
@@ -70,14 +70,14 @@ def _defined(module: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom | ast.Import):
             names.update(alias.asname or alias.name for alias in node.names)
         else:
-            names.update(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+            names.update(child.id for child in ast.walk(node) if isinstance(child, ast.Name))
     return names
 
 
 @cache
 def _packages(root: Path) -> set[str]:
     found = {package.name for source in SOURCES for package in (root / source / "triptych").iterdir()}
-    return found - {"client"}  # in pages, `client.` begins names of JavaScript
+    return found - {"client"}  # in pages, JavaScript names begin with `client.`
 
 
 @cache
@@ -87,16 +87,16 @@ def _topics() -> set[str]:
 
 @cache
 def _files(root: Path) -> tuple[str, ...]:
-    """Every file of the folders that hold something of ours, and of the root itself, with a slash in front."""
+    """The path of every file in `ROOTS` and in the root itself, with a slash in front."""
     found = [file for name in ROOTS for file in files_below(root / name)]
     return tuple(f"/{file.relative_to(root).as_posix()}" for file in [*found, *root.iterdir()])
 
 
 def _is_file(name: str, root: Path) -> bool:
-    """Whether a path from the root, or the end of one, is there; `{a,b}` stands for both."""
+    """Whether a file with this path from the root, or with this end of its path, exists; `{a,b}` stands for both."""
     if braces := re.search(r"\{([^{}]*)\}", name):
         start, end = name[: braces.start()], name[braces.end() :]
-        return all(_is_file(start + part + end, root) for part in braces[1].split(","))
+        return all(_is_file(start + choice + end, root) for choice in braces[1].split(","))
     if name.split("/")[0] in ROOTS:
         return (root / name).exists()
     return any(file.endswith(f"/{name}") for file in _files(root))

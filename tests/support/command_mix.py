@@ -1,4 +1,4 @@
-"""Random commands over a few galleries: valid ones of all ten kinds, and every kind of trouble in between."""
+"""Generates random commands for a few galleries: valid ones of all ten kinds, mixed with every kind of bad record."""
 
 import json
 import random
@@ -13,11 +13,11 @@ from triptych.contract.identity import derived_gallery_id, derived_item_id
 from triptych.kit.kafka.partitions import partition_of
 
 SITE = "default"
-PLACES = [0.0, -1.5, 2.0, 2.0000000000000004, 1e300, -1e300]
+SORT_ORDERS = [0.0, -1.5, 2.0, 2.0000000000000004, 1e300, -1e300]
 
 
 class Sent(NamedTuple):
-    """A record before it has a place on a topic; `gallery_id` decides its partition."""
+    """A record before it is published; `gallery_id` determines its partition."""
 
     gallery_id: str
     command_id: str
@@ -25,7 +25,7 @@ class Sent(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
     def as_binary(self) -> "Sent":
-        """The same command with its attributes in headers, if the body can be read that far."""
+        """The same command in binary mode, if its body can be read as a structured event."""
         try:
             body = json.loads(self.value)
         except ValueError:
@@ -39,13 +39,13 @@ class Sent(NamedTuple):
 
 @dataclass
 class CommandMix:
-    """A source of commands that depends on nothing but its seed.
+    """A source of commands that depends on its seed only.
 
     Attributes:
-        chance: where randomness comes from.
-        name: goes into every id, so that two mixes share nothing.
-        most_items: in one command.
-        trouble: share of records that are broken, repeated, conflicting or about nothing that exists.
+        chance: the source of randomness.
+        name: a part of every id, so that two mixes have no ids in common.
+        most_items: the most items in one command.
+        trouble: the fraction of records that are broken, repeated, conflicting, or about something that does not exist.
         weights: how often each kind of command is chosen.
     """
 
@@ -140,7 +140,7 @@ class CommandMix:
             count = len(items)
         self._items[gallery_id] = [derived_item_id(SITE, command_id, index, SOURCE) for index in range(max(count, 1))]
         if gallery_id not in self.galleries:
-            # A gallery takes the place of another one, so that commands keep meeting each other.
+            # The new gallery replaces another one, so that many commands concern the same few galleries.
             self.galleries[self.chance.randrange(len(self.galleries))] = gallery_id
         return data, gallery_id
 
@@ -170,7 +170,7 @@ class CommandMix:
         if self.chance.random() < 0.5:
             head["name"] = self.chance.choice(["a", "b", None])
         if self.chance.random() < 0.3:
-            head["sortOrder"] = self.chance.choice(PLACES)
+            head["sortOrder"] = self.chance.choice(SORT_ORDERS)
         if items is not None:
             head["items"] = items
         return head
@@ -180,7 +180,7 @@ class CommandMix:
         items = [{**TEXT, "title": f"t{chance.randrange(1000)}"} for _ in range(chance.randint(least, self.most_items))]
         for item in chance.sample(items, min(len(items), 2)):
             if chance.random() < self.trouble:
-                item["sortOrder"] = chance.choice(PLACES)
+                item["sortOrder"] = chance.choice(SORT_ORDERS)
         return items
 
     def _entries(self, known: list[str]) -> list[dict[str, Any]]:
@@ -196,7 +196,7 @@ class CommandMix:
     def _patch(self) -> dict[str, Any]:
         patch: dict[str, Any] = {"title": self.chance.choice(["x", "y", None])}
         if self.chance.random() < self.trouble:
-            patch["sortOrder"] = self.chance.choice([*PLACES, None])
+            patch["sortOrder"] = self.chance.choice([*SORT_ORDERS, None])
         if self.chance.random() < 0.2:
             patch["video"] = {"videoInfo": {"url": "https://vimeo.com/1"}}
         return patch
@@ -216,7 +216,7 @@ class CommandMix:
 
 
 def received(topic: str, sent: list[Sent], partitions: int, first_offset: int = 0) -> list[ConsumerRecord[Any, Any]]:
-    """The records as a consumer gets them, each from its gallery's partition."""
+    """The records as a consumer receives them, each from its gallery's partition."""
     return [
         ConsumerRecord(
             topic=topic,

@@ -1,8 +1,8 @@
-"""Command services that take their records from a seed and are killed, one after another, at random moments.
+"""Runs command services on records generated from a seed, and kills them one after another at random moments.
 
-`python -m tests.support.command_worker`, with the settings of a service, WORKER_SEED and WORKER_KILLS. Ends with status
-0 once all is done and the database was found in order after every kill. All workers are forks of this process, which
-has imported everything and connected to nothing: a start costs milliseconds.
+`python -m tests.support.command_worker` needs the settings of a service, WORKER_SEED and WORKER_KILLS. It ends with
+status 0 if all work was done and the database was consistent after every kill. All workers are forks of this process,
+which has imported all modules and opened no connection, so a start takes milliseconds.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ WEIGHTS = {
 
 
 async def work(settings: CommandSettings, seed: int, *, lifetime: float | None = None, until: int = 0) -> None:
-    """Handle batches from where the last worker was killed, until killed or, without lifetime, so many are done."""
+    """Handle batches from where the last worker was killed; without a lifetime, end after `until` batches."""
     topics = Topics(settings.topic_prefix)
     chance = random.Random(seed)
     mix = CommandMix(chance, f"seed{seed}", gallery_count=3, most_items=500, trouble=0.15, weights=WEIGHTS)
@@ -62,7 +62,7 @@ async def work(settings: CommandSettings, seed: int, *, lifetime: float | None =
             threading.Timer(lifetime, os.kill, (os.getpid(), signal.SIGKILL)).start()
         await handler.assigned(ALL)
         logging.info("took over after %.2f s", time.monotonic() - started)
-        # As committed offsets do: batches up to here are finished.
+        # This document has the role of committed offsets: earlier batches are finished.
         progress = await database["worker_progress"].find_one({"_id": seed}) or {"done": 0}
         for number in count():
             batch = mix.batch(chance.randint(1, 12))
@@ -79,12 +79,12 @@ async def work(settings: CommandSettings, seed: int, *, lifetime: float | None =
 
 
 async def _finish(handler: CommandHandler, records: list[IncomingRecord]) -> None:
-    """Handle a batch as `BatchConsumer` does when nothing is wrong with the records."""
+    """Handle a batch as `BatchConsumer` handles records without faults."""
     while True:
         try:
             await handler.handle(records)
         except OwnershipLost:
-            # What a dead predecessor asked of MongoDB last may take effect after our own claim.
+            # The last request of a killed worker to MongoDB may take effect after this worker's claim.
             await handler.assigned(ALL)
         except TransientFailure as failure:
             logging.info("again: %s", failure)
@@ -104,7 +104,7 @@ async def _audit(settings: CommandSettings) -> None:
 
 
 def _in_a_fork(task: Coroutine[Any, Any, None]) -> int:
-    """The exit code of a process that does this; negative: the signal that ended it."""
+    """Run a task in a forked process; returns its exit code, or the negative signal that ended it."""
     pid = os.fork()
     if pid:
         task.close()
@@ -119,7 +119,7 @@ def _in_a_fork(task: Coroutine[Any, Any, None]) -> int:
 
 
 def main() -> int:
-    """Kill, look, and finally let one worker live."""
+    """Run and kill workers, audit after each, and finally run a worker to the end."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
     settings, seed, kills = CommandSettings(), int(os.environ["WORKER_SEED"]), int(os.environ["WORKER_KILLS"])
     chance = random.Random(seed)

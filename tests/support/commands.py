@@ -1,4 +1,4 @@
-"""Commands as strangers write them: plain JSON, no product code."""
+"""Commands as other programs write them: plain JSON, without product code."""
 
 import json
 import uuid
@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.kafka import Record
 
 SOURCE = "tests"
-"""The source of commands that name no other."""
+"""The source of commands that do not name another one."""
 
 TEXT: dict[str, Any] = {"text": {"html": "<p>hello</p>"}}
 

@@ -1,4 +1,4 @@
-"""What an OpenAPI document promises: its operations with their parameters, and whether an answer is one of theirs."""
+"""Reads an OpenAPI document: its operations with their inputs, and whether a response is a documented one."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,8 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an operation takes a value: `where` is `path`, `query`, `header`, `body` or `number`, a body's number."""
+class InputField:
+    """An input of an operation: `where` is `path`, `query`, `header`, `body` (a text) or `number` (in the body)."""
 
     where: str
     name: str
@@ -30,31 +30,31 @@ class Operation:
         content = self._described.get("requestBody", {}).get("content", {})
         self._body: Mapping[str, Any] = content.get(JSON, {})
         self.example: Any = self._body.get("example")
-        """A body that it takes; None if it takes none."""
+        """An example of its body; None if it has no body."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def places(self) -> Iterator[Place]:
-        """Its parameters, and the texts and numbers on the first level of its body."""
+    def input_fields(self) -> Iterator[InputField]:
+        """The parameters, and the texts and numbers on the first level of the body."""
         for parameter in self._described.get("parameters", ()):
-            yield Place(parameter["in"], parameter["name"])
+            yield InputField(parameter["in"], parameter["name"])
         if self._body:
             kind = self._body["schema"]["$ref"].rpartition("/")[2]
             for name, schema in self._document["components"]["schemas"][kind]["properties"].items():
                 types = {one.get("type") for one in schema.get("anyOf", [schema])}
                 if "integer" in types:
-                    yield Place("number", name)
+                    yield InputField("number", name)
                 elif "string" in types:
-                    yield Place("body", name)
+                    yield InputField("body", name)
 
     @property
     def is_write(self) -> bool:
-        """Whether it sends a command: no reply to that in time is one of its outcomes."""
+        """Whether the operation sends a command, which may get no reply in time (504)."""
         return "504" in self._described["responses"]
 
     def fault_of(self, answer: httpx.Response) -> str | None:
-        """What is wrong with an answer; None if it is a documented one, in its shape."""
+        """Why a response is wrong; None if its status is documented and its body has the documented shape."""
         status = str(answer.status_code)
         described = self._described["responses"].get(status)
         if described is None:
@@ -70,7 +70,7 @@ class Operation:
         try:
             body = json.loads(answer.content)
         except ValueError:
-            return "the body is no JSON"
+            return "the body is not JSON"
         if status not in self._validators:
             schema = {**content[JSON]["schema"], "components": self._document["components"]}
             self._validators[status] = jsonschema_rs.validator_for(schema)
@@ -85,7 +85,7 @@ def operations(document: Mapping[str, Any]) -> list[Operation]:
 
 
 def _fault_of_failure(status: int, body: Mapping[str, Any]) -> str | None:
-    """What is wrong with the body of a failure (contract, section 5), beyond its shape."""
+    """Why the body of a failure breaks the contract, section 5, although its shape is right."""
     if not 400 <= status < 500:
         return None
     details = body["details"]

@@ -1,4 +1,4 @@
-"""A command service that kills itself with SIGKILL where its first events are committed but not yet published."""
+"""A command service that kills itself with SIGKILL when its first events are committed and not yet published."""
 
 import os
 import signal

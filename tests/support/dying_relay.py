@@ -13,7 +13,7 @@ from triptych.webhooks.store.deliveries import DeliveryRepository
 
 
 def deadly(step: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awaitable[Any]]:
-    """The same step, except that the process does not survive it if there was anything to do."""
+    """The same step, but the process is killed before or after it if there was anything to do."""
 
     async def die(*args: Any, **kwargs: Any) -> Any:
         has_work = bool(args[-1] if when == "before" else True)

@@ -1,4 +1,4 @@
-"""Generated records of every kind that a broker can hold: valid, odd and broken commands, and broken events."""
+"""Generates records of every kind that a broker accepts: valid, unusual and broken commands, and broken events."""
 
 import random
 import uuid
@@ -18,21 +18,20 @@ CODECS: tuple[Codec, ...] = ("none", "gzip", "lz4", "snappy", "zstd")
 Transaction: TypeAlias = Literal["none", "committed", "aborted"]
 Header: TypeAlias = tuple[str, bytes | None]
 LONG = 1_200
-"""Items of a gallery whose treatment is long work."""
+"""Items of a gallery that is large enough for long-running work."""
 
 
 class Offered(NamedTuple):
-    """A record to put on a topic.
+    """A record to publish.
 
     Attributes:
-        topic: which of ours.
-        partition: where, right or wrong.
-        key: of the record.
-        value: of the record.
+        topic: the topic, by its role.
+        partition: the partition, which may be the wrong one.
+        key, value: those of the record.
         headers: names with bytes that are not UTF-8 are written with surrogates.
-        codec: of its batch.
-        transaction: that it is part of.
-        command_id: under which a reply is expected; without one, a dead letter is.
+        codec: the compression of its batch.
+        transaction: the kind of transaction that the record belongs to.
+        command_id: the id for which a reply is expected; without one, a dead letter is expected.
     """
 
     topic: Literal["commands", "events"]
@@ -47,13 +46,13 @@ class Offered(NamedTuple):
 
 @dataclass
 class Everything:
-    """Records by a seed; those of one gallery keep their order as long as they are on one partition."""
+    """Records from a seed; records of one gallery keep their order if they are on the same partition."""
 
     chance: random.Random
     partitions: int
 
     def records(self, count: int) -> list[Offered]:
-        """About so many records of all kinds, mixed."""
+        """About `count` records of all kinds, mixed."""
         mix = CommandMix(self.chance, "mix", gallery_count=40)
         found = [self._command(sent) for sent in mix.batch(count)]
         odd = [*self._broken_commands(), *self._broken_events(), *self._huge()]
@@ -63,7 +62,7 @@ class Everything:
         return [*found, *self._long_work()]
 
     def _command(self, sent: Sent) -> Offered:
-        """A command of the mix, in one of the forms that it may come in."""
+        """A command of the mix, in one of the forms that a command may have."""
         chance = self.chance
         headers: tuple[Header, ...] = ()
         value, key = sent.value, sent.gallery_id.encode()
@@ -73,7 +72,7 @@ class Everything:
         if chance.random() < 0.15:
             headers = (*headers, *chance.sample(self._odd_headers(), 3))
         partition = partition_of(key, self.partitions)
-        # A forwarded command may be overtaken by a later one, which nobody here minds: each has its answer.
+        # A later command may overtake a forwarded one, which does not matter here: each gets its reply.
         if chance.random() < 0.1:
             partition = chance.randrange(self.partitions)
         if chance.random() < 0.05:
@@ -163,7 +162,7 @@ class Everything:
         return (("ce_siteid", b"default"), *self.chance.sample(self._odd_headers(), 2))
 
     def _huge(self) -> list[Offered]:
-        """Beyond what a command may have, compressed far below what a topic takes."""
+        """Larger than a command may be, but compressed far below the limit of the topic."""
         pad = b" " * COMMAND_BYTES_MAX
         value = structured("CreateGallery", {}, id="huge")
         return [
@@ -179,7 +178,7 @@ class Everything:
         return Offered("commands", partition, gallery_id.encode(), value, (), "lz4", kind, command_id)
 
     def _long_work(self) -> list[Offered]:
-        """Galleries of more items than one transaction treats, what is done to them, and what waits for that."""
+        """Galleries with more items than one transaction handles, long-running work on them, and commands that wait."""
         made = []
         for name in ("ClearGallery", "RebalanceItems", "RepublishGallery", "DeleteGallery", "Clone"):
             gallery_id = self._guid()
@@ -195,8 +194,8 @@ class Everything:
                 headers = (("null", None), ("not-utf-8", b"\xff"))
                 value = structured(kind, {"galleryId": gallery_id, **data}, id=command_id)
                 key = gallery_id.encode()
-                place = partition_of(str({"galleryId": gallery_id, **data}["galleryId"]).encode(), self.partitions)
-                made.append(Offered("commands", place, key, value, headers, "zstd", command_id=command_id))
+                partition = partition_of(str({"galleryId": gallery_id, **data}["galleryId"]).encode(), self.partitions)
+                made.append(Offered("commands", partition, key, value, headers, "zstd", command_id=command_id))
         return made
 
     def _guid(self) -> str:

@@ -1,4 +1,4 @@
-"""A MongoDB of the tests' own that fails when told to, by the failpoints of mongod."""
+"""A separate MongoDB that fails on request, by the failpoints of mongod."""
 
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,14 +14,14 @@ from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 class FailingMongo:
-    """The server's address, and its failures."""
+    """The address of the server, and a way to make it fail."""
 
     def __init__(self, port: int) -> None:
         self.uri = f"mongodb://{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}"
 
     @asynccontextmanager
     async def failing(self, commands: Sequence[str], *, times: int | None = None, **how: object) -> AsyncIterator[None]:
-        """During the block these commands fail as the options of `failCommand` say: always, or this many times."""
+        """Let these commands fail during the block, always or `times` times, as the options of `failCommand` say."""
         async with AsyncMongoClient[dict[str, object]](self.uri) as client:
             data = {"failCommands": list(commands), **how}
             mode = "alwaysOn" if times is None else {"times": times}

@@ -1,4 +1,4 @@
-"""Generates free-form objects: any JSON object that the contract takes, rich in spellings with a meaning to MongoDB."""
+"""Generates free-form objects: any JSON object that the contract accepts, with many keys special to MongoDB."""
 
 from typing import Any
 
@@ -26,4 +26,4 @@ VALUES = st.recursive(_SCALARS, _deeper, max_leaves=12)
 OBJECTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(_KEYS, VALUES, max_size=5) | st.fixed_dictionaries(
     {"$ref": _TEXTS, "$id": VALUES}
 )
-"""Objects of up to a few levels."""
+"""Free-form objects with a few levels."""

@@ -1,4 +1,4 @@
-"""The gateway's HTTP side with nothing behind it: no galleries, every listener, and writes that time out."""
+"""The gateway's HTTP application without servers: no galleries, every listener, and writes that time out."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ KEY = "key"
 
 
 class _Nothing:
-    """An empty collection, and the cursors over it. What it is asked has to be something that MongoDB can be asked."""
+    """An empty collection, and the cursors over it. It checks that MongoDB could encode each query."""
 
     name = "nothing"
 
@@ -79,8 +79,8 @@ class _Keys:
 
 
 class _Writes:
-    async def perform(self, order: WriteRequest, *_args: Any) -> Any:
-        raise HttpFailure(504, {"X-Triptych-Command-Id": order.command_id})
+    async def perform(self, write: WriteRequest, *_args: Any) -> Any:
+        raise HttpFailure(504, {"X-Triptych-Command-Id": write.command_id})
 
     perform_each = perform
 
@@ -118,23 +118,23 @@ async def _ends(_partitions: Any) -> Positions:
     return {0: 5}
 
 
-def lonely_gateway(**fields: Any) -> FastAPI:
+def standalone_gateway(**fields: Any) -> FastAPI:
     """The application."""
     settings = GatewaySettings(**{"gateway_stream_lifetime": 0.001, "gateway_stream_heartbeat": 0.001, **fields})
     database = cast("Database", _Empty())
     streams = _Streams(settings, "events", _ends)
-    streams.begin({0: 0})
-    parts: Any = SimpleNamespace(
+    streams.start_at({0: 0})
+    state: Any = SimpleNamespace(
         settings=settings,
         keys=_Keys(),
         limit=RateLimit(None),
         views=Views(database),
-        heads=GalleryWaiters(),
+        gallery_waiters=GalleryWaiters(),
         writes=_Writes(),
         streams=streams,
         budget=Budget(settings.gateway_answers_limit),
     )
-    app = make_app(cast("GatewayState", parts), Health(), Topics("t."))
+    app = make_app(cast("GatewayState", state), Health(), Topics("t."))
     operations = SimpleNamespace(list=_Listeners().list)
     app.state.administration = Administration(cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations))
     return app
@@ -142,7 +142,7 @@ def lonely_gateway(**fields: Any) -> FastAPI:
 
 @dataclass
 class Reply:
-    """An answer."""
+    """A response."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -160,7 +160,7 @@ async def request(
     headers: Mapping[str, bytes] | list[tuple[str, bytes]] | None = None,
     body: bytes = b"",
 ) -> Reply:
-    """The answer to a request whose target and headers are these bytes, as the server below hands them on."""
+    """The response to a request whose target and headers are these bytes, as the HTTP server passes them on."""
     path, _, query = target.partition(b"?")
     fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or [])
     if not any(name.lower() == "authorization" for name, _ in fields):

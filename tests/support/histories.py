@@ -14,7 +14,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class History:
-    """One gallery's events, numbered without holes; each method adds what the change of that name causes."""
+    """One gallery's events, numbered without gaps; each method adds the events of the change of that name."""
 
     def __init__(
         self, gallery_id: str | None = None, *, site_id: str = "default", created_at: datetime = EPOCH
@@ -26,7 +26,7 @@ class History:
         self.exists = False
         self.wire: list[dict[str, Any]] = []
         self.states: dict[int, dict[str, Any]] = {}
-        """The gallery with all of its items after each of its events, by sequence."""
+        """The gallery with all its items after each of its events, by sequence."""
         self._gallery: dict[str, Any] = {}
 
     @property
@@ -43,7 +43,7 @@ class History:
         ]
 
     def create(self, name: str = "N", sort_order: float = 1.5, *, first_items: int = 0) -> "History":
-        """Create the gallery, empty; it tells of the `first_items` that are added next."""
+        """Create an empty gallery, whose event announces the `first_items` that are added next."""
         self._gallery = {
             "id": self.gallery_id,
             "name": name,
@@ -59,7 +59,7 @@ class History:
         return self._add(events.gallery_updated, self._gallery_wire())
 
     def add_item(self, sort_order: float, item_id: str | None = None, **fields: Any) -> str:
-        """Create a text item, unless `fields` say otherwise; its id."""
+        """Create a text item, unless `fields` say otherwise; returns its id."""
         item_id = item_id or str(uuid.uuid4())
         item = {"id": item_id, "sortOrder": sort_order, "type": "TEXT", "text": {"html": "h"}, **fields}
         self.items[item_id] = {**item, "createdDate": format_instant(EPOCH), "updatedDate": format_instant(EPOCH)}
@@ -84,9 +84,9 @@ class History:
         return self._add(events.gallery_deleted)
 
     def snapshot(self, snapshot_id: str = "s") -> list[Message]:
-        """The state as it is now, published again."""
+        """The records of a snapshot of the current state."""
         sequence = len(self.wire)
-        parts = [
+        records = [
             snapshots.snapshot_started(snapshot_id, self.gallery_id, sequence, self._gallery_wire()),
             *(
                 snapshots.snapshot_item(snapshot_id, self.gallery_id, sequence, position, item)
@@ -95,8 +95,8 @@ class History:
             snapshots.snapshot_ended(snapshot_id, self.gallery_id, sequence, len(self.items)),
         ]
         return [
-            encode_snapshot(part, site_id=self.site_id, correlation_id="c", causation_id="c", traceparent=None)
-            for part in parts
+            encode_snapshot(record, site_id=self.site_id, correlation_id="c", causation_id="c", traceparent=None)
+            for record in records
         ]
 
     def shown_items(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The `installation` fixture: a Triptych of its own for each test, on the shared servers."""
+"""The `installation` fixture: topics and a database for each test, on the shared servers."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ PARTITIONS = 3
 
 @dataclass(frozen=True)
 class Installation:
-    """Names that no other test uses, and the database, open."""
+    """Names that no other test uses, and an open database."""
 
     addresses: Addresses
     name: str
@@ -37,7 +37,7 @@ class Installation:
         return kind.model_validate({**self._common(), **fields})
 
     def environ(self, **fields: object) -> dict[str, str]:
-        """The same for a service in a process of its own."""
+        """The environment of a service that runs in its own process."""
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in {**self._common(), **fields}.items()}
 
     def _common(self) -> dict[str, object]:
@@ -59,7 +59,7 @@ async def installation(stack: Addresses) -> AsyncIterator[Installation]:
 
 @asynccontextmanager
 async def open_installation(stack: Addresses) -> AsyncIterator[Installation]:
-    """The same for whoever wants it for longer than one test."""
+    """An installation that may outlive one test; its topics and database are removed at the end of the block."""
     name = f"t{uuid.uuid4().hex[:10]}"
     async with open_database(stack.mongo_uri, name) as database:
         made = Installation(stack, name, database)

@@ -1,4 +1,4 @@
-"""Raw Kafka for tests: a producer and a reader that know nothing of the product's code."""
+"""Raw Kafka clients for tests: a producer and a reader without product code."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ Record: TypeAlias = ConsumerRecord[Any, Any]
 
 @asynccontextmanager
 async def raw_producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer with aiokafka's own defaults, but for `options`."""
+    """A producer with aiokafka's defaults, except for `options`."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **options)
     await producer.start()
     try:
@@ -26,7 +26,7 @@ async def raw_producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafka
 
 
 class TopicReader:
-    """Everything on a topic from its beginning, as it comes."""
+    """Reads every record of a topic, from its beginning."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -36,9 +36,9 @@ class TopicReader:
         self, enough: Callable[[list[Record]], bool], what: str, *, deadline_seconds: float = 20.0
     ) -> list[Record]:
         """All records so far, once they are `enough`. Raises AssertionError when the deadline passes."""
-        ends = time.monotonic() + deadline_seconds
+        deadline = time.monotonic() + deadline_seconds
         while not enough(self.records):
-            if time.monotonic() > ends:
+            if time.monotonic() > deadline:
                 raise AssertionError(f"not within {deadline_seconds:g} s: {what} ({len(self.records)} records)")
             for records in (await self._consumer.getmany(timeout_ms=100)).values():
                 self.records.extend(records)
@@ -62,15 +62,15 @@ async def topic_reader(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]
 
 async def expire_records(bootstrap: str, topic: str, partitions: int) -> None:
     """Delete everything that is on a topic now, as retention would."""
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    topic_partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
 
     async def has_deleted() -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
         try:
-            await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
+            await admin.delete_records({each: RecordsToDelete(before_offset=-1) for each in topic_partitions})
         except NotLeaderForPartitionError:
-            return False  # the client has asked by metadata from before the topic was led
+            return False  # the client's metadata is older than the election of the leader
         finally:
             await admin.close()
         return True

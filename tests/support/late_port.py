@@ -1,4 +1,4 @@
-"""A port on which nobody answers until it is opened; from then on it leads to a real server."""
+"""A port that does not answer until it is opened; then it forwards connections to a real server."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,10 @@ from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 class LatePort:
-    """A TCP proxy that is started later than whoever connects to it."""
+    """A TCP proxy that starts later than its clients."""
 
     def __init__(self, host: str, port: int) -> None:
-        """The server that it will lead to."""
+        """`host` and `port` are those of the real server."""
         self._target = (host, port)
         (self.port,) = free_ports(1)
         self.address = f"{LOOPBACK}:{self.port}"
@@ -20,7 +20,7 @@ class LatePort:
         self._pipes: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Let connections through from now on."""
+        """Forward connections from now on."""
         self._server = await asyncio.start_server(self._connected, LOOPBACK, self.port)
 
     async def close(self) -> None:
@@ -51,7 +51,7 @@ async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def late_port(address: str) -> AsyncIterator[LatePort]:
-    """A port that will lead to `address`, which is `host:port`; closed with the block."""
+    """A port that can forward to `address`, which is `host:port`; it is closed at the end of the block."""
     host, _, port = address.rpartition(":")
     made = LatePort(host, int(port))
     try:

@@ -1,7 +1,7 @@
-"""A second reader of the joined topic, written from the rules of `docs/consumers.md` and nothing else.
+"""A second reader of the joined topic, written from the rules of `docs/consumers.md` alone.
 
-It stands for what others write in other languages: each method quotes the rule that it follows. It copies whole
-galleries where `triptych.client.Galleries` is careful with memory.
+It represents readers in other languages. Each comment gives the rule that its code follows. It copies whole galleries,
+while `triptych.client.Galleries` saves memory.
 """
 
 import json
@@ -19,11 +19,11 @@ class LiteralReader:
         self.deleted: set[str] = set()
 
     def get(self, gallery_id: str) -> dict[str, Any] | None:
-        """What is shown of a gallery."""
+        """The gallery as it is shown; None if it is not shown."""
         return self.shown[gallery_id][1] if gallery_id in self.shown else None
 
     def feed(self, key: bytes, value: bytes | None) -> None:
-        """Take a record."""
+        """Process a record."""
         gallery_id, _, item_id = key.decode().partition("/")
         if gallery_id in self.deleted:
             return

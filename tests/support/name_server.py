@@ -1,4 +1,4 @@
-"""A name server of the tests: answers some names with addresses, and says nothing about all others."""
+"""A name server for tests: it answers questions about some names, and ignores questions about all others."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ class NameServer(asyncio.DatagramProtocol):
         self._transport = transport  # type: ignore[assignment]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer a question, or not."""
+        """Answer a question about a known name."""
         labels, at = [], 12
         while length := data[at]:
             labels.append(data[at + 1 : at + 1 + length].decode())
@@ -46,7 +46,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def open_name_server(addresses: Mapping[str, tuple[str, ...]]) -> AsyncIterator[NameServer]:
-    """A name server on a free port; a name without addresses does not exist, and no other name is answered."""
+    """A name server on a free port. A name without addresses does not exist; other names get no answer."""
     loop = asyncio.get_running_loop()
     transport, server = await loop.create_datagram_endpoint(lambda: NameServer(addresses), local_addr=("127.0.0.1", 0))
     server.address = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"

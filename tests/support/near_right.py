@@ -1,6 +1,6 @@
-"""Values of parameters and headers that are nearly right: a right one changed a little, and others of known trouble.
+"""Nearly right values of parameters and headers: right values with small changes, and values known to cause trouble.
 
-They are bytes, so that they can be what no text is.
+They are bytes, since some of them are not valid text.
 """
 
 import struct
@@ -11,15 +11,15 @@ from triptych.readmodel.cursors import write_cursor
 
 _ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 _FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
-# More digits than Python converts to a number without being told to.
+# More digits than Python converts to a number by default.
 _LONG = 5_000
 GUID = "0198c0de-0000-7000-8000-000000000000"
-"""An id that nothing has."""
+"""An id that does not exist."""
 
 NUMBERS = ("0", "-1", "-0", "1.0", "1.5", "1e1", "1e999", "1_0", "0x1", "²", f"{2**31}", f"{2**63}", "NaN")
 GUIDS = (GUID, f"{{{GUID}}}", GUID.replace("-", ""), f"urn:uuid:{GUID}", "null")
 ITEM_CURSORS = (
-    *(write_cursor(place) for place in (float("inf"), float("-inf"), float("nan"), -0.0, 5e-324, 1.7e308)),
+    *(write_cursor(sort_order) for sort_order in (float("inf"), float("-inf"), float("nan"), -0.0, 5e-324, 1.7e308)),
     urlsafe_b64encode(struct.pack(">Bd", 2, 1.0)).decode(),
     *(urlsafe_b64encode(json).decode() for json in (b"null", b"[1e999]", b'{"sortOrder":{"$gt":""}}', b'"\xff"')),
     "====",
@@ -79,7 +79,7 @@ POSITIONS = (
     ",".join(["x"] * 9),
     "," * 100,
 )
-PLACES = (
+STREAM_POSITIONS = (
     "0:0",
     "0:0,0:1",
     "2:0,1:0,0:0",
@@ -108,7 +108,7 @@ STATES = ("=", "a=", "=1", "a=1,a=2", ",".join(f"a{number}=1" for number in rang
 
 
 def near(right: str, odd: Sequence[str] = ()) -> list[bytes]:
-    """The right value itself, then mutations of it, then the odd ones that go with its kind; each of them once."""
+    """The right value, then its mutations, then the `odd` values of its kind, without repeats."""
     encoded = right.encode()
     middle = len(encoded) // 2
     mutations = (
@@ -137,5 +137,5 @@ def near(right: str, odd: Sequence[str] = ()) -> list[bytes]:
 
 
 def in_header(value: bytes) -> bytes:
-    """The same as a header field may carry it: no line ends, no NUL, no space around it (RFC 9110, section 5.5)."""
+    """The value in a form that a header field allows: no line ends, NUL or outer space (RFC 9110, section 5.5)."""
     return value.replace(b"\0", b"%00").replace(b"\n", b"%0A").strip()

@@ -1,4 +1,4 @@
-"""No record that the product publishes itself is ever a dead letter of the product."""
+"""Checks that no record that the product publishes itself is a dead letter of the product."""
 
 from collections.abc import Iterable
 
@@ -9,31 +9,31 @@ from tests.support.kafka import Record
 from triptych.kit.kafka.reading.reader import GroupReader
 
 OURS = {b"triptych/command", b"triptych/projector", b"triptych/webhooks"}
-"""`ce_source` of what services publish; the gateway's commands are its clients'."""
+"""The `ce_source` of the services' own records; the gateway's commands have the sources of its clients."""
 
 
 async def everything_on(installation: Installation, topic: str) -> list[Record]:
-    """All records that a topic holds now, each partition in order."""
-    # aiokafka's own consumer cannot read names of headers that are not UTF-8.
+    """All records that are on a topic now, each partition in order."""
+    # aiokafka's own consumer cannot read header names that are not UTF-8.
     consumer = GroupReader(bootstrap_servers=installation.addresses.kafka_bootstrap, group_id=None)
     await consumer.start()
     try:
-        # Not by subscribing, after which there may be no partitions yet: nothing would be read, and nothing found.
-        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        consumer.assign(places)
+        # Partitions are assigned directly: just after subscribing there may be none, and no record would be read.
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(places)
+        ends = await consumer.end_offsets(partitions)
         records: list[Record] = []
-        for place in places:
-            while await consumer.position(place) < ends[place]:
-                records += (await consumer.getmany(place, timeout_ms=200)).get(place, [])
+        for partition in partitions:
+            while await consumer.position(partition) < ends[partition]:
+                records += (await consumer.getmany(partition, timeout_ms=200)).get(partition, [])
         return records
     finally:
         await consumer.stop()
 
 
 def ours(letters: Iterable[Record]) -> list[str]:
-    """Dead letters that are records of the product's own, in words."""
+    """A description of each dead letter whose record the product published itself."""
     found = []
     for letter in letters:
         headers = dict(letter.headers)
@@ -44,7 +44,7 @@ def ours(letters: Iterable[Record]) -> list[str]:
 
 
 async def assert_no_record_of_ours_is_dead(installation: Installation) -> None:
-    """Look through both dead-letter topics as they are now."""
+    """Check both dead-letter topics as they are now."""
     topics = installation.topics
     for topic in (topics.commands, topics.events):
         dead = ours(await everything_on(installation, topics.dead_letter(topic)))

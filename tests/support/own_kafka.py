@@ -1,4 +1,4 @@
-"""A broker of a test's own, which may be stopped and started again with what it has stored."""
+"""A separate broker for one test, which may be stopped and started again with its data."""
 
 import os
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from triptych.devstack.ports import free_ports
 
 
 class OwnKafka:
-    """A broker that the test may stop, and start again with what it has stored."""
+    """A broker that the test may stop and start again with its data."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -19,11 +19,11 @@ class OwnKafka:
 
     @property
     def bootstrap(self) -> str:
-        """Its address."""
+        """The address of the broker."""
         return f"127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start the broker and wait until it is ready."""
         ready = self._stack.enter_context(
             running_kafka(
                 data=self._folder / "kafka",
@@ -38,5 +38,5 @@ class OwnKafka:
         ready()
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the broker."""
         self._stack.close()

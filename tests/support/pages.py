@@ -1,4 +1,4 @@
-"""Reads the code of a page of documentation as a reader would: commands to type, programs to save, what is printed."""
+"""Reads the code of a documentation page as a reader would: commands to type, programs to save, expected output."""
 
 import re
 import subprocess
@@ -10,12 +10,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# An indented block has no language, so nobody could tell whether it is to be run.
+# An indented block has no language, so it does not say whether it is to be run.
 _INDENTED = re.compile(r"^[^\n]*\S\n\n((?: {4}[^\n]*\n)+)", re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+)`")
 _SAVED_AS = re.compile(r"# ([a-z_]+\.py)\n")
 
-# What differs from run to run, most particular first. An ellipsis stands for anything, on a line of its own for lines.
+# Texts that differ from run to run, most specific first. An ellipsis stands for any text; on its own line, for lines.
 _VARYING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"),
     (r"\d{4}-\d\d-\d\d", r"\d{4}-\d\d-\d\d"),
@@ -27,11 +27,11 @@ _VARYING = (
     (r"\n…(?=\n|$)", r"(?:\n[^\n]*)*"),
     (r"…", r"[^\n]*"),
 )
-_TOKENS = re.compile("|".join(f"({looks})" for looks, _ in _VARYING))
+_TOKENS = re.compile("|".join(f"({printed})" for printed, _ in _VARYING))
 
 
 class Block(NamedTuple):
-    """A fenced block: where it is, for messages, and what it holds."""
+    """A fenced block: its position, for messages, and its content."""
 
     page: str
     line: int
@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A command as it is printed, with what the page says it prints; None if the page says nothing."""
+    """A command of a page, with the output that the page shows; None if the page shows none."""
 
     command: str
     prints: str | None
@@ -54,7 +54,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def indented_blocks(page: Path) -> list[str]:
-    """The blocks of code that are marked by nothing but four spaces."""
+    """The code blocks that are marked only by four spaces."""
     text = _FENCE.sub("", page.read_text())
     return [
         found[1] for found in _INDENTED.finditer(text) if not re.match(r"\s*([*-]|\d+\.) ", found[0].splitlines()[0])
@@ -62,35 +62,35 @@ def indented_blocks(page: Path) -> list[str]:
 
 
 def inline_code(page: Path) -> list[str]:
-    """What is set as code within the text."""
+    """The texts in code format within the prose."""
     return _INLINE.findall(_FENCE.sub("", page.read_text()))
 
 
 def program(block: Block) -> tuple[str | None, str]:
-    """A Python program and the file that its first line names, None if it names none."""
+    """The file that the first line of a Python program names, or None, and the program."""
     named = _SAVED_AS.match(block.text)
     return (named[1] if named else None), block.text
 
 
 def steps(block: Block) -> list[Step]:
-    """The commands of a block: of `console` those behind a `$ `, with what follows as their output; else all lines."""
+    """The commands of a block: in `console`, lines after `$ ` with the lines that follow as output; else all lines."""
     lines = block.text.splitlines()
     if block.language != "console":
         return [Step(command, None) for command in _commands(lines)]
     starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
-    assert starts[:1] == [0], f"{block.page}:{block.line} begins with no command"
+    assert starts[:1] == [0], f"{block.page}:{block.line} does not begin with a command"
     found: list[Step] = []
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         typed = [lines[start].removeprefix("$ ")]
-        rest = lines[start + 1 : end]
+        output = lines[start + 1 : end]
         while not _is_complete("\n".join(typed)):
-            typed.append(rest.pop(0))
-        found.append(Step("\n".join(typed), "\n".join(rest) or None))
+            typed.append(output.pop(0))
+        found.append(Step("\n".join(typed), "\n".join(output) or None))
     return found
 
 
 def _commands(lines: list[str]) -> Iterator[str]:
-    """The complete commands of some lines, without lines that only comment."""
+    """The complete commands in these lines, without comments."""
     typed: list[str] = []
     for line in lines:
         if not typed and (not line.strip() or line.startswith("#")):
@@ -109,7 +109,7 @@ def _is_complete(command: str) -> bool:
 
 
 def is_as_printed(page: str, real: str) -> bool:
-    """Whether real output is what a page prints, but for ids, times, and what the page leaves out."""
+    """Whether real output agrees with a page, except for ids, times, and what the page leaves out."""
     pattern = ""
     text = "\n" + page.strip("\n")
     end = 0

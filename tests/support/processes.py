@@ -1,4 +1,4 @@
-"""Services as processes of their own, for tests that kill them."""
+"""Runs services as separate processes, for tests that kill them."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from triptych.devstack.ports import free_ports
 
 @contextmanager
 def service_process(installation: Installation, module: str, directory: Path, **fields: object) -> Iterator[Child]:
-    """`python -m module` with the settings of the installation and a free port; ended afterwards."""
+    """Run `python -m module` with the installation's settings and a free port; it is ended after the block."""
     (port,) = free_ports(1)
     ports = {f"{name}_port": port for name in ("command", "projector", "gateway", "webhooks")}
     environ = {**os.environ, **installation.environ(**ports, **fields)}

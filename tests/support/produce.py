@@ -1,4 +1,4 @@
-"""Puts bytes on a topic as they are: batches that no client would make, and transactions that stay open."""
+"""Publishes batches as raw bytes: batches that no client would make, and transactions that stay open."""
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import NoError, NotLeaderForPartitionError, for_code
@@ -9,7 +9,7 @@ from tests.support.waiting import eventually
 
 
 async def produce(bootstrap: str, topic: str, partition: int, batch: bytes) -> int:
-    """Have the broker take a batch; its offset there. Raises KafkaError if it refuses."""
+    """Send a batch to the broker; returns its offset. Raises KafkaError if the broker refuses it."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
     request = ProduceRequest(
@@ -22,13 +22,13 @@ async def produce(bootstrap: str, topic: str, partition: int, batch: bytes) -> i
         answer = await client.send(leader, request)
         ((_, ((_, code, offset, *_),)),) = answer.topics
         if for_code(code) is NotLeaderForPartitionError:
-            return None  # the topic was only just created
+            return None  # the topic is new, and has no leader yet
         if for_code(code) is not NoError:
             raise for_code(code)
         return (int(offset),)
 
     try:
-        (found,) = await eventually(offset, "the broker takes a batch")
+        (found,) = await eventually(offset, "the broker accepts a batch")
         return found
     finally:
         await client.close()

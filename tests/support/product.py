@@ -36,7 +36,7 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
-    """A gateway alone; paths given to its client begin behind the prefix, with `/v2`."""
+    """Run a gateway only; paths given to its client begin after the prefix, with `/v2`."""
     await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="tests")
     async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -50,28 +50,28 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
             ) as client:
                 yield Gateway(app, address, client)
         finally:
-            app.state.parts.streams.end()
+            app.state.gateway.streams.end()
             server.should_exit = True
             await serving
 
 
 @asynccontextmanager
 async def running_command_service(installation: Installation, **fields: object) -> AsyncIterator[None]:
-    """The command service."""
+    """Run the command service."""
     async with compose_command(installation.settings(CommandSettings, **fields)):
         yield
 
 
 @asynccontextmanager
 async def running_projector(installation: Installation, **fields: object) -> AsyncIterator[None]:
-    """The projector."""
+    """Run the projector."""
     async with compose_projector(installation.settings(ProjectorSettings, **fields)):
         yield
 
 
 @asynccontextmanager
 async def running_product(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
-    """All three."""
+    """Run the command service, the projector and a gateway."""
     async with (
         running_command_service(installation),
         running_projector(installation),

@@ -1,4 +1,4 @@
-"""What MongoDB says it did for the operations of a block, by its profiler."""
+"""Reads from MongoDB's profiler how the operations of a block were executed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

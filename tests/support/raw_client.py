@@ -1,4 +1,4 @@
-"""A client that sends the bytes it is given, also header fields that libraries do not let pass."""
+"""An HTTP client that sends the given bytes, including header fields that libraries refuse."""
 
 import asyncio
 import io
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class RawRequest:
-    """What is sent; the target is percent-encoded."""
+    """A request to send; the target is percent-encoded."""
 
     method: str
     target: str
@@ -22,14 +22,14 @@ class RawRequest:
     body: bytes = b""
 
     def encoded(self) -> bytes:
-        """The bytes on the wire, of a request that is the only one of its connection."""
+        """The bytes on the wire; the connection is closed after the response."""
         fixed = ((b"Host", b"test"), (b"Connection", b"close"), (b"Content-Length", b"%d" % len(self.body)))
         fields = b"".join(b"%b: %b\r\n" % each for each in (*fixed, *self.headers))
         return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (self.method.encode(), self.target.encode(), fields, self.body)
 
 
 class _Received:
-    """All that a connection brought, as `HTTPResponse` takes it."""
+    """The bytes that a connection received, in the form that `HTTPResponse` expects."""
 
     def __init__(self, received: bytes) -> None:
         self._received = received
@@ -39,7 +39,7 @@ class _Received:
 
 
 async def ask(host: str, port: int, request: RawRequest) -> httpx.Response:
-    """The answer, which is read to its end. Raises OSError, TimeoutError, or HTTPException for what is no answer."""
+    """The complete response. Raises OSError, TimeoutError, or HTTPException if the bytes are not a response."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         reader, writer = await asyncio.open_connection(host, port)
         try:

@@ -1,4 +1,4 @@
-"""A server that answers each request with bytes as they are, and keeps what it was sent."""
+"""An HTTP server that answers each request with given bytes, and keeps the requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class RawServer:
-    """Answers what is asked; `answer` may be changed between requests."""
+    """Answers every request with `answer`, which may be changed between requests."""
 
     def __init__(self, answer: bytes, *, stays_open: bool) -> None:
         self.answer = answer
@@ -17,11 +17,11 @@ class RawServer:
 
     @property
     def targets(self) -> list[str]:
-        """The request targets, as they came."""
+        """The targets of the requests, in order."""
         return [request.split(b" ", 2)[1].decode() for request in self.requests]
 
     def url(self, path: str = "/hook") -> str:
-        """Where it listens."""
+        """The address of a path on this server."""
         return f"http://127.0.0.1:{self.port}{path}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

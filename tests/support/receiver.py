@@ -1,4 +1,4 @@
-"""A real HTTP receiver of webhooks whose answers are scripted, request by request."""
+"""A real HTTP receiver of webhooks, with scripted responses for each request."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came, and when, on the event loop's clock."""
+    """One request, with its time on the event loop's clock."""
 
     path: str
     headers: dict[str, str]
@@ -43,7 +43,7 @@ def status(code: int, body: bytes = b"", **headers: str) -> Behaviour:
 
 
 async def hang(request: web.Request) -> web.StreamResponse:
-    """Take the request and say nothing, until the client goes away."""
+    """Accept the request and never answer, until the client disconnects."""
     await asyncio.get_running_loop().create_future()
     return web.Response()
 
@@ -56,7 +56,7 @@ async def reset(request: web.Request) -> web.StreamResponse:
 
 
 def drip(first: int) -> Behaviour:
-    """Answer with a status and then a byte now and then, without end."""
+    """Answer with a status, and then with single bytes at intervals, without end."""
 
     async def behave(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=first)
@@ -69,7 +69,7 @@ def drip(first: int) -> Behaviour:
 
 
 class Receiver:
-    """What has come, and how to answer: the scripted behaviours one by one, then the usual one."""
+    """The requests that have come, and the responses: the scripted behaviours in order, then the usual one."""
 
     def __init__(self) -> None:
         self.requests: list[Received] = []

@@ -1,4 +1,4 @@
-"""Generated HTTP requests of every route: valid, odd and broken."""
+"""Generates HTTP requests for every route: valid, unusual and broken."""
 
 import asyncio
 import random
@@ -59,7 +59,7 @@ TRIES = 3
 
 
 class Requests:
-    """A client that keeps what was not answered as it must be."""
+    """A client that records requests without a proper response."""
 
     def __init__(self, chance: random.Random, client: httpx.AsyncClient) -> None:
         self._chance = chance
@@ -69,14 +69,14 @@ class Requests:
         self.unanswered: list[str] = []
 
     async def make(self, count: int, at_once: int) -> None:
-        """Make requests, some at a time."""
-        left = iter(range(count))
+        """Make `count` requests, `at_once` of them concurrently."""
+        remaining = iter(range(count))
 
-        async def go_on() -> None:
-            for _ in left:
+        async def send_remaining() -> None:
+            for _ in remaining:
                 await self._one()
 
-        await asyncio.gather(*(go_on() for _ in range(at_once)))
+        await asyncio.gather(*(send_remaining() for _ in range(at_once)))
 
     async def _one(self) -> None:
         method, path, options = self._request()
@@ -85,7 +85,7 @@ class Requests:
             for _ in range(TRIES):
                 if answer.status_code not in (503, 504):
                     break
-                # Nobody could tell in time what became of it: asked again under its id, it has one effect.
+                # The outcome was not known in time. A repetition with the same id has one effect.
                 headers = [one for one in options["headers"] if one[0] != b"Idempotency-Key"]
                 if command_id := answer.headers.get(COMMAND_ID_HEADER):
                     headers.append((b"Idempotency-Key", command_id.encode("latin-1")))
@@ -160,7 +160,7 @@ class Requests:
         return method, path, {**options, "headers": headers}
 
     def _disturbed(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body with something unexpected in it."""
+        """The body with an unexpected value or field."""
         chance = self._chance
         name, value = chance.choice(list(body.items()))
         if isinstance(value, dict) and value and chance.random() < 0.7:

@@ -1,4 +1,4 @@
-"""Processes as the operating system sees them: a service of its own, what it uses, and servers that stand still."""
+"""Runs services as separate processes, measures them, and freezes the processes of servers."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ from triptych.devstack.ports import LOOPBACK, free_ports
 
 @dataclass(frozen=True)
 class Service:
-    """A service in a process of its own."""
+    """A service in a separate process."""
 
     child: Child
     address: str
 
     async def is_ready(self) -> bool:
-        """What it says itself."""
+        """Whether the service reports that it is ready."""
         async with httpx.AsyncClient(base_url=self.address, timeout=10) as client:
             try:
                 return (await client.get("/health/ready")).status_code == 200
@@ -42,13 +42,13 @@ class Service:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
-        """End it at once, without a chance to do anything."""
+        """Kill the process at once with SIGKILL."""
         os.kill(self.child.pid, signal.SIGKILL)
 
 
 @contextmanager
 def service(installation: Installation, directory: Path, name: str, **fields: object) -> Iterator[Service]:
-    """One of our services by its name; ended afterwards."""
+    """Run a service of the product by its name; it is ended after the block."""
     (port,) = free_ports(1)
     environ = {**os.environ, **installation.environ(**{f"{name}_port": port}, **fields)}
     log = directory / f"{name}-{port}.log"
@@ -60,12 +60,12 @@ def service(installation: Installation, directory: Path, name: str, **fields: ob
 
 
 def command_service(installation: Installation, directory: Path, **fields: object) -> AbstractContextManager[Service]:
-    """A command service; ended afterwards."""
+    """Run a command service; it is ended after the block."""
     return service(installation, directory, "command", **fields)
 
 
 def command_line(pid: int) -> list[str]:
-    """What a process was started with; nothing if it has ended."""
+    """The command line of a process; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")[:-1]
     except OSError:
@@ -73,14 +73,14 @@ def command_line(pid: int) -> list[str]:
 
 
 def pids_of(data: Path) -> list[int]:
-    """Processes that were started with this folder, or a file in it, on their command line."""
+    """The processes whose command line names this folder or a file in it."""
     pids = [int(process.name) for process in Path("/proc").iterdir() if process.name.isdigit()]
     return [pid for pid in pids if pid != os.getpid() and any(str(data) in word for word in command_line(pid))]
 
 
 @contextmanager
 def standing_still(pids: list[int]) -> Iterator[None]:
-    """These processes neither run nor end during the block: to their clients, the network is gone."""
+    """Freeze these processes during the block: their clients see a network that is gone."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""A shell that starts with nothing but a folder, and is typed into command by command, as a terminal is."""
+"""A shell with an empty environment in a folder; tests type commands into it, as into a terminal."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.02
 
 
 class Outcome(NamedTuple):
-    """What a command has printed and its exit status, None while it runs."""
+    """The output of a command, and its exit status; None while the command runs."""
 
     status: int | None
     output: str
@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 class Shell:
-    """A running bash; variables and functions stay from one command to the next."""
+    """A running bash, which keeps variables and functions between commands."""
 
     def __init__(self, process: subprocess.Popen[str], notes: Path) -> None:
         self._process = process
@@ -30,23 +30,23 @@ class Shell:
         self._count = 0
 
     def run(self, command: str) -> Outcome:
-        """Type a command and wait for its end."""
+        """Type a command and wait until it ends."""
         return self.run_until(command, lambda outcome: outcome.status is not None)
 
     def run_until(self, command: str, is_enough: Callable[[Outcome], bool]) -> Outcome:
-        """Type a command, wait until it has ended or printed enough, and end it if it runs on."""
+        """Type a command, wait until it has ended or printed enough, and end it if it still runs."""
         self._count += 1
         note = self._notes / str(self._count)
         typed = f"{{ {command}\n}} </dev/null >{note}.out 2>{note}.err\necho $? >{note}.new; mv {note}.new {note}.rc\n"
         assert self._process.stdin is not None
         self._process.stdin.write(typed)
         self._process.stdin.flush()
-        ends = time.monotonic() + SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             outcome = _outcome(note)
             if outcome.status is not None or is_enough(outcome):
                 break
-            assert time.monotonic() < ends, f"not within {SECONDS:g} s: {command}\n{outcome}"
+            assert time.monotonic() < deadline, f"not within {SECONDS:g} s: {command}\n{outcome}"
             time.sleep(_POLL_SECONDS)
         while _outcome(note).status is None:
             self._end_children()
@@ -56,12 +56,12 @@ class Shell:
     def _end_children(self) -> None:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         if children:
-            os.kill(int(children[-1]), signal.SIGTERM)  # the latest: others were sent to the background
+            os.kill(int(children[-1]), signal.SIGTERM)  # the latest child: earlier ones run in the background
 
 
 def _outcome(note: Path) -> Outcome:
     status = note.with_suffix(".rc")
-    # First the status: what is read afterwards is all that a command has printed.
+    # The status is read first: if there is one, the output that is read afterwards is complete.
     code = int(status.read_text()) if status.exists() else None
     output, errors = (note.with_suffix(ending) for ending in (".out", ".err"))
     return Outcome(
@@ -73,7 +73,7 @@ def _outcome(note: Path) -> Outcome:
 
 @contextmanager
 def empty_shell(folder: Path, notes: Path) -> Iterator[Shell]:
-    """A shell in a folder whose environment has only a path; it and what it started are ended afterwards."""
+    """A shell in a folder, with only PATH and HOME set. The shell and its children are ended after the block."""
     notes.mkdir(parents=True)
     process = subprocess.Popen(
         ["bash", "--noprofile", "--norc"],

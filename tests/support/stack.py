@@ -1,4 +1,4 @@
-"""The `stack` fixture: one real Kafka and one real MongoDB for a whole run of pytest, shared by all of its workers."""
+"""The `stack` fixture: one real Kafka and one real MongoDB for a run of pytest, shared by all its workers."""
 
 import fcntl
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Addresses:
-    """Addresses of the servers. The first test that asks for them starts them; they stop when no worker needs them."""
+    """Addresses of the servers. The first test that needs the servers starts them; the last worker's end stops them."""
     base = tmp_path_factory.getbasetemp()
-    is_worker = hasattr(pytestconfig, "workerinput")  # set by pytest-xdist, whose workers have a folder each
+    is_worker = hasattr(pytestconfig, "workerinput")  # set by pytest-xdist, which gives each worker a folder
     open_servers = ExitStack()
     try:
         addresses = open_servers.enter_context(_shared_stack(base.parent if is_worker else base))
     except StackUnavailable as unavailable:
-        raise pytest.fail.Exception(str(unavailable), pytrace=False) from None  # the message says it all
-    # Not at the end of the last test: waiting for the other workers would count as time of that test.
+        raise pytest.fail.Exception(str(unavailable), pytrace=False) from None  # the message is complete
+    # Not at the end of the last test, whose time would then include the wait for the other workers.
     pytestconfig.add_cleanup(open_servers.close)
     return addresses
 
 
 @contextmanager
 def _shared_stack(directory: Path) -> Iterator[Addresses]:
-    """The servers of this folder: whoever comes first starts them, and stops them once nobody else uses them."""
+    """The servers of this folder: the first worker starts them, and stops them when no other worker uses them."""
     written = directory / "addresses"
     with ExitStack() as servers, directory.joinpath("users.lock").open("wb") as users:
         with directory.joinpath("start.lock").open("wb") as starting:

@@ -1,4 +1,4 @@
-"""Waiting by condition, with a deadline."""
+"""Waits for a condition, with a deadline."""
 
 import asyncio
 import time
@@ -12,12 +12,12 @@ DEADLINE_SECONDS = 20.0
 async def eventually(
     condition: Callable[[], Awaitable[T | None]], what: str, *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> T:
-    """The first truthy answer of `condition`. Raises AssertionError naming `what` when the deadline passes."""
-    ends = time.monotonic() + deadline_seconds
+    """The first truthy result of `condition`. Raises AssertionError with `what` when the deadline passes."""
+    deadline = time.monotonic() + deadline_seconds
     while True:
         answer = await condition()
         if answer:
             return answer
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             raise AssertionError(f"not within {deadline_seconds:g} s: {what} (last answer: {answer!r})")
         await asyncio.sleep(0.02)

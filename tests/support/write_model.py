@@ -1,4 +1,4 @@
-"""What must be true of the command service's database at any moment, whoever died before it."""
+"""Checks the invariants of the command service's database, which hold at any moment and after any crash."""
 
 from collections import defaultdict
 from typing import Any
@@ -12,7 +12,7 @@ from triptych.kit.mongo.fencing import all_documents
 
 
 async def until_no_work_is_left(database: Database, deadline_seconds: float = 60.0) -> None:
-    """Wait until no job is left, and nothing waits for one."""
+    """Wait until no job is left; no command may be parked then."""
 
     async def is_quiet() -> bool:
         return await database["jobs"].find_one() is None
@@ -22,7 +22,7 @@ async def until_no_work_is_left(database: Database, deadline_seconds: float = 60
 
 
 async def until_all_is_marked(database: Database) -> None:
-    """Wait until every row of the outbox is seen to be marked as published: marks are not waited for."""
+    """Wait until every row of the outbox is marked as published; the service marks rows in the background."""
 
     async def is_marked() -> bool:
         return await database["outbox"].count_documents({"pending": True}) == 0
@@ -31,9 +31,9 @@ async def until_all_is_marked(database: Database) -> None:
 
 
 async def audit(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """Hold state, outbox and outcomes against each other, as they were at one moment; the events by gallery.
+    """Compare state, outbox and outcomes as of one moment; returns the events by gallery.
 
-    Raises AssertionError if a command is done by half, an event is missing or repeated, or a reply does not agree.
+    Raises AssertionError if a command is half done, an event is missing or repeated, or a reply does not agree.
     """
     async with snapshot_session(database) as session:
 
@@ -72,7 +72,7 @@ def _events(rows: list[Document]) -> dict[str, list[dict[str, Any]]]:
 def _check_gallery(head: Document, events: list[dict[str, Any]], items: dict[str, Any]) -> None:
     name = head["_id"]
     sequences = [int(event["entityEventSequence"]) for event in events]
-    assert sequences == list(range(1, head["sequence"] + 1)), f"{name}: the events have holes or repeats"
+    assert sequences == list(range(1, head["sequence"] + 1)), f"{name}: the events have gaps or repeats"
     folded: dict[str, Any] = {}
     for event in events:
         body = event.get("actionEvent", {}).get("body", {})
@@ -85,7 +85,7 @@ def _check_gallery(head: Document, events: list[dict[str, Any]], items: dict[str
             assert body["updatedItem"]["id"] in folded
             folded[body["updatedItem"]["id"]] = body["updatedItem"]
         elif "deletedEvent" in event:
-            folded.clear()  # a gallery's end is that of its items, also if a clone is given up
+            folded.clear()  # the items end with their gallery, also if a clone is given up
     assert folded == items, f"{name}: the events and the items differ"
     assert head["totalItems"] == len(items), f"{name}: wrong total"
     if head["status"] == "deleted" and head["job"] is None and events:
@@ -106,11 +106,11 @@ def _check_outcomes(outcomes: list[Document], jobs: set[str], history: dict[str,
             caused[event["cause"]].append(event)
     for outcome in outcomes:
         if "reply" not in outcome:
-            continue  # its long work goes on
+            continue  # its long-running work is not finished
         key = _cause_of(outcome["_id"])
         reply, events = outcome["reply"], caused.pop(key, [])
         if reply["outcome"] == "rejected":
-            # Long work that was given up keeps what was done of it.
+            # Long-running work that was given up keeps the steps that were done.
             assert not events or reply["error"]["code"] == "INTERNAL", f"{key} was rejected and has events"
             continue
         if events:

@@ -12,7 +12,7 @@ from triptych.command.flow.sorting import sort_records
 from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_command
 from triptych.contract.codec.events import EventType
 from triptych.contract.commands import COMMANDS
-from triptych.contract.snapshots import SNAPSHOT_PARTS
+from triptych.contract.snapshots import SNAPSHOT_RECORDS
 from triptych.gateway.writing.write_events import WriteEvents
 from triptych.kit.kafka.partitions import partition_of
 from triptych.projector.ingest.handler import ProjectionHandler as Projection
@@ -48,7 +48,7 @@ def record(message: Message, partition: int = 0) -> ConsumerRecord[Any, Any]:
 
 
 def test_all_types_are_here() -> None:
-    assert len(EVENTS) == len(EventType) + len(SNAPSHOT_PARTS)
+    assert len(EVENTS) == len(EventType) + len(SNAPSHOT_RECORDS)
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -78,9 +78,9 @@ def test_the_projector_refuses_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_gateway_refuses_none(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    echoes = WriteEvents()
-    with echoes.listen("s", "c", "us", "c"):
-        echoes.hear(record(EVENTS[name]))
+    write_events = WriteEvents()
+    with write_events.listen("s", "c", "us", "c"):
+        write_events.receive(record(EVENTS[name]))
     assert not caplog.records
 
 

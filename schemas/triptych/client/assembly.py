@@ -1,4 +1,4 @@
-"""Puts snapshots together again: feed it the parts as they come on the events topic, and it tells which are whole."""
+"""Assembles snapshots from the snapshot records of the events topic, and returns those that are complete."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class _Open:
+class _IncompleteSnapshot:
     sequence: int
     gallery: dict[str, Any] | None = None
     items: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -24,35 +24,34 @@ class _Open:
 
 
 class SnapshotAssembler:
-    """Snapshots that are coming in, in memory.
+    """The incomplete snapshots, in memory.
 
-    Parts may come more than once and late (`triptych.contract.snapshots`). One that broke off is forgotten when a later
-    one of
-    its gallery is whole.
+    Records may be repeated, and repeats may come late (`triptych.contract.snapshots`). An incomplete snapshot is
+    dropped when a later one of its gallery is complete.
     """
 
     def __init__(self) -> None:
-        self._open: dict[str, dict[str, _Open]] = {}
-        self._whole: dict[str, tuple[int, str]] = {}
+        self._incomplete: dict[str, dict[str, _IncompleteSnapshot]] = {}
+        self._complete: dict[str, tuple[int, str]] = {}
 
     def feed(self, value: bytes) -> Snapshot | None:
-        """Take a part; the snapshot that it completes, if it does."""
-        part = orjson.loads(value)
-        gallery_id, snapshot_id, sequence = part["galleryId"], part["snapshotId"], part["sequence"]
-        last = self._whole.get(gallery_id)
+        """Process a snapshot record; returns the snapshot that it completes, or None."""
+        record = orjson.loads(value)
+        gallery_id, snapshot_id, sequence = record["galleryId"], record["snapshotId"], record["sequence"]
+        last = self._complete.get(gallery_id)
         if last is not None and (sequence < last[0] or snapshot_id == last[1]):
             return None
-        found = self._open.setdefault(gallery_id, {}).setdefault(snapshot_id, _Open(sequence))
-        match part["part"]:
+        snapshot = self._incomplete.setdefault(gallery_id, {}).setdefault(snapshot_id, _IncompleteSnapshot(sequence))
+        match record["part"]:
             case "Started":
-                found.gallery = part["gallery"]
+                snapshot.gallery = record["gallery"]
             case "Item":
-                found.items[part["position"]] = part["item"]
+                snapshot.items[record["position"]] = record["item"]
             case "Ended":
-                found.total_items = part["totalItems"]
-        if found.gallery is None or len(found.items) != found.total_items:
+                snapshot.total_items = record["totalItems"]
+        if snapshot.gallery is None or len(snapshot.items) != snapshot.total_items:
             return None
-        self._whole[gallery_id] = (sequence, snapshot_id)
-        del self._open[gallery_id]
-        items = [found.items[position] for position in range(len(found.items))]
-        return Snapshot(snapshot_id, sequence, {**found.gallery, "items": items})
+        self._complete[gallery_id] = (sequence, snapshot_id)
+        del self._incomplete[gallery_id]
+        items = [snapshot.items[position] for position in range(len(snapshot.items))]
+        return Snapshot(snapshot_id, sequence, {**snapshot.gallery, "items": items})

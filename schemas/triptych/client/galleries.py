@@ -1,6 +1,6 @@
-"""Materialises the joined topic: feed it every record, ask it for galleries with all their items.
+"""Materialises the joined topic: it is fed every record, and returns galleries with all their items.
 
-It knows no Kafka client. A consumer that reads `triptych.galleries` from the beginning, and keeps everything in memory:
+It works with any Kafka client. This consumer reads `triptych.galleries` from the beginning and keeps it in memory:
 
     galleries = Galleries()
     for record in consumer:
@@ -8,9 +8,9 @@ It knows no Kafka client. A consumer that reads `triptych.galleries` from the be
         if changed and (gallery := galleries.get(changed)):
             print(gallery["name"], len(gallery["items"]))
 
-Records may repeat, start over from any earlier offset, be compacted in any way, or be outdated ones of a producer that
-was paused: once what was there at the start has been read, `get` answers galleries as they were after one of their
-events, and never goes back. The rules are those of `docs/consumers.md`.
+Records may repeat, start over from any earlier offset, be compacted in any way, or be outdated records of a producer
+that was paused. As soon as the records that were there at the start have been read, `get` returns each gallery as it
+was after one of its events, and never an earlier state than before. `docs/consumers.md` has the rules.
 """
 
 from collections.abc import Iterator
@@ -26,19 +26,19 @@ TOMBSTONE_RETENTION = timedelta(hours=24)
 """How long Kafka keeps the tombstones of the joined topic, as it is provisioned (`delete.retention.ms`)."""
 
 _Numbered: TypeAlias = tuple[int, dict[str, Any]]
-"""A gallery or an item, after the sequence of its record."""
+"""The sequence of a record, and its gallery or item."""
 
 
 @dataclass(slots=True)
 class _Entry:
-    """The last whole state of a gallery, and what has come since.
+    """The last complete state of a gallery, and the records that have come since.
 
     Attributes:
-        sequence, gallery, items: the last whole state; -1 if there was none.
-        head: the record of the next state, if it has come.
-        pending: items that belong to the next state.
-        removed: items that the next state does not have.
-        count: how many items there are with what has come.
+        sequence, gallery, items: the last complete state; the sequence is -1 if there was none.
+        head: the head record of the next state, if it has come.
+        pending: items of the next state.
+        removed: ids of items that the next state does not have.
+        count: the number of items of the next state, as far as its records have come.
         highest: the highest sequence in `pending`.
     """
 
@@ -52,14 +52,14 @@ class _Entry:
     highest: int = -1
 
     def save(self) -> list[Any]:
-        """As JSON types."""
+        """This entry as JSON types."""
         items, pending = ({id_: list(one) for id_, one in known.items()} for known in (self.items, self.pending))
         head = list(self.head) if self.head else None
         return [self.sequence, self.gallery, items, head, pending, sorted(self.removed), self.count, self.highest]
 
     @classmethod
     def load(cls, saved: list[Any]) -> "_Entry":
-        """From what `save` has made."""
+        """The entry from the result of `save`."""
         sequence, gallery, items, head, pending, removed, count, highest = saved
         items, pending = ({id_: (one[0], one[1]) for id_, one in known.items()} for known in (items, pending))
         return cls(
@@ -68,7 +68,7 @@ class _Entry:
 
 
 class ReadAgain(Exception):
-    """What was saved is too old: tombstones that came later may be gone. Read the topic from the beginning."""
+    """The saved state is too old: Kafka may have removed later tombstones. Read the topic from the beginning."""
 
 
 class Galleries:
@@ -79,11 +79,11 @@ class Galleries:
         self._deleted: set[str] = set()
 
     def save(self, read_until: datetime) -> dict[str, Any]:
-        """All that is known, as JSON types, to be stored together with the offsets behind the last records fed.
+        """The whole state as JSON types. Store it together with the offsets after the last records that were fed.
 
         Args:
-            read_until: with its zone; everything published before was fed. It is the present if the end of the topic
-                was reached, otherwise the timestamp of the last record.
+            read_until: a moment with its time zone; every record published before it was fed. It is the present if the
+                end of the topic was reached, and otherwise the timestamp of the last record.
         """
         return {
             "readUntil": read_until.isoformat(),
@@ -93,11 +93,11 @@ class Galleries:
 
     @classmethod
     def resume(cls, saved: dict[str, Any], retention: timedelta = TOMBSTONE_RETENTION) -> "Galleries":
-        """What was saved, to be fed from the offsets stored with it.
+        """The saved state; continue to feed it from the offsets that were stored with it.
 
         Raises:
-            ReadAgain: Kafka may have removed tombstones that were to be read. Galleries and items deleted meanwhile
-                would stay for ever: begin with an empty `Galleries`, at the beginning of the topic.
+            ReadAgain: Kafka may have removed tombstones that were not read yet. Galleries and items that were deleted
+                meanwhile would stay for ever. Start with an empty `Galleries` at the beginning of the topic.
         """
         read_until = datetime.fromisoformat(saved["readUntil"])
         if datetime.now(UTC) - read_until >= retention:
@@ -108,11 +108,11 @@ class Galleries:
         return galleries
 
     def __iter__(self) -> Iterator[str]:
-        """The ids of the galleries that `get` knows."""
+        """The ids of the galleries that `get` returns."""
         return (gallery_id for gallery_id, entry in self._entries.items() if entry.sequence >= 0)
 
     def get(self, gallery_id: str) -> dict[str, Any] | None:
-        """The Gallery of the contract, section 3.1, with all of its items in display order; None if there is none."""
+        """The Gallery of the contract, section 3.1, with all its items in display order; None if it does not exist."""
         entry = self._entries.get(gallery_id)
         if entry is None or entry.sequence < 0:
             return None
@@ -120,15 +120,15 @@ class Galleries:
         return {**entry.gallery, "items": items}
 
     def sequence(self, gallery_id: str) -> int | None:
-        """The sequence of the last event in what `get` answers."""
+        """The sequence of the last event in the state that `get` returns; None if the gallery does not exist."""
         entry = self._entries.get(gallery_id)
         return entry.sequence if entry is not None and entry.sequence >= 0 else None
 
     def feed(self, key: bytes, value: bytes | None) -> str | None:
-        """Take a record; the id of the gallery that it brought to a new state or deleted, if any.
+        """Process a record; returns the id of the gallery that it brought to a new state or deleted, or None.
 
         Raises:
-            ValueError: the key is of neither form (contract, section 10).
+            ValueError: the key has neither of the two forms (contract, section 10).
         """
         gallery_id, item_id = parse_key(key)
         if gallery_id in self._deleted:
@@ -139,30 +139,30 @@ class Galleries:
             return gallery_id
         entry = self._entries.setdefault(gallery_id, _Entry())
         if item_id is None:
-            assert value is not None  # noqa: S101 - a tombstone of a gallery was dealt with above
-            _take_head(entry, orjson.loads(value))
+            assert value is not None  # noqa: S101 - the tombstone of a gallery was processed above
+            _add_head(entry, orjson.loads(value))
         elif value is None:
             _remove_item(entry, item_id)
         else:
-            _take_item(entry, item_id, orjson.loads(value))
-        return gallery_id if _show_if_complete(entry) else None
+            _add_item(entry, item_id, orjson.loads(value))
+        return gallery_id if _advance_if_complete(entry) else None
 
 
-def _take_head(entry: _Entry, record: dict[str, Any]) -> None:
+def _add_head(entry: _Entry, record: dict[str, Any]) -> None:
     kept = entry.head or (entry.sequence, entry.gallery)
     head = (record["sequence"], record["gallery"])
     if head[0] >= kept[0] and head != kept:
         entry.head = head
 
 
-def _take_item(entry: _Entry, item_id: str, record: dict[str, Any]) -> None:
+def _add_item(entry: _Entry, item_id: str, record: dict[str, Any]) -> None:
     if item_id in entry.removed:
-        return  # its id is never used again
+        return  # the id of a deleted item is never used again
     item = (record["sequence"], record["item"])
     kept = entry.pending.get(item_id) or entry.items.get(item_id)
     if kept is None:
         if item[0] <= entry.sequence:
-            return  # it was deleted before the state that is known
+            return  # the item was deleted before the last complete state
         entry.count += 1
     elif item[0] < kept[0] or item == kept:
         return
@@ -178,8 +178,8 @@ def _remove_item(entry: _Entry, item_id: str) -> None:
         entry.highest = max((sequence for sequence, _ in entry.pending.values()), default=-1)
 
 
-def _show_if_complete(entry: _Entry) -> bool:
-    """Bring what is shown to what has come, if that is whole; whether it was brought anywhere."""
+def _advance_if_complete(entry: _Entry) -> bool:
+    """Move to the next state if all its records have come; returns whether the state changed."""
     sequence, gallery = entry.head or (entry.sequence, entry.gallery)
     if sequence < 0 or entry.highest > sequence or entry.count != gallery["totalItems"]:
         return False

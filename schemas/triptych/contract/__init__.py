@@ -1,1 +1,1 @@
-"""The contract as pydantic models; what producers and consumers of Triptych may rely on."""
+"""The contract as pydantic models: everything that producers and consumers of Triptych may rely on."""

@@ -1,4 +1,4 @@
-"""The common ground of all wire models: naming, scalars, and how a broken rule is reported."""
+"""The base of all wire models: their naming, their scalar types, and the error for a broken rule."""
 
 import math
 import re
@@ -26,14 +26,14 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import CoreSchema, SerializationInfo, SerializerFunctionWrapHandler
 
 JSON_DEPTH_MAX = 32
-"""How deep free-form objects may nest: well inside what parsers of JSON take (jiter, which reads ours, takes 200)."""
+"""The largest depth of free-form objects, well below the limits of JSON parsers (jiter, which we use, accepts 200)."""
 
 FREE_FORM = "free_form"
-"""Key of the validation context that is set once a free-form object is met: its text has to be read exactly, see
+"""Key that validation sets in its context when it finds a free-form object, whose text must then be read exactly: see
 `triptych.contract.codec.exact`."""
 
 TEXT_MAX = 256 * 1024
-"""Characters of a text that has no tighter limit; no item may be larger than this as JSON (contract, D21)."""
+"""Characters of a text that has no lower limit; no item may be larger than this as JSON (contract, D21)."""
 
 _INT64 = 2**63
 _EXACT_INTEGERS = 2**53
@@ -42,7 +42,7 @@ _BARE_GUID = re.compile(r"[0-9a-f]{32}")
 
 
 class ViolatedRule(StrEnum):
-    """Names of the rules a field can break (contract, section 5)."""
+    """The names of the rules that a field can break (contract, section 5)."""
 
     MAX = "MAX"
     MIN = "MIN"
@@ -57,17 +57,17 @@ class ViolatedRule(StrEnum):
 def broken(
     rule: ViolatedRule, description: str, *, field: str = "", data: Mapping[str, Any] | None = None
 ) -> PydanticCustomError:
-    """The error a validator raises for a rule of ours; `triptych.contract.violations` turns it back into a violation.
+    """The error that a validator raises for a rule of the contract; `triptych.contract.violations` translates it.
 
-    `field` is a path below the validated value, `description` follows the field's name ("must be a GUID").
+    `field` is a path below the validated value. `description` follows the field's name ("must be a GUID").
     """
     return PydanticCustomError(rule.value, description, {"field": field, "data": dict(data or {})})
 
 
 class WireModel(BaseModel):
-    """A frozen JSON object with camelCase names that ignores fields it does not know (contract, section 2.2).
+    """A frozen JSON object with camelCase names that ignores unknown fields (contract, section 2.2).
 
-    The bound on texts also makes pydantic refuse lone surrogates, which UTF-8 cannot hold.
+    Because of the limit on texts, pydantic also refuses unpaired surrogates, which UTF-8 cannot encode.
     """
 
     model_config = ConfigDict(
@@ -81,20 +81,20 @@ class WireModel(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The JSON Schema as it is on the wire, where what is null is left out."""
+        """The JSON Schema of the wire form, which leaves out null fields."""
         published = handler(schema)
         form = handler.resolve_ref_schema(published)
         for name, field in form.get("properties", {}).items():
-            field.pop("title", None)  # only the name again, in worse spelling
+            field.pop("title", None)  # it repeats the field's name in another spelling
             if handler.mode == "serialization" and field.get("default", ...) is None:
                 del field["default"]
                 form["required"].remove(name)
-                field.update(*(part for part in field.pop("anyOf") if part != {"type": "null"}))
+                field.update(*(schema for schema in field.pop("anyOf") if schema != {"type": "null"}))
         return published
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON-ready object: wire names, no nulls, instants as text, integral numbers as integers."""
-        # The serializer itself, because model_dump doubles the cost on a path taken once per event.
+        # The serializer is called directly, because model_dump doubles the cost, and this runs once for each event.
         wire: dict[str, Any] = self.__pydantic_serializer__.to_python(
             self, mode="json", by_alias=True, exclude_none=True
         )
@@ -105,14 +105,14 @@ class WireModel(BaseModel):
         return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=True)
 
     def _normalise(self, **values: Any) -> Self:
-        """Set fields of a model that is still being validated; after that it is frozen."""
+        """Set fields of a model that is still being validated; afterwards it is frozen."""
         self.__dict__.update(values)
         self.__pydantic_fields_set__.update(name for name, value in values.items() if value is not None)
         return self
 
 
 class Patch(WireModel):
-    """A partial change: `model_fields_set` holds exactly the fields to change, an explicit null clears (D7)."""
+    """A partial change: `model_fields_set` is exactly the set of fields to change; an explicit null clears one (D7)."""
 
     @model_serializer(mode="wrap")
     def _keep_nulls(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
@@ -122,8 +122,8 @@ class Patch(WireModel):
                 wire[to_camel(name) if info.by_alias else name] = None
         return wire
 
-    def _not_sent(self, *names: str) -> None:
-        """Treat nulls in these fields as absent."""
+    def _drop_nulls(self, *names: str) -> None:
+        """Treat null values of these fields as absent."""
         self.__pydantic_fields_set__.difference_update(name for name in names if getattr(self, name) is None)
 
 
@@ -150,7 +150,7 @@ def _guid(text: str) -> str:
 
 
 def _number(value: float) -> float | int:
-    """Integral doubles without the `.0`: the shortest form that reads back to the same (contract, section 4)."""
+    """An integral double without `.0`: the shortest form that reads back to the same value (contract, section 4)."""
     return int(value) if value.is_integer() and abs(value) <= _EXACT_INTEGERS else value
 
 
@@ -163,31 +163,31 @@ def _not_boolean(value: object) -> object:
 def _utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
-    except OverflowError:  # the first and last day of the calendar, far from Greenwich
+    except OverflowError:  # on the first and last day of the calendar, with an offset that leaves the calendar
         raise broken(ViolatedRule.FORMAT, "must be an ISO 8601 time", data={"expected": "ISO 8601 time"}) from None
 
 
 def null_as(default: object) -> BeforeValidator:
-    """Read a null as this value, for fields that are never null once read."""
+    """Read null as this value, for fields that are never null after validation."""
     return BeforeValidator(lambda value: default if value is None else value)
 
 
-@lru_cache(maxsize=64)  # everything that is decided together has the same moment
+@lru_cache(maxsize=64)  # changes that are decided together have the same moment
 def format_instant(at: datetime) -> str:
-    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, the form that the client writes and reads (contract, section 1.4)."""
+    """The moment as `YYYY-MM-DDTHH:MM:SS.mmmZ`, which the client writes and reads (contract, section 1.4)."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 class RepeatedKeys(dict[str, Any]):
-    """A JSON object whose text has a key twice; parsers keep the last; made by `triptych.contract.codec.exact`."""
+    """A JSON object whose text has a key twice (parsers keep the last); made by `triptych.contract.codec.exact`."""
 
 
 class TinyNumber(float):
-    """A zero whose text is another number, too close to zero for a double; made by `triptych.contract.codec.exact`."""
+    """A zero whose text is a number too close to zero for a double; made by `triptych.contract.codec.exact`."""
 
 
 def check_json(value: object, depth: int = 0) -> str | None:
-    """What keeps a JSON value from being handed on exactly, or None if nothing does."""
+    """Why a JSON value cannot be passed on exactly; None if it can."""
     if isinstance(value, str):
         return None if value.isascii() or _is_unicode(value) else "must not hold half of a surrogate pair"
     if value is None or isinstance(value, bool):
@@ -201,14 +201,14 @@ def check_json(value: object, depth: int = 0) -> str | None:
     if depth == JSON_DEPTH_MAX:
         return f"must not nest deeper than {JSON_DEPTH_MAX} levels"
     if isinstance(value, list):
-        return next((problem for part in value if (problem := check_json(part, depth + 1))), None)
+        return next((problem for element in value if (problem := check_json(element, depth + 1))), None)
     if isinstance(value, dict):
         if isinstance(value, RepeatedKeys):
             return "must not hold the same key twice in one object"
-        for key, part in value.items():
+        for key, member in value.items():
             if not isinstance(key, str):
                 return "must hold JSON values only"
-            if problem := check_json(key, depth) or check_json(part, depth + 1):
+            if problem := check_json(key, depth) or check_json(member, depth + 1):
                 return problem
         return None
     return "must hold JSON values only"
@@ -223,7 +223,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _json_object(value: object, info: ValidationInfo) -> object:
-    """Checks before pydantic makes a copy, which would lose what `triptych.contract.codec.exact` has marked."""
+    """Check the value before pydantic copies it, since the copy loses the marks of `triptych.contract.codec.exact`."""
     if info.context is not None:
         info.context[FREE_FORM] = True
     if isinstance(value, dict) and (problem := check_json(value)):
@@ -240,16 +240,16 @@ Double = Annotated[
     PlainSerializer(_number, when_used="json-unless-none"),
     WithJsonSchema({"type": "number"}, mode="serialization"),
 ]
-"""A finite number; the texts "NaN" and "Infinity" that the client sends for others are refused (D16)."""
+"""A finite number. The client sends other numbers as the texts "NaN" and "Infinity", which are refused (D16)."""
 
 SortOrder = Annotated[Double, AfterValidator(lambda value: value + 0.0)]
-"""A place in a descending order; -0.0 becomes 0.0, since the two are one value to a unique index."""
+"""The sort order of an item or gallery, descending; -0.0 becomes 0.0, since a unique index treats them as equal."""
 
 NUMERIC = BeforeValidator(_not_boolean)
-"""Keeps `true` from being read as 1."""
+"""Refuses `true`, which pydantic would read as 1."""
 
 Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), NUMERIC]
-"""A 64-bit integer; 100.0 and "100" are read as 100, as clients of several languages write them."""
+"""A 64-bit integer; 100.0 and "100" are read as 100, since clients in some languages write integers like that."""
 
 Instant = Annotated[
     AwareDatetime,
@@ -257,7 +257,7 @@ Instant = Annotated[
     PlainSerializer(format_instant, when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment in UTC, on the wire to the millisecond."""
+"""A moment in UTC, with milliseconds on the wire."""
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 """A free-form object, kept as received (contract, sections 3.3 and 3.5)."""

@@ -1,4 +1,4 @@
-"""The ten commands: what producers may ask for (contract, section 11)."""
+"""Models of the ten commands that producers may send (contract, section 11)."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -9,7 +9,7 @@ from triptych.contract.gallery import ITEMS_MAX, GalleryPatch, NewGallery
 from triptych.contract.item import ItemPatch, NewItem
 
 COMMAND_TYPE_PREFIX = "triptych.command.v1."
-"""A command's CloudEvents type is this and its name."""
+"""The prefix of a command's CloudEvents type; the command's name follows."""
 
 DELETED_ITEMS_MAX = 1000
 """Ids in one deletion (contract, section 2.2)."""
@@ -22,9 +22,9 @@ Sequence: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1), NUMERIC]
 
 
 class Command(WireModel):
-    """What all commands share: the sequence that the gallery must have for the command to be carried out.
+    """The fields of all commands: a command is carried out only if the gallery has an expected sequence.
 
-    `expected_sequences` is for senders that allow several: one of them must be the gallery's, so an empty list refuses.
+    `expected_sequences` is for senders that accept several sequences; an empty list accepts none.
     """
 
     expected_sequence: Sequence | None = None
@@ -38,7 +38,7 @@ class GalleryCommand(Command):
 
 
 class CreateGallery(Command):
-    """Create a gallery, with items or as a copy of another, of which name and sort order may differ (D23)."""
+    """Create a gallery, with items or as a copy of another; the name and sort order of a copy may differ (D23)."""
 
     gallery_id: Guid | None = None
     gallery: NewGallery | None = None
@@ -52,7 +52,7 @@ class CreateGallery(Command):
 
 
 class UpdateGallery(GalleryCommand):
-    """Change a gallery's head, and items of it."""
+    """Change a gallery's head, and some of its items."""
 
     gallery: GalleryPatch
 
@@ -66,7 +66,7 @@ class ClearGallery(GalleryCommand):
 
 
 class RebalanceItems(GalleryCommand):
-    """Space the sort orders of all items evenly, without changing the order shown."""
+    """Space the sort orders of all items evenly, without changing the display order."""
 
 
 class RepublishGallery(GalleryCommand):
@@ -87,7 +87,7 @@ class UpdateItem(GalleryCommand):
 
 
 class MoveItem(GalleryCommand):
-    """Move an item in display order: right before or after another one, or to one of the ends."""
+    """Move an item in display order: directly before or after another item, or to the start or end."""
 
     item_id: Guid
     before: Guid | None = None

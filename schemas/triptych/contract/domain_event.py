@@ -1,4 +1,4 @@
-"""The six domain events as models: what consumers may rely on (contract, section 6)."""
+"""Models of the six domain events that consumers may rely on (contract, section 6)."""
 
 from enum import StrEnum
 from typing import Annotated, Generic, Literal, Self, TypeVar
@@ -11,7 +11,7 @@ from triptych.contract.item import Item
 
 
 class EventType(StrEnum):
-    """The dispatch keys of the client, exact (contract, section 6.1)."""
+    """The event types, exactly as the client dispatches on them (contract, section 6.1)."""
 
     GALLERY_CREATED = "wix.pro_gallery.gallery_v2_created"
     GALLERY_UPDATED = "wix.pro_gallery.gallery_v2_updated"
@@ -42,7 +42,7 @@ class UpdatedEvent(WireModel):
 
 
 class DeletedEvent(WireModel):
-    """The body of a deleted event: nothing, because the client would hand on dates it has not read."""
+    """The body of a deleted event: empty, because the client would pass on dates without converting them."""
 
 
 class ItemCreatedBody(WireModel):
@@ -58,7 +58,7 @@ class ItemUpdatedBody(WireModel):
 
 
 class ItemDeletedBody(WireModel):
-    """An item that is gone."""
+    """The id of an item that was deleted."""
 
     item_id: Guid
 
@@ -73,7 +73,7 @@ class ActionEvent(WireModel, Generic[Body]):
 
 
 class EventHead(WireModel):
-    """What all events share; `entity_id` is the gallery's id, for item events too (D17)."""
+    """The fields of all events; `entity_id` is the gallery's id, for item events too (D17)."""
 
     event_type: EventType
     id: Guid
@@ -146,7 +146,7 @@ EVENTS: dict[EventType, type[EventHead]] = {
 
 
 class DomainEvent(EventHead):
-    """Any of the six events: exactly one body, the one that belongs to its type (contract, section 6.1)."""
+    """Any of the six events. It has exactly one body, which belongs to its type (contract, section 6.1)."""
 
     created_event: CreatedEvent | None = None
     updated_event: UpdatedEvent | None = None
@@ -158,5 +158,5 @@ class DomainEvent(EventHead):
         bodies = (self.created_event, self.updated_event, self.deleted_event, self.action_event)
         if sum(body is not None for body in bodies) != 1:
             raise broken(ViolatedRule.CUSTOM, "must have exactly one body")
-        EVENTS[self.event_type].model_validate(self.to_wire())  # is it the one of this type?
+        EVENTS[self.event_type].model_validate(self.to_wire())  # raises if the body belongs to another type
         return self

@@ -1,4 +1,4 @@
-"""Galleries: as a client creates them, as it changes them, and complete."""
+"""Models of galleries: as a client creates them, as it changes them, and complete."""
 
 from typing import Annotated, Self
 
@@ -14,7 +14,7 @@ Name = Annotated[str, Field(max_length=1000)]
 
 
 class NewGallery(Patch):
-    """What a client sends to create a gallery; everything may be missing. A clone with a null name has none (D23)."""
+    """What a client sends to create a gallery; every field may be missing. A clone with a null name has none (D23)."""
 
     name: Name | None = None
     sort_order: SortOrder | None = None
@@ -22,25 +22,25 @@ class NewGallery(Patch):
 
     @model_validator(mode="after")
     def _apply_defaults(self) -> Self:
-        self._not_sent("sort_order")
+        self._drop_nulls("sort_order")
         return self
 
 
 class GalleryPatch(Patch):
-    """A change of a gallery; `items` are merged by id and never deleted (D6), a null name clears it (D7)."""
+    """A change of a gallery; `items` are merged by id and never deleted (D6); a null name clears the name (D7)."""
 
     name: Name | None = None
     sort_order: SortOrder | None = None
     items: Annotated[tuple[ItemEntry, ...], Field(max_length=ITEMS_MAX)] | None = None
 
     @model_validator(mode="after")
-    def _settle(self) -> Self:
-        self._not_sent("sort_order", "items")
+    def _apply_nulls(self) -> Self:
+        self._drop_nulls("sort_order", "items")
         return self
 
 
 class Gallery(WireModel):
-    """A complete gallery; `total_items` counts all items, `items` holds a page of them (contract, section 3.1)."""
+    """A complete gallery; `total_items` counts all items; `items` is a page of them (contract, section 3.1)."""
 
     id: Guid
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Items: as a client creates them, as it changes them, and complete."""
+"""Models of items: as a client creates them, as it changes them, and complete."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -9,18 +9,18 @@ from triptych.contract.base import TEXT_MAX, Guid, Instant, Patch, SortOrder, Vi
 from triptych.contract.media import Image, Text, Video
 
 ITEM_BYTES_MAX = TEXT_MAX
-"""Bytes of an item as JSON (D21): it must fit a Kafka message with room to spare."""
+"""Bytes of an item as JSON (D21); such an item fits well into a Kafka message."""
 
 MEDIA = ("image", "video", "text")
 
-FREE_FORM_PLACES = (("image", "exif"), ("text", "css"))
-"""Where an item has objects that are the client's own: medium and field (contract, sections 3.3 and 3.5)."""
+FREE_FORM_PATHS = (("image", "exif"), ("text", "css"))
+"""The field paths of an item's free-form objects: medium and field (contract, sections 3.3 and 3.5)."""
 
 SMALL = "small"
-"""Key of the validation context that says: the whole body is too small to hold an item beyond the cap."""
+"""Key of the validation context which says that the whole body is too small to have an item beyond the limit."""
 
 SMALL_BYTES = ITEM_BYTES_MAX // 4
-"""A body up to this size cannot grow past the cap: numbers gain less than a factor of 4 when written out."""
+"""Items of a body up to this size stay within the limit: numbers grow by less than a factor of 4 when written out."""
 
 Title = Annotated[str, Field(max_length=1000)]
 Description = Annotated[str, Field(max_length=10_000)]
@@ -30,7 +30,7 @@ Tag = Annotated[str, Field(max_length=200)]
 
 
 class ItemType(StrEnum):
-    """Which medium an item shows; worked out by the server."""
+    """Which medium an item has; the server derives it."""
 
     UNDEFINED = "UNDEFINED"
     IMAGE = "IMAGE"
@@ -39,7 +39,7 @@ class ItemType(StrEnum):
 
 
 class Link(WireModel):
-    """Where a click on the item leads."""
+    """The target of a click on the item."""
 
     text: str | None = None
     url: str | None = None
@@ -63,7 +63,7 @@ def _check_size(item: WireModel, info: ValidationInfo) -> None:
 
 
 def _check_tags(item: "NewItem | ItemPatch") -> None:
-    """An empty tag could never be asked for. Items that were stored with one keep it."""
+    """Refuse an empty tag, since no query can name one. Stored items that have one keep it."""
     if item.tags is not None and "" in item.tags.values:
         raise broken(
             ViolatedRule.CUSTOM,
@@ -99,9 +99,9 @@ class NewItem(WireModel):
 
 
 class ItemPatch(Patch):
-    """A change of an item: what is in `model_fields_set` changes, a null clears (D7), a medium replaces whole (D10).
+    """A change of an item: fields in `model_fields_set` change, null clears a field (D7), a medium is replaced (D10).
 
-    A null in `sortOrder` or in a medium counts as not sent.
+    A null `sortOrder` or medium counts as absent.
     """
 
     sort_order: SortOrder | None = None
@@ -115,7 +115,7 @@ class ItemPatch(Patch):
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        self._not_sent("sort_order", *MEDIA)
+        self._drop_nulls("sort_order", *MEDIA)
         if (self.image is None) + (self.video is None) + (self.text is None) < 2:
             expected = "at most one of image, video, text"
             raise broken(ViolatedRule.CUSTOM, f"must have {expected}", data={"expected": expected})
@@ -125,19 +125,19 @@ class ItemPatch(Patch):
 
 
 class ItemEntry(ItemPatch):
-    """An item in an updated gallery: changes the item with this `id`, or creates one if there is none (D6)."""
+    """An item in an update of a gallery: changes the item with this `id`, or creates one if there is none (D6)."""
 
     id: Guid | None = None
 
     @model_validator(mode="after")
     def _check_new(self) -> Self:
-        self._not_sent("id")
+        self._drop_nulls("id")
         if self.id is None and all(getattr(self, medium) is None for medium in MEDIA):
             raise _refuse_media()
         return self
 
     def to_new_item(self) -> NewItem:
-        """The item that this entry creates when the gallery has none of its id.
+        """The item that this entry creates when the gallery has no item with its id.
 
         Raises pydantic.ValidationError if it has no medium.
         """
@@ -145,7 +145,7 @@ class ItemEntry(ItemPatch):
 
 
 class Item(WireModel):
-    """A complete item, the same in answers and events; `type` follows from the medium (contract, section 3.2)."""
+    """A complete item, the same in responses and events; `type` is derived from the medium (contract, section 3.2)."""
 
     id: Guid
     sort_order: SortOrder
@@ -161,7 +161,7 @@ class Item(WireModel):
     tags: Tags | None = None
 
     @model_validator(mode="after")
-    def _settle_type(self) -> Self:
+    def _derive_type(self) -> Self:
         if self.image is not None:
             return self._normalise(type=ItemType.IMAGE)
         if self.video is not None:

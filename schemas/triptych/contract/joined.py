@@ -1,4 +1,4 @@
-"""The records of the joined topic, compacted: a head per gallery, a record per item (contract, section 10)."""
+"""Models of the records of the joined topic: a head record per gallery, a record per item (contract, section 10)."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ HEAD_BYTES_MAX = 900_000
 
 
 class GalleryRecord(WireModel):
-    """A gallery with its first items; `items_truncated` tells that some of these first 100 did not fit."""
+    """A gallery with its first items; `items_truncated` says that some of the first 100 items did not fit."""
 
     gallery_id: Guid
     site_id: str
@@ -30,7 +30,7 @@ class GalleryRecord(WireModel):
 class GalleryHead(WireModel):
     """The fields of a gallery that its items' records repeat.
 
-    The number of items is not among them: it would make every record stale whenever one item comes or goes.
+    The number of items is not one of them: each creation or deletion of an item would make every record outdated.
     """
 
     id: Guid
@@ -56,7 +56,7 @@ def gallery_key(gallery_id: str) -> bytes:
 
 
 def item_key(gallery_id: str, item_id: str) -> bytes:
-    """The key of an item's record; its partition is chosen by the gallery's id."""
+    """The key of an item's record; the gallery's id alone determines the partition."""
     return f"{gallery_id}/{item_id}".encode()
 
 
@@ -67,9 +67,9 @@ def parse_key(key: bytes) -> tuple[str, str | None]:
 
 
 def count_fitting(items: Sequence[bytes], budget_bytes: int = HEAD_BYTES_MAX) -> int:
-    """How many whole items of a head record, given as JSON in display order, fit the budget as an array.
+    """How many of the first items, given as JSON in display order, fit into the budget as an array.
 
-    A cut keeps the order: no later, smaller item fills the room left.
+    No later, smaller item takes the place of one that does not fit.
     """
     used = len(b"[]") - len(b",")
     for count, item in enumerate(items):

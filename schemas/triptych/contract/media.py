@@ -1,4 +1,4 @@
-"""Images, videos and texts as they travel, with the rules that make their round trip exact."""
+"""Models of images, videos and texts, with the rules that make their round trip exact."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field, model_validator
 from triptych.contract.base import NUMERIC, Double, Integer, JsonObject, ViolatedRule, WireModel, broken, null_as
 
 MEDIA_BASE = "https://static.wixstatic.com/media/"
-"""Where pictures of the media store are served; a stored picture's address is this and its id."""
+"""The address of the media store; the id of a stored picture follows."""
 
 _IMAGE_SCHEMES = ("wix:image://", "image://")
 _YOUTUBE = ("youtube.com", "youtu.be", "youtube-nocookie.com")
@@ -19,8 +19,8 @@ _VIMEO = ("vimeo.com",)
 def is_web_address(url: str) -> bool:
     """Whether this is an absolute http(s) address with a host."""
     try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
+        address = urlsplit(url)
+        return address.scheme in ("http", "https") and bool(address.hostname)
     except ValueError:
         return False
 
@@ -41,7 +41,7 @@ def _has_no_name(url: str | None) -> bool:
 class ImageInfo(WireModel):
     """Which picture: one of the media store by `id`, or an external one by `url` (contract, section 3.3).
 
-    With an id the three fields the client prints are always there together, and `url` is the address of the store.
+    With an id, the three fields that the client prints are always present, and `url` is the address in the store.
     """
 
     id: str | None = None
@@ -59,7 +59,7 @@ class ImageInfo(WireModel):
             if not is_web_address(self.url):  # D11
                 raise _refuse_address("url")
             return self._normalise(id=None)
-        # The client writes the word "undefined" for a name it does not have (D12).
+        # The client writes the word "undefined" for a missing name (D12).
         if self.filename == self.alt_text == "undefined" and _has_no_name(self.url):
             self._normalise(filename=None, alt_text=None)
         return self._normalise(
@@ -68,7 +68,7 @@ class ImageInfo(WireModel):
 
 
 class FocalPoint(WireModel):
-    """The point of a picture that cropping keeps; usually 0 to 1 of its width and height."""
+    """The point of a picture that cropping keeps, usually as fractions of width and height from 0 to 1."""
 
     x: Double
     y: Double
@@ -93,7 +93,7 @@ class Image(WireModel):
 
 
 class Poster(WireModel):
-    """A still of a video, returned exactly as received: the client's choice among posters depends on it."""
+    """A still image of a video, returned exactly as received, since the client chooses a poster by these fields."""
 
     id: str | None = None
     url: str | None = None
@@ -146,7 +146,7 @@ class VideoType(StrEnum):
 
 
 def video_type_of(info: VideoInfo) -> VideoType:
-    """Who serves this video, judged by its link (D10)."""
+    """Who serves this video, derived from its link (D10)."""
     host = "" if info.id or not info.url else urlsplit(info.url).hostname or ""
     for domains, served_by in ((_YOUTUBE, VideoType.YOUTUBE), (_VIMEO, VideoType.VIMEO)):
         if any(host == domain or host.endswith("." + domain) for domain in domains):
@@ -155,7 +155,7 @@ def video_type_of(info: VideoInfo) -> VideoType:
 
 
 class Video(WireModel):
-    """A video; `type` is worked out when absent, a duration is accepted under its old name and as text."""
+    """A video; an absent `type` is derived; a duration is accepted under its old name and as text."""
 
     type: Annotated[VideoType, null_as(VideoType.UNDEFINED)] = VideoType.UNDEFINED
     video_info: VideoInfo
@@ -166,14 +166,14 @@ class Video(WireModel):
     )
 
     @model_validator(mode="after")
-    def _settle_type(self) -> Self:
+    def _derive_type(self) -> Self:
         if self.type is VideoType.UNDEFINED:
             self._normalise(type=video_type_of(self.video_info))
         return self
 
 
 class Text(WireModel):
-    """A text; `css` is free-form, the `editor` fields are kept as received (contract, section 3.5)."""
+    """A text; `css` is free-form; the `editor` fields are kept as received (contract, section 3.5)."""
 
     html: Annotated[str, Field(max_length=100_000)]
     css: JsonObject | None = None

@@ -1,4 +1,4 @@
-"""Replies to commands: what was done, or why it was refused."""
+"""Models of the replies to commands: accepted with its result, or rejected with its reason."""
 
 from enum import StrEnum
 from typing import Any, Literal
@@ -22,7 +22,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
-    """A command with the same site, source and id was another request."""
+    """An earlier command with the same site, source and id belongs to another request."""
     SEQUENCE_CONFLICT = "SEQUENCE_CONFLICT"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     UNIMPLEMENTED = "UNIMPLEMENTED"
@@ -30,7 +30,7 @@ class ErrorCode(StrEnum):
 
 
 class Violation(WireModel):
-    """A rule broken by one field; `field` is its path in the request (contract, section 5)."""
+    """A rule that one field breaks; `field` is its path in the request (contract, section 5)."""
 
     field: str
     description: str
@@ -39,7 +39,7 @@ class Violation(WireModel):
 
 
 class ReplyError(WireModel):
-    """Why a command was rejected; `violations` accompany INVALID_ARGUMENT."""
+    """Why a command was rejected; `violations` are present with INVALID_ARGUMENT."""
 
     code: ErrorCode
     message: str
@@ -48,7 +48,7 @@ class ReplyError(WireModel):
 
 
 class Reply(WireModel):
-    """The outcome of a command; `sequence` is that of the gallery afterwards."""
+    """The outcome of a command; `sequence` is the gallery's sequence after it."""
 
     command_id: str
     outcome: Literal["accepted", "rejected"]
@@ -58,7 +58,7 @@ class Reply(WireModel):
     error: ReplyError | None = None
 
     def shortened(self) -> "Reply":
-        """The same outcome without its lists, for a topic that does not take them."""
+        """The outcome without its lists, for a topic that refuses a record of the full size."""
         error = self.error
         if error is not None:
             error = ReplyError(code=error.code, message=error.message[:MESSAGE_MAX])

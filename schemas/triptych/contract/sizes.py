@@ -1,4 +1,4 @@
-"""How large a command may be, and how one that is larger is refused without reading its data."""
+"""The size limit of commands, and the refusal of a larger command without reading its data."""
 
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.cloudevents import (
@@ -7,30 +7,30 @@ from triptych.contract.codec.cloudevents import (
     Undecodable,
     is_structured,
     origin_of,
-    read_beginning,
     read_headers,
+    read_prefix,
 )
 from triptych.contract.codec.envelope import InvalidCommand
 from triptych.contract.replies import Violation
 
 COMMAND_BYTES_MAX = 15 * 1024 * 1024
-"""Bytes of a command's record, not compressed: it may have to wait in MongoDB, whose documents have 16 MB at most."""
+"""Uncompressed bytes of a command's record. A command may be parked in MongoDB, where a document has at most 16 MB."""
 HEADER_BYTES = 64
-"""What each header counts besides its name and value: as much as it costs to store, and more."""
+"""Bytes that each header counts in addition to its name and value; storing a header costs less."""
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    """How large a record is, at most: its key, value and headers, whatever alphabet their names are in."""
+    """An upper bound on the bytes of a record: its key, value and headers, with names in any alphabet."""
     fields = sum([4 * len(name) + len(raw or b"") + HEADER_BYTES for name, raw in headers])
     return len(key or b"") + len(value or b"") + fields
 
 
 def too_large(value: bytes | None, headers: Headers) -> InvalidCommand | Undecodable:
-    """The error for a record of more than COMMAND_BYTES_MAX, whose data is not read any more."""
+    """The error for a record of more than COMMAND_BYTES_MAX; its data is not read."""
     try:
         attributes = read_headers(headers)
         if value and is_structured(attributes):
-            attributes = read_beginning(value, attributes)
+            attributes = read_prefix(value, attributes)
     except Undecodable as undecodable:
         return undecodable
     origin = origin_of(attributes)

@@ -1,13 +1,13 @@
-"""Snapshots: the state of a gallery published again on the events topic, for read models that lost events.
+"""Snapshots: records that publish the state of a gallery again on the events topic, for read models that lost events.
 
-A snapshot is `Started`, one `Item` per item in display order, and `Ended`, all on the gallery's partition with no
-event of the gallery between them. It describes the gallery as it is at `sequence` and takes no sequence number of
-its own; whoever needs no repair passes over it.
+A snapshot is `Started`, one `Item` per item in display order, and `Ended`. All are on the gallery's partition, with no
+event of the gallery between them. A snapshot describes the gallery at `sequence` and has no sequence number of its
+own. A reader that needs no repair ignores it.
 
-Parts may come more than once, and repeats may come late, also between the parts of another snapshot: a change of owner
-does that. A repeat is the same, byte for byte, so that snapshot id and position identify an item. A snapshot is whole
-when `Started`, `Ended` and all positions below `totalItems` have come. One that never becomes whole is followed by
-another, under its own id. `triptych.client` follows these rules.
+After a change of owner, records may be repeated, and a repeat may come late, even between the records of another
+snapshot. A repeat is equal byte for byte, so snapshot id and position identify an item. A snapshot is complete when
+`Started`, `Ended` and all positions below `totalItems` have come. A snapshot that stays incomplete is followed by
+another with another id. `triptych.client` implements these rules.
 """
 
 from collections.abc import Mapping
@@ -23,25 +23,25 @@ from triptych.contract.item import Item
 from triptych.contract.limits import EVENT_BYTES_MAX
 
 SNAPSHOT_TYPE_PREFIX = "triptych.snapshot.v1."
-"""A record's CloudEvents type is this and its `part`."""
+"""The prefix of a snapshot record's CloudEvents type; the value of its field `part` follows."""
 
 Sequence = Annotated[int, Field(ge=0)]
 
 
-class _Part(WireModel):
+class _SnapshotFields(WireModel):
     snapshot_id: Annotated[str, Field(min_length=1)]
     gallery_id: Guid
     sequence: Sequence
 
 
-class SnapshotStarted(_Part):
-    """A snapshot begins; `gallery` is its head and says how many items follow."""
+class SnapshotStarted(_SnapshotFields):
+    """The start of a snapshot; `gallery` is the head, which says how many items follow."""
 
     part: Literal["Started"] = "Started"
     gallery: Gallery
 
 
-class SnapshotItem(_Part):
+class SnapshotItem(_SnapshotFields):
     """An item of the gallery; `position` counts from 0 in display order."""
 
     part: Literal["Item"] = "Item"
@@ -49,48 +49,48 @@ class SnapshotItem(_Part):
     item: Item
 
 
-class SnapshotEnded(_Part):
-    """All items have come: the gallery has these and no others."""
+class SnapshotEnded(_SnapshotFields):
+    """The end of a snapshot: the gallery has the items of the snapshot and no others."""
 
     part: Literal["Ended"] = "Ended"
     total_items: Annotated[int, Field(ge=0)]
 
 
-SnapshotPart = SnapshotStarted | SnapshotItem | SnapshotEnded
-SNAPSHOT_PARTS: tuple[type[WireModel], ...] = (SnapshotStarted, SnapshotItem, SnapshotEnded)
-_PARTS: TypeAdapter[SnapshotPart] = TypeAdapter(Annotated[SnapshotPart, Field(discriminator="part")])
+SnapshotRecord = SnapshotStarted | SnapshotItem | SnapshotEnded
+SNAPSHOT_RECORDS: tuple[type[WireModel], ...] = (SnapshotStarted, SnapshotItem, SnapshotEnded)
+_ANY_RECORD: TypeAdapter[SnapshotRecord] = TypeAdapter(Annotated[SnapshotRecord, Field(discriminator="part")])
 
 
 def snapshot_started(snapshot_id: str, gallery_id: str, sequence: int, gallery: Mapping[str, Any]) -> dict[str, Any]:
-    """The first part, from the head's wire form."""
-    return _part("Started", snapshot_id, gallery_id, sequence, gallery={**gallery, "items": []})
+    """The first record, from the head's wire form."""
+    return _record("Started", snapshot_id, gallery_id, sequence, gallery={**gallery, "items": []})
 
 
 def snapshot_item(
     snapshot_id: str, gallery_id: str, sequence: int, position: int, item: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """One item, from its wire form."""
-    return _part("Item", snapshot_id, gallery_id, sequence, position=position, item=item)
+    """The record of one item, from its wire form."""
+    return _record("Item", snapshot_id, gallery_id, sequence, position=position, item=item)
 
 
 def snapshot_ended(snapshot_id: str, gallery_id: str, sequence: int, total_items: int) -> dict[str, Any]:
-    """The last part."""
-    return _part("Ended", snapshot_id, gallery_id, sequence, totalItems=total_items)
+    """The last record."""
+    return _record("Ended", snapshot_id, gallery_id, sequence, totalItems=total_items)
 
 
 def is_snapshot(event_type: str | None) -> bool:
-    """Whether a record of the events topic with this CloudEvents type is a part of a snapshot."""
+    """Whether a record of the events topic with this CloudEvents type belongs to a snapshot."""
     return event_type is not None and event_type.startswith(SNAPSHOT_TYPE_PREFIX)
 
 
-def decode_snapshot(value: bytes | None) -> SnapshotPart:
-    """Read a part. Raises Undecodable."""
+def decode_snapshot(value: bytes | None) -> SnapshotRecord:
+    """Read a snapshot record. Raises Undecodable."""
     if value is None:
-        raise Undecodable(Reason.TOMBSTONE, "a snapshot's part has a value")
+        raise Undecodable(Reason.TOMBSTONE, "a snapshot record has a value")
     if len(value) > EVENT_BYTES_MAX:
-        raise Undecodable(Reason.TOO_LARGE, f"a snapshot's part has at most {EVENT_BYTES_MAX} bytes, uncompressed")
+        raise Undecodable(Reason.TOO_LARGE, f"a snapshot record has at most {EVENT_BYTES_MAX} bytes, uncompressed")
     try:
-        return _PARTS.validate_python(orjson.loads(value), by_name=False)
+        return _ANY_RECORD.validate_python(orjson.loads(value), by_name=False)
     except orjson.JSONDecodeError as error:
         raise Undecodable(Reason.NOT_JSON, str(error)) from None
     except ValidationError as error:
@@ -98,5 +98,5 @@ def decode_snapshot(value: bytes | None) -> SnapshotPart:
         raise Undecodable(Reason.BAD_DATA, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _part(part: str, snapshot_id: str, gallery_id: str, sequence: int, **content: Any) -> dict[str, Any]:
+def _record(part: str, snapshot_id: str, gallery_id: str, sequence: int, **content: Any) -> dict[str, Any]:
     return {"part": part, "snapshotId": snapshot_id, "galleryId": gallery_id, "sequence": sequence, **content}

@@ -10,13 +10,13 @@ DEAD_LETTERS_RETENTION = timedelta(days=30)
 
 _MESSAGE_BYTES = 1024 * 1024
 _DEAD_LETTER_BYTES = 12 * _MESSAGE_BYTES
-"""A dead letter is the refused record with headers of its own, and perhaps less compressed than its sender had it. One
-that is larger even so comes in parts (`kit.dead_letters`)."""
+"""A dead letter is the refused record with additional headers, perhaps less compressed than its sender compressed it. A
+larger one is stored in several records (`triptych.kit.kafka.publishing.dead_letters`)."""
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic as it is to be created; `config` holds Kafka's own names and texts."""
+    """A topic to create; `config` has Kafka's own names and texts."""
 
     name: str
     partitions: int
@@ -51,11 +51,11 @@ class Topics:
         return f"{self.prefix}galleries"
 
     def dead_letter(self, topic: str) -> str:
-        """Where records of this topic go that were refused."""
+        """The dead-letter topic of this topic."""
         return f"{topic}.dead-letter"
 
     def counts(self, partitions: int) -> dict[str, int]:
-        """How many partitions each of the topics has, if all are as the settings say."""
+        """The number of partitions of each topic, by its name, if all topics are as the settings say."""
         return {spec.name: spec.partitions for spec in self.catalogue(partitions, 1)}
 
     def catalogue(
@@ -66,7 +66,7 @@ class Topics:
         def spec(name: str, **policy: str) -> TopicSpec:
             config = {key.replace("_", "."): value for key, value in policy.items()}
             if replication > 1:
-                # No more than two: a single broker that is down must not stop all writing.
+                # Not more than two: one broker that is down must not stop all writes.
                 config["min.insync.replicas"] = "2"
             config.setdefault("max.message.bytes", str(_MESSAGE_BYTES))
             return TopicSpec(name, partitions, replication, config)
@@ -85,7 +85,7 @@ class Topics:
                 self.replies,
                 cleanup_policy="delete",
                 retention_ms=_milliseconds(REPLIES_RETENTION),
-                # Only whole segments are deleted, and by default one lasts a week.
+                # Kafka deletes whole segments only, and by default a segment lasts a week.
                 segment_ms=_milliseconds(REPLIES_RETENTION),
             ),
             spec(self.events, cleanup_policy="delete", retention_ms=_milliseconds(events_retention)),

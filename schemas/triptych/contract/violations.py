@@ -1,4 +1,4 @@
-"""Translation of validation errors into the violations of the contract, section 5."""
+"""Translates validation errors into the violations of the contract, section 5."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from triptych.contract.limits import PATH_MAX
 from triptych.contract.replies import Violation
 
 VIOLATIONS_MAX = 100
-"""Violations reported at once; a body can hold tens of thousands, which no reply could carry."""
+"""The most violations that are reported; a body can have tens of thousands, which do not fit into a reply."""
 
 FIELD_MAX = 200
-"""Characters told of a name that is not known."""
+"""Characters of an unknown name that are reported."""
 
 # Limits: error type -> rule, name of the limit in the error's context, description.
 _LIMITS = {
@@ -25,7 +25,7 @@ _LIMITS = {
     "too_short": (ViolatedRule.MIN_SIZE, "min_length", "must have a size of at least {}"),
 }
 
-# Formats: start of the error type -> what was expected, and the same with its article. The first match counts.
+# Formats: start of the error type -> what was expected, and the same with its article. The first match is used.
 _FORMATS = (
     ("string_unicode", "Unicode text", "valid Unicode text"),
     ("string_", "text", "text"),
@@ -46,14 +46,14 @@ _FORMATS = (
 def violations_of(error: ValidationError, prefix: str = "") -> list[Violation]:
     """Every violation that an error reports, up to `VIOLATIONS_MAX`, in the order of the fields.
 
-    `prefix` is the path of the validated value in the request: an item validated on its own gets `item`.
+    `prefix` is the field path of the validated value in the request, such as `item` for a single item.
     """
     details = [detail for detail in error.errors(include_url=False) if not _is_spurious(detail)]
     return [_violation_of(detail, prefix) for detail in details[:VIOLATIONS_MAX]]
 
 
 def _is_spurious(detail: Mapping[str, Any]) -> bool:
-    """Whether a list is called too short only because entries of it, reported on their own, do not count."""
+    """Whether a list counts as too short only because of invalid entries, which are reported on their own."""
     return detail["type"] == "too_short" and bool(len(detail["input"]) >= detail["ctx"]["min_length"])
 
 
@@ -98,14 +98,14 @@ def _violation_of(detail: Mapping[str, Any], prefix: str) -> Violation:
     )
 
 
-def _path(start: str, *parts: str | int) -> str:
-    """`items`, 1, `image` as `items[1].image`."""
+def _path(start: str, *steps: str | int) -> str:
+    """The field path of these steps: `items[1].image` for `items`, 1, `image`."""
     path = start
-    for part in parts:
-        if isinstance(part, int):
-            path += f"[{part}]"
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
         else:
-            path += f".{part}" if path else part
+            path += f".{step}" if path else step
     return path
 
 
@@ -114,7 +114,7 @@ def _shortest(limit: float) -> float:
 
 
 def _expected(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
-    """What was expected instead of the value, and the same as part of a sentence."""
+    """What was expected instead of the value, first alone and then as a phrase of a sentence."""
     if kind in ("enum", "literal_error"):
         choice = "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", ")
         return choice, choice

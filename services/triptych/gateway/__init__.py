@@ -1,1 +1,1 @@
-"""The HTTP gateway: the Wix Pro Gallery REST contract in front of commands and views."""
+"""The HTTP gateway: serves the Wix Pro Gallery REST contract by sending commands and reading views."""

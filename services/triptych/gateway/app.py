@@ -21,8 +21,8 @@ from triptych.gateway.api.openapi import complete_openapi, operation_id
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import install_handlers
 from triptych.gateway.http.middleware import REQUEST_ID_HEADER, OuterMiddleware
-from triptych.gateway.http.responses import ANY, failures
-from triptych.gateway.live.feed import FeedRecord, TopicFeed, following
+from triptych.gateway.http.responses import COMMON_FAILURES, failures
+from triptych.gateway.live.feed import FeedRecord, TopicFeed, following_topic
 from triptych.gateway.live.streams import Streams, ends_of_topic
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender
@@ -41,26 +41,27 @@ from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.readmodel.queries import Views
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
-# Writes are answered by replies and the join. Nobody waits for an event but streams and, while the read model is
-# behind, answers of which it tells the content; taken one by one, they cost each lone write a millisecond.
-EVENTS_TOGETHER_MS = 200
+# Only streams and fallback responses read events: a write waits for its reply and the join. Polling the events every
+# 200 ms saves each write 1 ms.
+EVENTS_BATCH_MS = 200
 EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
-"""What pages in browsers may read of the answers."""
+"""Response headers that pages in browsers may read."""
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
-"""All are in use or in print (contract, D14); the first one is in the OpenAPI document."""
+"""Clients or published documents use each of them (contract, D14). The OpenAPI document names the first one only."""
 
 
 def indexes(_settings: GatewaySettings) -> Mapping[str, list[IndexModel]]:
-    """The gateway's own collections and those it administers; those of the views are the projector's."""
+    """Indexes of the gateway's own collections and those of listeners; the projector creates the indexes of views."""
     return {**keys.INDEXES, **LISTENER_INDEXES}
 
 
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
-    """The gateway, ready to serve: it hears replies and changes of the read model before the first request.
+    """The gateway, ready to serve: it follows replies, the join and events before the first request.
 
     Raises:
-        StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
+        StartRefused: a setting, a topic or a server cannot be used as it is.
+        TransientFailure: MongoDB or Kafka does not answer.
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.commands, topics.replies, topics.events, topics.galleries])
@@ -69,31 +70,31 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver)
         )
         await ensure_indexes(database, indexes(settings))
-        replies, echoes, heads, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
+        replies, write_events, gallery_waiters, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
         streams = Streams(settings, topics.events, partial(ends_of_topic, settings, topics.events))
-        await stack.enter_async_context(_ending(streams, stop_requested()))
+        await stack.enter_async_context(_end_streams_at_stop(streams, stop_requested()))
 
-        def hear_event(record: FeedRecord) -> None:
-            echoes.hear(record)
-            streams.hear(record)
+        def receive_event(record: FeedRecord) -> None:
+            write_events.receive(record)
+            streams.receive(record)
 
-        def restart_streams(places: Mapping[TopicPartition, int]) -> None:
-            streams.restart({place.partition: offset for place, offset in places.items()})
+        def restart_streams(offsets: Mapping[TopicPartition, int]) -> None:
+            streams.restart({topic_partition.partition: offset for topic_partition, offset in offsets.items()})
 
         feeds = [
             await stack.enter_async_context(
-                following(settings, topic, hear, together_ms=together_ms, restarted=restarted)
+                following_topic(settings, topic, receive, batch_ms=batch_ms, restarted=restarted)
             )
-            for topic, hear, together_ms, restarted in (
-                (topics.replies, lambda record: replies.hear(record.key, record.value), None, None),
-                (topics.galleries, lambda record: heads.hear(record.key, record.value), None, None),
-                (topics.events, hear_event, EVENTS_TOGETHER_MS, restart_streams),
+            for topic, receive, batch_ms, restarted in (
+                (topics.replies, lambda record: replies.receive(record.key, record.value), None, None),
+                (topics.galleries, lambda record: gallery_waiters.receive(record.key, record.value), None, None),
+                (topics.events, receive_event, EVENTS_BATCH_MS, restart_streams),
             )
         ]
-        streams.begin(feeds[-1].positions())
+        streams.start_at(feeds[-1].positions())
         counts = topics.counts(settings.topic_partitions)
         topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
-        pulse = await stack.enter_async_context(monitor_kafka(settings))
+        kafka_monitor = await stack.enter_async_context(monitor_kafka(settings))
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)
@@ -106,12 +107,12 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                 keys=Keys(database, settings.gateway_key_cache),
                 limit=RateLimit(settings.gateway_requests_per_minute),
                 views=views,
-                heads=heads,
-                writes=Writes(settings, topics, sender, pulse, replies, echoes, heads, views),
+                gallery_waiters=gallery_waiters,
+                writes=Writes(settings, topics, sender, kafka_monitor, replies, write_events, gallery_waiters, views),
                 streams=streams,
                 budget=Budget(settings.gateway_answers_limit),
             ),
-            _health(database, feeds, pulse, topic_watch),
+            _health(database, feeds, kafka_monitor, topic_watch),
             topics,
         )
         app.state.administration = await listeners.administration_of(settings, database)
@@ -119,8 +120,8 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
 
 
 @asynccontextmanager
-async def _ending(streams: Streams, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """End the streams when the process stops; the server waits for every answer that is under way."""
+async def _end_streams_at_stop(streams: Streams, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """End the streams when the process stops, because the server waits until every open response has ended."""
 
     async def end() -> None:
         await stopping.wait()
@@ -134,20 +135,20 @@ async def _ending(streams: Streams, stopping: asyncio.Event) -> AsyncIterator[No
         streams.end()
 
 
-def make_app(parts: GatewayState, health: Health, topics: Topics) -> FastAPI:
-    """The HTTP side: one set of endpoints under the three prefixes, health, metrics and documentation."""
+def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
+    """The HTTP application: the endpoints under each of the three prefixes, health, metrics and documentation."""
     app = FastAPI(
         title="Triptych",
         version=version("triptych"),
         servers=[{"url": "/", "description": "The gateway that this document comes from."}],
         redirect_slashes=False,
         redoc_url=None,
-        responses=ANY,
+        responses=COMMON_FAILURES,
         generate_unique_id_function=operation_id,
     )
-    app.state.parts = parts
+    app.state.gateway = state
     install_handlers(app)
-    if origins := [origin.strip() for origin in parts.settings.gateway_cors_origins.split(",") if origin.strip()]:
+    if origins := [origin.strip() for origin in state.settings.gateway_cors_origins.split(",") if origin.strip()]:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
         )
@@ -162,7 +163,7 @@ def make_app(parts: GatewayState, health: Health, topics: Topics) -> FastAPI:
     return app
 
 
-def _health(database: Database, feeds: list[TopicFeed], pulse: KafkaMonitor, topic_watch: TopicWatch) -> Health:
+def _health(database: Database, feeds: list[TopicFeed], kafka_monitor: KafkaMonitor, topic_watch: TopicWatch) -> Health:
     health = Health()
 
     async def check_mongo() -> str | None:
@@ -170,7 +171,7 @@ def _health(database: Database, feeds: list[TopicFeed], pulse: KafkaMonitor, top
         return None
 
     async def check_feeds() -> str | None:
-        return pulse.problem or next((feed.problem for feed in feeds if feed.problem), None)
+        return kafka_monitor.problem or next((feed.problem for feed in feeds if feed.problem), None)
 
     health.add("mongodb", check_mongo)
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
-from triptych.contract.item import FREE_FORM_PLACES
+from triptych.contract.item import FREE_FORM_PATHS
 from triptych.kit.mongo.opaque import pack, unpack
 
 GALLERY_VIEWS = "gallery_views"
@@ -114,7 +114,7 @@ def item_document(site_id: str, gallery_id: str, item: Mapping[str, Any], sequen
         "sequence": sequence,
         "type": item["type"],
         "tags": list((item.get("tags") or {}).get("values", ())),
-        "item": pack(item, FREE_FORM_PLACES),
+        "item": pack(item, FREE_FORM_PATHS),
     }
 
 
@@ -125,7 +125,7 @@ def item_view_id(gallery_id: str, item_id: str) -> str:
 
 def item_wire(document: Mapping[str, Any]) -> dict[str, Any]:
     """The wire form of an item (contract, section 3.2), as it was in its event. The call may change `document`."""
-    return unpack(document["item"], FREE_FORM_PLACES)
+    return unpack(document["item"], FREE_FORM_PATHS)
 
 
 def _number(value: float) -> float | int:

@@ -1,4 +1,4 @@
-"""The page `docs/http.md` says what works: its client, its table of calls, side by side."""
+"""The examples of `docs/http.md` work: its client program, and each row of its table of calls."""
 
 import asyncio
 import os
@@ -23,20 +23,20 @@ class Call(NamedTuple):
 
 
 def block(language: str) -> str:
-    """The first block of code in this language."""
+    """The first code block in this language."""
     found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found is not None
     return found[1]
 
 
 def calls() -> list[Call]:
-    """The table."""
+    """The rows of the table of calls."""
     rows = re.findall(r"^\| ([a-z ]+) \| `(await .*?)` \| `(api .*?)` \|$", PAGE.read_text(), re.MULTILINE)
     return [Call(*row) for row in rows]
 
 
 async def subject(gateway: Gateway) -> dict[str, str]:
-    """What the calls are about: a gallery with two items."""
+    """The ids for the calls: a gallery with two items."""
     answer = await gateway.client.post("/v2/galleries", json={"gallery": {"items": [TEXT, TEXT]}})
     gallery = answer.raise_for_status().json()["gallery"]
     first, second = (item["id"] for item in gallery["items"])

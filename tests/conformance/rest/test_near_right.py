@@ -1,7 +1,7 @@
-"""Every parameter and header of every operation gets values that are nearly right; every answer is documented.
+"""Every parameter and header of every operation gets nearly right values; every response is documented.
 
-Generators of requests seldom get past the first check of a cursor or an entity tag. These values begin with one that
-the product itself gave out.
+Request generators seldom get past the first check of a cursor or an entity tag. Each of these values is derived from
+one that the product itself returned.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import httpx
 from cryptography.fernet import Fernet
 
 from tests.support import near_right
-from tests.support.documented import Operation, Place, operations
+from tests.support.documented import InputField, Operation, operations
 from tests.support.installation import Installation
 from tests.support.near_right import in_header, near
 from tests.support.product import KEY, Gateway, running_product
@@ -28,27 +28,27 @@ CLIENTS = 24
 TRIES = 3
 TEXT = {"text": {"html": "x"}}
 WAITS = "X-Wix-Consistent"
-# Writes read these too, which the document leaves to the standards they come from.
+# Writes read these headers too; the document does not describe them, but the standards do.
 OF_WRITES = ("If-None-Match", "traceparent", "tracestate")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 Values: TypeAlias = Mapping[str, list[bytes]]
-"""By the name of a parameter, or `name of operation` where the name alone does not tell; the right one first."""
+"""Values by a parameter's name, or by `name of operation` if the name alone is ambiguous; the right value first."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One request: a value in one place, everything else right."""
+    """One request: one input field has this value, every other field is right."""
 
     operation: Operation
-    place: Place
+    input_field: InputField
     value: bytes
     ids: Values
     is_right: bool = False
 
     def request(self) -> RawRequest:
-        """What is sent."""
-        where, name = self.place.where, self.place.name
+        """The request to send."""
+        where, name = self.input_field.where, self.input_field.name
         path = self.operation.path
         for known, values in self.ids.items():
             value = self.value if (where, name) == ("path", known) else values[0]
@@ -69,13 +69,13 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What became of the cases."""
+    """How many cases were sent, and their faults."""
 
     count: int = 0
     faults: list[str] = field(default_factory=list)
 
 
-async def test_every_parser_answers_what_is_documented(installation: Installation) -> None:
+async def test_every_response_to_nearly_right_values_is_documented(installation: Installation) -> None:
     fields = {
         "gateway_stream_lifetime": 0.05,
         "gateway_stream_heartbeat": 0.05,
@@ -92,33 +92,33 @@ async def test_every_parser_answers_what_is_documented(installation: Installatio
 
 
 async def _cases(gateway: Gateway, found: Sequence[Operation]) -> list[Case]:
-    """All requests. Operations that share a parameter share out its odd values: the same code reads them."""
+    """All requests. Operations that share a parameter divide its odd values among them: the same code reads them."""
     shared = await _values(gateway)
-    takers: dict[str, list[tuple[Operation, Place, Values]]] = defaultdict(list)
+    takers: dict[str, list[tuple[Operation, InputField, Values]]] = defaultdict(list)
     for operation in found:
-        # A deletion has a gallery and a listener of its own.
+        # Each deletion has its own gallery and its own listener.
         values = await _values(gateway) if operation.method == "DELETE" else shared
-        of_writes = (Place("header", name) for name in OF_WRITES if operation.is_write)
-        for place in (*operation.places(), *of_writes):
-            takers[_key(operation, place, values)].append((operation, place, values))
+        of_writes = (InputField("header", name) for name in OF_WRITES if operation.is_write)
+        for input_field in (*operation.input_fields(), *of_writes):
+            takers[_key(operation, input_field, values)].append((operation, input_field, values))
     cases: list[Case] = []
     for key, each in takers.items():
-        for number, (operation, place, values) in enumerate(each):
+        for number, (operation, input_field, values) in enumerate(each):
             right, *odd = values[key]
-            cases.append(Case(operation, place, right, values, is_right=True))
-            cases += (Case(operation, place, value, values) for value in odd[number :: len(each)])
+            cases.append(Case(operation, input_field, right, values, is_right=True))
+            cases += (Case(operation, input_field, value, values) for value in odd[number :: len(each)])
     return cases
 
 
-def _key(operation: Operation, place: Place, values: Values) -> str:
-    """Which of the values a parameter takes. One that is new to the document needs values of its own."""
+def _key(operation: Operation, input_field: InputField, values: Values) -> str:
+    """The key of a parameter's values. A new parameter of the document needs its own values."""
     end = "writes" if operation.is_write else operation.path.rpartition("/")[2]
-    special = f"{place.name} of {end}"
-    return special if special in values else place.name
+    special = f"{input_field.name} of {end}"
+    return special if special in values else input_field.name
 
 
 async def _values(gateway: Gateway) -> Values:
-    """Values for every parameter, around ids, cursors and tags of things that are there."""
+    """Values for every parameter, derived from ids, cursors and tags that exist."""
     client = gateway.client
     made = await client.post("/v2/galleries", json={"gallery": {"items": [TEXT] * 3}})
     gallery = made.raise_for_status().json()["gallery"]
@@ -160,7 +160,7 @@ async def _values(gateway: Gateway) -> Values:
         "If-None-Match": near(tags, near_right.TAGS),
         "If-Match": near(tags, near_right.TAGS),
         "Idempotency-Key": near(f"key-{item_id}", near_right.KEYS),
-        "Last-Event-ID": near("0:0,1:0,2:0", near_right.PLACES),
+        "Last-Event-ID": near("0:0,1:0,2:0", near_right.STREAM_POSITIONS),
         "traceparent": near(TRACE, near_right.TRACES),
         "tracestate": near("a=1,b@c=2", near_right.STATES),
     }
@@ -177,16 +177,17 @@ async def _send_each(port: int, left: Iterator[Case], outcome: Outcome) -> None:
         outcome.count += 1
         fault = case.operation.fault_of(answer) or _fault(case, answer)
         if fault is not None:
+            name = case.input_field.name
             value = case.value if len(case.value) < 100 else case.value[:100] + b"..."
             outcome.faults.append(
-                f"{case.operation}, {case.place.name} {value!r}: {answer.status_code} {answer.text[:200]}: {fault}"
+                f"{case.operation}, {name} {value!r}: {answer.status_code} {answer.text[:200]}: {fault}"
             )
 
 
 def _fault(case: Case, answer: httpx.Response) -> str | None:
-    """What is wrong with the status, though it is documented."""
-    if answer.status_code == 503 and case.place.name == WAITS and "Retry-After" in answer.headers:
-        return None  # the read model will never show it
+    """Why a documented status is wrong nevertheless; None if it is right."""
+    if answer.status_code == 503 and case.input_field.name == WAITS and "Retry-After" in answer.headers:
+        return None  # the read model never shows this position
     if answer.status_code >= 500:
         return "it is the server's fault"
     is_refused = answer.status_code == 400
@@ -198,7 +199,7 @@ async def _answer(port: int, request: RawRequest) -> httpx.Response:
     for _ in range(TRIES):
         if answer.status_code != 504 or COMMAND_ID_HEADER not in answer.headers:
             break
-        # A busy machine: nobody could tell in time what became of it. Under its id it has one effect.
+        # The outcome was not known in time, on a busy machine. A repetition with the same id has one effect.
         headers = [one for one in request.headers if one[0] != b"Idempotency-Key"]
         headers.append((b"Idempotency-Key", answer.headers[COMMAND_ID_HEADER].encode()))
         answer = await ask("127.0.0.1", port, replace(request, headers=headers))

@@ -1,7 +1,7 @@
-"""Thousands of generated requests, valid and not, against the product: every answer is one that is documented.
+"""Thousands of generated requests, valid and invalid, are sent to the product; every response is documented.
 
-`TRIPTYCH_TEST_CASES` makes it longer: the number of cases drawn for each operation. With it, the schema of every
-operation is also gone through in full.
+`TRIPTYCH_TEST_CASES` makes the test longer: it is the number of cases drawn for each operation. If it is set, the whole
+schema of every operation is covered.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.support.product import KEY, running_product
 
 CASES = os.environ.get("TRIPTYCH_TEST_CASES")
 CASES_MIN = 3_000 if CASES else 2_500
-# Several clients at a time: one of them waits most of its time.
+# Several concurrent clients, since a single client would mostly wait.
 CLIENTS = 4
 # Their bodies consist of items and gallery fields; other operations cover those schemas.
 COVERED_ELSEWHERE = (
@@ -37,7 +37,7 @@ CHECKS = (
 
 @pytest.mark.timeout(600)
 async def test_every_answer_is_documented(installation: Installation, tmp_path: Path) -> None:
-    # Streams that end at once, or the run would not.
+    # Streams end at once; otherwise the run would not end.
     fields = {
         "gateway_stream_lifetime": 0.05,
         "gateway_stream_heartbeat": 0.05,

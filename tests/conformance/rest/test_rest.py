@@ -1,4 +1,4 @@
-"""The official client, unmodified, performs all twelve methods against the product on real servers."""
+"""The unmodified official client calls all twelve methods of the product, on real servers."""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The official client, unmodified, verifies and dispatches what the relay delivers; all it knows is the public key."""
+"""The unmodified official client verifies and dispatches the relay's deliveries; it knows only the public key."""
 
 import shlex
 import sys
@@ -18,7 +18,7 @@ SITE = "0b5e8a7e-5d0c-4f5f-9a43-0d6f6a1c2b3d"
 @pytest.mark.timeout(300)
 async def test_every_check_passes(installation: Installation, tmp_path: Path) -> None:
     key_file = tmp_path / "key.pem"
-    # As a script would: the CLI subscribes to the types that the client has handlers for, and writes the key.
+    # As a script would, the CLI subscribes to the event types of the client's handlers, and writes the key.
     create = [sys.executable, "-m", "triptych.cli", "listeners", "create", "$CALLBACK_URL"]
     options = ["--format", "wix-jwt", "--retry-delays", "1", "--public-key", str(key_file), "--site", SITE]
     command = (

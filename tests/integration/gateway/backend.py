@@ -1,4 +1,4 @@
-"""Plays the command service and the projector, as a test says: real records, real views, scripted decisions."""
+"""Plays the command service and the projector: tests script the decisions; the records and views are real."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +35,7 @@ def item(item_id: str, sort_order: float = 1) -> dict[str, Any]:
 
 
 class Backend:
-    """What stands behind the gateway."""
+    """The command service and the projector, played by the test."""
 
     def __init__(self, installation: Installation, consumer: TopicTail, producer: AIOKafkaProducer) -> None:
         self._database = installation.database
@@ -71,11 +71,11 @@ class Backend:
     async def store(
         self, gallery_id: str, sequence: int, items: Sequence[dict[str, Any]] = (), site_id: str = "default"
     ) -> None:
-        """Write views without telling anybody."""
+        """Write views without publishing records."""
         for wire in items:
             document = item_document(site_id, gallery_id, wire, sequence)
             await self._database[ITEM_VIEWS].replace_one({"_id": document["_id"]}, document, upsert=True)
-        # Last, as the projector's transaction: whoever sees this sequence sees the items too.
+        # The gallery is written last: a reader that sees its sequence also sees the items, as with the projector.
         gallery = {"id": gallery_id, "name": "N", "sortOrder": 1, "createdDate": DATE}
         document = gallery_document(site_id, gallery, total_items=len(items), sequence=sequence)
         await self._database[GALLERY_VIEWS].replace_one({"_id": gallery_id}, document, upsert=True)
@@ -88,7 +88,7 @@ class Backend:
     async def publish_item(self, gallery_id: str, sequence: int, item: dict[str, Any]) -> None:
         """Publish an item's record."""
         record = orjson.dumps({"galleryId": gallery_id, "sequence": sequence, "item": item})
-        # With the gallery's, as the projector does.
+        # On the partition of the gallery's record, as the projector does.
         partition = partition_of(gallery_id.encode(), PARTITIONS)
         key = item_key(gallery_id, item["id"])
         await self._producer.send_and_wait(self._topics.galleries, record, key=key, partition=partition)
@@ -100,7 +100,7 @@ class Backend:
 
 @asynccontextmanager
 async def open_backend(installation: Installation) -> AsyncIterator[Backend]:
-    """A backend that hears every command from now on."""
+    """A backend that reads every command that is published from now on."""
     async with (
         tail(installation.settings(KitSettings), [installation.topics.commands]) as consumer,
         raw_producer(installation.addresses.kafka_bootstrap) as producer,

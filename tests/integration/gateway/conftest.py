@@ -1,4 +1,4 @@
-"""A gateway on a real port, and what stands behind it."""
+"""A gateway on a real port, and a scripted backend."""
 
 import asyncio
 import socket
@@ -25,34 +25,34 @@ GALLERIES = "/progallery/v2/galleries"
 
 
 @dataclass(frozen=True)
-class Door:
-    """A running gateway and a client with a key for any site."""
+class RunningGateway:
+    """A running gateway, and a client with a key for any site."""
 
     app: FastAPI
     client: httpx.AsyncClient
     port: int
 
     @property
-    def parts(self) -> GatewayState:
-        """The parts of the gateway."""
-        parts: GatewayState = self.app.state.parts
-        return parts
+    def state(self) -> GatewayState:
+        """The components of the gateway."""
+        state: GatewayState = self.app.state.gateway
+        return state
 
     def assert_nothing_waits(self) -> None:
-        """No request has left anything behind."""
-        assert len(self.parts.heads) == 0
-        assert len(self.parts.writes.replies) == 0
+        """Check that no request waits for a gallery or a reply."""
+        assert len(self.state.gallery_waiters) == 0
+        assert len(self.state.writes.replies) == 0
 
 
-OpenDoor: TypeAlias = Callable[..., AbstractAsyncContextManager[Door]]
+StartGateway: TypeAlias = Callable[..., AbstractAsyncContextManager[RunningGateway]]
 
 
 @pytest.fixture
-def open_door(installation: Installation) -> OpenDoor:
-    """Starts a gateway with settings of its own."""
+def start_gateway(installation: Installation) -> StartGateway:
+    """Starts a gateway with the given settings."""
 
     @asynccontextmanager
-    async def start(**fields: object) -> AsyncIterator[Door]:
+    async def start(**fields: object) -> AsyncIterator[RunningGateway]:
         await store_key(installation.database, KEY, site_id=None, scopes=["read", "manage"], name="tests")
         async with compose(installation.settings(GatewaySettings, **fields)) as app:
             listener = socket.create_server(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ def open_door(installation: Installation) -> OpenDoor:
                 async with httpx.AsyncClient(
                     base_url=f"http://127.0.0.1:{port}", headers={"Authorization": KEY}, timeout=30
                 ) as client:
-                    yield Door(app, client, port)
+                    yield RunningGateway(app, client, port)
             finally:
                 server.should_exit = True
                 await serving
@@ -73,14 +73,14 @@ def open_door(installation: Installation) -> OpenDoor:
 
 
 @pytest.fixture
-async def door(open_door: OpenDoor) -> AsyncIterator[Door]:
+async def gateway(start_gateway: StartGateway) -> AsyncIterator[RunningGateway]:
     """A gateway with default settings."""
-    async with open_door() as opened:
-        yield opened
+    async with start_gateway() as started:
+        yield started
 
 
 @pytest.fixture
 async def backend(installation: Installation) -> AsyncIterator[Backend]:
-    """What stands behind the gateway; it does nothing unasked."""
+    """The scripted backend; it does only what a test calls."""
     async with open_backend(installation) as opened:
         yield opened

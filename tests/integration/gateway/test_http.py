@@ -1,4 +1,4 @@
-"""The HTTP side: bad requests of every kind, faults, health and documentation."""
+"""HTTP: bad requests of every kind, faults, health and documentation."""
 
 import asyncio
 import dataclasses
@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.integration.gateway.conftest import GALLERIES, KEY, Door, OpenDoor
+from tests.integration.gateway.conftest import GALLERIES, KEY, RunningGateway, StartGateway
 from tests.support.installation import Installation
 from triptych.gateway.access.keys import store_key
 from triptych.gateway.app import compose
@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 ITEMS = f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000/items"
 
 
-async def test_bodies_that_break_rules(door: Door) -> None:
+async def test_bodies_that_break_rules(gateway: RunningGateway) -> None:
     for path, body, fields in [
         (GALLERIES, b"{", [""]),
         (GALLERIES, b"null", [""]),
@@ -54,23 +54,23 @@ async def test_bodies_that_break_rules(door: Door) -> None:
             ["item.title", "item.image.quality"],
         ),
     ]:
-        answer = await door.client.post(path, content=body, headers=JSON)
+        answer = await gateway.client.post(path, content=body, headers=JSON)
         assert answer.status_code == 400, body[:80]
         violations = answer.json()["details"]["validationError"]["fieldViolations"]
         assert [found["field"] for found in violations] == fields, body[:80]
 
 
-async def test_a_clone_has_no_items_of_its_own(door: Door) -> None:
+async def test_a_clone_has_no_items_of_its_own(gateway: RunningGateway) -> None:
     clone = {
         "cloneFromGalleryId": "4937b26c-0000-4000-8000-000000000000",
         "gallery": {"items": [{"text": {"html": ""}}]},
     }
-    answer = await door.client.post(GALLERIES, json=clone)
+    answer = await gateway.client.post(GALLERIES, json=clone)
     (violation,) = answer.json()["details"]["validationError"]["fieldViolations"]
     assert (answer.status_code, violation["field"]) == (400, "gallery.items")
 
 
-async def test_requests_that_no_endpoint_takes(door: Door) -> None:
+async def test_requests_that_no_endpoint_takes(gateway: RunningGateway) -> None:
     for method, path, headers, status, code in [
         ("GET", "/", {}, 404, "NOT_FOUND"),
         ("GET", f"{GALLERIES}/", {}, 404, "NOT_FOUND"),
@@ -79,31 +79,31 @@ async def test_requests_that_no_endpoint_takes(door: Door) -> None:
         ("POST", GALLERIES, {"Content-Type": "text/plain"}, 415, "INVALID_ARGUMENT"),
         ("POST", GALLERIES, {"Content-Type": "application/x-www-form-urlencoded"}, 415, "INVALID_ARGUMENT"),
     ]:
-        answer = await door.client.request(method, path, headers=headers, content=b"{}")
+        answer = await gateway.client.request(method, path, headers=headers, content=b"{}")
         assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (status, code)
         assert len(answer.headers["X-Wix-Request-Id"]) == 36
-    answer = await door.client.post(GALLERIES, headers={"Idempotency-Key": "a" * 256})
+    answer = await gateway.client.post(GALLERIES, headers={"Idempotency-Key": "a" * 256})
     assert answer.json()["details"]["validationError"]["fieldViolations"][0]["field"] == "Idempotency-Key"
 
 
-async def test_bodies_beyond_the_limit(open_door: OpenDoor) -> None:
+async def test_bodies_beyond_the_limit(start_gateway: StartGateway) -> None:
     async def chunks(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
             yield b" " * 1_000
 
-    async with open_door(gateway_body_limit=10_000) as door:
+    async with start_gateway(gateway_body_limit=10_000) as gateway:
         for content in (b" " * 10_001, chunks(11), chunks(10_000)):
-            answer = await door.client.post(GALLERIES, content=content, headers=JSON)
+            answer = await gateway.client.post(GALLERIES, content=content, headers=JSON)
             assert answer.status_code == 413
             assert answer.json()["details"]["applicationError"]["data"] == {"threshold": 10_000}
-        # At the limit it is read, and then not JSON.
-        answer = await door.client.post(GALLERIES, content=chunks(10), headers=JSON)
+        # A body at the limit is read, and is then refused because it is not JSON.
+        answer = await gateway.client.post(GALLERIES, content=chunks(10), headers=JSON)
         assert answer.status_code == 400
 
 
-async def test_the_size_is_refused_before_the_body_comes(open_door: OpenDoor) -> None:
-    async with open_door(gateway_body_limit=10_000) as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def test_the_size_is_refused_before_the_body_comes(start_gateway: StartGateway) -> None:
+    async with start_gateway(gateway_body_limit=10_000) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         head = f"POST {GALLERIES} HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\nContent-Length: 99999999999\r\n\r\n"
         writer.write(head.encode())
         assert await asyncio.wait_for(reader.readline(), 10) == b"HTTP/1.1 413 Request Entity Too Large\r\n"
@@ -111,31 +111,31 @@ async def test_the_size_is_refused_before_the_body_comes(open_door: OpenDoor) ->
 
 
 class BrokenViews(Views):
-    """Fails in a way nobody foresaw."""
+    """Fails with an unexpected error."""
 
     async def list_galleries(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("a secret detail")
 
 
-async def test_a_fault_tells_nothing(door: Door, installation: Installation) -> None:
-    door.app.state.parts = dataclasses.replace(door.parts, views=BrokenViews(installation.database))
-    answer = await door.client.get(GALLERIES)
+async def test_a_fault_reveals_nothing(gateway: RunningGateway, installation: Installation) -> None:
+    gateway.app.state.gateway = dataclasses.replace(gateway.state, views=BrokenViews(installation.database))
+    answer = await gateway.client.get(GALLERIES)
     assert (answer.status_code, answer.json()) == (500, {"message": "", "details": {}})
     assert answer.headers["X-Wix-Request-Id"]
 
 
-async def test_health_and_metrics(door: Door) -> None:
-    await door.client.get(f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000")
+async def test_health_and_metrics(gateway: RunningGateway) -> None:
+    await gateway.client.get(f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000")
     anonymous = {"Authorization": ""}
-    assert (await door.client.get("/health/live", headers=anonymous)).json() == {"status": "live"}
-    assert (await door.client.get("/health/ready", headers=anonymous)).json() == {"status": "ready"}
-    metrics = (await door.client.get("/metrics", headers=anonymous)).text
+    assert (await gateway.client.get("/health/live", headers=anonymous)).json() == {"status": "live"}
+    assert (await gateway.client.get("/health/ready", headers=anonymous)).json() == {"status": "ready"}
+    metrics = (await gateway.client.get("/metrics", headers=anonymous)).text
     assert 'route="/v2/galleries/{galleryId}",status="404"' in metrics
 
 
-async def test_the_documentation_describes_bodies_and_failures(door: Door) -> None:
-    assert (await door.client.get("/docs")).status_code == 200
-    text = (await door.client.get("/openapi.json")).text
+async def test_the_documentation_describes_bodies_and_failures(gateway: RunningGateway) -> None:
+    assert (await gateway.client.get("/docs")).status_code == 200
+    text = (await gateway.client.get("/openapi.json")).text
     document = json.loads(text)
     schemas = document["components"]["schemas"]
     for name in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
@@ -158,20 +158,20 @@ async def test_it_does_not_start_without_topics_or_kafka(installation: Installat
                 pass
 
 
-async def test_a_key_that_asks_too_often(open_door: OpenDoor, installation: Installation) -> None:
+async def test_a_key_that_sends_too_many_requests(start_gateway: StartGateway, installation: Installation) -> None:
     await store_key(installation.database, "other", site_id=None, scopes=["read"], name="other")
-    async with open_door(gateway_requests_per_minute=3) as door:
-        answers = [await door.client.get(GALLERIES) for _ in range(4)]
+    async with start_gateway(gateway_requests_per_minute=3) as gateway:
+        answers = [await gateway.client.get(GALLERIES) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert answers[3].json()["details"]["applicationError"]["code"] == "RESOURCE_EXHAUSTED"
         assert 0 < int(answers[3].headers["Retry-After"]) <= 20
-        assert (await door.client.get(GALLERIES, headers={"Authorization": "other"})).status_code == 200
-        assert (await door.client.get(GALLERIES, headers={"Authorization": "unknown"})).status_code == 401
+        assert (await gateway.client.get(GALLERIES, headers={"Authorization": "other"})).status_code == 200
+        assert (await gateway.client.get(GALLERIES, headers={"Authorization": "unknown"})).status_code == 401
 
 
-async def test_the_topics_are_described(door: Door, installation: Installation) -> None:
-    page = await door.client.get("/asyncapi", headers={"Authorization": ""})
+async def test_the_topics_are_described(gateway: RunningGateway, installation: Installation) -> None:
+    page = await gateway.client.get("/asyncapi", headers={"Authorization": ""})
     assert (page.status_code, "/asyncapi.json" in page.text) == (200, True)
-    document = (await door.client.get("/asyncapi.json")).json()
+    document = (await gateway.client.get("/asyncapi.json")).json()
     addresses = {channel["address"] for channel in document["channels"].values()}
     assert addresses == {getattr(installation.topics, name) for name in ("commands", "replies", "events", "galleries")}

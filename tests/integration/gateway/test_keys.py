@@ -1,4 +1,4 @@
-"""API keys in MongoDB, and at the door."""
+"""API keys in MongoDB, and in requests."""
 
 import uuid
 from datetime import timedelta
@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from tests.integration.gateway.backend import Backend
-from tests.integration.gateway.conftest import GALLERIES, Door
+from tests.integration.gateway.conftest import GALLERIES, RunningGateway
 from tests.support.installation import Installation
 from triptych.gateway.access.keys import ApiKey, Keys, hash_key, list_keys, new_key, revoke_key, store_key
 
 
-async def test_a_stored_key_is_found_and_nothing_of_it_is_stored(installation: Installation) -> None:
+async def test_a_stored_key_is_found_and_only_its_hash_is_stored(installation: Installation) -> None:
     keys = Keys(installation.database, timedelta(0))
     assert await keys.find("secret-1") is None
     await store_key(installation.database, "secret-1", site_id="s", scopes=["read"], name="n")
@@ -20,7 +20,7 @@ async def test_a_stored_key_is_found_and_nothing_of_it_is_stored(installation: I
     assert "secret-1" not in repr(document)
 
 
-async def test_storing_again_changes_a_key_and_does_not_bring_it_back(installation: Installation) -> None:
+async def test_storing_a_key_again_changes_it_and_does_not_undo_its_revocation(installation: Installation) -> None:
     keys = Keys(installation.database, timedelta(0))
     for scopes in (["read"], ["manage", "read"]):
         await store_key(installation.database, "k", site_id=None, scopes=scopes, name="n")
@@ -30,7 +30,7 @@ async def test_storing_again_changes_a_key_and_does_not_bring_it_back(installati
     assert await keys.find("k") is None
 
 
-async def test_keys_are_listed_without_being_told(installation: Installation) -> None:
+async def test_the_list_of_keys_does_not_reveal_them(installation: Installation) -> None:
     key = new_key()
     assert key.startswith("tk_")
     assert len(key) > 40
@@ -50,7 +50,7 @@ async def test_unknown_scopes_are_refused(installation: Installation) -> None:
         await store_key(installation.database, "k", site_id=None, scopes=["admin"], name="n")
 
 
-async def test_a_key_is_remembered_for_a_while(installation: Installation) -> None:
+async def test_a_key_is_cached_for_a_limited_time(installation: Installation) -> None:
     now = 0.0
     keys = Keys(installation.database, timedelta(seconds=5), lambda: now)
     await store_key(installation.database, "k", site_id=None, scopes=["read"], name="n")
@@ -62,7 +62,9 @@ async def test_a_key_is_remembered_for_a_while(installation: Installation) -> No
     assert await keys.find("k") is None
 
 
-async def test_who_is_let_in(door: Door, backend: Backend, installation: Installation) -> None:
+async def test_which_requests_are_authorised(
+    gateway: RunningGateway, backend: Backend, installation: Installation
+) -> None:
     gallery_id = str(uuid.uuid4())
     await backend.store(gallery_id, 1, site_id="site-1")
     await store_key(installation.database, "bound", site_id="site-1", scopes=["read"], name="n")
@@ -77,10 +79,10 @@ async def test_who_is_let_in(door: Door, backend: Backend, installation: Install
         ("bound", "../x", 400),
     ]:
         headers = {"Authorization": key, **({} if site is None else {"wix-site-id": site})}
-        answer = await door.client.get(gallery, headers=headers)
+        answer = await gateway.client.get(gallery, headers=headers)
         assert answer.status_code == status, (key, site)
-    answer = await door.client.post(GALLERIES, headers={"Authorization": "bound"})
+    answer = await gateway.client.post(GALLERIES, headers={"Authorization": "bound"})
     assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (403, "PERMISSION_DENIED")
-    # Without a key nothing else is told, not even that the request is wrong.
-    answer = await door.client.get(f"{GALLERIES}/nope", headers={"Authorization": "wrong"})
+    # Without a key the response says nothing else, not even that the request is wrong.
+    answer = await gateway.client.get(f"{GALLERIES}/nope", headers={"Authorization": "wrong"})
     assert answer.json()["details"]["applicationError"]["code"] == "UNAUTHENTICATED"

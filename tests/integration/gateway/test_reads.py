@@ -1,4 +1,4 @@
-"""Reads: from the views, limited to the caller's site, as new as the caller's last write."""
+"""Reads: from the views, limited to the caller's site, and not older than the caller's last write."""
 
 import asyncio
 import uuid
@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from tests.integration.gateway.backend import DATE, Backend, item
-from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
+from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
 from triptych.gateway.app import PREFIXES
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 
@@ -15,7 +15,7 @@ HEAD = {"id": G, "name": "N", "totalItems": 2, "sortOrder": 1, "createdDate": DA
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-async def test_the_four_reads(door: Door, backend: Backend, prefix: str) -> None:
+async def test_the_four_reads(gateway: RunningGateway, backend: Backend, prefix: str) -> None:
     await backend.store(G, 3, [item(I1, 1), item(I2, 2.5)])
     galleries = f"{prefix}/v2/galleries"
     for path, expected in {
@@ -31,11 +31,11 @@ async def test_the_four_reads(door: Door, backend: Backend, prefix: str) -> None
         f"{galleries}/{G}/items?itemOffset=2147483647": {"items": []},
         f"{galleries}/{G}/items/{I1}?galleryId={I2}&itemId={I2}": {"item": item(I1, 1)},
     }.items():
-        answer = await door.client.get(path)
+        answer = await gateway.client.get(path)
         assert (answer.status_code, answer.json()) == (200, expected), path
 
 
-async def test_what_is_not_there_or_belongs_to_another_site(door: Door, backend: Backend) -> None:
+async def test_what_does_not_exist_or_belongs_to_another_site(gateway: RunningGateway, backend: Backend) -> None:
     await backend.store(G, 3, [item(I1, 1)])
     other_site = {"wix-site-id": "other"}
     for path, headers, data in [
@@ -47,14 +47,14 @@ async def test_what_is_not_there_or_belongs_to_another_site(door: Door, backend:
         (f"{GALLERIES}/{G}/items", other_site, {"galleryId": G}),
         (f"{GALLERIES}/{G}/items/{I1}", other_site, {"galleryId": G, "itemId": I1}),
     ]:
-        answer = await door.client.get(path, headers=headers)
+        answer = await gateway.client.get(path, headers=headers)
         error = answer.json()["details"]["applicationError"]
         assert (answer.status_code, error["code"], error["data"]) == (404, "NOT_FOUND", data), path
-    assert (await door.client.get(GALLERIES, headers=other_site)).json() == {"totalGalleries": 0, "galleries": []}
+    assert (await gateway.client.get(GALLERIES, headers=other_site)).json() == {"totalGalleries": 0, "galleries": []}
 
 
-async def test_every_wrong_parameter_is_told(door: Door) -> None:
-    answer = await door.client.get(f"{GALLERIES}/nope?itemLimit=201&itemOffset=")
+async def test_every_wrong_parameter_is_reported(gateway: RunningGateway) -> None:
+    answer = await gateway.client.get(f"{GALLERIES}/nope?itemLimit=201&itemOffset=")
     violations = answer.json()["details"]["validationError"]["fieldViolations"]
     assert answer.status_code == 400
     assert [(found["field"], found["violatedRule"], found["data"]) for found in violations] == [
@@ -62,27 +62,27 @@ async def test_every_wrong_parameter_is_told(door: Door) -> None:
         ("itemLimit", "MAX", {"threshold": 200}),
         ("itemOffset", "FORMAT", {"expected": "integer"}),
     ]
-    answer = await door.client.get(f"{GALLERIES}?limit=11&offset=-1&itemLimit=0")
+    answer = await gateway.client.get(f"{GALLERIES}?limit=11&offset=-1&itemLimit=0")
     violations = answer.json()["details"]["validationError"]["fieldViolations"]
     assert [found["field"] for found in violations] == ["limit", "offset", "itemLimit"]
 
 
-async def test_a_read_waits_for_the_position_that_it_carries(door: Door, backend: Backend) -> None:
+async def test_a_read_waits_for_the_position_that_it_carries(gateway: RunningGateway, backend: Backend) -> None:
     await backend.store(G, 4)
-    reading = asyncio.create_task(door.client.get(f"{GALLERIES}/{G}", headers={CONSISTENT_HEADER: f"{G}:6"}))
+    reading = asyncio.create_task(gateway.client.get(f"{GALLERIES}/{G}", headers={CONSISTENT_HEADER: f"{G}:6"}))
     await backend.show(G, 5)
     await backend.show(G, 6, [item(I1)])
     assert (await reading).json()["gallery"]["totalItems"] == 1
-    door.assert_nothing_waits()
+    gateway.assert_nothing_waits()
 
 
-async def test_a_read_that_would_be_too_old_says_so(open_door: OpenDoor, backend: Backend) -> None:
+async def test_a_read_that_would_be_too_old_says_so(start_gateway: StartGateway, backend: Backend) -> None:
     await backend.store(G, 4)
-    async with open_door(gateway_view_timeout=0.2) as door:
-        answer = await door.client.get(GALLERIES, headers={CONSISTENT_HEADER: f"{G}:5"})
+    async with start_gateway(gateway_view_timeout=0.2) as gateway:
+        answer = await gateway.client.get(GALLERIES, headers={CONSISTENT_HEADER: f"{G}:5"})
         assert (answer.status_code, answer.json()) == (503, {"message": "", "details": {}})
         assert answer.headers["Retry-After"] == "1"
         for reached in (f"{G}:4", "somebody else's"):
-            answer = await door.client.get(f"{GALLERIES}/{G}", headers={CONSISTENT_HEADER: reached})
+            answer = await gateway.client.get(f"{GALLERIES}/{G}", headers={CONSISTENT_HEADER: reached})
             assert answer.status_code == 200
-        door.assert_nothing_waits()
+        gateway.assert_nothing_waits()

@@ -1,4 +1,4 @@
-"""Writes: a command out, a reply in, an answer once the read model shows the change."""
+"""Writes: a command is sent, its reply arrives, and the response follows once the read model shows the change."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from tests.integration.gateway.backend import Backend, item
-from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
+from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
 from tests.support.installation import Installation
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import CreateGallery, CreateItems
@@ -23,9 +23,9 @@ TEXT = {"title": "t", "text": {"html": "x"}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-async def test_create_gallery(door: Door, backend: Backend, installation: Installation) -> None:
+async def test_create_gallery(gateway: RunningGateway, backend: Backend, installation: Installation) -> None:
     posting = asyncio.create_task(
-        door.client.post(
+        gateway.client.post(
             GALLERIES,
             json={"gallery": {"name": "N", "items": [TEXT], "id": "ignored", "unknown": 1}, "galleryId": "ignored"},
             headers={"wix-site-id": "site-1", "traceparent": TRACE},
@@ -37,7 +37,7 @@ async def test_create_gallery(door: Door, backend: Backend, installation: Instal
     assert (command.site_id, command.reply_to, command.traceparent) == ("site-1", installation.topics.replies, TRACE)
     gallery_id, item_id = gallery_id_of(command), str(uuid.uuid4())
     await backend.accept(command, gallery_id, 2, item_id)
-    # The views are written only now: an answer that did not wait for them could not have this content.
+    # The views are written only now: a response that did not wait for them could not have this content.
     await backend.store(gallery_id, 2, [item(item_id)], "site-1")
     await backend.publish_head(gallery_id, b'{"sequence":2}')
     answer = await posting
@@ -46,12 +46,12 @@ async def test_create_gallery(door: Door, backend: Backend, installation: Instal
     assert answer.json()["gallery"]["totalItems"] == 1
     assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:2"
     assert answer.headers["X-Wix-Request-Id"] == command.correlation_id
-    door.assert_nothing_waits()
+    gateway.assert_nothing_waits()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"gallery":null}', b'{"gallery":{"items":null}}'])
-async def test_an_empty_gallery(door: Door, backend: Backend, body: bytes) -> None:
-    posting = asyncio.create_task(door.client.post(GALLERIES, content=body))
+async def test_an_empty_gallery(gateway: RunningGateway, backend: Backend, body: bytes) -> None:
+    posting = asyncio.create_task(gateway.client.post(GALLERIES, content=body))
     command = await backend.next_command()
     gallery_id = gallery_id_of(command)
     await backend.accept(command, gallery_id, 1)
@@ -59,11 +59,11 @@ async def test_an_empty_gallery(door: Door, backend: Backend, body: bytes) -> No
     assert (await posting).json()["gallery"]["items"] == []
 
 
-async def test_create_item(door: Door, backend: Backend) -> None:
+async def test_create_item(gateway: RunningGateway, backend: Backend) -> None:
     gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
     await backend.store(gallery_id, 1)
     posting = asyncio.create_task(
-        door.client.post(
+        gateway.client.post(
             f"{GALLERIES}/{gallery_id.upper()}/items",
             json={"galleryId": str(uuid.uuid4()), "item": TEXT},
             headers={"Idempotency-Key": "order-7"},
@@ -80,10 +80,10 @@ async def test_create_item(door: Door, backend: Backend) -> None:
     assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:2"
 
 
-async def test_an_item_is_answered_as_the_join_tells_it(door: Door, backend: Backend) -> None:
+async def test_the_item_in_the_response_comes_from_its_joined_record(gateway: RunningGateway, backend: Backend) -> None:
     gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
     await backend.store(gallery_id, 1)
-    posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    posting = asyncio.create_task(gateway.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
     command = await backend.next_command()
     await backend.publish_item(gallery_id, 2, {**item(item_id), "title": "from the join"})
     await backend.accept(command, gallery_id, 2, item_id)
@@ -92,22 +92,24 @@ async def test_an_item_is_answered_as_the_join_tells_it(door: Door, backend: Bac
     assert (answer.status_code, answer.json()) == (200, {"item": {**item(item_id), "title": "from the join"}})
 
 
-async def test_an_item_of_which_only_an_older_record_was_heard_is_read(door: Door, backend: Backend) -> None:
+async def test_an_item_with_only_an_older_joined_record_is_read_from_the_views(
+    gateway: RunningGateway, backend: Backend
+) -> None:
     gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
     await backend.store(gallery_id, 2, [item(item_id)])
     posting = asyncio.create_task(
-        door.client.patch(f"{GALLERIES}/{gallery_id}/items/{item_id}", json={"item": {"title": "new"}})
+        gateway.client.patch(f"{GALLERIES}/{gallery_id}/items/{item_id}", json={"item": {"title": "new"}})
     )
     command = await backend.next_command()
     await backend.publish_item(gallery_id, 1, {**item(item_id), "title": "outdated"})
-    # Shown, though the gallery's record was not heard.
+    # The views show the write, although no record of the gallery was published.
     await backend.accept(command, gallery_id, 2, item_id)
     answer = await posting
     assert (answer.status_code, answer.json()) == (200, {"item": item(item_id)})
 
 
-async def test_a_change_that_is_visible_before_its_reply_comes(door: Door, backend: Backend) -> None:
-    posting = asyncio.create_task(door.client.post(GALLERIES))
+async def test_a_change_that_is_visible_before_its_reply_comes(gateway: RunningGateway, backend: Backend) -> None:
+    posting = asyncio.create_task(gateway.client.post(GALLERIES))
     command = await backend.next_command()
     gallery_id = gallery_id_of(command)
     await backend.show(gallery_id, 1)
@@ -116,10 +118,12 @@ async def test_a_change_that_is_visible_before_its_reply_comes(door: Door, backe
 
 
 @pytest.mark.parametrize("version", ["present", "earlier"])
-async def test_a_repeated_command_of_which_nothing_more_is_heard(door: Door, backend: Backend, version: str) -> None:
-    posting = asyncio.create_task(door.client.post(GALLERIES, headers={"Idempotency-Key": "again"}))
+async def test_a_repeated_command_that_publishes_nothing_more(
+    gateway: RunningGateway, backend: Backend, version: str
+) -> None:
+    posting = asyncio.create_task(gateway.client.post(GALLERIES, headers={"Idempotency-Key": "again"}))
     command = await backend.next_command()
-    # Earlier versions derived ids from less.
+    # Earlier versions did not include the source in derived ids.
     gallery_id = gallery_id_of(command) if version == "present" else derived_gallery_id("default", "again")
     await backend.store(gallery_id, 8)
     await backend.accept(command, gallery_id, 1)
@@ -129,9 +133,9 @@ async def test_a_repeated_command_of_which_nothing_more_is_heard(door: Door, bac
 
 
 async def test_a_gallery_deleted_before_its_creation_is_answered(
-    door: Door, backend: Backend, installation: Installation
+    gateway: RunningGateway, backend: Backend, installation: Installation
 ) -> None:
-    posting = asyncio.create_task(door.client.post(GALLERIES))
+    posting = asyncio.create_task(gateway.client.post(GALLERIES))
     command = await backend.next_command()
     gallery_id = gallery_id_of(command)
     await backend.accept(command, gallery_id, 1)
@@ -144,31 +148,33 @@ async def test_a_gallery_deleted_before_its_creation_is_answered(
 
 @pytest.mark.parametrize("item_ids", [(), ("a", "b")])
 async def test_an_idempotency_key_of_a_write_of_another_kind(
-    door: Door, backend: Backend, item_ids: tuple[str, ...]
+    gateway: RunningGateway, backend: Backend, item_ids: tuple[str, ...]
 ) -> None:
     gallery_id = str(uuid.uuid4())
     await backend.store(gallery_id, 1)
-    posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    posting = asyncio.create_task(gateway.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
     await backend.accept(await backend.next_command(), gallery_id, 1, *item_ids)
     assert (await posting).status_code == 422
 
 
-async def test_an_idempotency_key_of_another_gallery(door: Door, backend: Backend) -> None:
-    posting = asyncio.create_task(door.client.delete(f"{GALLERIES}/{uuid.uuid4()}"))
+async def test_an_idempotency_key_of_another_gallery(gateway: RunningGateway, backend: Backend) -> None:
+    posting = asyncio.create_task(gateway.client.delete(f"{GALLERIES}/{uuid.uuid4()}"))
     await backend.accept(await backend.next_command(), str(uuid.uuid4()), 1)
     answer = await posting
     code = answer.json()["details"]["applicationError"]["code"]
     assert (answer.status_code, code) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_a_write_carries_what_identifies_it(door: Door, backend: Backend, installation: Installation) -> None:
+async def test_a_write_carries_what_identifies_it(
+    gateway: RunningGateway, backend: Backend, installation: Installation
+) -> None:
     await store_key(installation.database, "second", site_id=None, scopes=["manage"], name="of another client")
     path = f"{GALLERIES}/{uuid.uuid4()}"
     headers = {"Idempotency-Key": "k"}
     requests = [
-        door.client.delete(path, headers=headers),
-        door.client.delete(path, headers={**headers, "Authorization": "second"}),
-        door.client.delete(f"{path}/items/{uuid.uuid4()}", headers=headers),
+        gateway.client.delete(path, headers=headers),
+        gateway.client.delete(path, headers={**headers, "Authorization": "second"}),
+        gateway.client.delete(f"{path}/items/{uuid.uuid4()}", headers=headers),
     ]
     commands = []
     for request in requests:
@@ -184,9 +190,9 @@ async def test_a_write_carries_what_identifies_it(door: Door, backend: Backend, 
     assert other_endpoint.request == "delete_item"
 
 
-async def test_a_rejection_is_told_in_words_of_the_request(door: Door, backend: Backend) -> None:
+async def test_a_rejection_has_field_paths_of_the_request(gateway: RunningGateway, backend: Backend) -> None:
     gallery_id = str(uuid.uuid4())
-    posting = asyncio.create_task(door.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    posting = asyncio.create_task(gateway.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
     command = await backend.next_command()
     error = ReplyError(code=ErrorCode.ALREADY_EXISTS, message="taken", data={"field": "items[0].sortOrder"})
     reply = Reply(command_id=command.command_id, outcome="rejected", gallery_id=gallery_id, error=error)
@@ -194,20 +200,20 @@ async def test_a_rejection_is_told_in_words_of_the_request(door: Door, backend: 
     answer = await posting
     assert answer.status_code == 409
     assert answer.json()["details"]["applicationError"]["data"] == {"field": "item.sortOrder"}
-    door.assert_nothing_waits()
+    gateway.assert_nothing_waits()
 
 
-async def test_no_reply_in_time(open_door: OpenDoor) -> None:
-    async with open_door(gateway_reply_timeout=0.2) as door:
-        answer = await door.client.post(GALLERIES, headers={"Idempotency-Key": "mine"})
+async def test_no_reply_in_time(start_gateway: StartGateway) -> None:
+    async with start_gateway(gateway_reply_timeout=0.2) as gateway:
+        answer = await gateway.client.post(GALLERIES, headers={"Idempotency-Key": "mine"})
         assert (answer.status_code, answer.json()) == (504, NOTHING)
         assert answer.headers[COMMAND_ID_HEADER] == "mine"
-        door.assert_nothing_waits()
+        gateway.assert_nothing_waits()
 
 
-async def test_a_read_model_that_falls_behind(open_door: OpenDoor, backend: Backend) -> None:
-    async with open_door(gateway_view_timeout=0.2) as door:
-        posting = asyncio.create_task(door.client.post(GALLERIES))
+async def test_a_read_model_that_falls_behind(start_gateway: StartGateway, backend: Backend) -> None:
+    async with start_gateway(gateway_view_timeout=0.2) as gateway:
+        posting = asyncio.create_task(gateway.client.post(GALLERIES))
         command = await backend.next_command()
         gallery_id = gallery_id_of(command)
         await backend.accept(command, gallery_id, 1)
@@ -215,19 +221,21 @@ async def test_a_read_model_that_falls_behind(open_door: OpenDoor, backend: Back
         assert (answer.status_code, answer.json()) == (504, NOTHING)
         assert answer.headers[COMMAND_ID_HEADER] == command.command_id
         assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:1"
-        door.assert_nothing_waits()
+        gateway.assert_nothing_waits()
 
 
-async def test_more_than_one_message_can_hold(door: Door) -> None:
+async def test_more_than_one_message_can_hold(gateway: RunningGateway) -> None:
     # Random, so that compression does not make it fit.
     items = [{"text": {"html": os.urandom(45_000).hex()}} for _ in range(40)]
-    answer = await door.client.post(GALLERIES, json={"gallery": {"items": items}})
+    answer = await gateway.client.post(GALLERIES, json={"gallery": {"items": items}})
     assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (413, "RESOURCE_EXHAUSTED")
 
 
-async def test_a_client_that_leaves_leaves_nothing_behind(open_door: OpenDoor, backend: Backend) -> None:
-    async with open_door() as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def test_a_request_whose_client_disconnects_leaves_no_waiters(
+    start_gateway: StartGateway, backend: Backend
+) -> None:
+    async with start_gateway() as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(f"POST {GALLERIES} HTTP/1.1\r\nHost: x\r\nAuthorization: test-key\r\n\r\n".encode())
         command = await backend.next_command()
         writer.close()
@@ -235,20 +243,20 @@ async def test_a_client_that_leaves_leaves_nothing_behind(open_door: OpenDoor, b
         gallery_id = gallery_id_of(command)
         await backend.accept(command, gallery_id, 1)
         await backend.show(gallery_id, 1)
-        # Heard after the other one, so that the abandoned request has ended when this one is answered.
-        later = asyncio.create_task(door.client.post(GALLERIES))
+        # This write's records come later, so the abandoned request has ended when this one is answered.
+        later = asyncio.create_task(gateway.client.post(GALLERIES))
         command = await backend.next_command()
         other_id = gallery_id_of(command)
         await backend.show(other_id, 1)
         await backend.accept(command, other_id, 1)
         assert (await later).status_code == 200
         assert reader.at_eof() or await reader.read() == b""
-    door.assert_nothing_waits()
+    gateway.assert_nothing_waits()
 
 
-async def test_many_writes_at_once(door: Door, backend: Backend) -> None:
+async def test_many_writes_at_once(gateway: RunningGateway, backend: Backend) -> None:
     count = 64
-    posting = asyncio.gather(*(door.client.post(GALLERIES) for _ in range(count)))
+    posting = asyncio.gather(*(gateway.client.post(GALLERIES) for _ in range(count)))
 
     async def carry_out(command: CommandEnvelope) -> str:
         gallery_id = gallery_id_of(command)
@@ -256,10 +264,10 @@ async def test_many_writes_at_once(door: Door, backend: Backend) -> None:
         await backend.accept(command, gallery_id, 1)
         return gallery_id
 
-    # All at once: one after the other, the last would wait longer than a gateway lets it on a busy machine.
+    # Concurrently: in sequence, the last write could exceed its time limit on a busy machine.
     seen = set(await asyncio.gather(*[carry_out(await backend.next_command()) for _ in range(count)]))
     answers = await posting
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["gallery"]["id"] for answer in answers} == seen
     assert all(re.fullmatch(r"[0-9a-f-]{36}:1", answer.headers[CONSISTENT_HEADER]) for answer in answers)
-    door.assert_nothing_waits()
+    gateway.assert_nothing_waits()

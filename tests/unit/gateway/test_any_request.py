@@ -1,4 +1,4 @@
-"""Any text in any place of a request that is parsed gives an answer with a name, never a fault of ours."""
+"""Any text in any parsed field of a request gets a response of the contract, never a 500."""
 
 import asyncio
 import gzip
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.gateway_alone import Reply, lonely_gateway, request
+from tests.support.gateway_alone import Reply, request, standalone_gateway
 from triptych.readmodel.cursors import write_cursor
 from triptych.webhooks.store.cursors import EXAMPLE
 
@@ -19,7 +19,7 @@ G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
 ITEMS = f"{GALLERIES}/{G}/items"
 LISTENER = f"/v1/listeners/{G}"
-RUNNER, APP = asyncio.Runner(), lonely_gateway(gateway_view_timeout=0.001)
+RUNNER, APP = asyncio.Runner(), standalone_gateway(gateway_view_timeout=0.001)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +30,7 @@ def closed() -> Iterator[None]:
 
 def ask(method: str, target: str, headers: list[tuple[str, bytes]] | None = None, body: bytes = b"") -> Reply:
     reply = RUNNER.run(request(APP, method, target.encode("ascii"), headers, body))
-    # Nothing stands behind: 504 is the answer to every write that is understood, and 503 to a read that waits for one.
+    # No service is behind this gateway: a valid write gets 504, and a read that waits for a write gets 503.
     assert reply.status < 500 or reply.status == 504 or (reply.status == 503 and is_waiting(headers)), reply
     if reply.status == 400:
         (violation, *_) = reply.json()["details"]["validationError"]["fieldViolations"]
@@ -97,7 +97,7 @@ WITH_HEADERS = st.sampled_from(
         ("POST", f"{LISTENER}/replay"),
     ]
 )
-# Control characters are refused by the server below.
+# The HTTP server refuses control characters.
 VALUES = BYTES.map(lambda value: bytes(byte for byte in value if byte >= 0x20 and byte != 0x7F).strip())
 
 
@@ -111,9 +111,9 @@ def test_parameters(route: tuple[str, str, tuple[str, ...]], values: list[tuple[
 
 @given(st.sampled_from(["GET", "DELETE", "PATCH", "POST", "OPTIONS"]), st.lists(BYTES, max_size=3), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_paths(method: str, parts: list[bytes], is_listener: bool) -> None:
+def test_paths(method: str, segments: list[bytes], is_listener: bool) -> None:
     prefix = "/v1/listeners/" if is_listener else f"{GALLERIES}/"
-    ask(method, prefix + "/".join(quote_from_bytes(part, safe="") for part in parts))
+    ask(method, prefix + "/".join(quote_from_bytes(segment, safe="") for segment in segments))
 
 
 @given(WITH_HEADERS, st.lists(st.tuples(st.sampled_from(HEADERS), VALUES), min_size=1, max_size=3))
@@ -163,19 +163,19 @@ def test_bodies(route: tuple[str, str, tuple[str, ...]], values: list[tuple[int,
 
 @given(BODIES, st.binary(max_size=30), st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_bytes_that_are_no_json(route: tuple[str, str, tuple[str, ...]], body: bytes, is_gzip: bool) -> None:
+def test_bytes_that_are_not_json(route: tuple[str, str, tuple[str, ...]], body: bytes, is_gzip: bool) -> None:
     ask(route[0], route[1], [("content-encoding", b"gzip")] if is_gzip else [], body)
 
 
 @pytest.mark.parametrize(("size", "status"), [(1_000, 504), (3_000_000, 413)])
 def test_compressed_bodies_are_read_up_to_the_limit(size: int, status: int) -> None:
-    app: FastAPI = lonely_gateway(gateway_body_limit=1_000_000)
+    app: FastAPI = standalone_gateway(gateway_body_limit=1_000_000)
     body = gzip.compress(b'{"gallery":{"name":"n","unknown":"' + b"x" * size + b'"}}')
     reply = RUNNER.run(request(app, "POST", GALLERIES.encode(), {"content-encoding": b"gzip"}, body))
     assert (len(body) < 10_000, reply.status) == (True, status)
 
 
-def test_an_encoding_that_is_not_known() -> None:
+def test_an_unknown_content_encoding() -> None:
     for method, path, _ in (("POST", "/v1/listeners", ()), ("POST", GALLERIES, ())):
         reply = ask(method, path, [("content-encoding", b"br")], b"{}")
         assert (reply.status, reply.headers["accept-encoding"]) == (415, "gzip, identity")
@@ -196,9 +196,7 @@ def test_an_encoding_that_is_not_known() -> None:
         ("POST", f"{GALLERIES}/{G}/rebalance?dryRun=1", ["dryRun"]),
     ],
 )
-def test_what_deletes_or_sends_refuses_parameters_that_it_does_not_know(
-    method: str, target: str, named: list[str]
-) -> None:
+def test_requests_that_delete_or_send_refuse_unknown_parameters(method: str, target: str, named: list[str]) -> None:
     reply = ask(method, target)
     assert reply.status == 400
     violations = reply.json()["details"]["validationError"]["fieldViolations"]

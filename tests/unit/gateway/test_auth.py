@@ -1,4 +1,4 @@
-"""Who is let in, and for which site."""
+"""Which requests are authorised, and for which site."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_the_site_is_the_keys_own_or_else_the_one_named(key: ApiKey, named: str 
         (BAD_SITE, Scope.MANAGE, None, 403),  # no write of this site could be carried out
     ],
 )
-def test_who_stays_outside(key: ApiKey | None, needed: Scope, named: str | None, status: int) -> None:
+def test_requests_that_are_not_authorised(key: ApiKey | None, needed: Scope, named: str | None, status: int) -> None:
     with pytest.raises(HttpFailure) as caught:
         admit(key, needed, named)
     assert caught.value.status == status

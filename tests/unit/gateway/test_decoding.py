@@ -1,4 +1,4 @@
-"""Request bodies that are compressed, cut, bombs, or encoded in a way that is not known."""
+"""Request bodies that are compressed, truncated, decompression bombs, or in an unknown encoding."""
 
 import contextlib
 import gzip
@@ -7,28 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.gateway.http.decoding import PART_BYTES, decoder_of
+from triptych.gateway.http.decoding import CHUNK_BYTES, decoder_of
 from triptych.gateway.http.errors import ApplicationFailure, InvalidRequest
 
 
 def decoded(encoding: str, chunks: list[bytes]) -> bytes:
     decoder = decoder_of([encoding])
-    parts = [part for chunk in chunks for part in decoder.parts_of(chunk)]
+    decoded_chunks = [decoded_chunk for chunk in chunks for decoded_chunk in decoder.decode(chunk)]
     decoder.check_end()
-    assert all(len(part) <= PART_BYTES for part in parts)
-    return b"".join(parts)
+    assert all(len(decoded_chunk) <= CHUNK_BYTES for decoded_chunk in decoded_chunks)
+    return b"".join(decoded_chunks)
 
 
 @given(st.lists(st.binary(max_size=2_000), min_size=1, max_size=3), st.integers(1, 700), st.sampled_from([1, 4_000]))
-def test_whatever_was_compressed_comes_back(members: list[bytes], size: int, repeated: int) -> None:
+def test_what_was_compressed_is_decoded_exactly(members: list[bytes], size: int, repeated: int) -> None:
     plain = [member * repeated for member in members]
     sent = b"".join(gzip.compress(member) for member in plain)
     chunks = [sent[start : start + size] for start in range(0, len(sent), size)]
     assert decoded("gzip", chunks) == b"".join(plain)
 
 
-def test_full_parts_leave_nothing_behind() -> None:
-    for size in (PART_BYTES, 3 * PART_BYTES, 3 * PART_BYTES + 1):
+def test_output_after_a_full_chunk_is_not_lost() -> None:
+    for size in (CHUNK_BYTES, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 1):
         assert decoded("GZIP", [gzip.compress(bytes(size))]) == bytes(size)
 
 

@@ -60,7 +60,7 @@ def test_invalid_input_has_every_violation() -> None:
     }
 
 
-def test_a_fault_tells_nothing() -> None:
+def test_a_fault_reveals_nothing() -> None:
     response = render(HttpFailure(503, {"Retry-After": "1"}))
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert bytes(response.body) == b'{"message":"","details":{}}'
@@ -86,9 +86,9 @@ def test_rejections_keep_code_message_and_data(code: ErrorCode, status: int) -> 
     assert (failure.status, failure.error) == (status, {"code": code, "description": "why", "data": {"itemId": "i"}})
 
 
-def test_every_400_tells_a_violation() -> None:
-    told = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message="items are odd", data={"field": "items[0].odd"})
-    failure = failure_of(told, request_path)
+def test_every_400_has_a_violation() -> None:
+    error = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message="items are odd", data={"field": "items[0].odd"})
+    failure = failure_of(error, request_path)
     assert isinstance(failure, InvalidRequest)
     (violation,) = failure.violations
     assert (violation.field, violation.description) == ("item.odd", "is refused: items are odd")
@@ -122,7 +122,7 @@ def test_only_the_item_is_renamed(command: str, expected: str) -> None:
     ("status", "details"),
     [(400, "validationError"), (408, "applicationError"), (431, "applicationError"), (503, None)],
 )
-def test_the_server_below_refuses_in_the_same_shape(status: int, details: str | None) -> None:
+def test_the_http_server_refuses_in_the_same_shape(status: int, details: str | None) -> None:
     body = orjson.loads(refusal_body(status, "why"))
     assert list(body["details"]) == ([details] if details else [])
     assert ("why" in body["message"]) == (details is not None)

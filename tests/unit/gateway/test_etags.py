@@ -6,7 +6,7 @@ from triptych.gateway.http.errors import InvalidRequest
 from triptych.gateway.http.etags import etag_of, expected_sequences, is_named
 
 
-def test_a_tag_tells_sequence_and_content() -> None:
+def test_a_tag_depends_on_sequence_and_content() -> None:
     assert etag_of(b"a", 12).startswith('"12-')
     assert etag_of(b"a", 12) != etag_of(b"b", 12)
     assert etag_of(b"a", 12) != etag_of(b"a", 13)
@@ -72,7 +72,7 @@ def test_if_match_is_compared_with_sequences(lines: list[str], expected: tuple[i
     "lines",
     [[""], [","], ["7"], ['"7'], ['"7" "8"'], ['"7 8"'], ['"7",8'], ['*, "7"'], ["*", "*"], ['w/"7"'], ['"\u0663"']],
 )
-def test_what_is_no_list_of_tags_is_refused(lines: list[str]) -> None:
+def test_a_header_that_is_not_a_list_of_tags_is_refused(lines: list[str]) -> None:
     with pytest.raises(InvalidRequest) as caught:
         expected_sequences(lines)
     assert caught.value.violations[0].field == "If-Match"
@@ -83,7 +83,7 @@ def test_more_states_than_a_command_names_are_refused() -> None:
         expected_sequences([", ".join(f'"{number}"' for number in range(101))])
 
 
-def test_a_write_can_be_asked_not_to_touch_what_is_there() -> None:
+def test_if_none_match_forbids_a_write_to_what_exists() -> None:
     assert expected_sequences([], ["*"]) == ()
     assert expected_sequences(['"7"'], ["*"]) == ()
     with pytest.raises(InvalidRequest) as caught:

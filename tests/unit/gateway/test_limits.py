@@ -1,4 +1,4 @@
-"""The rate limit, by a clock that the test turns."""
+"""The rate limit, with a clock that the test sets."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from triptych.gateway.http.errors import ApplicationFailure
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test sets, in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -18,7 +18,7 @@ class Clock:
 
 
 def taken(limit: RateLimit, key: str, tries: int) -> int:
-    """How many of so many requests are let in."""
+    """How many of `tries` requests are accepted."""
     count = 0
     for _ in range(tries):
         try:
@@ -33,7 +33,7 @@ def test_without_a_number_there_is_no_limit() -> None:
     assert taken(RateLimit(None), "k", 1_000) == 1_000
 
 
-def test_a_full_bucket_then_as_many_as_time_allows() -> None:
+def test_a_burst_and_then_the_rate() -> None:
     clock = Clock()
     limit = RateLimit(60, clock)
     assert taken(limit, "k", 100) == 60
@@ -46,7 +46,7 @@ def test_a_full_bucket_then_as_many_as_time_allows() -> None:
     assert taken(limit, "k", 100) == 60
 
 
-def test_it_says_when_to_come_again() -> None:
+def test_a_refusal_says_when_to_try_again() -> None:
     clock = Clock()
     limit = RateLimit(6, clock)
     taken(limit, "k", 6)
@@ -59,7 +59,7 @@ def test_it_says_when_to_come_again() -> None:
     limit.take("k")
 
 
-def test_buckets_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_buckets_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BUCKETS_MAX", 2)
     limit = RateLimit(1, Clock())
     assert [taken(limit, key, 1) for key in ("a", "b", "c", "b", "a")] == [1, 1, 1, 0, 1]

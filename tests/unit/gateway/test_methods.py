@@ -1,10 +1,10 @@
-"""Methods that a path has, HEAD, and pages of other origins."""
+"""The methods of a path, HEAD requests, and requests from pages of other origins."""
 
 import asyncio
 
 import pytest
 
-from tests.support.gateway_alone import lonely_gateway, request
+from tests.support.gateway_alone import request, standalone_gateway
 
 G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
@@ -23,7 +23,7 @@ GALLERIES = "/progallery/v2/galleries"
     ],
 )
 async def test_a_method_that_a_path_does_not_have(path: str, allowed: str) -> None:
-    reply = await request(lonely_gateway(), "PUT", path.encode())
+    reply = await request(standalone_gateway(), "PUT", path.encode())
     assert (reply.status, reply.headers["allow"]) == (405, allowed)
 
 
@@ -38,17 +38,17 @@ async def test_a_method_that_a_path_does_not_have(path: str, allowed: str) -> No
     ],
 )
 async def test_head_answers_as_get_without_a_body(path: str, status: int) -> None:
-    app = lonely_gateway(gateway_stream_lifetime=600)
+    app = standalone_gateway(gateway_stream_lifetime=600)
     async with asyncio.timeout(5):
         reply = await request(app, "HEAD", path.encode())
     assert (reply.status, reply.body) == (status, b"")
     assert reply.headers["x-wix-request-id"]
 
 
-async def test_pages_of_other_origins_are_let_in_only_if_named() -> None:
+async def test_pages_of_other_origins_are_allowed_only_if_named() -> None:
     origin, other = ("origin", b"https://a.example"), ("origin", b"https://b.example")
     ask = [("access-control-request-method", b"PATCH"), ("access-control-request-headers", b"authorization, if-match")]
-    app = lonely_gateway(gateway_cors_origins="https://a.example, https://c.example")
+    app = standalone_gateway(gateway_cors_origins="https://a.example, https://c.example")
     path = f"{GALLERIES}/{G}".encode()
 
     preflight = await request(app, "OPTIONS", path, [origin, *ask])
@@ -57,5 +57,5 @@ async def test_pages_of_other_origins_are_let_in_only_if_named() -> None:
     reply = await request(app, "GET", path, [origin])
     assert reply.headers["access-control-allow-origin"] == "https://a.example"
     assert "ETag" in reply.headers["access-control-expose-headers"]
-    for door, page in ((app, other), (lonely_gateway(), origin)):
-        assert "access-control-allow-origin" not in (await request(door, "GET", path, [page])).headers
+    for gateway, page in ((app, other), (standalone_gateway(), origin)):
+        assert "access-control-allow-origin" not in (await request(gateway, "GET", path, [page])).headers

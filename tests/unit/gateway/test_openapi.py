@@ -1,4 +1,4 @@
-"""The OpenAPI document is one that generators of clients can use whole."""
+"""Client generators can use the whole OpenAPI document."""
 
 from typing import Any
 from unittest.mock import Mock
@@ -13,7 +13,7 @@ from triptych.kit.process.health import Health
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    """What a gateway serves; it depends on no server."""
+    """The document that a gateway serves; no server is needed to make it."""
     return make_app(Mock(settings=GatewaySettings()), Health(), Topics("triptych.")).openapi()
 
 
@@ -23,11 +23,11 @@ def test_no_two_types_share_a_title(document: dict[str, Any]) -> None:
 
 
 def test_every_reference_has_its_type(document: dict[str, Any]) -> None:
-    def references(part: object) -> set[str]:
-        if isinstance(part, dict):
-            own = {part["$ref"].rpartition("/")[2]} if isinstance(part.get("$ref"), str) else set()
-            return own.union(*map(references, part.values()))
-        return set().union(*map(references, part)) if isinstance(part, list) else set()
+    def references(value: object) -> set[str]:
+        if isinstance(value, dict):
+            here = {value["$ref"].rpartition("/")[2]} if isinstance(value.get("$ref"), str) else set()
+            return here.union(*map(references, value.values()))
+        return set().union(*map(references, value)) if isinstance(value, list) else set()
 
     assert references(document) <= set(document["components"]["schemas"])
 

@@ -1,4 +1,4 @@
-"""Matching replies to the requests that wait for them."""
+"""Replies reach the requests that wait for them."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ ACCEPTED = Reply(command_id="c", outcome="accepted", gallery_id="49fbb84b-52a6-4
 async def test_a_reply_reaches_the_request_that_it_answers() -> None:
     replies = ReplyWaiters()
     with replies.expect("one") as one, replies.expect("two") as two:
-        replies.hear(b"two", ACCEPTED.to_json())
-        replies.hear(b"somebody else's", ACCEPTED.to_json())
-        replies.hear(None, None)
+        replies.receive(b"two", ACCEPTED.to_json())
+        replies.receive(b"somebody else's", ACCEPTED.to_json())
+        replies.receive(None, None)
         assert await two == ACCEPTED
         assert not one.done()
 
@@ -23,20 +23,20 @@ async def test_a_reply_reaches_the_request_that_it_answers() -> None:
 async def test_a_repeated_reply_is_ignored() -> None:
     replies = ReplyWaiters()
     with replies.expect("one") as one:
-        replies.hear(b"one", ACCEPTED.to_json())
-        replies.hear(b"one", ACCEPTED.model_copy(update={"sequence": 9}).to_json())
+        replies.receive(b"one", ACCEPTED.to_json())
+        replies.receive(b"one", ACCEPTED.model_copy(update={"sequence": 9}).to_json())
         assert (await one).sequence == 3
 
 
-async def test_a_reply_that_cannot_be_read_is_not_one() -> None:
+async def test_a_reply_that_cannot_be_read_is_ignored() -> None:
     replies = ReplyWaiters()
     with replies.expect("one") as one:
         for value in (None, b"{}", b"\xff"):
-            replies.hear(b"one", value)
+            replies.receive(b"one", value)
         assert not one.done()
 
 
-async def test_nothing_is_left_behind_however_the_request_ends() -> None:
+async def test_a_cancelled_request_waits_no_longer() -> None:
     replies = ReplyWaiters()
 
     async def give_up() -> None:

@@ -1,4 +1,4 @@
-"""Who hears what, and where streams stand, without Kafka."""
+"""Which events a stream carries, and its positions, without Kafka."""
 
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -13,7 +13,7 @@ from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.events import _live
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
 from triptych.gateway.live import streams as streams_module
-from triptych.gateway.live.streams import Positions, Streams, Wanted, format_event_id, parse_event_id
+from triptych.gateway.live.streams import EventFilter, Positions, Streams, format_event_id, parse_event_id
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.kafka.partitions import partition_of
 
@@ -27,18 +27,18 @@ def record(
     return ConsumerRecord("events", partition, offset, 0, 0, gallery_id.encode(), b"{}", None, 0, 0, tuple(headers))
 
 
-def begun(partitions: int = 3, ends: Positions | None = None, **fields: Any) -> Streams:
-    """Streams that stand at 10; the topic ends at `ends`, or there."""
+def started_streams(partitions: int = 3, ends: Positions | None = None, **fields: Any) -> Streams:
+    """Streams at position 10 of each partition. The topic ends at `ends`, or at 10."""
 
     async def ends_of(asked: Iterable[int]) -> Positions:
         return {partition: (ends or {}).get(partition, 10) for partition in asked}
 
     streams = Streams(GatewaySettings(topic_partitions=partitions, **fields), "events", ends_of)
-    streams.begin(dict.fromkeys(range(partitions), 10))
+    streams.start_at(dict.fromkeys(range(partitions), 10))
     return streams
 
 
-def test_places_survive_the_event_id() -> None:
+def test_positions_survive_the_event_id() -> None:
     assert parse_event_id(format_event_id({2: 5, 0: 7})) == {0: 7, 2: 5}
 
 
@@ -50,45 +50,45 @@ def test_other_ids_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "event", "expected"),
+    ("event_filter", "event", "expected"),
     [
-        (Wanted("s"), record(), True),
-        (Wanted("s", G), record(), True),
-        (Wanted("s", OTHER), record(), False),
-        (Wanted("t"), record(), False),
-        (Wanted("t", G), record(), False),
-        (Wanted("default"), record(site=None), False),
-        (Wanted("s"), record(kind="triptych.snapshot.v1.Item"), False),
+        (EventFilter("s"), record(), True),
+        (EventFilter("s", G), record(), True),
+        (EventFilter("s", OTHER), record(), False),
+        (EventFilter("t"), record(), False),
+        (EventFilter("t", G), record(), False),
+        (EventFilter("default"), record(site=None), False),
+        (EventFilter("s"), record(kind="triptych.snapshot.v1.Item"), False),
     ],
 )
-def test_what_a_stream_carries(wanted: Wanted, event: Any, expected: bool) -> None:
-    assert wanted.includes(event) is expected
+def test_what_a_stream_carries(event_filter: EventFilter, event: Any, expected: bool) -> None:
+    assert event_filter.includes(event) is expected
 
 
-async def test_a_stream_begins_where_the_topic_ends_although_hearing_is_behind() -> None:
-    streams = begun(ends={1: 21, 2: 11})
-    async with streams.subscribe(Wanted("s")) as site, streams.subscribe(Wanted("s", G)) as gallery:
+async def test_a_stream_begins_at_the_end_of_the_topic_although_the_gateway_is_behind() -> None:
+    streams = started_streams(ends={1: 21, 2: 11})
+    async with streams.subscribe(EventFilter("s")) as site, streams.subscribe(EventFilter("s", G)) as gallery:
         partition = partition_of(G.encode(), 3)
-        assert site.begins == {0: 10, 1: 21, 2: 11}
-        assert gallery.begins == {partition: site.begins[partition]}
+        assert site.start_positions == {0: 10, 1: 21, 2: 11}
+        assert gallery.start_positions == {partition: site.start_positions[partition]}
         for offset in (10, 11, 12):
-            streams.hear(record(partition=2, offset=offset))
+            streams.receive(record(partition=2, offset=offset))
         for stream in (site, gallery):
-            heard = [await stream.next(1) for _ in range(2)]
-            assert [one and one.offset for one in heard] == [11, 12]
+            received = [await stream.next(1) for _ in range(2)]
+            assert [one and one.offset for one in received] == [11, 12]
             with pytest.raises(TimeoutError):
                 await stream.next(0.01)
-        assert streams.places_of(Wanted("s")) == {0: 10, 1: 10, 2: 13}
+        assert streams.positions_of(EventFilter("s")) == {0: 10, 1: 10, 2: 13}
     assert len(streams) == 0
 
 
-async def test_a_heartbeat_never_goes_back_and_knows_partitions_that_were_added() -> None:
-    streams = begun(partitions=1, ends={0: 12})
+async def test_a_heartbeat_never_goes_back_and_includes_added_partitions() -> None:
+    streams = started_streams(partitions=1, ends={0: 12})
     settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
     gateway = cast("GatewayState", SimpleNamespace(settings=settings, streams=streams))
-    async with streams.subscribe(Wanted("s")) as subscription:
-        streams.hear(record(site="another", partition=1, offset=0))
-        async with aclosing(_live(gateway, subscription, dict(subscription.begins))) as frames:
+    async with streams.subscribe(EventFilter("s")) as subscription:
+        streams.receive(record(site="another", partition=1, offset=0))
+        async with aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames:
             assert b"id: 0:12,1:1\n" in await anext(frames)
 
 
@@ -97,9 +97,9 @@ async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
         raise HttpFailure(503)
 
     streams = Streams(GatewaySettings(), "events", ends_of)
-    streams.begin({0: 10})
+    streams.start_at({0: 10})
     with pytest.raises(HttpFailure):
-        async with streams.subscribe(Wanted("s")):
+        async with streams.subscribe(EventFilter("s")):
             pytest.fail("begun")
     assert len(streams) == 0
 
@@ -109,24 +109,24 @@ async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(
     bound: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams_module, bound, value)
-    streams = begun()
-    async with streams.subscribe(Wanted("s")) as subscription:
+    streams = started_streams()
+    async with streams.subscribe(EventFilter("s")) as subscription:
         for offset in range(10, 20):
-            streams.hear(record(offset=offset))
+            streams.receive(record(offset=offset))
         offsets = []
-        while (heard := await subscription.next(1)) is not None:
-            offsets.append(heard.offset)
+        while (event := await subscription.next(1)) is not None:
+            offsets.append(event.offset)
         assert offsets == [10, 11, 12]
 
 
 async def test_too_many_streams() -> None:
-    streams = begun(gateway_streams=1)
-    async with streams.subscribe(Wanted("s")) as first:
+    streams = started_streams(gateway_streams=1)
+    async with streams.subscribe(EventFilter("s")) as first:
         with pytest.raises(ApplicationFailure) as caught:
-            async with streams.subscribe(Wanted("s")):
+            async with streams.subscribe(EventFilter("s")):
                 pytest.fail("begun")
         assert caught.value.status == 429
         streams.end()
         assert await first.next(1) is None
-    async with streams.subscribe(Wanted("s")):
+    async with streams.subscribe(EventFilter("s")):
         assert len(streams) == 1

@@ -1,4 +1,4 @@
-"""Bodies as the client sends them (contract, section 2.3), and what is built from them."""
+"""Bodies as the client sends them (contract, section 2.3), and models and records made from them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -57,14 +57,14 @@ CREATE_ITEM: dict[str, Any] = {"galleryId": GALLERY_ID, "items": [IMAGE_ITEM]}
 
 
 def complete_item(body: dict[str, Any] = IMAGE_ITEM, item_id: str = ITEM_ID) -> Item:
-    """An item as the server keeps it."""
+    """An item as the server stores it."""
     new = NewItem.model_validate(body)
     fields = {name: getattr(new, name) for name in NewItem.model_fields if name != "sort_order"}
     return Item(id=item_id, sort_order=new.sort_order or 0.0, created_date=NOW, updated_date=NOW, **fields)
 
 
 def complete_gallery(**fields: Any) -> Gallery:
-    """A gallery as the server keeps it."""
+    """A gallery as the server stores it."""
     return Gallery(
         **{"id": GALLERY_ID, "name": "N", "total_items": 2, "sort_order": 1.5, "created_date": NOW, **fields}
     )

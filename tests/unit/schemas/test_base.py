@@ -25,7 +25,7 @@ def test_guid_is_normalised(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "delete", GALLERY_ID + "0", "{" + GALLERY_ID + "}", GALLERY_ID + "\n", "é" * 36])
-def test_other_text_is_no_guid(text: str) -> None:
+def test_other_text_is_not_a_guid(text: str) -> None:
     with pytest.raises(ValidationError):
         _GUID.validate_python(text)
     with pytest.raises(ValueError, match="not a GUID"):
@@ -63,7 +63,7 @@ def test_instants_are_utc_to_the_millisecond() -> None:
 
 
 @pytest.mark.parametrize("text", ["2024-01-01T12:30:15", "0001-01-01T00:00:00+14:00", "yesterday"])
-def test_instants_without_a_place_in_utc_are_refused(text: str) -> None:
+def test_times_that_are_not_instants_in_utc_are_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         _INSTANT.validate_python(text)
 
@@ -124,7 +124,7 @@ def test_depth_is_counted_in_levels() -> None:
     assert _JSON_OBJECT.validate_python(_nested(JSON_DEPTH_MAX)) == _nested(JSON_DEPTH_MAX)
 
 
-def test_lone_surrogates_are_refused_in_plain_texts() -> None:
+def test_unpaired_surrogates_are_refused_in_plain_texts() -> None:
     with pytest.raises(ValidationError):
         NewGallery.model_validate({"name": "\ud800"})
 

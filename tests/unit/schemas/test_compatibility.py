@@ -1,4 +1,4 @@
-"""The comparer of schemas, on changes small enough to judge by eye."""
+"""The comparison of schemas, with changes that are small enough to check by eye."""
 
 from typing import Any
 
@@ -44,7 +44,9 @@ _BREAKS: list[tuple[Direction, dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("direction", "old", "new", "expected"), _BREAKS)
-def test_breaks_are_named(direction: Direction, old: dict[str, Any], new: dict[str, Any], expected: str) -> None:
+def test_breaking_changes_are_named(
+    direction: Direction, old: dict[str, Any], new: dict[str, Any], expected: str
+) -> None:
     assert compare(old, new, direction) == [expected]
 
 
@@ -65,7 +67,7 @@ _HARMLESS: list[tuple[Direction, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("direction", "old", "new"), _HARMLESS)
-def test_harmless_changes_are_none(direction: Direction, old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_harmless_changes_are_not_reported(direction: Direction, old: dict[str, Any], new: dict[str, Any]) -> None:
     assert compare(old, new, direction) == []
 
 

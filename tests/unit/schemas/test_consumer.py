@@ -1,4 +1,4 @@
-"""What a consumer of the joined topic makes of records that come in an unusual order."""
+"""The galleries that a consumer builds from joined records in an unusual order."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def test_an_item_shows_with_the_next_head() -> None:
     assert (_feed(galleries, 3), _title(galleries)) == (GALLERY_ID, "second")
 
 
-def test_an_item_that_stands_behind_its_head_shows_at_once() -> None:
+def test_an_item_after_its_head_shows_at_once() -> None:
     galleries = Galleries()
     _feed(galleries, 2, "first")
     _feed(galleries, 3)
@@ -50,12 +50,12 @@ def test_an_item_that_was_removed_does_not_come_back_with_an_outdated_record() -
     assert galleries.get(GALLERY_ID) == {"id": GALLERY_ID, "totalItems": 0, "items": []}
 
 
-def test_a_head_that_comes_late_takes_no_item_of_a_later_moment() -> None:
+def test_a_late_head_does_not_show_an_item_of_a_later_sequence() -> None:
     galleries = Galleries()
     _feed(galleries, 2, "first")
     _feed(galleries, 2)
     _feed(galleries, 5, "third")
-    # Of a process that was paused: its item of sequence 3 was dropped, or would be.
+    # From a process that was paused: its item of sequence 3 was dropped, or would be dropped.
     assert (_feed(galleries, 3), _title(galleries), galleries.sequence(GALLERY_ID)) == (None, "first", 2)
     assert (_feed(galleries, 5), _title(galleries), galleries.sequence(GALLERY_ID)) == (GALLERY_ID, "third", 5)
 
@@ -71,7 +71,7 @@ def test_a_removed_item_stays_removed_while_its_head_is_awaited() -> None:
     assert galleries.get(GALLERY_ID) == {"id": GALLERY_ID, "totalItems": 0, "items": []}
 
 
-def test_a_saved_state_goes_on_where_it_was_in_the_middle_of_a_change() -> None:
+def test_a_saved_state_is_resumed_in_the_middle_of_a_change() -> None:
     galleries = Galleries()
     _feed(galleries, 2, "first")
     _feed(galleries, 2)

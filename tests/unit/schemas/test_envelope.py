@@ -1,4 +1,4 @@
-"""Records read as commands, and commands, events and replies written as records."""
+"""Records are read as commands; commands, events and replies are written as records."""
 
 from base64 import b64encode
 from typing import Any
@@ -60,7 +60,7 @@ def test_what_is_absent_has_a_default() -> None:
     assert (envelope.traceparent, envelope.source, envelope.request) == (None, None, None)
 
 
-def test_header_names_count_in_any_case() -> None:
+def test_header_names_may_be_in_any_case() -> None:
     headers = [(name.upper(), value) for name, value in command_headers(siteid="s")]
     assert decode_command(_VALUE, headers).site_id == "s"
 
@@ -83,7 +83,7 @@ def test_data_may_be_base64() -> None:
     assert decode_command(value, []) == decode_command(_VALUE, command_headers())
 
 
-def test_names_of_python_are_not_names_of_the_wire() -> None:
+def test_python_names_are_not_wire_names() -> None:
     with pytest.raises(InvalidCommand):
         decode_command(orjson.dumps({"gallery_id": GALLERY_ID}), command_headers("DeleteGallery"))
 
@@ -145,13 +145,13 @@ def test_each_refusal_has_its_reason(value: bytes | None, headers: Headers, reas
         (structured("DropGallery", replyto="r", siteid="s", correlationid="k"), []),
     ],
 )
-def test_a_refused_sender_can_be_told(value: bytes, headers: Headers) -> None:
+def test_a_refusal_names_its_sender(value: bytes, headers: Headers) -> None:
     with pytest.raises(Undecodable) as caught:
         decode_command(value, headers)
     assert caught.value.origin == CommandOrigin("c-1", "r", "k", "s", "test")
 
 
-def test_what_is_malformed_is_no_part_of_the_origin() -> None:
+def test_malformed_attributes_are_not_in_the_origin() -> None:
     with pytest.raises(Undecodable) as caught:
         decode_command(_VALUE, command_headers(id="\n", replyto="!", siteid="!", source="\n"))
     assert caught.value.origin == CommandOrigin(None, None, None, None)

@@ -1,4 +1,4 @@
-"""Whatever arrives on the topic of commands is a command or has a named refusal."""
+"""Any record on the commands topic is a command or has a named refusal."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def _decode(value: bytes | None, headers: list[tuple[str, bytes]]) -> CommandEnv
 
 @st.composite
 def _damaged(draw: st.DrawFn) -> Any:
-    """A good body in which one part is replaced by anything."""
+    """A valid body in which one value is replaced by any other value."""
     body = orjson.loads(orjson.dumps(draw(st.sampled_from(_SEEDS))))
     part: Any = body
     while True:
@@ -66,11 +66,11 @@ def test_any_bytes_and_headers(value: bytes | None, headers: list[tuple[str, byt
 
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(COMMANDS)))
-def test_any_bytes_under_good_headers(value: bytes, name: str) -> None:
+def test_any_bytes_with_valid_headers(value: bytes, name: str) -> None:
     assert isinstance(_decode(value, _binary(name)), CommandEnvelope | None)
 
 
-# One draw for each attribute: a dictionary of drawn names draws many of them again.
+# Each attribute is drawn once: a dictionary of drawn names would draw many names again.
 _ATTRIBUTES = ["specversion", "id", "type", "data", "siteid", "data_base64"]
 
 
@@ -81,7 +81,7 @@ def test_any_structured_body(body: dict[str, Any]) -> None:
 
 @settings(max_examples=300)
 @given(_damaged(), st.sampled_from(["CreateItems", "CreateGallery", "UpdateItem", "DeleteItems", "UpdateGallery"]))
-def test_what_is_accepted_can_be_sent_on(body: Any, name: str) -> None:
+def test_an_accepted_command_can_be_sent_again(body: Any, name: str) -> None:
     value = orjson.dumps(body)
     envelope = _decode(value, _binary(name))
     if envelope is not None:

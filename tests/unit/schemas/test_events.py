@@ -1,4 +1,4 @@
-"""The six events, built and read (contract, section 6)."""
+"""The six events are built and read (contract, section 6)."""
 
 from typing import Any
 
@@ -149,7 +149,7 @@ def test_what_readers_rely_on_is_checked(change: dict[str, Any], reason: Reason)
     ("value", "reason"),
     [(None, Reason.TOMBSTONE), (b"{", Reason.NOT_JSON), (b'"\xff"', Reason.NOT_UTF8), (b"[]", Reason.BAD_DATA)],
 )
-def test_other_bytes_are_no_event(value: bytes | None, reason: Reason) -> None:
+def test_other_bytes_are_not_an_event(value: bytes | None, reason: Reason) -> None:
     with pytest.raises(Undecodable) as caught:
         decode_event(value)
     assert caught.value.reason is reason

@@ -1,4 +1,4 @@
-"""Free-form objects are read exactly or refused by name, in every way that a command can come."""
+"""Free-form objects are read exactly or refused with a violation, in every form of a command."""
 
 import json
 from base64 import b64encode
@@ -13,7 +13,7 @@ from triptych.contract.base import WireModel
 from triptych.contract.codec.envelope import InvalidCommand, decode_command
 from triptych.contract.codec.exact import read_marked, validate_exactly
 from triptych.contract.commands import CreateItems
-from triptych.contract.item import FREE_FORM_PLACES, NewItem
+from triptych.contract.item import FREE_FORM_PATHS, NewItem
 
 GALLERY_ID = "4937b26c-0000-4000-8000-000000000000"
 INEXACT = [
@@ -59,14 +59,14 @@ def test_any_object_is_read_as_it_was_written(css: dict[str, Any]) -> None:
         assert _same(json.loads(data.to_json())["items"][0]["text"]["css"], css)
 
 
-def test_all_violations_are_told_together() -> None:
+def test_all_violations_are_reported_together() -> None:
     body = b'{"title":1,"text":{"html":"x","css":{"a":1,"a":2}}}'
     with pytest.raises(ValidationError) as refused:
         validate_exactly(NewItem, body)
     assert [error["loc"] for error in refused.value.errors()] == [("title",), ("text", "css")]
 
 
-def test_repeated_keys_outside_of_free_form_objects_are_as_before() -> None:
+def test_repeated_keys_outside_of_free_form_objects_are_accepted() -> None:
     body = b'{"title":"a","title":"b","unknown":{"a":1,"a":2},"text":{"html":"x","css":{}}}'
     assert validate_exactly(NewItem, body).title == "b"
 
@@ -83,9 +83,9 @@ def test_every_free_form_field_of_an_item_is_known() -> None:
         for kind in kinds:
             if issubclass(kind, WireModel):
                 found += [(medium, name) for name, part in kind.model_fields.items() if "dict" in str(part.annotation)]
-    assert tuple(found) == FREE_FORM_PLACES
+    assert tuple(found) == FREE_FORM_PATHS
 
 
 def _same(one: object, other: object) -> bool:
-    """Equal with the types of numbers: 1 and 1.0 are two spellings."""
+    """Whether two values are equal in the types of their numbers too: 1 and 1.0 are different spellings."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Ids that follow from commands."""
+"""Ids that are derived from commands."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ def test_ids_are_guids_of_version_4() -> None:
         assert UUID(identifier).version == 4
 
 
-def test_different_parts_give_different_ids() -> None:
+def test_different_inputs_give_different_ids() -> None:
     ids = [
         derived_gallery_id("a", "bc"),
         derived_gallery_id("ab", "c"),
@@ -33,7 +33,7 @@ def test_different_parts_give_different_ids() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_a_command_is_about_the_gallery_it_names_or_creates() -> None:
+def test_a_command_concerns_the_gallery_that_it_names_or_creates() -> None:
     named = CommandEnvelope("c", "s", "DeleteGallery", DeleteGallery(gallery_id=GALLERY_ID), None, "c", None)
     assert gallery_id_of(named) == GALLERY_ID
     created = CommandEnvelope("c", "s", "CreateGallery", CreateGallery(), None, "c", None)

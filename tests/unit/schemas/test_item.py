@@ -1,4 +1,4 @@
-"""Items and galleries as they are created, changed and completed."""
+"""Items and galleries: created, changed and complete."""
 
 from typing import Any
 
@@ -41,8 +41,8 @@ def test_limits_themselves_are_allowed() -> None:
     assert NewItem.model_validate(body).to_wire() == body
 
 
-def test_no_body_called_small_can_hold_an_item_beyond_the_cap() -> None:
-    costliest = b"1e15,"  # five bytes that become eighteen
+def test_no_small_body_can_have_an_item_beyond_the_limit() -> None:
+    costliest = b"1e15,"  # five bytes that become eighteen when written out
     values = b"[" + costliest * (SMALL_BYTES // len(costliest) - 20) + b"0]"
     body = b'{"text":{"html":"","css":{"a":' + values + b"}}}"
     assert len(body) <= SMALL_BYTES
@@ -117,7 +117,7 @@ def test_item_survives_the_wire() -> None:
 
 
 @pytest.mark.parametrize("model", [NewItem, ItemPatch])
-def test_an_empty_tag_is_refused_where_it_stands(model: type[NewItem] | type[ItemPatch]) -> None:
+def test_an_empty_tag_is_refused_with_its_field_path(model: type[NewItem] | type[ItemPatch]) -> None:
     with pytest.raises(ValidationError) as refused:
         model.model_validate({**TEXT_ITEM, "tags": {"values": ["sea", ""]}})
     (violation,) = violations_of(refused.value, "item")

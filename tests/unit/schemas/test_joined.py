@@ -1,4 +1,4 @@
-"""The records of joined galleries and their bound."""
+"""The records of the joined topic, and the limit on their size."""
 
 import orjson
 import pytest

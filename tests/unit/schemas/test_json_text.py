@@ -1,4 +1,4 @@
-"""What is wrong with bytes that are no JSON, and where."""
+"""The explanation of why bytes are not JSON, with line and column."""
 
 import pytest
 from pydantic import ValidationError
@@ -8,7 +8,7 @@ from triptych.contract.violations import violations_of
 
 
 class Anything(WireModel):
-    """Takes every object."""
+    """Accepts every object."""
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ class Anything(WireModel):
         (b"", "EOF while parsing a value at line 1 column 0"),
     ],
 )
-def test_the_cause_and_its_place(text: bytes, problem: str) -> None:
+def test_the_cause_with_line_and_column(text: bytes, problem: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Anything.model_validate_json(text)
     (violation,) = violations_of(refused.value)

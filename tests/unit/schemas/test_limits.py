@@ -1,4 +1,4 @@
-"""What is accepted is small enough for all that follows from it."""
+"""Everything made from an accepted command or event fits into its topic."""
 
 import orjson
 import pytest
@@ -34,6 +34,6 @@ def test_a_reply_stays_small_whatever_the_names_in_its_command() -> None:
 
 
 @pytest.mark.parametrize("decode", [decode_event, decode_snapshot])
-def test_an_event_that_no_command_leads_to_is_refused(decode: object) -> None:
+def test_an_event_larger_than_any_command_can_cause_is_refused(decode: object) -> None:
     with pytest.raises(Undecodable, match="TOO_LARGE"):
         decode(b" " * EVENT_BYTES_MAX + b"{}")  # type: ignore[operator]

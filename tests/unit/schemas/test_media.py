@@ -37,7 +37,7 @@ def test_names_invented_by_the_client_are_dropped(url: str | None, kept: bool) -
     assert (info.filename, info.alt_text) == (("undefined", "undefined") if kept else (None, None))
 
 
-def test_sizes_are_always_there_with_an_id() -> None:
+def test_sizes_are_always_present_with_an_id() -> None:
     assert ImageInfo.model_validate({"id": "abc~mv2.jpg", "width": None}).to_wire() == {
         "id": "abc~mv2.jpg",
         "url": _STORED,
@@ -126,7 +126,7 @@ def test_video_type_follows_from_the_link(given: dict[str, Any], info: dict[str,
     ("sent", "expected"),
     [({"duration": "20000"}, 20000), ({"durationInMillis": 20000.0}, 20000), ({"durationInMillis": "20000"}, 20000)],
 )
-def test_duration_is_answered_as_a_number(sent: dict[str, Any], expected: int) -> None:
+def test_duration_is_returned_as_a_number(sent: dict[str, Any], expected: int) -> None:
     assert Video.model_validate({"videoInfo": {"id": "v"}, **sent}).to_wire()["durationInMillis"] == expected
 
 

@@ -1,4 +1,4 @@
-"""Attributes of commands mean the same in headers and in a structured body, whatever they hold."""
+"""Attributes of commands mean the same in headers and in a structured body, whatever their values."""
 
 from typing import Any
 
@@ -57,16 +57,16 @@ def _both(name: str, text: Any) -> tuple[CommandEnvelope | tuple[str, str], Comm
 
 
 @pytest.mark.parametrize(("name", "text"), REFUSED)
-def test_what_one_mode_refuses_the_other_refuses(name: str, text: Any) -> None:
+def test_both_modes_refuse_the_same_values(name: str, text: Any) -> None:
     binary, body = _both(name, text)
     assert isinstance(binary, tuple)
     assert isinstance(body, tuple)
-    if (name, text) != ("specversion", _ABSENT):  # without it there is no event, and each mode says what it misses
+    if (name, text) != ("specversion", _ABSENT):  # without it, each mode reports a different reason
         assert binary == body
 
 
 @pytest.mark.parametrize(("name", "text"), READ)
-def test_what_one_mode_reads_the_other_reads_as_the_same(name: str, text: Any) -> None:
+def test_both_modes_read_the_same_value(name: str, text: Any) -> None:
     binary, body = _both(name, text)
     assert isinstance(binary, CommandEnvelope)
     assert binary == body
@@ -82,7 +82,7 @@ def test_null_is_absent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "type"])
-def test_a_null_that_must_be_there_is_missing(name: str) -> None:
+def test_a_null_required_attribute_is_missing(name: str) -> None:
     null: Any = None
     body = orjson.dumps(orjson.loads(structured()) | {name: None})
     headers = [*_binary(name, _ABSENT), (f"ce_{name}", null)]
@@ -90,7 +90,7 @@ def test_a_null_that_must_be_there_is_missing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "source", "siteid", "correlationid", "replyto", "request"])
-def test_of_several_the_last_counts(name: str) -> None:
+def test_the_last_of_several_headers_counts(name: str) -> None:
     once = decode_command(_VALUE, _binary(name, "last"))
     assert decode_command(_VALUE, [(f"ce_{name}", b"first"), *_binary(name, "last")]) == once
     twice = structured(**{name: "last"}).replace(b"{", f'{{"{name}":"first",'.encode(), 1)
@@ -113,7 +113,7 @@ def test_a_structured_event_ignores_the_attributes_in_headers(content_type: str)
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json; charset=utf-8", "TEXT/PLAIN", "a", ";", "a/b/c"])
-def test_data_in_a_value_of_its_own_is_read_whatever_its_type_is_called(content_type: str) -> None:
+def test_data_in_binary_mode_is_read_with_any_content_type(content_type: str) -> None:
     headers = [*command_headers(), ("content-type", content_type.encode()), ("ce_datacontenttype", b"x")]
     assert decode_command(_VALUE, headers) == decode_command(_VALUE, command_headers())
 
@@ -126,7 +126,7 @@ def test_other_event_formats_are_refused_by_name(content_type: str) -> None:
         assert _judged(structured(), given) == ("NOT_A_CLOUDEVENT", text)
 
 
-def test_names_of_headers_may_hold_escaped_bytes() -> None:
+def test_header_names_may_have_escaped_bytes() -> None:
     headers = [("gr\udcf6\udcdfe", b"1"), ("ce_\udcff", b"1"), *command_headers()]
     assert decode_command(_VALUE, headers) == decode_command(_VALUE, command_headers())
     unreadable = _judged(_VALUE, [("ce_\udcff", b"\xff"), *command_headers()])

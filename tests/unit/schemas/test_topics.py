@@ -37,7 +37,7 @@ def test_replicas_must_be_in_sync_when_there_are_several() -> None:
     assert {spec.config["min.insync.replicas"] for spec in Topics().catalogue(1, 3)} == {"2"}
 
 
-def test_a_dead_letter_may_be_larger_than_what_it_holds() -> None:
+def test_a_dead_letter_may_be_larger_than_its_record() -> None:
     limit = {spec.name: int(spec.config["max.message.bytes"]) for spec in Topics().catalogue(1, 1)}
     assert limit["triptych.commands.dead-letter"] > limit["triptych.commands"]
 

@@ -1,4 +1,4 @@
-"""Trace contexts that are handed on, and what is left out of them (W3C Trace Context, 3.2 and 3.3)."""
+"""Trace contexts that are passed on, and the values that are left out (W3C Trace Context, 3.2 and 3.3)."""
 
 import pytest
 
@@ -28,7 +28,7 @@ GOOD = f"00-{TRACE}-{PARENT}-01"
 @pytest.mark.parametrize(
     "text", [GOOD, f"00-{TRACE}-{PARENT}-ff", f"01-{TRACE}-{PARENT}-01", f"cc-{TRACE}-{PARENT}-01-what.the-future"]
 )
-def test_what_names_a_trace_is_kept_whatever_its_version(text: str) -> None:
+def test_a_traceparent_of_any_version_is_kept(text: str) -> None:
     assert trace_context({"traceparent": text}) == TraceContext(text)
 
 
@@ -48,7 +48,7 @@ def test_what_names_a_trace_is_kept_whatever_its_version(text: str) -> None:
         f"01-{TRACE}-{PARENT}-01-{'x' * TRACEPARENT_MAX}",
     ],
 )
-def test_what_names_none_is_left_out_with_its_state(text: str) -> None:
+def test_an_invalid_traceparent_is_left_out_with_its_tracestate(text: str) -> None:
     assert not is_traceparent(text)
     assert trace_context({"traceparent": text, "tracestate": "a=1"}) == NO_TRACE
 
@@ -67,17 +67,17 @@ def test_what_names_none_is_left_out_with_its_state(text: str) -> None:
         (",".join(f"k{n}=1" for n in range(MEMBERS_MAX + 1)), None),
     ],
 )
-def test_a_state_is_handed_on_whole_or_not_at_all(state: str, kept: str | None) -> None:
+def test_a_tracestate_is_passed_on_completely_or_not_at_all(state: str, kept: str | None) -> None:
     assert trace_context({"traceparent": GOOD, "tracestate": state}) == TraceContext(GOOD, kept)
 
 
-def test_a_state_that_is_too_long_loses_its_long_members_first() -> None:
+def test_a_tracestate_that_is_too_long_loses_its_long_members_first() -> None:
     others = ",".join(f"k{n}={'y' * 30}" for n in range(12))
     state = trace_context({"traceparent": GOOD, "tracestate": f"long={'x' * 200},{others}"}).tracestate
     assert state == others
 
 
-def test_a_state_that_is_too_long_loses_its_last_members() -> None:
+def test_a_tracestate_that_is_too_long_loses_its_last_members() -> None:
     state = ",".join(f"k{n}={'y' * 100}" for n in range(9))
     kept = trace_context({"traceparent": GOOD, "tracestate": state}).tracestate
     assert kept is not None
@@ -86,7 +86,7 @@ def test_a_state_that_is_too_long_loses_its_last_members() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "ce_"])
-def test_a_command_of_kafka_hands_its_trace_on_to_events(prefix: str) -> None:
+def test_the_trace_of_a_command_record_is_passed_on_to_events(prefix: str) -> None:
     sent = CommandEnvelope("c", "s", "DeleteGallery", COMMANDS["DeleteGallery"](gallery_id=GALLERY_ID), None, "k", None)
     message = encode_command(sent)
     headers = [*message.headers, (f"{prefix}traceparent", GOOD.encode()), (f"{prefix}tracestate", b"a=1")]

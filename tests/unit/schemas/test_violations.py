@@ -1,4 +1,4 @@
-"""What a sender is told about broken rules (contract, section 5)."""
+"""The violations that a sender gets for broken rules (contract, section 5)."""
 
 from typing import Any
 

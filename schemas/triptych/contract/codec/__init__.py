@@ -1,1 +1,1 @@
-"""Between records of Kafka and the models of the contract."""
+"""Codecs that translate between Kafka records and the models of the contract."""

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 attributes as Kafka records carry them: found in headers or in a structured body, and checked."""
+"""Reads and checks the CloudEvents 1.0 attributes of Kafka records, from headers or from a structured body."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,28 +11,28 @@ from triptych.contract.codec.trace_context import TRACEPARENT, TRACESTATE
 
 SPECVERSION = "1.0"
 DEFAULT_SITE_ID = "default"
-"""The site of a record that names none (contract, D22)."""
+"""The site of a record that does not name a site (contract, D22)."""
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Attributes: TypeAlias = dict[str, str]
-"""CloudEvents attributes by their names in lower case, with `datacontenttype` and the trace context."""
+"""CloudEvents attributes by name in lower case, including `datacontenttype` and the trace context."""
 
 _STRUCTURED = "application/cloudevents+json"
 _EVENT_FORMATS = "application/cloudevents"
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 ID_MAX = 255
-"""Characters of an id; texts about refused records quote no more than this either."""
+"""Characters of an id; also the most that texts about refused records quote."""
 SOURCE_MAX = 1024
 """Characters of a source."""
 
 
 PREFIX_BYTES = 64 * 1024
-"""Of a body that is too large, where its attributes are looked for first."""
+"""The first bytes of a body that is too large, which are searched for its attributes."""
 
 
 class Reason(StrEnum):
-    """Why a record is not a message of ours."""
+    """Why a record is not a message of the contract."""
 
     TOMBSTONE = "TOMBSTONE"
     NOT_UTF8 = "NOT_UTF8"
@@ -46,7 +46,7 @@ class Reason(StrEnum):
 
 
 class CommandOrigin(NamedTuple):
-    """Who sent a command and where to answer, as far as it was readable."""
+    """The sender of a command and the topic for the reply; None for what was missing or not valid."""
 
     command_id: str | None
     reply_to: str | None
@@ -56,7 +56,7 @@ class CommandOrigin(NamedTuple):
 
 
 class Undecodable(Exception):
-    """A record that is no command or event; `text` explains it, `origin` is there if its sender can be told."""
+    """A record that is not a command or event; `text` explains why, `origin` names its sender if it is known."""
 
     def __init__(self, reason: Reason, text: str, origin: CommandOrigin | None = None) -> None:
         super().__init__(f"{reason}: {text}")
@@ -66,18 +66,20 @@ class Undecodable(Exception):
 
 
 def read_headers(headers: Headers) -> Attributes:
-    """The attributes in `ce_*` headers; header names count in any case.
+    """The attributes in `ce_*` headers, whose names may be in upper or lower case.
 
-    As in a structured body, the last of several with one name counts, one without a value is absent, and an empty one
-    is there. Raises Undecodable if one of them is not UTF-8; its origin is read from the others.
+    As in a structured body, the last of several headers with the same name counts, a null header is absent, and an
+    empty header is present. Raises Undecodable if a header is not UTF-8; its origin is read from the other headers.
     """
     attributes: Attributes = {}
     unreadable = None
-    nullable: Sequence[tuple[str, bytes | None]] = headers  # Kafka knows null values, whatever clients annotate
+    nullable: Sequence[tuple[str, bytes | None]] = (
+        headers  # Kafka has null values, although the clients' annotations exclude them
+    )
     for header, raw in nullable:
         name = header.lower()
         if name == "ce_datacontenttype":
-            continue  # it is the header content-type (Kafka binding of CloudEvents, section 3.2.1)
+            continue  # the header content-type has it (Kafka binding of CloudEvents, section 3.2.1)
         if name.startswith("ce_"):
             name = name[3:]
         elif name == "content-type":
@@ -97,7 +99,7 @@ def read_headers(headers: Headers) -> Attributes:
 
 
 def is_structured(attributes: Attributes) -> bool:
-    """Whether the whole event is in the body: by its content type, or because no header says anything.
+    """Whether the whole event is in the body: the content type says so, or there is no attribute in the headers.
 
     Raises Undecodable for an event format other than JSON.
     """
@@ -111,37 +113,37 @@ def is_structured(attributes: Attributes) -> bool:
     return media_type == _STRUCTURED
 
 
-def read_beginning(value: bytes, headers: Attributes) -> Attributes:
-    """The attributes of a structured body that is too large to be read, as far as they come before its data.
+def read_prefix(value: bytes, headers: Attributes) -> Attributes:
+    """The attributes of a structured body that is too large, from its first `PREFIX_BYTES`.
 
-    Raises Undecodable if they do not, and the body is no CloudEvent.
+    If the id is not there, the whole body is read. Raises Undecodable if the body is not a CloudEvent then.
     """
     try:
         body = from_json(value[:PREFIX_BYTES], allow_partial=True)
-    except ValueError:  # cut in the middle of a character
+    except ValueError:  # the prefix ends within a character
         body = None
     if isinstance(body, dict) and "id" in body:
-        return {name: part for name, part in body.items() if isinstance(part, str)}
+        return {name: member for name, member in body.items() if isinstance(member, str)}
     return read_structured(value, headers)[0]
 
 
 def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapping[str, object]]:
-    """The attributes in a structured body, and the body; headers of the trace context count if the body has none.
+    """The attributes in a structured body, and the body. Trace headers are used if the body has no trace context.
 
     Raises Undecodable if the body is not a CloudEvent in JSON.
     """
     try:
-        # Not orjson: it reads integers beyond 64 bits as floats, silently. NaN is refused by the fields that it is in,
-        # as it is in binary mode and over HTTP.
+        # orjson silently reads integers beyond 64 bits as floats. The fields of the command refuse NaN, as in binary
+        # mode and over HTTP.
         body = from_json(value)
     except ValueError as error:
         raise not_json(value, str(error), origin_of(headers)) from None
     if not isinstance(body, dict) or "specversion" not in body:
         text = "neither ce_ headers nor a JSON object with specversion"
         raise Undecodable(Reason.NOT_A_CLOUDEVENT, text, origin_of(headers))
-    attributes = {name: part for name, part in body.items() if isinstance(part, str)}
+    attributes = {name: member for name, member in body.items() if isinstance(member, str)}
     if TRACEPARENT not in attributes:
-        attributes.pop(TRACESTATE, None)  # of another trace
+        attributes.pop(TRACESTATE, None)  # it belongs to another trace
         attributes |= {name: headers[name] for name in (TRACEPARENT, TRACESTATE) if name in headers}
     for name in ("specversion", "id", "type", "source", "siteid", "replyto", "correlationid", "request"):
         if body.get(name) is not None and name not in attributes:
@@ -150,7 +152,7 @@ def read_structured(value: bytes, headers: Attributes) -> tuple[Attributes, Mapp
 
 
 def not_json(value: bytes, text: str, origin: CommandOrigin | None = None) -> Undecodable:
-    """The error for a value that no JSON parser takes: it tells wrong bytes from wrong JSON."""
+    """The error for a value that is not JSON: it distinguishes invalid UTF-8 from invalid JSON."""
     try:
         value.decode()
     except UnicodeDecodeError:
@@ -159,7 +161,7 @@ def not_json(value: bytes, text: str, origin: CommandOrigin | None = None) -> Un
 
 
 def origin_of(attributes: Attributes) -> CommandOrigin:
-    """What the attributes say about the sender; parts that break their rules are None."""
+    """What the attributes say about the sender; an attribute that breaks its rules is None."""
     command_id = attributes.get("id")
     correlation_id = attributes.get("correlationid", command_id)
     reply_to = attributes.get("replyto")
@@ -177,8 +179,8 @@ def origin_of(attributes: Attributes) -> CommandOrigin:
 def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
     """Refuse attributes that CloudEvents or the contract (section 11) do not allow.
 
-    Attributes that no command uses are not looked at. A missing `source` is forgiven, for the sake of commands typed
-    by hand. Raises Undecodable.
+    Attributes that no command uses are not checked. `source` may be missing, for commands that are typed by hand.
+    Raises Undecodable.
     """
     for name in ("specversion", "id", "type"):
         if not attributes.get(name):

@@ -1,4 +1,4 @@
-"""The envelope of commands, events and replies: between records of Kafka and the models of the contract."""
+"""Encodes and decodes the envelope of commands, events and replies: the headers, key and value of Kafka records."""
 
 from base64 import b64decode
 from collections.abc import Mapping
@@ -58,10 +58,10 @@ _JSON_HEADER = ("content-type", b"application/json")
 
 
 class CommandEnvelope(NamedTuple):
-    """A command with what is known about its sender.
+    """A command, its identity, its sender and its trace context.
 
-    Site, source and `command_id` together are the idempotency key; a missing source is one of its own. `request` is
-    what the sender calls the request: two that differ in it are different ones, whatever their data.
+    Site, source and `command_id` together are the idempotency key; a missing source counts as a source of its own.
+    `request` is the sender's name for the request. Commands with different names differ, even if their data is equal.
     """
 
     command_id: str
@@ -86,7 +86,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventHeaders:
-    """What the headers of an event say about it."""
+    """The site, the cause and the trace context in the headers of an event."""
 
     site_id: str
     correlation_id: str | None
@@ -97,7 +97,7 @@ class EventHeaders:
 
 
 class InvalidCommand(Exception):
-    """A command whose envelope is fine and whose data breaks the schema."""
+    """A command with a valid envelope, whose data breaks the schema."""
 
     def __init__(self, origin: CommandOrigin, gallery_id: str | None, violations: list[Violation]) -> None:
         super().__init__("; ".join(f"{v.field} {v.description}".strip() for v in violations[:3]))
@@ -109,8 +109,8 @@ class InvalidCommand(Exception):
 def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
     """Read a command in binary or structured mode (contract, section 11).
 
-    Raises Undecodable if the record is no command, InvalidCommand if only its data is wrong; nothing else,
-    whatever the bytes.
+    Raises Undecodable if the record is not a command, and InvalidCommand if only its data is wrong. No bytes raise
+    anything else.
     """
     attributes = read_headers(headers)
     if value is None:
@@ -149,12 +149,12 @@ def decode_command(value: bytes | None, headers: Headers) -> CommandEnvelope:
 
 
 def gallery_id_of(envelope: CommandEnvelope) -> str:
-    """The gallery that a command is about: its partition key."""
+    """The id of the gallery that a command is about, which is the key of its record."""
     return envelope.data.gallery_id or derived_gallery_id(envelope.site_id, envelope.command_id, envelope.source)
 
 
 def encode_command(envelope: CommandEnvelope) -> Message:
-    """A command as its sender publishes it, in binary mode; the key is the gallery's id."""
+    """The record of a command in binary mode; the key is the gallery's id."""
     gallery_id = gallery_id_of(envelope)
     return Message(
         key=gallery_id.encode(),
@@ -184,7 +184,7 @@ def encode_event(
     command_source: str | None = None,
     tracestate: str | None = None,
 ) -> Message:
-    """An event of `contract.codec.events` as it is published; the key is the gallery's id, the cause a command's id."""
+    """The record of an event of `contract.codec.events`; the key is the gallery's id, `causation_id` a command id."""
     gallery_id: str = event["entityId"]
     return Message(
         key=gallery_id.encode(),
@@ -207,7 +207,7 @@ def encode_event(
 
 
 def encode_snapshot(
-    part: Mapping[str, Any],
+    snapshot_record: Mapping[str, Any],
     *,
     site_id: str,
     correlation_id: str,
@@ -216,18 +216,18 @@ def encode_snapshot(
     command_source: str | None = None,
     tracestate: str | None = None,
 ) -> Message:
-    """A part of `triptych.contract.snapshots` as it is published on the events topic; the key is the gallery's id."""
-    gallery_id: str = part["galleryId"]
-    place = part.get("position", part["part"])
+    """A record of `triptych.contract.snapshots` for the events topic; the key is the gallery's id."""
+    gallery_id: str = snapshot_record["galleryId"]
+    part = snapshot_record["part"]
     return Message(
         key=gallery_id.encode(),
-        value=orjson.dumps(part),
+        value=orjson.dumps(snapshot_record),
         headers=_headers(
-            ce_id=f"{part['snapshotId']}/{place}",
-            ce_type=SNAPSHOT_TYPE_PREFIX + part["part"],
+            ce_id=f"{snapshot_record['snapshotId']}/{snapshot_record.get('position', part)}",
+            ce_type=SNAPSHOT_TYPE_PREFIX + part,
             ce_source="triptych/command",
             ce_subject=gallery_id,
-            ce_sequence=str(part["sequence"]),
+            ce_sequence=str(snapshot_record["sequence"]),
             ce_siteid=site_id,
             ce_correlationid=correlation_id,
             ce_causationid=causation_id,
@@ -239,7 +239,7 @@ def encode_snapshot(
 
 
 def encode_reply(reply: Reply, *, correlation_id: str, site_id: str) -> Message:
-    """A reply as it is published; a repeated command is answered under the same id."""
+    """The record of a reply; the replies to a repeated command have the same id."""
     return Message(
         key=correlation_id.encode(),
         value=reply.to_json(),
@@ -256,7 +256,7 @@ def encode_reply(reply: Reply, *, correlation_id: str, site_id: str) -> Message:
 
 
 def event_headers(headers: Headers) -> EventHeaders:
-    """Site, correlation, cause, sender of the cause, and trace of an event.
+    """The site, correlation id, causation id, command source and trace context of an event.
 
     Raises Undecodable if a header is not UTF-8 or the site is not well-formed.
     """
@@ -302,7 +302,7 @@ def _refusal(error: ValidationError, data: object, origin: CommandOrigin) -> Und
 
 
 def _gallery_id_in(data: object) -> str | None:
-    """The gallery that refused data speaks of, so that the sender can tell which of its commands failed."""
+    """The gallery id in refused data, by which the sender can see which of its commands failed."""
     try:
         parsed = from_json(data) if isinstance(data, bytes) else data
         return parse_guid(parsed["galleryId"]) if isinstance(parsed, dict) else None

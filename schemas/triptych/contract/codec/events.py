@@ -1,4 +1,4 @@
-"""Building and reading domain events, both on paths taken once per event (models: `triptych.contract.domain_event`)."""
+"""Builds and reads domain events, at low cost per event (their models are in `triptych.contract.domain_event`)."""
 
 import re
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ GALLERY_DELETED_ORIGIN = "Gallery Deleted"
 
 _EVENT_TYPES = {event_type.value: event_type for event_type in EventType}
 _SLUGS = {event_type: slug_of(event_type) for event_type in EventType}
-# Where the content is: the one body key and the path below it.
+# The path of an event's content; it begins with the key of the body.
 _BODY_PATHS: dict[EventType, tuple[str, ...]] = {
     EventType.GALLERY_CREATED: ("createdEvent", "entity"),
     EventType.GALLERY_UPDATED: ("updatedEvent", "currentEntity"),
@@ -119,7 +119,7 @@ def _event(
 
 
 class Event(NamedTuple):
-    """An event as its readers need it; `body` is the gallery or item in wire form, empty after a deletion."""
+    """An event as its readers need it; `body` is the gallery or item in wire form, empty for a deletion."""
 
     event_type: EventType
     id: str
@@ -132,7 +132,7 @@ class Event(NamedTuple):
 
 
 def decode_event(value: bytes | None) -> Event:
-    """Read an event, checking only what `Event` promises, because every consumer does this for every event.
+    """Read an event. Only the fields of `Event` are checked, because every consumer reads every event.
 
     Raises Undecodable.
     """
@@ -154,8 +154,8 @@ def decode_event(value: bytes | None) -> Event:
         raise Undecodable(Reason.BAD_DATA, "entityEventSequence must be a positive number in decimal digits")
     gallery_id = _canonical_guid(event, "entityId")
     content: Any = event
-    for step in _BODY_PATHS[event_type]:
-        content = content.get(step) if isinstance(content, dict) else None
+    for name in _BODY_PATHS[event_type]:
+        content = content.get(name) if isinstance(content, dict) else None
     body, item_id = _split(event_type, content, gallery_id)
     return Event(
         event_type=event_type,
@@ -170,7 +170,7 @@ def decode_event(value: bytes | None) -> Event:
 
 
 def _split(event_type: EventType, content: Any, gallery_id: str) -> tuple[dict[str, Any], str | None]:
-    """The content of an event as body and item id."""
+    """The body and the item id in the content of an event."""
     if event_type is EventType.ITEM_DELETED:
         return {}, _canonical_guid({"itemId": content}, "itemId")
     if not isinstance(content, dict):

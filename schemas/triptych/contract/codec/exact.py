@@ -1,7 +1,7 @@
-"""Reads JSON bodies so that free-form objects in them are kept exactly, or refused by name.
+"""Reads JSON bodies so that their free-form objects are kept exactly, or are refused with a violation.
 
-A parser keeps the last of two equal keys and turns `1e-400` into 0, silently. The first reading is the quick one; only
-a body that holds a free-form object is read again, in a way that marks such places, and these are violations then.
+A parser silently keeps the last of two equal keys, and turns `1e-400` into 0. The first reading is fast. A body with a
+free-form object is read a second time by a parser that marks such values, and the marked values become violations.
 """
 
 import json
@@ -23,10 +23,10 @@ def validate_exactly(
     Args:
         kind: the model.
         raw: the whole body.
-        member: the member of the body that is validated, if it is not the body itself; it is given as `parsed`.
-        parsed: see above.
+        member: the name of the member of the body to validate; None validates the body itself.
+        parsed: the parsed value of that member.
 
-    Raises pydantic.ValidationError, with the violations of free-form objects that cannot be kept exactly.
+    Raises pydantic.ValidationError; it includes the violations of free-form objects that cannot be kept exactly.
     """
     validator = kind.__pydantic_validator__
     context: dict[str, bool] = {SMALL: len(raw) <= SMALL_BYTES}
@@ -42,14 +42,14 @@ def validate_exactly(
         else:
             model = validator.validate_python(parsed, context=context, by_name=False)
     except ValidationError:
-        refuse_inexact()  # so that all violations are told together
+        refuse_inexact()  # so that one error has all violations
         raise
     refuse_inexact()
     return model
 
 
 def read_marked(raw: bytes | bytearray) -> Any | None:
-    """The value of valid JSON with marks, see above, or None if there is nothing to mark."""
+    """The value of valid JSON with `RepeatedKeys` and `TinyNumber` as marks; None if there is nothing to mark."""
     has_marks = False
 
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Says in words why bytes are no JSON text, and where."""
+"""Explains why bytes are not a JSON text, with line and column."""
 
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 
-# Of the two beginnings of UTF-16, which some editors and shells write.
-_BEGINNINGS = {
+# Some editors and shells write byte order marks, of UTF-8 or of UTF-16.
+_BYTE_ORDER_MARKS = {
     BOM_UTF8: "it begins with a byte order mark, which JSON does not allow",
     BOM_UTF16_LE: "it is UTF-16, and JSON is UTF-8",
     BOM_UTF16_BE: "it is UTF-16, and JSON is UTF-8",
@@ -11,16 +11,16 @@ _BEGINNINGS = {
 
 
 def why_not_json(text: bytes | bytearray | str, parser_error: str) -> str:
-    """The cause with its place: `trailing characters at line 1 column 4`.
+    """The cause with line and column, such as `trailing characters at line 1 column 4`.
 
     Args:
-        text: what was refused.
-        parser_error: what the parser says about it. Of wrong bytes it does not tell which they are.
+        text: the refused text.
+        parser_error: the parser's message, which does not name the byte that is not UTF-8.
     """
     if isinstance(text, str):
         return parser_error
-    for beginning, problem in _BEGINNINGS.items():
-        if text.startswith(beginning):
+    for mark, problem in _BYTE_ORDER_MARKS.items():
+        if text.startswith(mark):
             return f"{problem}, at line 1 column 1"
     try:
         text.decode()

@@ -1,4 +1,4 @@
-"""W3C Trace Context as it is handed on from requests and commands to events; what breaks its rules is left out.
+"""Reads the W3C Trace Context that is passed on from requests and commands to events; invalid values are left out.
 
 https://www.w3.org/TR/trace-context/, sections 3.2 and 3.3.
 """
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 TRACEPARENT_MAX = 512
-"""Characters; those of version 00 have 55, and those of later versions may have more."""
+"""Characters of a traceparent: version 00 has 55, and later versions may have more."""
 TRACESTATE_MAX = 512
-"""Characters: as many as have to be handed on."""
+"""Characters of a tracestate: the least that the standard requires to be passed on."""
 MEMBERS_MAX = 32
 LONG_MEMBER = 128
-"""Characters of members that are left out first."""
+"""Members with more characters are left out first."""
 
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[\x21-\x7e]*)?"
@@ -26,7 +26,7 @@ _MEMBER = re.compile(
 
 
 class TraceContext(NamedTuple):
-    """What names a trace, and what tracing systems have added to it."""
+    """A traceparent, which identifies a trace, and a tracestate, which has additions of tracing systems."""
 
     traceparent: str | None = None
     tracestate: str | None = None
@@ -41,19 +41,19 @@ def trace_context(attributes: Mapping[str, str]) -> TraceContext:
     if parent is None or not is_traceparent(parent):
         return NO_TRACE
     state = attributes.get(TRACESTATE)
-    return TraceContext(parent, None if state is None else _handed_on(state))
+    return TraceContext(parent, None if state is None else _passed_on(state))
 
 
 def is_traceparent(text: str) -> bool:
-    """Whether this names a trace, also in a version to come."""
+    """Whether this is a valid traceparent, of the present version or a later one."""
     if len(text) > TRACEPARENT_MAX:
         return False
     found = _TRACEPARENT.fullmatch(text)
     return found is not None and (found["more"] is None or found["version"] != "00")
 
 
-def _handed_on(state: str) -> str | None:
-    """The members of a list, within TRACESTATE_MAX; None if one breaks the rules: then nothing of it is used."""
+def _passed_on(state: str) -> str | None:
+    """The members of a tracestate, within TRACESTATE_MAX; None if one of them is invalid, which makes all invalid."""
     members = [member.strip(" \t") for member in state.split(",")]
     members = [member for member in members if member]
     keys = {member.partition("=")[0] for member in members}

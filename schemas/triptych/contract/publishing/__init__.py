@@ -1,1 +1,1 @@
-"""The published form of the contract: JSON Schemas, AsyncAPI, and what would break it."""
+"""The published form of the contract: JSON Schemas, the AsyncAPI document, and the check for breaking changes."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of the topics, made from the models."""
+"""Makes the AsyncAPI 3.0 document of the topics from the models."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from triptych.contract.commands import COMMAND_TYPE_PREFIX, COMMANDS
 from triptych.contract.domain_event import EVENTS
 from triptych.contract.joined import GalleryRecord, ItemRecord
 from triptych.contract.replies import REPLY_TYPE, Reply
-from triptych.contract.snapshots import SNAPSHOT_PARTS, SNAPSHOT_TYPE_PREFIX
+from triptych.contract.snapshots import SNAPSHOT_RECORDS, SNAPSHOT_TYPE_PREFIX
 from triptych.contract.topics import Topics
 
 CONTRACT_VERSION = "1.0.0"
@@ -19,16 +19,16 @@ MESSAGES: dict[str, tuple[tuple[type[BaseModel], str | None], ...]] = {
     "replies": ((Reply, REPLY_TYPE),),
     "events": (
         *((model, event_type.value) for event_type, model in EVENTS.items()),
-        *((part, SNAPSHOT_TYPE_PREFIX + part.model_fields["part"].default) for part in SNAPSHOT_PARTS),
+        *((model, SNAPSHOT_TYPE_PREFIX + model.model_fields["part"].default) for model in SNAPSHOT_RECORDS),
     ),
     "galleries": ((GalleryRecord, None), (ItemRecord, None)),
 }
-"""The messages of each topic with their CloudEvents types; joined records are state, not events, and have none."""
+"""The messages of each topic with their CloudEvents types. Joined records are state, not events, and have no type."""
 
 _DESCRIPTIONS = {
-    "commands": "What is asked for. Key: the gallery's id. Structured CloudEvents are accepted as well.",
-    "replies": "What became of a command. Key: its correlation id.",
-    "events": "What happened, one gapless sequence per gallery; repeats are possible. Key: the gallery's id.",
+    "commands": "Requests for changes. Key: the gallery's id. Structured CloudEvents are accepted as well.",
+    "replies": "The outcomes of commands. Key: the command's correlation id.",
+    "events": "The changes of each gallery, in one sequence without gaps; repeats are possible. Key: the gallery's id.",
     "galleries": "Galleries joined with their items, compacted. Key: gallery id, or gallery id / item id.",
 }
 
@@ -51,7 +51,7 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
 
 
 def asyncapi_document(topics: Topics | None = None) -> dict[str, Any]:
-    """The document of the topics, seen from this application: it receives commands and sends the rest."""
+    """The document of the topics from this application's view: it receives commands and sends everything else."""
     addresses = topics or Topics()
     modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (model, mode_of(channel)) for channel, messages in MESSAGES.items() for model, _ in messages
@@ -99,7 +99,7 @@ def asyncapi_document(topics: Topics | None = None) -> dict[str, Any]:
 
 
 def mode_of(channel: str) -> JsonSchemaMode:
-    """Commands are described as they may be written, everything else as it is when it arrives."""
+    """The mode of a channel's schemas: input for commands, output for everything else."""
     return "validation" if channel == "commands" else "serialization"
 
 

@@ -1,4 +1,4 @@
-"""Comparison of two JSON Schemas of one message: would a change break those who already send or read it?"""
+"""Compares two JSON Schemas of one message, and finds changes that break its senders or readers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
@@ -12,12 +12,12 @@ _EXACT = ("pattern", "format", "multipleOf")
 
 
 def compare(old_schema: Schema, new_schema: Schema, direction: Direction) -> list[str]:
-    """What breaks when `old_schema` becomes `new_schema`, one line each with the path of the field; empty if nothing.
+    """The breaking changes from `old_schema` to `new_schema`, a line for each with its field path; empty if none.
 
-    One rule for both directions: the reader must take whatever the writer may produce. Of input (commands) the others
-    are the writers and keep to the old schema; of output (events, replies, joined records) they are the readers.
-    A field that disappears breaks either way: what is sent in it, or expected of it, would be lost in silence.
-    Schemas that contain themselves are not supported, as no message does.
+    One rule applies to both directions: the reader must accept everything that the writer may produce. Other programs
+    use the old schema. They write input (commands), and they read output (events, replies, joined records). A removed
+    field is a breaking change in both directions, because its content would be lost silently. Schemas that contain
+    themselves are not supported; no message has one.
     """
     return list(_breaks(_expand(old_schema, old_schema), _expand(new_schema, new_schema), direction, ""))
 
@@ -25,21 +25,21 @@ def compare(old_schema: Schema, new_schema: Schema, direction: Direction) -> lis
 def _expand(schema: Any, root: Schema) -> Any:
     """The schema with every reference replaced by what it refers to."""
     if isinstance(schema, list):
-        return [_expand(part, root) for part in schema]
+        return [_expand(element, root) for element in schema]
     if not isinstance(schema, Mapping):
         return schema
     if "$ref" in schema:
         name = str(schema["$ref"]).removeprefix("#/$defs/")
         return _expand(root["$defs"][name], root)
-    return {key: _expand(part, root) for key, part in schema.items() if key != "$defs"}
+    return {key: _expand(member, root) for key, member in schema.items() if key != "$defs"}
 
 
 def _breaks(old: Schema, new: Schema, direction: Direction, path: str) -> Iterator[str]:
-    """Match each form the writer uses (`anyOf`) with the reader's form of the same type."""
+    """Compare each form that the writer uses (`anyOf`) with the reader's form of the same type."""
     old_forms, new_forms = _forms(old), _forms(new)
     written = old_forms if direction == "input" else new_forms
     for kind in written:
-        # An integer is a number to a reader, but not the other way round.
+        # A reader of numbers accepts an integer; a reader of integers does not accept every number.
         old_form = old_forms.get(kind) or (old_forms.get("number") if kind == "integer" else None)
         new_form = new_forms.get(kind) or (new_forms.get("number") if kind == "integer" else None)
         if old_form is None or new_form is None:
@@ -49,7 +49,7 @@ def _breaks(old: Schema, new: Schema, direction: Direction, path: str) -> Iterat
 
 
 def _forms(schema: Schema) -> dict[str, Schema]:
-    """The alternatives of a schema by type; one without a type takes any value."""
+    """The alternatives of a schema by type; an alternative without a type accepts any value."""
     alternatives = schema.get("anyOf", [schema])
     return {alternative.get("type", "any"): alternative for alternative in alternatives}
 
@@ -93,7 +93,7 @@ def _breaks_of_fields(old: Schema, new: Schema, direction: Direction, path: str)
 
 
 def _values(schema: Schema) -> set[str] | None:
-    """The only values allowed, as text, or None if there is no such list."""
+    """The allowed values, as text; None if the schema does not list them."""
     if "const" in schema:
         return {str(schema["const"])}
     return {str(value) for value in schema["enum"]} if "enum" in schema else None

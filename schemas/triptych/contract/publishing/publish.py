@@ -12,7 +12,7 @@ from triptych.contract.publishing.compatibility import Direction
 PUBLISHED = Path(__file__).resolve().parents[3] / "published"
 ASYNCAPI = "asyncapi.json"
 BASELINE = PUBLISHED / "baseline"
-"""The schemas as released: what producers and consumers out there were written against."""
+"""The schemas of the last release, on which existing producers and consumers rely."""
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:
@@ -28,7 +28,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
 
 
 def direction_of(file_name: str) -> Direction:
-    """Whether a schema's message is read or written by us."""
+    """Whether Triptych reads the message of this schema (input) or writes it (output)."""
     return "input" if file_name.startswith("commands/") else "output"
 
 
@@ -39,7 +39,7 @@ def documents() -> dict[str, str]:
 
 
 def outdated(directory: Path = PUBLISHED) -> list[str]:
-    """The names of files that are missing, differ from the code, or no longer belong there."""
+    """The names of files that are missing, differ from the code, or are no longer needed."""
     expected = documents()
     found = {
         path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def write(directory: Path = PUBLISHED) -> None:
 
 
 def release(baseline: Path = BASELINE) -> None:
-    """Make the present schemas the ones that later changes are held against."""
+    """Make the current schemas the baseline that later changes are compared with."""
     for name, text in documents().items():
         if name != ASYNCAPI:
             path = baseline / name
@@ -71,7 +71,7 @@ def release(baseline: Path = BASELINE) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run as a command; the result is the exit status."""
+    """Run as a command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m triptych.contract.publishing.publish", description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if the files differ from the code")
     parser.add_argument("--release", action="store_true", help="also make them the baseline for compatibility")

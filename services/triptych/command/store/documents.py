@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from triptych.command.domain.state import GalleryHead, StoredItem
-from triptych.contract.item import FREE_FORM_PLACES
+from triptych.contract.item import FREE_FORM_PATHS
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Document, IndexModel
 from triptych.kit.mongo.opaque import pack, unpack
 from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
@@ -93,9 +93,9 @@ def item_of(document: Document) -> StoredItem:
 
 def stored_body(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """An item's body in its stored form: free-form objects are packed."""
-    return pack(body, FREE_FORM_PLACES)
+    return pack(body, FREE_FORM_PATHS)
 
 
 def body_of(stored: Document) -> dict[str, Any]:
     """The wire form of a stored body, also if an earlier version of this service stored free-form objects unpacked."""
-    return unpack(stored, FREE_FORM_PLACES)
+    return unpack(stored, FREE_FORM_PATHS)

@@ -1,1 +1,1 @@
-"""Who may ask for what, and how often."""
+"""Access: authenticates API keys, authorises requests, and limits their rate."""

@@ -1,4 +1,4 @@
-"""Who is asking, for which site, and whether they may (contract, sections 1.2, 1.5 and D22)."""
+"""Decides who sends a request, for which site, and whether it is allowed (contract, sections 1.2, 1.5 and D22)."""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,29 @@ from triptych.gateway.http.errors import ApplicationFailure, bad_header
 KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
 KEY_ID_SHOWN = 16
-"""Characters of a key's id in a source: enough to tell keys apart, and no use to anybody."""
+"""Characters of a key's id in a source: enough to distinguish keys, and too few to recover a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client that was let in; everything it sees and does is limited to this site."""
+    """An authenticated client; all its reads and writes are limited to this site."""
 
     site_id: str
     source: str = ""
-    """What its commands carry as their source: each key has ids of its own."""
+    """The source of its commands. Command ids of different keys are therefore independent."""
 
 
 def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
-    """Let a request in.
+    """Authorise a request.
 
     Args:
-        key: what the request's key stands for; None if it has none or a wrong one.
-        needed: what the request is going to do.
+        key: the stored key of the request; None if the request has no key or an unknown one.
+        needed: the scope that the request needs.
         named_site: the value of its `wix-site-id` header.
 
     Raises:
-        Refused: 401 without a key, 403 for a key that does not allow this, or not on that site.
-        Invalid: the site's id is not one.
+        ApplicationFailure: 401 without a key; 403 for a key without the scope, or of another site.
+        InvalidRequest: the header is not a site id.
     """
     if key is None:
         raise ApplicationFailure(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})

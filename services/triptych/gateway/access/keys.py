@@ -1,4 +1,4 @@
-"""API keys: made at random, stored as hashes, looked up by hash, remembered for a few seconds, revoked."""
+"""Owns the API keys: generates them at random, stores their hashes, looks them up by hash, caches and revokes them."""
 
 import secrets
 import time
@@ -13,14 +13,14 @@ from triptych.kit.mongo.driver import ASCENDING, Database, IndexModel
 
 API_KEYS = "api_keys"
 INDEXES: Mapping[str, list[IndexModel]] = {API_KEYS: []}
-REMEMBERED_MAX = 10_000
+CACHED_MAX = 10_000
 KEY_PREFIX = "tk_"
-"""Lets scanners for leaked secrets recognise a key."""
+"""By this prefix, scanners for leaked secrets recognise a key."""
 KEY_BYTES = 32
 
 
 class Scope(StrEnum):
-    """What a key allows (contract, section 1.5)."""
+    """What a key allows its owner to do (contract, section 1.5)."""
 
     READ = "read"
     MANAGE = "manage"
@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What a key stands for. Without a site it acts for any that the request names."""
+    """A stored key that is not revoked. If it has no site, each request names one."""
 
     key_id: str
     site_id: str | None
@@ -38,7 +38,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A key as it is listed; `key_id` names it without telling it."""
+    """A key in the list of keys; `key_id` identifies the key and does not reveal it."""
 
     key_id: str
     name: str
@@ -49,46 +49,44 @@ class KeyEntry:
 
 
 class Keys:
-    """Looks keys up. Only keys that exist are remembered, so a new key works at once."""
+    """Looks up keys. Only keys that exist are cached, so a new key works at once."""
 
-    def __init__(
-        self, database: Database, remember_for: timedelta, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, database: Database, cache_for: timedelta, clock: Callable[[], float] = time.monotonic) -> None:
         self._collection = database[API_KEYS]
-        self._seconds = remember_for.total_seconds()
+        self._seconds = cache_for.total_seconds()
         self._clock = clock
-        self._remembered: dict[str, tuple[float, ApiKey]] = {}
+        self._cached: dict[str, tuple[float, ApiKey]] = {}
 
     async def find(self, key: str) -> ApiKey | None:
-        """What `key` stands for, or None if it is unknown or revoked.
+        """The stored key, or None if `key` is unknown or revoked.
 
-        The comparison takes place between hashes, in an index: its timing tells nothing about a stored key.
+        MongoDB compares hashes in an index, so the time that it takes reveals nothing about a stored key.
         """
         hashed = hash_key(key)
-        remembered = self._remembered.get(hashed)
-        if remembered is not None and remembered[0] > self._clock():
-            return remembered[1]
-        self._remembered.pop(hashed, None)
+        cached = self._cached.get(hashed)
+        if cached is not None and cached[0] > self._clock():
+            return cached[1]
+        self._cached.pop(hashed, None)
         found = await self._collection.find_one({"_id": hashed, "revokedAt": None}, {"siteId": 1, "scopes": 1})
         if found is None:
             return None
         api_key = ApiKey(hashed, found["siteId"], frozenset(found["scopes"]))
-        if len(self._remembered) >= REMEMBERED_MAX:
-            self._remembered.pop(next(iter(self._remembered)))
-        self._remembered[hashed] = (self._clock() + self._seconds, api_key)
+        if len(self._cached) >= CACHED_MAX:
+            self._cached.pop(next(iter(self._cached)))
+        self._cached[hashed] = (self._clock() + self._seconds, api_key)
         return api_key
 
 
 def hash_key(key: str) -> str:
-    """How a key is stored. Keys are random and long, so a fast hash without salt is enough."""
+    """The form in which a key is stored. Keys are random and long, so a fast hash without salt is enough."""
     return sha256(key.encode()).hexdigest()
 
 
 async def store_key(database: Database, key: str, *, site_id: str | None, scopes: Iterable[str], name: str) -> None:
-    """Let `key` be used; storing it again changes what it stands for, and does not bring a revoked one back.
+    """Store `key`. If it is stored already, its site, scopes and name are replaced; a revoked key stays revoked.
 
     Raises:
-        ValueError: one of `scopes` is not a `Scope`, or `site_id` is not the id of a site.
+        ValueError: one of `scopes` is not a `Scope`, or `site_id` is not a valid site id.
     """
     if site_id is not None and not is_site_id(site_id):
         raise ValueError(f"the id of a site is {SITE_ID_FORM}")
@@ -103,12 +101,12 @@ async def store_key(database: Database, key: str, *, site_id: str | None, scopes
 
 
 def new_key() -> str:
-    """A key that nobody can guess."""
+    """A new random key."""
     return KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
 
 
 async def list_keys(database: Database) -> list[KeyEntry]:
-    """All keys, revoked ones too, oldest first."""
+    """All keys, including revoked ones, oldest first."""
     found = await database[API_KEYS].find({}).sort([("createdAt", ASCENDING), ("_id", ASCENDING)]).to_list(None)
     return [
         KeyEntry(
@@ -124,7 +122,7 @@ async def list_keys(database: Database) -> list[KeyEntry]:
 
 
 async def revoke_key(database: Database, key_id: str) -> bool:
-    """Let no request in with this key any more, once gateways have forgotten it; whether there is such a key."""
+    """Revoke a key; gateways refuse it as soon as it has left their caches. Returns whether the key exists."""
     result = await database[API_KEYS].update_one(
         {"_id": key_id}, [{"$set": {"revokedAt": {"$ifNull": ["$revokedAt", datetime.now(UTC)]}}}]
     )

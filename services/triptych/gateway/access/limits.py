@@ -1,4 +1,4 @@
-"""Rate limit per API key: a token bucket each (contract, section 5: 429 RESOURCE_EXHAUSTED)."""
+"""Limits the request rate of each API key with a token bucket (contract, section 5: 429 RESOURCE_EXHAUSTED)."""
 
 import math
 import time
@@ -11,19 +11,20 @@ BUCKETS_MAX = 10_000
 
 
 class RateLimit:
-    """Lets each key make so many requests a minute, and as many at once. Each gateway counts for itself."""
+    """Allows each key `per_minute` requests a minute, with a burst of the same size. Each gateway counts on its own."""
 
     def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        # Tokens and when they were counted, by key; those longest unused come first, and are full again by then.
+        # By key: the tokens, and when they were counted. The least recently used bucket comes first; it is full again
+        # when it is dropped.
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key_id: str) -> None:
         """Count a request.
 
         Raises:
-            Refused: 429, saying when to come again.
+            ApplicationFailure: 429, with the seconds to wait in Retry-After.
         """
         if self._per_minute is None:
             return

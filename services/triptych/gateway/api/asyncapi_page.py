@@ -1,4 +1,4 @@
-"""The page and the document that describe the topics, beside FastAPI's `/docs` that describes HTTP."""
+"""Serves the page and the document that describe the topics, as FastAPI's `/docs` describes HTTP."""
 
 import orjson
 from starlette.requests import Request
@@ -8,7 +8,7 @@ from starlette.routing import Route
 from triptych.contract.publishing.asyncapi import asyncapi_document
 from triptych.contract.topics import Topics
 
-# As `/docs` does: the page loads its viewer from a content delivery network, the document is ours.
+# Like `/docs`, the page loads its viewer from a content delivery network; the gateway serves the document itself.
 _VIEWER = "https://cdn.jsdelivr.net/npm/@asyncapi/react-component@2.6.4"
 _PAGE = f"""<!DOCTYPE html>
 <html lang="en">
@@ -29,7 +29,7 @@ AsyncApiStandalone.render({{schema: {{url: "/asyncapi.json"}}}}, document.getEle
 
 
 def asyncapi_routes(topics: Topics) -> list[Route]:
-    """`/asyncapi` for people, `/asyncapi.json` for programs; the addresses are those of this installation."""
+    """The routes `/asyncapi` for people and `/asyncapi.json` for programs, with the topics of this installation."""
     document = orjson.dumps(asyncapi_document(topics), option=orjson.OPT_INDENT_2)
 
     async def page(_request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Endpoints of the delivery log, and of sending again."""
+"""Endpoints that read the delivery log and send deliveries again."""
 
 from typing import Annotated, TypeAlias
 
@@ -35,7 +35,7 @@ def _check_cursor(cursor: str) -> str:
 
 
 class StepBody(WireModel):
-    """Where to go on: the cursor of the step before. A misspelt field would mean all, so it is refused."""
+    """The cursor of the previous step. A misspelt field would mean all deliveries, so it is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class StepBody(WireModel):
 class ReplayBody(WireModel):
     """Which events to send again: from `since` on, before `until`, of one gallery or of all.
 
-    A misspelt field would mean more of them, so it is refused.
+    A misspelt field would mean more events, so it is refused.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -74,21 +74,21 @@ async def list_deliveries(
     limit: Limit = PAGE_MAX,
     cursor: Cursor = None,
 ) -> Response:
-    """The deliveries of a listener, newest first; `cursor` of the answer leads to older ones."""
+    """The deliveries of a listener, newest first; the `cursor` of the response leads to older ones."""
     page = await admin.deliveries.page(await admin.listener(listener_id), status, limit, cursor)
-    following = page[-1]["_id"] if len(page) == limit else None
-    return JsonAnswer({"deliveries": [delivery_wire(one, with_log=False) for one in page], "cursor": following})
+    next_cursor = page[-1]["_id"] if len(page) == limit else None
+    return JsonAnswer({"deliveries": [delivery_wire(one, with_log=False) for one in page], "cursor": next_cursor})
 
 
 @router.get("/deliveries/{deliveryId}", response_model=LoggedDeliveryAnswer)
 async def get_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
-    """One delivery with each of its attempts: headers sent, status, latency, first bytes of the answer."""
+    """One delivery with each of its attempts: headers sent, status, latency, first bytes of the response."""
     return JsonAnswer({"delivery": delivery_wire(await _delivery(admin, delivery_id), with_log=True)})
 
 
 @router.post("/deliveries/{deliveryId}/resend", response_model=DeliveryAnswer)
 async def resend_delivery(admin: Admin, delivery_id: DeliveryId, request: Request) -> Response:
-    """Send a delivery once more, whatever became of it; the answer is the new one."""
+    """Send a delivery again, in any state; the response is the new delivery."""
     refuse_unknown(request)
     delivery = await _delivery(admin, delivery_id)
     listener = _sendable(await admin.listener(delivery["listenerId"]))
@@ -102,7 +102,7 @@ async def resend_delivery(admin: Admin, delivery_id: DeliveryId, request: Reques
     openapi_extra=json_body(StepBody, {}, required=False),
 )
 async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
-    """Send dead deliveries of a listener again, each once, a part at a time: repeat with the cursor of the answer."""
+    """Send dead deliveries of a listener again, each once, a page at a time: repeat with the cursor of the response."""
     refuse_unknown(request)
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(StepBody, raw or bytearray(b"{}"))
@@ -116,7 +116,7 @@ async def resend_dead_deliveries(admin: Admin, gateway: Gateway, listener_id: Li
     openapi_extra=json_body(ReplayBody, {"since": "2026-01-01T00:00:00Z"}, required=False),
 )
 async def replay_events(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
-    """Send a listener the events of a time range or a gallery, a part at a time: repeat with the cursor."""
+    """Send a listener the events of a time range or a gallery, one page at a time: repeat with the cursor."""
     refuse_unknown(request)
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(ReplayBody, raw or bytearray(b"{}"))

@@ -1,4 +1,4 @@
-"""What endpoints are given: the parts of the gateway, the caller, and how to recognise a write."""
+"""Dependencies of endpoints: the state of the gateway, the caller of a request, and the request to write."""
 
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
@@ -29,40 +29,40 @@ from triptych.readmodel.queries import Views
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """The parts that endpoints use; `app.compose` puts them into the application's state."""
+    """The components that endpoints use; `app.compose` stores them in the application's state."""
 
     settings: GatewaySettings
     keys: Keys
     limit: RateLimit
     views: Views
-    heads: GalleryWaiters
+    gallery_waiters: GalleryWaiters
     writes: Writes
     streams: Streams
     budget: Budget
 
 
-# These read the request themselves: a parameter that FastAPI solves costs 10 µs and more, in every request (measured: a
-# third of what FastAPI does for a read). `openapi` describes the headers. All are coroutines, because FastAPI sends
-# plain functions through a thread pool.
-async def _parts(request: Request) -> GatewayState:
+# The dependencies read the request themselves: a parameter that FastAPI resolves costs 10 µs and more in every request
+# (measured: a third of FastAPI's time for a read). `openapi` describes the headers. All are coroutines, because FastAPI
+# runs plain functions in a thread pool.
+async def _gateway_state(request: Request) -> GatewayState:
     return state_of(request)
 
 
-Gateway: TypeAlias = Annotated[GatewayState, Depends(_parts)]
+Gateway: TypeAlias = Annotated[GatewayState, Depends(_gateway_state)]
 
 
 def state_of(request: Request) -> GatewayState:
-    """The parts of the gateway that serves a request."""
-    parts: GatewayState = request.app.state.parts
-    return parts
+    """The state of the gateway that serves a request."""
+    state: GatewayState = request.app.state.gateway
+    return state
 
 
 async def admitted(request: Request, needed: Scope) -> Caller:
-    """The caller who has the request's key, which allows what is needed.
+    """The caller, if the request's key has the scope that is needed.
 
     Raises:
-        Refused: 401, 403, or 429 for a key that asks too often.
-        Invalid: the site's id is not one.
+        ApplicationFailure: 401, 403, or 429 for a key that sends too many requests.
+        InvalidRequest: the named site is not a site id.
     """
     gateway, key = state_of(request), request.headers.get(KEY_HEADER)
     found = await gateway.keys.find(key) if key else None
@@ -79,22 +79,22 @@ async def _reader(request: Request) -> Caller:
     if positions := parse_positions(request.headers.get(CONSISTENT_HEADER, "")):
         gateway = state_of(request)
         seconds = gateway.settings.gateway_view_timeout.total_seconds()
-        if not await wait_until_all_shown(gateway.views, gateway.heads, caller.site_id, positions, seconds):
+        if not await wait_until_all_shown(gateway.views, gateway.gallery_waiters, caller.site_id, positions, seconds):
             raise HttpFailure(503, RETRY_AFTER)
     return caller
 
 
-async def _order(request: Request) -> WriteRequest:
+async def _write_request(request: Request) -> WriteRequest:
     caller = await admitted(request, Scope.MANAGE)
     headers = request.headers
     keys, trace = headers.getlist(IDEMPOTENCY_HEADER), _trace_of(headers)
     return WriteRequest(
         site_id=caller.site_id,
         source=caller.source,
-        # The name of the endpoint: it stands for method and target, since ids and query are in the command.
+        # The endpoint's name identifies method and route; the ids and the query are in the command.
         request=request.scope["endpoint"].__name__,
         command_id=check_idempotency_key(keys) if keys else str(uuid_utils.uuid7()),
-        is_named=bool(keys),
+        has_client_key=bool(keys),
         correlation_id=request.state.request_id,
         traceparent=trace.traceparent,
         tracestate=trace.tracestate,
@@ -105,14 +105,14 @@ async def _order(request: Request) -> WriteRequest:
 
 def _trace_of(headers: Headers) -> TraceContext:
     parents = headers.getlist(TRACEPARENT)
-    if len(parents) != 1:  # none, or several, which is no trace (W3C Trace Context, 3.2)
+    if len(parents) != 1:  # several headers count as none (W3C Trace Context, 3.2)
         return NO_TRACE
     states = headers.getlist(TRACESTATE)
     return trace_context({TRACEPARENT: parents[0], **({TRACESTATE: ",".join(states)} if states else {})})
 
 
 Reader: TypeAlias = Annotated[Caller, Depends(_reader)]
-"""A caller who may read, once the read model has reached the positions that the request carries (D24)."""
+"""A caller who may read. The endpoint starts once the read model shows the positions in the request (D24)."""
 
-WriteOrder: TypeAlias = Annotated[WriteRequest, Depends(_order)]
-"""The order of a caller who may write; it may depend on the gallery's sequence, which is 0 before it is created."""
+Write: TypeAlias = Annotated[WriteRequest, Depends(_write_request)]
+"""The request of a caller who may write. It may expect a sequence of the gallery, which is 0 before its creation."""

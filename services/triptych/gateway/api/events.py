@@ -1,4 +1,4 @@
-"""Endpoints of live events, as Server-Sent Events (HTML standard, section 9.2), which the contract does not know."""
+"""Endpoints of live events, as Server-Sent Events (HTML standard, section 9.2); they are not part of the contract."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,7 +14,7 @@ from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.responses import failures
 from triptych.gateway.live.feed import FeedRecord
-from triptych.gateway.live.streams import Positions, Subscription, Wanted, format_event_id, parse_event_id, type_of
+from triptych.gateway.live.streams import EventFilter, Positions, Subscription, format_event_id, parse_event_id, type_of
 
 router = APIRouter(prefix="/v2", tags=["events"])
 
@@ -30,8 +30,8 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 
 @router.get("/events", response_class=StreamingResponse, responses={200: _DESCRIBED, **failures(410)})
 async def stream_site(caller: Reader, gateway: Gateway, last_event_id: LastEventId = None) -> Response:
-    """Everything that happens in the site."""
-    return await _stream(gateway, Wanted(caller.site_id), last_event_id)
+    """All events of the site."""
+    return await _stream(gateway, EventFilter(caller.site_id), last_event_id)
 
 
 @router.get(
@@ -40,15 +40,15 @@ async def stream_site(caller: Reader, gateway: Gateway, last_event_id: LastEvent
 async def stream_gallery(
     caller: Reader, gateway: Gateway, gallery_id: GalleryId, last_event_id: LastEventId = None
 ) -> Response:
-    """Everything that happens to a gallery and its items."""
+    """All events of a gallery and its items."""
     if await gateway.views.get_gallery(caller.site_id, gallery_id, 1) is None:
         raise not_found("gallery", galleryId=gallery_id)
-    return await _stream(gateway, Wanted(caller.site_id, gallery_id), last_event_id)
+    return await _stream(gateway, EventFilter(caller.site_id, gallery_id), last_event_id)
 
 
-async def _stream(gateway: GatewayState, wanted: Wanted, last_event_id: str | None) -> Response:
-    frames = _frames(gateway, wanted, parse_event_id(last_event_id) if last_event_id else None)
-    first = await anext(frames)  # here, where a refusal is still an answer of its own
+async def _stream(gateway: GatewayState, event_filter: EventFilter, last_event_id: str | None) -> Response:
+    frames = _frames(gateway, event_filter, parse_event_id(last_event_id) if last_event_id else None)
+    first = await anext(frames)  # before the response begins, so that a refusal has its own status
 
     async def body() -> AsyncIterator[bytes]:
         async with aclosing(frames):
@@ -59,46 +59,48 @@ async def _stream(gateway: GatewayState, wanted: Wanted, last_event_id: str | No
     return StreamingResponse(body(), media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _frames(gateway: GatewayState, wanted: Wanted, since: Positions | None) -> AsyncGenerator[bytes]:
-    async with gateway.streams.subscribe(wanted) as subscription:
+async def _frames(gateway: GatewayState, event_filter: EventFilter, since: Positions | None) -> AsyncGenerator[bytes]:
+    async with gateway.streams.subscribe(event_filter) as subscription:
         if since is not None:
-            async with gateway.streams.replay(since, subscription.begins) as missed:
-                places = {partition: since[partition] for partition in subscription.begins}
-                yield _place_frame(places)
+            async with gateway.streams.replay(since, subscription.start_positions) as missed:
+                positions = {partition: since[partition] for partition in subscription.start_positions}
+                yield _position_frame(positions)
                 async for record in missed:
-                    if wanted.includes(record):
-                        yield _event_frame(record, places)
-        # Also after a replay, whose last records may have been of no interest.
-        yield _place_frame(subscription.begins)
-        async for frame in _live(gateway, subscription, dict(subscription.begins)):
+                    if event_filter.includes(record):
+                        yield _event_frame(record, positions)
+        # Also after a replay: its last records may not have passed the filter.
+        yield _position_frame(subscription.start_positions)
+        async for frame in _live(gateway, subscription, dict(subscription.start_positions)):
             yield frame
 
 
-async def _live(gateway: GatewayState, subscription: Subscription, places: dict[int, int]) -> AsyncGenerator[bytes]:
+async def _live(gateway: GatewayState, subscription: Subscription, positions: dict[int, int]) -> AsyncGenerator[bytes]:
     heartbeat_seconds = gateway.settings.gateway_stream_heartbeat.total_seconds()
-    # Not for ever: the key may have been revoked, and load balancers like to move clients.
-    ends = time.monotonic() + gateway.settings.gateway_stream_lifetime.total_seconds()
-    while time.monotonic() < ends:
+    # A stream has a limited lifetime, because its key may be revoked, and so that load balancers can move clients.
+    deadline = time.monotonic() + gateway.settings.gateway_stream_lifetime.total_seconds()
+    while time.monotonic() < deadline:
         try:
             record = await subscription.next(heartbeat_seconds)
         except TimeoutError:
-            # The stream has given all that was heard for it; the rest need not be looked through again.
-            heard = gateway.streams.places_of(subscription.wanted)
-            places.update({partition: max(offset, places.get(partition, 0)) for partition, offset in heard.items()})
-            yield _place_frame(places)
+            # All queued events are sent, so a resumed stream need not read the records before these positions again.
+            current = gateway.streams.positions_of(subscription.event_filter)
+            positions.update(
+                {partition: max(offset, positions.get(partition, 0)) for partition, offset in current.items()}
+            )
+            yield _position_frame(positions)
             continue
         if record is None:
             return
-        yield _event_frame(record, places)
+        yield _event_frame(record, positions)
 
 
-def _place_frame(places: Positions) -> bytes:
-    """Tells the client where the stream stands, and that it is alive, without an event."""
-    return f"retry: {RETRY_MS}\nid: {format_event_id(places)}\n\n".encode()
+def _position_frame(positions: Positions) -> bytes:
+    """A frame without an event: it gives the client the stream's position, and shows that the stream is alive."""
+    return f"retry: {RETRY_MS}\nid: {format_event_id(positions)}\n\n".encode()
 
 
-def _event_frame(record: FeedRecord, places: dict[int, int]) -> bytes:
-    places[record.partition] = record.offset + 1
+def _event_frame(record: FeedRecord, positions: dict[int, int]) -> bytes:
+    positions[record.partition] = record.offset + 1
     event_type = type_of(record)
     slug = slug_of(event_type) if event_type else ""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (format_event_id(places).encode(), slug.encode(), record.value)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (format_event_id(positions).encode(), slug.encode(), record.value)

@@ -1,4 +1,4 @@
-"""Examples in the OpenAPI document; they work as they are against the demo gallery of `triptych up`."""
+"""Examples for the OpenAPI document; all of them work with the demo gallery of `triptych up`."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ DEV_KEY = "dev-key"
 """The API key of a local stack."""
 
 DEMO_KEY = "demo"
-"""The idempotency key of the demo gallery, from which its ids follow."""
+"""The idempotency key of the demo gallery; the gallery's ids are derived from it."""
 
 _SOURCE = source_of(hash_key(DEV_KEY))
 GALLERY_ID = derived_gallery_id(DEFAULT_SITE_ID, DEMO_KEY, _SOURCE)

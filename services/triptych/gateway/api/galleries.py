@@ -9,14 +9,14 @@ from triptych.contract.base import Guid, WireModel
 from triptych.contract.commands import CreateGallery, DeleteGallery, RebalanceItems, UpdateGallery
 from triptych.contract.gallery import GalleryPatch, NewGallery
 from triptych.gateway.api import examples
-from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, WriteOrder
+from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, Write
 from triptych.gateway.api.openapi import json_body
-from triptych.gateway.api.parameters import GalleriesPageQuery, GalleryId, ItemsPage
+from triptych.gateway.api.parameters import GalleriesPageQuery, GalleryId, ItemsPageQuery
 from triptych.gateway.http.bodies import make_command, parse_body, read_body
 from triptych.gateway.http.budget import budget_of
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.etags import answer_read
-from triptych.gateway.http.long_responses import Rest, stream_gallery
+from triptych.gateway.http.long_responses import RemainingItems, stream_gallery
 from triptych.gateway.http.responses import (
     READ,
     WITH_BODY,
@@ -33,18 +33,18 @@ from triptych.gateway.writing.writes import Written
 router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
 
 PARTIAL_HEADER = "X-Triptych-Partial"
-"""Names the part of an answer that is not complete: the read model does not show the write yet, or it is too large."""
+"""Names the field of a response that is incomplete: it is too large, or the read model does not show the write yet."""
 
 
 class CreateGalleryBody(WireModel):
-    """What createGallery takes; everything may be missing."""
+    """The body of createGallery; every field may be missing."""
 
     gallery: NewGallery | None = None
     clone_from_gallery_id: Guid | None = None
 
 
 class UpdateGalleryBody(WireModel):
-    """What updateGallery takes."""
+    """The body of updateGallery."""
 
     gallery: GalleryPatch
 
@@ -70,7 +70,7 @@ async def list_galleries(
 
 @router.get("/{galleryId}", response_model=GalleryAnswer, responses={**READ, **failures(404)})
 async def get_gallery(
-    request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPage, Query()]
+    request: Request, caller: Reader, gateway: Gateway, gallery_id: GalleryId, page: Annotated[ItemsPageQuery, Query()]
 ) -> Response:
     """One gallery with a page of its items."""
     room = await budget_of(request, gateway.budget, caller.site_id)
@@ -79,8 +79,8 @@ async def get_gallery(
         raise not_found("gallery", galleryId=gallery_id)
     if found.next_cursor is not None:
         count = page.item_limit - len(found.items)
-        rest = Rest(gateway.views, caller.site_id, gallery_id, found.next_cursor, count, room)
-        return stream_gallery(found.gallery, found.items, rest)
+        remaining = RemainingItems(gateway.views, caller.site_id, gallery_id, found.next_cursor, count, room)
+        return stream_gallery(found.gallery, found.items, remaining)
     return answer_read(request, {"gallery": found.to_wire()}, found.sequence)
 
 
@@ -90,14 +90,14 @@ async def get_gallery(
     responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(CreateGalleryBody, examples.CREATE_GALLERY, required=False),
 )
-async def create_gallery(order: WriteOrder, gateway: Gateway, request: Request) -> Response:
+async def create_gallery(write: Write, gateway: Gateway, request: Request) -> Response:
     """Create a gallery with its items, or a copy of another one."""
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(CreateGalleryBody, raw or bytearray(b"{}"))
     command = make_command(
-        CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id, **order.expectation
+        CreateGallery, gallery=body.gallery, clone_from_gallery_id=body.clone_from_gallery_id, **write.expectation
     )
-    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
+    return await answer_gallery(request, gateway, write.site_id, await gateway.writes.perform(write, command))
 
 
 @router.patch(
@@ -106,57 +106,58 @@ async def create_gallery(order: WriteOrder, gateway: Gateway, request: Request) 
     responses={**WRITE, **WITH_BODY, **failures(404)},
     openapi_extra=json_body(UpdateGalleryBody, examples.UPDATE_GALLERY),
 )
-async def update_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
-    """Change the fields that are given; `items` change those of their ids and create others (D6)."""
+async def update_gallery(write: Write, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Change the fields that are given; `items` with an id change that item, and others are created (D6)."""
     body = parse_body(UpdateGalleryBody, await read_body(request, gateway.settings.gateway_body_limit))
-    command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, **order.expectation)
-    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
+    command = UpdateGallery(gallery_id=gallery_id, gallery=body.gallery, **write.expectation)
+    return await answer_gallery(request, gateway, write.site_id, await gateway.writes.perform(write, command))
 
 
 @router.delete("/{galleryId}", response_model=GalleryIdAnswer, responses={**WRITE, **failures(404)})
-async def delete_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+async def delete_gallery(write: Write, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
     """Delete a gallery and its items."""
     refuse_unknown(request, *REPEATED)
     await refuse_body(request)
-    command = DeleteGallery(gallery_id=gallery_id, **order.expectation)
-    written = await gateway.writes.perform(order, command)
+    command = DeleteGallery(gallery_id=gallery_id, **write.expectation)
+    written = await gateway.writes.perform(write, command)
     return JsonAnswer({"galleryId": gallery_id}, headers=written.headers)
 
 
 @router.post(
     "/{galleryId}/rebalance", response_model=GalleryAnswer, responses={**WRITE, **failures(404)}, tags=["beyond"]
 )
-async def rebalance_gallery(order: WriteOrder, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
-    """Space the sort orders of all items evenly, without changing the order shown."""
+async def rebalance_gallery(write: Write, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Space the sort orders of all items evenly, without changing the display order."""
     refuse_unknown(request, *REPEATED)
-    command = RebalanceItems(gallery_id=gallery_id, **order.expectation)
-    return await answer_gallery(request, gateway, order.site_id, await gateway.writes.perform(order, command))
+    command = RebalanceItems(gallery_id=gallery_id, **write.expectation)
+    return await answer_gallery(request, gateway, write.site_id, await gateway.writes.perform(write, command))
 
 
 async def answer_gallery(request: Request, gateway: GatewayState, site_id: str, written: Written) -> Response:
     """The gallery after a write, with its first items.
 
-    The write's own events tell all of a gallery that it created. Otherwise the read model is asked; while that does not
-    show the write, the answer is what the events tell: the gallery, and those items that the write touched.
+    A gallery that the write created is complete in the write's own events. Any other gallery is read from the read
+    model. While the read model does not show the write, the response is made from the events: it has the gallery, and
+    the items that the write changed.
 
     Raises:
-        Failure: 404 if the gallery was deleted meanwhile, 504 if nothing tells.
+        HttpFailure: 404 if the gallery was deleted meanwhile, 504 if neither the events nor the read model have it.
     """
-    gallery_id, limit, echo, headers = (
+    gallery_id, limit, effect, headers = (
         written.position.gallery_id,
-        ItemsPage().item_limit,
-        written.echo,
+        ItemsPageQuery().item_limit,
+        written.effect,
         written.headers,
     )
-    if written.is_shown and not echo.is_whole_gallery:
+    if written.is_shown and not effect.is_whole_gallery:
         room = await budget_of(request, gateway.budget, site_id)
         found = await gateway.views.get_gallery(site_id, gallery_id, limit, room=room)
         if found is None:
             raise not_found("gallery", galleryId=gallery_id)
-        cut = {} if found.next_cursor is None else {PARTIAL_HEADER: "items"}
-        return JsonAnswer({"gallery": found.to_wire()}, headers={**headers, **cut})
-    if echo.gallery is None or (echo.created and not echo.is_whole_gallery):
-        raise written.unseen()
-    gallery: dict[str, Any] = {**echo.gallery, "items": echo.page(limit)}
-    partial = {} if echo.created else {PARTIAL_HEADER: "items"}
+        partial = {} if found.next_cursor is None else {PARTIAL_HEADER: "items"}
+        return JsonAnswer({"gallery": found.to_wire()}, headers={**headers, **partial})
+    if effect.gallery is None or (effect.created and not effect.is_whole_gallery):
+        raise written.not_shown()
+    gallery: dict[str, Any] = {**effect.gallery, "items": effect.page(limit)}
+    partial = {} if effect.created else {PARTIAL_HEADER: "items"}
     return JsonAnswer({"gallery": gallery}, headers={**headers, **partial})

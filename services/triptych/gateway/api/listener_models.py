@@ -1,4 +1,4 @@
-"""Shapes of the answers about listeners and deliveries, for the OpenAPI document."""
+"""Shapes of the responses about listeners and deliveries, for the OpenAPI document."""
 
 from triptych.contract.base import Guid, Instant, WireModel
 from triptych.contract.codec.events import EventType
@@ -10,7 +10,7 @@ from triptych.webhooks.store.operational_events import OperationalEventKind
 
 
 class ListenerForm(WireModel):
-    """A listener, without anything secret."""
+    """A listener, without its secrets."""
 
     id: Guid
     url: str
@@ -38,9 +38,10 @@ class ListenerAnswer(WireModel):
 
 
 class SecretAnswer(ListenerAnswer):
-    """A listener with its new key: a shared secret, which is in no other answer, or the public half of a pair.
+    """A listener with its new key: a shared secret, which is in no other response, or the public key of a key pair.
 
-    `public_key` is PEM; `verification_key` is the same of an Ed25519 pair as Standard Webhooks writes it (`whpk_`).
+    `public_key` is PEM. `verification_key` is the public key of an Ed25519 pair in the form of Standard Webhooks
+    (`whpk_`).
     """
 
     secret: str | None
@@ -56,7 +57,7 @@ class ListenersAnswer(WireModel):
 
 
 class DeletedAnswer(WireModel):
-    """The id of what was deleted."""
+    """The id of the listener that was deleted."""
 
     listener_id: Guid
 
@@ -82,7 +83,7 @@ class DeliveryForm(WireModel):
 
 
 class AttemptForm(WireModel):
-    """What was sent, and what came back."""
+    """One attempt: the request that was sent, and the listener's response."""
 
     date: Instant
     url: str
@@ -120,14 +121,14 @@ class LoggedDeliveryAnswer(WireModel):
 
 
 class ProgressAnswer(WireModel):
-    """How many deliveries were queued, and where to go on; no cursor means that nothing is left."""
+    """How many deliveries were queued, and the cursor of the next step; no cursor means that nothing is left."""
 
     queued: int
     cursor: str | None
 
 
 class OperationalEvent(WireModel):
-    """What happened to a listener on one day, and how often."""
+    """An operational event of a listener, and how often it happened on one day."""
 
     type: OperationalEventKind
     listener_id: Guid

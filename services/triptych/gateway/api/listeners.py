@@ -48,13 +48,13 @@ class CreateListenerBody(WireModel):
 
 
 class ChangeListenerBody(WireModel):
-    """What to change of a listener."""
+    """The fields of a listener to change."""
 
     listener: ListenerChange
 
 
 class RotateBody(WireModel):
-    """For how long the old secret counts too. A misspelt field would void it at once, so it is refused."""
+    """How long the old secret stays valid. A misspelt field would invalidate it at once, so it is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ _EXAMPLE = {
 
 
 class ListenerAdmin:
-    """An administrator of one site, with what there is to administer."""
+    """An administrator of one site, with access to listeners, deliveries and operational events."""
 
     def __init__(self, site_id: str, administration: Administration) -> None:
         self.site_id = site_id
@@ -79,12 +79,15 @@ class ListenerAdmin:
         self.operational_events = administration.operational_events
 
     async def listener(self, listener_id: str) -> Listener:
-        """One listener of the site. Raises Refused (404) if there is none."""
+        """One listener of the site. Raises ApplicationFailure (404) if there is none."""
         return found(await self.listeners.get(self.site_id, listener_id), listener_id)
 
 
 async def administration_of(settings: ListenerSettings, database: Database) -> Administration | None:
-    """What there is to administer; None if secrets cannot be handled here, and the rest of the gateway works."""
+    """The listeners, deliveries and operational events; None if this gateway cannot handle secrets.
+
+    The rest of the gateway works without them.
+    """
     try:
         return await open_administration(database, settings)
     except StartRefused as refusal:
@@ -107,7 +110,7 @@ Admin: TypeAlias = Annotated[ListenerAdmin, Depends(_listener_admin)]
 
 
 def found(listener: Listener | None, listener_id: str) -> Listener:
-    """The listener. Raises Refused (404) if there is none."""
+    """The listener. Raises ApplicationFailure (404) if there is none."""
     if listener is None:
         raise not_found("listener", listenerId=listener_id)
     return listener
@@ -119,7 +122,7 @@ def found(listener: Listener | None, listener_id: str) -> Listener:
     openapi_extra=json_body(CreateListenerBody, {"listener": _EXAMPLE}),
 )
 async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> Response:
-    """Subscribe an address to events; the answer is the only one that holds a shared secret."""
+    """Subscribe an address to events. A shared secret is in this response only."""
     body = parse_body(CreateListenerBody, await read_body(request, gateway.settings.gateway_body_limit))
     try:
         created = await admin.listeners.create(admin.site_id, body.listener)
@@ -131,10 +134,10 @@ async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> R
 
 @router.get("/listeners", response_model=ListenersAnswer)
 async def list_listeners(admin: Admin, limit: Limit = PAGE_MAX, cursor: Cursor = None) -> Response:
-    """The listeners of the site by id; `cursor` of the answer leads to the next page."""
+    """The listeners of the site by id; the `cursor` of the response leads to the next page."""
     page = await admin.listeners.list(admin.site_id, limit, cursor)
-    following = page[-1].id if len(page) == limit else None
-    return JsonAnswer({"listeners": [listener.to_wire() for listener in page], "cursor": following})
+    next_cursor = page[-1].id if len(page) == limit else None
+    return JsonAnswer({"listeners": [listener.to_wire() for listener in page], "cursor": next_cursor})
 
 
 @router.get("/listeners/{listenerId}", response_model=ListenerAnswer)
@@ -149,14 +152,14 @@ async def get_listener(admin: Admin, listener_id: ListenerId) -> Response:
     openapi_extra=json_body(ChangeListenerBody, {"listener": {"timeoutSeconds": 5}}),
 )
 async def change_listener(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
-    """Change what is given; deliveries under way follow the new settings."""
+    """Change the fields that are given; open deliveries use the new settings."""
     body = parse_body(ChangeListenerBody, await read_body(request, gateway.settings.gateway_body_limit))
     return _answer(found(await admin.listeners.change(admin.site_id, listener_id, body.listener), listener_id))
 
 
 @router.delete("/listeners/{listenerId}", response_model=DeletedAnswer)
 async def delete_listener(admin: Admin, listener_id: ListenerId, request: Request) -> Response:
-    """Send nothing more; what is under way is cancelled, the log stays."""
+    """Delete a listener: open deliveries are cancelled; the delivery log is kept."""
     refuse_unknown(request)
     await refuse_body(request)
     if not await admin.listeners.delete(admin.site_id, listener_id):
@@ -166,13 +169,13 @@ async def delete_listener(admin: Admin, listener_id: ListenerId, request: Reques
 
 @router.post("/listeners/{listenerId}/pause", response_model=ListenerAnswer)
 async def pause_listener(admin: Admin, listener_id: ListenerId) -> Response:
-    """Let deliveries wait until the listener is resumed."""
+    """Keep deliveries waiting until the listener is resumed."""
     return _answer(found(await admin.listeners.pause(admin.site_id, listener_id), listener_id))
 
 
 @router.post("/listeners/{listenerId}/resume", response_model=ListenerAnswer)
 async def resume_listener(admin: Admin, listener_id: ListenerId) -> Response:
-    """Send again, whether the listener was paused or disabled."""
+    """Resume sending to a listener that was paused or disabled."""
     return _answer(found(await admin.listeners.resume(admin.site_id, listener_id), listener_id))
 
 
@@ -182,7 +185,7 @@ async def resume_listener(admin: Admin, listener_id: ListenerId) -> Response:
     openapi_extra=json_body(RotateBody, {"overlapSeconds": 86_400}, required=False),
 )
 async def rotate_secret(admin: Admin, gateway: Gateway, listener_id: ListenerId, request: Request) -> Response:
-    """Give the listener a new key; the answer is the only one that holds a shared secret."""
+    """Give the listener a new key. A shared secret is in this response only."""
     refuse_unknown(request)
     raw = await read_body(request, gateway.settings.gateway_body_limit)
     body = parse_body(RotateBody, raw or bytearray(b"{}"))
@@ -197,7 +200,7 @@ async def rotate_secret(admin: Admin, gateway: Gateway, listener_id: ListenerId,
 async def download_public_key(
     admin: Admin, listener_id: ListenerId, key_id: Annotated[Guid | None, Query(alias="keyId")] = None
 ) -> Response:
-    """The SPKI PEM of the newest key, or of the one named; a shared secret has none."""
+    """The SPKI PEM of the newest key, or of the named key; a shared secret has no public key."""
     listener = await admin.listener(listener_id)
     wanted = key_id or listener.keys[0].key_id
     known = wanted in {use.key_id for use in listener.keys}
@@ -209,7 +212,7 @@ async def download_public_key(
 
 @router.get("/operational-events", response_model=OperationalEventsAnswer)
 async def list_operational_events(admin: Admin, limit: Limit = PAGE_MAX) -> Response:
-    """What happened to listeners that their owners should know, the latest first."""
+    """Operational events of listeners, latest first."""
     return JsonAnswer({"operationalEvents": await admin.operational_events.list(admin.site_id, limit)})
 
 

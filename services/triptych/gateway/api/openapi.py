@@ -1,4 +1,4 @@
-"""Completes FastAPI's OpenAPI document: bodies that are read from their bytes, and the failures of the contract."""
+"""Completes FastAPI's OpenAPI document: adds the bodies that endpoints read from bytes, security and headers."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,12 +13,12 @@ from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER
 from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 
-# Inputs and answers share models, with other fields required; the suffix keeps the two apart.
+# Requests and responses share models, but require different fields; the suffix distinguishes the two schemas.
 _REF = "#/components/schemas/{model}Input"
 
 
 def operation_id(route: APIRoute) -> str:
-    """`createGallery`, after the endpoint's function."""
+    """The operation id of a route, such as `createGallery`, from the name of its function."""
     return to_camel(route.name)
 
 
@@ -29,11 +29,11 @@ def json_body(kind: type[BaseModel], example: Mapping[str, Any], *, required: bo
 
 
 def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
-    """Let the application's document define the `bodies` that `json_body` refers to, and no 422 but the contract's."""
-    document = app.openapi()  # FastAPI keeps it and gives out the same object from now on
+    """Define the `bodies` that `json_body` refers to, and drop FastAPI's 422 responses, which never occur."""
+    document = app.openapi()  # FastAPI caches the document, so the changes below stay
     _, definitions = models_json_schema([(kind, "validation") for kind in bodies], ref_template=_REF)
     schemas = document["components"]["schemas"]
-    # Generators of clients name a type by its title, and leave out operations whose types share one.
+    # Client generators name a type by its title, and leave out operations whose types share a title.
     schemas.update(
         {f"{name}Input": {**schema, "title": f"{name}Input"} for name, schema in definitions["$defs"].items()}
     )
@@ -49,20 +49,20 @@ def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
 
 
 def _is_of_framework(response: Mapping[str, Any]) -> bool:
-    """Whether FastAPI promises this by itself; parameters that break rules are answered 400."""
+    """Whether FastAPI added this response by default; the gateway answers 400 to wrong parameters."""
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     return str(schema.get("$ref", "")).endswith("/HTTPValidationError")
 
 
 def _headers(responses: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The headers that an operation takes; how it may answer tells which (see `context`)."""
+    """The headers that an operation reads (see `dependencies`); its possible statuses show which."""
     yield _header(SITE_HEADER, "The site, for keys that are not bound to one.")
     if "304" in responses or "504" in responses:
-        yield _header(CONSISTENT_HEADER, "What an earlier answer carried under this name.")
+        yield _header(CONSISTENT_HEADER, "The value of this header in an earlier response.")
     if "304" in responses:
-        yield _header("If-None-Match", "The ETag of what the client has.")
+        yield _header("If-None-Match", "The ETag of the client's copy.")
     if "504" in responses:
-        yield _header(IDEMPOTENCY_HEADER, "Requests with the same one have one effect, and one outcome.")
+        yield _header(IDEMPOTENCY_HEADER, "Requests with the same key have one effect and one outcome.")
     if "412" in responses:
         yield _header("If-Match", "The ETag of the gallery that the write is meant for.")
 

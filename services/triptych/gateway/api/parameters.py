@@ -1,4 +1,4 @@
-"""Parameters of requests: ids in the path, pages in the query (contract, section 2.1), and headers of writes."""
+"""Parameters of requests: ids in the path, pages in the query (contract, section 2.1), and the idempotency key."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self, TypeAlias
@@ -13,7 +13,7 @@ from triptych.gateway.http.errors import bad_header
 from triptych.readmodel.cursors import InvalidCursor, read_cursor
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-# A command id may have 255; commands of one request get a number each.
+# A command id may have 255 characters. The commands of one bulk request append a number to the key.
 _ID_MAX = 250
 
 
@@ -35,17 +35,17 @@ class GalleriesPageQuery(WireModel):
     item_limit: Annotated[int, Field(ge=1, le=100)] = 10
 
 
-class ItemsPage(WireModel):
+class ItemsPageQuery(WireModel):
     """Which items of a gallery to show."""
 
     item_limit: Annotated[int, Field(ge=1, le=200)] = 50
     item_offset: Offset = 0
 
 
-class ItemsQuery(ItemsPage):
-    """Which items of a gallery to list; the last three are not known to the contract.
+class ItemsQuery(ItemsPageQuery):
+    """Which items of a gallery to list; `cursor`, `type` and `tag` are not part of the contract.
 
-    A cursor, empty for the first page, makes the answer tell the next one.
+    With a cursor, which is empty for the first page, the response has the cursor of the next page.
     """
 
     cursor: Annotated[str, Field(max_length=100)] | None = None
@@ -68,10 +68,10 @@ class ItemsQuery(ItemsPage):
 
 
 def check_idempotency_key(keys: Sequence[str]) -> str:
-    """The key of a request that has the header, once or more often.
+    """The key of a request that has the header one or more times.
 
     Raises:
-        Invalid: it cannot be a command's id, or there are several.
+        InvalidRequest: the key cannot be a command id, or there are several keys.
     """
     key = keys[0]
     if not (len(keys) == 1 and 0 < len(key) <= _ID_MAX and key.isascii() and key.isprintable()):

@@ -1,1 +1,1 @@
-"""HTTP as the gateway speaks it: bodies, failures, tags, and the bounds of answers; knows no endpoint."""
+"""HTTP below the endpoints: request bodies, failures, entity tags, and the memory limit of responses."""

@@ -1,4 +1,4 @@
-"""Reads request bodies, bounded, and validates them from their bytes."""
+"""Reads request bodies within a size limit, and validates them from their bytes."""
 
 import asyncio
 from typing import TypeVar
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from triptych.contract.codec.exact import validate_exactly
 from triptych.contract.violations import violations_of
-from triptych.gateway.http.decoding import PART_BYTES, decoder_of
+from triptych.gateway.http.decoding import CHUNK_BYTES, decoder_of
 from triptych.gateway.http.errors import ApplicationFailure, InvalidRequest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -16,27 +16,27 @@ _LENGTH_DIGITS_MAX = 18
 
 
 async def read_body(request: Request, limit: int) -> bytearray:
-    """The body of a request that holds JSON, or nothing.
+    """Read the body of a request, which is JSON or empty.
 
     Raises:
-        Refused: 413 for a body of more than `limit` bytes, compressed or not, however it is sent; 415 for one that is
-            not JSON, or is encoded in another way than gzip.
-        Invalid: it says that it is gzip, and is not.
+        ApplicationFailure: 413 for a body of more than `limit` bytes, compressed or not, with or without a declared
+            length; 415 for a body that is not JSON, or has another content encoding than gzip.
+        InvalidRequest: the content encoding is gzip, and the body is not valid gzip.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > _LENGTH_DIGITS_MAX or int(declared) > limit):
         raise _too_large(limit)
     body, received, decoder = bytearray(), 0, decoder_of(request.headers.getlist("content-encoding"))
-    async for chunk in request.stream():
-        received += len(chunk)
+    async for data in request.stream():
+        received += len(data)
         if received > limit:
             raise _too_large(limit)
-        for part in decoder.parts_of(chunk):
-            if len(body) + len(part) > limit:
+        for chunk in decoder.decode(data):
+            if len(body) + len(chunk) > limit:
                 raise _too_large(limit)
-            body += part
-            if len(part) == PART_BYTES:
-                await asyncio.sleep(0)  # a small body may decompress to a large one: others have their turn
+            body += chunk
+            if len(chunk) == CHUNK_BYTES:
+                await asyncio.sleep(0)  # a small body may decompress to a large one: let other requests run
     decoder.check_end()
     if body and not _is_json(request.headers.get("content-type")):
         raise ApplicationFailure(415, "INVALID_ARGUMENT", "the body must be application/json")
@@ -47,7 +47,7 @@ def parse_body(kind: type[ModelT], body: bytearray) -> ModelT:
     """The body as a model.
 
     Raises:
-        Invalid: with every violation.
+        InvalidRequest: the body breaks rules; it has every violation.
     """
     try:
         return validate_exactly(kind, body)
@@ -56,10 +56,10 @@ def parse_body(kind: type[ModelT], body: bytearray) -> ModelT:
 
 
 def make_command(kind: type[ModelT], **fields: object) -> ModelT:
-    """A command from the parts of a request.
+    """A command with these fields.
 
     Raises:
-        Invalid: they do not go together.
+        InvalidRequest: the fields contradict each other.
     """
     try:
         return kind(**fields)

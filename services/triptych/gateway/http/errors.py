@@ -1,4 +1,4 @@
-"""What failures look like to a client: the bodies of the contract, section 5, and nothing else."""
+"""Defines the failures of requests, and renders them as the bodies of the contract, section 5."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 RETRY_AFTER = {"Retry-After": "1"}
 MESSAGE_MAX = 1_000
 
-# Wix's standard codes are those of gRPC; any other status that the frameworks give is the client's fault too.
+# Wix's standard codes are those of gRPC. Any other 4xx status of the frameworks becomes INVALID_ARGUMENT.
 _CODES = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
 
 
 class HttpFailure(Exception):
-    """Ends a request with an answer other than 200. Its body must not tell more than the client may know."""
+    """Ends a request with a status other than 200. Its body must not reveal more than the client may know."""
 
     def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status)
@@ -37,12 +37,12 @@ class HttpFailure(Exception):
         self.headers = headers or {}
 
     def body(self) -> dict[str, Any]:
-        """The answer's body; of a fault that is not the client's it tells nothing."""
+        """The body of the response; empty of information, since the fault is not the client's."""
         return {"message": "", "details": {}}
 
 
 class ApplicationFailure(HttpFailure):
-    """The request is understood and cannot be carried out."""
+    """The request is valid, and cannot be carried out."""
 
     def __init__(
         self,
@@ -56,19 +56,19 @@ class ApplicationFailure(HttpFailure):
         self.error = {"code": code, "description": description, "data": dict(data or {})}
 
     def body(self) -> dict[str, Any]:
-        """The answer's body, with an `applicationError`."""
+        """The body of the response, with an `applicationError`."""
         return {"message": self.error["description"], "details": {"applicationError": self.error}}
 
 
 class InvalidRequest(HttpFailure):
-    """The request breaks rules; all that are known are told at once."""
+    """The request breaks rules; the failure has every known violation."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(400)
         self.violations = violations
 
     def body(self) -> dict[str, Any]:
-        """The answer's body, with a `validationError`."""
+        """The body of the response, with a `validationError`."""
         message = "; ".join(f"{violation.field or 'the body'} {violation.description}" for violation in self.violations)
         return {
             "message": message[:MESSAGE_MAX],
@@ -77,7 +77,7 @@ class InvalidRequest(HttpFailure):
 
 
 def not_found(what: str, **ids: str) -> ApplicationFailure:
-    """The failure for a gallery or an item that is not there, or belongs to another site."""
+    """The failure for a gallery or an item that does not exist, or belongs to another site."""
     return ApplicationFailure(404, "NOT_FOUND", f"{what} not found", ids)
 
 
@@ -96,12 +96,12 @@ def bad_header(name: str, expected: str) -> InvalidRequest:
 
 
 def render(failure: HttpFailure) -> Response:
-    """The answer that tells a failure."""
+    """The response for a failure."""
     return JsonAnswer(failure.body(), status_code=failure.status, headers=dict(failure.headers))
 
 
 def refusal_body(status: int, text: str) -> bytes:
-    """The body of an answer that the server below the application gives by itself."""
+    """The body of a failure response that the HTTP server sends without calling the application."""
     if status == HTTPStatus.BAD_REQUEST:
         violation = Violation(field="", description=f"cannot be read: {text}", violated_rule=ViolatedRule.FORMAT)
         return bytes(render(InvalidRequest([violation])).body)
@@ -115,7 +115,7 @@ def install_handlers(app: FastAPI) -> None:
     """Give every failure of the application, and those of the frameworks below it, the contract's body."""
 
     @app.exception_handler(HttpFailure)
-    async def told(_request: Request, failure: HttpFailure) -> Response:
+    async def known_failure(_request: Request, failure: HttpFailure) -> Response:
         return render(failure)
 
     @app.exception_handler(RequestValidationError)
@@ -141,12 +141,12 @@ def install_handlers(app: FastAPI) -> None:
     async def database(_request: Request, error: PyMongoError) -> Response:
         if not is_transient(error):
             raise error
-        log.warning("MongoDB is away: %s", error)
+        log.warning("MongoDB does not answer: %s", error)
         return render(HttpFailure(503, RETRY_AFTER))
 
 
 def _violations_of_parameters(error: RequestValidationError) -> list[Violation]:
-    """FastAPI's errors, whose paths start with where the parameter stood ("query", "path")."""
+    """The violations in FastAPI's errors, whose paths start with the parameter's location ("query", "path")."""
     details: list[InitErrorDetails] = []
     for problem in error.errors():
         kind, context = problem["type"], problem.get("ctx", {})
@@ -157,7 +157,7 @@ def _violations_of_parameters(error: RequestValidationError) -> list[Violation]:
 
 
 def _as_in_body(violations: Sequence[Violation], route: str) -> list[Violation]:
-    """The same of a PATCH, whose client knows the last id of the path as one in the body (contract, section 5)."""
+    """The violations of a PATCH: the client sees the last id of the path as an id in the body (contract, section 5)."""
     changed = "itemId" if route.endswith("{itemId}") else "galleryId"
     renamed = f"{changed.removesuffix('Id')}.id"
     return [

@@ -1,7 +1,7 @@
-"""Entity tags (RFC 9110, section 8.8.3): of reads, and as the sequences that a write expects.
+"""Entity tags (RFC 9110, section 8.8.3): makes those of reads, and reads the conditions of requests.
 
-A tag is `"<sequence>-<hash>"`: the gallery's sequence and a hash of the body. The hash makes it strong, the sequence
-is what `If-Match` is compared with. Tags of answers that concern no single gallery are the hash alone.
+A tag is `"<sequence>-<hash>"`: the gallery's sequence and a hash of the body. The hash makes the tag strong. `If-Match`
+is compared with the sequence. The tag of a response that is not about a single gallery is the hash alone.
 """
 
 import re
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from triptych.contract.commands import EXPECTED_MAX
-from triptych.gateway.http.budget import kept
+from triptych.gateway.http.budget import shrink_reservation
 from triptych.gateway.http.errors import ApplicationFailure, bad_header
 from triptych.gateway.http.responses import JsonAnswer
 
@@ -32,9 +32,9 @@ class Tag(NamedTuple):
 
 
 def answer_read(request: Request, content: Any, sequence: int | None = None) -> Response:
-    """The answer to a read: 304 without content if the client has it already."""
+    """The response to a read: 304 without content if the client has the current content already."""
     answer = JsonAnswer(content)
-    kept(request, len(answer.body))
+    shrink_reservation(request, len(answer.body))
     answer.headers["ETag"] = tag = etag_of(answer.body, sequence)
     if is_named(tag, request.headers.getlist("if-none-match")):
         return Response(status_code=304, headers={"ETag": tag})
@@ -42,15 +42,15 @@ def answer_read(request: Request, content: Any, sequence: int | None = None) -> 
 
 
 def etag_of(body: bytes | memoryview, sequence: int | None) -> str:
-    """The tag of a body; `sequence` is at most that of the state that it shows."""
+    """The tag of a body; `sequence` must not be later than the state in the body."""
     digest = blake2b(body, digest_size=8).hexdigest()
     return f'"{digest}"' if sequence is None else f'"{sequence}-{digest}"'
 
 
 def is_named(tag: str, lines: Iterable[str]) -> bool:
-    """Whether the `If-None-Match` lines of a request name this tag; weak ones count too (RFC 9110, section 13.1.2).
+    """Whether the `If-None-Match` lines of a request name this tag; weak tags count too (RFC 9110, section 13.1.2).
 
-    A header that is no list of tags names none.
+    A header that is not a list of tags names no tag.
     """
     condition = _joined(lines)
     if not condition:
@@ -62,16 +62,17 @@ def is_named(tag: str, lines: Iterable[str]) -> bool:
 
 
 def expected_sequences(lines: Iterable[str], unless: Iterable[str] = ()) -> tuple[int, ...] | None:
-    """The sequences of which a write expects one; None if any will do, and an empty tuple if none will.
+    """The sequences that a write accepts; None if it accepts any, and an empty tuple if it accepts none.
 
-    The comparison is strong: a weak tag, or one that is no state of a gallery, equals none (RFC 9110, 8.8.3.2, 13.1.1).
+    The comparison is strong: a weak tag, or a tag that is not of a gallery, matches no sequence (RFC 9110, 8.8.3.2,
+    13.1.1).
 
     Args:
         lines: the `If-Match` of the request.
-        unless: its `If-None-Match`; a write to something that is there can only be asked not to happen.
+        unless: its `If-None-Match`. A write may only have `*` there, which forbids it to change something that exists.
 
     Raises:
-        Invalid: a header is no list of tags, or names more states than a command can.
+        InvalidRequest: a header is not a list of tags, or names more states than a command can.
     """
     forbidden, condition = _joined(unless), _joined(lines)
     if forbidden is not None and forbidden != _ANY:
@@ -90,11 +91,11 @@ def expected_sequences(lines: Iterable[str], unless: Iterable[str] = ()) -> tupl
 
 
 def refuse_conditions(request: Request) -> None:
-    """Refuse a write that depends on an entity tag, where nothing has one.
+    """Refuse a conditional write to a resource that has no entity tag.
 
     Raises:
-        Refused: 412, since no tag can match.
-        Invalid: a header is no list of tags.
+        ApplicationFailure: 412, since no tag can match.
+        InvalidRequest: a header is not a list of tags.
     """
     headers = request.headers
     if expected_sequences(headers.getlist("if-match"), headers.getlist("if-none-match")) is not None:
@@ -102,22 +103,22 @@ def refuse_conditions(request: Request) -> None:
 
 
 def _joined(lines: Iterable[str]) -> str | None:
-    """One value from all lines of a header (RFC 9110, section 5.3); None if there are none."""
+    """The value of a header from all its lines (RFC 9110, section 5.3); None if there are no lines."""
     given = list(lines)
     return ", ".join(given).strip(" \t") if given else None
 
 
 def _tags(condition: str) -> list[Tag] | None:
-    """The tags of a list, or None if it is none; empty elements do not count (RFC 9110, section 5.6.1)."""
+    """The tags of a list, or None if the text is not a list; empty elements are ignored (RFC 9110, section 5.6.1)."""
     tags: list[Tag] = []
     text = condition.strip(" \t,")
-    place = 0
-    while match := _TAG.match(text, place):
+    position = 0
+    while match := _TAG.match(text, position):
         tags.append(Tag(match[2], match[1] is not None))
         if match.end() == len(text):
             return tags
         between = _BETWEEN.match(text, match.end())
         if between is None:
             return None
-        place = between.end()
+        position = between.end()
     return None

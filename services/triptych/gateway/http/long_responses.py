@@ -1,7 +1,7 @@
-"""Answers with more items than are held at a time: read and sent part by part, complete.
+"""Streams responses with more items than one response may hold in memory: reads and sends them page by page.
 
-The contract's pages by offset have to be complete: a client that meets fewer items than it asked for takes that for
-the end, or goes on behind those it did not get.
+The contract's pages by offset must be complete. A client that gets fewer items than it asked for takes that as the end
+of the list, or continues after the items that it did not get.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -17,8 +17,8 @@ from triptych.readmodel.weighing import Room
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """The items behind the first ones of an answer: up to `count`, from `cursor` on."""
+class RemainingItems:
+    """The items that follow the first page of a response: up to `count`, from `cursor` on."""
 
     views: Views
     site_id: str
@@ -26,43 +26,43 @@ class Rest:
     cursor: str | None
     count: int
     room: Room
-    wanted: ItemFilter = ALL
+    item_filter: ItemFilter = ALL
 
-    async def parts(self) -> AsyncGenerator[list[dict[str, Any]]]:
-        """Them, as many at a time as there is room for."""
+    async def pages(self) -> AsyncGenerator[list[dict[str, Any]]]:
+        """The items, in pages that fit into the room."""
         cursor, count = self.cursor, self.count
         while cursor is not None and count > 0:
             page = await self.views.list_items_after(
-                self.site_id, self.gallery_id, count, cursor, self.wanted, self.room
+                self.site_id, self.gallery_id, count, cursor, self.item_filter, self.room
             )
             if page is None:
-                return  # deleted meanwhile, with all that is left
+                return  # the gallery and the remaining items were deleted meanwhile
             cursor, count = page.next_cursor, count - len(page.items)
             yield page.items
 
 
-def stream_gallery(gallery: dict[str, Any], first: list[dict[str, Any]], rest: Rest) -> Response:
-    """The answer of getGallery: the gallery with the first items, then with the rest."""
-    return _stream(b'{"gallery":%b,"items":[' % orjson.dumps(gallery)[:-1], first, rest, b"]}}")
+def stream_gallery(gallery: dict[str, Any], first: list[dict[str, Any]], remaining: RemainingItems) -> Response:
+    """The response of getGallery: the gallery with the first items, then the remaining items."""
+    return _stream(b'{"gallery":%b,"items":[' % orjson.dumps(gallery)[:-1], first, remaining, b"]}}")
 
 
-def stream_items(first: list[dict[str, Any]], rest: Rest) -> Response:
-    """The answer of listGalleryItems: the first items, then the rest."""
-    return _stream(b'{"items":[', first, rest, b"]}")
+def stream_items(first: list[dict[str, Any]], remaining: RemainingItems) -> Response:
+    """The response of listGalleryItems: the first items, then the remaining items."""
+    return _stream(b'{"items":[', first, remaining, b"]}")
 
 
-def _stream(opening: bytes, first: list[dict[str, Any]], rest: Rest, closing: bytes) -> Response:
+def _stream(opening: bytes, first: list[dict[str, Any]], remaining: RemainingItems, closing: bytes) -> Response:
     async def body() -> AsyncIterator[bytes]:
-        before = opening
+        separator = opening
         for item in first:
-            yield before + orjson.dumps(item)
-            before = b","
-        async with aclosing(rest.parts()) as parts:
-            async for items in parts:
+            yield separator + orjson.dumps(item)
+            separator = b","
+        async with aclosing(remaining.pages()) as pages:
+            async for items in pages:
                 for item in items:
-                    yield before + orjson.dumps(item)
-                    before = b","
+                    yield separator + orjson.dumps(item)
+                    separator = b","
         yield closing
 
-    # Without an ETag, which would have to be known before the items.
+    # No ETag: it would have to be known before the items are read.
     return StreamingResponse(body(), media_type="application/json")

@@ -1,4 +1,4 @@
-"""HEAD, and which methods a path has (RFC 9110, sections 9.3.2 and 15.5.6)."""
+"""Answers HEAD requests, and finds the methods of a path (RFC 9110, sections 9.3.2 and 15.5.6)."""
 
 from collections.abc import Iterable
 
@@ -9,16 +9,16 @@ _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class HeadAnswered(Exception):
-    """Ends the work for the answer to a HEAD request, whose body nobody gets."""
+    """Ends the endpoint of a HEAD request after the response's head, since the body is not sent."""
 
 
 def as_get(scope: Scope) -> Scope:
-    """The GET request that a HEAD request asks about."""
+    """The GET request that corresponds to a HEAD request."""
     return {**scope, "method": "GET"}
 
 
 def without_body(send: Send) -> Send:
-    """Sends the head of an answer; raises HeadAnswered when the body begins, which may be a stream without end."""
+    """A `send` that sends only the head of a response; raises HeadAnswered at the body, which may be endless."""
 
     async def send_head(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -31,8 +31,8 @@ def without_body(send: Send) -> Send:
 
 
 def allowed_methods(routes: Iterable[BaseRoute], scope: Scope) -> str:
-    """The `Allow` header of a path. Several routes may share it, each with a method, so each method is tried."""
-    asked = [(method, {**scope, "method": method}) for method in _METHODS]
+    """The `Allow` header of a path. Each method is tried, since several routes may share a path."""
+    scopes = {method: {**scope, "method": method} for method in _METHODS}
     every = list(routes)
-    methods = [method for method, one in asked if any(route.matches(one)[0] is Match.FULL for route in every)]
+    methods = [method for method in _METHODS if any(route.matches(scopes[method])[0] is Match.FULL for route in every)]
     return ", ".join([*methods, "HEAD"] if "GET" in methods else methods)

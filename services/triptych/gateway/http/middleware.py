@@ -1,4 +1,4 @@
-"""The outermost layer: a request id on every response, metrics, and an answer for faults nobody expected."""
+"""The outermost layer of the application: request ids, metrics, the access log, and a 500 for unexpected faults."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from triptych.gateway.http.budget import release
+from triptych.gateway.http.budget import release_reservation
 from triptych.gateway.http.errors import HttpFailure, render
 from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
 from triptych.kit.attribution import about
@@ -27,7 +27,7 @@ REQUEST_SECONDS = Histogram(
 
 
 class OuterMiddleware:
-    """ASGI middleware, outside everything that may fail."""
+    """ASGI middleware around everything that may fail."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,19 +42,19 @@ class OuterMiddleware:
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
-        async def send_marked(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
-        asked: Scope = scope
-        send_answer: Send = send_marked
+        inner_scope: Scope = scope
+        inner_send: Send = send_with_id
         if scope["method"] == "HEAD":
-            asked, send_answer = as_get(scope), without_body(send_marked)
+            inner_scope, inner_send = as_get(scope), without_body(send_with_id)
         try:
-            await self._app(asked, receive, send_answer)
+            await self._app(inner_scope, receive, inner_send)
         except HeadAnswered:
             return
         except ClientDisconnect:
@@ -62,14 +62,14 @@ class OuterMiddleware:
         except Exception:
             log.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"], extra=_about(scope))
             if status:
-                raise  # too late for another answer: the server has to break the connection
-            await render(HttpFailure(500))(scope, receive, send_marked)
+                raise  # the response has begun, so the server must close the connection
+            await render(HttpFailure(500))(scope, receive, send_with_id)
         finally:
-            release(scope["state"])
-            # The route's pattern, not the path: ids would make as many series as there are galleries.
-            route = getattr(asked.get("route"), "path", "none")
+            release_reservation(scope["state"])
+            # The route's pattern, not the path: with ids in the label, every gallery would have its own series.
+            route = getattr(inner_scope.get("route"), "path", "none")
             REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
-            # Of whoever has no key there is nothing to tell but the number, which is among the metrics.
+            # For requests without a key, only their number is recorded, as a metric.
             if status >= 400 and "source" in scope["state"]:
                 log.info("request %s: %s %s gets %d", request_id, scope["method"], route, status, extra=_about(scope))
 

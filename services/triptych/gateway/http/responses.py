@@ -1,4 +1,4 @@
-"""Answers: how they are written, and their shapes for the OpenAPI document (contract, sections 2 and 5)."""
+"""Responses: sends them as JSON, and defines their shapes for the OpenAPI document (contract, sections 2 and 5)."""
 
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from triptych.contract.base import Guid, ViolatedRule, WireModel
 from triptych.contract.gallery import Gallery
 from triptych.contract.item import Item
 
-PART_BYTES = 64 * 1024
+BLOCK_BYTES = 64 * 1024
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
@@ -27,15 +27,15 @@ class JsonAnswer(Response):
         return orjson.dumps(content)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, a long body in parts: each is taken by the client before the next one is handed over."""
-        if len(self.body) <= PART_BYTES:
+        """Send the response; a long body in blocks, each after the server has passed on the one before."""
+        if len(self.body) <= BLOCK_BYTES:
             await super().__call__(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         body = memoryview(self.body)
-        for start in range(0, len(body), PART_BYTES):
-            part, more = bytes(body[start : start + PART_BYTES]), start + PART_BYTES < len(body)
-            await send({"type": "http.response.body", "body": part, "more_body": more})
+        for start in range(0, len(body), BLOCK_BYTES):
+            block, more = bytes(body[start : start + BLOCK_BYTES]), start + BLOCK_BYTES < len(body)
+            await send({"type": "http.response.body", "body": block, "more_body": more})
 
 
 class GalleryAnswer(WireModel):
@@ -58,7 +58,7 @@ class ItemAnswer(WireModel):
 
 
 class ItemsAnswer(WireModel):
-    """A page of a gallery's items; `next_cursor` only if paging by cursor was asked for and there are more."""
+    """A page of a gallery's items; `next_cursor` is there only if the request pages by cursor and more items follow."""
 
     items: list[Item]
     next_cursor: str | None = None
@@ -83,7 +83,7 @@ class ItemIdsAnswer(WireModel):
 
 
 class ApplicationError(WireModel):
-    """Why a request that is understood cannot be carried out; `code` is one of Wix's standard codes."""
+    """Why a valid request cannot be carried out; `code` is one of Wix's standard codes."""
 
     code: str
     description: str
@@ -91,7 +91,7 @@ class ApplicationError(WireModel):
 
 
 class FieldViolation(WireModel):
-    """A rule that the request breaks; `field` is a path in it, empty for the whole body."""
+    """A rule that the request breaks; `field` is a path in the request, empty for the whole body."""
 
     field: str
     description: str
@@ -100,13 +100,13 @@ class FieldViolation(WireModel):
 
 
 class ValidationFailure(WireModel):
-    """Every rule that the request is known to break."""
+    """Every known violation of the request."""
 
     field_violations: list[FieldViolation]
 
 
 class FailureDetails(WireModel):
-    """One of the two, or neither for a fault that is not the client's."""
+    """An application error or a validation error; neither for a fault that is not the client's."""
 
     application_error: ApplicationError | None = None
     validation_error: ValidationFailure | None = None
@@ -120,7 +120,7 @@ class FailureAnswer(WireModel):
 
 
 class BulkItemMetadata(WireModel):
-    """What became of one item of a bulk request: `id` if it succeeded, `error` if not."""
+    """The result for one item of a bulk request: `id` if it succeeded, `error` if not."""
 
     original_index: int
     success: bool
@@ -142,19 +142,19 @@ class BulkMetadata(WireModel):
 
 
 class BulkAnswer(WireModel):
-    """What became of each item, in the order of the request."""
+    """The result for each item, in the order of the request."""
 
     results: list[BulkItemResult] = Field(default_factory=list)
     bulk_action_metadata: BulkMetadata
 
 
 def failures(*statuses: int) -> Responses:
-    """`responses` of an endpoint that may fail in these ways."""
+    """The `responses` of an endpoint that may fail with these statuses."""
     return {status: {"model": FailureAnswer, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
-ANY = failures(400, 401, 403, 429, 500, 503)
-"""How every endpoint may fail."""
+COMMON_FAILURES = failures(400, 401, 403, 429, 500, 503)
+"""The failures of every endpoint."""
 
 READ: Responses = {304: {"description": "The client has it already (If-None-Match)"}}
 WRITE = failures(409, 412, 422, 504)

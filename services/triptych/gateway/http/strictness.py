@@ -1,7 +1,7 @@
-"""Keeps a request from doing more than was meant, because a part of it was misspelt or is not read there.
+"""Refuses unknown query parameters and unexpected bodies, where ignoring them could do more than the client meant.
 
-Reads ignore parameters that they do not know, as the contract does. Where something is deleted, moved or sent, such a
-parameter may be what would have limited it, so it is refused.
+Reads ignore unknown parameters, as the contract does. Where a request deletes, moves or sends something, an unknown
+parameter may be a misspelt limit, so the request is refused.
 """
 
 from itertools import islice
@@ -14,14 +14,14 @@ from triptych.contract.violations import FIELD_MAX, VIOLATIONS_MAX
 from triptych.gateway.http.errors import InvalidRequest
 
 REPEATED = ("galleryId", "itemId")
-"""Ids of the path, which the official client repeats in the query (contract, section 2)."""
+"""The official client repeats these ids of the path in the query (contract, section 2)."""
 
 
 def refuse_unknown(request: Request, *known: str) -> None:
-    """Let a request go on only if its query has no other parameters than those.
+    """Refuse a request whose query has other parameters than these.
 
     Raises:
-        Invalid: naming each of the others.
+        InvalidRequest: with a violation for each unknown parameter.
     """
     if not request.scope["query_string"]:
         return
@@ -31,10 +31,10 @@ def refuse_unknown(request: Request, *known: str) -> None:
 
 
 async def refuse_body(request: Request) -> None:
-    """Let a request go on only if it has no body.
+    """Refuse a request that has a body.
 
     Raises:
-        Invalid: it has one, of which not more than the beginning is read.
+        InvalidRequest: the request has a body; only its first bytes are read.
     """
     async for chunk in request.stream():
         if chunk:

@@ -1,1 +1,1 @@
-"""Live streams: what is published while this process runs, for whoever listens."""
+"""Live streams: sends the events that are published while this process runs to the clients of open streams."""

@@ -1,4 +1,4 @@
-"""Hears every record of one topic from now on, for as long as the process runs."""
+"""Reads every record that is published to one topic while the process runs."""
 
 import asyncio
 import contextlib
@@ -15,84 +15,84 @@ from triptych.kit.process.settings import KitSettings
 
 log = logging.getLogger(__name__)
 
-NOT_HEARD = Counter("triptych_gateway_records_not_heard_total", "Records that could not be made sense of", ["topic"])
+UNPROCESSED = Counter("triptych_gateway_records_not_heard_total", "Records that could not be processed", ["topic"])
 
 FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
-Hear: TypeAlias = Callable[[FeedRecord], None]
+ReceiveRecord: TypeAlias = Callable[[FeedRecord], None]
 POLL_MS = 1_000
 PAUSE_SECONDS = 0.5
-TOGETHER_BYTES = 256 * 1024
-"""More than this is not waited for."""
+BATCH_BYTES = 256 * 1024
+"""Kafka answers a poll at once when this many bytes are there."""
 
 
 class TopicFeed:
     """A running feed of one topic, all partitions."""
 
-    def __init__(self, topic: str, records: TopicTail, hear: Hear) -> None:
+    def __init__(self, topic: str, records: TopicTail, receive: ReceiveRecord) -> None:
         self._topic = topic
-        self._hear = hear
+        self._receive_record = receive
         self._records = records
-        self._trouble: str | None = None
+        self._problem: str | None = None
 
     @property
     def problem(self) -> str | None:
-        """Why something is not heard, None if all is well."""
-        return self._trouble or self._records.problem
+        """Why records are not read; None while they are."""
+        return self._problem or self._records.problem
 
     def positions(self) -> dict[int, int]:
-        """The offset of the next record to hear, by partition."""
-        return {place.partition: offset for place, offset in self._records.positions().items()}
+        """The offset of the next record to read, by partition."""
+        return {topic_partition.partition: offset for topic_partition, offset in self._records.positions().items()}
 
     async def run(self) -> None:
-        """Hear, until cancelled."""
+        """Read until cancelled."""
         while True:
             try:
                 batches = await self._records.getmany(timeout_ms=POLL_MS)
             except Exception as error:
-                # Whatever it is: if this loop ended, every write from now on would time out.
-                if self._trouble is None:
+                # Any exception: if this loop ended, every later write would time out.
+                if self._problem is None:
                     log.exception("cannot follow %s", self._topic)
-                self._trouble = f"{self._topic}: {error!r}"
+                self._problem = f"{self._topic}: {error!r}"
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
-            self._trouble = None
+            self._problem = None
             for records in batches.values():
                 for record in records:
-                    self._take(record)
+                    self._receive(record)
 
-    def _take(self, record: FeedRecord) -> None:
+    def _receive(self, record: FeedRecord) -> None:
         try:
-            self._hear(record)
+            self._receive_record(record)
         except Exception:
-            # Whatever is in it, those after it have to be heard.
-            NOT_HEARD.labels(self._topic).inc()
-            log.exception("%s-%d@%d is not heard", record.topic, record.partition, record.offset)
+            # Any exception: the records after this one must be processed.
+            UNPROCESSED.labels(self._topic).inc()
+            log.exception("%s-%d@%d cannot be processed", record.topic, record.partition, record.offset)
 
 
 @asynccontextmanager
-async def following(
+async def following_topic(
     settings: KitSettings,
     topic: str,
-    hear: Hear,
+    receive: ReceiveRecord,
     *,
-    together_ms: int | None = None,
+    batch_ms: int | None = None,
     restarted: Restarted | None = None,
 ) -> AsyncIterator[TopicFeed]:
-    """Call `hear` with every record published to `topic` after this has been entered.
+    """Call `receive` with every record that is published to `topic` while the block runs.
 
     Args:
-        settings: where Kafka is.
-        topic: to follow, all partitions.
-        hear: is called with each record, one after the other.
-        together_ms: records of so much time come together; without it, each at once.
+        settings: name the brokers.
+        topic: the topic; all its partitions are read.
+        receive: is called with one record after the other.
+        batch_ms: how long Kafka collects records before it answers a poll; None answers at once.
         restarted: see `tail`.
 
     Raises:
         StartRefused: no broker answers.
     """
-    options = {} if together_ms is None else {"max_wait_ms": together_ms, "min_bytes": TOGETHER_BYTES}
+    options = {} if batch_ms is None else {"max_wait_ms": batch_ms, "min_bytes": BATCH_BYTES}
     async with tail(settings, [topic], restarted=restarted, **options) as records:
-        feed = TopicFeed(topic, records, hear)
+        feed = TopicFeed(topic, records, receive)
         task = asyncio.create_task(feed.run())
         try:
             yield feed

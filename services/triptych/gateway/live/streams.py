@@ -1,4 +1,4 @@
-"""Live streams of events: who listens, what is kept for each of them, and what was missed while nobody listened."""
+"""Owns the live streams of events: which are open, what is queued for each, and which records a resumed one missed."""
 
 import asyncio
 import logging
@@ -22,45 +22,45 @@ log = logging.getLogger(__name__)
 
 LAST_EVENT_ID_HEADER = "Last-Event-ID"
 QUEUE_MAX = 1_000
-"""Events kept for a client that reads too slowly; then its stream ends, and it comes again where it was."""
+"""Events queued for a slow client. Beyond, its stream ends, and the client resumes it where it ended."""
 QUEUE_BYTES = 8 * 1024 * 1024
-"""The same for large ones."""
+"""Bytes of events queued for a slow client. Beyond, its stream ends in the same way."""
 _POLL_MS = 200
 _TYPES = {event_type.value.encode(): event_type for event_type in EventType}
-_PLACES = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
+_EVENT_ID = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
 
 Positions: TypeAlias = Mapping[int, int]
-"""The offset of the next record by partition: what a stream's event ids stand for."""
+"""The offset of the next record by partition. An event id of a stream is the text of such positions."""
 
 EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Positions]]
-"""Where the topic ends in these partitions. Raises Failure."""
+"""Returns the end offsets of these partitions of the topic. Raises HttpFailure."""
 
 
 def type_of(record: FeedRecord) -> EventType | None:
-    """The type of the domain event in this record; None for what is none, such as a part of a snapshot."""
+    """The type of the domain event in this record; None for any other record, such as a snapshot record."""
     return _TYPES.get(dict(record.headers).get("ce_type") or b"")
 
 
 def parse_event_id(event_id: str) -> dict[int, int]:
-    """The places that an event id stands for.
+    """The positions that an event id names.
 
     Raises:
-        Invalid: it is not one of ours.
+        InvalidRequest: it is not an event id of this product.
     """
-    if not _PLACES.fullmatch(event_id):
+    if not _EVENT_ID.fullmatch(event_id):
         raise bad_header(LAST_EVENT_ID_HEADER, "the id of an event of this stream")
     pairs = (pair.split(":") for pair in event_id.split(","))
     return {int(partition): int(offset) for partition, offset in pairs}
 
 
-def format_event_id(places: Positions) -> str:
-    """The event id that stands for these places."""
-    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
+def format_event_id(positions: Positions) -> str:
+    """The event id that names these positions."""
+    return ",".join(f"{partition}:{offset}" for partition, offset in sorted(positions.items()))
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which events a stream carries: those of a site, or of one of its galleries."""
+class EventFilter:
+    """Which events a stream carries: those of a site, or those of one of its galleries."""
 
     site_id: str
     gallery_id: str | None = None
@@ -75,140 +75,147 @@ class Wanted:
 
 
 class Subscription:
-    """What one stream carries, from `begins` on: the offset of its first record by partition."""
+    """The queue of one stream. The stream begins at `start_positions`, the offset of its first record by partition."""
 
-    def __init__(self, wanted: Wanted, begins: Positions) -> None:
-        self.wanted = wanted
-        self.begins = begins
+    def __init__(self, event_filter: EventFilter, start_positions: Positions) -> None:
+        self.event_filter = event_filter
+        self.start_positions = start_positions
         self._queue: asyncio.Queue[FeedRecord | None] = asyncio.Queue(QUEUE_MAX)
         self._queued_bytes = 0
         self._has_ended = False
 
     def offer(self, record: FeedRecord) -> None:
-        """Keep the record for the stream; end it after those kept already if they are too many."""
+        """Queue a record; if the queue is full, end the stream after the records that are queued already."""
         if self._has_ended:
             return
         size = len(record.value or b"")
         if self._queue.qsize() >= QUEUE_MAX - 1 or (self._queued_bytes and self._queued_bytes + size > QUEUE_BYTES):
-            log.warning("a stream of site %s reads too slowly and is ended", self.wanted.site_id)
+            log.warning("ended a stream of site %s: its client reads too slowly", self.event_filter.site_id)
             self.end()
         else:
             self._queued_bytes += size
             self._queue.put_nowait(record)
 
     def end(self) -> None:
-        """Let the stream end."""
+        """End the stream after the records that are queued already."""
         if not self._has_ended:
             self._has_ended = True
             self._queue.put_nowait(None)
 
     async def next(self, timeout_seconds: float) -> FeedRecord | None:
-        """The next record, None when the stream has to end. Raises TimeoutError when there is none in time."""
+        """The next record, or None when the stream has ended. Raises TimeoutError when no record comes in time."""
         async with asyncio.timeout(timeout_seconds):
             while True:
                 record = await self._queue.get()
                 if record is not None:
                     self._queued_bytes -= len(record.value or b"")
-                if record is None or record.offset >= self.begins.get(record.partition, 0):
+                if record is None or record.offset >= self.start_positions.get(record.partition, 0):
                     return record
 
 
 class Streams:
-    """The open streams; hears the events topic."""
+    """The open streams, and the positions up to which the events topic has been read."""
 
     def __init__(self, settings: GatewaySettings, topic: str, ends_of: EndsOf) -> None:
         self._settings = settings
         self._topic = topic
         self._ends_of = ends_of
-        self._places: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
         self._subscriptions: set[Subscription] = set()
 
     def __len__(self) -> int:
         return len(self._subscriptions)
 
-    def begin(self, places: Positions) -> None:
-        """Say where hearing begins."""
-        for partition, offset in places.items():
-            self._places.setdefault(partition, offset)
+    def start_at(self, positions: Positions) -> None:
+        """Set the positions from which the events topic is read, before the first record comes."""
+        for partition, offset in positions.items():
+            self._positions.setdefault(partition, offset)
 
-    def hear(self, record: FeedRecord) -> None:
-        """Take a record of the events topic."""
-        self._places[record.partition] = record.offset + 1
+    def receive(self, record: FeedRecord) -> None:
+        """Process a record of the events topic."""
+        self._positions[record.partition] = record.offset + 1
         for subscription in self._subscriptions:
-            if subscription.wanted.includes(record):
+            if subscription.event_filter.includes(record):
                 subscription.offer(record)
 
-    def restart(self, places: Positions) -> None:
-        """Hearing goes on elsewhere, since the topic is another: nobody can tell what a stream has missed."""
-        self._places.update(places)
+    def restart(self, positions: Positions) -> None:
+        """Continue at these positions of a topic that was deleted and created again.
+
+        End every stream, since nobody can say which events it has missed.
+        """
+        self._positions.update(positions)
         self.end()
 
     def end(self) -> None:
-        """End every stream; clients come again, to another gateway."""
+        """End every stream; its client resumes it, at this or another gateway."""
         for subscription in self._subscriptions:
             subscription.end()
 
     @asynccontextmanager
-    async def subscribe(self, wanted: Wanted) -> AsyncIterator[Subscription]:
-        """Everything wanted that happens from now on.
+    async def subscribe(self, event_filter: EventFilter) -> AsyncIterator[Subscription]:
+        """A stream of the events that pass the filter, from the end of the topic on.
 
         Raises:
-            Refused: there are too many streams.
-            Failure: 503 if Kafka does not tell where its topic ends.
+            ApplicationFailure: 429, too many streams are open.
+            HttpFailure: 503, Kafka does not report the end offsets of the topic.
         """
         if len(self._subscriptions) >= self._settings.gateway_streams:
             raise ApplicationFailure(
                 429, "RESOURCE_EXHAUSTED", "too many streams are open", headers={"Retry-After": "10"}
             )
-        subscription = Subscription(wanted, self.places_of(wanted))
+        subscription = Subscription(event_filter, self.positions_of(event_filter))
         self._subscriptions.add(subscription)
         try:
-            # Later than where hearing stands, which is a little behind.
-            subscription.begins = await self._ends_of(subscription.begins)
+            # The positions of this process are a little behind the end of the topic.
+            subscription.start_positions = await self._ends_of(subscription.start_positions)
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
 
-    def places_of(self, wanted: Wanted) -> dict[int, int]:
-        """Where hearing stands now, in the partitions that matter."""
-        if wanted.gallery_id is None:
-            return dict(self._places)
-        partition = partition_of(wanted.gallery_id.encode(), self._settings.topic_partitions)
-        return {partition: self._places.get(partition, 0)}
+    def positions_of(self, event_filter: EventFilter) -> dict[int, int]:
+        """The current positions in the partitions that can have events for the filter."""
+        if event_filter.gallery_id is None:
+            return dict(self._positions)
+        partition = partition_of(event_filter.gallery_id.encode(), self._settings.topic_partitions)
+        return {partition: self._positions.get(partition, 0)}
 
     @asynccontextmanager
     async def replay(self, since: Positions, until: Positions) -> AsyncIterator[AsyncIterator[FeedRecord]]:
-        """All records between two places, wanted or not, read anew.
+        """Read all records between two positions again, whether or not they pass a filter.
 
         Raises:
-            Refused: 410 if they are not kept any more, or are too many.
+            ApplicationFailure: 410, the topic no longer has all of them, or they are too many.
         """
         async with _reading(self._settings) as reader:
             ends = {TopicPartition(self._topic, partition): end for partition, end in until.items()}
             starts = await reader.beginning_offsets(list(ends))
-            counts = [end - since.get(place.partition, -1) for place, end in ends.items()]
-            is_kept = all(starts[place] <= since.get(place.partition, -1) for place in ends)
+            counts = [end - since.get(topic_partition.partition, -1) for topic_partition, end in ends.items()]
+            is_kept = all(
+                starts[topic_partition] <= since.get(topic_partition.partition, -1) for topic_partition in ends
+            )
             if not is_kept or min(counts) < 0 or sum(counts) > self._settings.gateway_stream_resume:
                 raise ApplicationFailure(
-                    410, "OUT_OF_RANGE", "the stream cannot go on from there: read the state, then begin anew"
+                    410, "OUT_OF_RANGE", "the stream cannot continue from there: read the state, then open a new stream"
                 )
-            behind = {place: end for place, end in ends.items() if since[place.partition] < end}
-            reader.assign(list(behind))
-            for place in behind:
-                reader.seek(place, since[place.partition])
-            yield _read(reader, behind)
+            unread = {
+                topic_partition: end for topic_partition, end in ends.items() if since[topic_partition.partition] < end
+            }
+            reader.assign(list(unread))
+            for topic_partition in unread:
+                reader.seek(topic_partition, since[topic_partition.partition])
+            yield _read(reader, unread)
 
 
 async def ends_of_topic(settings: GatewaySettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """The offset behind the last record of each partition. Raises Failure: 503 if Kafka does not answer."""
+    """The offset after the last record of each partition. Raises HttpFailure: 503 if Kafka does not answer."""
     async with _reading(settings) as reader:
         ends = await reader.end_offsets([TopicPartition(topic, partition) for partition in partitions])
-    return {place.partition: end for place, end in ends.items()}
+    return {topic_partition.partition: end for topic_partition, end in ends.items()}
 
 
 @asynccontextmanager
 async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]:
-    # Offsets of another topic of this name, that was deleted, are refused instead of taken for those of this one.
+    # "none" refuses offsets of a deleted topic of the same name; otherwise they would be taken for this topic's.
     reader = make_reader(settings, auto_offset_reset="none")
     try:
         await reader.start()
@@ -220,12 +227,12 @@ async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]
         await reader.stop()
 
 
-async def _read(reader: AIOKafkaConsumer, behind: dict[TopicPartition, int]) -> AsyncIterator[FeedRecord]:
-    while behind:
-        for place, records in (await reader.getmany(*behind, timeout_ms=_POLL_MS)).items():
+async def _read(reader: AIOKafkaConsumer, unread: dict[TopicPartition, int]) -> AsyncIterator[FeedRecord]:
+    while unread:
+        for topic_partition, records in (await reader.getmany(*unread, timeout_ms=_POLL_MS)).items():
             for record in records:
-                if record.offset < behind[place]:
+                if record.offset < unread[topic_partition]:
                     yield record
-        for place in list(behind):
-            if await reader.position(place) >= behind[place]:
-                del behind[place]
+        for topic_partition in list(unread):
+            if await reader.position(topic_partition) >= unread[topic_partition]:
+                del unread[topic_partition]

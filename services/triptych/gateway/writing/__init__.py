@@ -1,1 +1,1 @@
-"""Writes: a command to Kafka, its reply, and the read model that shows it."""
+"""Writes: sends a command to Kafka, and waits for its reply and until the read model shows the change."""

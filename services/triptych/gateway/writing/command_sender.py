@@ -9,12 +9,12 @@ from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 
-# The default number of partitions: a lane each, so that one partition without a leader does not hold up the others.
+# The default number of partitions. With a lane for each, a partition without a leader does not delay the others.
 LANES = 12
 
 
 class TooLarge(Exception):
-    """Kafka does not take a record of this size, now or later."""
+    """The command is larger than Kafka accepts, so sending it again does not help."""
 
 
 class _PendingCommand(NamedTuple):
@@ -23,10 +23,10 @@ class _PendingCommand(NamedTuple):
 
 
 class CommandSender:
-    """A few lanes, chosen by key: what arrives while a lane is busy goes out in its next round trip.
+    """Sends commands in `LANES` lanes, chosen by key. Commands that wait for a busy lane share its next round trip.
 
-    aiokafka takes one batch a partition at a time; requests that waited for that place on their own would starve each
-    other (seen: a tenth of 100 concurrent writes to one gallery). And a request that gives up must not interrupt the
+    aiokafka sends one batch at a time for each partition. Requests that compete for the next batch starve each other
+    (measured: a tenth of 100 concurrent writes to one gallery). A request that gives up must also not interrupt the
     publisher, which may be connecting at that moment.
     """
 
@@ -39,19 +39,19 @@ class CommandSender:
         """Return once Kafka has acknowledged the command.
 
         Raises:
-            TransientFailure: it may be on the topic or not.
-            TooLarge: it is not on the topic.
+            TransientFailure: the command may or may not be on the topic.
+            TooLarge: the command is not on the topic.
         """
         record = OutgoingRecord(topic, message.key, message.value, message.headers)
-        parcel = _PendingCommand(record, asyncio.get_running_loop().create_future())
+        command = _PendingCommand(record, asyncio.get_running_loop().create_future())
         lane = partition_of(message.key, LANES)
-        self._waiting.setdefault(lane, []).append(parcel)
+        self._waiting.setdefault(lane, []).append(command)
         if lane not in self._lanes:
             self._lanes[lane] = asyncio.create_task(self._run(lane))
-        await parcel.sent
+        await command.sent
 
     async def close(self) -> None:
-        """End what is under way; nobody waits for it any more."""
+        """Cancel all lanes; no request waits for them any more."""
         lanes = list(self._lanes.values())
         for lane in lanes:
             lane.cancel()
@@ -59,31 +59,31 @@ class CommandSender:
 
     async def _run(self, lane: int) -> None:
         try:
-            while parcels := self._waiting.pop(lane, None):
-                # A request that has given up has been told so; its command must not follow.
-                await self._deliver([parcel for parcel in parcels if not parcel.sent.done()])
+            while pending := self._waiting.pop(lane, None):
+                # The client of a request that gave up has its response already; the command must not follow it.
+                await self._publish([command for command in pending if not command.sent.done()])
         finally:
             del self._lanes[lane]
 
-    async def _deliver(self, parcels: Sequence[_PendingCommand]) -> None:
+    async def _publish(self, pending: Sequence[_PendingCommand]) -> None:
         try:
-            await self._publisher.publish([parcel.record for parcel in parcels])
+            await self._publisher.publish([command.record for command in pending])
         except RecordTooLarge as error:
-            _resolve([parcels[position] for position in error.positions], TooLarge())
-            # If others are on the topic already, they come twice, which is harmless for commands.
-            if rest := [parcel for position, parcel in enumerate(parcels) if position not in error.positions]:
-                await self._deliver(rest)
+            _resolve([pending[position] for position in error.positions], TooLarge())
+            # Some of the others may be on the topic already. Publishing a command twice is harmless.
+            if others := [command for position, command in enumerate(pending) if position not in error.positions]:
+                await self._publish(others)
         except Exception as error:  # noqa: BLE001 - raised in each request, where it is answered and logged
-            _resolve(parcels, error)
+            _resolve(pending, error)
         else:
-            _resolve(parcels)
+            _resolve(pending)
 
 
-def _resolve(parcels: Sequence[_PendingCommand], failure: Exception | None = None) -> None:
-    for parcel in parcels:
-        if parcel.sent.done():
+def _resolve(pending: Sequence[_PendingCommand], failure: Exception | None = None) -> None:
+    for command in pending:
+        if command.sent.done():
             continue
         if failure is None:
-            parcel.sent.set_result(None)
+            command.sent.set_result(None)
         else:
-            parcel.sent.set_exception(failure)
+            command.sent.set_exception(failure)

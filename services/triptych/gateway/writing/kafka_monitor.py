@@ -1,4 +1,4 @@
-"""Knows within a second whether Kafka answers, so that writes are refused at once while it does not."""
+"""Checks twice a second whether Kafka answers, so that writes fail at once while it does not."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,13 @@ from triptych.kit.process.settings import KitSettings
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.5
-# A connection refused is known at once; a broker that only takes its time gets some.
+# A refused connection fails at once; this limit is for a broker that accepts the connection and is slow.
 ANSWER_SECONDS = 5.0
 PROBLEM = "Kafka does not answer"
 
 
 class KafkaMonitor:
-    """Asks the same question again and again; `ask` raises KafkaError or does not return when Kafka is away."""
+    """A circuit breaker that calls `ask` at intervals; `ask` raises KafkaError or hangs while Kafka is away."""
 
     def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
         self._ask = ask
@@ -35,12 +35,12 @@ class KafkaMonitor:
         return PROBLEM if self._is_lost else None
 
     @asynccontextmanager
-    async def within(self, seconds: float) -> AsyncIterator[None]:
-        """A block that needs Kafka.
+    async def fail_fast(self, seconds: float) -> AsyncIterator[None]:
+        """Run a block that needs Kafka, for at most `seconds`.
 
         Raises:
-            TransientFailure: Kafka does not answer, or ceased to while the block went on, or it took too long; what was
-                awaited is cancelled.
+            TransientFailure: Kafka does not answer, stops answering while the block runs, or the block takes too long.
+                Whatever the block awaits is cancelled.
         """
         if self._is_lost:
             raise TransientFailure(PROBLEM)
@@ -65,7 +65,7 @@ class KafkaMonitor:
                     log.warning("Kafka does not answer: %r", error)
                     self._trip()
             except Exception:
-                log.exception("cannot tell whether Kafka answers")
+                log.exception("cannot check whether Kafka answers")
             else:
                 self._is_lost = False
             await asyncio.sleep(INTERVAL_SECONDS)
@@ -80,12 +80,13 @@ class KafkaMonitor:
 
 @asynccontextmanager
 async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
-    """The pulse of the brokers as long as the block runs.
+    """Monitor the brokers while the block runs.
 
     Raises:
         NotYetAvailable: no broker answers.
     """
-    # A connection of its own: on those of consumers, questions wait behind fetches that wait for records.
+    # The monitor has its own connection: on a consumer's connection, a question waits behind a fetch, which waits for
+    # records.
     client = AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
     try:
         try:
@@ -93,19 +94,19 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
                 await client.bootstrap()
         except (KafkaError, TimeoutError) as error:
             raise start_failure(settings, error) from None
-        async with running_monitor(client.fetch_all_metadata) as pulse:
-            yield pulse
+        async with running_monitor(client.fetch_all_metadata) as monitor:
+            yield monitor
     finally:
         await client.close()
 
 
 @asynccontextmanager
 async def running_monitor(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[KafkaMonitor]:
-    """A pulse that runs as long as the block."""
-    pulse = KafkaMonitor(ask)
-    task = asyncio.create_task(pulse.run())
+    """Run a monitor while the block runs."""
+    monitor = KafkaMonitor(ask)
+    task = asyncio.create_task(monitor.run())
     try:
-        yield pulse
+        yield monitor
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -32,7 +32,10 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read an `X-Wix-Consistent`; None if it is not one of ours, as when a client talks to several servers."""
+        """Read one position of an `X-Wix-Consistent`.
+
+        None if this product did not write it, for example when a client talks to several servers.
+        """
         match = _POSITION.fullmatch(text)
         return cls(match[1], int(match[2])) if match else None
 
@@ -41,13 +44,13 @@ class Position:
 
 
 def parse_positions(header: str) -> list[Position]:
-    """The positions in an `X-Wix-Consistent`, newest first, without what is not ours."""
-    found = (Position.parse(part) for part in header.split(",", POSITIONS_MAX)[:POSITIONS_MAX])
+    """The positions in an `X-Wix-Consistent`, newest first; texts that are not positions are left out."""
+    found = (Position.parse(text) for text in header.split(",", POSITIONS_MAX)[:POSITIONS_MAX])
     return [position for position in found if position is not None]
 
 
 def format_positions(newest: Position, others: Iterable[Position]) -> str:
-    """The header that tells them; of each gallery only the newest, and of the oldest galleries nothing."""
+    """The value of `X-Wix-Consistent`: the newest position of each gallery, of at most `POSITIONS_MAX` galleries."""
     by_gallery = {newest.gallery_id: newest}
     for position in others:
         by_gallery.setdefault(position.gallery_id, position)
@@ -55,11 +58,11 @@ def format_positions(newest: Position, others: Iterable[Position]) -> str:
 
 
 class GalleryWaiter:
-    """What was heard of one gallery since the watch began.
+    """One request that waits for one gallery, and what the joined topic has said of the gallery since then.
 
     Attributes:
-        sequence: the highest at which the read model showed the gallery, -1 as long as nothing was heard.
-        items: items that changed meanwhile, by id, as the read model shows them; the first `ITEMS_MAX` of them, and no
+        sequence: the highest at which the read model showed the gallery, -1 before the first record.
+        items: items that changed since then, by id, as the read model shows them: the first `ITEMS_MAX` of them, and no
             more than `KEPT_BYTES`.
     """
 
@@ -68,70 +71,73 @@ class GalleryWaiter:
         self.items: dict[str, dict[str, Any]] = {}
         self._item_sequences: dict[str, int] = {}
         self._free_bytes = KEPT_BYTES
-        self._gone = False
-        self._news = asyncio.Event()
+        self._is_deleted = False
+        self._changed = asyncio.Event()
 
     def note(self, sequence: int | None) -> None:
-        """The read model shows the gallery at this sequence, or, if it is None, does not show it any more."""
+        """Note that the read model shows the gallery at this sequence, or no longer shows it (None)."""
         if sequence is None:
-            self._gone = True
+            self._is_deleted = True
         else:
             self.sequence = max(self.sequence, sequence)
-        self._news.set()
+        self._changed.set()
 
     def note_item(self, item_id: str, sequence: int | None, item: dict[str, Any] | None, size: int = 0) -> None:
-        """The read model shows the item as it is since this sequence, or, without, does not show it any more.
+        """Note that the read model shows the item as of this sequence, or no longer shows it (None).
 
-        `size` is that of the record that told it, in bytes.
+        `size` is the number of bytes of the record.
         """
         known = self._item_sequences.get(item_id, -1 if len(self._item_sequences) < ITEMS_MAX else None)
         if sequence is None or item is None:
             self.items.pop(item_id, None)
-        elif known is not None and sequence >= known:  # a former owner may tell outdated ones
+        elif known is not None and sequence >= known:  # a former owner may publish outdated records
             self._free_bytes -= size
             if self._free_bytes < 0:
-                self.items.pop(item_id, None)  # whoever needs it asks the read model
+                self.items.pop(item_id, None)  # a response that needs the item reads it from the read model
             else:
                 self.items[item_id], self._item_sequences[item_id] = item, sequence
 
-    async def heard(self, sequence: int) -> None:
-        """Wait until the gallery was heard at this sequence, or not to be shown any more."""
-        while self.sequence < sequence and not self._gone:
-            self._news.clear()
-            await self._news.wait()
-        self._gone = False
+    async def wait_for(self, sequence: int) -> None:
+        """Wait until the read model shows the gallery at this sequence or a later one, or no longer shows it."""
+        while self.sequence < sequence and not self._is_deleted:
+            self._changed.clear()
+            await self._changed.wait()
+        self._is_deleted = False
 
 
 class GalleryWaiters:
-    """The requests that wait for galleries to change. Hears the joined topic, where a record follows its view."""
+    """The requests that wait for galleries to change.
+
+    Reads the joined topic: the projector publishes a record there after it has stored the view.
+    """
 
     def __init__(self) -> None:
-        self._watches: dict[str, set[GalleryWaiter]] = {}
+        self._waiters: dict[str, set[GalleryWaiter]] = {}
 
     def __len__(self) -> int:
-        return len(self._watches)
+        return len(self._waiters)
 
     @contextmanager
     def watch(self, gallery_id: str) -> Iterator[GalleryWaiter]:
-        """Listen for one gallery; enter before sending the command that changes it."""
-        watch = GalleryWaiter()
-        watches = self._watches.setdefault(gallery_id, set())
-        watches.add(watch)
+        """Watch one gallery; enter before sending the command that changes it."""
+        waiter = GalleryWaiter()
+        waiters = self._waiters.setdefault(gallery_id, set())
+        waiters.add(waiter)
         try:
-            yield watch
+            yield waiter
         finally:
-            watches.discard(watch)
-            if not watches:
-                self._watches.pop(gallery_id, None)
+            waiters.discard(waiter)
+            if not waiters:
+                self._waiters.pop(gallery_id, None)
 
-    def hear(self, key: bytes | None, value: bytes | None) -> None:
-        """Take a record of the galleries topic."""
-        if not self._watches:
+    def receive(self, key: bytes | None, value: bytes | None) -> None:
+        """Process a record of the joined topic."""
+        if not self._waiters:
             return
         try:
             gallery_id, item_id = parse_key(key or b"")
-            watches = self._watches.get(gallery_id)
-            if watches is None:
+            waiters = self._waiters.get(gallery_id)
+            if waiters is None:
                 return
             record = None if value is None else orjson.loads(value)
             sequence = None if record is None else int(record["sequence"])
@@ -139,37 +145,38 @@ class GalleryWaiters:
         except (ValueError, KeyError, TypeError):
             log.error("a record of the galleries topic cannot be read")
             return
-        for watch in watches:
+        for waiter in waiters:
             if item_id is None:
-                watch.note(sequence)
+                waiter.note(sequence)
             else:
-                watch.note_item(item_id, sequence, item, len(value or b""))
+                waiter.note_item(item_id, sequence, item, len(value or b""))
 
 
 async def wait_until_all_shown(
-    views: Views, heads: GalleryWaiters, site_id: str, positions: Sequence[Position], timeout_seconds: float
+    views: Views, gallery_waiters: GalleryWaiters, site_id: str, positions: Sequence[Position], timeout_seconds: float
 ) -> bool:
-    """Whether the read model shows every one of these positions before the time is up."""
-    ends = asyncio.get_running_loop().time() + timeout_seconds
+    """Whether the read model shows all of these positions before the time is up."""
+    deadline = asyncio.get_running_loop().time() + timeout_seconds
     for position in positions:
-        with heads.watch(position.gallery_id) as watch:
-            remaining = max(0.0, ends - asyncio.get_running_loop().time())
-            if not await wait_until_shown(views, watch, site_id, position, remaining):
+        with gallery_waiters.watch(position.gallery_id) as waiter:
+            remaining = max(0.0, deadline - asyncio.get_running_loop().time())
+            if not await wait_until_shown(views, waiter, site_id, position, remaining):
                 return False
     return True
 
 
 async def wait_until_shown(
     views: Views,
-    watch: GalleryWaiter,
+    waiter: GalleryWaiter,
     site_id: str,
     position: Position,
     timeout_seconds: float,
-    patience_seconds: float = 0.0,
+    query_after_seconds: float = 0.0,
 ) -> bool:
     """Whether the read model shows the gallery at this position before the time is up.
 
-    For `patience_seconds` it only listens: a question that is answered by itself a moment later is not asked.
+    For the first `query_after_seconds` it waits for the joined topic only, and does not query the read model, since the
+    record usually arrives by then.
     """
 
     async def is_shown() -> bool:
@@ -178,16 +185,16 @@ async def wait_until_shown(
 
     if timeout_seconds <= 0:
         return await is_shown()
-    if patience_seconds:
+    if query_after_seconds:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(patience_seconds, timeout_seconds)):
-                await watch.heard(position.sequence)
+            async with asyncio.timeout(min(query_after_seconds, timeout_seconds)):
+                await waiter.wait_for(position.sequence)
     try:
         async with asyncio.timeout(timeout_seconds):
-            # Asked first, since of a command that was repeated nothing more will be heard; and again after a
-            # tombstone, which does not tell its sequence.
-            while watch.sequence < position.sequence and not await is_shown():
-                await watch.heard(position.sequence)
+            # Query before waiting, since a repeated command publishes nothing more. Query again after a tombstone,
+            # which has no sequence.
+            while waiter.sequence < position.sequence and not await is_shown():
+                await waiter.wait_for(position.sequence)
     except TimeoutError:
         return await is_shown()
     return True

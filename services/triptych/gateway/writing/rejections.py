@@ -1,4 +1,4 @@
-"""What a rejected command means to the client that asked over HTTP."""
+"""Translates the rejection of a command to the failure of an HTTP request."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,26 +15,26 @@ _STATUSES: Mapping[ErrorCode, int] = {
     ErrorCode.ALREADY_EXISTS: 409,
     # draft-ietf-httpapi-idempotency-key-header, section 2.7
     ErrorCode.IDEMPOTENCY_KEY_REUSED: 422,
-    # Over HTTP a sequence is expected only by an If-Match (RFC 9110, section 13.1.1).
+    # Over HTTP, only If-Match expects a sequence (RFC 9110, section 13.1.1).
     ErrorCode.SEQUENCE_CONFLICT: 412,
     ErrorCode.FAILED_PRECONDITION: 409,
     ErrorCode.UNIMPLEMENTED: 400,
 }
 
 
-def same(field: str) -> str:
-    """The `Rename` of commands whose paths are those of the request."""
+def same_path(field: str) -> str:
+    """The `Rename` of commands whose field paths are the same in the request."""
     return field
 
 
-def failure_of(error: ReplyError, rename: Rename = same) -> HttpFailure:
-    """The failure that tells a client of a rejection; a fault of the command service is told as any other fault."""
+def failure_of(error: ReplyError, rename: Rename = same_path) -> HttpFailure:
+    """The failure that reports a rejection to the client. An internal error of the command service is a 503."""
     if error.code not in _STATUSES:
         return HttpFailure(503)
     if error.code is ErrorCode.INVALID_ARGUMENT:
-        # Every 400 tells its violations (contract, section 5), at least one.
-        told = error.violations or [_unnamed(error)]
-        renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in told]
+        # Every 400 has at least one violation (contract, section 5).
+        violations = error.violations or [_violation_of(error)]
+        renamed = [violation.model_copy(update={"field": rename(violation.field)}) for violation in violations]
         return InvalidRequest(renamed)
     data = dict(error.data)
     if isinstance(field := data.get("field"), str):
@@ -42,7 +42,7 @@ def failure_of(error: ReplyError, rename: Rename = same) -> HttpFailure:
     return ApplicationFailure(_STATUSES[error.code], error.code.value, error.message, data)
 
 
-def _unnamed(error: ReplyError) -> Violation:
+def _violation_of(error: ReplyError) -> Violation:
     field = error.data.get("field")
     return Violation(
         field=field if isinstance(field, str) else "",

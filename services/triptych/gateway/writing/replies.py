@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class ReplyWaiters:
-    """The requests that wait for a reply, by correlation id. Every gateway hears all replies and keeps its own."""
+    """The requests that wait for a reply, by correlation id.
+
+    Every gateway reads all replies and ignores those to other gateways.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, asyncio.Future[Reply]] = {}
@@ -23,7 +26,7 @@ class ReplyWaiters:
 
     @contextmanager
     def expect(self, correlation_id: str) -> Iterator[asyncio.Future[Reply]]:
-        """The reply to come; enter before sending the command. Nothing is left behind, however the block ends."""
+        """A future of the reply; enter before sending the command. The request stops waiting when the block ends."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         key = correlation_id.encode()
         self._waiting[key] = future
@@ -32,12 +35,12 @@ class ReplyWaiters:
         finally:
             del self._waiting[key]
 
-    def hear(self, key: bytes | None, value: bytes | None) -> None:
-        """Take a record of the replies topic."""
+    def receive(self, key: bytes | None, value: bytes | None) -> None:
+        """Process a record of the replies topic."""
         future = self._waiting.get(key or b"")
         if future is None or future.done():
             return
         try:
             future.set_result(Reply.model_validate_json(value or b""))
         except ValidationError:
-            log.error("a reply to a request of ours cannot be read")
+            log.error("the reply to a waiting request cannot be read")

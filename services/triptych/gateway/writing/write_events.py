@@ -1,4 +1,4 @@
-"""Hears what writes of this gateway did, from their own events, for answers that the read model cannot give yet."""
+"""Collects the events of this gateway's own writes, for responses that the read model cannot give yet."""
 
 import logging
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from triptych.gateway.live.feed import FeedRecord
 log = logging.getLogger(__name__)
 
 KEPT_BYTES = 8 * 1024 * 1024
-"""Of the events of one write. An answer needs the first 50 items, and a clone may have 500 of 256 KiB."""
+"""Bytes of events kept for one write. A response needs the first 50 items; a clone may have 500 items of 256 KiB."""
 
 
 class WriteEffect:
-    """What one command did, as far as its events tell.
+    """The effect of one command, as far as its events have arrived.
 
     Attributes:
-        created: whether it created the gallery.
-        gallery: the gallery as it left it, without items, if it touched the gallery itself.
-        items: items that it created or changed, by id; the first `ITEMS_MAX` of them, as far as they are small.
+        created: whether the command created the gallery.
+        gallery: the gallery after the command, without items; None if the command did not touch the gallery itself.
+        items: items that the command created or changed, by id: the first `ITEMS_MAX` of them, within `KEPT_BYTES`.
     """
 
     def __init__(self) -> None:
@@ -32,77 +32,77 @@ class WriteEffect:
         self._free_bytes = KEPT_BYTES
 
     def note(self, event: Event, size: int = 0) -> None:
-        """Take an event of this size in bytes, which the command caused."""
+        """Note an event that the command caused; `size` is in bytes."""
         match event.event_type:
             case EventType.GALLERY_CREATED | EventType.GALLERY_UPDATED:
                 self.created = self.created or event.event_type is EventType.GALLERY_CREATED
                 self.gallery = {name: value for name, value in event.body.items() if name != "items"}
             case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
-                # Those of a clone come in display order, and nothing else has more than ITEMS_MAX.
+                # Only a clone has more than ITEMS_MAX items, and its events come in display order.
                 if len(self.items) < ITEMS_MAX and size <= self._free_bytes:
                     self._free_bytes -= size
                     self.items[event.body["id"]] = event.body
 
     @property
     def is_whole_gallery(self) -> bool:
-        """Whether the command created the gallery, and the first of its items are all known."""
+        """Whether the command created the gallery, and the first `ITEMS_MAX` of its items are known."""
         if not self.created or self.gallery is None:
             return False
         announced: int = self.gallery["totalItems"]
         return len(self.items) >= min(ITEMS_MAX, announced)
 
     def page(self, limit: int) -> list[dict[str, Any]]:
-        """The first of the items in display order (D3)."""
+        """The first `limit` items in display order (D3)."""
         return sorted(self.items.values(), key=lambda item: -float(item["sortOrder"]))[:limit]
 
 
 class _Waiter(NamedTuple):
     source: str
     correlation_id: bytes
-    echo: WriteEffect
+    effect: WriteEffect
 
 
 class WriteEvents:
-    """The writes that listen for their events, by site and command id; two requests may carry out the same command.
+    """The writes that wait for their events, by site and command id. Two requests may carry out the same command.
 
-    Events of earlier versions do not tell the source of the command that caused them, but its correlation id, which is
-    that of one of the requests: commands of other sources, whose ids may be equal, are not heard.
+    Events of earlier versions do not name the source of the command that caused them. They name its correlation id,
+    which is that of one of the requests. Commands of other sources may have the same id; their events are ignored.
     """
 
     def __init__(self) -> None:
-        self._listening: dict[tuple[bytes, bytes], list[_Waiter]] = {}
+        self._waiters: dict[tuple[bytes, bytes], list[_Waiter]] = {}
 
     def __len__(self) -> int:
-        return len(self._listening)
+        return len(self._waiters)
 
     @contextmanager
     def listen(self, site_id: str, command_id: str, source: str, correlation_id: str) -> Iterator[WriteEffect]:
-        """Listen for the events of a command; enter before sending it."""
+        """Collect the events of a command; enter before sending it."""
         key = site_id.encode(), command_id.encode()
-        listener = _Waiter(source, correlation_id.encode(), WriteEffect())
-        listeners = self._listening.setdefault(key, [])
-        listeners.append(listener)
+        waiter = _Waiter(source, correlation_id.encode(), WriteEffect())
+        waiters = self._waiters.setdefault(key, [])
+        waiters.append(waiter)
         try:
-            yield listener.echo
+            yield waiter.effect
         finally:
-            listeners.remove(listener)
-            if not listeners:
-                self._listening.pop(key, None)
+            waiters.remove(waiter)
+            if not waiters:
+                self._waiters.pop(key, None)
 
-    def hear(self, record: FeedRecord) -> None:
-        """Take a record of the events topic."""
-        if not self._listening:
+    def receive(self, record: FeedRecord) -> None:
+        """Process a record of the events topic."""
+        if not self._waiters:
             return
         headers = dict(record.headers)
-        # Kafka knows null headers.
+        # The value of a Kafka header may be null.
         key = headers.get("ce_siteid") or b"", headers.get("ce_causationid") or b""
-        listeners = self._listening.get(key)
-        if listeners is None or not (headers.get("ce_type") or b"").startswith(b"wix."):
+        waiters = self._waiters.get(key)
+        if waiters is None or not (headers.get("ce_type") or b"").startswith(b"wix."):
             return
         correlation_id = headers.get("ce_correlationid")
-        sources = {listener.source for listener in listeners if listener.correlation_id == correlation_id}
-        echoes = [listener.echo for listener in listeners if listener.source in sources]
-        if not echoes:
+        sources = {waiter.source for waiter in waiters if waiter.correlation_id == correlation_id}
+        effects = [waiter.effect for waiter in waiters if waiter.source in sources]
+        if not effects:
             return
         try:
             event = decode_event(record.value)
@@ -111,5 +111,5 @@ class WriteEvents:
                 "an event at %s-%d@%d cannot be read: %s", record.topic, record.partition, record.offset, undecodable
             )
             return
-        for echo in echoes:
-            echo.note(event, len(record.value))
+        for effect in effects:
+            effect.note(event, len(record.value))

@@ -1,4 +1,4 @@
-"""Carries out writes: command, reply, and the read model caught up with it (docs/architecture/gateway.md)."""
+"""Carries out writes: sends the command, and waits for its reply and the read model (docs/architecture/gateway.md)."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from triptych.gateway.writing.read_your_writes import (
     wait_until_all_shown,
     wait_until_shown,
 )
-from triptych.gateway.writing.rejections import Rename, failure_of, same
+from triptych.gateway.writing.rejections import Rename, failure_of, same_path
 from triptych.gateway.writing.replies import ReplyWaiters
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.attribution import about
@@ -34,28 +34,27 @@ from triptych.readmodel.queries import Views
 log = logging.getLogger(__name__)
 
 COMMAND_ID_HEADER = "X-Triptych-Command-Id"
-"""On answers that leave open whether the write happened: sent again as `Idempotency-Key`, it cannot happen twice."""
+"""Present if the outcome is open: a request that is repeated with this id as `Idempotency-Key` takes effect once."""
 
-
-_FOR_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
+_FAILS_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
 POLL_VIEW_AFTER_SECONDS = 0.2
-"""How long the change of a write is waited for before the read model is asked: usually it is heard of by then."""
+"""How long a write waits for the joined topic before it queries the read model; the record usually arrives by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """Who wants a write, and how it is recognised.
+    """A request to write: its sender, its identity and its conditions.
 
     Attributes:
-        site_id: the site it is limited to.
-        source: of its commands.
-        request: names the endpoint; two requests that differ in it are different, even if their commands are equal.
+        site_id: the site that the write is limited to.
+        source: the source of its commands.
+        request: the name of the endpoint. Requests to different endpoints differ, even if their commands are equal.
         command_id: the idempotency key.
-        is_named: whether the client chose it, so that it may have been used before.
+        has_client_key: whether the client chose the idempotency key, so that it may have been used before.
         correlation_id: unique to this request.
         traceparent, tracestate: W3C trace context of the request, if it has one.
-        expected: sequences of which the gallery must have one for the write to happen; None if any will do.
-        earlier: positions of earlier writes that the client carries along.
+        expected: the write happens only if the gallery has one of these sequences; None if it may have any.
+        earlier: positions of earlier writes that the client sent with the request.
     """
 
     site_id: str
@@ -63,7 +62,7 @@ class WriteRequest:
     request: str
     command_id: str
     correlation_id: str
-    is_named: bool = False
+    has_client_key: bool = False
     traceparent: str | None = None
     expected: tuple[int, ...] | None = None
     earlier: tuple[Position, ...] = ()
@@ -71,15 +70,15 @@ class WriteRequest:
 
     @property
     def expectation(self) -> dict[str, Any]:
-        """What the command says about the sequences expected."""
+        """The fields of the command that name the expected sequences."""
         if self.expected is None:
             return {}
         if len(self.expected) == 1:
             return {"expected_sequence": self.expected[0]}
         return {"expected_sequences": self.expected}
 
-    def part(self, index: int) -> "WriteRequest":
-        """The order of one of several commands that make up the write; no client has its source, or can name its id."""
+    def numbered(self, index: int) -> "WriteRequest":
+        """The request of one of this write's commands, with an identity that no client's command can have."""
         return replace(
             self,
             source=f"{self.source}/parts",
@@ -93,15 +92,15 @@ class Written:
     """A write that has happened.
 
     Attributes:
-        position: where the gallery stands after it.
-        item_ids: of the items that it created, changed or deleted; empty after large ones.
-        headers: what the answer tells about it.
-        command_id: of its command.
-        is_shown: whether every reader sees it.
-        echo: what its events told; nothing if the command had been carried out before, and perhaps nothing yet if it
-            is shown.
-        items: items that changed in the gallery meanwhile, by id, as readers see them. There may be more in the read
-            model.
+        position: the gallery and its sequence after the write.
+        item_ids: ids of the items that the write created, changed or deleted; empty after a large write.
+        headers: headers of the response.
+        command_id: the id of its command.
+        is_shown: whether the read model shows the write.
+        effect: its events. None have arrived if the command had been carried out before; if the read model shows the
+            write, they may not have arrived yet.
+        items: items of the gallery that changed since the write began, by id, as the read model shows them; not
+            necessarily all of them.
     """
 
     position: Position
@@ -109,135 +108,138 @@ class Written:
     headers: dict[str, str]
     command_id: str
     is_shown: bool
-    echo: WriteEffect
+    effect: WriteEffect
     items: dict[str, dict[str, Any]]
 
-    def unseen(self) -> HttpFailure:
-        """The answer when neither the read model nor the write's events tell what to answer."""
+    def not_shown(self) -> HttpFailure:
+        """The failure when neither the read model nor the write's events have the content of the response."""
         return HttpFailure(504, {COMMAND_ID_HEADER: self.command_id, **self.headers})
 
 
 class Writes:
-    """Sends commands and waits, within bounds, until their effect is visible."""
+    """Sends commands and waits, up to the time limits of the settings, until the read model shows their effect."""
 
     def __init__(
         self,
         settings: GatewaySettings,
         topics: Topics,
         sender: CommandSender,
-        pulse: KafkaMonitor,
+        kafka_monitor: KafkaMonitor,
         replies: ReplyWaiters,
-        echoes: WriteEvents,
-        heads: GalleryWaiters,
+        write_events: WriteEvents,
+        gallery_waiters: GalleryWaiters,
         views: Views,
     ) -> None:
         self._topics = topics
         self._sender = sender
-        self._pulse = pulse
+        self._kafka_monitor = kafka_monitor
         self.replies = replies
-        self.echoes = echoes
-        self._heads = heads
+        self.write_events = write_events
+        self._gallery_waiters = gallery_waiters
         self._views = views
-        # The publisher has a deadline of its own; this one also covers finding a broker.
+        # The publisher has its own deadline; this one also covers finding a broker.
         self._publish_seconds = 2 * settings.gateway_publish_timeout.total_seconds()
         self._reply_seconds = settings.gateway_reply_timeout.total_seconds()
         self._view_seconds = settings.gateway_view_timeout.total_seconds()
 
-    async def perform(self, order: WriteRequest, data: CommandData, rename: Rename = same) -> Written:
+    async def perform(self, write: WriteRequest, data: CommandData, rename: Rename = same_path) -> Written:
         """Carry out a command.
 
         Args:
-            order: who wants it.
-            data: what is wanted.
-            rename: from paths in the command to paths in the REST request.
+            write: the sender, identity and conditions of the write.
+            data: the data of the command.
+            rename: from field paths in the command to field paths in the REST request.
 
         Raises:
-            Failure: it was rejected, or what became of it is not known in time.
+            HttpFailure: the command was rejected, or its outcome is not known in time.
         """
-        envelope = self._envelope(order, data)
+        envelope = self._envelope(write, data)
         gallery_id = gallery_id_of(envelope)
-        # Listening begins before the command leaves: its effects may be heard at once, and in any order.
-        listening = self.echoes.listen(order.site_id, order.command_id, order.source, order.correlation_id)
-        with self._heads.watch(gallery_id) as watch, listening as echo:
-            reply = await self._ask(envelope)
+        # Waiting begins before the command is sent: its effects may arrive at once, and in any order.
+        collecting = self.write_events.listen(write.site_id, write.command_id, write.source, write.correlation_id)
+        with self._gallery_waiters.watch(gallery_id) as waiter, collecting as effect:
+            reply = await self._send(envelope)
             if reply.error is not None:
                 raise failure_of(reply.error, rename)
             if reply.gallery_id is None or reply.sequence is None:
                 raise key_reused()
-            # Of a creation that an earlier version has carried out, the gallery may have another id than it would now.
+            # An earlier version that carried out this creation may have derived another id for the gallery.
             if reply.gallery_id != gallery_id and data.gallery_id is not None:
                 raise key_reused()
             position = Position(reply.gallery_id, reply.sequence)
-            is_shown = await self._await_view(order, watch, position)
+            is_shown = await self._await_view(write, waiter, position)
             return Written(
                 position=position,
                 item_ids=tuple(reply.item_ids or ()),
-                headers=await self._headers(order, position),
-                command_id=order.command_id,
+                headers=await self._headers(write, position),
+                command_id=write.command_id,
                 is_shown=is_shown,
-                echo=echo,
+                effect=effect,
                 # A gallery's record follows those of its items.
-                items=watch.items if watch.sequence >= position.sequence else {},
+                items=waiter.items if waiter.sequence >= position.sequence else {},
             )
 
     async def perform_each(
-        self, order: WriteRequest, gallery_id: str, commands: Mapping[int, CreateItems]
+        self, write: WriteRequest, gallery_id: str, commands: Mapping[int, CreateItems]
     ) -> tuple[dict[int, Reply | HttpFailure], dict[str, str]]:
-        """Carry out commands of one gallery in their order and each on its own, as numbered parts of one order.
+        """Carry out the commands of one write to one gallery, in their order, each with an outcome of its own.
 
-        Returns what became of each, and headers of the answer. Those that were accepted are visible by then, unless
-        the read model did not catch up in time. The first has the key of the order itself, and what that expects: the
-        others are sent once it is known that the key was not used for another request, and that the gallery is in a
-        state expected.
+        The first command has the idempotency key and the condition of the write. If the client chose the key, or there
+        is a condition, the others are sent after the first one's reply. That reply says whether the key was used for
+        another request, and whether the gallery has an expected sequence.
+
+        Returns:
+            The outcome of each command by its number, and the headers of the response. The read model shows the
+            accepted commands, unless it did not catch up in time.
 
         Raises:
-            Failure: the whole is refused, or of none of them it is known in time what became of it.
+            HttpFailure: the write as a whole is refused, or no command's outcome is known in time.
         """
         envelopes = {
-            number: self._envelope(order.part(number) if place else order, data)
-            for place, (number, data) in enumerate(commands.items())
+            number: self._envelope(write.numbered(number) if index else write, data)
+            for index, (number, data) in enumerate(commands.items())
         }
-        with self._heads.watch(gallery_id) as watch:
+        with self._gallery_waiters.watch(gallery_id) as waiter:
             outcomes: dict[int, Reply | HttpFailure] = {}
-            if envelopes and (order.is_named or order.expected is not None):
+            if envelopes and (write.has_client_key or write.expected is not None):
                 first = next(iter(envelopes))
-                outcomes[first] = await self._ask(envelopes[first])
-                _raise_if_for_all(outcomes[first])
-            rest = [number for number in envelopes if number not in outcomes]
-            tried = await asyncio.gather(*(self._try(envelopes[number]) for number in rest))
-            outcomes |= zip(rest, tried, strict=True)
-            known = list(outcomes.values())
-            faults = [outcome for outcome in known if isinstance(outcome, HttpFailure) and outcome.status >= 500]
-            if faults and len(faults) == len(known):
-                raise HttpFailure(faults[0].status, {**faults[0].headers, COMMAND_ID_HEADER: order.command_id})
-            reached = [reply.sequence for reply in known if isinstance(reply, Reply) and reply.sequence is not None]
+                outcomes[first] = await self._send(envelopes[first])
+                _raise_if_fails_all(outcomes[first])
+            unsent = [number for number in envelopes if number not in outcomes]
+            sent = await asyncio.gather(*(self._send_or_failure(envelopes[number]) for number in unsent))
+            outcomes |= zip(unsent, sent, strict=True)
+            results = list(outcomes.values())
+            faults = [result for result in results if isinstance(result, HttpFailure) and result.status >= 500]
+            if faults and len(faults) == len(results):
+                raise HttpFailure(faults[0].status, {**faults[0].headers, COMMAND_ID_HEADER: write.command_id})
+            reached = [reply.sequence for reply in results if isinstance(reply, Reply) and reply.sequence is not None]
             if not reached:
                 return outcomes, {}
             position = Position(gallery_id, max(reached))
-            await self._await_view(order, watch, position)
-            return outcomes, await self._headers(order, position)
+            await self._await_view(write, waiter, position)
+            return outcomes, await self._headers(write, position)
 
-    def _envelope(self, order: WriteRequest, data: CommandData) -> CommandEnvelope:
+    def _envelope(self, write: WriteRequest, data: CommandData) -> CommandEnvelope:
         return CommandEnvelope(
-            command_id=order.command_id,
-            site_id=order.site_id,
+            command_id=write.command_id,
+            site_id=write.site_id,
             name=command_name(data),
             data=data,
             reply_to=self._topics.replies,
-            correlation_id=order.correlation_id,
-            traceparent=order.traceparent,
-            source=order.source,
-            request=order.request,
-            tracestate=order.tracestate,
+            correlation_id=write.correlation_id,
+            traceparent=write.traceparent,
+            source=write.source,
+            request=write.request,
+            tracestate=write.tracestate,
         )
 
-    async def _try(self, envelope: CommandEnvelope) -> Reply | HttpFailure:
+    async def _send_or_failure(self, envelope: CommandEnvelope) -> Reply | HttpFailure:
         try:
-            return await self._ask(envelope)
+            return await self._send(envelope)
         except HttpFailure as failure:
             return failure
 
-    async def _ask(self, envelope: CommandEnvelope) -> Reply:
+    async def _send(self, envelope: CommandEnvelope) -> Reply:
         with self.replies.expect(envelope.correlation_id) as future:
             await self._publish(envelope)
             try:
@@ -252,7 +254,7 @@ class Writes:
         try:
             if record_bytes(*message) > COMMAND_BYTES_MAX:
                 raise TooLarge
-            async with self._pulse.within(self._publish_seconds):
+            async with self._kafka_monitor.fail_fast(self._publish_seconds):
                 await self._sender.send(self._topics.commands, message)
         except TooLarge:
             raise ApplicationFailure(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
@@ -260,36 +262,36 @@ class Writes:
             log.warning("Kafka did not take command %s: %s", envelope.command_id, error, extra=_about(envelope))
             raise HttpFailure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
-    async def _await_view(self, order: WriteRequest, watch: GalleryWaiter, position: Position) -> bool:
+    async def _await_view(self, write: WriteRequest, waiter: GalleryWaiter, position: Position) -> bool:
         is_shown = await wait_until_shown(
-            self._views, watch, order.site_id, position, self._view_seconds, POLL_VIEW_AFTER_SECONDS
+            self._views, waiter, write.site_id, position, self._view_seconds, POLL_VIEW_AFTER_SECONDS
         )
         if not is_shown:
-            log.warning("the read model does not show %s in time", position, extra=_about(order))
+            log.warning("the read model does not show %s in time", position, extra=_about(write))
         return is_shown
 
-    async def _headers(self, order: WriteRequest, position: Position) -> dict[str, str]:
-        """The position, and those of earlier writes to other galleries that are not visible yet."""
-        unseen = [
+    async def _headers(self, write: WriteRequest, position: Position) -> dict[str, str]:
+        """The header with this position, and positions of earlier writes that the read model does not show yet."""
+        not_shown = [
             earlier
-            for earlier in order.earlier
+            for earlier in write.earlier
             if earlier.gallery_id != position.gallery_id
-            and not await wait_until_all_shown(self._views, self._heads, order.site_id, [earlier], 0)
+            and not await wait_until_all_shown(self._views, self._gallery_waiters, write.site_id, [earlier], 0)
         ]
-        return {CONSISTENT_HEADER: format_positions(position, unseen)}
+        return {CONSISTENT_HEADER: format_positions(position, not_shown)}
 
 
-def _about(sent: WriteRequest | CommandEnvelope) -> dict[str, Any]:
-    return about(site=sent.site_id, source=sent.source, command=sent.command_id)
+def _about(write: WriteRequest | CommandEnvelope) -> dict[str, Any]:
+    return about(site=write.site_id, source=write.source, command=write.command_id)
 
 
 def key_reused() -> HttpFailure:
-    """The failure for an idempotency key that was used before, for something else."""
+    """The failure for an idempotency key that was used before, for another request."""
     code = ErrorCode.IDEMPOTENCY_KEY_REUSED
     return failure_of(ReplyError(code=code, message="the idempotency key belongs to another request"))
 
 
-def _raise_if_for_all(outcome: Reply | HttpFailure) -> None:
-    """Raise the failure of a write of several commands if the first one's is that of all."""
-    if isinstance(outcome, Reply) and outcome.error is not None and outcome.error.code in _FOR_ALL:
+def _raise_if_fails_all(outcome: Reply | HttpFailure) -> None:
+    """Raise the failure of the first of several commands, if it applies to all of them."""
+    if isinstance(outcome, Reply) and outcome.error is not None and outcome.error.code in _FAILS_ALL:
         raise failure_of(outcome.error)

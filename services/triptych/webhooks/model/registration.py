@@ -118,7 +118,7 @@ class ListenerChange(Patch):
     @model_validator(mode="after")
     def _check(self) -> Self:
         # A null removes the gallery filter or the rate limit. For the other fields it means "not sent" (D7).
-        self._not_sent("url", "event_types", "retry_profile", "retry_delays", "timeout_seconds", "description")
+        self._drop_nulls("url", "event_types", "retry_profile", "retry_delays", "timeout_seconds", "description")
         if self.model_fields_set & {"retry_profile", "retry_delays"}:
             profile, delays = resolve_retries(self.retry_profile, self.retry_delays, RetryProfile.CUSTOM)
             return self._normalise(retry_profile=profile, retry_delays=delays)

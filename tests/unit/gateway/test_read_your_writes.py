@@ -8,7 +8,7 @@ import pytest
 
 from triptych.contract.gallery import ITEMS_MAX
 from triptych.contract.joined import gallery_key, item_key
-from triptych.gateway.writing import read_your_writes as consistency
+from triptych.gateway.writing import read_your_writes
 from triptych.gateway.writing.read_your_writes import GalleryWaiters, Position, format_positions, parse_positions
 
 G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
@@ -25,7 +25,7 @@ def test_positions_survive_the_header() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "12", G, f"{G}:", f"{G}:-1", f"{G}:1e3", f"{G}:{'9' * 19}", f"{G.upper()}:1"])
-def test_other_texts_are_not_positions_of_ours(text: str) -> None:
+def test_other_texts_are_not_positions(text: str) -> None:
     assert Position.parse(text) is None
 
 
@@ -41,9 +41,9 @@ def test_the_header_carries_the_newest_position_of_a_few_galleries() -> None:
     assert parse_positions("") == []
 
 
-async def test_a_watch_hears_its_gallery_from_its_beginning_on() -> None:
-    heads = GalleryWaiters()
-    with heads.watch(G) as watch:
+async def test_a_waiter_follows_its_gallery_from_its_start() -> None:
+    waiters = GalleryWaiters()
+    with waiters.watch(G) as waiter:
         for key, value in [
             (gallery_key(OTHER), head(9)),
             (item_key(G, OTHER), head(9)),
@@ -52,21 +52,21 @@ async def test_a_watch_hears_its_gallery_from_its_beginning_on() -> None:
             (gallery_key(G), b"not json"),
             (gallery_key(G), b"{}"),
         ]:
-            heads.hear(key, value)
-        assert watch.sequence == -1
-        heads.hear(gallery_key(G), head(3))
-        heads.hear(gallery_key(G), head(2))
-        assert watch.sequence == 3
-        await watch.heard(3)  # before the question is asked as well as after
+            waiters.receive(key, value)
+        assert waiter.sequence == -1
+        waiters.receive(gallery_key(G), head(3))
+        waiters.receive(gallery_key(G), head(2))
+        assert waiter.sequence == 3
+        await waiter.wait_for(3)  # returns at once for a sequence that was shown before the call
 
 
 def shown(sequence: int, title: str) -> bytes:
     return orjson.dumps({"sequence": sequence, "item": {"title": title}})
 
 
-async def test_a_watch_hears_the_items_of_its_gallery() -> None:
-    heads = GalleryWaiters()
-    with heads.watch(G) as watch:
+async def test_a_waiter_follows_the_items_of_its_gallery() -> None:
+    waiters = GalleryWaiters()
+    with waiters.watch(G) as waiter:
         for key, value in [
             (item_key(OTHER, OTHER), shown(1, "of another")),
             (item_key(G, OTHER), shown(2, "old")),
@@ -78,63 +78,63 @@ async def test_a_watch_hears_the_items_of_its_gallery() -> None:
             (item_key(G, OTHER), b'{"sequence": 9}'),
             (item_key(G, OTHER), b'{"sequence": 9, "item": 1}'),
         ]:
-            heads.hear(key, value)
-        assert watch.items == {OTHER: {"title": "new"}}
-        assert watch.sequence == -1
+            waiters.receive(key, value)
+        assert waiter.items == {OTHER: {"title": "new"}}
+        assert waiter.sequence == -1
 
 
-async def test_a_watch_keeps_as_many_items_as_an_answer_can_hold() -> None:
-    heads = GalleryWaiters()
+async def test_a_waiter_keeps_as_many_items_as_a_response_can_have() -> None:
+    waiters = GalleryWaiters()
     ids = [str(uuid.uuid4()) for _ in range(ITEMS_MAX + 1)]
-    with heads.watch(G) as watch:
+    with waiters.watch(G) as waiter:
         for item_id in ids:
-            heads.hear(item_key(G, item_id), shown(1, "first"))
-        heads.hear(item_key(G, ids[0]), shown(2, "changed"))
-        assert list(watch.items) == ids[:ITEMS_MAX]
-        assert watch.items[ids[0]] == {"title": "changed"}
+            waiters.receive(item_key(G, item_id), shown(1, "first"))
+        waiters.receive(item_key(G, ids[0]), shown(2, "changed"))
+        assert list(waiter.items) == ids[:ITEMS_MAX]
+        assert waiter.items[ids[0]] == {"title": "changed"}
 
 
-async def test_a_watch_keeps_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consistency, "KEPT_BYTES", 2 * len(shown(1, "first")))
-    heads, ids = GalleryWaiters(), [str(uuid.uuid4()) for _ in range(4)]
-    with heads.watch(G) as watch:
+async def test_the_bytes_that_a_waiter_keeps_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_your_writes, "KEPT_BYTES", 2 * len(shown(1, "first")))
+    waiters, ids = GalleryWaiters(), [str(uuid.uuid4()) for _ in range(4)]
+    with waiters.watch(G) as waiter:
         for item_id in ids:
-            heads.hear(item_key(G, item_id), shown(1, "first"))
-        assert list(watch.items) == ids[:2]
-        # What is not kept any more must not be told in an older state.
-        heads.hear(item_key(G, ids[0]), shown(2, "changed"))
-        assert list(watch.items) == ids[1:2]
+            waiters.receive(item_key(G, item_id), shown(1, "first"))
+        assert list(waiter.items) == ids[:2]
+        # An item that is no longer kept must not be returned in an older state.
+        waiters.receive(item_key(G, ids[0]), shown(2, "changed"))
+        assert list(waiter.items) == ids[1:2]
 
 
 async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:
-    heads = GalleryWaiters()
-    with heads.watch(G) as watch:
-        waiting = asyncio.create_task(watch.heard(5))
+    waiters = GalleryWaiters()
+    with waiters.watch(G) as waiter:
+        waiting = asyncio.create_task(waiter.wait_for(5))
         await asyncio.sleep(0)
-        heads.hear(gallery_key(G), head(4))
+        waiters.receive(gallery_key(G), head(4))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not waiting.done()
-        heads.hear(gallery_key(G), head(6))
+        waiters.receive(gallery_key(G), head(6))
         await waiting
 
 
-async def test_a_tombstone_is_news_once() -> None:
-    heads = GalleryWaiters()
-    with heads.watch(G) as watch:
-        heads.hear(gallery_key(G), None)
-        await watch.heard(5)
-        again = asyncio.create_task(watch.heard(5))
+async def test_a_tombstone_ends_one_wait_only() -> None:
+    waiters = GalleryWaiters()
+    with waiters.watch(G) as waiter:
+        waiters.receive(gallery_key(G), None)
+        await waiter.wait_for(5)
+        again = asyncio.create_task(waiter.wait_for(5))
         await asyncio.sleep(0)
         assert not again.done()
         again.cancel()
 
 
-async def test_several_requests_watch_one_gallery() -> None:
-    heads = GalleryWaiters()
-    with heads.watch(G) as first:
-        with heads.watch(G) as second:
-            heads.hear(gallery_key(G), head(1))
-        heads.hear(gallery_key(G), head(2))
+async def test_several_requests_wait_for_one_gallery() -> None:
+    waiters = GalleryWaiters()
+    with waiters.watch(G) as first:
+        with waiters.watch(G) as second:
+            waiters.receive(gallery_key(G), head(1))
+        waiters.receive(gallery_key(G), head(2))
         assert (first.sequence, second.sequence) == (2, 1)
-    assert len(heads) == 0
+    assert len(waiters) == 0

@@ -1,8 +1,8 @@
-"""Topics that the gateway follows are deleted and made again: it goes on by itself, and says what it missed."""
+"""The gateway continues by itself after a topic that it reads was deleted and created again."""
 
 import pytest
 
-from tests.integration.gateway.conftest import GALLERIES, OpenDoor
+from tests.integration.gateway.conftest import GALLERIES, StartGateway
 from tests.integration.kit.test_tail import recreate
 from tests.support.installation import Installation
 from tests.support.product import running_command_service
@@ -17,23 +17,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_watch_module, "INTERVAL_SECONDS", 0.2)
 
 
-async def test_replies_are_heard_on_a_topic_that_was_made_again(
-    installation: Installation, open_door: OpenDoor
-) -> None:
-    async with running_command_service(installation), open_door(gateway_reply_timeout=3) as door:
+async def test_replies_are_read_from_a_recreated_topic(installation: Installation, start_gateway: StartGateway) -> None:
+    async with running_command_service(installation), start_gateway(gateway_reply_timeout=3) as gateway:
 
-        async def delete() -> bool:  # refused: answered by its reply alone
-            answer = await door.client.delete(f"{GALLERIES}/00000000-0000-4000-8000-000000000000")
+        async def delete() -> bool:  # rejected, so the gateway needs the reply only
+            answer = await gateway.client.delete(f"{GALLERIES}/00000000-0000-4000-8000-000000000000")
             return answer.status_code == 404
 
         await eventually(delete, "a command is answered")
         await recreate(installation.addresses.kafka_bootstrap, installation.topics.replies)
         await eventually(delete, "a command is answered again")
-        assert (await door.client.get("/health/ready")).status_code == 200
+        assert (await gateway.client.get("/health/ready")).status_code == 200
 
 
-async def test_streams_end_when_their_topic_is_made_again(installation: Installation, open_door: OpenDoor) -> None:
-    async with open_door() as door, door.client.stream("GET", "/progallery/v2/events") as stream:
+async def test_streams_end_when_their_topic_is_recreated(
+    installation: Installation, start_gateway: StartGateway
+) -> None:
+    async with start_gateway() as gateway, gateway.client.stream("GET", "/progallery/v2/events") as stream:
         lines = stream.aiter_lines()
         assert (await anext(lines)).startswith("retry:")
         await recreate(installation.addresses.kafka_bootstrap, installation.topics.events)
@@ -42,10 +42,10 @@ async def test_streams_end_when_their_topic_is_made_again(installation: Installa
 
 
 async def test_a_gateway_without_one_of_its_topics_is_not_ready(
-    installation: Installation, open_door: OpenDoor
+    installation: Installation, start_gateway: StartGateway
 ) -> None:
-    async with open_door(topic_partitions=12) as door:
-        answer = await door.client.get("/health/ready")
+    async with start_gateway(topic_partitions=12) as gateway:
+        answer = await gateway.client.get("/health/ready")
         assert answer.status_code == 503
         wanted = f"topic {installation.topics.replies} has 3 partitions, and TRIPTYCH_TOPIC_PARTITIONS says 12"
         assert wanted in answer.json()["problems"]["topics"]

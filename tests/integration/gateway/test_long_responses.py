@@ -1,11 +1,11 @@
-"""Answers with more items than a gateway holds at a time."""
+"""Responses with more items than a gateway holds in memory at a time."""
 
 import asyncio
 import uuid
 from typing import Any
 
 from tests.integration.gateway.backend import Backend, item
-from tests.integration.gateway.conftest import GALLERIES, Door, OpenDoor
+from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
 from triptych.readmodel.weighing import LARGE_BYTES
 
 ITEM_BYTES = 250_000
@@ -15,7 +15,7 @@ COUNT = 40
 async def stored(backend: Backend) -> tuple[str, list[dict[str, Any]]]:
     """A gallery with 10 MB of items, in display order."""
     gallery_id = str(uuid.uuid4())
-    items = [item(str(uuid.uuid4()), float(COUNT - place)) for place in range(COUNT)]
+    items = [item(str(uuid.uuid4()), float(COUNT - index)) for index in range(COUNT)]
     for one in items:
         one["text"] = {"html": "x" * ITEM_BYTES}
     await backend.store(gallery_id, COUNT + 1, items)
@@ -26,9 +26,9 @@ def ids(items: list[dict[str, Any]]) -> list[str]:
     return [one["id"] for one in items]
 
 
-async def test_pages_by_offset_are_complete_and_others_are_short(door: Door, backend: Backend) -> None:
+async def test_pages_by_offset_are_complete_and_others_are_short(gateway: RunningGateway, backend: Backend) -> None:
     (gallery_id, items), _ = await stored(backend), await stored(backend)
-    whole, client = door.parts.budget.free, door.client
+    whole, client = gateway.state.budget.free, gateway.client
 
     got = (await client.get(f"{GALLERIES}/{gallery_id}", params={"itemLimit": 200})).json()["gallery"]
     assert (got["totalItems"], ids(got["items"])) == (COUNT, ids(items))
@@ -38,7 +38,7 @@ async def test_pages_by_offset_are_complete_and_others_are_short(door: Door, bac
         listed = (await client.get(f"{GALLERIES}/{gallery_id}/items", params=query)).json()
         assert (list(listed), ids(listed["items"])) == (["items"], ids(items[1:39]))
 
-    # By cursor a page may be short, and tells where to go on.
+    # A page by cursor may be short; its nextCursor is where to continue.
     found: list[str] = []
     cursor: str | None = ""
     sizes: list[int] = []
@@ -50,7 +50,7 @@ async def test_pages_by_offset_are_complete_and_others_are_short(door: Door, bac
     assert (found, len(sizes)) == (ids(items), 2)
     assert max(sizes) <= LARGE_BYTES
 
-    # Galleries share the room; totalItems tells how many there are.
+    # The galleries of a page share the room; totalItems is the number of all items.
     answer = await client.get(GALLERIES, params={"itemLimit": 100})
     assert len(answer.content) <= LARGE_BYTES
     assert answer.headers["X-Triptych-Partial"] == "items"
@@ -58,18 +58,20 @@ async def test_pages_by_offset_are_complete_and_others_are_short(door: Door, bac
 
     answer = await client.get(GALLERIES, params={"itemLimit": 1})
     assert (len(answer.json()["galleries"]), "X-Triptych-Partial" in answer.headers) == (2, False)
-    assert door.parts.budget.free == whole
+    assert gateway.state.budget.free == whole
 
 
-async def test_all_answers_together_hold_no_more_than_the_limit(open_door: OpenDoor, backend: Backend) -> None:
+async def test_all_responses_together_hold_no_more_than_the_limit(
+    start_gateway: StartGateway, backend: Backend
+) -> None:
     gallery_id, items = await stored(backend)
-    async with open_door(gateway_answers_limit=2 * LARGE_BYTES) as door:
-        # One of them stops reading, and is given up by its client.
-        async with door.client.stream("GET", f"{GALLERIES}/{gallery_id}", params={"itemLimit": 200}) as stopped:
+    async with start_gateway(gateway_answers_limit=2 * LARGE_BYTES) as gateway:
+        # One client stops reading, and then closes its connection.
+        async with gateway.client.stream("GET", f"{GALLERIES}/{gallery_id}", params={"itemLimit": 200}) as stopped:
             assert stopped.status_code == 200
-            assert door.parts.budget.free <= LARGE_BYTES
+            assert gateway.state.budget.free <= LARGE_BYTES
         answers = await asyncio.gather(
-            *(door.client.get(f"{GALLERIES}/{gallery_id}", params={"itemLimit": 200}) for _ in range(4))
+            *(gateway.client.get(f"{GALLERIES}/{gallery_id}", params={"itemLimit": 200}) for _ in range(4))
         )
         assert all(ids(answer.json()["gallery"]["items"]) == ids(items) for answer in answers)
-        assert door.parts.budget.free == 2 * LARGE_BYTES
+        assert gateway.state.budget.free == 2 * LARGE_BYTES
