@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
 
 CONSUMER = """
 import sys
-from triptych.client import Galleries, Snapshots
+from triptych.client import Galleries, SnapshotAssembler
 from triptych.contract.codec.envelope import decode_command
 from triptych.contract.topics import Topics
 assert not {"aiokafka", "pymongo", "fastapi", "faststream"} & set(sys.modules)

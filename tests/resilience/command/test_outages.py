@@ -97,8 +97,8 @@ class Producer:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def installation(stack: Addresses) -> AsyncIterator[Installation]:
-    """An installation in which no record of the product's own is a dead letter afterwards."""
+async def installation(stack: Addresses, restarts: list[Child]) -> AsyncIterator[Installation]:
+    """An installation in which no record of the product's own is dead afterwards; it ends before what is restarted."""
     async with open_installation(stack) as made:
         yield made
         await assert_no_record_of_ours_is_dead(made)
