@@ -132,7 +132,7 @@ def _hasty() -> Iterator[None]:
     """Galleries that differ are looked at twice, not for ten seconds. Not for galleries that are being written."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("verification", "join_check"):
-            patch.setattr(f"triptych.projector.rebuild.{module}.LOOKS", 2)
+            patch.setattr(f"triptych.projector.rebuild.{module}.ROUNDS", 2)
         yield
 
 

@@ -14,7 +14,7 @@ async def eventually(
     condition: Callable[[], Awaitable[T | None]], what: str, *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> T:
     """The first truthy answer of `condition`. Raises AssertionError naming `what` when the deadline passes."""
-    ends = time.monotonic() + deadline_seconds
+    deadline = time.monotonic() + deadline_seconds
     pause = FIRST_PAUSE_SECONDS
     while True:
         answer = await condition()

@@ -35,7 +35,7 @@ async def test_answers_have_the_documented_shapes(
     async with open_relay():
         await publish(History().create().messages)
         await admin.until(listener, DeliveryStatus.DEAD)
-        await admin.until_operations({"delivery.dead"})
+        await admin.until_operational_events({"delivery.dead"})
     page = (await client.get(f"{path}/deliveries")).json()
     shapes: list[tuple[type[WireModel], Any]] = [
         (answers.SecretAnswer, created),
