@@ -15,6 +15,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("stack")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to spread groups over the workers, each of which would start what the tests of a group share.
+
+    Raises:
+        UsageError: this pytest does not let pytest-xdist 3.8 mark the group of a test.
+    """
+    if config.getoption("dist", "no") == "loadgroup" and pytest.version_tuple >= (9, 2):
+        raise pytest.UsageError(
+            f"pytest {pytest.__version__} breaks --dist loadgroup: install what constraints.txt says"
+        )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that are granted most time: a long one at the end would leave the other workers idle."""

@@ -1,11 +1,18 @@
-"""What holds at the end of every test here, whatever the test itself is about."""
+"""What holds at the end of every test here, whatever the test itself is about, and what tests of one module share."""
 
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
-from tests.support.installation import Installation
+from tests.support.installation import Installation, open_installation
 from tests.support.ours import assert_no_record_of_ours_is_dead
+from tests.support.product import Gateway, running_product
+from triptych.devstack.stack import Addresses
+
+# What is late on a busy machine is not what these tests are about.
+PATIENCE = {"gateway_publish_timeout": 30, "gateway_reply_timeout": 50, "gateway_view_timeout": 30}
 
 
 @pytest.fixture
@@ -13,3 +20,25 @@ async def installation(installation: Installation) -> AsyncIterator[Installation
     """An installation in which no record of the product's own is a dead letter afterwards."""
     yield installation
     await assert_no_record_of_ours_is_dead(installation)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(stack: Addresses) -> AsyncIterator[Installation]:
+    """An installation for all tests of a module: sites keep them apart."""
+    async with open_installation(stack) as made:
+        yield made
+        await assert_no_record_of_ours_is_dead(made)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(shared: Installation) -> AsyncIterator[Gateway]:
+    """The whole product on it. A gateway takes a second of processor time to start."""
+    async with running_product(shared, **PATIENCE) as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(product: Gateway) -> Gateway:
+    """The gateway of the product, and a client with a site that no other test uses."""
+    product.client.headers["wix-site-id"] = uuid.uuid4().hex
+    return product

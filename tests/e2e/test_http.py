@@ -9,23 +9,17 @@ import pytest
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
-from tests.support.product import Gateway, running_product
+from tests.support.product import Gateway
 from triptych.cli.demo import DEMO
 from triptych.gateway.access.keys import Scope, store_key
 from triptych.gateway.api.examples import DEMO_KEY, DEV_KEY, GALLERY_ID, ITEM_IDS
 
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("http")]
 IMAGE = {
     "title": "Sea",
     "tags": {"values": ["sea", "blue"]},
     "image": {"imageInfo": {"url": "https://example.com/s.jpg"}},
 }
-
-
-@pytest.fixture
-async def gateway(installation: Installation) -> Any:
-    """A gateway of a running product."""
-    async with running_product(installation) as running:
-        yield running
 
 
 def text(title: str, **fields: Any) -> dict[str, Any]:
@@ -53,10 +47,10 @@ def documented(gateway: Gateway, prefix: str) -> Iterator[tuple[str, str, dict[s
                 yield method.upper(), path.removeprefix("/progallery"), operation
 
 
-async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, installation: Installation) -> None:
+async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, shared: Installation) -> None:
     path, ids = await new_gallery(gateway, "a", "b")
     before = await gateway.client.get(path)
-    await store_key(installation.database, "stranger", site_id="other", scopes=list(Scope), name="stranger")
+    await store_key(shared.database, "stranger", site_id="other", scopes=list(Scope), name="stranger")
     item, item_id = f"{path}/items/{ids['a']}", ids["a"]
     requests: dict[str, tuple[str, str, Any]] = {
         "getGallery": ("GET", path, None),
@@ -78,7 +72,7 @@ async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, installatio
     # These name no gallery; what they show to a stranger is below, and in the tests of streams.
     everything = {operation["operationId"] for _, _, operation in documented(gateway, "/progallery")}
     assert everything - set(requests) == {"listGalleries", "streamSite"}
-    stranger = {"Authorization": "stranger"}
+    stranger = {"Authorization": "stranger", "wix-site-id": "other"}
     for name, (method, url, body) in requests.items():
         refused = await gateway.client.request(method, url, json=body, headers=stranger)
         error = refused.json()["details"].get("applicationError", {})
@@ -108,17 +102,18 @@ async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, installatio
     assert (after.json(), after.headers["ETag"]) == (before.json(), before.headers["ETag"])
 
 
-async def test_every_example_works_when_pasted(gateway: Gateway, installation: Installation) -> None:
-    await store_key(installation.database, DEV_KEY, site_id=None, scopes=list(Scope), name="of a local stack")
-    headers = {"Idempotency-Key": DEMO_KEY, "Authorization": DEV_KEY}
-    demo = (await gateway.client.post("/v2/galleries", json={"gallery": DEMO}, headers=headers)).json()["gallery"]
+async def test_every_example_works_when_pasted(product: Gateway, shared: Installation) -> None:
+    await store_key(shared.database, DEV_KEY, site_id=None, scopes=list(Scope), name="of a local stack")
+    client, headers = product.client, {"Idempotency-Key": DEMO_KEY, "Authorization": DEV_KEY}
+    client.headers["wix-site-id"] = "default"  # that of the demo gallery
+    demo = (await client.post("/v2/galleries", json={"gallery": DEMO}, headers=headers)).json()["gallery"]
     assert demo["id"] == GALLERY_ID
     assert tuple(item["id"] for item in demo["items"]) == ITEM_IDS
 
     def is_deletion(operation: tuple[str, str, dict[str, Any]]) -> tuple[bool, int]:
         return operation[0] == "DELETE", -len(operation[1])
 
-    for method, template, operation in sorted(documented(gateway, "/progallery"), key=is_deletion):
+    for method, template, operation in sorted(documented(product, "/progallery"), key=is_deletion):
         if "text/event-stream" in operation["responses"]["200"]["content"]:
             continue  # endless
         path = template
@@ -126,7 +121,7 @@ async def test_every_example_works_when_pasted(gateway: Gateway, installation: I
             if parameter["in"] == "path":
                 path = path.replace(f"{{{parameter['name']}}}", parameter["examples"]["demo"]["value"])
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
-        answer = await gateway.client.request(method, path, json=body)
+        answer = await client.request(method, path, json=body)
         assert answer.status_code == 200, (method, path, answer.text)
 
 

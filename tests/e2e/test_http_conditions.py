@@ -8,17 +8,11 @@ import pytest
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
-from tests.support.product import Gateway, running_product
+from tests.support.product import Gateway
 from triptych.gateway.access.keys import store_key
 
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("http-conditions")]
 GALLERIES = "/v2/galleries"
-
-
-@pytest.fixture
-async def gateway(installation: Installation) -> Any:
-    """A gateway of a running product."""
-    async with running_product(installation) as running:
-        yield running
 
 
 async def new_gallery(gateway: Gateway, count: int) -> tuple[str, list[str]]:
@@ -89,8 +83,8 @@ async def test_no_client_names_a_part_of_a_bulk(gateway: Gateway) -> None:
     assert (await gateway.client.get(path)).json()["gallery"]["totalItems"] == 7
 
 
-async def test_keys_belong_to_the_client_that_chose_them(gateway: Gateway, installation: Installation) -> None:
-    await store_key(installation.database, "second", site_id=None, scopes=["manage", "read"], name="another client")
+async def test_keys_belong_to_the_client_that_chose_them(gateway: Gateway, shared: Installation) -> None:
+    await store_key(shared.database, "second", site_id=None, scopes=["manage", "read"], name="another client")
     clients = [{}, {"Authorization": "second"}, {"wix-site-id": "other"}]
     made = [
         await gateway.client.post(GALLERIES, json={}, headers={"Idempotency-Key": "order-1", **client})

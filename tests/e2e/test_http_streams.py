@@ -1,20 +1,24 @@
 """Live events over HTTP: what happens, as it happens, and what was missed in between."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
 import orjson
+import pytest
+import pytest_asyncio
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
-from tests.support.product import Gateway, running_gateway, running_product
+from tests.support.product import Gateway, running_gateway
 from tests.support.waiting import eventually
 from triptych.gateway.access.keys import Scope, store_key
 
 DEADLINE_SECONDS = 20
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("http-streams")]
 
 
 class Frame(NamedTuple):
@@ -76,61 +80,82 @@ async def new_gallery(gateway: Gateway, **headers: str) -> str:
     return f"/v2/galleries/{answer.json()['gallery']['id']}"
 
 
-async def test_events_as_they_happen(installation: Installation) -> None:
-    async with running_product(installation) as one, running_gateway(installation) as other:
-        path, elsewhere = await new_gallery(one), await new_gallery(one)
-        async with listening(one, "/v2/events") as site, listening(other, f"{path}/events") as gallery:
-            await site.frame()
-            await gallery.frame()
-            await one.client.post(f"{elsewhere}/items", json={"item": TEXT})
-            item = (await one.client.post(f"{path}/items", json={"item": TEXT})).json()["item"]
-            await one.client.patch(path, json={"gallery": {"name": "N"}})
-            await one.client.delete(path)
-            heard = [await gallery.event() for _ in range(4)]
-            assert [frame.event for frame in heard] == [
-                "gallery_item_created",
-                "updated",
-                "gallery_item_deleted",
-                "deleted",
-            ]
-            assert [frame.sequence for frame in heard] == [2, 3, 4, 5]
-            assert heard[0].data["actionEvent"]["body"]["item"] == item
-            everything = [await site.event() for _ in range(5)]
-            of_gallery = [frame.data for frame in everything if frame.data["entityId"] == path.rpartition("/")[2]]
-            assert of_gallery == [frame.data for frame in heard]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def second(shared: Installation) -> AsyncIterator[Gateway]:
+    """A second gateway."""
+    async with running_gateway(shared) as running:
+        yield running
 
 
-async def test_a_stream_goes_on_where_it_broke(installation: Installation) -> None:
-    async with running_product(installation) as one, running_gateway(installation) as other:
-        galleries = [await new_gallery(one) for _ in range(4)]
-        async with listening(one, "/v2/events") as site, listening(one, f"{galleries[0]}/events") as gallery:
-            since_site, since_gallery = (await site.frame()).id, (await gallery.frame()).id
-        written = []
-        for number in range(12):
-            path = galleries[number % 4]
-            body = {"item": {"title": str(number), **TEXT}}
-            written.append((await one.client.post(f"{path}/items", json=body)).json()["item"])
-        # Through the other gateway: a place is the same everywhere.
-        async with listening(other, "/v2/events", since_site) as site:
-            missed = [await site.event() for _ in range(12)]
-            later = (await one.client.post(f"{galleries[1]}/items", json={"item": TEXT})).json()["item"]
-            live = await site.event()
-        items = [frame.data["actionEvent"]["body"]["item"] for frame in (*missed, live)]
-        assert sorted(item["id"] for item in items) == sorted(item["id"] for item in (*written, later))
-        for number in range(4):
-            mine = [item["title"] for item in items if item in written[number::4]]
-            assert mine == [item["title"] for item in written[number::4]]
-        # In the middle of what was missed, neither less nor more comes than what is behind it.
-        async with listening(other, "/v2/events", missed[6].id) as site:
-            rest = [(await site.event()).data["id"] for _ in range(6)]
-        # Galleries keep their order, but nothing says how events of several partitions interleave.
-        assert sorted(rest) == sorted(frame.data["id"] for frame in (*missed[7:], live))
-        async with listening(other, f"{galleries[0]}/events", since_gallery) as gallery:
-            assert [(await gallery.event()).sequence for _ in range(3)] == [2, 3, 4]
+@pytest.fixture
+def other(second: Gateway, gateway: Gateway) -> Gateway:
+    """The second gateway, and a client of the same site."""
+    second.client.headers["wix-site-id"] = gateway.client.headers["wix-site-id"]
+    return second
 
 
-async def test_a_stream_that_cannot_go_on_says_so(installation: Installation) -> None:
-    async with running_product(installation, gateway_stream_resume=3) as gateway:
+@asynccontextmanager
+async def gateway_with(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
+    """A gateway with settings of its own, and a client with a site that no other test uses."""
+    async with running_gateway(installation, **fields) as running:
+        running.client.headers["wix-site-id"] = uuid.uuid4().hex
+        yield running
+
+
+async def test_events_as_they_happen(gateway: Gateway, other: Gateway) -> None:
+    path, elsewhere = await new_gallery(gateway), await new_gallery(gateway)
+    async with listening(gateway, "/v2/events") as site, listening(other, f"{path}/events") as gallery:
+        await site.frame()
+        await gallery.frame()
+        await gateway.client.post(f"{elsewhere}/items", json={"item": TEXT})
+        item = (await gateway.client.post(f"{path}/items", json={"item": TEXT})).json()["item"]
+        await gateway.client.patch(path, json={"gallery": {"name": "N"}})
+        await gateway.client.delete(path)
+        heard = [await gallery.event() for _ in range(4)]
+        assert [frame.event for frame in heard] == [
+            "gallery_item_created",
+            "updated",
+            "gallery_item_deleted",
+            "deleted",
+        ]
+        assert [frame.sequence for frame in heard] == [2, 3, 4, 5]
+        assert heard[0].data["actionEvent"]["body"]["item"] == item
+        everything = [await site.event() for _ in range(5)]
+        of_gallery = [frame.data for frame in everything if frame.data["entityId"] == path.rpartition("/")[2]]
+        assert of_gallery == [frame.data for frame in heard]
+
+
+async def test_a_stream_goes_on_where_it_broke(gateway: Gateway, other: Gateway) -> None:
+    galleries = [await new_gallery(gateway) for _ in range(4)]
+    async with listening(gateway, "/v2/events") as site, listening(gateway, f"{galleries[0]}/events") as gallery:
+        since_site, since_gallery = (await site.frame()).id, (await gallery.frame()).id
+    written = []
+    for number in range(12):
+        path = galleries[number % 4]
+        body = {"item": {"title": str(number), **TEXT}}
+        written.append((await gateway.client.post(f"{path}/items", json=body)).json()["item"])
+    # Through the other gateway: a place is the same everywhere.
+    async with listening(other, "/v2/events", since_site) as site:
+        missed = [await site.event() for _ in range(12)]
+        later = (await gateway.client.post(f"{galleries[1]}/items", json={"item": TEXT})).json()["item"]
+        live = await site.event()
+    items = [frame.data["actionEvent"]["body"]["item"] for frame in (*missed, live)]
+    assert sorted(item["id"] for item in items) == sorted(item["id"] for item in (*written, later))
+    for number in range(4):
+        mine = [item["title"] for item in items if item in written[number::4]]
+        assert mine == [item["title"] for item in written[number::4]]
+    # In the middle of what was missed, neither less nor more comes than what is behind it.
+    async with listening(other, "/v2/events", missed[6].id) as site:
+        rest = [(await site.event()).data["id"] for _ in range(6)]
+    # Galleries keep their order, but nothing says how events of several partitions interleave.
+    assert sorted(rest) == sorted(frame.data["id"] for frame in (*missed[7:], live))
+    async with listening(other, f"{galleries[0]}/events", since_gallery) as gallery:
+        assert [(await gallery.event()).sequence for _ in range(3)] == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("product")
+async def test_a_stream_that_cannot_go_on_says_so(shared: Installation) -> None:
+    async with gateway_with(shared, gateway_stream_resume=3) as gateway:
         path = await new_gallery(gateway)
         async with listening(gateway, f"{path}/events") as stream:
             place = (await stream.frame()).id
@@ -150,25 +175,25 @@ async def test_a_stream_that_cannot_go_on_says_so(installation: Installation) ->
             assert [(await stream.event()).sequence for _ in range(2)] == [4, 5]
 
 
-async def test_a_stranger_hears_nothing(installation: Installation) -> None:
-    async with running_product(installation) as gateway:
-        await store_key(installation.database, "stranger", site_id="other", scopes=list(Scope), name="stranger")
-        async with listening(gateway, "/v2/events") as ours:
-            before = (await ours.frame()).id
-            path = await new_gallery(gateway)
-            await ours.event()
-        stranger = {"Authorization": "stranger"}
-        assert (await gateway.client.get(f"{path}/events", headers=stranger)).status_code == 404
-        async with listening(gateway, "/v2/events", before, **stranger) as theirs:
-            await gateway.client.post(f"{path}/items", json={"item": TEXT})
-            own = await new_gallery(gateway, **stranger)
-            heard = await theirs.event()
-            assert heard.data["entityId"] == own.rpartition("/")[2]
+async def test_a_stranger_hears_nothing(gateway: Gateway, shared: Installation) -> None:
+    await store_key(shared.database, "stranger", site_id="other", scopes=list(Scope), name="stranger")
+    async with listening(gateway, "/v2/events") as ours:
+        before = (await ours.frame()).id
+        path = await new_gallery(gateway)
+        await ours.event()
+    stranger = {"Authorization": "stranger", "wix-site-id": "other"}
+    assert (await gateway.client.get(f"{path}/events", headers=stranger)).status_code == 404
+    async with listening(gateway, "/v2/events", before, **stranger) as theirs:
+        await gateway.client.post(f"{path}/items", json={"item": TEXT})
+        own = await new_gallery(gateway, **stranger)
+        heard = await theirs.event()
+        assert heard.data["entityId"] == own.rpartition("/")[2]
 
 
-async def test_a_quiet_stream_lives_on_for_its_time(installation: Installation) -> None:
+@pytest.mark.usefixtures("product")
+async def test_a_quiet_stream_lives_on_for_its_time(shared: Installation) -> None:
     fields = {"gateway_stream_heartbeat": 0.05, "gateway_stream_lifetime": 1}
-    async with running_product(installation, **fields) as gateway:
+    async with gateway_with(shared, **fields) as gateway:
         async with listening(gateway, "/v2/events") as stream:
             first = await stream.frame()
             path = await new_gallery(gateway, **{"wix-site-id": "another"})
@@ -187,8 +212,9 @@ async def test_a_quiet_stream_lives_on_for_its_time(installation: Installation) 
         await eventually(nobody_listens, "no stream is open")
 
 
-async def test_streams_are_bounded(installation: Installation) -> None:
-    async with running_product(installation, gateway_streams=1) as gateway:
+@pytest.mark.usefixtures("product")
+async def test_streams_are_bounded(shared: Installation) -> None:
+    async with gateway_with(shared, gateway_streams=1) as gateway:
         async with listening(gateway, "/v2/events"):
             refused = await gateway.client.get("/v2/events")
             error = refused.json()["details"]["applicationError"]

@@ -19,6 +19,7 @@ from tests.support.installation import Installation
 from tests.support.waiting import eventually
 from triptych.devstack.ports import free_ports
 
+pytestmark = pytest.mark.xdist_group("up")
 CLI = [sys.executable, "-m", "triptych.cli"]
 
 
@@ -77,13 +78,11 @@ def all_gone(pids: set[int]) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands to try use curl")
-async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(
-    installation: Installation, tmp_path: Path
-) -> None:
+async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(shared: Installation, tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
-    with running_up(installation, folder) as up:
+    with running_up(shared, folder) as up:
         text = await up.until("Events, as they happen")
         read, add, send = re.findall(r"^     ((?:curl|\.venv/bin/triptych) .*)$", text, re.MULTILINE)
 
@@ -113,12 +112,17 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 async def test_ending_it_otherwise_ends_its_services_too(
-    installation: Installation, tmp_path: Path, number: signal.Signals
+    shared: Installation, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with running_up(installation, tmp_path) as up:
-        await up.until("Events, as they happen")
-        services = up.services()
-        assert len(services) == 4
+    """As soon as they are started; that SIGTERM ends it later, too, is shown where the pages of docs/ are tested."""
+    with running_up(shared, tmp_path) as up:
+
+        async def started() -> set[int] | None:
+            assert up.process.poll() is None, up.text()
+            services = up.services()
+            return services if len(services) == 4 else None
+
+        services = await eventually(started, "four services are started", deadline_seconds=60)
         up.process.send_signal(number)
 
         async def gone() -> bool:
@@ -128,22 +132,22 @@ async def test_ending_it_otherwise_ends_its_services_too(
         assert up.process.wait(30) == (0 if number == signal.SIGTERM else -number)
 
 
-def test_a_busy_port_is_said_so_and_nothing_is_started(installation: Installation, tmp_path: Path) -> None:
+def test_a_busy_port_is_said_so_and_nothing_is_started(shared: Installation, tmp_path: Path) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        with running_up(installation, tmp_path, gateway_port=port) as up:
+        with running_up(shared, tmp_path, gateway_port=port) as up:
             assert up.process.wait(30) == os.EX_CONFIG
             assert f"Port {port}" in up.text()
             assert "TRIPTYCH_GATEWAY_PORT" in up.text()
         assert not (tmp_path / ".triptych" / "logs").exists()
 
 
-def test_a_wrong_command_is_explained(installation: Installation) -> None:
+def test_a_wrong_command_is_explained(shared: Installation) -> None:
     done = subprocess.run(
         [*CLI, "send", "CreateItems", '{"items": []}'],
-        env={**os.environ, **installation.environ()},
+        env={**os.environ, **shared.environ()},
         capture_output=True,
         text=True,
         check=False,

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
 
 CONSUMER = """
 import sys
-from triptych.client import Galleries, Snapshots
+from triptych.client import Galleries, SnapshotAssembler
 from triptych.contract.codec.envelope import decode_command
 from triptych.contract.topics import Topics
 assert not {"aiokafka", "pymongo", "fastapi", "faststream"} & set(sys.modules)
@@ -61,25 +61,24 @@ def test_triptych_is_the_only_name_at_the_top(wheel: Path) -> None:
     ]
 
 
-def test_a_consumer_needs_pydantic_and_orjson_alone(wheel: Path, tmp_path: Path) -> None:
-    python = _environment(tmp_path, wheel)
+def test_a_consumer_needs_pydantic_and_orjson_alone_and_the_extra_server_brings_the_rest(
+    wheel: Path, tmp_path: Path
+) -> None:
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    install(python, wheel)
     assert run(python, "-c", CONSUMER).strip() == "triptych.galleries"
     for name in ("services", "schemas", "deploy"):
         assert "ModuleNotFoundError" in run(python, "-c", f"import {name}", status=1)
     assert "pip install 'triptych[server]'" in run(python.with_name("triptych"), "--help", status=78)
 
-
-def test_the_extra_server_brings_what_every_module_needs(wheel: Path, tmp_path: Path) -> None:
-    python = _environment(tmp_path, f"{wheel}[server]")
+    install(python, f"{wheel}[server]")
     assert "Usage: triptych" in run(python.with_name("triptych"), "--help")
     # The stack of a developer's machine reads one more library, where Docker is used.
-    run(*PIP, "--python", python, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", "testcontainers")
+    install(python, "testcontainers")
     assert int(run(python, "-c", EVERYTHING)) > 200
 
 
-def _environment(folder: Path, what: str | Path) -> Path:
-    """The Python of a fresh environment with the wheel in it."""
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
-    python = folder / "venv" / "bin" / "python"
+def install(python: Path, what: str | Path) -> None:
+    """Install a package, and what it needs, for a Python."""
     run(*PIP, "--python", python, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", str(what))
-    return python

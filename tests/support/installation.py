@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from triptych.contract.topics import Topics
 from triptych.devstack.stack import Addresses
-from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.driver import Database, DriverName, open_database
 from triptych.kit.process.settings import PREFIX, KitSettings
 from triptych.kit.startup.provision import ensure_topics
 
@@ -76,3 +76,14 @@ async def open_installation(stack: Addresses) -> AsyncIterator[Installation]:
                 await admin.delete_topics([spec.name for spec in specs])
             finally:
                 await admin.close()
+
+
+@asynccontextmanager
+async def open_own_database(stack: Addresses, driver: DriverName = "pymongo") -> AsyncIterator[Database]:
+    """An empty database for tests that need no topics, removed afterwards."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    async with open_database(stack.mongo_uri, name, driver) as database:
+        try:
+            yield database
+        finally:
+            await database.client.drop_database(name)

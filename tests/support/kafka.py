@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import NotLeaderForPartitionError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from tests.support.waiting import eventually
 
@@ -76,3 +77,17 @@ async def expire_records(bootstrap: str, topic: str, partitions: int) -> None:
         return True
 
     await eventually(has_deleted, f"the records of {topic} are deleted")
+
+
+async def members_leave(bootstrap: str, group: str) -> None:
+    """Remove all members from a consumer group, as its broker does when the session time of dead ones has passed."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        coordinator = await admin.find_coordinator(group)
+        for described in await admin.describe_consumer_groups([group], coordinator):
+            for _error, _group, _state, _type, _protocol, members, *_ in described.groups:
+                for member_id, *_ in members:
+                    await admin._send_request(LeaveGroupRequest(group, member_id), coordinator)
+    finally:
+        await admin.close()

@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from tests.support.installation import Installation
+from tests.support.plain_http import NO_TLS
 from triptych.command.app import compose as compose_command
 from triptych.command.settings import CommandSettings
 from triptych.gateway.access.keys import Scope, store_key
@@ -46,7 +47,7 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(
-                base_url=f"{address}/progallery", headers={"Authorization": KEY}, timeout=60
+                base_url=f"{address}/progallery", headers={"Authorization": KEY}, timeout=60, verify=NO_TLS
             ) as client:
                 yield Gateway(app, address, client)
         finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.installation import Installation
+from tests.support.plain_http import NO_TLS
 from triptych.devstack.children import Child, start_child
 from triptych.devstack.ports import LOOPBACK, free_ports
 
@@ -23,8 +24,8 @@ class Service:
     address: str
 
     async def is_ready(self) -> bool:
-        """Whether the service reports that it is ready."""
-        async with httpx.AsyncClient(base_url=self.address, timeout=10) as client:
+        """What it says itself."""
+        async with httpx.AsyncClient(base_url=self.address, timeout=10, verify=NO_TLS) as client:
             try:
                 return (await client.get("/health/ready")).status_code == 200
             except httpx.TransportError:

@@ -7,17 +7,21 @@ from typing import TypeVar
 
 T = TypeVar("T")
 DEADLINE_SECONDS = 20.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.1
 
 
 async def eventually(
     condition: Callable[[], Awaitable[T | None]], what: str, *, deadline_seconds: float = DEADLINE_SECONDS
 ) -> T:
-    """The first truthy result of `condition`. Raises AssertionError with `what` when the deadline passes."""
+    """The first truthy answer of `condition`. Raises AssertionError naming `what` when the deadline passes."""
     deadline = time.monotonic() + deadline_seconds
+    pause = FIRST_PAUSE_SECONDS
     while True:
         answer = await condition()
         if answer:
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {deadline_seconds:g} s: {what} (last answer: {answer!r})")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        # What takes long is looked at less often: looking takes the time of those that are waited for.
+        pause = min(1.2 * pause, LONGEST_PAUSE_SECONDS)

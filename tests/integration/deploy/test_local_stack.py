@@ -74,9 +74,14 @@ async def read(addresses: Addresses) -> tuple[list[bytes], list[bytes]]:
     return from_kafka, from_mongo
 
 
-async def test_a_restart_on_the_same_folder_keeps_the_data(tmp_path: Path) -> None:
+async def test_a_restart_on_the_same_folder_keeps_the_data_and_a_second_stack_there_is_refused(tmp_path: Path) -> None:
     with local_stack(data_dir=tmp_path, environ=OURS) as first:
         await write(first, b"kept")
+        with (
+            pytest.raises(StackUnavailable, match="Another local stack is running"),
+            local_stack(data_dir=tmp_path, environ=OURS),
+        ):
+            pytest.fail("two stacks share their data")
     with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as second:
         assert await read(second) == ([b"kept"], [b"kept"])
     with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as third, MongoClient[Any](third.mongo_uri) as client:
@@ -93,15 +98,6 @@ async def test_two_stacks_at_the_same_time_are_independent(tmp_path: Path) -> No
         await write(b, b"b")
         assert await read(a) == ([b"a"], [b"a"])
         assert await read(b) == ([b"b"], [b"b"])
-
-
-def test_a_second_stack_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with (
-        local_stack(data_dir=tmp_path, environ=OURS, keep=False),
-        pytest.raises(StackUnavailable, match="Another local stack is running"),
-        local_stack(data_dir=tmp_path, environ=OURS),
-    ):
-        pytest.fail("two stacks share their data")
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.installation import Installation
+from tests.support.installation import open_own_database
 from tests.support.profiling import profiled, unindexed
 from triptych.command.store import documents as write_model
+from triptych.devstack.stack import Addresses
 from triptych.kit.mongo import driver as mongo
-from triptych.kit.mongo.driver import Database, Document, DriverName, aggregate, open_database
+from triptych.kit.mongo.driver import Database, Document, DriverName, aggregate
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.rebuild import digests
@@ -24,9 +25,9 @@ CREATED = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
-async def database(installation: Installation, driver: DriverName) -> AsyncIterator[Database]:
+async def database(stack: Addresses, driver: DriverName) -> AsyncIterator[Database]:
     """A write model and its views, equal: galleries with 0, 3, 6, ... items."""
-    async with open_database(installation.addresses.mongo_uri, installation.name, driver) as database:
+    async with open_own_database(stack, driver) as database:
         await ensure_indexes(database, write_model.indexes(timedelta(days=1)) | indexes(VIEWS))
         heads, items = [], []
         for number, gallery_id in enumerate(IDS):

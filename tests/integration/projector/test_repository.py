@@ -1,14 +1,15 @@
-"""The projector's storage on a real MongoDB, over both drivers."""
+"""The projector's storage on a real MongoDB."""
 
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from tests.support.histories import History
-from tests.support.installation import Installation
+from tests.support.installation import open_own_database
 from tests.support.profiling import profiled, unindexed
+from triptych.devstack.stack import Addresses
 from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.driver import Database, DriverName
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.app import indexes
@@ -21,10 +22,16 @@ from triptych.readmodel.queries import Views
 PARTITION = 0
 
 
-@pytest.fixture(params=["pymongo", "motor"])
-async def database(installation: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    """The installation's database over each driver, with its indexes."""
-    async with open_database(installation.addresses.mongo_uri, installation.name, request.param) as database:
+@pytest.fixture
+def driver() -> DriverName:
+    """The usual one."""
+    return "pymongo"
+
+
+@pytest.fixture
+async def database(stack: Addresses, driver: DriverName) -> AsyncIterator[Database]:
+    """A database with the indexes of the projector; no topics."""
+    async with open_own_database(stack, driver) as database:
         await ensure_indexes(database, indexes())
         yield database
 
@@ -56,6 +63,7 @@ def _filled(items: int, site_id: str = "s") -> History:
     return history
 
 
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
 async def test_what_is_saved_is_loaded_again(database: Database) -> None:
     repository = await _owner(database)
     shown, incomplete, unopened, deleted = (_filled(2) for _ in range(4))
@@ -89,6 +97,7 @@ async def test_an_item_that_is_there_before_its_creation_is_replaced(database: D
     assert {item_id: item.item for item_id, item in stored.items()} == history.items
 
 
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
 async def test_a_former_owner_can_write_nothing(database: Database) -> None:
     former, history = await _owner(database), _filled(1)
     owner = await _owner(database)

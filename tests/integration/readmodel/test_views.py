@@ -1,4 +1,4 @@
-"""The queries of the read model on a real MongoDB, over both drivers."""
+"""The queries of the read model on a real MongoDB."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tests.support.histories import EPOCH, History
-from tests.support.installation import Installation
+from tests.support.installation import open_own_database
 from tests.support.profiling import profiled, unindexed
+from triptych.devstack.stack import Addresses
 from triptych.kit.failures import TransientFailure
-from triptych.kit.mongo.driver import Database, Document, aggregate, open_database
+from triptych.kit.mongo.driver import Database, Document, DriverName, aggregate
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.readmodel import queries
 from triptych.readmodel.cursors import InvalidCursor, write_cursor
@@ -29,12 +30,18 @@ HOUR = timedelta(hours=1)
 FIRST = names_of(FIRST_VERSION)
 
 
-@pytest.fixture(params=["pymongo", "motor"])
-async def database(installation: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    """The installation's database over each driver, with its indexes."""
-    async with open_database(installation.addresses.mongo_uri, installation.name, request.param) as database:
+@pytest.fixture
+async def database(stack: Addresses, driver: DriverName) -> AsyncIterator[Database]:
+    """A database with the indexes of the views; no topics."""
+    async with open_own_database(stack, driver) as database:
         await ensure_indexes(database, INDEXES)
         yield database
+
+
+@pytest.fixture
+def driver() -> DriverName:
+    """The usual one."""
+    return "pymongo"
 
 
 async def _store(database: Database, *histories: History, names: ViewNames = FIRST) -> None:
@@ -55,6 +62,7 @@ def _filled(site_id: str = "s", age: timedelta = HOUR, gallery_id: str | None = 
     return history
 
 
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
 async def test_a_gallery_and_a_page_of_its_items(database: Database) -> None:
     history, other = _filled(), _filled()
     await _store(database, history, other)
@@ -75,6 +83,7 @@ async def test_a_gallery_and_a_page_of_its_items(database: Database) -> None:
     assert await views.get_item("s", other.gallery_id, item_id) is None
 
 
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
 async def test_galleries_newest_first_then_by_id(database: Database) -> None:
     ids = [f"0000000{number}-0000-4000-8000-000000000000" for number in range(4)]
     oldest, twin_b, twin_a, newest = (
@@ -220,7 +229,7 @@ async def test_items_by_type_and_tag(database: Database) -> None:
 
 
 async def test_a_page_far_down_costs_the_same_as_the_first_one(database: Database) -> None:
-    count, size = 100_000, 100
+    count, size = 20_000, 100
     gallery = _filled(items=0)
     await _store(database, gallery)
     await database[GALLERY_VIEWS].update_one({"_id": gallery.gallery_id}, {"$set": {"totalItems": count}})
@@ -234,10 +243,10 @@ async def test_a_page_far_down_costs_the_same_as_the_first_one(database: Databas
     views = Views(database)
     async with profiled(database) as operations:
         first = await views.list_items_after("s", gallery.gallery_id, size)
-        thousandth = await views.list_items_after("s", gallery.gallery_id, size, write_cursor(count - 999 * size))
+        last = await views.list_items_after("s", gallery.gallery_id, size, write_cursor(size))
     assert first is not None
-    assert thousandth is not None
-    assert (first.items[0]["id"], thousandth.items[0]["id"]) == ("i99999", "i99")
+    assert last is not None
+    assert (first.items[0]["id"], last.items[0]["id"]) == ("i19999", "i99")
     pages = [operation for operation in operations if operation["ns"].endswith(ITEM_VIEWS)]
     assert [page["nreturned"] for page in pages] == [101, 100]
     assert [page["keysExamined"] for page in pages] == [101, 100]

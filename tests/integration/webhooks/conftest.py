@@ -98,12 +98,13 @@ class Admin:
     ) -> list[Document]:
         """The deliveries with a status, once there are `count`."""
 
-        async def found_enough() -> list[Document] | None:
-            found = await self.deliveries(listener, status)
-            return found if len(found) >= count else None
+        query = {"listenerId": listener.id, "status": status.value}
 
-        what = f"{count} {status} deliveries"
-        return await eventually(found_enough, what, deadline_seconds=deadline_seconds)
+        async def are_there() -> bool:
+            return await self.database[DELIVERIES].count_documents(query, limit=count) == count
+
+        await eventually(are_there, f"{count} {status} deliveries", deadline_seconds=deadline_seconds)
+        return await self.deliveries(listener, status)
 
     async def until_operational_events(self, kinds: set[str]) -> list[Document]:
         """The operational events, once there is at least one of each of these kinds."""

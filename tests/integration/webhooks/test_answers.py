@@ -1,8 +1,7 @@
 """A whole relay accepts odd responses, keeps registered URLs, and is not delayed by unanswered names."""
 
 import time
-
-import pytest
+from contextlib import AsyncExitStack
 
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
@@ -21,15 +20,22 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD)
-async def test_a_200_is_a_200(open_relay: OpenRelay, admin: Admin, publish: Publish, odd: str) -> None:
-    response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ODD[odd] + b"\r\n\r\nok, and more"
-    async with open_raw_server(response) as server, open_relay():
-        listener = await admin.subscribe(server.url("/a/../%7Eb?sig=%2Fx%2f&e=@"), retryDelays=[])
+async def test_a_200_is_a_200(open_relay: OpenRelay, admin: Admin, publish: Publish) -> None:
+    async with AsyncExitStack() as stack:
+        servers = {}
+        for name, odd in ODD.items():
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + odd + b"\r\n\r\nok, and more"
+            servers[name] = await stack.enter_async_context(open_raw_server(answer))
+        await stack.enter_async_context(open_relay())
+        target = "/a/../%7Eb?sig=%2Fx%2f&e=@"
+        listeners = {
+            name: await admin.subscribe(server.url(target), retryDelays=[]) for name, server in servers.items()
+        }
         await publish(History().create().messages)
-        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
-        assert (delivery["attempts"], delivery["failures"]) == (1, 0)
-        assert server.targets == ["/a/../%7Eb?sig=%2Fx%2f&e=@"]
+        for name, listener in listeners.items():
+            (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+            assert (delivery["attempts"], delivery["failures"]) == (1, 0), name
+            assert servers[name].targets == [target], name
 
 
 async def test_unanswered_names_delay_neither_other_listeners_nor_a_stop(

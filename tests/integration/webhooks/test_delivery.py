@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.support.commands import header
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
-from tests.support.receiver import Behaviour, Receiver, drip, hang, reset, status
+from tests.support.receiver import Behaviour, Receiver, drip, hang, open_receiver, reset, status
 from triptych.contract.codec.envelope import Message
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
@@ -35,7 +37,7 @@ async def test_every_event_is_delivered_once(
         assert body == {"type": wire.pop("eventType"), "timestamp": wire["eventTime"], "data": wire}
 
 
-@pytest.mark.parametrize("items", [1, 2, 1000])
+@pytest.mark.parametrize("items", [1, 600])
 async def test_n_deletions_are_n_deliveries(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, items: int
 ) -> None:
@@ -70,38 +72,36 @@ async def test_only_what_was_asked_for(
     assert {request.id for request in receiver.at("/all")} == {event.id for event in (*mine.events, *other.events)}
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "failure", "code"),
-    [
-        (status(500), None, 500),
-        (status(404), None, 404),
-        (status(302, Location="http://127.0.0.1:1/"), None, 302),
-        (reset, "connection", None),
-        (drip(500), None, 500),
-    ],
-    ids=["500", "404", "redirect", "reset", "drip"],
-)
-async def test_a_failure_is_tried_again(
-    open_relay: OpenRelay,
-    admin: Admin,
-    publish: Publish,
-    receiver: Receiver,
-    behaviour: Behaviour,
-    failure: str | None,
-    code: int | None,
-) -> None:
-    listener = await admin.subscribe(receiver.url(), timeoutSeconds=0.5)
-    receiver.script = [behaviour]
-    async with open_relay():
-        await publish(History().create().messages)
-        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
-    first, second = delivery["log"]
-    assert (first["status"], first["failure"], second["status"]) == (code, failure, 200)
-    assert (delivery["attempts"], delivery["failures"]) == (2, 1)
-    # The second attempt has the same id and body.
-    once, again = receiver.requests
-    assert once.id == again.id
-    assert once.body == again.body
+FAILURES: dict[str, tuple[Behaviour, str | None, int | None]] = {
+    "500": (status(500), None, 500),
+    "404": (status(404), None, 404),
+    "redirect": (status(302, Location="http://127.0.0.1:1/"), None, 302),
+    "reset": (reset, "connection", None),
+    "drip": (drip(500), None, 500),
+}
+
+
+async def test_a_failure_is_tried_again(open_relay: OpenRelay, admin: Admin, publish: Publish) -> None:
+    async with AsyncExitStack() as stack:
+        receivers = {name: await stack.enter_async_context(open_receiver()) for name in FAILURES}
+        listeners = {
+            name: await admin.subscribe(receiver.url(), timeoutSeconds=0.5) for name, receiver in receivers.items()
+        }
+        for name, (behaviour, _, _) in FAILURES.items():
+            receivers[name].script = [behaviour]
+        async with open_relay():
+            await publish(History().create().messages)
+            deliveries = {
+                name: await admin.until(listener, DeliveryStatus.DELIVERED) for name, listener in listeners.items()
+            }
+    for name, (_, failure, code) in FAILURES.items():
+        (delivery,) = deliveries[name]
+        first, second = delivery["log"]
+        assert (first["status"], first["failure"], second["status"]) == (code, failure, 200), name
+        assert (delivery["attempts"], delivery["failures"]) == (2, 1), name
+        # Signed anew under the same id.
+        once, again = receivers[name].requests
+        assert (once.id, once.body) == (again.id, again.body), name
 
 
 async def test_a_hanging_listener_is_cut_off_and_waits_at_least_the_minimum(
@@ -186,19 +186,18 @@ async def test_a_record_that_is_not_an_event_is_dead_lettered_and_its_neighbours
     assert len(receiver.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"\xff\xfe\xfd\r\n\r\n",
-        b"HTTP/1.1 2000 \xff\xfe\r\nX: \xff\xfe\r\nContent-Length: nope\xff\r\n\r\n",
-        b"HTTP/1.1 500 \xff\xfe\r\nX-\xff: \xff\r\n\r\n\xff",
-        b"HTTP/1.1 500 Oh\r\n" + b"X: y\r\n" * 200_000,
-    ],
-    ids=["no-http", "bad-status", "bad-bytes", "endless-headers"],
-)
-async def test_a_response_that_is_not_http_is_a_failure_with_a_log(
-    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, garbage: bytes
-) -> None:
+GARBAGE = {
+    "no-http": b"\xff\xfe\xfd\r\n\r\n",
+    "bad-status": b"HTTP/1.1 2000 \xff\xfe\r\nX: \xff\xfe\r\nContent-Length: nope\xff\r\n\r\n",
+    "bad-bytes": b"HTTP/1.1 500 \xff\xfe\r\nX-\xff: \xff\r\n\r\n\xff",
+    "endless-headers": b"HTTP/1.1 500 Oh\r\n" + b"X: y\r\n" * 200_000,
+}
+
+
+@asynccontextmanager
+async def answering(garbage: bytes) -> AsyncIterator[str]:
+    """The address of a server that answers every request with these bytes."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(garbage)
@@ -207,14 +206,22 @@ async def test_a_response_that_is_not_http_is_a_failure_with_a_log(
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     try:
-        listener = await admin.subscribe(f"http://127.0.0.1:{port}/", retryDelays=[], timeoutSeconds=2)
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+
+
+async def test_garbage_for_an_answer_is_a_failure_with_a_log(
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+) -> None:
+    async with AsyncExitStack() as stack:
+        urls = {name: await stack.enter_async_context(answering(garbage)) for name, garbage in GARBAGE.items()}
+        listeners = {name: await admin.subscribe(url, retryDelays=[], timeoutSeconds=2) for name, url in urls.items()}
         good = await admin.subscribe(receiver.url())
         async with open_relay():
             await publish(History().create().messages)
-            (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
+            for name, listener in listeners.items():
+                (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
+                assert len(delivery["log"]) == 1, name
             await admin.until(good, DeliveryStatus.DELIVERED)
-    finally:
-        server.close()
-    assert len(delivery["log"]) == 1

@@ -1,34 +1,54 @@
 """Tests the administration over HTTP: shapes, rules, scopes and the isolation of sites."""
 
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
-from tests.support.histories import History
-from tests.support.installation import Installation
+from tests.support.installation import Installation, open_installation
 from tests.support.product import running_gateway
-from tests.support.receiver import Receiver, status
-from tests.support.waiting import eventually
-from triptych.contract.base import WireModel
+from triptych.devstack.stack import Addresses
 from triptych.gateway.access.keys import store_key
-from triptych.gateway.api import listener_models as answers
-from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 CREATED = "wix.pro_gallery.gallery_v2_created"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
-@pytest.fixture
-async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a gateway, with a key that has all scopes."""
-    async with (
-        running_gateway(installation, local=True) as gateway,
-        httpx.AsyncClient(base_url=f"{gateway.address}/v1", headers=gateway.client.headers, timeout=30) as client,
-    ):
+# All on one gateway, which takes a second of processor time to start.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("webhooks-http")]
+
+
+@asynccontextmanager
+async def client_of_gateway(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway, with a key for everything."""
+    async with running_gateway(installation, local=True) as gateway:
+        gateway.client.base_url = httpx.URL(f"{gateway.address}/v1")
+        yield gateway.client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(stack: Addresses) -> AsyncIterator[Installation]:
+    """An installation for tests that sites keep apart."""
+    async with open_installation(stack) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_gateway(shared: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway on it."""
+    async with client_of_gateway(shared) as client:
         yield client
+
+
+@pytest.fixture
+def client(shared_gateway: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The same, with a site that no other test uses."""
+    shared_gateway.headers["wix-site-id"] = uuid.uuid4().hex
+    return shared_gateway
 
 
 async def create(client: httpx.AsyncClient, url: str = "https://example.com/h", **fields: Any) -> dict[str, Any]:
@@ -60,7 +80,11 @@ async def test_a_listener_from_its_creation_to_its_end(client: httpx.AsyncClient
     assert len(rotated["listener"]["keyIds"]) == 2
     assert (await client.get(f"{path}/public-key")).status_code == 404
     assert (await client.delete(path)).json() == {"listenerId": listener["id"]}
-    for answer in (await client.get(path), await client.delete(path), await client.post(f"{path}/pause")):
+    for answer in (
+        await client.get(path),
+        await client.delete(path),
+        await client.post(f"{path}/pause"),
+    ):
         assert answer.status_code == 404
         assert answer.json()["details"]["applicationError"]["code"] == "NOT_FOUND"
 
@@ -81,33 +105,6 @@ async def test_public_keys_can_be_downloaded(client: httpx.AsyncClient, dialect:
     assert (created["verificationKey"] is not None) == (dialect == "standard-ed25519")
     # By default the old key stays valid for a day.
     assert len(rotated["listener"]["keyIds"]) == 2
-
-
-async def test_answers_have_the_documented_shapes(
-    client: httpx.AsyncClient, open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
-) -> None:
-    receiver.script = [status(500)]
-    created = await create(client, receiver.url(), retryDelays=[])
-    path = f"/listeners/{created['listener']['id']}"
-    listener = await admin.listeners.get("default", created["listener"]["id"])
-    assert listener is not None
-    async with open_relay():
-        await publish(History().create().messages)
-        await admin.until(listener, DeliveryStatus.DEAD)
-        await admin.until_operational_events({"delivery.dead"})
-    page = (await client.get(f"{path}/deliveries")).json()
-    shapes: list[tuple[type[WireModel], Any]] = [
-        (answers.SecretAnswer, created),
-        (answers.ListenerAnswer, (await client.get(path)).json()),
-        (answers.ListenersAnswer, (await client.get("/listeners")).json()),
-        (answers.DeliveriesAnswer, page),
-        (answers.LoggedDeliveryAnswer, (await client.get(f"/deliveries/{page['deliveries'][0]['id']}")).json()),
-        (answers.ProgressAnswer, (await client.post(f"{path}/replay")).json()),
-        (answers.OperationalEventsAnswer, (await client.get("/operational-events")).json()),
-        (answers.DeletedAnswer, (await client.delete(path)).json()),
-    ]
-    for shape, answer in shapes:
-        assert shape.model_validate(answer).model_dump(mode="json", by_alias=True) == answer
 
 
 async def test_a_write_that_expects_a_tag_is_refused(client: httpx.AsyncClient) -> None:
@@ -153,9 +150,9 @@ async def test_violations_have_the_form_of_the_contract(client: httpx.AsyncClien
     assert (await client.post(f"{path}/replay", content=b"{")).status_code == 400
 
 
-async def test_scopes_and_sites(client: httpx.AsyncClient, installation: Installation) -> None:
+async def test_scopes_and_sites(client: httpx.AsyncClient, shared: Installation) -> None:
     path = f"/listeners/{(await create(client))['listener']['id']}"
-    await store_key(installation.database, "no-scope", site_id=None, scopes=["read", "manage"], name="n")
+    await store_key(shared.database, "no-scope", site_id=None, scopes=["read", "manage"], name="n")
     assert (await client.get(path, headers={"Authorization": "no-scope"})).status_code == 403
     assert (await client.get(path, headers={"Authorization": "wrong"})).status_code == 401
     other = {"wix-site-id": "other"}
@@ -176,48 +173,8 @@ async def test_scopes_and_sites(client: httpx.AsyncClient, installation: Install
     assert (await client.get(path)).json()["listener"]["status"] == "active"
 
 
-async def test_a_gateway_without_the_key_serves_everything_else(installation: Installation) -> None:
-    async with running_gateway(installation) as gateway:
+async def test_a_gateway_without_the_key_serves_everything_else(shared: Installation) -> None:
+    async with running_gateway(shared) as gateway:
         answer = await gateway.client.get(f"{gateway.address}/v1/listeners")
         assert (answer.status_code, answer.json()) == (503, {"message": "", "details": {}})
         assert (await gateway.client.get("/v2/galleries")).status_code == 200
-
-
-async def test_the_log_and_sending_again(
-    client: httpx.AsyncClient, open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
-) -> None:
-    receiver.script = [status(500, b"no \xff", X_Reason="mood")]
-    created = await create(client, receiver.url(), retryDelays=[])
-    path = f"/listeners/{created['listener']['id']}"
-    listener = await admin.listeners.get("default", created["listener"]["id"])
-    assert listener is not None
-    history = History().create()
-    async with open_relay():
-        await publish(history.messages)
-        await admin.until(listener, DeliveryStatus.DEAD)
-        (listed,) = (await client.get(f"{path}/deliveries", params={"status": "dead"})).json()["deliveries"]
-        assert (listed["eventId"], listed["reason"], listed["attempts"]) == (history.events[0].id, "exhausted", 1)
-        shown = (await client.get(f"/deliveries/{listed['id']}")).json()["delivery"]
-        (attempt,) = shown["log"]
-        assert (attempt["status"], attempt["answer"], attempt["failure"]) == (500, "no \ufffd", None)
-        assert attempt["requestHeaders"]["webhook-id"] == history.events[0].id
-        assert attempt["latencySeconds"] > 0
-
-        resent = (await client.post(f"/deliveries/{listed['id']}/resend")).json()["delivery"]
-        assert (resent["manual"], resent["eventId"]) == (True, listed["eventId"])
-        await admin.until(listener, DeliveryStatus.DELIVERED, 1)
-        assert (await client.post(f"{path}/resend-dead")).json() == {"queued": 0, "cursor": None}
-        assert (await client.post(f"{path}/replay", json={"galleryId": history.gallery_id})).json()["queued"] == 1
-        await admin.until(listener, DeliveryStatus.DELIVERED, 2)
-
-        async def recorded() -> list[dict[str, Any]]:
-            events: list[dict[str, Any]] = (await client.get("/operational-events")).json()["operationalEvents"]
-            return events
-
-        (event,) = await eventually(recorded, "the operational event")
-        assert (event["type"], event["listenerId"]) == ("delivery.dead", listener.id)
-    assert (await client.get(f"/deliveries/{UNKNOWN}")).status_code == 404
-    other = {"wix-site-id": "other"}
-    assert (await client.get(f"/deliveries/{listed['id']}", headers=other)).status_code == 404
-    assert (await client.post(f"/deliveries/{listed['id']}/resend", headers=other)).status_code == 404
-    assert (await client.get("/operational-events", headers=other)).json()["operationalEvents"] == []

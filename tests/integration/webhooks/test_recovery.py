@@ -12,10 +12,10 @@ import pytest
 from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
+from tests.support.kafka import members_leave
 from tests.support.processes import service_process
 from tests.support.receiver import Receiver, status
 from tests.support.waiting import eventually
-from triptych.kit.mongo.driver import Database
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 
 FIELDS = {"local": True, "webhooks_allowed_networks": "127.0.0.0/8", "webhooks_shard_lease": "PT1S"}
@@ -29,8 +29,9 @@ def history_of(events: int) -> History:
     return history
 
 
-async def end_leases(database: Database) -> None:
-    """End all leases of a dead process, as if their time had passed."""
+async def leases_end(installation: Installation) -> None:
+    """As if the time of all leases of a dead process, and of its membership in the consumer group, had passed."""
+    database = installation.database
 
     async def quiet() -> bool:
         running = await database.client.admin.command(
@@ -42,6 +43,7 @@ async def end_leases(database: Database) -> None:
     await database[DELIVERIES].update_many(
         {"lease": {"$ne": None}, "status": "pending"}, {"$set": {"dueAt": datetime.now(UTC)}}
     )
+    await members_leave(installation.addresses.kafka_bootstrap, f"{installation.topics.prefix}webhooks.v1")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ async def test_killed_at_a_step(
 
         await eventually(dead, "the relay has died")
         assert child.poll() == -signal.SIGKILL
-    await end_leases(admin.database)
+    await leases_end(installation)
     async with open_relay(webhooks_shard_lease=1):
         await admin.until(listener, DeliveryStatus.DELIVERED, EVENTS)
     received = Counter(request.id for request in receiver.requests)
@@ -94,17 +96,17 @@ async def test_killed_under_load_again_and_again(
     tmp_path: Path,
 ) -> None:
     listener = await admin.subscribe(receiver.url())
-    histories = [history_of(100) for _ in range(6)]
+    histories = [history_of(50) for _ in range(6)]
     kills = 2
     for kill in range(kills):
         with service_process(installation, "triptych.webhooks", tmp_path, **FIELDS) as child:
             await publish([message for history in histories[3 * kill : 3 * kill + 3] for message in history.messages])
-            await receiver.until(300 * kill + 50)
+            await receiver.until(150 * kill + 50)
             os.kill(child.pid, signal.SIGKILL)
             await asyncio.to_thread(child.stop, 5)
-        await end_leases(admin.database)
+        await leases_end(installation)
     async with open_relay(webhooks_shard_lease=1):
-        await admin.until(listener, DeliveryStatus.DELIVERED, 600)
+        await admin.until(listener, DeliveryStatus.DELIVERED, 300, deadline_seconds=60)
     received = Counter(request.id for request in receiver.requests)
     assert set(received) == {event.id for history in histories for event in history.events}
     assert max(received.values()) <= 1 + kills
@@ -129,7 +131,7 @@ async def test_an_interrupted_attempt_takes_nothing_from_the_schedule(
             return child.poll() is not None
 
         await eventually(dead, "the relay has died")
-    await end_leases(admin.database)
+    await leases_end(installation)
     async with open_relay(webhooks_shard_lease=1):
         (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
     # The attempt that was never recorded, and the three of the schedule.

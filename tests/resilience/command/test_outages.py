@@ -6,19 +6,21 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.integration.command.conftest import Sender, sending
 from tests.support import servers
 from tests.support.commands import TEXT, body
-from tests.support.installation import Installation
+from tests.support.installation import Installation, open_installation
 from tests.support.kafka import Record, topic_reader
+from tests.support.ours import assert_no_record_of_ours_is_dead
 from tests.support.servers import Service, command_line, command_service, pids_of, standing_still
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
@@ -29,7 +31,8 @@ from triptych.devstack.stack import StackUnavailable, local_stack
 
 OUTAGE_SECONDS = float(os.environ.get("TRIPTYCH_TEST_OUTAGE", "8"))
 RECOVERY_SECONDS = 60.0
-pytestmark = pytest.mark.xdist_group("outages")  # one worker, so that the servers of this module start once
+# One worker, so that the servers of this module, and the service that lives through all that befalls them, start once.
+pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.asyncio(loop_scope="module")]
 GALLERIES = 6
 OTHERS = ("projector", "webhooks")
 
@@ -93,16 +96,32 @@ class Producer:
             assert [event["id"] for event in published] == [event["id"] for event in history[gallery_id]]
 
 
-@asynccontextmanager
-async def at_work(installation: Installation, tmp_path: Path) -> AsyncIterator[tuple[Producer, Service]]:
-    """A running service, and a producer whose first commands were answered."""
-    with command_service(installation, tmp_path) as service:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installation(stack: Addresses, restarts: list[Child]) -> AsyncIterator[Installation]:
+    """An installation in which no record of the product's own is dead afterwards; it ends before what is restarted."""
+    async with open_installation(stack) as made:
+        yield made
+        await assert_no_record_of_ours_is_dead(made)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(
+    installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Producer, Service]]:
+    """A service, and a producer for its galleries."""
+    with command_service(installation, tmp_path_factory.mktemp("service")) as service:
         async with sending(installation) as sender:
             await eventually(service.is_ready, "the service is ready", deadline_seconds=60)
-            producer = Producer(sender, [await sender.gallery(0) for _ in range(GALLERIES)])
-            await producer.add(50)
-            await producer.check_all(30)
-            yield producer, service
+            yield Producer(sender, [await sender.gallery(0) for _ in range(GALLERIES)]), service
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def at_work(started: tuple[Producer, Service]) -> tuple[Producer, Service]:
+    """The same, once some commands more are answered."""
+    producer, _ = started
+    await producer.add(50)
+    await producer.check_all(30)
+    return started
 
 
 async def committed_offsets(installation: Installation) -> dict[int, int]:
@@ -152,59 +171,66 @@ async def unready_through(service: Service, seconds: float) -> float:
 
 
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
-async def test_mongodb_stalls(installation: Installation, data: Path, tmp_path: Path) -> None:
-    async with at_work(installation, tmp_path) as (producer, service):
-        await producer.add(50)
-        with standing_still(pids_of(data / "mongo")):
-            stopped_at = datetime.now(UTC)
-            await producer.add(100)
-            used = await unready_through(service, OUTAGE_SECONDS)
-            offsets = await committed_offsets(installation)
-        assert used < 0.3 * OUTAGE_SECONDS
-        await producer.add(10)
-        await producer.check_all(RECOVERY_SECONDS)
-        await check_nothing_was_skipped(installation, offsets, stopped_at)
-        await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
+async def test_mongodb_stands_still(installation: Installation, at_work: tuple[Producer, Service], data: Path) -> None:
+    producer, service = at_work
+    await producer.add(50)
+    with standing_still(pids_of(data / "mongo")):
+        stopped_at = datetime.now(UTC)
+        await producer.add(100)
+        used = await unready_through(service, OUTAGE_SECONDS)
+        offsets = await committed_offsets(installation)
+    assert used < 0.3 * OUTAGE_SECONDS
+    await producer.add(10)
+    await producer.check_all(RECOVERY_SECONDS)
+    await check_nothing_was_skipped(installation, offsets, stopped_at)
+    await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
 
 
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
-async def test_kafka_stalls(installation: Installation, data: Path, tmp_path: Path) -> None:
-    async with at_work(installation, tmp_path) as (producer, service):
-        with ExitStack() as stack:
-            others = [stack.enter_context(servers.service(installation, tmp_path, name, local=True)) for name in OTHERS]
-            for other in others:
-                await eventually(other.is_ready, "the others are ready", deadline_seconds=60)
-            await producer.add(100)
-            with standing_still(pids_of(data / "kafka")):
-                used = await unready_through(service, OUTAGE_SECONDS)
-                assert not any([await other.is_ready() for other in others])
-        assert used < 0.3 * OUTAGE_SECONDS
-        await producer.add(10)
-        await producer.check_all(RECOVERY_SECONDS)
-        await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
+async def test_kafka_stands_still(
+    installation: Installation, at_work: tuple[Producer, Service], data: Path, tmp_path: Path
+) -> None:
+    producer, service = at_work
+    with ExitStack() as stack:
+        others = [stack.enter_context(servers.service(installation, tmp_path, name, local=True)) for name in OTHERS]
+        for other in others:
+            await eventually(other.is_ready, "the others are ready", deadline_seconds=60)
+        await producer.add(100)
+        with standing_still(pids_of(data / "kafka")):
+            used = await unready_through(service, OUTAGE_SECONDS)
+            assert not any([await other.is_ready() for other in others])
+    assert used < 0.3 * OUTAGE_SECONDS
+    await producer.add(10)
+    await producer.check_all(RECOVERY_SECONDS)
+    await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("server", ["mongo", "kafka"])
-async def test_a_server_dies_and_comes_back_with_its_data(
-    installation: Installation, data: Path, tmp_path: Path, restarts: list[Child], server: str
+async def test_a_server_dies_and_comes_back_with_what_it_had(
+    installation: Installation,
+    at_work: tuple[Producer, Service],
+    data: Path,
+    tmp_path: Path,
+    restarts: list[Child],
+    server: str,
 ) -> None:
-    async with at_work(installation, tmp_path) as (producer, service):
-        await producer.add(100)
-        (pid,) = pids_of(data / server)
-        command = command_line(pid)
-        os.kill(pid, signal.SIGKILL)
+    producer, service = at_work
+    await producer.add(100)
+    (pid,) = pids_of(data / server)
+    command = command_line(pid)
+    os.kill(pid, signal.SIGKILL)
 
-        async def is_unready() -> bool:
-            return not await service.is_ready()
+    async def is_unready() -> bool:
+        return not await service.is_ready()
 
-        await eventually(is_unready, "readiness is false")
-        restarted = start_child(command, log=tmp_path / f"{server}.log")
-        restarts.append(restarted)
-        addresses = {"mongo": installation.addresses.mongo_uri, "kafka": installation.addresses.kafka_bootstrap}
-        port = int(re.findall(r":(\d+)", addresses[server])[0])
-        # If the server does not come back, its log says why.
-        await asyncio.to_thread(restarted.wait_until, lambda: not is_free(port), what=server, timeout=RECOVERY_SECONDS)
-        await producer.add(10)
-        await producer.check_all(RECOVERY_SECONDS)
-        await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
+    await eventually(is_unready, "readiness is false")
+    restarted = start_child(command, log=tmp_path / f"{server}.log")
+    restarts.append(restarted)
+    addresses = {"mongo": installation.addresses.mongo_uri, "kafka": installation.addresses.kafka_bootstrap}
+    port = int(re.findall(r":(\d+)", addresses[server])[0])
+    # Should it not come back, its log says why.
+    await asyncio.to_thread(restarted.wait_until, lambda: not is_free(port), what=server, timeout=RECOVERY_SECONDS)
+    await producer.add(10)
+    await producer.check_all(RECOVERY_SECONDS)
+    await eventually(service.is_ready, "the service is ready again", deadline_seconds=RECOVERY_SECONDS)
