@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.installation import Installation
+from tests.support.listening import NO_CERTIFICATES
 from triptych.devstack.children import Child, start_child
 from triptych.devstack.ports import LOOPBACK, free_ports
 
@@ -24,7 +25,7 @@ class Service:
 
     async def is_ready(self) -> bool:
         """Whether the service reports that it is ready."""
-        async with httpx.AsyncClient(base_url=self.address, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=self.address, timeout=10, verify=NO_CERTIFICATES) as client:
             try:
                 return (await client.get("/health/ready")).status_code == 200
             except httpx.TransportError:
