@@ -11,6 +11,9 @@ INSTALLED := $(VENV)/.installed
 SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=200 TRIPTYCH_TEST_OUTAGE=60 \
   TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=10
 
+# Without the compiled files, each process that a test starts would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help up test test-fast test-containers soak conformance lint types bench schemas reference clean
 

@@ -3,6 +3,7 @@
 import fcntl
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local
 MEMORY = Path("/dev/shm")  # noqa: S108 - what is made there has a name that nobody can foresee
 ROOM_BYTES = 8 * 1024**3
 """What a whole run stores is less than half of this."""
+PREFIX, LEFT_SECONDS = "triptych-tests-", 600
 
 
 @pytest.fixture(scope="session")
@@ -63,5 +65,20 @@ def _folder_in_memory() -> Iterator[Path | None]:
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="triptych-tests-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+    for left in MEMORY.glob(f"{PREFIX}*"):
+        if time.time() - left.stat().st_mtime > LEFT_SECONDS and not _is_in_use(left):
+            shutil.rmtree(left, ignore_errors=True)  # of a run that was killed
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=MEMORY, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a stack runs on it, which holds this lock."""
+    try:
+        with folder.joinpath("stack.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
