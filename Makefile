@@ -9,7 +9,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The long forms of the tests whose length can be set (CONTRIBUTING.md).
 SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=200 TRIPTYCH_TEST_OUTAGE=60 \
-  TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_RECORDS=6000
+  TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_RECORDS=6000 \
+  TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=10
+
+# Without the compiled files, each process that a test starts would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up test test-fast test-containers soak conformance lint types bench schemas reference clean
@@ -31,7 +35,8 @@ test-containers: $(INSTALLED) ## Run the tests that need servers on the official
 
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
-	  tests/integration/command/test_neighbours.py tests/resilience/command tests/e2e/test_everything_is_answered.py
+	  tests/integration/command/test_neighbours.py tests/resilience/command tests/e2e/test_everything_is_answered.py \
+	  tests/conformance/rest/test_openapi.py tests/unit
 
 conformance: $(INSTALLED) ## Run the official client against Triptych (needs Node.js 20); part of `make test`
 	$(BIN)/pytest tests/conformance

@@ -1,5 +1,6 @@
 """The published files agree with the code, and have no breaking change since the last release."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from triptych.contract.publishing.publish import (
     write,
 )
 
+_schemas = cache(message_schemas)
 _RELEASED = sorted(path.relative_to(BASELINE).as_posix() for path in BASELINE.rglob("*.json"))
 
 
@@ -32,17 +34,17 @@ def test_published_files_are_up_to_date() -> None:
 
 def test_no_released_message_was_removed() -> None:
     assert _RELEASED
-    assert set(_RELEASED) <= set(message_schemas())
+    assert set(_RELEASED) <= set(_schemas())
 
 
 @pytest.mark.parametrize("name", _RELEASED)
 def test_nothing_released_is_broken(name: str) -> None:
-    assert compare(_baseline(name), message_schemas()[name], direction_of(name)) == []
+    assert compare(_baseline(name), _schemas()[name], direction_of(name)) == []
 
 
 @pytest.mark.parametrize("name", _RELEASED)
 def test_a_removed_field_is_reported(name: str) -> None:
-    schema = message_schemas()[name]
+    schema = _schemas()[name]
     lost = sorted(schema["properties"])[0]
     changed = {**schema, "properties": {field: part for field, part in schema["properties"].items() if field != lost}}
     assert f"{lost}: is gone" in compare(_baseline(name), changed, direction_of(name))

@@ -1,7 +1,6 @@
 """The whole product in this process, with its gateway on a real port."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from dataclasses import dataclass
 import httpx
 from fastapi import FastAPI
 
+from tests.support.documentation import documented_once
 from tests.support.installation import Installation
-from tests.support.plain_http import NO_TLS
+from tests.support.plain_http import NO_TLS, listening_socket
 from triptych.command.app import compose as compose_command
 from triptych.command.settings import CommandSettings
 from triptych.gateway.access.keys import Scope, store_key
@@ -39,8 +39,8 @@ class Gateway:
 async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
     """Run a gateway only; paths given to its client begin after the prefix, with `/v2`."""
     await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="tests")
-    async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
-        listener = socket.create_server(("127.0.0.1", 0))
+    async with documented_once(), compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
+        listener = listening_socket()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         bounds = KitSettings().http_bounds()
         server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)

@@ -24,7 +24,7 @@ class Service:
     address: str
 
     async def is_ready(self) -> bool:
-        """What it says itself."""
+        """Whether the service reports that it is ready."""
         async with httpx.AsyncClient(base_url=self.address, timeout=10, verify=NO_TLS) as client:
             try:
                 return (await client.get("/health/ready")).status_code == 200

@@ -1,6 +1,9 @@
 """The `stack` fixture: one real Kafka and one real MongoDB for a run of pytest, shared by all its workers."""
 
 import fcntl
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local_stack
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - what is made there has a name that nobody can foresee
+ROOM_BYTES = 8 * 1024**3
+"""What a whole run stores is less than half of this."""
+PREFIX, LEFT_SECONDS = "triptych-tests-", 600
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +43,8 @@ def _shared_stack(directory: Path) -> Iterator[Addresses]:
             fcntl.flock(users, fcntl.LOCK_SH)
             is_first = not written.exists()
             if is_first:
-                addresses = servers.enter_context(local_stack(data_dir=directory / "stack", keep=False))
+                data_dir = servers.enter_context(_folder_in_memory()) or directory / "stack"
+                addresses = servers.enter_context(local_stack(data_dir=data_dir, keep=False))
                 written.write_text("\n".join((addresses.kafka_bootstrap, addresses.mongo_uri, addresses.provider)))
             else:
                 kafka_bootstrap, mongo_uri, provider = written.read_text().splitlines()
@@ -44,3 +53,32 @@ def _shared_stack(directory: Path) -> Iterator[Addresses]:
         if is_first:
             fcntl.flock(users, fcntl.LOCK_EX)
             written.unlink()
+
+
+@contextmanager
+def _folder_in_memory() -> Iterator[Path | None]:
+    """A folder of a file system in memory, removed with the block; None if there is none with room.
+
+    MongoDB waits for the disk at every commit and for each index. No test takes the power away from the machine, so
+    none can tell the difference.
+    """
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+        yield None
+        return
+    for left in MEMORY.glob(f"{PREFIX}*"):
+        if time.time() - left.stat().st_mtime > LEFT_SECONDS and not _is_in_use(left):
+            shutil.rmtree(left, ignore_errors=True)  # of a run that was killed
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether a stack runs on it, which holds this lock."""
+    try:
+        with folder.joinpath("stack.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,10 +1,10 @@
 """A gateway on a real port, and a scripted backend."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import httpx
@@ -12,7 +12,9 @@ import pytest
 from fastapi import FastAPI
 
 from tests.integration.gateway.backend import Backend, open_backend
+from tests.support.documentation import documented_once
 from tests.support.installation import Installation
+from tests.support.plain_http import NO_TLS, listening_socket
 from triptych.gateway.access.keys import store_key
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import compose
@@ -47,29 +49,30 @@ class RunningGateway:
 StartGateway: TypeAlias = Callable[..., AbstractAsyncContextManager[RunningGateway]]
 
 
+@asynccontextmanager
+async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[RunningGateway]:
+    """A gateway with settings of its own, and its key."""
+    await store_key(installation.database, KEY, site_id=None, scopes=["read", "manage"], name="tests")
+    async with documented_once(), compose(installation.settings(GatewaySettings, **fields)) as app:
+        listener = listening_socket()
+        port = listener.getsockname()[1]
+        bounds = installation.settings(GatewaySettings).http_bounds()
+        server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", headers={"Authorization": KEY}, timeout=30, verify=NO_TLS
+            ) as client:
+                yield RunningGateway(app, client, port)
+        finally:
+            server.should_exit = True
+            await serving
+
+
 @pytest.fixture
 def start_gateway(installation: Installation) -> StartGateway:
-    """Starts a gateway with the given settings."""
-
-    @asynccontextmanager
-    async def start(**fields: object) -> AsyncIterator[RunningGateway]:
-        await store_key(installation.database, KEY, site_id=None, scopes=["read", "manage"], name="tests")
-        async with compose(installation.settings(GatewaySettings, **fields)) as app:
-            listener = socket.create_server(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-            bounds = installation.settings(GatewaySettings).http_bounds()
-            server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            try:
-                async with httpx.AsyncClient(
-                    base_url=f"http://127.0.0.1:{port}", headers={"Authorization": KEY}, timeout=30
-                ) as client:
-                    yield RunningGateway(app, client, port)
-            finally:
-                server.should_exit = True
-                await serving
-
-    return start
+    """Starts a gateway with settings of its own."""
+    return partial(running_gateway, installation)
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ from typing import Any, cast
 import pytest
 
 from tests.integration.gateway.conftest import GALLERIES, KEY, RunningGateway, StartGateway
+from tests.integration.gateway.shared import gateway as gateway
+from tests.integration.gateway.shared import installation as installation
+from tests.integration.gateway.shared import shared
 from tests.support.installation import Installation
 from triptych.gateway.access.keys import store_key
 from triptych.gateway.app import compose
@@ -16,6 +19,7 @@ from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import StartRefused
 from triptych.readmodel.queries import Views
 
+pytestmark = shared("requests to the gateway")
 JSON = {"Content-Type": "application/json"}
 ITEMS = f"{GALLERIES}/4937b26c-0000-4000-8000-000000000000/items"
 
@@ -92,7 +96,7 @@ async def test_bodies_beyond_the_limit(start_gateway: StartGateway) -> None:
             yield b" " * 1_000
 
     async with start_gateway(gateway_body_limit=10_000) as gateway:
-        for content in (b" " * 10_001, chunks(11), chunks(10_000)):
+        for content in (b" " * 10_001, chunks(11), chunks(1_000)):
             answer = await gateway.client.post(GALLERIES, content=content, headers=JSON)
             assert answer.status_code == 413
             assert answer.json()["details"]["applicationError"]["data"] == {"threshold": 10_000}
@@ -118,8 +122,10 @@ class BrokenViews(Views):
 
 
 async def test_a_fault_reveals_nothing(gateway: RunningGateway, installation: Installation) -> None:
-    gateway.app.state.gateway = dataclasses.replace(gateway.state, views=BrokenViews(installation.database))
+    whole = gateway.state
+    gateway.app.state.gateway = dataclasses.replace(whole, views=BrokenViews(installation.database))
     answer = await gateway.client.get(GALLERIES)
+    gateway.app.state.gateway = whole
     assert (answer.status_code, answer.json()) == (500, {"message": "", "details": {}})
     assert answer.headers["X-Wix-Request-Id"]
 

@@ -9,6 +9,10 @@ import pytest
 
 from tests.integration.gateway.backend import Backend, item
 from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
+from tests.integration.gateway.shared import backend as backend
+from tests.integration.gateway.shared import gateway as gateway
+from tests.integration.gateway.shared import installation as installation
+from tests.integration.gateway.shared import shared
 from tests.support.installation import Installation
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import CreateGallery, CreateItems
@@ -18,6 +22,7 @@ from triptych.gateway.access.keys import store_key
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER
 
+pytestmark = shared("writes of the gateway")
 NOTHING = {"message": "", "details": {}}
 TEXT = {"title": "t", "text": {"html": "x"}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

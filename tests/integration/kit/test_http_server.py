@@ -1,7 +1,6 @@
 """The HTTP server against clients that send too much, too slowly, nothing, or too many at a time."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.plain_http import listening_socket
 from tests.support.waiting import eventually
 from triptych.kit.process.http_bounds import Bounds, Connections
 from triptych.kit.process.http_server import Server, make_server
@@ -109,7 +109,7 @@ async def read_answers(reader: asyncio.StreamReader, count: int = 0) -> bytes:
 @asynccontextmanager
 async def serving(**changed: Any) -> AsyncIterator[Running]:
     """A running server with these bounds changed."""
-    app, listener = App(), socket.create_server(("127.0.0.1", 0), backlog=500)
+    app, listener = App(), listening_socket(backlog=500)
     server = make_server(app, replace(BOUNDS, **changed), host="127.0.0.1", port=0, graceful_seconds=1)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

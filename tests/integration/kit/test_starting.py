@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.late_port import late_port
+from tests.support.plain_http import NO_TLS
 from tests.support.servers import Service, service
 from tests.support.waiting import eventually
 from triptych.contract.topics import Topics
@@ -27,7 +28,7 @@ SERVICES = ("command", "projector", "webhooks", "gateway")
 
 async def ask(asked: Service, path: str) -> tuple[int, dict[str, Any]]:
     """Status and body of the response; status 0 if nothing listens."""
-    async with httpx.AsyncClient(base_url=asked.address, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=asked.address, timeout=10, verify=NO_TLS) as client:
         try:
             answer = await client.get(path)
         except httpx.TransportError:

@@ -5,9 +5,10 @@ from typing import Any
 
 import bson
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.support.free_form import OBJECTS
+from tests.support.volume import examples
 from triptych.command.domain.state import StoredItem
 from triptych.command.store.documents import body_of, item_document, item_of, stored_body
 from triptych.command.store.pages import fill_page
@@ -17,6 +18,7 @@ def _item(css: dict[str, Any]) -> StoredItem:
     return StoredItem("i", "g", "s", 1.5, {"id": "i", "sortOrder": 1.5, "text": {"html": "h", "css": css}})
 
 
+@settings(max_examples=examples(50))
 @given(OBJECTS)
 def test_any_free_form_object_is_read_back_and_the_driver_does_not_interpret_it(css: dict[str, Any]) -> None:
     item = _item(css)
@@ -26,6 +28,7 @@ def test_any_free_form_object_is_read_back_and_the_driver_does_not_interpret_it(
     assert read._replace(body={}) == item._replace(body={})
 
 
+@settings(max_examples=examples(30))
 @given(OBJECTS)
 async def test_staged_items_are_read_back_too(css: dict[str, Any]) -> None:
     stored = bson.decode(bson.encode({"body": stored_body(_item(css).body)}))

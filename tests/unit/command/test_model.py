@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.support.volume import examples
 from tests.unit.command.pure import World
 from triptych.contract.replies import Reply
 from triptych.writemodel.galleries import Status
@@ -255,4 +256,4 @@ class Galleries(RuleBasedStateMachine):
 
 
 TestGalleries = Galleries.TestCase
-TestGalleries.settings = settings(max_examples=150, stateful_step_count=50, deadline=None, derandomize=True)
+TestGalleries.settings = settings(max_examples=examples(50), stateful_step_count=50, deadline=None, derandomize=True)

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from tests.support.volume import examples
 from tests.unit.command.pure import SITE, World
 from triptych.command.domain.order.moves import NEIGHBOURS_MAX
 from triptych.contract.identity import derived_gallery_id
@@ -40,12 +41,12 @@ def move(world: World, gallery_id: str, order: list[str], item_id: str, target: 
     return [*remaining[:position], item_id, *remaining[position:]]
 
 
-def test_ten_thousand_random_moves_keep_the_order_of_a_reference_list() -> None:
+def test_random_moves_keep_the_order_of_a_reference_list() -> None:
     chance = random.Random(7)
     world = World()
     gallery_id, order = gallery_of(world, 200)
     most = 0
-    for _ in range(10_000):
+    for _ in range(examples(2_000)):
         item_id, target = chance.sample(order, 2)
         before = len(world.events)
         order = move(world, gallery_id, order, item_id, target, chance.choice(["before", "after", "start", "end"]))

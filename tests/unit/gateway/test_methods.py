@@ -8,6 +8,8 @@ from tests.support.gateway_alone import request, standalone_gateway
 
 G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
+# Building a gateway takes half a second. A stream of this one would last: nobody may wait for its end.
+APP = standalone_gateway(gateway_stream_lifetime=600)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ GALLERIES = "/progallery/v2/galleries"
     ],
 )
 async def test_a_method_that_a_path_does_not_have(path: str, allowed: str) -> None:
-    reply = await request(standalone_gateway(), "PUT", path.encode())
+    reply = await request(APP, "PUT", path.encode())
     assert (reply.status, reply.headers["allow"]) == (405, allowed)
 
 
@@ -38,9 +40,8 @@ async def test_a_method_that_a_path_does_not_have(path: str, allowed: str) -> No
     ],
 )
 async def test_head_answers_as_get_without_a_body(path: str, status: int) -> None:
-    app = standalone_gateway(gateway_stream_lifetime=600)
     async with asyncio.timeout(5):
-        reply = await request(app, "HEAD", path.encode())
+        reply = await request(APP, "HEAD", path.encode())
     assert (reply.status, reply.body) == (status, b"")
     assert reply.headers["x-wix-request-id"]
 
@@ -57,5 +58,5 @@ async def test_pages_of_other_origins_are_allowed_only_if_named() -> None:
     reply = await request(app, "GET", path, [origin])
     assert reply.headers["access-control-allow-origin"] == "https://a.example"
     assert "ETag" in reply.headers["access-control-expose-headers"]
-    for gateway, page in ((app, other), (standalone_gateway(), origin)):
+    for gateway, page in ((app, other), (APP, origin)):
         assert "access-control-allow-origin" not in (await request(gateway, "GET", path, [page])).headers

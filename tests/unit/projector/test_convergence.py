@@ -9,10 +9,11 @@ from tests.resilience.projector.memory import MemoryWorld
 from tests.resilience.projector.plans import Fault, Plan, Step, plans
 from tests.resilience.projector.world import carry_out
 from tests.support.histories import History
+from tests.support.volume import examples
 
 
 @given(plans())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_views_and_join_converge(plan: Plan) -> None:
     asyncio.run(carry_out(plan, MemoryWorld()))
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.volume import examples
 from tests.unit.schemas.examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID
 from triptych.contract.codec.envelope import (
     CommandEnvelope,
@@ -79,7 +80,7 @@ def test_any_structured_body(body: dict[str, Any]) -> None:
     assert isinstance(_decode(orjson.dumps({"specversion": "1.0", **body}), []), CommandEnvelope | None)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(150))
 @given(_damaged(), st.sampled_from(["CreateItems", "CreateGallery", "UpdateItem", "DeleteItems", "UpdateGallery"]))
 def test_an_accepted_command_can_be_sent_again(body: Any, name: str) -> None:
     value = orjson.dumps(body)

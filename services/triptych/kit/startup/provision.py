@@ -162,10 +162,11 @@ def _is_race(error: PyMongoError) -> bool:
 
 async def _adjust_lifetimes(database: Database, collection: str, models: Sequence[IndexModel]) -> None:
     """Change the lifetime of existing indexes. MongoDB would refuse to create the index again with another lifetime."""
-    existing = await database[collection].index_information()
-    for index in (model.document for model in models):
+    limited = [model.document for model in models if model.document.get("expireAfterSeconds") is not None]
+    existing = await database[collection].index_information() if limited else {}
+    for index in limited:
         present = existing.get(index["name"], {})
-        wanted = index.get("expireAfterSeconds")
-        if wanted is not None and present.get("expireAfterSeconds", wanted) != wanted:
+        wanted = index["expireAfterSeconds"]
+        if present.get("expireAfterSeconds", wanted) != wanted:
             change = {"keyPattern": index["key"], "expireAfterSeconds": wanted}
             await database.command("collMod", collection, index=change)
