@@ -1,9 +1,20 @@
 """Fixtures for all tests, the marker of those that need servers, and the order in which several workers take them."""
 
+from collections.abc import AsyncIterator, Sequence
+
 import pytest
 
+from tests.support.failing_mongo import failing_mongo as failing_mongo
+from tests.support.installation import Installation
 from tests.support.installation import installation as installation
+from tests.support.kafka import Publish, raw_producer
+from tests.support.receiver import Receiver, open_receiver
+from tests.support.relay import Admin, relay_settings
 from tests.support.stack import stack as stack
+from triptych.contract.codec.envelope import Message
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.store.provision import INDEXES
+from triptych.webhooks.store.sealing import make_sealer
 
 SERVERS = {"stack", "failing_mongo"}
 """The fixtures that start servers."""
@@ -36,3 +47,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _seconds_granted(item: pytest.Item) -> float:
     marker = item.get_closest_marker("timeout")
     return float(marker.args[0]) if marker and marker.args else 0.0
+
+
+@pytest.fixture
+async def publish(installation: Installation) -> AsyncIterator[Publish]:
+    """Publishes messages to the events topic, in order."""
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+
+        async def publish(messages: Sequence[Message]) -> None:
+            for message in messages:
+                await producer.send(
+                    installation.topics.events, message.value, message.key, headers=list(message.headers)
+                )
+            await producer.flush()
+
+        yield publish
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver of deliveries."""
+    async with open_receiver() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def admin(installation: Installation) -> Admin:
+    """An administrator."""
+    await ensure_indexes(installation.database, INDEXES)
+    return Admin(installation.database, make_sealer(relay_settings(installation)))

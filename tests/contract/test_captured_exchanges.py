@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from tests.unit.schemas.examples import GALLERY, GALLERY_ID, ITEM_ID
+from tests.support.contract_examples import GALLERY, GALLERY_ID, ITEM_ID
 from triptych.contract.commands import CreateGallery
 from triptych.contract.gallery import GalleryPatch
 from triptych.contract.item import ItemPatch

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.unit.schemas.examples import (
+from tests.support.contract_examples import (
     GALLERY_ID,
     IMAGE_ITEM,
     ITEM_ID,

@@ -5,15 +5,13 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from tests.integration.webhooks.conftest import Admin, relay_settings
-from tests.integration.webhooks.conftest import admin as admin
-from tests.integration.webhooks.conftest import receiver as receiver
 from tests.support.commands import body
 from tests.support.free_form import OBJECTS
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.product import running_product
 from tests.support.receiver import Receiver
+from tests.support.relay import Admin, relay_settings
 from triptych.command.store.documents import body_of
 from triptych.kit.mongo.driver import Database
 from triptych.projector.rebuild.digests import GalleryStore

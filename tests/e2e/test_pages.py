@@ -17,8 +17,7 @@ import httpx
 import pytest
 import typer
 
-from tests.conformance.rest import test_docs as http_page
-from tests.integration.webhooks import test_docs as listeners_page
+from tests.support import http_page, listeners_page
 from tests.support.installation import open_installation
 from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed, program, steps
 from tests.support.shell import Outcome, Shell, empty_shell

@@ -7,13 +7,11 @@ from typing import Any
 
 import jwt
 
-from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, relay_settings
-from tests.integration.webhooks.conftest import admin as admin
-from tests.integration.webhooks.conftest import receiver as receiver
 from tests.support.commands import TEXT, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
 from tests.support.receiver import Receiver
+from tests.support.relay import ALL_TYPES, SITE, Admin, relay_settings
 from triptych.command.app import compose as compose_command
 from triptych.command.settings import CommandSettings
 from triptych.webhooks.app import compose as compose_webhooks

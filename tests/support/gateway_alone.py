@@ -11,7 +11,7 @@ import bson
 import orjson
 from fastapi import FastAPI
 
-from tests.unit.webhooks.examples import listener
+from tests.support.listener_examples import listener
 from triptych.contract.topics import Topics
 from triptych.gateway.access.keys import ApiKey, Scope
 from triptych.gateway.access.limits import RateLimit

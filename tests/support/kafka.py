@@ -1,7 +1,7 @@
 """Raw Kafka clients for tests: a producer and a reader without product code."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -11,6 +11,10 @@ from aiokafka.errors import NotLeaderForPartitionError
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from tests.support.waiting import eventually
+from triptych.contract.codec.envelope import Message
+
+Publish: TypeAlias = Callable[[Sequence[Message]], Coroutine[Any, Any, None]]
+"""Publishes messages to the events topic, in order."""
 
 Record: TypeAlias = ConsumerRecord[Any, Any]
 

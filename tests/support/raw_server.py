@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 
 class RawServer:
@@ -53,3 +54,9 @@ async def open_raw_server(answer: bytes, *, stays_open: bool = False) -> AsyncIt
         yield raw
     finally:
         server.close()
+
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -155,3 +155,16 @@ def test_pure_rooms_do_no_io() -> None:
     pure = [name for name in MODULES if any(fnmatchcase(name, rule) for rule in PURE)]
     assert pure
     assert not [(name, seen) for name in pure for seen in imports(name) if seen.startswith(DRIVERS)]
+
+
+def test_tests_share_code_only_through_support() -> None:
+    """No level of the tests imports from another one, and no test module from a test module."""
+    tests = Path(__file__).parents[1]
+    faults = []
+    for path in sorted(tests.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("tests"):
+                continue
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            faults += [(path.relative_to(tests), name) for name in names if not name.startswith("tests.support")]
+    assert not faults

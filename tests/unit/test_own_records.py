@@ -7,7 +7,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from tests.support.histories import History
-from tests.unit.webhooks.examples import listener
+from tests.support.listener_examples import listener
 from triptych.command.flow.sorting import sort_records
 from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_command
 from triptych.contract.codec.events import EventType

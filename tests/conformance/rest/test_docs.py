@@ -2,37 +2,14 @@
 
 import asyncio
 import os
-import re
 from pathlib import Path
-from typing import NamedTuple
 
-from tests.conformance.harness import run_script
+from tests.support.conformance import run_script
+from tests.support.http_page import block, calls
 from tests.support.installation import Installation
 from tests.support.product import KEY, Gateway, running_product
 
-PAGE = Path(__file__).parents[3] / "docs" / "http.md"
 TEXT = {"text": {"html": "x"}}
-
-
-class Call(NamedTuple):
-    """A row of the table."""
-
-    name: str
-    javascript: str
-    curl: str
-
-
-def block(language: str) -> str:
-    """The first code block in this language."""
-    found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
-def calls() -> list[Call]:
-    """The rows of the table of calls."""
-    rows = re.findall(r"^\| ([a-z ]+) \| `(await .*?)` \| `(api .*?)` \|$", PAGE.read_text(), re.MULTILINE)
-    return [Call(*row) for row in rows]
 
 
 async def subject(gateway: Gateway) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import run_script
+from tests.support.conformance import run_script
 from tests.support.installation import Installation
 from tests.support.product import KEY, running_product
 

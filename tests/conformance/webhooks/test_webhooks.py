@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import run_script
-from tests.integration.webhooks.conftest import relay_settings
+from tests.support.conformance import run_script
 from tests.support.installation import Installation
 from tests.support.product import KEY, running_product
+from tests.support.relay import relay_settings
 from triptych.webhooks.app import compose
 
 SITE = "0b5e8a7e-5d0c-4f5f-9a43-0d6f6a1c2b3d"

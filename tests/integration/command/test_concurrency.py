@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
+from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 from triptych.command.app import compose

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, body, header
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import topic_reader
+from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 from triptych.command.app import compose

@@ -4,9 +4,9 @@ import asyncio
 import uuid
 from datetime import UTC, datetime
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT, structured
 from tests.support.installation import Installation
+from tests.support.sender import Sender, sending
 from triptych.command.app import compose
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.settings import CommandSettings

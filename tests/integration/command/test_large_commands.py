@@ -1,8 +1,8 @@
 """Commands whose records are small on the topic and large when they are decompressed are accepted up to the limit."""
 
-from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, structured
 from tests.support.kafka import raw_producer
+from tests.support.sender import Sender
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.contract.sizes import COMMAND_BYTES_MAX
 

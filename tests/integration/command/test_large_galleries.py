@@ -2,9 +2,9 @@
 
 import random
 
-from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT, body
 from tests.support.kafka import Record
+from tests.support.sender import Sender
 from tests.support.write_model import audit
 from triptych.command.domain.decide import DIRECT_ITEMS
 

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.failing_mongo import FailingMongo
-from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.installation import Installation
 from triptych.command.store.outbox import Outbox
 from triptych.devstack.addresses import Addresses

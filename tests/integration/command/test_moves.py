@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.integration.command.conftest import Sender
 from tests.support.commands import body
 from tests.support.kafka import Record
+from tests.support.sender import Sender
 from tests.support.write_model import audit
 
 MOVES = int(os.environ.get("TRIPTYCH_TEST_MOVES", "2000"))

@@ -12,11 +12,11 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.integration.command.conftest import Sender
 from tests.support.command_mix import CommandMix, Sent, received
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer, topic_reader
+from tests.support.sender import Sender
 from tests.support.write_model import until_no_work_is_left
 from triptych.command import handler as handler_module
 from triptych.command.app import compose, indexes, make_handler

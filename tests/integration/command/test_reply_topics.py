@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from tests.integration.command.conftest import Sender
 from tests.support.commands import body, structured
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
+from tests.support.sender import Sender
 from tests.support.waiting import eventually
 from triptych.command.flow import reply_publisher
 from triptych.command.flow.reply_publisher import PATIENCE_SECONDS

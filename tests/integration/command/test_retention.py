@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.integration.command.conftest import Sender
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
+from tests.support.sender import Sender
 from tests.support.write_model import until_all_is_marked
 from triptych.command.app import compose, indexes
 from triptych.command.settings import CommandSettings

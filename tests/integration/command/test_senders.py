@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from tests.integration.command.conftest import Sender
 from tests.support.commands import structured
 from tests.support.kafka import Record
+from tests.support.sender import Sender
 from triptych.command.domain.decide import DIRECT_ITEMS
 
 TRACE = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later"

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.profiling import profiled
+from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
 from tests.support.write_model import audit, until_all_is_marked
 from triptych.command.app import compose

@@ -8,12 +8,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.failing_mongo import FailingMongo
-from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
+from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.children import linux_only, wait_for
 from triptych.devstack.children import Child, start_child
 from triptych.devstack.errors import StackUnavailable
 
@@ -30,15 +30,6 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], stdout=subprocess.DEVNULL).pid, flush=True)
 time.sleep(600)
 """
-
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills children with their parent")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "condition not reached in time"
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:

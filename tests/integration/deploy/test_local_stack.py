@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import MongoClient
 
-from tests.integration.deploy.test_children import linux_only, wait_for
+from tests.support.children import linux_only, wait_for
 from triptych.devstack.cache import cache_dir
 from triptych.devstack.jars import jars_dir, kafka_jars
 from triptych.devstack.ports import is_free

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.integration.gateway.backend import Backend
-from tests.integration.gateway.conftest import GALLERIES, RunningGateway
+from tests.support.backend import Backend
+from tests.support.gateway import GALLERIES, RunningGateway
 from tests.support.installation import Installation
 from triptych.gateway.access.keys import ApiKey, Keys, hash_key, list_keys, new_key, revoke_key, store_key
 

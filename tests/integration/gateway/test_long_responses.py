@@ -4,8 +4,8 @@ import asyncio
 import uuid
 from typing import Any
 
-from tests.integration.gateway.backend import Backend, item
-from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
+from tests.support.backend import Backend, item
+from tests.support.gateway import GALLERIES, RunningGateway, StartGateway
 from triptych.readmodel.weighing import LARGE_BYTES
 
 ITEM_BYTES = 250_000

@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from tests.integration.gateway.backend import DATE, Backend, item
-from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
+from tests.support.backend import DATE, Backend, item
+from tests.support.gateway import GALLERIES, RunningGateway, StartGateway
 from triptych.gateway.app import PREFIXES
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.integration.gateway.conftest import GALLERIES, StartGateway
-from tests.integration.kit.test_tail import recreate
+from tests.support.gateway import GALLERIES, StartGateway
 from tests.support.installation import Installation
 from tests.support.product import running_command_service
+from tests.support.topics import recreate
 from tests.support.waiting import eventually
 from triptych.kit.kafka.consuming import topic_watch as topic_watch_module
 from triptych.kit.kafka.reading import tail as tail_module

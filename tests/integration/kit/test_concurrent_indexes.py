@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.support.failing_mongo import FailingMongo
-from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.installation import Installation
 from triptych.cli.settings import CliSettings
 from triptych.command import app as command

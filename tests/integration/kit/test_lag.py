@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
-from tests.integration.kit.test_batches import Recorder, consuming
+from tests.support.consuming import Recorder, consuming
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from tests.integration.kit.test_batches import Recorder, consuming
 from tests.support.batches import batch
 from tests.support.commands import header
+from tests.support.consuming import Recorder, consuming
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.produce import produce

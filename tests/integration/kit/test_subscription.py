@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.integration.kit.test_batches import Recorder, consuming
+from tests.support.consuming import Recorder, consuming
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually

@@ -1,11 +1,12 @@
 """`tail` on a real broker: new records are read although the topic is deleted, created again or enlarged."""
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
+from tests.support.topics import recreate
 from tests.support.waiting import eventually
 from triptych.kit.kafka.reading import tail as tail_module
 from triptych.kit.kafka.reading.tail import TopicTail, resume_at, tail
@@ -27,33 +28,6 @@ async def read(tailed: TopicTail, count: int) -> list[bytes]:
 
     await eventually(enough, f"{count} records are read")
     return found
-
-
-async def recreate(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([topic])
-
-        async def is_created() -> bool:
-            answer = await admin.create_topics([NewTopic(name=topic, num_partitions=partitions, replication_factor=1)])
-            return bool(answer.topic_errors[0][1] == 0)
-
-        await eventually(is_created, "the topic is created again")
-    finally:
-        await admin.close()
-    # The broker responds before the new log has replaced the old one, and meanwhile the old log still takes records.
-    topic_partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
-    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
-    await reader.start()
-    try:
-
-        async def is_empty() -> bool:
-            return not any((await reader.end_offsets(topic_partitions)).values())
-
-        await eventually(is_empty, "the new topic is empty")
-    finally:
-        await reader.stop()
 
 
 async def send(bootstrap: str, topic: str, *values: bytes, partition: int = 0) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import pytest
 
 from tests.support.failing_mongo import FailingMongo
-from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.waiting import eventually
 from triptych.kit.failures import OutcomeUnknown, TransientFailure
 from triptych.kit.mongo.driver import Database, open_database

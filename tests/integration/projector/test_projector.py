@@ -11,10 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import REGISTRY
 from starlette.types import ASGIApp
 
-from tests.integration.projector.conftest import Publish
 from tests.support.histories import History
 from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import Record, TopicReader, expire_records, topic_reader
+from tests.support.kafka import Publish, Record, TopicReader, expire_records, topic_reader
 from tests.support.waiting import eventually
 from triptych.contract.codec.envelope import Message
 from triptych.contract.joined import GalleryRecord, ItemRecord

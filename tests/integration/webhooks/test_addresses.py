@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
+from tests.support.kafka import Publish
 from tests.support.name_server import open_name_server
 from tests.support.receiver import Receiver, open_receiver, status
+from tests.support.relay import SITE, Admin, OpenRelay
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.model.addresses import ForbiddenAddress, parse_networks

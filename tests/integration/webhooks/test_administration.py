@@ -9,9 +9,10 @@ from hashlib import sha256
 import jwt
 import pytest
 
-from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, OpenRelay, Publish
 from tests.support.histories import EPOCH, History
+from tests.support.kafka import Publish
 from tests.support.receiver import Received, Receiver, status
+from tests.support.relay import ALL_TYPES, SITE, Admin, OpenRelay
 from tests.support.waiting import eventually
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.registration import ListenerChange, NewListener

@@ -3,11 +3,12 @@
 import time
 from contextlib import AsyncExitStack
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
+from tests.support.kafka import Publish
 from tests.support.name_server import open_name_server
 from tests.support.raw_server import open_raw_server
 from tests.support.receiver import Receiver
+from tests.support.relay import Admin, OpenRelay
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 DEAD = 8

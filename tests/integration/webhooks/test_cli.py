@@ -8,10 +8,11 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
+from tests.support.kafka import Publish
 from tests.support.receiver import Receiver, status
+from tests.support.relay import SITE, Admin, OpenRelay
 from triptych.cli.__main__ import app
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.integration.webhooks.conftest import SITE, Admin, OpenRelay, Publish
 from tests.support.commands import header
 from tests.support.histories import History
 from tests.support.installation import Installation
-from tests.support.kafka import topic_reader
+from tests.support.kafka import Publish, topic_reader
 from tests.support.receiver import Behaviour, Receiver, drip, hang, open_receiver, reset, status
+from tests.support.relay import SITE, Admin, OpenRelay
 from triptych.contract.codec.envelope import Message
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, relay_settings
 from tests.support.histories import History
 from tests.support.installation import open_installation
 from tests.support.kafka import raw_producer
+from tests.support.listeners_page import CALLS
 from tests.support.receiver import Received, open_receiver
+from tests.support.relay import ALL_TYPES, SITE, Admin, relay_settings
 from triptych.devstack.stack import Addresses
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.app import compose
@@ -27,54 +28,6 @@ pytestmark = pytest.mark.xdist_group("webhooks-docs")
 
 PAGE = (Path(__file__).parents[3] / "docs" / "listeners.md").read_text()
 
-# The calls of the page's functions. Headers, body and key are in files; the exit status is the result.
-CALLS = {
-    ("python", "verify"): """
-import json, sys
-verify(json.load(open("headers.json")), open("body", "rb").read(), open("key").read())
-""",
-    ("python", "read"): """
-print(read(open("body", "rb").read(), open("key").read())["eventType"])
-""",
-    ("javascript", "verify"): """
-import { readFileSync } from 'node:fs';
-verify(JSON.parse(readFileSync('headers.json')), readFileSync('body'), readFileSync('key', 'utf8'));
-""",
-    ("javascript", "read"): """
-import { readFileSync } from 'node:fs';
-console.log(read(readFileSync('body'), readFileSync('key', 'utf8')).eventType);
-""",
-    ("go", "Verify"): """
-package main
-
-import ("encoding/json"; "os")
-
-func main() {
-	headers := map[string]string{}
-	raw, _ := os.ReadFile("headers.json")
-	body, _ := os.ReadFile("body")
-	key, _ := os.ReadFile("key")
-	if json.Unmarshal(raw, &headers) != nil || Verify(headers, body, string(key)) != nil {
-		os.Exit(1)
-	}
-}
-""",
-    ("go", "Read"): """
-package main
-
-import ("fmt"; "os")
-
-func main() {
-	body, _ := os.ReadFile("body")
-	key, _ := os.ReadFile("key")
-	event, err := Read(body, string(key))
-	if err != nil {
-		os.Exit(1)
-	}
-	fmt.Println(event["eventType"])
-}
-""",
-}
 
 # The names of the page's functions follow the conventions of each language.
 NAMES: dict[str, Callable[[str], str]] = {

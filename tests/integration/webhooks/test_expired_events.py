@@ -5,11 +5,11 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.integration.webhooks.conftest import ALL_TYPES, SITE, Admin, OpenRelay, Publish, relay_settings
 from tests.support.histories import History
 from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import expire_records
+from tests.support.kafka import Publish, expire_records
 from tests.support.receiver import Receiver
+from tests.support.relay import ALL_TYPES, SITE, Admin, OpenRelay, relay_settings
 from triptych.webhooks.admin.administration import open_administration
 from triptych.webhooks.model.registration import NewListener
 from triptych.webhooks.store.delivery_documents import DeliveryStatus

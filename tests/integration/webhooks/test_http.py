@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -10,24 +9,13 @@ import pytest
 import pytest_asyncio
 
 from tests.support.installation import Installation, open_installation
+from tests.support.listeners_api import UNKNOWN, client_of_gateway, create
 from tests.support.product import running_gateway
 from triptych.devstack.stack import Addresses
 from triptych.gateway.access.keys import store_key
 
-CREATED = "wix.pro_gallery.gallery_v2_created"
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
-
-
 # All on one gateway, which takes a second of processor time to start.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("webhooks-http")]
-
-
-@asynccontextmanager
-async def client_of_gateway(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a gateway, with a key for everything."""
-    async with running_gateway(installation, local=True) as gateway:
-        gateway.client.base_url = httpx.URL(f"{gateway.address}/v1")
-        yield gateway.client
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -49,14 +37,6 @@ def client(shared_gateway: httpx.AsyncClient) -> httpx.AsyncClient:
     """The same, with a site that no other test uses."""
     shared_gateway.headers["wix-site-id"] = uuid.uuid4().hex
     return shared_gateway
-
-
-async def create(client: httpx.AsyncClient, url: str = "https://example.com/h", **fields: Any) -> dict[str, Any]:
-    listener = {"url": url, "eventTypes": [CREATED], **fields}
-    answer = await client.post("/listeners", json={"listener": listener})
-    assert answer.status_code == 200, answer.text
-    created: dict[str, Any] = answer.json()
-    return created
 
 
 async def test_a_listener_from_its_creation_to_its_end(client: httpx.AsyncClient) -> None:

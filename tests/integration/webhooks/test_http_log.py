@@ -6,11 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
-from tests.integration.webhooks.test_http import UNKNOWN, client_of_gateway, create
 from tests.support.histories import History
 from tests.support.installation import Installation
+from tests.support.kafka import Publish
+from tests.support.listeners_api import UNKNOWN, client_of_gateway, create
 from tests.support.receiver import Receiver, status
+from tests.support.relay import Admin, OpenRelay
 from tests.support.waiting import eventually
 from triptych.contract.base import WireModel
 from triptych.gateway.api import listener_models as answers

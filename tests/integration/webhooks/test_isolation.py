@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import uuid_utils
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
+from tests.support.kafka import Publish
 from tests.support.receiver import Receiver, hang, open_receiver
+from tests.support.relay import Admin, OpenRelay
 from tests.support.waiting import eventually
 from triptych.webhooks.relay.lanes import AHEAD_MAX
 from triptych.webhooks.relay.shards import Shards

@@ -2,9 +2,10 @@
 
 import json
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
+from tests.support.kafka import Publish
 from tests.support.receiver import Received, Receiver, status
+from tests.support.relay import Admin, OpenRelay
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 
 

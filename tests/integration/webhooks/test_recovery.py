@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
 from tests.support.installation import Installation
-from tests.support.kafka import members_leave
+from tests.support.kafka import Publish, members_leave
 from tests.support.processes import service_process
 from tests.support.receiver import Receiver, status
+from tests.support.relay import Admin, OpenRelay
 from tests.support.waiting import eventually
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.integration.webhooks.conftest import Admin, OpenRelay, Publish
 from tests.support.histories import History
+from tests.support.kafka import Publish
 from tests.support.receiver import open_receiver
+from tests.support.relay import Admin, OpenRelay
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 

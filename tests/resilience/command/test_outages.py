@@ -15,12 +15,12 @@ import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support import servers
 from tests.support.commands import TEXT, body
 from tests.support.installation import Installation, open_installation
 from tests.support.kafka import Record, topic_reader
 from tests.support.ours import assert_no_record_of_ours_is_dead
+from tests.support.sender import Sender, sending
 from tests.support.servers import Service, command_line, command_service, pids_of, standing_still
 from tests.support.waiting import eventually
 from tests.support.write_model import audit

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
+from tests.support.sender import Sender, sending
 from tests.support.servers import Service, command_service
 from tests.support.waiting import eventually
 from tests.support.write_model import audit

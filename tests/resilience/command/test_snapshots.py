@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.integration.command.conftest import Sender, sending
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.kafka import Record
 from tests.support.processes import service_process
 from tests.support.product import running_command_service
+from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
 from triptych.client import SnapshotAssembler
 from triptych.contract.codec.events import EventType, decode_event

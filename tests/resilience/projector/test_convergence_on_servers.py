@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.resilience.projector.plans import Plan, plans
-from tests.resilience.projector.servers import server_world
-from tests.resilience.projector.world import carry_out
+from tests.support.projection.plans import Plan, plans
+from tests.support.projection.servers import server_world
+from tests.support.projection.world import carry_out
 from triptych.devstack.stack import Addresses
 
 

@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.resilience.projector.plans import Plan
-from tests.resilience.projector.world import check_join, check_views
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
+from tests.support.projection.plans import Plan
+from tests.support.projection.world import check_join, check_views
 from tests.support.waiting import eventually
 from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import open_database

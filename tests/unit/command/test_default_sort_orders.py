@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.command.test_rules import TEXT, Gallery
+from tests.support.command_domain import TEXT, Gallery
 
 P = 9e14
 """The sort order from which defaults count in these tests, far beyond the clock."""

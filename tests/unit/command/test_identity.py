@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.command_domain import World
 from tests.support.commands import TEXT, structured
-from tests.unit.command.pure import World
 from triptych.command.domain.fingerprints import fingerprint_of
 from triptych.command.domain.unit_of_work import CommandKey
 from triptych.contract.codec.envelope import CommandEnvelope, decode_command

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.support.command_domain import World
 from tests.support.volume import examples
-from tests.unit.command.pure import World
 from triptych.contract.replies import Reply
 from triptych.writemodel.galleries import Status
 

@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
+from tests.support.command_domain import SITE, World
 from tests.support.volume import examples
-from tests.unit.command.pure import SITE, World
 from triptych.command.domain.order.moves import NEIGHBOURS_MAX
 from triptych.contract.identity import derived_gallery_id
 

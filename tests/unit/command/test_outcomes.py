@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tests.support.command_domain import START
 from tests.support.commands import structured
-from tests.unit.command.pure import START
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, StoredOutcome
 from triptych.command.store.outcomes import outcome_document, outcome_ids, outcomes_of
 from triptych.contract.codec.envelope import decode_command, gallery_id_of

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.command.pure import SITE, World
+from tests.support.command_domain import SITE, TEXT, Gallery
 from triptych.contract.item import ITEM_BYTES_MAX
 from triptych.contract.replies import Reply
 
-TEXT: dict[str, Any] = {"text": {"html": "x"}}
 VIDEO: dict[str, Any] = {"video": {"videoInfo": {"url": "https://vimeo.com/1"}}}
 FULL: dict[str, Any] = {
     **TEXT,
@@ -18,34 +17,6 @@ FULL: dict[str, Any] = {
     "tags": {"values": ["a", "b"]},
 }
 STRANGER = "00000000-0000-4000-8000-000000000001"
-
-
-class Gallery:
-    """A gallery in its own world."""
-
-    def __init__(self, *items: dict[str, Any]) -> None:
-        self.world = World()
-        reply = self.world.send("CreateGallery", {"gallery": {"name": "n", "sortOrder": 5, "items": list(items)}})
-        assert reply.gallery_id is not None
-        self.id = reply.gallery_id
-        self.items = list(reply.item_ids or [])
-
-    def send(self, name: str, **data: Any) -> Reply:
-        return self.world.send(name, {"galleryId": self.id, **data})
-
-    def update(self, **item: Any) -> Reply:
-        return self.send("UpdateItem", itemId=self.items[0], item=item)
-
-    def body(self, index: int = 0) -> dict[str, Any]:
-        item = self.world.item(self.items[index])
-        assert item is not None
-        return item.body
-
-    @property
-    def head(self) -> dict[str, Any]:
-        head = self.world.unit.heads[self.id]
-        assert head is not None
-        return head.to_wire()
 
 
 def code(reply: Reply) -> str:

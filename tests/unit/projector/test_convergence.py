@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.resilience.projector.memory import MemoryWorld
-from tests.resilience.projector.plans import Fault, Plan, Step, plans
-from tests.resilience.projector.world import carry_out
 from tests.support.histories import History
+from tests.support.projection.memory import MemoryWorld
+from tests.support.projection.plans import Fault, Plan, Step, plans
+from tests.support.projection.world import carry_out
 from tests.support.volume import examples
 
 

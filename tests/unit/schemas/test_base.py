@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tests.unit.schemas.examples import GALLERY_ID, NOW, complete_gallery
+from tests.support.contract_examples import GALLERY_ID, NOW, complete_gallery
 from triptych.contract.base import JSON_DEPTH_MAX, Guid, Instant, JsonObject, SortOrder, format_instant, parse_guid
 from triptych.contract.gallery import GalleryPatch, NewGallery
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.unit.schemas.examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID, OTHER_ID, TEXT_ITEM
+from tests.support.contract_examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID, OTHER_ID, TEXT_ITEM
 from triptych.contract.commands import COMMANDS, command_name
 
 _GOOD: list[tuple[str, dict[str, Any]]] = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID
+from tests.support.contract_examples import GALLERY_ID, ITEM_ID
 from triptych.client import TOMBSTONE_RETENTION, Galleries, ReadAgain
 from triptych.contract.joined import gallery_key, item_key
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.unit.schemas.examples import (
+from tests.support.contract_examples import (
     CREATE_ITEM,
     GALLERY_ID,
     ITEM_ID,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.contract_examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID
 from tests.support.volume import examples
-from tests.unit.schemas.examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID
 from triptych.contract.codec.envelope import (
     CommandEnvelope,
     InvalidCommand,

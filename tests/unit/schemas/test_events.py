@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, NOW, OTHER_ID, complete_gallery, complete_item
+from tests.support.contract_examples import GALLERY_ID, ITEM_ID, NOW, OTHER_ID, complete_gallery, complete_item
 from triptych.contract.codec.cloudevents import Reason, Undecodable
 from triptych.contract.codec.events import (
     GALLERY_DELETED_ORIGIN,

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tests.unit.schemas.examples import GALLERY_ID
+from tests.support.contract_examples import GALLERY_ID
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import CreateGallery, DeleteGallery
 from triptych.contract.identity import derived_gallery_id, derived_item_id

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.unit.schemas.examples import GALLERY, IMAGE_ITEM, ITEM_ID, TEXT_ITEM, VIDEO_ITEM, complete_item
+from tests.support.contract_examples import GALLERY, IMAGE_ITEM, ITEM_ID, TEXT_ITEM, VIDEO_ITEM, complete_item
 from triptych.contract.gallery import GalleryPatch, NewGallery
 from triptych.contract.item import ITEM_BYTES_MAX, SMALL, SMALL_BYTES, Item, ItemEntry, ItemPatch, NewItem, Tags
 from triptych.contract.violations import violations_of

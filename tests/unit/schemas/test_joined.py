@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, complete_gallery, complete_item
+from tests.support.contract_examples import GALLERY_ID, ITEM_ID, complete_gallery, complete_item
 from triptych.contract.joined import GalleryRecord, ItemRecord, count_fitting, gallery_key, item_key, parse_key
 
 _HEAD = complete_gallery().to_wire()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.unit.schemas.examples import IMAGE_ITEM, VIDEO_ITEM, VIMEO_ITEM
+from tests.support.contract_examples import IMAGE_ITEM, VIDEO_ITEM, VIMEO_ITEM
 from triptych.contract.media import Image, ImageInfo, Text, Video
 
 _STORED = "https://static.wixstatic.com/media/abc~mv2.jpg"

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.unit.schemas.examples import CREATE_ITEM, command_headers, structured
+from tests.support.contract_examples import CREATE_ITEM, command_headers, structured
 from triptych.contract.codec.cloudevents import Headers
 from triptych.contract.codec.envelope import CommandEnvelope, Undecodable, decode_command
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.schemas.examples import GALLERY_ID
+from tests.support.contract_examples import GALLERY_ID
 from triptych.contract.codec.envelope import (
     CommandEnvelope,
     decode_command,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tests.unit.schemas.examples import GALLERY_ID, ITEM_ID, TEXT_ITEM
+from tests.support.contract_examples import GALLERY_ID, ITEM_ID, TEXT_ITEM
 from triptych.contract.commands import CreateGallery, DeleteItems, MoveItem
 from triptych.contract.item import NewItem
 from triptych.contract.violations import VIOLATIONS_MAX, violations_of

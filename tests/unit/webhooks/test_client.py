@@ -4,20 +4,17 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from functools import cache
-from ipaddress import ip_network
 
 import pytest
 
-from tests.support.raw_server import open_raw_server
-from tests.unit.webhooks.test_responses import NOT_RESPONSES, RESPONSES
+from tests.support.raw_server import LOOPBACK, PLAIN, open_raw_server
+from tests.support.responses import NOT_RESPONSES, RESPONSES
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.http.responses import ResponseReader
 from triptych.webhooks.http.targets import target_of
 from triptych.webhooks.model.addresses import ForbiddenAddress
 
-LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 # Registered paths and queries, and the request target; None if it is the same.
 TARGETS = {
     "/workflows/36e0/invoke?sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=6V3R": None,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.unit.webhooks.examples import listener
+from tests.support.listener_examples import listener
 from triptych.contract.codec.events import EventType, decode_event
 from triptych.contract.domain_event import DomainEvent
 from triptych.webhooks.store.example_event import example_event

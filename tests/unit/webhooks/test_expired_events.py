@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from tests.unit.webhooks.examples import NOW, listener
+from tests.support.listener_examples import NOW, listener
 from triptych.webhooks.relay.expired_events import ExpiryReporter, may_concern
 from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
 from triptych.webhooks.store.listener_documents import CLOCKS_DIFFER, ListenerStatus, Published

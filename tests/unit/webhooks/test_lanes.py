@@ -1,6 +1,6 @@
 """Tests the limits of one listener: concurrency, rate, and pauses after failures."""
 
-from tests.unit.webhooks.examples import claimed, listener
+from tests.support.listener_examples import claimed, listener
 from triptych.webhooks.relay.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane
 
 

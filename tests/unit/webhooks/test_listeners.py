@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr, ValidationError
 
-from tests.unit.webhooks.examples import listener
+from tests.support.listener_examples import listener
 from triptych.contract.violations import violations_of
 from triptych.kit.failures import StartRefused
 from triptych.webhooks.model.keys import Format

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.name_server import NameServer, open_name_server
-from tests.support.raw_server import open_raw_server
-from tests.unit.webhooks.test_client import LOOPBACK, PLAIN
+from tests.support.raw_server import LOOPBACK, PLAIN, open_raw_server
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import FOUND_SECONDS, NOT_FOUND_SECONDS, STALE_SECONDS, NameNotResolved, Resolver
 from triptych.webhooks.model.addresses import ForbiddenAddress

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.histories import History
-from tests.unit.webhooks.examples import claimed, listener
+from tests.support.listener_examples import claimed, listener
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress

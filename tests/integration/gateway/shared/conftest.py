@@ -1,22 +1,13 @@
-"""Fixtures for modules whose tests share one installation and one gateway: each test has galleries of its own.
-
-Such a module imports them, and has `pytestmark = shared("its name")`.
-"""
+"""One installation and one gateway for the tests of a module: each test has galleries of its own."""
 
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
-from tests.integration.gateway.backend import Backend, open_backend
-from tests.integration.gateway.conftest import RunningGateway, running_gateway
+from tests.support.backend import Backend, open_backend
+from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.installation import Installation, open_installation
 from triptych.devstack.stack import Addresses
-
-
-def shared(name: str) -> list[pytest.MarkDecorator]:
-    """Marks of a module: its tests use the fixtures' event loop, on one worker."""
-    return [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(name)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,12 +7,8 @@ import uuid
 
 import pytest
 
-from tests.integration.gateway.backend import Backend, item
-from tests.integration.gateway.conftest import GALLERIES, RunningGateway, StartGateway
-from tests.integration.gateway.shared import backend as backend
-from tests.integration.gateway.shared import gateway as gateway
-from tests.integration.gateway.shared import installation as installation
-from tests.integration.gateway.shared import shared
+from tests.support.backend import Backend, item
+from tests.support.gateway import GALLERIES, RunningGateway, StartGateway, shared
 from tests.support.installation import Installation
 from triptych.contract.codec.envelope import CommandEnvelope, gallery_id_of
 from triptych.contract.commands import CreateGallery, CreateItems

@@ -64,3 +64,34 @@ class World:
 
     def _event_id(self) -> str:
         return f"event-{next(self._numbers)}"
+
+
+TEXT: dict[str, Any] = {"text": {"html": "x"}}
+
+
+class Gallery:
+    """A gallery in its own world."""
+
+    def __init__(self, *items: dict[str, Any]) -> None:
+        self.world = World()
+        reply = self.world.send("CreateGallery", {"gallery": {"name": "n", "sortOrder": 5, "items": list(items)}})
+        assert reply.gallery_id is not None
+        self.id = reply.gallery_id
+        self.items = list(reply.item_ids or [])
+
+    def send(self, name: str, **data: Any) -> Reply:
+        return self.world.send(name, {"galleryId": self.id, **data})
+
+    def update(self, **item: Any) -> Reply:
+        return self.send("UpdateItem", itemId=self.items[0], item=item)
+
+    def body(self, index: int = 0) -> dict[str, Any]:
+        item = self.world.item(self.items[index])
+        assert item is not None
+        return item.body
+
+    @property
+    def head(self) -> dict[str, Any]:
+        head = self.world.unit.heads[self.id]
+        assert head is not None
+        return head.to_wire()

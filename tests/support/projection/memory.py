@@ -6,7 +6,7 @@ The same plans run on real servers (`test_convergence_on_servers`), which shows 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from tests.resilience.projector.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
+from tests.support.projection.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.fencing import Ownership

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.resilience.projector.world import (
+from tests.support.kafka import topic_reader
+from tests.support.projection.world import (
     PARTITION,
     TRANSACTION_BYTES,
     Crash,
@@ -15,7 +16,6 @@ from tests.resilience.projector.world import (
     Saboteur,
     Stored,
 )
-from tests.support.kafka import topic_reader
 from triptych.contract.topics import Topics
 from triptych.devstack.stack import Addresses
 from triptych.kit.kafka.clients import make_producer

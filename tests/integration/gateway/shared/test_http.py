@@ -8,10 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.integration.gateway.conftest import GALLERIES, KEY, RunningGateway, StartGateway
-from tests.integration.gateway.shared import gateway as gateway
-from tests.integration.gateway.shared import installation as installation
-from tests.integration.gateway.shared import shared
+from tests.support.gateway import GALLERIES, KEY, RunningGateway, StartGateway, shared
 from tests.support.installation import Installation
 from triptych.gateway.access.keys import store_key
 from triptych.gateway.app import compose

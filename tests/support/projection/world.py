@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import orjson
 from aiokafka import ConsumerRecord
 
-from tests.resilience.projector.plans import Fault, Plan
 from tests.support.literal_reader import LiteralReader
+from tests.support.projection.plans import Fault, Plan
 from triptych.client import Galleries
 from triptych.contract.codec.envelope import Message
 from triptych.contract.joined import HEAD_ITEMS_MAX, gallery_key, item_key
