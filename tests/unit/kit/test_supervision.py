@@ -1,12 +1,16 @@
 """A loop that ends, fails, is cancelled or makes no progress is noticed, and its rule is followed."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.support.waiting import eventually
 from triptych.kit.process import supervision
+from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import Rule, Supervisor, progress
 
 
@@ -111,6 +115,46 @@ async def test_a_loop_that_waits_for_work_is_well() -> None:
     async with supervisor.running("queue", hangs, stalled_seconds=None):
         with pytest.raises(AssertionError):
             await eventually(_has_problems(supervisor), "a problem", deadline_seconds=0.2)
+
+
+async def test_a_process_whose_loop_has_died_is_not_ready() -> None:
+    supervisor, exits = Supervisor(), asyncio.Event()
+    supervisor.on_exit = exits.set
+    async with supervisor.running("jobs", fails, Rule.EXIT), asyncio.timeout(5):
+        await exits.wait()
+        assert await Health(supervisor=supervisor).problems() == {"loops": "jobs failed: RuntimeError('planted')"}
+
+
+async def test_a_loop_that_was_told_to_stop_may_end() -> None:
+    supervisor = Supervisor()
+    async with supervisor.running("claimer", ends, may_end=lambda: True) as running, asyncio.timeout(5):
+        await running
+        assert supervisor.problems() == []
+
+
+SERVICE = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import SUPERVISOR, Rule
+from triptych.kit.startup.lifecycle import run_service
+
+async def ends():
+    pass
+
+@asynccontextmanager
+async def compose(settings):
+    async with SUPERVISOR.running("jobs", ends, Rule.EXIT):
+        yield Starlette()
+
+raise SystemExit(run_service("planted", KitSettings, compose, lambda settings: 0))
+"""
+
+
+def test_a_service_exits_with_a_failure_when_a_loop_cannot_be_replaced() -> None:
+    ended = subprocess.run([sys.executable, "-c", SERVICE], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == os.EX_SOFTWARE, ended.stderr
+    assert "the loop jobs ended; this process ends" in ended.stdout + ended.stderr
 
 
 async def test_what_is_not_a_loop_may_report_progress() -> None:

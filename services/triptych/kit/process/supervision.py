@@ -36,11 +36,14 @@ class Rule(Enum):
 class Loop:
     """One loop, its rule, and its last sign of progress."""
 
-    def __init__(self, name: str, work: Work, rule: Rule, stalled_seconds: float | None) -> None:
+    def __init__(
+        self, name: str, work: Work, rule: Rule, stalled_seconds: float | None, may_end: Callable[[], bool]
+    ) -> None:
         self.name = name
         self.work = work
         self.rule = rule
         self.stalled_seconds = stalled_seconds
+        self.may_end = may_end
         self.problem: str | None = None
         self.moved_at = time.monotonic()
 
@@ -56,7 +59,7 @@ _current: ContextVar[Loop | None] = ContextVar("loop", default=None)
 def progress() -> None:
     """Say that the loop which runs this code makes progress; does nothing outside a loop.
 
-    A loop that is supervised with `stalled_seconds` says so in every turn, also in a turn that failed.
+    Every loop says so in every turn, also in a turn that failed. That clears the problem of an earlier run.
     """
     if (loop := _current.get()) is not None:
         loop.progress()
@@ -76,8 +79,13 @@ class Supervisor:
 
     @contextlib.asynccontextmanager
     async def running(
-        self, name: str, work: Work, rule: Rule = Rule.RESTART, stalled_seconds: float | None = STALLED_SECONDS
-    ) -> AsyncIterator[None]:
+        self,
+        name: str,
+        work: Work,
+        rule: Rule = Rule.RESTART,
+        stalled_seconds: float | None = STALLED_SECONDS,
+        may_end: Callable[[], bool] = lambda: False,
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """Run a loop as long as the block runs.
 
         Args:
@@ -85,12 +93,16 @@ class Supervisor:
             work: begins the loop; called again if the rule says so.
             rule: what follows when the loop has ended.
             stalled_seconds: how long the loop may make no progress; None for one that may wait for work for ever.
+            may_end: whether it is right that the loop has returned, for one that can be told to stop.
+
+        Yields:
+            A task that ends with the loop, if the loop may end.
         """
-        loop = Loop(name, work, rule, stalled_seconds)
+        loop = Loop(name, work, rule, stalled_seconds, may_end)
         self._loops.add(loop)
         task = asyncio.create_task(self._supervise(loop), name=f"supervisor of {name}")
         try:
-            yield
+            yield task
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -102,6 +114,8 @@ class Supervisor:
             begun = time.monotonic()
             loop.moved_at = begun
             end = await _run_once(loop)
+            if end is None:
+                return
             LOOP_FAILURES.labels(loop.name).inc()
             loop.problem = end
             if loop.rule is Rule.EXIT:
@@ -115,8 +129,11 @@ class Supervisor:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-async def _run_once(loop: Loop) -> str:
-    """How the loop ended, in words. A loop that cannot be cancelled is left to the end of the process."""
+async def _run_once(loop: Loop) -> str | None:
+    """How the loop ended, in words; None if it was right to end.
+
+    A loop that cannot be cancelled is left to the end of the process.
+    """
     task, is_stuck = asyncio.create_task(_in_context(loop), name=loop.name), False
     try:
         while not task.done():
@@ -137,7 +154,7 @@ async def _run_once(loop: Loop) -> str:
     if error := task.exception():
         log.error("the loop %s failed", loop.name, exc_info=error)
         return f"failed: {error!r}"
-    return "ended"
+    return None if loop.may_end() else "ended"
 
 
 async def _in_context(loop: Loop) -> None:
