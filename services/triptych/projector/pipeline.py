@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from triptych.contract.topics import Topics
@@ -17,6 +17,7 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.process.supervision import SUPERVISOR, Work, progress
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -121,24 +122,27 @@ async def running_projection(
         partition_bytes=PARTITION_BYTES,
     )
     repairs = Repairs(settings, repository, ownership, publisher, handler)
-    tasks: list[asyncio.Task[None]] = []
     try:
         await publisher.start()
         await broker.start()
-        async with watching_lag(settings, consumer) as lag_watch:
+        async with watching_lag(settings, consumer) as lag_watch, AsyncExitStack() as loops:
             projection = Projection(
                 version, consumer, handler, repository, ownership, publisher, group_offsets, lag_watch
             )
-            background = [repairs.run(), _measure(projection), _audit_join(projection)]
+            background: list[tuple[str, Work]] = [
+                ("repairs", repairs.run),
+                ("lag", lambda: _measure(projection)),
+                ("audit of the join", lambda: _audit_join(projection)),
+            ]
             if join_publisher is not None:
                 republisher = Republisher(database, repository, ownership, join_publisher, handler, consumer.reached)
-                background.append(republisher.run())
-            tasks += map(asyncio.create_task, background)
+                background.append(("republication", republisher.run))
+            for name, work in background:
+                # No limit of time: they wait for batches, which wait for MongoDB, and that wait is reported itself.
+                loop = SUPERVISOR.running(f"{name} of views {version}", work, stalled_seconds=None)
+                await loops.enter_async_context(loop)
             yield projection
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await consumer.give_up()
         await broker.stop()
         await publisher.stop()
@@ -148,6 +152,7 @@ async def running_projection(
 
 async def _measure(projection: Projection) -> None:
     while True:
+        progress()
         with contextlib.suppress(TransientFailure):
             await projection.update_lag()
         await asyncio.sleep(LAG_SECONDS)
@@ -155,6 +160,7 @@ async def _measure(projection: Projection) -> None:
 
 async def _audit_join(projection: Projection) -> None:
     while True:
+        progress()
         try:
             if count := await projection.handler.republish_overwritten(projection.consumer.reached):
                 log.warning("a former owner has published outdated records; records republished: %d", count)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 
@@ -18,6 +18,7 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
 from triptych.kit.mongo.driver import PyMongoError, open_database
 from triptych.kit.process.health import Health
+from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
@@ -126,10 +127,17 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             health.add("deliveries", check_claimer)
             health.add_detail("losses", expiry_reporter.detail)
             await shards.balance()
-            writing_outcomes = asyncio.create_task(outcome_writer.run())
-            balancing_shards = asyncio.create_task(shards.run())
-            claiming = asyncio.create_task(claimer.run())
+            loops = AsyncExitStack()
             try:
+                # No limits of time: the writer waits for outcomes, the lease of shards is a setting, and the claimer
+                # pauses for longer after a slow search.
+                for name, work in (("outcome writer", outcome_writer.run), ("shards", shards.run)):
+                    await loops.enter_async_context(SUPERVISOR.running(name, work, stalled_seconds=None))
+                claiming = await loops.enter_async_context(
+                    SUPERVISOR.running(
+                        "claimer", claimer.run, stalled_seconds=None, may_end=lambda: claimer.is_stopping
+                    )
+                )
                 await publisher.start()
                 await broker.start()
                 async with watching_lag(settings, consumer) as lag:
@@ -141,17 +149,11 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 claimer.stop()
                 await asyncio.wait({claiming}, timeout=STOP_SECONDS)
                 await worker.stop()
-                await _cancel(claiming, balancing_shards, writing_outcomes)
+                await loops.aclose()
                 with contextlib.suppress(PyMongoError):
                     await shards.release()
                 await publisher.stop()
                 await offsets.stop()
-
-
-async def _cancel(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _allow_sockets(count: int) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from triptych.command.domain.decide import accepted, messages_of
 from triptych.command.domain.state import Change, CommandContext, JobKind, Rejected
@@ -19,6 +20,7 @@ from triptych.command.store.loader import Loader
 from triptych.command.store.staging import Staging
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, is_transient
+from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.process.waits import Trouble, waiting_for
 from triptych.writemodel.galleries import Status
 
@@ -51,6 +53,7 @@ class JobRunner:
         self._retry_at: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._has_lost = False
         self._trouble = Trouble("long work to go on")
 
     def start(self, partitions: frozenset[int]) -> None:
@@ -58,7 +61,7 @@ class JobRunner:
         self._wake.set()
         if self._task is not None:
             self._task.cancel()
-        self._task = asyncio.create_task(self._run(sorted(partitions)))
+        self._task = asyncio.create_task(self._supervised(sorted(partitions)))
 
     def wake(self) -> None:
         """Look for jobs now, because a new one was stored."""
@@ -72,9 +75,17 @@ class JobRunner:
             await asyncio.wait({task})
         self._trouble.end()
 
+    async def _supervised(self, partitions: list[int]) -> None:
+        # No limit of time: a job waits for the lock of the partitions, which a batch may hold while MongoDB is away.
+        work = partial(self._run, partitions)
+        async with SUPERVISOR.running("jobs", work, stalled_seconds=None, may_end=lambda: self._has_lost) as running:
+            await asyncio.wait({running})
+
     async def _run(self, partitions: list[int]) -> None:
+        self._has_lost = False
         pause = PAUSE_SECONDS
         while True:
+            progress()
             self._wake.clear()
             has_jobs = has_advanced = False
             try:
@@ -84,6 +95,7 @@ class JobRunner:
             except OwnershipLost:
                 log.info("another process owns the partitions and continues their jobs")
                 self._trouble.end()
+                self._has_lost = True
                 return
             except Exception as error:
                 self._trouble.begin()

@@ -1,7 +1,6 @@
 """Reads every record that is published to one topic while the process runs."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from prometheus_client import Counter
 
 from triptych.kit.kafka.reading.tail import Restarted, TopicTail, tail
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import SUPERVISOR, progress
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class TopicFeed:
     async def run(self) -> None:
         """Read until cancelled."""
         while True:
+            progress()
             try:
                 batches = await self._records.getmany(timeout_ms=POLL_MS)
             except Exception as error:
@@ -93,10 +94,5 @@ async def following_topic(
     options = {} if batch_ms is None else {"max_wait_ms": batch_ms, "min_bytes": BATCH_BYTES}
     async with tail(settings, [topic], restarted=restarted, **options) as records:
         feed = TopicFeed(topic, records, receive)
-        task = asyncio.create_task(feed.run())
-        try:
+        async with SUPERVISOR.running(f"feed of {topic}", feed.run):
             yield feed
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task

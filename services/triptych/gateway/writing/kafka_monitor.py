@@ -1,7 +1,6 @@
 """Checks twice a second whether Kafka answers, so that writes fail at once while it does not."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from aiokafka.errors import KafkaError
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.errors import start_failure
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import SUPERVISOR, progress
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class KafkaMonitor:
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
+            progress()
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._ask()
@@ -64,8 +65,6 @@ class KafkaMonitor:
                 if not self._is_lost:
                     log.warning("Kafka does not answer: %r", error)
                     self._trip()
-            except Exception:
-                log.exception("cannot check whether Kafka answers")
             else:
                 self._is_lost = False
             await asyncio.sleep(INTERVAL_SECONDS)
@@ -104,10 +103,5 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
 async def running_monitor(ask: Callable[[], Awaitable[object]]) -> AsyncIterator[KafkaMonitor]:
     """Run a monitor while the block runs."""
     monitor = KafkaMonitor(ask)
-    task = asyncio.create_task(monitor.run())
-    try:
+    async with SUPERVISOR.running("Kafka monitor", monitor.run):
         yield monitor
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

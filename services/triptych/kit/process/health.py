@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from triptych.kit.process.supervision import SUPERVISOR, Supervisor
 from triptych.kit.process.waits import WAITS, Waits
 
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
@@ -18,8 +19,9 @@ CHECK_TIMEOUT_SECONDS = 2.0
 class Health:
     """Named checks. Each returns None when all is well, otherwise the problem in words."""
 
-    def __init__(self, waits: Waits = WAITS) -> None:
+    def __init__(self, waits: Waits = WAITS, supervisor: Supervisor = SUPERVISOR) -> None:
         self._waits = waits
+        self._supervisor = supervisor
         self._checks: dict[str, Check] = {}
         self._details: dict[str, Check] = {}
 
@@ -35,7 +37,12 @@ class Health:
         """The problems by name of check, and the waits that last too long; empty when ready."""
         problems = await _results(self._checks)
         waits = [f"for {what}, for {seconds:.0f} s" for what, seconds in self._waits.problems().items()]
-        return {**problems, **({"waiting": "; ".join(waits)} if waits else {})}
+        loops = self._supervisor.problems()
+        return {
+            **problems,
+            **({"waiting": "; ".join(waits)} if waits else {}),
+            **({"loops": "; ".join(loops)} if loops else {}),
+        }
 
     def routes(self) -> list[Route]:
         """`/health/live` (the process answers), `/health/ready` (200 or 503 with the problems) and `/metrics`."""

@@ -17,6 +17,7 @@ RECORDS_TOO_LARGE = Counter(
     "triptych_refused_batches_total", "Batches that a broker refused because of their size", ["topic"]
 )
 RETRIES = Counter("triptych_batch_retries_total", "Batches tried again because a dependency was away", ["topic"])
+LOOP_FAILURES = Counter("triptych_loop_failures_total", "Loops that ended, failed or made no progress", ["loop"])
 BATCH_SECONDS = Histogram(
     "triptych_batch_seconds",
     "Time from taking a batch to finishing it",

@@ -17,6 +17,7 @@ from triptych.kit.failures import StartRefused
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 from triptych.kit.process.http_server import Server, make_server
 from triptych.kit.process.settings import KitSettings, load_settings
+from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.process.telemetry import configure_logging
 from triptych.kit.startup.starting import StartupApp, composed
 
@@ -41,7 +42,8 @@ def run_service(
     port_of: Callable[[SettingsT], int],
     refusal: Refusal = plain_refusal,
 ) -> int:
-    """Run until a signal stops the process. Returns the exit status: 0, or 78 (EX_CONFIG) if it refused to start.
+    """Run until a signal stops the process. Returns the exit status: 0, 70 (EX_SOFTWARE) when a loop
+    ended that only a new process can replace, or 78 (EX_CONFIG) if it refused to start.
 
     While Kafka or MongoDB is away, the service waits: it is live, not ready, and reports what it waits for.
 
@@ -56,11 +58,11 @@ def run_service(
         settings = load_settings(kind)
         configure_logging(settings.log_level, settings.log_format)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(name, settings, compose, port_of(settings), refusal))
+            has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal))
     except StartRefused as refusal:
         print(f"{name}: {refusal}", file=sys.stderr)
         return os.EX_CONFIG
-    return os.EX_OK
+    return os.EX_SOFTWARE if has_failed else os.EX_OK
 
 
 def run_work(work: Coroutine[Any, Any, T]) -> T:
@@ -70,9 +72,18 @@ def run_work(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int, refusal: Refusal) -> None:
+async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int, refusal: Refusal) -> bool:
+    """Run until told to stop. True if it stopped because of a loop that only a new process can replace."""
     stopping = asyncio.Event()
     _stopping.set(stopping)
+    has_failed = False
+
+    def fail() -> None:
+        nonlocal has_failed
+        has_failed = True
+        stopping.set()
+
+    SUPERVISOR.on_exit = fail
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -109,6 +120,7 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     else:
         await working
     await serving
+    return has_failed
 
 
 def _tune_garbage_collector() -> None:

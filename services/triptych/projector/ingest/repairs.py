@@ -22,6 +22,7 @@ from triptych.kit.kafka.reading.tail import tail
 from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.view.fold import View
 from triptych.projector.view.repository import ViewRepository
@@ -80,6 +81,7 @@ class Repairs:
     async def run(self) -> None:
         """Repair, until cancelled."""
         while True:
+            progress()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL_SECONDS):
                     await self._handler.found_gap.wait()
@@ -88,9 +90,6 @@ class Repairs:
                 await self._repair(await self._due())
             except (TransientFailure, OwnershipLost, StartRefused, KafkaError, PyMongoError) as error:
                 log.warning("cannot repair galleries now; trying again: %s", error)
-            except Exception:
-                # This loop survives every error: without it, nothing would be repaired any more.
-                log.exception("cannot repair galleries now; trying again")
 
     async def _due(self) -> list[View]:
         """The galleries of this process that lack events and were not requested in this period, within bounds."""

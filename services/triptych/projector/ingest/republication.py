@@ -15,6 +15,7 @@ from triptych.contract.joined import gallery_key
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch
@@ -99,6 +100,7 @@ class Republisher:
     async def run(self) -> None:
         """Carry out requests, until cancelled."""
         while True:
+            progress()
             count = 0
             try:
                 async with self._handler.write_lock:  # in the middle of a batch, no partition is fully published
@@ -108,9 +110,6 @@ class Republisher:
                     count += 1
             except (TransientFailure, OwnershipLost, PyMongoError) as error:
                 log.info("cannot republish the requested galleries now; trying again: %s", error)
-                count = 0
-            except Exception:
-                log.exception("cannot republish the requested galleries; trying again")
                 count = 0
             if not count:
                 await asyncio.sleep(INTERVAL_SECONDS)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
+from triptych.kit.process.supervision import progress
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.shards import Shards
@@ -56,7 +57,7 @@ class DeliveryClaimer:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._behind: set[str] = set()
-        self._is_stopping = False
+        self.is_stopping = False
         self.problem: str | None = None
         """Why deliveries cannot be claimed, or None."""
 
@@ -76,7 +77,7 @@ class DeliveryClaimer:
         """Send claimed deliveries."""
         for claimed in claims:
             lane = self._lanes.get(claimed.listener_id)
-            if lane is None or self._is_stopping:
+            if lane is None or self.is_stopping:
                 self._worker.release_claim(claimed)
             else:
                 self._worker.accept(lane, claimed)
@@ -92,7 +93,8 @@ class DeliveryClaimer:
     async def run(self) -> None:
         """Claim due deliveries until `stop`."""
         scan_at = reconcile_at = 0.0
-        while not self._is_stopping:
+        while not self.is_stopping:
+            progress()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, scan_at - time.monotonic())):
                     await self._worker.has_room.wait()
@@ -115,7 +117,7 @@ class DeliveryClaimer:
 
     def stop(self) -> None:
         """Claim nothing more, and release deliveries that were not started."""
-        self._is_stopping = True
+        self.is_stopping = True
         self._worker.has_room.set()
         for lane in self._lanes.values():
             self._worker.release_queue(lane)

@@ -6,6 +6,7 @@ import logging
 from prometheus_client import Counter
 
 from triptych.kit.mongo.driver import PyMongoError, UpdateOne, is_transient
+from triptych.kit.process.supervision import progress
 from triptych.kit.process.waits import waiting_for
 from triptych.webhooks.store.deliveries import DeliveryRepository
 
@@ -35,6 +36,7 @@ class OutcomeWriter:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
+            progress()
             await self._wake.wait()
             chunk, self._waiting = self._waiting[:WRITTEN_AT_ONCE], self._waiting[WRITTEN_AT_ONCE:]
             if not self._waiting:

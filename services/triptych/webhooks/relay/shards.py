@@ -13,6 +13,7 @@ from datetime import timedelta
 from zlib import crc32
 
 from triptych.kit.mongo.driver import Database, Document, PyMongoError
+from triptych.kit.process.supervision import progress
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Shards:
     async def run(self) -> None:
         """Call `balance` regularly until cancelled."""
         while True:
+            progress()
             await asyncio.sleep(self._lease.total_seconds() / RENEWALS)
             try:
                 await self.balance()

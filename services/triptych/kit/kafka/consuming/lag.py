@@ -16,6 +16,7 @@ from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionS
 from triptych.kit.kafka.reading.reader import Reader
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.process.telemetry import LAG, LAG_SECONDS
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class LagWatch:
         """Measure at each interval until cancelled."""
         try:
             while True:
+                progress()
                 # If Kafka is away, other checks report it.
                 with contextlib.suppress(KafkaError, TimeoutError):
                     async with asyncio.timeout(ANSWER_SECONDS):
@@ -142,10 +144,8 @@ async def watching_lag(settings: KitSettings, consumer: BatchConsumer) -> AsyncI
     reader = make_reader(settings, isolation_level="read_uncommitted")
     await start_client(reader, settings)
     watch = LagWatch(consumer, reader)
-    task = asyncio.create_task(watch.run())
     try:
-        yield watch
+        async with SUPERVISOR.running(f"lag of {consumer.topic}", watch.run):
+            yield watch
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         await reader.stop()

@@ -13,6 +13,7 @@ from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import SUPERVISOR, progress
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +54,13 @@ class TopicWatch:
     async def run(self) -> None:
         """Check at each interval until cancelled. If Kafka is away, other checks report it."""
         while True:
+            progress()
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self.check_topics()
             except (KafkaError, TimeoutError) as error:
                 log.debug("cannot check the topics: %r", error)
-            except Exception:
-                log.exception("cannot check the topics")
 
 
 def problem_of(found: Mapping[str, TopicFacts | None], partitions: Mapping[str, int]) -> str | None:
@@ -87,7 +87,6 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
     client = AIOKafkaClient(
         bootstrap_servers=settings.kafka_bootstrap, client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
     )
-    task: asyncio.Task[None] | None = None
     try:
         watch = TopicWatch(client, partitions)
         try:
@@ -96,10 +95,7 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
                 await watch.check_topics()
         except (KafkaError, TimeoutError) as error:
             raise start_failure(settings, error) from None
-        task = asyncio.create_task(watch.run())
-        yield watch
+        async with SUPERVISOR.running("topics", watch.run):
+            yield watch
     finally:
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
         await client.close()

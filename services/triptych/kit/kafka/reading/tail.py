@@ -17,6 +17,7 @@ from triptych.kit.kafka.errors import start_failure
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import SUPERVISOR, progress
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +104,12 @@ class TopicTail:
     async def run(self) -> None:
         """Check the topics at each interval until cancelled."""
         while True:
+            progress()
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
                 await self.check_topics()
             except KafkaError as error:
                 log.debug("cannot check the topics %s: %r", self._topics, error)
-            except Exception:
-                log.exception("cannot check the topics %s", self._topics)
 
     def _adapt(self, topic: str, facts: TopicFacts) -> None:
         known, self._facts[topic] = self._facts[topic], facts
@@ -174,17 +174,13 @@ async def tail(
     """
     reader = make_reader(settings, auto_offset_reset="none", fetch_max_wait_ms=max_wait_ms, fetch_min_bytes=min_bytes)
     await start_client(reader, settings)
-    task: asyncio.Task[None] | None = None
     try:
         made = TopicTail(reader, topics, restarted)
         try:
             await made.start_at_end()
         except KafkaError as error:
             raise start_failure(settings, error) from None
-        task = asyncio.create_task(made.run())
-        yield made
+        async with SUPERVISOR.running(f"topics of a tail of {', '.join(topics)}", made.run):
+            yield made
     finally:
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
         await reader.stop()
