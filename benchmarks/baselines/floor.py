@@ -229,5 +229,5 @@ async def main(batch_size: int) -> None:
 if __name__ == "__main__":
     # The thousands of objects of a batch live as long as the batch. Collecting among them takes a tenth of the time.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
     uvloop.run(main(int(sys.argv[1])))

@@ -204,6 +204,7 @@ async def main(batch_size: int) -> None:
     )
     # The objects created so far are never freed. The collector would visit them again and again.
     gc.freeze()
+    gc.set_threshold(500_000, 20, 20)
     async with producer, consumer, client:
         floor = Floor(consumer, producer, database, f"{prefix}galleries")
         await floor.claim(len(await producer.partitions_for(f"{prefix}events")))

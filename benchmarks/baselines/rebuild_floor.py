@@ -28,6 +28,7 @@ async def main(version: str) -> None:
     items: dict[str, Document] = {}
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
     gc.freeze()
+    gc.set_threshold(500_000, 20, 20)
     async with consumer, client:
         partitions = [TopicPartition(f"{prefix}events", number) for number in range(12)]
         ends = await consumer.end_offsets(partitions)

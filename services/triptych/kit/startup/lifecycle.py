@@ -126,12 +126,13 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
 def _tune_garbage_collector() -> None:
     """Make cyclic garbage collection rare, and exclude the objects that live as long as the process.
 
-    A batch makes a hundred thousand objects that live as long as the batch. Scanning them repeatedly took a fifth of
-    the processor time at Python's own thresholds, and a twentieth at a quarter of these thresholds (measured).
+    A batch makes some hundred thousand objects that live as long as the batch. Scanning them repeatedly took a fifth of
+    the processor time at Python's own thresholds, and 12 % at 200,000: 1.6 of 14 s for 40,000 commands (measured). At
+    this threshold no collection happens within a batch, and peak memory is the same.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
 
 
 async def _listen(server: Server, host: str, port: int) -> None:
