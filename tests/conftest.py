@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.failing_mongo import failing_mongo as failing_mongo
 from tests.support.installation import Installation
@@ -15,6 +16,10 @@ from triptych.contract.codec.envelope import Message
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.store.provision import INDEXES
 from triptych.webhooks.store.sealing import make_sealer
+
+# A busy machine is no fault: how long a case takes, or its first draw, which reads Hypothesis' tables, is not judged.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 SERVERS = {"stack", "failing_mongo"}
 """The fixtures that start servers."""

@@ -1,4 +1,4 @@
-"""Runs the scripts of this folder with the packages that `package.json` pins, installed once into the cache."""
+"""Runs the scripts of `tests/conformance` with the packages that `package.json` pins, installed once into the cache."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from triptych.devstack.cache import cache_dir, locked
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "conformance"
 
 
 @dataclass(frozen=True)
