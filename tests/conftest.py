@@ -32,7 +32,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to spread groups over the workers, each of which would start what the tests of a group share.
+    """Refuse to spread groups over the workers: each worker would start what the tests of a group share.
 
     Raises:
         UsageError: this pytest does not let pytest-xdist 3.8 mark the group of a test.

@@ -59,7 +59,7 @@ def split_into_lanes(records: Sequence[IncomingRecord]) -> list[Sequence[Incomin
 
 
 def chunks(commands: Sequence[ReceivedCommand], sizes: Mapping[str, Size]) -> Iterator[Sequence[ReceivedCommand]]:
-    """Split commands into consecutive chunks, each of which fits into one transaction.
+    """Split commands into consecutive chunks. Each chunk fits into one transaction.
 
     Args:
         commands: a batch, or a lane of one.
