@@ -116,7 +116,7 @@ class _Audit(AuditedJoinPublisher):
         self._world = world
         self._publisher = publisher
         self._topic = "galleries"
-        self._checked, self._sent, self._audited_until = {}, {}, {}
+        self._checked, self._expected, self._claimed, self._audited_until = {}, {}, {}, {}
 
     async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
         return {partition: len(self._world.joined) for partition in partitions}

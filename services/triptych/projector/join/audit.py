@@ -1,12 +1,13 @@
 """Audits the joined topic: finds records that a former owner has published after it lost its partitions.
 
 A process may be paused between reading a gallery and publishing it. It then publishes an outdated record, and Kafka
-accepts it. The owner of a partition detects such records: it counts the records that it has published since the last
-audit, and reads the new records when the partition has grown by another number. It republishes what is outdated among
-them, so that the compacted partition ends with the right records. The offset up to which the partition was checked is
-stored, and the next owner starts there.
+accepts it. The owner of a partition detects such records: it counts the records that it has published since it claimed
+the partition, or since the last audit, and reads the new records when the partition has grown by another number. It
+republishes what is outdated among them, so that the compacted partition ends with the right records. The offset up to
+which the partition was checked is stored. The next owner starts there, and reads what was published before its claim.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -38,35 +39,41 @@ class AuditedJoinPublisher:
         self._publisher = publisher
         self._stored: Collection = database[COLLECTION]
         self._checked: dict[int, int] = {}
-        self._sent: dict[int, int | None] = {}
-        """The number of records published since `_checked`, by partition; None if it is not known."""
+        self._expected: dict[int, int | None] = {}
+        """The end of each partition if no other process has published; None if it is not known."""
+        self._claimed: dict[int, int] = {}
+        """The end of each partition when it was claimed. What is between `_checked` and here must be read."""
         self._audited_until: dict[int, int] = {}
         self._reader: AIOKafkaConsumer | None = None
 
     async def start_watching(self, partitions: Iterable[int]) -> None:
-        """Start to watch these partitions, from the offset that their former owner has stored."""
+        """Start to watch these partitions, from the offset that their former owner has stored.
+
+        Raises:
+            TransientFailure: Kafka does not answer.
+        """
         partitions = list(partitions)
         stored = await self._load(partitions)
+        ends = await self._ends(partitions)
         self._checked = {partition: stored.get(partition, 0) for partition in partitions}
-        self._sent = dict.fromkeys(partitions)
+        self._expected, self._claimed = dict(ends), dict(ends)
         await self._store(dict.fromkeys(self._checked.keys() - stored.keys(), 0))
 
     def stop_watching(self) -> None:
         """Stop watching; the next owner starts at the stored offset."""
-        self._checked, self._sent, self._audited_until = {}, {}, {}
+        self._checked, self._expected, self._claimed, self._audited_until = {}, {}, {}, {}
 
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         """Publish records whose partitions are given. Raises TransientFailure, as `Publisher.publish` does."""
         try:
             await self._publisher.publish(records)
         except BaseException:
-            self._sent.update(dict.fromkeys({record.partition or 0 for record in records} & self._sent.keys()))
+            self._expected.update(dict.fromkeys({record.partition or 0 for record in records} & self._expected.keys()))
             raise
-        for record in records:
-            partition = record.partition or 0
-            count = self._sent.get(partition)
-            if count is not None:
-                self._sent[partition] = count + 1
+        for partition, count in Counter([record.partition or 0 for record in records]).items():
+            expected = self._expected.get(partition)
+            if expected is not None:
+                self._expected[partition] = expected + count
 
     async def suspects(self, partitions: Container[int]) -> AsyncIterator[Latest]:
         """The records that other processes may have published to these partitions since the last audit, in chunks.
@@ -76,26 +83,26 @@ class AuditedJoinPublisher:
         Raises:
             TransientFailure: Kafka does not answer.
         """
-        try:
-            ends = await self._ends([number for number in self._checked if number in partitions])
-            ranges = {}
-            await self._start_over([number for number, end in ends.items() if self._checked.get(number, 0) > end])
-            for partition, end in ends.items():
-                sent, checked = self._sent.get(partition), self._checked.get(partition, end)
-                if sent is None or checked + sent != end:
-                    ranges[partition] = (checked, end)
-                    self._sent[partition] = None
-            self._audited_until = ends
-            if any(start < end for start, end in ranges.values()):
-                async for latest in self._read(ranges):
-                    yield latest
-        except KafkaError as error:
-            raise TransientFailure(f"cannot read {self._topic}: {error!r}") from error
+        ends = await self._ends([number for number in self._checked if number in partitions])
+        await self._start_over([number for number, end in ends.items() if self._checked.get(number, 0) > end])
+        ranges = {}
+        for partition, end in ends.items():
+            checked, claimed = self._checked.get(partition, end), self._claimed.get(partition, end)
+            is_ours = self._expected.get(partition) == end
+            if checked < claimed or not is_ours:
+                # Our own records show which former ones they replaced. A backlog of them costs more than it shows.
+                is_backlog = is_ours and end - claimed > RECORDS_AT_ONCE
+                ranges[partition] = (checked, claimed if is_backlog else end)
+                self._expected[partition] = None
+        self._audited_until = ends
+        if any(start < end for start, end in ranges.values()):
+            async for latest in self._read(ranges):
+                yield latest
 
     async def _start_over(self, partitions: Sequence[int]) -> None:
         """Check these partitions from their beginning: the topic was deleted and created again."""
         for partition in partitions:
-            self._checked[partition], self._sent[partition] = 0, None
+            self._checked[partition], self._expected[partition] = 0, None
         await self._store(dict.fromkeys(partitions, 0))
 
     async def mark_checked(self, republished: Mapping[int, int]) -> None:
@@ -108,7 +115,7 @@ class AuditedJoinPublisher:
         checked = {number: end for number, end in audited_until.items() if number in self._checked}
         advanced = {number: end for number, end in checked.items() if end != self._checked[number]}
         self._checked.update(checked)
-        self._sent.update({number: republished.get(number, 0) for number in checked})
+        self._expected.update({number: end + republished.get(number, 0) for number, end in checked.items()})
         await self._store(advanced)
 
     async def stop(self) -> None:
@@ -118,8 +125,8 @@ class AuditedJoinPublisher:
 
     async def _read(self, ranges: Mapping[int, tuple[int, int]]) -> AsyncIterator[Latest]:
         consumer = make_reader(self._settings, auto_offset_reset="earliest")
-        await consumer.start()
         try:
+            await consumer.start()
             ends = {TopicPartition(self._topic, number): end for number, (start, end) in ranges.items() if start < end}
             consumer.assign(list(ends))
             for partition in ends:
@@ -132,12 +139,17 @@ class AuditedJoinPublisher:
                 if latest:
                     yield latest
                 ends = {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}
+        except KafkaError as error:
+            raise self._away(error) from error
         finally:
             await consumer.stop()
 
     async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        reader = await self._started_reader()
-        ends = await reader.end_offsets([TopicPartition(self._topic, number) for number in partitions])
+        try:
+            reader = await self._started_reader()
+            ends = await reader.end_offsets([TopicPartition(self._topic, number) for number in partitions])
+        except KafkaError as error:
+            raise self._away(error) from error
         return {partition.partition: end for partition, end in ends.items()}
 
     async def _started_reader(self) -> AIOKafkaConsumer:
@@ -150,6 +162,9 @@ class AuditedJoinPublisher:
                 raise
             self._reader = reader
         return self._reader
+
+    def _away(self, error: KafkaError) -> TransientFailure:
+        return TransientFailure(f"cannot read {self._topic}: {error!r}")
 
     async def _load(self, partitions: Iterable[int]) -> dict[int, int]:
         ids = {self._id(partition): partition for partition in partitions}

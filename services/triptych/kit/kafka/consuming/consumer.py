@@ -10,7 +10,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -72,6 +72,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stopping = False
         self._trouble = self._poll_trouble = ""
         self._current: Sequence[IncomingRecord] = ()
+        self._first_of_current: Mapping[int, IncomingRecord] | None = None
         self._subscriber = subscribe(
             broker,
             topic,
@@ -100,19 +101,22 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return reader
 
     @property
-    def in_progress(self) -> Sequence[IncomingRecord]:
-        """The records that are being handled."""
-        return self._current
+    def in_progress(self) -> Mapping[int, IncomingRecord]:
+        """The first record of each partition that is being handled, by partition."""
+        if self._first_of_current is None:
+            # Backwards, so that the first record of a partition is the last one entered.
+            self._first_of_current = {record.partition: record for record in reversed(self._current)}
+        return self._first_of_current
 
     def reached(self) -> dict[int, int]:
         """The offset after the last finished record, by owned partition, as soon as it is known."""
         reader = self.reader
         positions = reader.positions() if reader is not None else {}
         reached = {tp.partition: offset for tp, offset in positions.items() if tp.partition in self._owned}
-        for record in self._current:
-            if record.partition in reached:
+        for partition, record in self.in_progress.items():
+            if partition in reached:
                 first = record.first_offset if isinstance(record, Unreadable) else record.offset
-                reached[record.partition] = min(first, reached[record.partition])
+                reached[partition] = min(first, reached[partition])
         return reached
 
     async def give_up(self) -> None:
@@ -160,8 +164,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
 
     def _on_batch(self, records: Sequence[IncomingRecord]) -> None:
-        self._current = records
+        self._note_current(records)
         self._poll_trouble = ""
+
+    def _note_current(self, records: Sequence[IncomingRecord]) -> None:
+        self._current, self._first_of_current = records, None
 
     def _on_poll_error(self, error: Exception) -> None:
         if not self._poll_trouble:
@@ -186,7 +193,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             with waiting_for(f"{self.topic}: a batch to be finished"):
                 is_finished = await self._finish_readable(records)
             if is_finished:
-                self._current = ()  # otherwise these records count as unfinished until the next poll
+                self._note_current(())  # otherwise these records count as unfinished until the next poll
                 self._schedule_commit(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))

@@ -91,12 +91,12 @@ class LagWatch:
 
     def _state(self, topic_partition: TopicPartition, reached: int, end: int) -> PartitionState:
         reader = self._consumer.reader
-        in_progress = [record for record in self._consumer.in_progress if record.partition == topic_partition.partition]
+        in_progress = self._consumer.in_progress.get(topic_partition.partition)
         if reader is None or topic_partition not in reader.assignment():
             return PartitionState(reached, end)
         # While records are being handled, nothing is fetched, so the last stable offset is outdated.
         stable = None if in_progress else reader.last_stable_offset(topic_partition)
-        oldest = in_progress[0].timestamp if in_progress else None
+        oldest = in_progress.timestamp if in_progress else None
         return PartitionState(reached, end, stable, oldest, reader.trouble(topic_partition))
 
     def _set_metrics(self, lags: Mapping[int, Lag]) -> None:
