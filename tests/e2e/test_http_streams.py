@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
+import jsonschema_rs
 import orjson
 import pytest
 import pytest_asyncio
@@ -39,16 +40,21 @@ class Listener:
     def __init__(self, response: httpx.Response) -> None:
         self._lines = response.aiter_lines()
 
-    async def frame(self) -> Frame:
-        """The next frame, with or without an event."""
+    async def fields(self) -> dict[str, str]:
+        """The fields of the next frame, with or without an event."""
         fields: dict[str, str] = {}
         async with asyncio.timeout(DEADLINE_SECONDS):
             async for line in self._lines:
                 if not line:
-                    return Frame(fields["id"], fields.get("event", ""), orjson.loads(fields.get("data", "{}")))
+                    return fields
                 name, _, value = line.partition(":")
                 fields[name] = value.removeprefix(" ")
         raise EOFError
+
+    async def frame(self) -> Frame:
+        """The next frame, with or without an event."""
+        fields = await self.fields()
+        return Frame(fields["id"], fields.get("event", ""), orjson.loads(fields.get("data", "{}")))
 
     async def event(self) -> Frame:
         """The next event."""
@@ -123,6 +129,19 @@ async def test_events_as_they_happen(gateway: Gateway, other: Gateway) -> None:
         everything = [await site.event() for _ in range(5)]
         of_gallery = [frame.data for frame in everything if frame.data["entityId"] == path.rpartition("/")[2]]
         assert of_gallery == [frame.data for frame in heard]
+
+
+@pytest.mark.parametrize("path", ["/v2/events", "/v2/galleries/{galleryId}/events"])
+async def test_an_event_is_as_documented(gateway: Gateway, path: str) -> None:
+    document = (await gateway.client.get(f"{gateway.address}/openapi.json")).json()
+    answer = document["paths"][f"/progallery{path}"]["get"]["responses"]["200"]
+    gallery = await new_gallery(gateway)
+    async with listening(gateway, path.format(galleryId=gallery.rpartition("/")[2])) as stream:
+        await stream.frame()
+        await gateway.client.post(f"{gallery}/items", json={"item": TEXT})
+        event = await stream.fields()
+    jsonschema_rs.validate(answer["content"]["text/event-stream"]["schema"], event)
+    assert event["event"] == "gallery_item_created"
 
 
 async def test_a_stream_goes_on_where_it_broke(gateway: Gateway, other: Gateway) -> None:

@@ -20,9 +20,20 @@ router = APIRouter(prefix="/v2", tags=["events"])
 
 RETRY_MS = 1_000
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+# Before OpenAPI 3.2, which has `itemSchema`, the schema of an event stream describes each of its events.
+_SERVER_SENT_EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "The position after the event, to be sent as `Last-Event-ID`."},
+        "event": {"type": "string", "description": "The slug of the event.", "example": "gallery_item_updated"},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "The event as on the topic."},
+        "retry": {"type": "integer", "description": "Milliseconds to wait before reconnecting."},
+    },
+}
 _DESCRIBED = {
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    "description": "Events as they happen; `event` is the slug, `data` the event of the events topic.",
+    "content": {"text/event-stream": {"schema": _SERVER_SENT_EVENT}},
+    "description": "Events as they happen. Frames without data give the position only.",
 }
 
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
