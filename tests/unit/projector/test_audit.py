@@ -31,7 +31,7 @@ class Audit(AuditedJoinPublisher):
     """An audit of a `Topic`; it notes the ranges that it would read."""
 
     def __init__(self, topic: Topic) -> None:
-        super().__init__(cast(Any, None), "galleries", cast(Any, topic), cast(Any, {"joined_offsets": None}))
+        super().__init__(cast("Any", None), "galleries", cast("Any", topic), cast("Any", {"joined_offsets": None}))
         self._partition = topic
         self.stored = {PARTITION: CHECKED}
         self.read: list[tuple[int, int]] = []
