@@ -29,7 +29,7 @@ ROOMS = {
     "contract": (("",), ("codec",), ("publishing",)),
     "kit": (
         ("failures",),
-        ("attribution", "own_command", "run_all"),
+        ("attribution", "backoff", "own_command", "run_all"),
         ("process",),
         ("mongo",),
         ("kafka",),

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from aiokafka.errors import KafkaError
@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
 from triptych.kit.kafka.errors import LASTING
 from triptych.kit.mongo.driver import is_transient
@@ -80,14 +81,6 @@ def transient_problem(error: Exception) -> str | None:
     return f"MongoDB is not ready: {error}" if is_transient(error) else None
 
 
-def pauses() -> Iterator[float]:
-    """The seconds to wait before each next try, without end."""
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
 @asynccontextmanager
 async def composed(
     compose: Callable[[], AbstractAsyncContextManager[ASGIApp]],
@@ -110,7 +103,8 @@ async def _enter(
     stack: AsyncExitStack,
     sleep: Callable[[float], Awaitable[None]],
 ) -> ASGIApp:
-    for pause in pauses():
+    backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    while True:
         try:
             return await stack.enter_async_context(compose())
         except Exception as error:
@@ -118,5 +112,4 @@ async def _enter(
             if problem is None:
                 raise
             startup_app.wait_for(problem)
-        await sleep(pause)
-    raise AssertionError("there is always another pause")
+        await sleep(backoff.next_pause())

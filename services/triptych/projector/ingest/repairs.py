@@ -15,6 +15,7 @@ from triptych.contract.codec.envelope import CommandEnvelope, encode_command
 from triptych.contract.commands import RepublishGallery
 from triptych.contract.replies import ErrorCode
 from triptych.contract.topics import Topics
+from triptych.kit.backoff import is_set_within
 from triptych.kit.failures import OwnershipLost, StartRefused, TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
@@ -82,9 +83,7 @@ class Repairs:
         """Repair, until cancelled."""
         while True:
             progress()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_SECONDS):
-                    await self._handler.found_gap.wait()
+            await is_set_within(self._handler.found_gap, INTERVAL_SECONDS)
             self._handler.found_gap.clear()
             try:
                 await self._repair(await self._due())

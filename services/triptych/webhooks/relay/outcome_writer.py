@@ -5,6 +5,7 @@ import logging
 
 from prometheus_client import Counter
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.mongo.driver import PyMongoError, UpdateOne, is_transient
 from triptych.kit.process.supervision import progress
 from triptych.kit.process.waits import waiting_for
@@ -63,7 +64,7 @@ class OutcomeWriter:
                 done.set_exception(error)
 
     async def _write(self, outcomes: list[UpdateOne]) -> None:
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         while True:
             try:
                 LOST_LEASES.inc(await self._repository.write(outcomes))
@@ -71,7 +72,6 @@ class OutcomeWriter:
                 if not is_transient(error):
                     raise
                 log.warning("%d outcomes of deliveries wait for MongoDB: %s", len(outcomes), error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+                await backoff.pause()
             else:
                 return
