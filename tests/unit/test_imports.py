@@ -31,8 +31,7 @@ ROOMS = {
         ("failures",),
         ("attribution", "backoff", "own_command", "run_all"),
         ("process",),
-        ("mongo",),
-        ("kafka",),
+        ("kafka", "mongo"),  # neither knows the other
         ("startup",),
     ),
     "command": (("domain",), ("store",), ("flow",), ("",)),

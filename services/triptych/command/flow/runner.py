@@ -18,8 +18,8 @@ from triptych.command.store.jobs import PARKED_AT_ONCE, Job, JobMovedOn, JobStor
 from triptych.command.store.loader import Loader
 from triptych.command.store.staging import Staging
 from triptych.kit.backoff import Backoff
-from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.mongo.driver import ASCENDING, DESCENDING, is_transient
+from triptych.kit.failures import Fault, OwnershipLost, fault_of
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.process.waits import Trouble, waiting_for
 from triptych.writemodel.galleries import Status
@@ -99,7 +99,7 @@ class JobRunner:
                 return
             except Exception as error:
                 self._trouble.begin()
-                if not isinstance(error, TransientFailure) and not is_transient(error):
+                if fault_of(error) is Fault.OURS:
                     log.exception("a round of jobs failed and is tried again")
                 await backoff.pause()
                 continue
@@ -123,7 +123,7 @@ class JobRunner:
         except JobMovedOn:
             return True  # another task took the step; `stored` is outdated
         except Exception as error:
-            if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+            if fault_of(error) is not Fault.OURS:
                 raise
             log.exception("a step of job %s failed", stored.job_id)
             self._retry_at[stored.job_id] = loop.time() + await self._count_failure(stored, error)
@@ -142,7 +142,7 @@ class JobRunner:
             except JobMovedOn:
                 return 0.0  # another task has taken the step
             except Exception as second_error:
-                if isinstance(second_error, TransientFailure | OwnershipLost) or is_transient(second_error):
+                if fault_of(second_error) is not Fault.OURS:
                     raise
                 log.exception("job %s cannot be given up, and is tried again", stored.job_id)
             else:

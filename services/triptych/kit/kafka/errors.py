@@ -8,13 +8,14 @@ from aiokafka.errors import (
     IncompatibleBrokerVersion,
     InvalidTopicError,
     KafkaConnectionError,
+    KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
     UnsupportedVersionError,
 )
 
-from triptych.kit.failures import NotYetAvailable, StartRefused
+from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
 from triptych.kit.process.settings import KitSettings
 
 ANSWER_SECONDS = 4.0
@@ -33,6 +34,11 @@ LASTING = (
     UnsupportedVersionError,
 )
 """Errors that waiting does not resolve."""
+
+
+@fault_of.register(KafkaError)
+def _(error: KafkaError) -> Fault:
+    return Fault.OPERATOR if isinstance(error, LASTING) else Fault.DEPENDENCY
 
 
 def start_failure(settings: KitSettings, error: Exception) -> StartRefused:

@@ -12,9 +12,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from triptych.kit.backoff import Backoff
-from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
-from triptych.kit.kafka.errors import LASTING
-from triptych.kit.mongo.driver import is_transient
+from triptych.kit.failures import Fault, fault_of
+from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.process.health import Health
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 
@@ -72,13 +71,11 @@ class StartupApp:
 
 def transient_problem(error: Exception) -> str | None:
     """What the service lacks, in words, if waiting may resolve it; None for every other error."""
-    if isinstance(error, StartRefused):
-        return str(error) if isinstance(error, NotYetAvailable) else None
-    if isinstance(error, TransientFailure | TimeoutError | ConnectionError):
-        return str(error) or repr(error)
+    if fault_of(error) is not Fault.DEPENDENCY:
+        return None
     if isinstance(error, KafkaError):
-        return None if isinstance(error, LASTING) else f"Kafka is not ready: {error!r}"
-    return f"MongoDB is not ready: {error}" if is_transient(error) else None
+        return f"Kafka is not ready: {error!r}"
+    return f"MongoDB is not ready: {error}" if isinstance(error, PyMongoError) else str(error) or repr(error)
 
 
 @asynccontextmanager

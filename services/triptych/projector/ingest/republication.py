@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import Counter
 
 from triptych.contract.joined import gallery_key
-from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
+from triptych.kit.failures import Fault, TransientFailure, fault_of
+from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -108,7 +108,9 @@ class Republisher:
                 for request in await self._requests.due(partitions):
                     await self._carry_out(request)
                     count += 1
-            except (TransientFailure, OwnershipLost, PyMongoError) as error:
+            except Exception as error:
+                if fault_of(error) is Fault.OURS:
+                    raise
                 log.info("cannot republish the requested galleries now; trying again: %s", error)
                 count = 0
             if not count:

@@ -6,7 +6,8 @@ import logging
 from prometheus_client import Counter
 
 from triptych.kit.backoff import Backoff
-from triptych.kit.mongo.driver import PyMongoError, UpdateOne, is_transient
+from triptych.kit.failures import Fault, fault_of
+from triptych.kit.mongo.driver import UpdateOne
 from triptych.kit.process.supervision import progress
 from triptych.kit.process.waits import waiting_for
 from triptych.webhooks.store.deliveries import DeliveryRepository
@@ -68,8 +69,8 @@ class OutcomeWriter:
         while True:
             try:
                 LOST_LEASES.inc(await self._repository.write(outcomes))
-            except PyMongoError as error:
-                if not is_transient(error):
+            except Exception as error:
+                if fault_of(error) is Fault.OURS:
                     raise
                 log.warning("%d outcomes of deliveries wait for MongoDB: %s", len(outcomes), error)
                 await backoff.pause()

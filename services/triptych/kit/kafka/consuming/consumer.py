@@ -17,13 +17,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from triptych.kit.failures import OwnershipLost, RecordTooLarge, TransientFailure
+from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
-from triptych.kit.mongo.driver import is_transient
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
 
@@ -221,13 +220,12 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._handler.handle(records)
             except Exception as error:
-                # The results of accepted records fit into their topics unless an operator has lowered a limit. No
-                # record is to blame for that, and only the operator can repair it.
-                if isinstance(error, TransientFailure | OwnershipLost | RecordTooLarge) or is_transient(error):
+                fault = fault_of(error)
+                if fault is not Fault.OURS:
                     RETRIES.labels(self.topic).inc()
                     self._report(error)
                     delay = await self._pause(delay)
-                    if isinstance(error, OwnershipLost):
+                    if fault is Fault.OWNERSHIP:
                         await self._prepare(self._owned)
                     continue
                 log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
