@@ -7,13 +7,14 @@ owner, so that a new owner publishes pending rows exactly in the order of the co
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.contract.codec.envelope import Message
+from triptych.kit.chunks import by_weight, until_full
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import (
     ASCENDING,
@@ -89,9 +90,11 @@ class Outbox:
         rows = []
         for partition, messages in by_partition.items():
             epoch = ownership.epoch(partition)
-            for chunk in _chunks(messages):
+            weights = [len(message.value) + HEADERS_BYTES for message in messages]
+            for chunk in by_weight(messages, weights, ROW_BYTES):
                 self._number += 1
-                rows.append(OutboxRow(f"{partition}-{epoch}-{self._number}", partition, epoch, self._number, chunk))
+                row_id = f"{partition}-{epoch}-{self._number}"
+                rows.append(OutboxRow(row_id, partition, epoch, self._number, tuple(chunk)))
         return rows
 
     async def insert(self, rows: Sequence[OutboxRow], session: Session) -> None:
@@ -166,19 +169,16 @@ class Outbox:
         # Without this wait, its events could be published after those of later commits.
         await wait_for_majority(self._database)
         published = 0
-        pending: list[OutboxRow] = []
-        size = 0
+        async for rows in until_full(self._pending(partitions), limit=FLUSH_BYTES, weigh=_size):
+            published += await self._publish(rows)
+        return published
+
+    async def _pending(self, partitions: Iterable[int]) -> AsyncIterator[OutboxRow]:
         for partition in sorted(partitions):
             async for document in self._rows.find({"partition": partition, "pending": True}).sort(
                 [("epoch", ASCENDING), ("number", ASCENDING)]
             ):
-                row = _row(document)
-                pending.append(row)
-                size += sum(len(message.value) for message in row.messages)
-                if size >= FLUSH_BYTES:
-                    published += await self._publish(pending)
-                    pending, size = [], 0
-        return published + await self._publish(pending)
+                yield _row(document)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> int:
         records = self.records(rows)
@@ -188,17 +188,8 @@ class Outbox:
         return len(records)
 
 
-def _chunks(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
-    chunk: list[Message] = []
-    size = 0
-    for message in messages:
-        added = len(message.value) + HEADERS_BYTES
-        if chunk and size + added > ROW_BYTES:
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(message)
-        size += added
-    yield tuple(chunk)
+def _size(row: OutboxRow) -> int:
+    return sum(len(message.value) for message in row.messages)
 
 
 def _document(row: OutboxRow) -> Document:
