@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 
 from aiokafka import TopicPartition
@@ -23,7 +22,7 @@ from triptych.gateway.http.errors import install_handlers
 from triptych.gateway.http.middleware import REQUEST_ID_HEADER, OuterMiddleware
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
 from triptych.gateway.live.feed import FeedRecord, TopicFeed, following_topic
-from triptych.gateway.live.streams import Streams, ends_of_topic
+from triptych.gateway.live.streams import Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender
 from triptych.gateway.writing.kafka_monitor import KafkaMonitor, monitor_kafka
@@ -34,6 +33,7 @@ from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
 from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
 from triptych.kit.mongo.driver import Database, IndexModel, open_database
 from triptych.kit.process.health import Health
 from triptych.kit.startup.lifecycle import stop_requested
@@ -71,7 +71,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         )
         await ensure_indexes(database, indexes(settings))
         replies, write_events, gallery_waiters, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
-        streams = Streams(settings, topics.events, partial(ends_of_topic, settings, topics.events))
+        offsets = TopicOffsets(settings, topics.events)
+        stack.push_async_callback(offsets.stop)
+        streams = Streams(settings, topics.events, offsets.ends)
         await stack.enter_async_context(_end_streams_at_stop(streams, stop_requested()))
 
         def receive_event(record: FeedRecord) -> None:
