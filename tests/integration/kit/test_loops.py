@@ -13,9 +13,9 @@ from tests.support.relay import relay_settings
 from tests.support.waiting import eventually
 from triptych.command.flow.runner import JobRunner
 from triptych.gateway.live.feed import TopicFeed
-from triptych.gateway.writing.kafka_monitor import KafkaMonitor
 from triptych.kit.kafka.consuming.lag import LagWatch
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch
+from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.kafka.reading.tail import TopicTail
 from triptych.kit.process import supervision
 from triptych.projector import pipeline

@@ -23,6 +23,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import RecordTooLarge, TransientFailure
+from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.record_batches import (
     EnqueuedBatch,
@@ -129,8 +130,10 @@ class Publisher:
         try:
             producer = await self._current_producer()
             await producer.client.fetch_all_metadata()
-        except (KafkaError, TransientFailure) as error:
-            return f"Kafka does not answer: {error!r}"
+        except TransientFailure as failure:
+            return str(failure)
+        except KafkaError as error:
+            return str(no_answer(error))
         return None
 
     @recorded_as_wait("Kafka to take records")
@@ -287,7 +290,7 @@ class Publisher:
                 except BaseException as error:
                     await _close(producer)
                     if isinstance(error, KafkaError):
-                        raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                        raise no_answer(error) from error
                     raise
                 self._producer = producer
             return self._producer

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
+from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.topic_facts import describe_topics
 from triptych.kit.process.settings import KitSettings
 
@@ -71,7 +72,7 @@ class TopicOffsets:
                 except BaseException as error:
                     await reader.stop()
                     if isinstance(error, KafkaError):
-                        raise self.failure(error) from error
+                        raise no_answer(error) from error
                     raise
                 self._reader = reader
             return self._reader
