@@ -58,27 +58,19 @@ class Fault(Enum):
 
 
 @singledispatch
-def fault_of(error: BaseException) -> Fault:
+def fault_of(error: BaseException) -> Fault:  # noqa: ARG001 - its type decides
     """Whose fault an error is. The modules that name a driver register the driver's errors here."""
-    del error
     return Fault.OURS
 
 
-@fault_of.register(TransientFailure)
-@fault_of.register(NotYetAvailable)
-@fault_of.register(TimeoutError)
-@fault_of.register(ConnectionError)
-def _(_: BaseException) -> Fault:
-    return Fault.DEPENDENCY
-
-
-@fault_of.register(RecordTooLarge)
-@fault_of.register(StartRefused)
-def _(_: BaseException) -> Fault:
+for _kind, _fault in (
+    (TransientFailure, Fault.DEPENDENCY),
+    (NotYetAvailable, Fault.DEPENDENCY),
+    (TimeoutError, Fault.DEPENDENCY),
+    (ConnectionError, Fault.DEPENDENCY),
     # The results of accepted records fit into their topics unless an operator has lowered a limit.
-    return Fault.OPERATOR
-
-
-@fault_of.register(OwnershipLost)
-def _(_: BaseException) -> Fault:
-    return Fault.OWNERSHIP
+    (RecordTooLarge, Fault.OPERATOR),
+    (StartRefused, Fault.OPERATOR),
+    (OwnershipLost, Fault.OWNERSHIP),
+):
+    fault_of.register(_kind, lambda _, fault=_fault: fault)
