@@ -29,10 +29,9 @@ ROOMS = {
     "contract": (("",), ("codec",), ("publishing",)),
     "kit": (
         ("failures",),
-        ("attribution", "own_command", "run_all"),
+        ("attribution", "backoff", "chunks", "own_command", "run_all"),
         ("process",),
-        ("mongo",),
-        ("kafka",),
+        ("kafka", "mongo"),  # neither knows the other
         ("startup",),
     ),
     "command": (("domain",), ("store",), ("flow",), ("",)),

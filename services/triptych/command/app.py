@@ -7,11 +7,11 @@ from datetime import timedelta
 import uuid_utils
 from starlette.applications import Starlette
 
-from triptych.command.domain.step_retries import RETRY_PERIOD
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
 from triptych.command.flow.reply_publisher import PATIENCE_SECONDS, ReplyPublisher
 from triptych.command.flow.runner import JobRunner
+from triptych.command.flow.step_retries import RETRY_PERIOD
 from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
 from triptych.command.store import documents as documents_module

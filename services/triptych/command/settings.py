@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from triptych.command.domain.step_retries import RETRY_PERIOD
+from triptych.command.flow.step_retries import RETRY_PERIOD
 from triptych.kit.process.settings import KitSettings
 
 

@@ -1,9 +1,8 @@
 """Composition root of the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 
 from aiokafka import TopicPartition
@@ -23,17 +22,18 @@ from triptych.gateway.http.errors import install_handlers
 from triptych.gateway.http.middleware import REQUEST_ID_HEADER, OuterMiddleware
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
 from triptych.gateway.live.feed import FeedRecord, TopicFeed, following_topic
-from triptych.gateway.live.streams import Streams, ends_of_topic
+from triptych.gateway.live.streams import Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender
-from triptych.gateway.writing.kafka_monitor import KafkaMonitor, monitor_kafka
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, GalleryWaiters
 from triptych.gateway.writing.replies import ReplyWaiters
 from triptych.gateway.writing.write_events import WriteEvents
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
+from triptych.kit.kafka.monitor import KafkaMonitor, monitor_kafka
 from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
 from triptych.kit.mongo.driver import Database, IndexModel, open_database
 from triptych.kit.process.health import Health
 from triptych.kit.startup.lifecycle import stop_requested
@@ -44,6 +44,8 @@ from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 # Only streams and fallback responses read events: a write waits for its reply and the join. Polling the events every
 # 200 ms saves each write 1 ms.
 EVENTS_BATCH_MS = 200
+ENDS_SECONDS = 5.0
+"""How long a new stream waits for the end offsets of the events topic."""
 EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
 """Response headers that pages in browsers may read."""
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
@@ -71,7 +73,15 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         )
         await ensure_indexes(database, indexes(settings))
         replies, write_events, gallery_waiters, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
-        streams = Streams(settings, topics.events, partial(ends_of_topic, settings, topics.events))
+        offsets = TopicOffsets(settings, topics.events)
+        stack.push_async_callback(offsets.stop)
+        kafka_monitor = await stack.enter_async_context(monitor_kafka(settings))
+
+        async def ends_of(partitions: Iterable[int]) -> Mapping[int, int]:
+            async with kafka_monitor.fail_fast(ENDS_SECONDS):
+                return await offsets.ends(partitions)
+
+        streams = Streams(settings, topics.events, ends_of)
         await stack.enter_async_context(_end_streams_at_stop(streams, stop_requested()))
 
         def receive_event(record: FeedRecord) -> None:
@@ -94,7 +104,6 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         streams.start_at(feeds[-1].positions())
         counts = topics.counts(settings.topic_partitions)
         topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
-        kafka_monitor = await stack.enter_async_context(monitor_kafka(settings))
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)

@@ -1,6 +1,8 @@
-"""The named kinds of failure. The kind decides what happens next: try again, give up on a record, refuse to start."""
+"""Names the kinds of failure, and says whose fault an error is: that decides what happens next."""
 
 from collections.abc import Iterable
+from enum import Enum
+from functools import singledispatch
 
 
 class TransientFailure(Exception):
@@ -36,3 +38,39 @@ class StartRefused(Exception):
 
 class NotYetAvailable(StartRefused):
     """A required server or topic is missing and may appear later: services wait for it, commands end at once."""
+
+
+class Fault(Enum):
+    """Whose fault an error is.
+
+    Only an error that is `OURS` may be blamed on a record. After any other one, the same work is repeated, and nothing
+    is skipped.
+    """
+
+    DEPENDENCY = "dependency"
+    """A server is away or busy. It may answer later."""
+    OPERATOR = "operator"
+    """Only an operator can end it: a limit was lowered, or a right is missing."""
+    OWNERSHIP = "ownership"
+    """Another process owns the partition. Before the work is repeated, the partition has to be claimed again."""
+    OURS = "ours"
+    """The code does not handle this record, or is wrong. Repeating does not help."""
+
+
+@singledispatch
+def fault_of(error: BaseException) -> Fault:  # noqa: ARG001 - its type decides
+    """Whose fault an error is. The modules that name a driver register the driver's errors here."""
+    return Fault.OURS
+
+
+for _kind, _fault in (
+    (TransientFailure, Fault.DEPENDENCY),
+    (NotYetAvailable, Fault.DEPENDENCY),
+    (TimeoutError, Fault.DEPENDENCY),
+    (ConnectionError, Fault.DEPENDENCY),
+    # The results of accepted records fit into their topics unless an operator has lowered a limit.
+    (RecordTooLarge, Fault.OPERATOR),
+    (StartRefused, Fault.OPERATOR),
+    (OwnershipLost, Fault.OWNERSHIP),
+):
+    fault_of.register(_kind, lambda _, fault=_fault: fault)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 
 from triptych.contract.topics import Topics
+from triptych.kit.backoff import Backoff
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.driver import Database, IndexModel, PyMongoError, open_database
@@ -22,8 +23,9 @@ from triptych.readmodel.versions import FIRST_VERSION, Versions
 
 log = logging.getLogger(__name__)
 
-# The interval between checks for a new active version of the views, and the delay before a failed start is repeated.
+# The interval between checks for a new active version of the views.
 POLL_SECONDS = 0.5
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 2.0
 
 
 def indexes(version: int = FIRST_VERSION) -> Mapping[str, list[IndexModel]]:
@@ -86,11 +88,13 @@ class Projector:
         Raises:
             StartRefused, TransientFailure: the first start failed. Later failures are logged and repeated.
         """
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             try:
                 version = await self._versions.active()
                 async with running_projection(self._settings, self._database, version, is_active=True) as projection:
                     self._projection = projection
+                    backoff.reset()
                     if not self.started.done():
                         self.started.set_result(None)
                     await self._wait_until_replaced(version)
@@ -100,7 +104,7 @@ class Projector:
                     raise
                 # This loop survives every error: without it, nothing would be projected any more.
                 log.exception("cannot project; trying again")
-                await asyncio.sleep(POLL_SECONDS)
+                await backoff.pause()
             finally:
                 self._projection = None
 

@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from triptych.contract.topics import Topics
-from triptych.kit.failures import TransientFailure
+from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.kafka.clients import make_broker, make_producer
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import LagWatch, watching_lag
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.group_offsets import GroupOffsets
-from triptych.kit.mongo.driver import Database, PyMongoError
+from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
 from triptych.kit.startup.provision import ensure_indexes
@@ -164,6 +164,8 @@ async def _audit_join(projection: Projection) -> None:
         try:
             if count := await projection.handler.republish_overwritten(projection.consumer.reached):
                 log.warning("a former owner has published outdated records; records republished: %d", count)
-        except (TransientFailure, PyMongoError) as error:
+        except Exception as error:
+            if fault_of(error) is Fault.OURS:
+                raise
             log.info("cannot audit the joined topic: %s", error)
         await asyncio.sleep(AUDIT_SECONDS)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from triptych.kit.chunks import by_weight
 from triptych.kit.mongo.driver import DESCENDING, Collection, Document, aggregate
 from triptych.readmodel.cursors import write_cursor
 from triptych.readmodel.documents import item_wire
@@ -51,12 +52,8 @@ def small_items_stage(share: int) -> Document:
 
 def count_fitting_items(found: Sequence[Document], share: int, max_bytes: int) -> int:
     """How many of the results of `small_items_stage` fit into `max_bytes` together: at least one."""
-    total = 0
-    for count, document in enumerate(found):
-        total += document.get("size", share)
-        if total > max_bytes:
-            return max(1, count)
-    return len(found)
+    sizes = [document.get("size", share) for document in found]
+    return len(next(by_weight(found, sizes, max_bytes), ()))
 
 
 async def read_items(

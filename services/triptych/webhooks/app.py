@@ -129,10 +129,9 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             await shards.balance()
             loops = AsyncExitStack()
             try:
-                # No limits of time: the writer waits for outcomes, the lease of shards is a setting, and the claimer
-                # pauses for longer after a slow search.
-                for name, work in (("outcome writer", outcome_writer.run), ("shards", shards.run)):
-                    await loops.enter_async_context(SUPERVISOR.running(name, work, stalled_seconds=None))
+                # No limits of time: the lease of shards is a setting, and the claimer pauses for longer after a slow
+                # search.
+                await loops.enter_async_context(SUPERVISOR.running("shards", shards.run, stalled_seconds=None))
                 claiming = await loops.enter_async_context(
                     SUPERVISOR.running(
                         "claimer", claimer.run, stalled_seconds=None, may_end=lambda: claimer.is_stopping
@@ -149,6 +148,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 claimer.stop()
                 await asyncio.wait({claiming}, timeout=STOP_SECONDS)
                 await worker.stop()
+                await outcome_writer.stop()
                 await loops.aclose()
                 with contextlib.suppress(PyMongoError):
                     await shards.release()

@@ -13,9 +13,9 @@ from tests.support.relay import relay_settings
 from tests.support.waiting import eventually
 from triptych.command.flow.runner import JobRunner
 from triptych.gateway.live.feed import TopicFeed
-from triptych.gateway.writing.kafka_monitor import KafkaMonitor
 from triptych.kit.kafka.consuming.lag import LagWatch
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch
+from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.kafka.reading.tail import TopicTail
 from triptych.kit.process import supervision
 from triptych.projector import pipeline
@@ -24,7 +24,6 @@ from triptych.projector.ingest.repairs import Repairs
 from triptych.projector.ingest.republication import Republisher
 from triptych.webhooks.app import compose as compose_webhooks
 from triptych.webhooks.relay.claiming import DeliveryClaimer
-from triptych.webhooks.relay.outcome_writer import OutcomeWriter
 from triptych.webhooks.relay.shards import Shards
 
 Start: TypeAlias = Callable[[Installation], AbstractAsyncContextManager[Any]]
@@ -41,7 +40,6 @@ LOOPS: list[tuple[str, Start, object, str]] = [
     ("topics", running_command_service, TopicWatch, "run"),
     ("jobs", running_command_service, JobRunner, "_run"),
     ("claimer", running_relay, DeliveryClaimer, "run"),
-    ("outcome writer", running_relay, OutcomeWriter, "run"),
     ("shards", running_relay, Shards, "run"),
     ("repairs of views", running_projector, Repairs, "run"),
     ("republication of views", running_projector, Republisher, "run"),

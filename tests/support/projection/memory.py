@@ -9,6 +9,7 @@ from typing import Any, cast
 from tests.support.projection.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
 from triptych.kit.mongo.fencing import Ownership
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -111,15 +112,21 @@ class _Publisher:
             raise Crash
 
 
+class _Offsets(TopicOffsets):
+    def __init__(self, world: MemoryWorld) -> None:
+        self._world = world
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {partition: len(self._world.joined) for partition in partitions}
+
+
 class _Audit(AuditedJoinPublisher):
     def __init__(self, world: MemoryWorld, publisher: Publisher) -> None:
         self._world = world
         self._publisher = publisher
         self._topic = "galleries"
+        self._offsets = _Offsets(world)
         self._checked, self._expected, self._claimed, self._audited_until = {}, {}, {}, {}
-
-    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        return {partition: len(self._world.joined) for partition in partitions}
 
     async def _read(self, ranges: Mapping[int, tuple[int, int]]) -> AsyncIterator[Latest]:
         for start, end in ranges.values():

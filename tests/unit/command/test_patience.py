@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from triptych.command.domain.step_retries import ATTEMPTS_MIN, RETRY_PERIOD, pause_seconds, should_give_up
+from triptych.command.flow.step_retries import ATTEMPTS_MIN, RETRY_PERIOD, pause_seconds, should_give_up
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 

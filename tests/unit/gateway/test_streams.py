@@ -15,6 +15,7 @@ from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, Invali
 from triptych.gateway.live import streams as streams_module
 from triptych.gateway.live.streams import EventFilter, Positions, Streams, format_event_id, parse_event_id
 from triptych.gateway.settings import GatewaySettings
+from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 
 G, OTHER = "49fbb84b-52a6-46d3-896c-ebf52f06c0df", "4dbae4a7-a303-465d-a437-4c2a785ed61d"
@@ -94,13 +95,14 @@ async def test_a_heartbeat_never_goes_back_and_includes_added_partitions() -> No
 
 async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
     async def ends_of(_asked: Iterable[int]) -> Positions:
-        raise HttpFailure(503)
+        raise TransientFailure("Kafka is away")
 
     streams = Streams(GatewaySettings(), "events", ends_of)
     streams.start_at({0: 10})
-    with pytest.raises(HttpFailure):
+    with pytest.raises(HttpFailure) as caught:
         async with streams.subscribe(EventFilter("s")):
             pytest.fail("begun")
+    assert caught.value.status == 503
     assert len(streams) == 0
 
 

@@ -48,7 +48,7 @@ async def test_it_is_live_and_unready_until_its_servers_are_there() -> None:
         async with composed(compose, startup_app, check_instead_of_sleeping):
             assert (await client.get("/")).text == "served"
     assert seen == [{"start": "Kafka is away."}, {"start": "MongoDB is away."}]
-    assert slept == [0.25, 0.5]
+    assert len(slept) == 2
 
 
 async def test_pauses_are_bounded() -> None:
@@ -59,7 +59,8 @@ async def test_pauses_are_bounded() -> None:
 
     async with composed(failing(*[NotYetAvailable("away")] * 8), StartupApp("x"), sleep):
         pass
-    assert slept == [0.25, 0.5, 1, 2, 4, 5, 5, 5]
+    for pause, longest in zip(slept, [0.25, 0.5, 1, 2, 4, 5, 5, 5], strict=True):
+        assert longest / 2 <= pause <= longest
 
 
 @pytest.mark.parametrize("error", [StartRefused("standalone"), KeyError("a fault of ours")])

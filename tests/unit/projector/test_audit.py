@@ -21,6 +21,9 @@ class Topic:
         self.end = FORMER
         self.fails = False
 
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        return dict.fromkeys(partitions, self.end)
+
     async def publish(self, records: Sequence[OutgoingRecord]) -> None:
         self.end += len(records)
         if self.fails:
@@ -32,12 +35,9 @@ class Audit(AuditedJoinPublisher):
 
     def __init__(self, topic: Topic) -> None:
         super().__init__(cast("Any", None), "galleries", cast("Any", topic), cast("Any", {"joined_offsets": None}))
-        self._partition = topic
+        self._offsets = cast("Any", topic)
         self.stored = {PARTITION: CHECKED}
         self.read: list[tuple[int, int]] = []
-
-    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        return dict.fromkeys(partitions, self._partition.end)
 
     async def _read(self, ranges: Mapping[int, tuple[int, int]]) -> AsyncIterator[Latest]:
         self.read += ranges.values()

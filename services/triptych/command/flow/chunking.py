@@ -15,6 +15,7 @@ from triptych.contract.commands import (
     UpdateGallery,
     UpdateItem,
 )
+from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 
 # A transaction that writes this many galleries and items takes well under a second and is far below MongoDB's limits.
@@ -65,15 +66,7 @@ def chunks(commands: Sequence[ReceivedCommand], sizes: Mapping[str, Size]) -> It
         commands: a batch, or a lane of one.
         sizes: the sizes of galleries that `whole_gallery_of` names; those of many items are left out.
     """
-    start, total = 0, 0
-    for position, command in enumerate(commands):
-        weight = _weight(command, sizes)
-        if total and total + weight > TRANSACTION_WEIGHT:
-            yield commands[start:position]
-            start, total = position, 0
-        total += weight
-    if start < len(commands):
-        yield commands[start:]
+    return by_weight(commands, [_weight(command, sizes) for command in commands], TRANSACTION_WEIGHT)
 
 
 def _weight(command: ReceivedCommand, sizes: Mapping[str, Size]) -> int:

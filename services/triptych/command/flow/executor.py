@@ -23,9 +23,8 @@ from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.recent_heads import RecentHeads
 from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
-from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
-from triptych.kit.mongo.driver import is_transient
 from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
@@ -105,7 +104,7 @@ class Executor:
         try:
             count = await self._outbox.flush(self._partitions)
         except Exception as error:
-            if not isinstance(error, TransientFailure | OwnershipLost) and not is_transient(error):
+            if fault_of(error) is Fault.OURS:
                 log.exception("the outbox cannot be published")
             # Whatever the cause, no record is to blame, and no command may be carried out before this succeeds.
             raise TransientFailure(f"the outbox cannot be published: {error!r}") from error
@@ -177,7 +176,7 @@ class Executor:
             try:
                 done = await self._attempt(chunk, hints, running_job, result)
             except Exception as error:
-                if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+                if fault_of(error) is not Fault.OURS:
                     raise
                 if len(chunk) > 1:
                     middle = len(chunk) // 2

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,16 +9,17 @@ from functools import partial
 
 from triptych.command.domain.decide import accepted, messages_of
 from triptych.command.domain.state import Change, CommandContext, JobKind, Rejected
-from triptych.command.domain.step_retries import RETRY_PERIOD, pause_seconds, should_give_up
 from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clone, page_of
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
+from triptych.command.flow.step_retries import RETRY_PERIOD, pause_seconds, should_give_up
 from triptych.command.store.jobs import PARKED_AT_ONCE, Job, JobMovedOn, JobStore, JobUpdate, StoredJob
 from triptych.command.store.loader import Loader
 from triptych.command.store.staging import Staging
-from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.mongo.driver import ASCENDING, DESCENDING, is_transient
+from triptych.kit.backoff import Backoff
+from triptych.kit.failures import Fault, OwnershipLost, fault_of
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.process.waits import Trouble, waiting_for
 from triptych.writemodel.galleries import Status
@@ -83,7 +83,7 @@ class JobRunner:
 
     async def _run(self, partitions: list[int]) -> None:
         self._has_lost = False
-        pause = PAUSE_SECONDS
+        backoff = Backoff(PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             progress()
             self._wake.clear()
@@ -99,13 +99,12 @@ class JobRunner:
                 return
             except Exception as error:
                 self._trouble.begin()
-                if not isinstance(error, TransientFailure) and not is_transient(error):
+                if fault_of(error) is Fault.OURS:
                     log.exception("a round of jobs failed and is tried again")
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                await backoff.pause()
                 continue
             self._trouble.end()
-            pause = PAUSE_SECONDS
+            backoff.reset()
             if not has_jobs:
                 await self._wake.wait()
             elif not has_advanced:
@@ -124,7 +123,7 @@ class JobRunner:
         except JobMovedOn:
             return True  # another task took the step; `stored` is outdated
         except Exception as error:
-            if isinstance(error, TransientFailure | OwnershipLost) or is_transient(error):
+            if fault_of(error) is not Fault.OURS:
                 raise
             log.exception("a step of job %s failed", stored.job_id)
             self._retry_at[stored.job_id] = loop.time() + await self._count_failure(stored, error)
@@ -143,7 +142,7 @@ class JobRunner:
             except JobMovedOn:
                 return 0.0  # another task has taken the step
             except Exception as second_error:
-                if isinstance(second_error, TransientFailure | OwnershipLost) or is_transient(second_error):
+                if fault_of(second_error) is not Fault.OURS:
                     raise
                 log.exception("job %s cannot be given up, and is tried again", stored.job_id)
             else:

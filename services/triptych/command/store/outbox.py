@@ -5,15 +5,14 @@ position is (partition, epoch, number). Epochs rise with each owner of the parti
 owner, so that a new owner publishes pending rows exactly in the order of the commits.
 """
 
-import asyncio
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.contract.codec.envelope import Message
+from triptych.kit.chunks import by_weight, until_full
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import (
     ASCENDING,
@@ -21,18 +20,16 @@ from triptych.kit.mongo.driver import (
     Database,
     Document,
     IndexModel,
-    PyMongoError,
     Session,
     WriteConcern,
 )
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import wait_for_majority
-from triptych.kit.process.waits import Trouble
-
-log = logging.getLogger(__name__)
+from triptych.kit.process.coalescer import Coalescer
 
 # Acknowledge the rows of several commands together, in the background: inline, each single command took 1 ms longer.
 ACKNOWLEDGE_SECONDS = 0.1
+FINISH_SECONDS = 5.0
 # A MongoDB document may have 16 MB. A smaller limit saves memory, and leaves room for bytes that are not counted.
 ROW_BYTES = 4 * 1024 * 1024
 # The bytes that are counted for the key and the headers of an event. With the longest ids, source and trace, and all
@@ -75,10 +72,8 @@ class Outbox:
         self._publisher = publisher
         self._topic = events_topic
         self._number = 0
-        self._unacknowledged: list[str] = []  # published rows whose documents still say `pending`
-        self._acknowledging = asyncio.Lock()
-        self._trouble = Trouble("MongoDB to mark published events")
-        self._acknowledge_task: asyncio.Task[None] | None = None
+        # Published rows whose documents still say `pending`.
+        self._unacknowledged = Coalescer("MongoDB to mark published events", self._acknowledge, ACKNOWLEDGE_SECONDS)
 
     def rows_of(self, unit: UnitOfWork, ownership: Ownership) -> list[OutboxRow]:
         """The rows for all changes of a unit of work."""
@@ -89,9 +84,11 @@ class Outbox:
         rows = []
         for partition, messages in by_partition.items():
             epoch = ownership.epoch(partition)
-            for chunk in _chunks(messages):
+            weights = [len(message.value) + HEADERS_BYTES for message in messages]
+            for chunk in by_weight(messages, weights, ROW_BYTES):
                 self._number += 1
-                rows.append(OutboxRow(f"{partition}-{epoch}-{self._number}", partition, epoch, self._number, chunk))
+                row_id = f"{partition}-{epoch}-{self._number}"
+                rows.append(OutboxRow(row_id, partition, epoch, self._number, tuple(chunk)))
         return rows
 
     async def insert(self, rows: Sequence[OutboxRow], session: Session) -> None:
@@ -113,47 +110,17 @@ class Outbox:
         If a crash prevents it, their events are published a second time, which consumers have to expect anyway. Waiting
         for it would delay each single command that follows.
         """
-        self._unacknowledged += [row.row_id for row in rows]
-        if self._unacknowledged and (self._acknowledge_task is None or self._acknowledge_task.done()):
-            self._acknowledge_task = asyncio.create_task(self._acknowledge_later())
+        self._unacknowledged.add(row.row_id for row in rows)
 
     async def flush_acknowledgements(self) -> None:
-        """Acknowledge published rows now, before another process takes over."""
-        if self._acknowledge_task is not None:
-            self._acknowledge_task.cancel()
-            await asyncio.wait({self._acknowledge_task})
-        self._trouble.end()
-        try:
-            await self._acknowledge()
-        except PyMongoError as error:
-            log.warning("published events will be published again: their rows could not be acknowledged: %s", error)
+        """Acknowledge published rows now, before another process takes over; it publishes what is left again."""
+        await self._unacknowledged.finish(FINISH_SECONDS)
 
-    async def _acknowledge_later(self) -> None:
-        while self._unacknowledged:
-            await asyncio.sleep(ACKNOWLEDGE_SECONDS)
-            self._trouble.begin()
-            try:
-                await self._acknowledge()
-            except PyMongoError as error:
-                log.info("published rows will be acknowledged later: %s", error)
-            else:
-                self._trouble.end()
-
-    async def _acknowledge(self) -> None:
-        # One at a time: a rebalance and the end of the service may both call this, and the later call has to wait for
-        # the acknowledgements that the earlier one has in flight.
-        async with self._acknowledging:
-            row_ids, self._unacknowledged = self._unacknowledged, []
-            if not row_ids:
-                return
-            try:
-                await self._acknowledgements.update_many(
-                    {"_id": {"$in": row_ids}},
-                    {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
-                )
-            except BaseException:
-                self._unacknowledged += row_ids
-                raise
+    async def _acknowledge(self, row_ids: list[str]) -> None:
+        await self._acknowledgements.update_many(
+            {"_id": {"$in": row_ids}},
+            {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
+        )
 
     async def flush(self, partitions: Iterable[int]) -> int:
         """Publish pending rows in order, in bounded memory; the result is the number of events.
@@ -161,44 +128,32 @@ class Outbox:
         Raises:
             TransientFailure: Kafka or MongoDB is unavailable; the next call publishes the remaining rows.
         """
-        await self._acknowledge()
+        await self._unacknowledged.flush()
         # A commit whose outcome is unknown may have no majority yet, and reads do not show its rows before it has one.
         # Without this wait, its events could be published after those of later commits.
         await wait_for_majority(self._database)
         published = 0
-        pending: list[OutboxRow] = []
-        size = 0
+        async for rows in until_full(self._pending(partitions), limit=FLUSH_BYTES, weigh=_size):
+            published += await self._publish(rows)
+        return published
+
+    async def _pending(self, partitions: Iterable[int]) -> AsyncIterator[OutboxRow]:
         for partition in sorted(partitions):
             async for document in self._rows.find({"partition": partition, "pending": True}).sort(
                 [("epoch", ASCENDING), ("number", ASCENDING)]
             ):
-                row = _row(document)
-                pending.append(row)
-                size += sum(len(message.value) for message in row.messages)
-                if size >= FLUSH_BYTES:
-                    published += await self._publish(pending)
-                    pending, size = [], 0
-        return published + await self._publish(pending)
+                yield _row(document)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> int:
         records = self.records(rows)
         await self._publisher.publish(records)
-        self._unacknowledged += [row.row_id for row in rows]
-        await self._acknowledge()
+        self.acknowledge_soon(rows)
+        await self._unacknowledged.flush()
         return len(records)
 
 
-def _chunks(messages: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
-    chunk: list[Message] = []
-    size = 0
-    for message in messages:
-        added = len(message.value) + HEADERS_BYTES
-        if chunk and size + added > ROW_BYTES:
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(message)
-        size += added
-    yield tuple(chunk)
+def _size(row: OutboxRow) -> int:
+    return sum(len(message.value) for message in row.messages)
 
 
 def _document(row: OutboxRow) -> Document:

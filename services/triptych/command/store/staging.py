@@ -9,6 +9,7 @@ from triptych.command.domain.steps import STEP_BYTES, STEP_ITEMS
 from triptych.command.store.documents import STAGED, body_of, stored_body
 from triptych.command.store.pages import fill_page
 from triptych.contract.replies import ErrorCode
+from triptych.kit.chunks import until_full
 from triptych.kit.mongo.driver import DESCENDING, Database, snapshot_session
 from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
@@ -36,20 +37,16 @@ class Staging:
                 raise Rejected(ErrorCode.NOT_FOUND, "gallery to clone not found", galleryId=source_id)
             if head["job"] is not None:
                 return None
-            position = size = 0
-            page: list[dict[str, Any]] = []
+            names, position = {"job": job_id, "staging": staging}, 0
             found = self._items.find({"galleryId": source_id}, session=session).sort("sortOrder", DESCENDING)
-            async for item in found:
-                body = body_of(item["item"])
-                size += len(orjson.dumps(body))
-                staged = {"_id": f"{staging}/{position}", "job": job_id, "staging": staging, "position": position}
-                page.append({**staged, "body": stored_body(body)})
-                position += 1
-                if len(page) == STEP_ITEMS or size > STEP_BYTES:
-                    await self._staged.insert_many(page, ordered=False)
-                    page, size = [], 0
-            if page:
-                await self._staged.insert_many(page, ordered=False)
+            bodies = (body_of(item["item"]) async for item in found)
+            async for page in until_full(bodies, count=STEP_ITEMS, limit=STEP_BYTES, weigh=_size):
+                staged = [
+                    {**names, "_id": f"{staging}/{number}", "position": number, "body": stored_body(body)}
+                    for number, body in enumerate(page, position)
+                ]
+                await self._staged.insert_many(staged, ordered=False)
+                position += len(page)
             return position
 
     async def page(self, job_id: str, staging: str | None, first: int, count: int) -> list[dict[str, Any]]:
@@ -60,3 +57,7 @@ class Staging:
     async def clear(self, job_id: str) -> None:
         """Delete everything that was staged for a job."""
         await self._staged.delete_many({"job": job_id})
+
+
+def _size(body: dict[str, Any]) -> int:
+    return len(orjson.dumps(body))

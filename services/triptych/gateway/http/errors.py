@@ -17,7 +17,8 @@ from triptych.contract.replies import Violation
 from triptych.contract.violations import violations_of
 from triptych.gateway.http.methods import allowed_methods
 from triptych.gateway.http.responses import JsonAnswer
-from triptych.kit.mongo.driver import PyMongoError, is_transient
+from triptych.kit.failures import Fault, fault_of
+from triptych.kit.mongo.driver import PyMongoError
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(PyMongoError)
     async def database(_request: Request, error: PyMongoError) -> Response:
-        if not is_transient(error):
+        if fault_of(error) is Fault.OURS:
             raise error
         log.warning("MongoDB does not answer: %s", error)
         return render(HttpFailure(503, RETRY_AFTER))

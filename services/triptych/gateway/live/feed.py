@@ -1,6 +1,5 @@
 """Reads every record that is published to one topic while the process runs."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Any, TypeAlias
 from aiokafka import ConsumerRecord
 from prometheus_client import Counter
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.kafka.reading.tail import Restarted, TopicTail, tail
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
@@ -20,7 +20,7 @@ UNPROCESSED = Counter("triptych_gateway_records_not_heard_total", "Records that 
 FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
 ReceiveRecord: TypeAlias = Callable[[FeedRecord], None]
 POLL_MS = 1_000
-PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 BATCH_BYTES = 256 * 1024
 """Kafka answers a poll at once when this many bytes are there."""
 
@@ -45,6 +45,7 @@ class TopicFeed:
 
     async def run(self) -> None:
         """Read until cancelled."""
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             progress()
             try:
@@ -54,9 +55,10 @@ class TopicFeed:
                 if self._problem is None:
                     log.exception("cannot follow %s", self._topic)
                 self._problem = f"{self._topic}: {error!r}"
-                await asyncio.sleep(PAUSE_SECONDS)
+                await backoff.pause()
                 continue
             self._problem = None
+            backoff.reset()
             for records in batches.values():
                 for record in records:
                     self._receive(record)

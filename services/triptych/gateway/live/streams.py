@@ -15,6 +15,7 @@ from triptych.contract.domain_event import EventType
 from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure, bad_header
 from triptych.gateway.live.feed import FeedRecord
 from triptych.gateway.settings import GatewaySettings
+from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.partitions import partition_of
 
@@ -33,7 +34,7 @@ Positions: TypeAlias = Mapping[int, int]
 """The offset of the next record by partition. An event id of a stream is the text of such positions."""
 
 EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Positions]]
-"""Returns the end offsets of these partitions of the topic. Raises HttpFailure."""
+"""Returns the end offsets of these partitions of the topic. Raises TransientFailure."""
 
 
 def type_of(record: FeedRecord) -> EventType | None:
@@ -167,7 +168,10 @@ class Streams:
         self._subscriptions.add(subscription)
         try:
             # The positions of this process are a little behind the end of the topic.
-            subscription.start_positions = await self._ends_of(subscription.start_positions)
+            try:
+                subscription.start_positions = await self._ends_of(subscription.start_positions)
+            except TransientFailure as error:
+                raise _away(error) from error
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
@@ -206,13 +210,6 @@ class Streams:
             yield _read(reader, unread)
 
 
-async def ends_of_topic(settings: GatewaySettings, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """The offset after the last record of each partition. Raises HttpFailure: 503 if Kafka does not answer."""
-    async with _reading(settings) as reader:
-        ends = await reader.end_offsets([TopicPartition(topic, partition) for partition in partitions])
-    return {topic_partition.partition: end for topic_partition, end in ends.items()}
-
-
 @asynccontextmanager
 async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]:
     # "none" refuses offsets of a deleted topic of the same name; otherwise they would be taken for this topic's.
@@ -221,10 +218,14 @@ async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]
         await reader.start()
         yield reader
     except KafkaError as error:
-        log.warning("Kafka does not answer: %r", error)
-        raise HttpFailure(503, RETRY_AFTER) from error
+        raise _away(error) from error
     finally:
         await reader.stop()
+
+
+def _away(error: Exception) -> HttpFailure:
+    log.warning("a stream cannot begin: %r", error)
+    return HttpFailure(503, RETRY_AFTER)
 
 
 async def _read(reader: AIOKafkaConsumer, unread: dict[TopicPartition, int]) -> AsyncIterator[FeedRecord]:

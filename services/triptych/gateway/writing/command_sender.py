@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from triptych.contract.codec.envelope import Message
 from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.process.coalescer import Caller, Coalescer, add_and_wait, answer
 
 # The default number of partitions. With a lane for each, a partition without a leader does not delay the others.
 LANES = 12
@@ -15,11 +15,6 @@ LANES = 12
 
 class TooLarge(Exception):
     """The command is larger than Kafka accepts, so sending it again does not help."""
-
-
-class _PendingCommand(NamedTuple):
-    record: OutgoingRecord
-    sent: asyncio.Future[None]
 
 
 class CommandSender:
@@ -32,8 +27,7 @@ class CommandSender:
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._waiting: dict[int, list[_PendingCommand]] = {}
-        self._lanes: dict[int, asyncio.Task[None]] = {}
+        self._lanes = [Coalescer("Kafka to take commands", self._publish) for _ in range(LANES)]
 
     async def send(self, topic: str, message: Message) -> None:
         """Return once Kafka has acknowledged the command.
@@ -43,47 +37,22 @@ class CommandSender:
             TooLarge: the command is not on the topic.
         """
         record = OutgoingRecord(topic, message.key, message.value, message.headers)
-        command = _PendingCommand(record, asyncio.get_running_loop().create_future())
-        lane = partition_of(message.key, LANES)
-        self._waiting.setdefault(lane, []).append(command)
-        if lane not in self._lanes:
-            self._lanes[lane] = asyncio.create_task(self._run(lane))
-        await command.sent
+        await add_and_wait(self._lanes[partition_of(message.key, LANES)], record)
 
     async def close(self) -> None:
-        """Cancel all lanes; no request waits for them any more."""
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+        """Stop all lanes; no request waits for them any more."""
+        await asyncio.gather(*(lane.stop() for lane in self._lanes))
 
-    async def _run(self, lane: int) -> None:
+    async def _publish(self, callers: Sequence[Caller[OutgoingRecord]]) -> None:
+        # The client of a request that gave up has its response already; the command must not follow it.
+        waiting = [caller for caller in callers if not caller.done.done()]
         try:
-            while pending := self._waiting.pop(lane, None):
-                # The client of a request that gave up has its response already; the command must not follow it.
-                await self._publish([command for command in pending if not command.sent.done()])
-        finally:
-            del self._lanes[lane]
-
-    async def _publish(self, pending: Sequence[_PendingCommand]) -> None:
-        try:
-            await self._publisher.publish([command.record for command in pending])
+            await self._publisher.publish([caller.item for caller in waiting])
         except RecordTooLarge as error:
-            _resolve([pending[position] for position in error.positions], TooLarge())
+            answer([waiting[position] for position in error.positions], TooLarge())
             # Some of the others may be on the topic already. Publishing a command twice is harmless.
-            if others := [command for position, command in enumerate(pending) if position not in error.positions]:
-                await self._publish(others)
+            await self._publish(waiting)
         except Exception as error:  # noqa: BLE001 - raised in each request, where it is answered and logged
-            _resolve(pending, error)
+            answer(waiting, error)
         else:
-            _resolve(pending)
-
-
-def _resolve(pending: Sequence[_PendingCommand], failure: Exception | None = None) -> None:
-    for command in pending:
-        if command.sent.done():
-            continue
-        if failure is None:
-            command.sent.set_result(None)
-        else:
-            command.sent.set_exception(failure)
+            answer(waiting)

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ import orjson
 
 from triptych.contract.gallery import ITEMS_MAX
 from triptych.contract.joined import parse_key
+from triptych.gateway.writing.waiters import Waiters
 from triptych.readmodel.queries import Views
 
 log = logging.getLogger(__name__)
@@ -105,39 +106,24 @@ class GalleryWaiter:
         self._is_deleted = False
 
 
-class GalleryWaiters:
+class GalleryWaiters(Waiters[str, GalleryWaiter]):
     """The requests that wait for galleries to change.
 
     Reads the joined topic: the projector publishes a record there after it has stored the view.
     """
 
-    def __init__(self) -> None:
-        self._waiters: dict[str, set[GalleryWaiter]] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiters)
-
-    @contextmanager
-    def watch(self, gallery_id: str) -> Iterator[GalleryWaiter]:
+    def watch(self, gallery_id: str) -> AbstractContextManager[GalleryWaiter]:
         """Watch one gallery; enter before sending the command that changes it."""
-        waiter = GalleryWaiter()
-        waiters = self._waiters.setdefault(gallery_id, set())
-        waiters.add(waiter)
-        try:
-            yield waiter
-        finally:
-            waiters.discard(waiter)
-            if not waiters:
-                self._waiters.pop(gallery_id, None)
+        return self.waiting(gallery_id, GalleryWaiter())
 
     def receive(self, key: bytes | None, value: bytes | None) -> None:
         """Process a record of the joined topic."""
-        if not self._waiters:
+        if not self._waiting:
             return
         try:
             gallery_id, item_id = parse_key(key or b"")
-            waiters = self._waiters.get(gallery_id)
-            if waiters is None:
+            waiters = self.waiting_for(gallery_id)
+            if not waiters:
                 return
             record = None if value is None else orjson.loads(value)
             sequence = None if record is None else int(record["sequence"])

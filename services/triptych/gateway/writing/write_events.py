@@ -9,6 +9,7 @@ from triptych.contract.codec.cloudevents import Undecodable
 from triptych.contract.codec.events import Event, EventType, decode_event
 from triptych.contract.gallery import ITEMS_MAX
 from triptych.gateway.live.feed import FeedRecord
+from triptych.gateway.writing.waiters import Waiters
 
 log = logging.getLogger(__name__)
 
@@ -62,42 +63,29 @@ class _Waiter(NamedTuple):
     effect: WriteEffect
 
 
-class WriteEvents:
+class WriteEvents(Waiters[tuple[bytes, bytes], _Waiter]):
     """The writes that wait for their events, by site and command id. Two requests may carry out the same command.
 
     Events of earlier versions do not name the source of the command that caused them. They name its correlation id,
     which is that of one of the requests. Commands of other sources may have the same id; their events are ignored.
     """
 
-    def __init__(self) -> None:
-        self._waiters: dict[tuple[bytes, bytes], list[_Waiter]] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiters)
-
     @contextmanager
     def listen(self, site_id: str, command_id: str, source: str, correlation_id: str) -> Iterator[WriteEffect]:
         """Collect the events of a command; enter before sending it."""
         key = site_id.encode(), command_id.encode()
-        waiter = _Waiter(source, correlation_id.encode(), WriteEffect())
-        waiters = self._waiters.setdefault(key, [])
-        waiters.append(waiter)
-        try:
+        with self.waiting(key, _Waiter(source, correlation_id.encode(), WriteEffect())) as waiter:
             yield waiter.effect
-        finally:
-            waiters.remove(waiter)
-            if not waiters:
-                self._waiters.pop(key, None)
 
     def receive(self, record: FeedRecord) -> None:
         """Process a record of the events topic."""
-        if not self._waiters:
+        if not self._waiting:
             return
         headers = dict(record.headers)
         # The value of a Kafka header may be null.
         key = headers.get("ce_siteid") or b"", headers.get("ce_causationid") or b""
-        waiters = self._waiters.get(key)
-        if waiters is None or not (headers.get("ce_type") or b"").startswith(b"wix."):
+        waiters = self.waiting_for(key)
+        if not waiters or not (headers.get("ce_type") or b"").startswith(b"wix."):
             return
         correlation_id = headers.get("ce_correlationid")
         sources = {waiter.source for waiter in waiters if waiter.correlation_id == correlation_id}

@@ -14,7 +14,6 @@ from triptych.contract.topics import Topics
 from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender, TooLarge
-from triptych.gateway.writing.kafka_monitor import KafkaMonitor
 from triptych.gateway.writing.read_your_writes import (
     CONSISTENT_HEADER,
     GalleryWaiter,
@@ -29,6 +28,7 @@ from triptych.gateway.writing.replies import ReplyWaiters
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.attribution import about
 from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.readmodel.queries import Views
 
 log = logging.getLogger(__name__)

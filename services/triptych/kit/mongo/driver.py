@@ -42,7 +42,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from triptych.kit.failures import NotYetAvailable, StartRefused
+from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
 from triptych.kit.mongo.address import is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from triptych.kit.process.waits import waiting_for
@@ -278,13 +278,16 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same operation may succeed when it is repeated."""
     if not isinstance(error, PyMongoError) or is_duplicate_key(error):
         return False
-    if isinstance(error, ConnectionFailure):
+    if isinstance(error, ConnectionFailure) or any(error.has_error_label(label) for label in _REPEATABLE):
         return True
     if isinstance(error, InvalidOperation):
         return _CLOSED in str(error)  # this process is stopping
-    if any(error.has_error_label(label) for label in _REPEATABLE):
-        return True
     return isinstance(error, OperationFailure) and not TRANSIENT_CODES.isdisjoint(_codes(error))
+
+
+@fault_of.register(PyMongoError)
+def _(error: PyMongoError) -> Fault:
+    return Fault.DEPENDENCY if is_transient(error) else Fault.OURS
 
 
 def _codes(error: OperationFailure) -> Iterator[int | None]:

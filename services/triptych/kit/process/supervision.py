@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from enum import Enum
 from typing import Any, TypeAlias
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.process.telemetry import LOOP_FAILURES
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Supervisor:
             self._loops.discard(loop)
 
     async def _supervise(self, loop: Loop) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             begun = time.monotonic()
             loop.moved_at = begun
@@ -123,10 +124,10 @@ class Supervisor:
                 self.on_exit()
                 return
             if time.monotonic() - begun > LONGEST_PAUSE_SECONDS:
-                pause = FIRST_PAUSE_SECONDS
+                backoff.reset()
+            pause = backoff.next_pause()
             log.error("the loop %s %s; it starts again in %.1f s", loop.name, end, pause)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 async def _run_once(loop: Loop) -> str | None:

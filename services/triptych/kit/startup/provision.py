@@ -1,7 +1,6 @@
 """Creates topics and indexes, idempotently. No other module of the product creates either."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
 from triptych.kit.mongo.codes import BUILDING_CODES, INDEX_OPTIONS_CONFLICT, NAMESPACE_EXISTS
@@ -26,7 +26,7 @@ from triptych.kit.process.settings import KitSettings
 LEADERS_TIMEOUT_SECONDS = 20.0
 LEADERS_POLL_SECONDS = 0.02
 RACE_ATTEMPTS = 8
-RACE_PAUSE_SECONDS = 0.2
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 
 
 class Topic(Protocol):
@@ -126,13 +126,14 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
         StartRefused: the server refuses an index, for instance because that name has another definition.
     """
     for name, models in indexes.items():
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         for attempt in range(1, RACE_ATTEMPTS + 1):
             try:
                 await _ensure(database, name, models)
                 break
             except PyMongoError as error:
                 if attempt < RACE_ATTEMPTS and _is_race(error):
-                    await asyncio.sleep(RACE_PAUSE_SECONDS * attempt * random.random())  # noqa: S311 - no secret
+                    await backoff.pause()
                 elif is_transient(error):
                     raise NotYetAvailable(f"MongoDB went away (TRIPTYCH_MONGO_URI): {error}") from None
                 elif isinstance(error, OperationFailure) and error.code in BUILDING_CODES:

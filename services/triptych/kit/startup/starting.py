@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from aiokafka.errors import KafkaError
@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
-from triptych.kit.kafka.errors import LASTING
-from triptych.kit.mongo.driver import is_transient
+from triptych.kit.backoff import Backoff
+from triptych.kit.failures import Fault, fault_of
+from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.process.health import Health
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 
@@ -71,21 +71,11 @@ class StartupApp:
 
 def transient_problem(error: Exception) -> str | None:
     """What the service lacks, in words, if waiting may resolve it; None for every other error."""
-    if isinstance(error, StartRefused):
-        return str(error) if isinstance(error, NotYetAvailable) else None
-    if isinstance(error, TransientFailure | TimeoutError | ConnectionError):
-        return str(error) or repr(error)
+    if fault_of(error) is not Fault.DEPENDENCY:
+        return None
     if isinstance(error, KafkaError):
-        return None if isinstance(error, LASTING) else f"Kafka is not ready: {error!r}"
-    return f"MongoDB is not ready: {error}" if is_transient(error) else None
-
-
-def pauses() -> Iterator[float]:
-    """The seconds to wait before each next try, without end."""
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return f"Kafka is not ready: {error!r}"
+    return f"MongoDB is not ready: {error}" if isinstance(error, PyMongoError) else str(error) or repr(error)
 
 
 @asynccontextmanager
@@ -110,7 +100,8 @@ async def _enter(
     stack: AsyncExitStack,
     sleep: Callable[[float], Awaitable[None]],
 ) -> ASGIApp:
-    for pause in pauses():
+    backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    while True:
         try:
             return await stack.enter_async_context(compose())
         except Exception as error:
@@ -118,5 +109,4 @@ async def _enter(
             if problem is None:
                 raise
             startup_app.wait_for(problem)
-        await sleep(pause)
-    raise AssertionError("there is always another pause")
+        await sleep(backoff.next_pause())

@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
+from triptych.kit.chunks import until_full
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import Publisher
@@ -109,7 +110,8 @@ class ExpiryHandler:
             OwnershipLost, TransientFailure: see `ViewRepository.save`; the call can safely be repeated.
         """
         marked = 0
-        async for written in self._written_galleries(partitions):
+        async for heads in until_full(self._written_heads(partitions), count=GALLERIES_AT_ONCE):
+            written = {head["_id"]: head for head in heads}
             views = await self._repository.load(written)
             marked += await self._save(partitions, views, _behind(written, views))
         async for views in self._repository.all_views(GALLERIES_AT_ONCE):
@@ -125,17 +127,11 @@ class ExpiryHandler:
         await self._repository.save(views, batch, partitions)
         return len(changed)
 
-    async def _written_galleries(self, partitions: Set[int]) -> AsyncIterator[dict[str, Document]]:
-        """The write model's galleries of these partitions, by id, in chunks of `GALLERIES_AT_ONCE`."""
-        chunk: dict[str, Document] = {}
+    async def _written_heads(self, partitions: Set[int]) -> AsyncIterator[Document]:
+        """The heads of the write model's galleries of these partitions."""
         async for head in self._write_model.heads():
             if await self.partition_of(head["_id"]) in partitions:
-                chunk[head["_id"]] = head
-                if len(chunk) == GALLERIES_AT_ONCE:
-                    yield chunk
-                    chunk = {}
-        if chunk:
-            yield chunk
+                yield head
 
 
 def _behind(written: Mapping[str, Mapping[str, Any]], views: Mapping[str, View]) -> list[View]:

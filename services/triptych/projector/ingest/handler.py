@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter as Counted
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from prometheus_client import Counter
 
@@ -12,6 +12,7 @@ from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.joined import gallery_key, item_key
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
+from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
@@ -170,7 +171,8 @@ class ProjectionHandler:
         """Store chunk after chunk, and publish each gallery once: most records of a backlog's join are galleries."""
         views: dict[str, View] = {}
         publishable: dict[str, None] = {}
-        chunks = list(_chunks(records, self._transaction_bytes))
+        weights = [len(record.value or b"") for record in records]
+        chunks = list(by_weight(records, weights, self._transaction_bytes))
         for chunk in chunks:
             batch = await self._project(chunk)
             views |= batch.views
@@ -278,16 +280,3 @@ def _lanes(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
     for of_partition in sorted(by_partition.values(), key=len, reverse=True):
         min(lanes, key=len).extend(of_partition)
     return [lane for lane in lanes if lane]
-
-
-def _chunks(records: Sequence[IncomingRecord], transaction_bytes: int) -> Iterator[Sequence[IncomingRecord]]:
-    """Consecutive chunks of a batch that fit into one transaction each."""
-    start, weight = 0, 0
-    for position, record in enumerate(records):
-        added = len(record.value or b"")
-        if weight and weight + added > transaction_bytes:
-            yield records[start:position]
-            start, weight = position, 0
-        weight += added
-    if start < len(records):
-        yield records[start:]

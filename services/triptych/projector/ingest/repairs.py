@@ -8,18 +8,17 @@ import uuid
 from collections.abc import Sequence
 
 import orjson
-from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command
 from triptych.contract.commands import RepublishGallery
 from triptych.contract.replies import ErrorCode
 from triptych.contract.topics import Topics
-from triptych.kit.failures import OwnershipLost, StartRefused, TransientFailure
+from triptych.kit.backoff import is_set_within
+from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.tail import tail
-from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import progress
@@ -82,13 +81,13 @@ class Repairs:
         """Repair, until cancelled."""
         while True:
             progress()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_SECONDS):
-                    await self._handler.found_gap.wait()
+            await is_set_within(self._handler.found_gap, INTERVAL_SECONDS)
             self._handler.found_gap.clear()
             try:
                 await self._repair(await self._due())
-            except (TransientFailure, OwnershipLost, StartRefused, KafkaError, PyMongoError) as error:
+            except Exception as error:
+                if fault_of(error) is Fault.OURS:
+                    raise
                 log.warning("cannot repair galleries now; trying again: %s", error)
 
     async def _due(self) -> list[View]:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import Counter
 
 from triptych.contract.joined import gallery_key
-from triptych.kit.failures import OwnershipLost, TransientFailure
-from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, PyMongoError, ReplaceOne
+from triptych.kit.chunks import by_count
+from triptych.kit.failures import Fault, TransientFailure, fault_of
+from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -108,7 +109,9 @@ class Republisher:
                 for request in await self._requests.due(partitions):
                     await self._carry_out(request)
                     count += 1
-            except (TransientFailure, OwnershipLost, PyMongoError) as error:
+            except Exception as error:
+                if fault_of(error) is Fault.OURS:
+                    raise
                 log.info("cannot republish the requested galleries now; trying again: %s", error)
                 count = 0
             if not count:
@@ -116,8 +119,8 @@ class Republisher:
 
     async def _carry_out(self, request: Document) -> None:
         gallery_id, partition = request["galleryId"], request["partition"]
-        for start in range(0, len(request["items"]), ITEMS_AT_ONCE):
-            await self._publish(gallery_id, partition, request["items"][start : start + ITEMS_AT_ONCE])
+        for chunk in by_count(request["items"], ITEMS_AT_ONCE):
+            await self._publish(gallery_id, partition, chunk)
         if request["isWhole"]:
             last = ""
             # The handler publishes every change made meanwhile, and the head record comes last in any case.

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequenc
 from typing import TypeAlias
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.contract.joined import parse_key
-from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
 from triptych.kit.mongo.driver import Collection, Database, UpdateOne
 from triptych.kit.process.settings import KitSettings
 
@@ -44,7 +44,7 @@ class AuditedJoinPublisher:
         self._claimed: dict[int, int] = {}
         """The end of each partition when it was claimed. What is between `_checked` and here must be read."""
         self._audited_until: dict[int, int] = {}
-        self._reader: AIOKafkaConsumer | None = None
+        self._offsets = TopicOffsets(settings, topic)
 
     async def start_watching(self, partitions: Iterable[int]) -> None:
         """Start to watch these partitions, from the offset that their former owner has stored.
@@ -54,7 +54,7 @@ class AuditedJoinPublisher:
         """
         partitions = list(partitions)
         stored = await self._load(partitions)
-        ends = await self._ends(partitions)
+        ends = await self._offsets.ends(partitions)
         self._checked = {partition: stored.get(partition, 0) for partition in partitions}
         self._expected, self._claimed = dict(ends), dict(ends)
         await self._store(dict.fromkeys(self._checked.keys() - stored.keys(), 0))
@@ -83,7 +83,7 @@ class AuditedJoinPublisher:
         Raises:
             TransientFailure: Kafka does not answer.
         """
-        ends = await self._ends([number for number in self._checked if number in partitions])
+        ends = await self._offsets.ends([number for number in self._checked if number in partitions])
         await self._start_over([number for number, end in ends.items() if self._checked.get(number, 0) > end])
         ranges = {}
         for partition, end in ends.items():
@@ -120,8 +120,7 @@ class AuditedJoinPublisher:
 
     async def stop(self) -> None:
         """Close the reader."""
-        if self._reader is not None:
-            await self._reader.stop()
+        await self._offsets.stop()
 
     async def _read(self, ranges: Mapping[int, tuple[int, int]]) -> AsyncIterator[Latest]:
         consumer = make_reader(self._settings, auto_offset_reset="earliest")
@@ -140,31 +139,9 @@ class AuditedJoinPublisher:
                     yield latest
                 ends = {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}
         except KafkaError as error:
-            raise self._away(error) from error
+            raise self._offsets.failure(error) from error
         finally:
             await consumer.stop()
-
-    async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        try:
-            reader = await self._started_reader()
-            ends = await reader.end_offsets([TopicPartition(self._topic, number) for number in partitions])
-        except KafkaError as error:
-            raise self._away(error) from error
-        return {partition.partition: end for partition, end in ends.items()}
-
-    async def _started_reader(self) -> AIOKafkaConsumer:
-        if self._reader is None:
-            reader = make_reader(self._settings)
-            try:
-                await reader.start()
-            except BaseException:
-                await reader.stop()
-                raise
-            self._reader = reader
-        return self._reader
-
-    def _away(self, error: KafkaError) -> TransientFailure:
-        return TransientFailure(f"cannot read {self._topic}: {error!r}")
 
     async def _load(self, partitions: Iterable[int]) -> dict[int, int]:
         ids = {self._id(partition): partition for partition in partitions}

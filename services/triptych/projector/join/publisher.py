@@ -1,11 +1,12 @@
 """Publishes the join: the items and galleries that a batch touched, and records that a former owner has overwritten."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import orjson
 
 from triptych.contract.joined import parse_key
+from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.projector.join.audit import AuditedJoinPublisher, Latest
@@ -66,7 +67,8 @@ class JoinPublisher:
         if galleries is None:
             galleries = [batch.views[gallery_id] for gallery_id in batch.touched]
         pairs, sent = await self._item_records(batch), Counter[int]()
-        for chunk in self._chunks(list(galleries)):
+        views = list(galleries)
+        for chunk in by_weight(views, map(self._weight, views), CHUNK_BYTES):
             await self._fill_cache(chunk)
             for view in chunk:
                 first_items = self.head_cache.first_items(view.gallery_id)
@@ -144,18 +146,10 @@ class JoinPublisher:
             if first_items is not None:
                 self.head_cache.keep(view, first_items)
 
-    def _chunks(self, views: Sequence[View]) -> Iterator[Sequence[View]]:
-        """Consecutive chunks of galleries; the first items of a chunk fit into memory together."""
-        start, weight = 0, 0
-        for position, view in enumerate(views):
-            first_items = self.head_cache.first_items(view.gallery_id)
-            added = first_items.size if first_items else min(view.total_items, CACHED_ITEMS_MAX) * UNREAD_ITEM_BYTES
-            if weight and weight + added > CHUNK_BYTES:
-                yield views[start:position]
-                start, weight = position, 0
-            weight += added
-        if start < len(views):
-            yield views[start:]
+    def _weight(self, view: View) -> int:
+        """The bytes of a gallery's first items; about, if they are not read yet."""
+        first_items = self.head_cache.first_items(view.gallery_id)
+        return first_items.size if first_items else min(view.total_items, CACHED_ITEMS_MAX) * UNREAD_ITEM_BYTES
 
     async def _send(self, pairs: Sequence[KeyValue]) -> Counter[int]:
         partitions = await self._publisher.partitions(self._topic)

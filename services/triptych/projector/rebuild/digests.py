@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from triptych.kit.chunks import by_count, until_full
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, find_raw
 from triptych.kit.mongo.fencing import all_documents, count_documents
 from triptych.readmodel.documents import item_wire
@@ -46,16 +47,10 @@ class GalleryStore:
 
     async def ids(self) -> AsyncIterator[list[str]]:
         """The ids of all galleries, deleted ones included, in order and in chunks."""
-        chunk: list[str] = []
-        items = 0
-        async for found in all_documents(self._galleries, {"totalItems": 1}).sort("_id"):
-            chunk.append(found["_id"])
-            items += found.get("totalItems", 0)
-            if len(chunk) == GALLERIES_AT_ONCE or items >= ITEMS_AT_ONCE:
-                yield chunk
-                chunk, items = [], 0
-        if chunk:
-            yield chunk
+        found = all_documents(self._galleries, {"totalItems": 1}).sort("_id")
+        heads = ((head["_id"], head.get("totalItems", 0)) async for head in found)
+        async for chunk in until_full(heads, count=GALLERIES_AT_ONCE, limit=ITEMS_AT_ONCE, weigh=lambda head: head[1]):
+            yield [gallery_id for gallery_id, _ in chunk]
 
     async def combined_hash(self, gallery_ids: Sequence[str]) -> bytes | None:
         """One hash of consecutive galleries with all their items, at a fifth of the cost of digests.
@@ -89,9 +84,8 @@ class GalleryStore:
     async def digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:
         """The digests of those galleries that exist and do not change meanwhile, by gallery id."""
         digests: dict[str, Digest] = {}
-        all_ids = list(gallery_ids)
-        for start in range(0, len(all_ids), GALLERIES_AT_ONCE):
-            digests |= await self._digests(all_ids[start : start + GALLERIES_AT_ONCE])
+        for chunk in by_count(list(gallery_ids), GALLERIES_AT_ONCE):
+            digests |= await self._digests(chunk)
         return digests
 
     async def _digests(self, gallery_ids: Collection[str]) -> dict[str, Digest]:

@@ -6,6 +6,7 @@ from collections.abc import Collection as AbstractCollection
 from typing import Any, TypeAlias
 
 from triptych.contract.joined import HEAD_ITEMS_MAX
+from triptych.kit.chunks import until_full
 from triptych.kit.failures import TransientFailure
 from triptych.kit.mongo.driver import (
     ASCENDING,
@@ -172,14 +173,9 @@ class ViewRepository:
 
     async def all_views(self, at_once: int) -> AsyncIterator[dict[str, View]]:
         """All views by gallery id, in chunks of `at_once`."""
-        chunk: dict[str, View] = {}
-        async for document in all_documents(self._galleries).sort("_id", ASCENDING):
-            chunk[document["_id"]] = view_of(document)
-            if len(chunk) == at_once:
-                yield chunk
-                chunk = {}
-        if chunk:
-            yield chunk
+        found = all_documents(self._galleries).sort("_id", ASCENDING)
+        async for chunk in until_full((view_of(document) async for document in found), count=at_once):
+            yield {view.gallery_id: view for view in chunk}
 
     async def count_incomplete(self) -> int:
         """The number of galleries that wait for missing events."""

@@ -2,10 +2,8 @@
 
 import asyncio
 
-from aiokafka.errors import KafkaError
-
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.clients import make_reader
+from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
 from triptych.kit.process.settings import KitSettings
 
 DEADLINE_SECONDS = 10.0
@@ -17,14 +15,11 @@ async def read_end_offsets(settings: KitSettings, topic: str) -> dict[int, int]:
     Raises:
         TransientFailure: Kafka does not answer.
     """
-    reader = make_reader(settings, auto_offset_reset="latest")
-    reader.subscribe(topics=[topic])
+    offsets = TopicOffsets(settings, topic)
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await reader.start()
-            found = await reader.end_offsets(reader.assignment())
-    except (KafkaError, TimeoutError) as error:
-        raise TransientFailure(f"Kafka does not report the end offsets of {topic}: {error!r}") from error
+            return await offsets.all_ends()
+    except TimeoutError as error:
+        raise TransientFailure(f"Kafka does not report the offsets of {topic} in time") from error
     finally:
-        await reader.stop()
-    return {partition.partition: offset for partition, offset in found.items()}
+        await offsets.stop()

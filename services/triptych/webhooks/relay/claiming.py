@@ -1,7 +1,5 @@
 """Owns a lane for each listener of this process, and claims due deliveries where lanes have free slots."""
 
-import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +7,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
+from triptych.kit.backoff import Backoff, is_set_within
 from triptych.kit.process.supervision import progress
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.relay.listener_cache import ListenerCache
@@ -27,7 +26,7 @@ SCAN_SECONDS = 1.0
 # The largest share of time that scans may take, however many listeners there are.
 SCAN_SHARE = 0.1
 RECONCILE_SECONDS = 30.0
-PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 LANES_AT_ONCE = 64
 # The most deliveries to claim together. Their events are read too; the largest event is a quarter of a megabyte.
 CLAIMED_AT_ONCE = 500
@@ -93,11 +92,10 @@ class DeliveryClaimer:
     async def run(self) -> None:
         """Claim due deliveries until `stop`."""
         scan_at = reconcile_at = 0.0
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self.is_stopping:
             progress()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, scan_at - time.monotonic())):
-                    await self._worker.has_room.wait()
+            await is_set_within(self._worker.has_room, max(0.0, scan_at - time.monotonic()))
             self._worker.has_room.clear()
             started = time.monotonic()
             try:
@@ -109,11 +107,12 @@ class DeliveryClaimer:
                     reconcile_at = started + RECONCILE_SECONDS
                 await self._claim_due()
                 self.problem = None
+                backoff.reset()
             except Exception as error:
                 if self.problem is None:
                     log.warning("deliveries cannot be claimed", exc_info=error)
                 self.problem = f"{type(error).__name__}: {error}"
-                await asyncio.sleep(PAUSE_SECONDS)
+                await backoff.pause()
 
     def stop(self) -> None:
         """Claim nothing more, and release deliveries that were not started."""

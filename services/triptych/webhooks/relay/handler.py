@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client import Counter
@@ -11,6 +11,7 @@ from triptych.contract.codec.cloudevents import Reason, Undecodable
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
+from triptych.kit.chunks import until_full
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
@@ -80,7 +81,8 @@ class DeliveryPlanner:
                     events.append((self._event_document(site_id, record.value), _published(record)))
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
-        for chunk in self._chunks(events):
+        planned = self._with_listeners(events)
+        async for chunk in until_full(planned, limit=PLANNED_AT_ONCE, weigh=lambda one: len(one[1])):
             await self._plan(chunk)
         await self._publisher.publish(await self._dead_letters.letters(refused))
         for refusal in refused:
@@ -105,24 +107,20 @@ class DeliveryPlanner:
             "expiresAt": self._clock() + self._retention,
         }
 
-    def _chunks(self, events: Sequence[tuple[Document, Published]]) -> Iterator[list[tuple[Document, list[Listener]]]]:
-        """Events with the listeners that want them, in chunks of about `PLANNED_AT_ONCE` deliveries at most."""
-        chunk: list[tuple[Document, list[Listener]]] = []
-        count = 0
+    async def _with_listeners(
+        self, events: Sequence[tuple[Document, Published]]
+    ) -> AsyncIterator[tuple[Document, list[Listener]]]:
+        """Each event with the listeners that want it."""
         for event, published in events:
-            wanting = [
-                listener
-                for listener in self._listener_cache.of_site(event["siteId"])
-                if listener.wants(event["siteId"], event["eventType"], event["galleryId"])
-                and listener.is_older_than(published)
-            ]
-            chunk.append((event, wanting))
-            count += len(wanting)
-            if count >= PLANNED_AT_ONCE:
-                yield chunk
-                chunk, count = [], 0
-        if chunk:
-            yield chunk
+            yield (
+                event,
+                [
+                    listener
+                    for listener in self._listener_cache.of_site(event["siteId"])
+                    if listener.wants(event["siteId"], event["eventType"], event["galleryId"])
+                    and listener.is_older_than(published)
+                ],
+            )
 
     async def _plan(self, chunk: Sequence[tuple[Document, list[Listener]]]) -> None:
         now = self._clock()

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from triptych.kit.backoff import pause_after
 from triptych.webhooks.model.failing import FailureRun
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
@@ -86,7 +87,7 @@ class Lane:
             self._failures = 0
             return
         self._failures += 1
-        excess = self._failures - FAILURES_TO_BREAK
-        if excess >= 0:
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(excess, 10))
+        excess = self._failures - FAILURES_TO_BREAK + 1
+        if excess > 0:
+            pause = pause_after(excess, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             self._next_at = max(self._next_at, now + pause)

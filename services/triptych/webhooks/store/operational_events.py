@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from triptych.contract.base import format_instant
+from triptych.kit.chunks import by_count
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, IndexModel, UpdateOne
 
 OPERATIONAL_EVENTS = "operational_events"
@@ -70,8 +71,8 @@ class OperationalEvents:
             )
             for site_id, listener_id in listeners
         ]
-        for start in range(0, len(writes), WRITES_AT_ONCE):
-            await self._events.bulk_write(writes[start : start + WRITES_AT_ONCE], ordered=False)
+        for chunk in by_count(writes, WRITES_AT_ONCE):
+            await self._events.bulk_write(chunk, ordered=False)
 
     async def list(self, site_id: str, limit: int) -> list[dict[str, Any]]:
         """The latest events of a site, newest first, as administrators see them."""

@@ -17,13 +17,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from triptych.kit.failures import OwnershipLost, RecordTooLarge, TransientFailure
+from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
-from triptych.kit.mongo.driver import is_transient
+from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
 
@@ -67,8 +67,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
         self._idle = asyncio.Event()
         self._idle.set()
-        self._uncommitted: dict[TopicPartition, int] = {}  # offsets after the last finished records
-        self._committing: asyncio.Task[None] | None = None
+        self._commits = Coalescer(f"{topic}: offsets to be committed", self._commit, COMMIT_SECONDS)
         self._stopping = False
         self._trouble = self._poll_trouble = ""
         self._current: Sequence[IncomingRecord] = ()
@@ -136,7 +135,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not await self._wait_until_idle(REVOKE_TIMEOUT_SECONDS):
             log.warning("%s: partitions were revoked before the current batch was finished", self.topic)
         self._owned = frozenset()
-        self._uncommitted = {}
+        self._commits.discard()
         await self._handler.released()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -221,13 +220,12 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._handler.handle(records)
             except Exception as error:
-                # The results of accepted records fit into their topics unless an operator has lowered a limit. No
-                # record is to blame for that, and only the operator can repair it.
-                if isinstance(error, TransientFailure | OwnershipLost | RecordTooLarge) or is_transient(error):
+                fault = fault_of(error)
+                if fault is not Fault.OURS:
                     RETRIES.labels(self.topic).inc()
                     self._report(error)
                     delay = await self._pause(delay)
-                    if isinstance(error, OwnershipLost):
+                    if fault is Fault.OWNERSHIP:
                         await self._prepare(self._owned)
                     continue
                 log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
@@ -274,37 +272,25 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
         If the process ends before the commit, the records are read again and recognised.
         """
-        consumer = self._subscriber.consumer
+        self._commits.add([{TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}])
+
+    async def _commit(self, finished: Sequence[Mapping[TopicPartition, int]]) -> None:
+        consumer: AIOKafkaConsumer | None = self._subscriber.consumer
         if consumer is None:
             return
-        last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
-        self._uncommitted.update({topic_partition: offset + 1 for topic_partition, offset in last.items()})
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit(consumer))
-
-    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
-        while self._uncommitted:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMMIT_SECONDS):
-                    await self._interrupted.wait()  # the end of an assignment waits for this commit
-            offsets, self._uncommitted = self._uncommitted, {}
-            if not offsets:
-                return  # a rebalance did not wait any longer; the next owner reads these records again
-            try:
-                with waiting_for(f"{self.topic}: offsets to be committed"):
-                    async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                        await consumer.commit(offsets)
-            except (KafkaError, TimeoutError) as error:
-                # A rebalance came first. The records are finished; the next owner reads and recognises them.
-                log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                await consumer.commit({key: offset for offsets in finished for key, offset in offsets.items()})
+        except (KafkaError, TimeoutError) as error:
+            # A rebalance came first. The records are finished; the next owner reads and recognises them.
+            log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
 
     async def _wait_until_idle(self, timeout: float) -> bool:
         """Wait for the current batch and its offsets; False if `timeout` seconds were not enough."""
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
-                if self._committing is not None:
-                    await asyncio.wait({self._committing})
+                await self._commits.flush()
         except TimeoutError:
             return False
         return True

@@ -21,7 +21,9 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.failures import RecordTooLarge, TransientFailure
+from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.record_batches import (
     EnqueuedBatch,
@@ -56,7 +58,7 @@ BROKEN_PRODUCER = (
 """Errors after which a new producer sends the same records."""
 # After this many failures in a row, the cause is something else.
 PUBLISH_ATTEMPTS = 6
-ROUND_PAUSE_SECONDS = 0.05
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.5
 
 
 class Publisher:
@@ -128,8 +130,10 @@ class Publisher:
         try:
             producer = await self._current_producer()
             await producer.client.fetch_all_metadata()
-        except (KafkaError, TransientFailure) as error:
-            return f"Kafka does not answer: {error!r}"
+        except TransientFailure as failure:
+            return str(failure)
+        except KafkaError as error:
+            return str(no_answer(error))
         return None
 
     @recorded_as_wait("Kafka to take records")
@@ -144,13 +148,14 @@ class Publisher:
             return
         producer = await self._current_producer()
         deadline = asyncio.get_running_loop().time() + self._timeout
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             if attempt > 1:
                 producer = await self._current_producer()
             try:
                 async with asyncio.timeout_at(deadline):
                     if attempt > 1:
-                        await asyncio.sleep(attempt * ROUND_PAUSE_SECONDS)
+                        await backoff.pause()
                     await self._send_all(producer, await self._batches(producer, records))
                     return
             except TimeoutError as error:
@@ -285,7 +290,7 @@ class Publisher:
                 except BaseException as error:
                     await _close(producer)
                     if isinstance(error, KafkaError):
-                        raise TransientFailure(f"Kafka does not answer: {error!r}") from error
+                        raise no_answer(error) from error
                     raise
                 self._producer = producer
             return self._producer

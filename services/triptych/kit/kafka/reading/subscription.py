@@ -1,6 +1,5 @@
 """Makes a FastStream batch subscriber that passes records on as they are: raw, unacknowledged, without delay."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 from typing import Any
@@ -11,13 +10,14 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
 REBALANCE_TIMEOUT_MS = 30_000
 SESSION_TIMEOUT_MS = 10_000
 # How long one poll waits when nothing comes.
 POLL_MS = 1_000
-PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 
 Consume = Callable[[Sequence[IncomingRecord]], Awaitable[None]]
 
@@ -63,6 +63,7 @@ def subscribe(
         decoder=_raw_records,
     )
     subscriber(consume)
+    backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
 
     async def next_records(consumer: AIOKafkaConsumer) -> tuple[IncomingRecord, ...]:
         try:
@@ -71,8 +72,9 @@ def subscribe(
             raise
         except Exception as error:  # noqa: BLE001 - FastStream would hide it
             on_poll_error(error)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await backoff.pause()
             return ()
+        backoff.reset()
         records = tuple(chain.from_iterable(found.values()))
         on_batch(records)
         return records

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from triptych.gateway.writing import kafka_monitor
-from triptych.gateway.writing.kafka_monitor import KafkaMonitor, running_monitor
 from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka import monitor as kafka_monitor
+from triptych.kit.kafka.monitor import KafkaMonitor, running_monitor
 
 
 class Kafka:

@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from triptych.kit.backoff import pause_after
+
 RETRY_PERIOD = timedelta(minutes=2)
 """How long a step may keep failing before its job is given up. Later commands of the gallery wait in the meantime."""
 
@@ -18,5 +20,4 @@ def should_give_up(failures: int, since: datetime, now: datetime, patience: time
 
 def pause_seconds(failures: int, patience: timedelta) -> float:
     """Seconds to wait after this number of failures."""
-    longest = min(LONGEST_PAUSE_SECONDS, patience.total_seconds() / 8)
-    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10), longest)
+    return pause_after(failures, FIRST_PAUSE_SECONDS, min(LONGEST_PAUSE_SECONDS, patience.total_seconds() / 8))

@@ -1,4 +1,7 @@
-"""Checks twice a second whether Kafka answers, so that writes fail at once while it does not."""
+"""Checks twice a second whether Kafka answers, so that work for a client fails at once while it does not.
+
+A consumer needs no monitor: it waits for Kafka in any case. Its service asks Kafka when its readiness is asked for.
+"""
 
 import asyncio
 import logging
@@ -9,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.errors import start_failure
+from triptych.kit.kafka.errors import NO_ANSWER, no_answer, start_failure
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 
@@ -18,7 +21,6 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 0.5
 # A refused connection fails at once; this limit is for a broker that accepts the connection and is slow.
 ANSWER_SECONDS = 5.0
-PROBLEM = "Kafka does not answer"
 
 
 class KafkaMonitor:
@@ -32,7 +34,7 @@ class KafkaMonitor:
     @property
     def problem(self) -> str | None:
         """None as long as Kafka answers."""
-        return PROBLEM if self._is_lost else None
+        return NO_ANSWER if self._is_lost else None
 
     @asynccontextmanager
     async def fail_fast(self, seconds: float) -> AsyncIterator[None]:
@@ -43,7 +45,7 @@ class KafkaMonitor:
                 Whatever the block awaits is cancelled.
         """
         if self._is_lost:
-            raise TransientFailure(PROBLEM)
+            raise TransientFailure(NO_ANSWER)
         try:
             async with asyncio.timeout(seconds) as limit:
                 self._limits.add(limit)
@@ -52,7 +54,7 @@ class KafkaMonitor:
                 finally:
                     self._limits.discard(limit)
         except TimeoutError:
-            raise TransientFailure(PROBLEM if self._is_lost else f"it took more than {seconds:g} s") from None
+            raise TransientFailure(NO_ANSWER if self._is_lost else f"it took more than {seconds:g} s") from None
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -63,7 +65,7 @@ class KafkaMonitor:
                     await self._ask()
             except (KafkaError, TimeoutError) as error:
                 if not self._is_lost:
-                    log.warning("Kafka does not answer: %r", error)
+                    log.warning("%s", no_answer(error))
                     self._trip()
             else:
                 self._is_lost = False

@@ -1,0 +1,85 @@
+"""Offsets of a topic are read by one reader, which is started when it is first needed."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.reading import topic_offsets
+from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
+
+
+class Reader:
+    """A topic whose partition n has the offsets from n to 10 n; it fails as the test decides."""
+
+    def __init__(self) -> None:
+        self.failure: BaseException | None = None
+        self.starts = self.stops = 0
+
+    async def start(self) -> None:
+        self.starts += 1
+        await asyncio.sleep(0)
+        self._fail()
+
+    async def stop(self) -> None:
+        self.stops += 1
+
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        self._fail()
+        return {one: one.partition for one in partitions}
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        self._fail()
+        return {one: 10 * one.partition for one in partitions}
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """The reader that is made."""
+    reader = Reader()
+    monkeypatch.setattr(topic_offsets, "make_reader", lambda _settings: reader)
+    return reader
+
+
+async def test_the_reader_is_started_once_when_it_is_first_needed(reader: Reader) -> None:
+    offsets = TopicOffsets(cast("Any", None), "t")
+    await offsets.stop()
+    assert (reader.starts, reader.stops) == (0, 0)
+    beginnings, ends = await asyncio.gather(offsets.beginnings([1, 2]), offsets.ends([1, 2]))
+    assert (beginnings, ends) == ({1: 1, 2: 2}, {1: 10, 2: 20})
+    await offsets.stop()
+    assert (reader.starts, reader.stops) == (1, 1)
+
+
+@pytest.mark.parametrize("failure", [KafkaConnectionError("away"), asyncio.CancelledError()])
+async def test_a_reader_that_cannot_start_is_closed_and_the_next_call_tries_again(
+    reader: Reader, failure: BaseException
+) -> None:
+    offsets = TopicOffsets(cast("Any", None), "t")
+    reader.failure = failure
+    with pytest.raises(TransientFailure if isinstance(failure, KafkaError) else type(failure)):
+        await offsets.ends([0])
+    assert (reader.starts, reader.stops) == (1, 1)
+    reader.failure = None
+    assert await offsets.ends([3]) == {3: 30}
+    assert reader.starts == 2
+
+
+async def test_a_reader_survives_a_failed_request(reader: Reader) -> None:
+    offsets = TopicOffsets(cast("Any", None), "t")
+    await offsets.ends([0])
+    reader.failure = KafkaError("slow")
+    for read in (offsets.beginnings, offsets.ends):
+        with pytest.raises(TransientFailure, match="offsets of t"):
+            await read([0])
+    reader.failure = None
+    assert await offsets.ends([1]) == {1: 10}
+    assert (reader.starts, reader.stops) == (1, 0)
