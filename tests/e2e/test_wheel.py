@@ -1,15 +1,14 @@
 """What an installation of the built wheel offers: one name at the top, and the server's libraries only on request."""
 
-import subprocess
-import sys
 import zipfile
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
+from tests.support.own_venv import PIP, OwnVenv, run
+
 ROOT = Path(__file__).resolve().parents[2]
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
 
@@ -31,17 +30,11 @@ print(len(names))
 """
 
 
-def run(*command: str | Path, status: int = 0) -> str:
-    ran = subprocess.run(command, capture_output=True, text=True, cwd="/")
-    assert ran.returncode == status, ran.stdout + ran.stderr
-    return ran.stdout + ran.stderr
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -64,21 +57,17 @@ def test_triptych_is_the_only_name_at_the_top(wheel: Path) -> None:
 def test_a_consumer_needs_pydantic_and_orjson_alone_and_the_extra_server_brings_the_rest(
     wheel: Path, tmp_path: Path
 ) -> None:
-    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
-    python = tmp_path / "venv" / "bin" / "python"
-    install(python, wheel)
+    venv = OwnVenv(tmp_path / "venv")
+    python, triptych = venv.python, venv.python.with_name("triptych")
+    venv.install(wheel)
+    venv.add_needs_of("triptych")
     assert run(python, "-c", CONSUMER).strip() == "triptych.galleries"
     for name in ("services", "schemas", "deploy"):
         assert "ModuleNotFoundError" in run(python, "-c", f"import {name}", status=1)
-    assert "pip install 'triptych[server]'" in run(python.with_name("triptych"), "--help", status=78)
+    assert "pip install 'triptych[server]'" in run(triptych, "--help", status=78)
 
-    install(python, f"{wheel}[server]")
-    assert "Usage: triptych" in run(python.with_name("triptych"), "--help")
+    venv.add_needs_of("triptych", "server")
+    assert "Usage: triptych" in run(triptych, "--help")
     # The stack of a developer's machine reads one more library, where Docker is used.
-    install(python, "testcontainers")
+    venv.add("testcontainers")
     assert int(run(python, "-c", EVERYTHING)) > 200
-
-
-def install(python: Path, what: str | Path) -> None:
-    """Install a package, and what it needs, for a Python."""
-    run(*PIP, "--python", python, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", str(what))

@@ -11,6 +11,7 @@ import bson
 import orjson
 from fastapi import FastAPI
 
+from tests.support.documentation import one_document
 from tests.support.listener_examples import listener
 from triptych.contract.topics import Topics
 from triptych.gateway.access.keys import ApiKey, Scope
@@ -134,7 +135,8 @@ def standalone_gateway(**fields: Any) -> FastAPI:
         streams=streams,
         budget=Budget(settings.gateway_answers_limit),
     )
-    app = make_app(cast("GatewayState", state), Health(), Topics("t."))
+    with one_document():
+        app = make_app(cast("GatewayState", state), Health(), Topics("t."))
     operations = SimpleNamespace(list=_Listeners().list)
     app.state.administration = Administration(cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations))
     return app

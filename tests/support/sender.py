@@ -8,9 +8,10 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from tests.support.commands import TEXT, body, structured
-from tests.support.installation import Installation
+from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record, TopicReader, raw_producer, topic_reader
 from tests.support.write_model import until_no_work_is_left
+from triptych.kit.kafka.partitions import partition_of
 
 
 class Sender:
@@ -59,9 +60,9 @@ class Sender:
         """Publish a command and wait for its reply."""
         return await self.reply_to(await self.put(name, data, command_id))
 
-    async def gallery(self, count: int, name: str = "G") -> str:
+    async def gallery(self, count: int, name: str = "G", gallery_id: str | None = None) -> str:
         """Create a gallery with `count` text items, titled by their position in display order; the result is its id."""
-        gallery_id = str(uuid.uuid4())
+        gallery_id = gallery_id or str(uuid.uuid4())
         first = await self.put("CreateGallery", {"galleryId": gallery_id, "gallery": {"name": name}})
         sent = [first]
         titles = [str(number) for number in range(count)]
@@ -115,3 +116,13 @@ async def sending(installation: Installation) -> AsyncIterator[Sender]:
         topic_reader(bootstrap, topics.events) as events,
     ):
         yield Sender(installation, producer, replies, events)
+
+
+def galleries_on(*partitions: int) -> list[str]:
+    """Gallery ids, one for each of these partitions."""
+    found: list[str] = []
+    while len(found) < len(partitions):
+        gallery_id = str(uuid.uuid4())
+        if partition_of(gallery_id.encode(), PARTITIONS) == partitions[len(found)]:
+            found.append(gallery_id)
+    return found

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-import uuid
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,12 +12,11 @@ import pytest
 from tests.support.commands import TEXT, body, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
-from tests.support.sender import Sender, sending
+from tests.support.sender import Sender, galleries_on, sending
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
-from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.fencing import count_documents
 
 # The promise is one second; the slack is for other work on the same processors.
@@ -44,16 +42,6 @@ async def tokens_of(installation: Installation) -> dict[int, str]:
     """The token of the owner of each partition."""
     claims = installation.database["galleries"].find({"_id.scope": f"{installation.name}.command.v1"})
     return {claim["_id"]["partition"]: claim["token"] async for claim in claims}
-
-
-def galleries_on(*partitions: int) -> list[str]:
-    """Gallery ids, one for each of these partitions."""
-    found: list[str] = []
-    while len(found) < len(partitions):
-        gallery_id = str(uuid.uuid4())
-        if partition_of(gallery_id.encode(), PARTITIONS) == partitions[len(found)]:
-            found.append(gallery_id)
-    return found
 
 
 async def at_once(sender: Sender, commands: list[tuple[str, dict[str, Any], str]]) -> list[dict[str, Any]]:

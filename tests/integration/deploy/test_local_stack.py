@@ -31,6 +31,8 @@ OURS = {
     name: value for name, value in os.environ.items() if name not in {"TRIPTYCH_KAFKA_BOOTSTRAP", "TRIPTYCH_MONGO_URI"}
 }
 PROCESSES = {**OURS, "TRIPTYCH_STACK": "processes"}
+DATA = {"kafka", "mongo"}
+"""The folders in which servers that run as processes keep their data."""
 
 if os.environ.get("TRIPTYCH_STACK") == "external":
     pytest.skip("TRIPTYCH_STACK=external allows only given servers", allow_module_level=True)
@@ -74,6 +76,10 @@ async def read(addresses: Addresses) -> tuple[list[bytes], list[bytes]]:
     return from_kafka, from_mongo
 
 
+def names_in(folder: Path) -> set[str]:
+    return {found.name for found in folder.iterdir()}
+
+
 async def test_a_restart_on_the_same_folder_keeps_the_data_and_a_second_stack_there_is_refused(tmp_path: Path) -> None:
     with local_stack(data_dir=tmp_path, environ=OURS) as first:
         await write(first, b"kept")
@@ -84,6 +90,10 @@ async def test_a_restart_on_the_same_folder_keeps_the_data_and_a_second_stack_th
             pytest.fail("two stacks share their data")
     with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as second:
         assert await read(second) == ([b"kept"], [b"kept"])
+        assert second.provider is not Provider.PROCESSES or names_in(tmp_path) >= DATA
+    if second.provider is Provider.PROCESSES:
+        assert not names_in(tmp_path) & DATA  # where another stack would look for it
+        return
     with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as third, MongoClient[Any](third.mongo_uri) as client:
         assert client.notebook.notes.count_documents({}) == 0
 

@@ -6,8 +6,10 @@
 import asyncio
 import itertools
 import os
+import random
 import signal
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +17,37 @@ import orjson
 import pytest
 
 from tests.support.commands import TEXT
-from tests.support.installation import Installation
-from tests.support.kafka import Record
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import Record, members_leave
 from tests.support.processes import service_process
 from tests.support.product import running_command_service
-from tests.support.sender import Sender, sending
+from tests.support.sender import Sender, galleries_on, sending
 from tests.support.waiting import eventually
 from triptych.client import SnapshotAssembler
 from triptych.contract.codec.events import EventType, decode_event
 
-ROUNDS = int(os.environ.get("TRIPTYCH_TEST_ROUNDS", "3"))
-GALLERIES, ITEMS = 3, 1_500
+ROUNDS = int(os.environ.get("TRIPTYCH_TEST_ROUNDS", "2"))
+ITEMS = 1_500
+STEPS_MAX = 4
+"""About half of the steps of one snapshot."""
 
 
 @pytest.mark.timeout(90 + 15 * ROUNDS)
 async def test_every_snapshot_is_the_gallery_at_its_sequence(installation: Installation, tmp_path: Path) -> None:
-    stop = asyncio.Event()
+    stop, chance = asyncio.Event(), random.Random(7)
     async with sending(installation) as sender, running_command_service(installation):
-        galleries = [await sender.gallery(ITEMS) for _ in range(GALLERIES)]
+        # Each partition has work, so every instance gets some.
+        galleries = [await sender.gallery(ITEMS, gallery_id=found) for found in galleries_on(*range(PARTITIONS))]
         working = [asyncio.create_task(_work(sender, gallery_id, stop)) for gallery_id in galleries]
         for number in range(ROUNDS):
+            former = await _epochs(installation)
             with service_process(installation, "triptych.command", tmp_path) as child:
-                await eventually(lambda: _has_joined(installation), "another instance owns partitions")
-                await asyncio.sleep(0.5)  # time for some steps; their number is random
+                at_work = partial(_are_at_work, installation, former, steps=chance.randint(1, STEPS_MAX))
+                await eventually(at_work, "each of two instances has done some steps", deadline_seconds=40)
                 if number % 2:
                     os.kill(child.pid, signal.SIGKILL)
+                    await asyncio.to_thread(child.stop, 5)
+                    await members_leave(installation.addresses.kafka_bootstrap, f"{installation.name}.command.v1")
         stop.set()
         asked = list(itertools.chain.from_iterable(await asyncio.gather(*working)))
         for command_id in asked:
@@ -74,9 +82,25 @@ async def _work(sender: Sender, gallery_id: str, stop: asyncio.Event) -> list[st
     return asked
 
 
-async def _has_joined(installation: Installation) -> bool:
-    claims = await installation.database["galleries"].find({"_id.partition": {"$exists": True}}).to_list(None)
-    return len({claim["token"] for claim in claims}) > 1
+async def _claims(installation: Installation) -> list[dict[str, Any]]:
+    found = installation.database["galleries"].find({"_id.partition": {"$exists": True}})
+    claims: list[dict[str, Any]] = await found.sort("_id.partition").to_list(None)
+    return claims
+
+
+async def _epochs(installation: Installation) -> list[int]:
+    return [claim["epoch"] for claim in await _claims(installation)]
+
+
+async def _are_at_work(installation: Installation, former: list[int], steps: int) -> bool:
+    """Whether two instances own partitions since the `former` epochs, and have done that many steps on each."""
+    claims = await _claims(installation)
+    are_new = all(claim["epoch"] > epoch for claim, epoch in zip(claims, former, strict=True))
+    if not are_new or len({claim["token"] for claim in claims}) < 2:
+        return False
+    outbox = installation.database["outbox"]
+    rows = [{"partition": claim["_id"]["partition"], "epoch": claim["epoch"]} for claim in claims]
+    return min([await outbox.count_documents(row) for row in rows]) >= steps
 
 
 def _check(records: list[Record]) -> int:

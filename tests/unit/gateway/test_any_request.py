@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Iterator
+from functools import cache
 from urllib.parse import quote_from_bytes
 
 import pytest
@@ -20,7 +21,13 @@ G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
 ITEMS = f"{GALLERIES}/{G}/items"
 LISTENER = f"/v1/listeners/{G}"
-RUNNER, APP = asyncio.Runner(), standalone_gateway(gateway_view_timeout=0.001)
+RUNNER = asyncio.Runner()
+
+
+@cache
+def alone() -> FastAPI:
+    """One gateway for all requests: it takes half a second to make."""
+    return standalone_gateway(gateway_view_timeout=0.001)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +37,7 @@ def closed() -> Iterator[None]:
 
 
 def ask(method: str, target: str, headers: list[tuple[str, bytes]] | None = None, body: bytes = b"") -> Reply:
-    reply = RUNNER.run(request(APP, method, target.encode("ascii"), headers, body))
+    reply = RUNNER.run(request(alone(), method, target.encode("ascii"), headers, body))
     # No service is behind this gateway: a valid write gets 504, and a read that waits for a write gets 503.
     assert reply.status < 500 or reply.status == 504 or (reply.status == 503 and is_waiting(headers)), reply
     if reply.status == 400:

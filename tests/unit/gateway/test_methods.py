@@ -1,15 +1,21 @@
 """The methods of a path, HEAD requests, and requests from pages of other origins."""
 
 import asyncio
+from functools import cache
 
 import pytest
+from fastapi import FastAPI
 
 from tests.support.gateway_alone import request, standalone_gateway
 
 G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
-# Building a gateway takes half a second. A stream of this one would last: nobody may wait for its end.
-APP = standalone_gateway(gateway_stream_lifetime=600)
+
+
+@cache
+def alone() -> FastAPI:
+    """One for all tests: it takes half a second to make. A stream of it would last: nobody may wait for its end."""
+    return standalone_gateway(gateway_stream_lifetime=600)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,7 @@ APP = standalone_gateway(gateway_stream_lifetime=600)
     ],
 )
 async def test_a_method_that_a_path_does_not_have(path: str, allowed: str) -> None:
-    reply = await request(APP, "PUT", path.encode())
+    reply = await request(alone(), "PUT", path.encode())
     assert (reply.status, reply.headers["allow"]) == (405, allowed)
 
 
@@ -41,7 +47,7 @@ async def test_a_method_that_a_path_does_not_have(path: str, allowed: str) -> No
 )
 async def test_head_answers_as_get_without_a_body(path: str, status: int) -> None:
     async with asyncio.timeout(5):
-        reply = await request(APP, "HEAD", path.encode())
+        reply = await request(alone(), "HEAD", path.encode())
     assert (reply.status, reply.body) == (status, b"")
     assert reply.headers["x-wix-request-id"]
 
@@ -58,5 +64,5 @@ async def test_pages_of_other_origins_are_allowed_only_if_named() -> None:
     reply = await request(app, "GET", path, [origin])
     assert reply.headers["access-control-allow-origin"] == "https://a.example"
     assert "ETag" in reply.headers["access-control-expose-headers"]
-    for gateway, page in ((app, other), (APP, origin)):
+    for gateway, page in ((app, other), (alone(), origin)):
         assert "access-control-allow-origin" not in (await request(gateway, "GET", path, [page])).headers
