@@ -15,7 +15,7 @@ from triptych.devstack.children import Child
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer, make_reader
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.fencing import all_documents
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.app import indexes

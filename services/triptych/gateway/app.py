@@ -33,7 +33,7 @@ from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
 from triptych.kit.kafka.monitor import KafkaMonitor, monitor_kafka
 from triptych.kit.kafka.publishing.publisher import Publisher
-from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
+from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.driver import Database, IndexModel, open_database
 from triptych.kit.process.health import Health
 from triptych.kit.startup.lifecycle import stop_requested

@@ -14,7 +14,7 @@ from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import LagWatch, watching_lag
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress

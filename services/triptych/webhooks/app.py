@@ -15,7 +15,7 @@ from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import PyMongoError, open_database
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR

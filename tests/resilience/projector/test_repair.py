@@ -14,7 +14,7 @@ from tests.support.product import running_command_service, running_projector
 from tests.support.waiting import eventually
 from triptych.cli.settings import CliSettings
 from triptych.cli.verify import verify
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.readmodel.queries import Views
 
 Send = Callable[..., Awaitable[None]]

@@ -9,7 +9,7 @@ from typing import Any, cast
 from tests.support.projection.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
-from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
+from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.fencing import Ownership
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.handler import ProjectionHandler

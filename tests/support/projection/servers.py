@@ -21,7 +21,7 @@ from triptych.devstack.stack import Addresses
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, open_database
 from triptych.kit.mongo.fencing import Ownership, all_documents
 from triptych.kit.process.settings import KitSettings

@@ -15,7 +15,7 @@ from triptych.kit.chunks import until_full
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import Publisher
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database, Document
 from triptych.kit.own_command import as_typed
 from triptych.projector.ingest.offsets import MissingRecords, expired

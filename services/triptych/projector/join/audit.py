@@ -16,9 +16,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.contract.joined import parse_key
+from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
-from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
+from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.driver import Collection, Database, UpdateOne
 from triptych.kit.process.settings import KitSettings
 
@@ -139,7 +140,7 @@ class AuditedJoinPublisher:
                     yield latest
                 ends = {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}
         except KafkaError as error:
-            raise self._offsets.failure(error) from error
+            raise TransientFailure(f"cannot read {self._topic}: {error!r}") from error
         finally:
             await consumer.stop()
 

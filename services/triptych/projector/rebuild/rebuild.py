@@ -17,7 +17,7 @@ Then the joined topic is compared with the write model, and the projector republ
 import asyncio
 from collections.abc import Sequence
 
-from triptych.kit.kafka.reading.group_offsets import GroupOffsets
+from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.startup.provision import ensure_indexes

@@ -1,11 +1,11 @@
 """Opens the listeners, deliveries and operational events for the gateway and the command line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from triptych.contract.topics import Topics
+from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.driver import Database
-from triptych.webhooks.admin.end_offsets import read_end_offsets
 from triptych.webhooks.store.listeners import ListenerRepository
 from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.resending import DeliveryLog
@@ -31,6 +31,10 @@ async def open_administration(database: Database, settings: ListenerSettings) ->
     sealer = make_sealer(settings)
     await require_same_key(database, sealer)
     retention = settings.webhooks_retention
-    end_offsets = partial(read_end_offsets, settings, Topics(settings.topic_prefix).events)
+
+    async def end_offsets() -> Mapping[int, int]:
+        async with TopicOffsets(settings, Topics(settings.topic_prefix).events) as offsets:
+            return await offsets.all_ends()
+
     listeners = ListenerRepository(database, sealer, retention, end_offsets=end_offsets)
     return Administration(listeners, DeliveryLog(database), OperationalEvents(database, retention))

@@ -1,6 +1,7 @@
 """Offsets of a topic are read by one reader, which is started when it is first needed."""
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -9,8 +10,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.reading import topic_offsets
-from triptych.kit.kafka.reading.topic_offsets import TopicOffsets
+from triptych.kit.kafka.reading import offsets as offsets_module
+from triptych.kit.kafka.reading.offsets import TopicOffsets
+from triptych.kit.kafka.topic_facts import TopicFacts
 
 
 class Reader:
@@ -19,6 +21,7 @@ class Reader:
     def __init__(self) -> None:
         self.failure: BaseException | None = None
         self.starts = self.stops = 0
+        self._client = None
 
     async def start(self) -> None:
         self.starts += 1
@@ -45,7 +48,7 @@ class Reader:
 def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     """The reader that is made."""
     reader = Reader()
-    monkeypatch.setattr(topic_offsets, "make_reader", lambda _settings: reader)
+    monkeypatch.setattr(offsets_module, "make_reader", lambda _settings: reader)
     return reader
 
 
@@ -73,12 +76,40 @@ async def test_a_reader_that_cannot_start_is_closed_and_the_next_call_tries_agai
     assert reader.starts == 2
 
 
+@pytest.mark.parametrize("partitions", [3, None])
+async def test_the_ends_of_all_partitions(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, partitions: int | None
+) -> None:
+    async def describe(_client: object, names: Sequence[str]) -> dict[str, TopicFacts | None]:
+        return {name: None if partitions is None else TopicFacts(uuid.UUID(int=1), partitions) for name in names}
+
+    monkeypatch.setattr(offsets_module, "describe_topics", describe)
+    async with TopicOffsets(cast("Any", None), "t") as offsets:
+        if partitions is None:
+            with pytest.raises(TransientFailure, match="UnknownTopic"):
+                await offsets.all_ends()
+        else:
+            assert await offsets.all_ends() == {0: 0, 1: 10, 2: 20}
+    assert (reader.starts, reader.stops) == (1, 1)
+
+
+async def test_a_reader_that_hangs_is_not_waited_for_long(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(offsets_module, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(reader, "end_offsets", hang)
+    with pytest.raises(TransientFailure):
+        await TopicOffsets(cast("Any", None), "t").ends([0])
+
+
 async def test_a_reader_survives_a_failed_request(reader: Reader) -> None:
     offsets = TopicOffsets(cast("Any", None), "t")
     await offsets.ends([0])
     reader.failure = KafkaError("slow")
     for read in (offsets.beginnings, offsets.ends):
-        with pytest.raises(TransientFailure, match="offsets of t"):
+        with pytest.raises(TransientFailure, match="Kafka does not answer"):
             await read([0])
     reader.failure = None
     assert await offsets.ends([1]) == {1: 10}
