@@ -1,7 +1,6 @@
 """Compares the joined topic with the write model, gallery by gallery, while both change."""
 
 import asyncio
-from collections.abc import Iterator
 
 from triptych.kit.mongo.driver import Database
 from triptych.projector.rebuild.digests import GalleryStore
@@ -42,7 +41,7 @@ async def compare_join(database: Database, copy: JoinedCopy, report: ReportProgr
     for comparison in range(1, ROUNDS + 1):
         is_last = comparison >= (ROUNDS_FOR_MANY if copy.count_suspects() > MANY_SUSPECTS else ROUNDS)
         await copy.read(lambda *_: None)
-        for suspects in _chunks(copy):
+        for suspects in copy.all_suspects():
             in_model, in_topic = await written.digests(suspects), copy.digests(suspects)
             still = unequal(suspects, in_model, in_topic)
             if comparison >= ROUNDS_BEFORE_MOVING:
@@ -59,10 +58,3 @@ async def differences(database: Database, copy: JoinedCopy, count: int) -> list[
     suspects = copy.suspects(count=count)
     written, joined = await GalleryStore(database).digests(suspects), copy.digests(suspects)
     return [Difference(id_, written.get(id_), joined.get(id_), "joined topic") for id_ in suspects]
-
-
-def _chunks(copy: JoinedCopy) -> Iterator[dict[str, int]]:
-    last = ""
-    while chunk := copy.suspects(last):
-        yield chunk
-        last = max(chunk)

@@ -104,6 +104,13 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
         query = "SELECT gallery, reached FROM suspects WHERE gallery > ? ORDER BY gallery LIMIT ?"
         return dict(self._rows.execute(query, (after, count)).fetchall())
 
+    def all_suspects(self) -> Iterator[dict[str, int]]:
+        """All suspects, in order and in chunks. Those that were yielded may be cleared meanwhile."""
+        last = ""
+        while chunk := self.suspects(last):
+            yield chunk
+            last = max(chunk)
+
     def count_suspects(self) -> int:
         """The number of suspects."""
         return int(self._rows.execute("SELECT count(*) FROM suspects").fetchone()[0])

@@ -72,15 +72,13 @@ async def restore_join(
 
 async def _request(settings: KitSettings, copy: JoinedCopy, requests: RepublicationRequests) -> None:
     """Store a request for each suspect, with the gallery's item ids in the topic."""
-    last = ""
-    while chunk := copy.suspects(last):
+    for chunk in copy.all_suspects():
         for gallery_id in chunk:
             partition, after, number = partition_of(gallery_id.encode(), settings.topic_partitions), "", 0
             while len(item_ids := copy.item_ids(gallery_id, after, ITEMS_AT_ONCE)) == ITEMS_AT_ONCE:
                 await requests.add(gallery_id, partition, item_ids, number)
                 after, number = item_ids[-1], number + 1
             await requests.add(gallery_id, partition, item_ids)
-        last = max(chunk)
 
 
 async def _until_published(
