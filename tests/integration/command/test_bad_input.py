@@ -2,8 +2,6 @@
 
 import uuid
 
-import pytest
-
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
@@ -49,33 +47,40 @@ async def test_unreadable_records_go_to_the_dead_letters_and_neighbours_are_serv
         assert {letter.key for letter in dead_lettered} == {b"k"}
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "code", "field"),
-    [
-        ("Nonsense", {}, "UNIMPLEMENTED", None),
-        ("CreateItems", {"items": [TEXT]}, "INVALID_ARGUMENT", "galleryId"),
-        ("CreateItems", {"galleryId": str(uuid.uuid4()), "items": [TWO_MEDIA]}, "INVALID_ARGUMENT", "items[0]"),
-        ("CreateItems", {"galleryId": str(uuid.uuid4()), "items": []}, "INVALID_ARGUMENT", "items"),
-        ("CreateItems", {"galleryId": str(uuid.uuid4()), "items": [TEXT]}, "NOT_FOUND", None),
-        ("CreateGallery", {"gallery": {"items": [{**TEXT, "sortOrder": 1}] * 2}}, "ALREADY_EXISTS", None),
-        ("CreateGallery", {"expectedSequence": 4}, "SEQUENCE_CONFLICT", None),
-    ],
-)
-async def test_a_refused_command_is_answered_on_the_topic_it_names(
-    installation: Installation, name: str, data: dict[str, object], code: str, field: str | None
-) -> None:
+REFUSED: dict[str, tuple[str, dict[str, object], str, list[str] | None]] = {
+    "unknown": ("Nonsense", {}, "UNIMPLEMENTED", None),
+    "no gallery": ("CreateItems", {"items": [TEXT]}, "INVALID_ARGUMENT", ["galleryId"]),
+    "two media": (
+        "CreateItems",
+        {"galleryId": str(uuid.uuid4()), "items": [TWO_MEDIA]},
+        "INVALID_ARGUMENT",
+        ["items[0]"],
+    ),
+    "no items": ("CreateItems", {"galleryId": str(uuid.uuid4()), "items": []}, "INVALID_ARGUMENT", ["items"]),
+    "not there": ("CreateItems", {"galleryId": str(uuid.uuid4()), "items": [TEXT]}, "NOT_FOUND", None),
+    "one place": ("CreateGallery", {"gallery": {"items": [{**TEXT, "sortOrder": 1}] * 2}}, "ALREADY_EXISTS", None),
+    "sequence": ("CreateGallery", {"expectedSequence": 4}, "SEQUENCE_CONFLICT", None),
+}
+"""Refused commands by id: name, data, and the code and fields of the answer (None: whatever fields)."""
+
+
+async def test_refused_commands_are_answered_on_the_topic_they_name(installation: Installation) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     async with (
         compose(installation.settings(CommandSettings)),
         raw_producer(bootstrap) as producer,
         topic_reader(bootstrap, topics.replies) as replies,
     ):
-        await producer.send_and_wait(topics.commands, structured(name, data, id="bad", replyto=topics.replies))
-        (reply,) = await replies.read_count(1)
-        answer = body(reply)
-        assert (answer["commandId"], answer["outcome"], answer["error"]["code"]) == ("bad", "rejected", code)
-        if field is not None:
-            assert [violation["field"] for violation in answer["error"]["violations"]] == [field]
+        found: dict[str, tuple[str, str, list[str] | None]] = {}
+        # One after the other: each is a batch of its own.
+        for count, (command_id, (name, data, _, fields)) in enumerate(REFUSED.items(), 1):
+            value = structured(name, data, id=command_id, replyto=topics.replies)
+            await producer.send_and_wait(topics.commands, value)
+            answers = [body(reply) for reply in await replies.read_count(count)]
+            (answer,) = (one for one in answers if one["commandId"] == command_id)
+            violations = None if fields is None else [one["field"] for one in answer["error"]["violations"]]
+            found[command_id] = answer["outcome"], answer["error"]["code"], violations
+    assert found == {key: ("rejected", code, fields) for key, (_, _, code, fields) in REFUSED.items()}
     assert await count_documents(installation.database["galleries"]) == 0
 
 

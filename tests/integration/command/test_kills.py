@@ -15,7 +15,7 @@ from tests.support.write_model import audit, until_all_is_marked
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.devstack.children import start_child
 
-KILLS = int(os.environ.get("TRIPTYCH_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("TRIPTYCH_TEST_KILLS", "12"))
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)

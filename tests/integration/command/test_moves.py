@@ -11,7 +11,7 @@ from tests.support.kafka import Record
 from tests.support.sender import Sender
 from tests.support.write_model import audit
 
-MOVES = int(os.environ.get("TRIPTYCH_TEST_MOVES", "2000"))
+MOVES = int(os.environ.get("TRIPTYCH_TEST_MOVES", "1000"))
 ITEMS = 200
 
 

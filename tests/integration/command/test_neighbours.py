@@ -36,7 +36,7 @@ from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import Database
 from triptych.kit.startup.provision import ensure_indexes
 
-LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "10"))
+LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "6"))
 
 
 class RecordingPublisher(Publisher):

@@ -16,7 +16,7 @@ from tests.support.servers import Service, command_service
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 
-ITEMS = int(os.environ.get("TRIPTYCH_TEST_ITEMS", "4000"))
+ITEMS = int(os.environ.get("TRIPTYCH_TEST_ITEMS", "3000"))
 # The promise is one second; what tests share their processors with must not make them fail.
 PROMISED_SECONDS = 1.0
 SLACK_SECONDS = 2.0
