@@ -29,7 +29,7 @@ ROOMS = {
     "contract": (("",), ("codec",), ("publishing",)),
     "kit": (
         ("failures",),
-        ("attribution", "backoff", "chunks", "own_command", "run_all"),
+        ("attribution", "backoff", "chunks", "keyed_locks", "own_command", "run_all"),
         ("process",),
         ("kafka", "mongo"),  # neither knows the other
         ("startup",),

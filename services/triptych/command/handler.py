@@ -2,15 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 
-from triptych.command.domain.unit_of_work import ReceivedCommand
-from triptych.command.flow.chunking import split_into_lanes
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import ReplyPublisher
 from triptych.command.flow.runner import JobRunner
-from triptych.command.flow.sorting import SortedRecords, refuse_forwards, sort_records
+from triptych.command.flow.sorting import refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
@@ -46,30 +43,24 @@ class CommandHandler:
         """Fence off the previous owner, publish the events that it left in the outbox, and resume its jobs."""
         await self._runner.stop()
         await self._ownership.claim(partitions)
-        count = await self._executor.publish_leftovers(partitions)
+        count = await self._executor.take_over(partitions)
         self._runner.start(partitions)
         log.info("owns partitions %s; published %d events left by their previous owner", sorted(partitions), count)
 
     async def released(self) -> None:
         """Stop the jobs, which the next owner resumes."""
         await self._runner.stop()
-        await self._executor.flush_acknowledgements()
+        await self._executor.hand_over()
         self._ownership.release()
 
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
         """Do nothing: the senders are unknown, and the bytes are in the dead letters."""
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
-        """Carry out the commands of a batch; see `BatchHandler`."""
+        """Carry out the commands in these records; see `BatchHandler`."""
         partitions = await self._publisher.partitions(self._topics.commands)
-        sorted_records = SortedRecords()
-
-        def read(lane: Sequence[IncomingRecord]) -> Sequence[ReceivedCommand]:
-            sorted_lane = sort_records(lane, partitions, DEFAULT_SITE_ID)
-            sorted_records.add(sorted_lane)
-            return sorted_lane.commands
-
-        result = await self._executor.carry_out([partial(read, lane) for lane in split_into_lanes(records)])
+        sorted_records = sort_records(records, partitions, DEFAULT_SITE_ID)
+        result = await self._executor.carry_out(sorted_records.commands)
         if sorted_records.forwards:
             refuse_forwards(
                 sorted_records, await self._publisher.too_large([one.record for one in sorted_records.forwards])

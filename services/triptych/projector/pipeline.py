@@ -12,6 +12,7 @@ from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.kafka.clients import make_broker, make_producer
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import LagWatch, watching_lag
+from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
@@ -37,6 +38,8 @@ AUDIT_SECONDS = 2.0
 LAG_SECONDS = 2.0
 # Enough for large batches: a batch writes and publishes each gallery once, however many events it has of the gallery.
 PARTITION_BYTES = 1024 * 1024
+# MongoDB writes one lane of a backlog while the next is prepared.
+LANES = Lanes(2, from_records=1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ async def running_projection(
         dead_letters,
         max_records=settings.projector_batch_size,
         partition_bytes=PARTITION_BYTES,
+        lanes=LANES,
     )
     repairs = Repairs(settings, repository, ownership, publisher, handler)
     try:

@@ -6,6 +6,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,22 +19,22 @@ from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.sender import Sender
 from tests.support.write_model import until_no_work_is_left
-from triptych.command import handler as handler_module
-from triptych.command.app import compose, indexes, make_handler
+from triptych.command.app import LANES, compose, indexes, make_handler
 from triptych.command.domain import decide as decide_module
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.domain.state import Change
 from triptych.command.domain.unit_of_work import ReceivedCommand
-from triptych.command.flow import chunking
 from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
 from triptych.command.store import loader as loader_module
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.mongo.driver import Database
+from triptych.kit.run_all import run_all
 from triptych.kit.startup.provision import ensure_indexes
 
 LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "6"))
@@ -55,17 +56,22 @@ class RecordingPublisher(Publisher):
 
 
 class Side:
-    """A command service without a consumer, on its own database."""
+    """A command service without a consumer, on its own database. Its batches are split by `lanes`."""
+
+    lanes = Lanes()
 
     def __init__(self, handler: CommandHandler, database: Database, publisher: RecordingPublisher, topic: str) -> None:
         self._handler = handler
+        self.most_lanes = 0
         self._database = database
         self.publisher = publisher
         self._topic = topic
 
     async def handle(self, sent: list[Sent]) -> None:
         """Handle one batch, and wait for the jobs that it starts."""
-        await self._handler.handle(received(self._topic, sent, PARTITIONS))
+        lanes = self.lanes.of(received(self._topic, sent, PARTITIONS))
+        self.most_lanes = max(self.most_lanes, len(lanes))
+        await run_all([self._handler.handle(lane) for lane in lanes])
         await until_no_work_is_left(self._database)
 
     def replies(self) -> dict[str, list[dict[str, Any]]]:
@@ -152,26 +158,14 @@ async def test_a_batch_ends_as_if_each_command_had_come_alone(
             assert expected or all(one.value.startswith((b"\xff", b'{"specversion":')) for one in sent)
 
 
-@pytest.fixture
-def lanes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Split batches from two commands on; gives the number of lanes of each batch."""
-    counts: list[int] = []
-
-    def counting(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
-        made = chunking.split_into_lanes(records)
-        counts.append(len(made))
-        return made
-
-    monkeypatch.setattr(chunking, "LANES_FROM_RECORDS", 2)
-    monkeypatch.setattr(handler_module, "split_into_lanes", counting)
-    return counts
+# Batches are split from two commands on.
+FINE_LANES = replace(LANES, from_records=2)
 
 
 @pytest.mark.timeout(300 + LISTS)
-async def test_lanes_of_a_batch_end_as_if_each_command_had_come_alone(
-    installation: Installation, lanes: list[int]
-) -> None:
+async def test_lanes_of_a_batch_end_as_if_each_command_had_come_alone(installation: Installation) -> None:
     async with handling(installation, "batch") as together, handling(installation, "single") as apart:
+        together.lanes = FINE_LANES
         for number in range(LISTS):
             chance = random.Random(number)
             mix = CommandMix(chance, f"lanes{number}", gallery_count=6, trouble=0.05)
@@ -184,11 +178,11 @@ async def test_lanes_of_a_batch_end_as_if_each_command_had_come_alone(
                 assert together.replies() == apart.replies(), f"list {number}"
             galleries = set(mix.galleries)
             assert await together.state(galleries) == await apart.state(galleries), f"list {number}"
-    assert 2 in lanes
+    assert together.most_lanes > 1
 
 
 async def test_when_one_lane_cannot_be_published_the_events_of_both_come_in_order(
-    installation: Installation, lanes: list[int], monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, *others = (str(uuid.UUID(int=number, version=4)) for number in range(1, 20))
     partitions = {name: partition_of(name.encode(), PARTITIONS) for name in (one, *others)}
@@ -203,6 +197,7 @@ async def test_when_one_lane_cannot_be_published_the_events_of_both_come_in_orde
     ]
     async with handling(installation, "lanes") as side:
         await side.handle(created)
+        side.lanes = FINE_LANES
         publish = side.publisher.publish
 
         async def failing_once(records: Sequence[OutgoingRecord]) -> None:
@@ -215,7 +210,7 @@ async def test_when_one_lane_cannot_be_published_the_events_of_both_come_in_orde
         with pytest.raises(TransientFailure):
             await side.handle(sent)
         await side.handle(sent)
-        assert 2 in lanes
+        assert side.most_lanes == 2
         sequences: dict[str, list[int]] = {one: [], other: []}
         for record in side.publisher.published:
             if record.topic == installation.topics.events:

@@ -1,29 +1,19 @@
-"""Batches are split into independent lanes, and lanes into transactions of bounded size."""
+"""Commands are split into transactions of bounded size."""
 
 import random
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
 
-from tests.support.commands import TEXT, structured
+from tests.support.commands import TEXT
 from triptych.command.domain.scope import Size, whole_gallery_of
 from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord
-from triptych.command.flow.chunking import (
-    ITEM_BYTES,
-    LANES_FROM_RECORDS,
-    TRANSACTION_WEIGHT,
-    chunks,
-    split_into_lanes,
-)
+from triptych.command.flow.chunking import ITEM_BYTES, TRANSACTION_WEIGHT, chunks
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import COMMANDS
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 OTHER = "20000000-0000-4000-8000-000000000000"
-
-
-UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
 
 
 def command(name: str, data: dict[str, Any], length: int = 100) -> ReceivedCommand:
@@ -76,58 +66,3 @@ def test_a_command_on_all_items_counts_by_the_gallery_unless_it_becomes_a_job(si
         whole = whole_gallery_of(one)
         assert whole is not None
         assert chunk_sizes([one] * 1000, {whole: size} if size else {})[0] == together
-
-
-def records(partitions: list[int], name: str = "UpdateItem") -> list[ConsumerRecord[Any, Any]]:
-    """A command in binary mode for each of these partitions."""
-    return [record(partition, name, f"c{number}") for number, partition in enumerate(partitions)]
-
-
-def record(partition: int, name: str, command_id: str) -> ConsumerRecord[Any, Any]:
-    headers = (("ce_type", f"triptych.command.v1.{name}".encode()), ("ce_id", command_id.encode()))
-    return ConsumerRecord("commands", partition, 0, 0, 0, None, b"{}", None, 0, 0, headers)
-
-
-STRUCTURED = ConsumerRecord("commands", 1, 0, 0, 0, None, structured("UpdateItem", UPDATE), None, 0, 0, ())
-
-
-def test_lanes_have_no_partition_in_common_and_keep_the_order() -> None:
-    chance = random.Random(3)
-    for _ in range(20):
-        batch = records(chance.choices(range(6), [20, 5, 5, 3, 2, 1], k=LANES_FROM_RECORDS + 50))
-        lanes = split_into_lanes(batch)
-        partitions = [{record.partition for record in lane} for lane in lanes]
-        assert sum(map(len, partitions)) == len(set().union(*partitions))
-        for lane in lanes:
-            assert lane == [record for record in batch if record in lane]
-        assert sum(map(len, lanes)) == len(batch)
-
-
-def test_lanes_are_about_equal() -> None:
-    assert [len(lane) for lane in split_into_lanes(records([0] * 90 + [1] * 60 + [2] * 50 + [3] * 10))] == [
-        90,
-        60,
-        60,
-    ]
-    assert [len(lane) for lane in split_into_lanes(records([0] * LANES_FROM_RECORDS + [1]))] == [
-        LANES_FROM_RECORDS,
-        1,
-    ]
-
-
-@pytest.mark.parametrize(
-    "batch",
-    [
-        [],
-        records([0, 1] * (LANES_FROM_RECORDS // 2 - 1)),
-        records([0] * LANES_FROM_RECORDS),
-        # A gallery in another lane may have its sort order.
-        [*records([0, 1] * LANES_FROM_RECORDS), record(0, "UpdateGallery", "c")],
-        # Only the first of two commands with the same id may have an effect.
-        [*records([0, 1] * LANES_FROM_RECORDS), record(1, "UpdateItem", "c0")],
-        [*records([0, 1] * LANES_FROM_RECORDS), STRUCTURED],
-    ],
-    ids=["none", "few", "one partition", "more than items", "a repeated id", "not in headers"],
-)
-def test_commands_that_need_one_sequence_stay_in_one_lane(batch: list[ConsumerRecord[Any, Any]]) -> None:
-    assert split_into_lanes(batch) == [batch]

@@ -1,12 +1,10 @@
-"""Carries commands out: load, decide, commit, publish, acknowledge; one batch at a time in the whole process."""
+"""Carries commands out: load, decide, commit, publish, acknowledge; one batch at a time on each partition."""
 
-import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import prometheus_client
 
@@ -17,15 +15,13 @@ from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, Un
 from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
-from triptych.command.store.jobs import JobUpdate
+from triptych.command.flow.writer import ExclusiveWriter, Writer
 from triptych.command.store.loader import Loader, LoadHints
-from triptych.command.store.outbox import Outbox, OutboxRow
-from triptych.command.store.recent_heads import RecentHeads
+from triptych.command.store.outbox import OutboxRow
 from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
-from triptych.kit.failures import Fault, TransientFailure, fault_of
+from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
-from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +30,6 @@ COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answer
 # A command alone in its transaction conflicts only with another process; each attempt sees its commits.
 ATTEMPTS_ALONE = 8
 HANDLER_FAILED = "handler-failed"
-
-LaneReader: TypeAlias = Callable[[], Sequence[ReceivedCommand]]
-"""Reads the commands of a lane, in order, each on its gallery's partition; called when the work on the lane begins."""
 
 
 @dataclass(slots=True)
@@ -52,103 +45,65 @@ class ChunkResult:
 
 @dataclass(slots=True)
 class CarryOutResult:
-    """The result of all lanes: whether there is a job to do, and which parked commands wait for another job."""
+    """The result of all chunks: whether there is a job to do, and which parked commands wait for another job."""
 
     has_jobs: bool = False
     still_parked: set[str] = field(default_factory=set)
 
 
 class Executor:
-    """Makes every write to galleries, so that events are published in the order of their commits (I3)."""
+    """Carries out commands in chunks, each in a transaction of its own."""
 
     def __init__(
         self,
         loader: Loader,
-        recent: RecentHeads,
         repository: WriteModelRepository,
-        outbox: Outbox,
+        writer: Writer,
         reply_publisher: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
         new_event_id: Callable[[], str],
     ) -> None:
         self._loader = loader
-        self._recent = recent
         self._repository = repository
-        self._outbox = outbox
+        self._writer = writer
         self._reply_publisher = reply_publisher
         self._dead_letters = dead_letters
         self._new_event_id = new_event_id
-        # A task takes the lock before a transaction and releases it when the events are on the topic. The lock is fair,
-        # so a batch waits for one step of a job at most.
-        self.lock = asyncio.Lock()
-        self._partitions: frozenset[int] = frozenset()
-        self._is_unpublished = False
 
-    async def publish_leftovers(self, partitions: frozenset[int]) -> int:
-        """Publish the events that previous owners left in the outbox; the result is their number."""
-        async with self.lock:
-            self._partitions = partitions
-            self._recent.forget()
-            await self._loader.former_outcomes.refresh()
-            self._is_unpublished = True
-            return await self.flush_outbox()
+    async def take_over(self, partitions: frozenset[int]) -> int:
+        """Publish the events that previous owners of claimed partitions have left; the result is their number.
 
-    async def flush_acknowledgements(self) -> None:
-        """Acknowledge published rows, so that the next owner does not publish them again."""
-        await self._outbox.flush_acknowledgements()
+        Raises:
+            TransientFailure: they cannot be published now. Nothing can be carried out until they are.
+        """
+        await self._loader.former_outcomes.refresh()
+        return await self._writer.publish_leftovers(partitions)
 
-    async def flush_outbox(self) -> int:
-        """Publish committed events that may be unpublished, before any new commit; the caller must hold the lock."""
-        if not self._is_unpublished:
-            return 0
-        try:
-            count = await self._outbox.flush(self._partitions)
-        except Exception as error:
-            if fault_of(error) is Fault.OURS:
-                log.exception("the outbox cannot be published")
-            # Whatever the cause, no record is to blame, and no command may be carried out before this succeeds.
-            raise TransientFailure(f"the outbox cannot be published: {error!r}") from error
-        self._is_unpublished = False
-        return count
+    async def hand_over(self) -> None:
+        """Acknowledge published events, so that the next owner does not publish them again."""
+        await self._writer.flush_acknowledgements()
 
-    async def carry_out(self, lanes: Sequence[LaneReader], *, running_job: str | None = None) -> CarryOutResult:
-        """Carry out the commands of each lane in order, and answer or dead-letter them.
+    async def carry_out(self, commands: Sequence[ReceivedCommand], *, running_job: str | None = None) -> CarryOutResult:
+        """Carry out commands in order, and answer or dead-letter them.
 
         Args:
-            lanes: lanes that may run concurrently.
+            commands: each is on its gallery's partition. Commands on other partitions may be carried out concurrently.
             running_job: the id of the job that these commands have waited for, if any.
 
         Raises:
             TransientFailure, OwnershipLost: see `BatchHandler`.
         """
-        result = CarryOutResult()
-        async with self.lock:
-            await self.flush_outbox()
-            self._is_unpublished = True
-            await run_all([self._carry_out_lane(lane, running_job, result) for lane in lanes])
-            self._is_unpublished = False
-        return result
-
-    async def _carry_out_lane(self, lane: LaneReader, running_job: str | None, combined: CarryOutResult) -> None:
-        commands = lane()
-        whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
-        sizes = await self._loader.sizes(whole) if whole else {}
-        for chunk in chunks(commands, sizes):
-            result = await self._execute(chunk, running_job)
-            await self._publish(result.rows, result.replies)
-            await self._dead_letter(result.faulty)
-            combined.has_jobs = combined.has_jobs or result.has_jobs
-            combined.still_parked |= result.still_parked
-
-    async def save(self, unit: UnitOfWork, partition: int, at: datetime, update: JobUpdate) -> None:
-        """Commit and publish a step of a job; the caller must hold the lock. Raises like the repository's `save`."""
-        self._is_unpublished = True
-        await self._publish(await self._save(unit, {partition}, at, update), ())
-        self._is_unpublished = False
-
-    async def _publish(self, rows: Sequence[OutboxRow], replies: Sequence[AddressedReply]) -> None:
-        await self._reply_publisher.publish(self._outbox.records(rows), replies)
-        self._outbox.acknowledge_soon(rows)
+        combined = CarryOutResult()
+        async with self._writer.exclusive({command.partition for command in commands}) as writer:
+            whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
+            sizes = await self._loader.sizes(whole) if whole else {}
+            for chunk in chunks(commands, sizes):
+                result = await self._execute(chunk, writer, running_job)
+                await writer.publish(result.rows, result.replies)
+                await self._dead_letter(result.faulty)
+                combined.has_jobs = combined.has_jobs or result.has_jobs
+                combined.still_parked |= result.still_parked
+        return combined
 
     async def _dead_letter(self, faulty: Sequence[tuple[ReceivedCommand, Exception]]) -> None:
         """Dead-letter commands that raised in our code, and reply to their senders; no outcome is recorded."""
@@ -165,7 +120,9 @@ class Executor:
         for refusal in refused:
             self._dead_letters.report(*refusal)
 
-    async def _execute(self, commands: Sequence[ReceivedCommand], running_job: str | None) -> ChunkResult:
+    async def _execute(
+        self, commands: Sequence[ReceivedCommand], writer: ExclusiveWriter, running_job: str | None
+    ) -> ChunkResult:
         """Carry out a chunk in one transaction; on failure, in one for each half, and so on, to isolate a bad one."""
         result = ChunkResult()
         pending = deque([commands])
@@ -174,7 +131,7 @@ class Executor:
         while pending:
             chunk = pending.popleft()
             try:
-                done = await self._attempt(chunk, hints, running_job, result)
+                done = await self._attempt(chunk, hints, writer, running_job, result)
             except Exception as error:
                 if fault_of(error) is not Fault.OURS:
                     raise
@@ -199,7 +156,12 @@ class Executor:
         return result
 
     async def _attempt(
-        self, commands: Sequence[ReceivedCommand], hints: LoadHints, running_job: str | None, result: ChunkResult
+        self,
+        commands: Sequence[ReceivedCommand],
+        hints: LoadHints,
+        writer: ExclusiveWriter,
+        running_job: str | None,
+        result: ChunkResult,
     ) -> int:
         """Carry out the first commands in one transaction, up to one that needs more loaded; gives their number.
 
@@ -212,7 +174,7 @@ class Executor:
         decided = commands[: len(replies)]
         if not decided:
             raise NeedsMoreLoaded
-        result.rows += await self._save(unit, {command.partition for command in decided}, at)
+        result.rows += await writer.commit(unit, {command.partition for command in decided}, at)
         given = [addressed for addressed in replies if addressed is not None]
         result.replies += given
         report_rejected(given)
@@ -227,17 +189,6 @@ class Executor:
         for labels, count in answered.items():
             COMMANDS.labels(*labels).inc(count)
         return len(decided)
-
-    async def _save(
-        self, unit: UnitOfWork, partitions: set[int], at: datetime, update: JobUpdate | None = None
-    ) -> list[OutboxRow]:
-        try:
-            rows = await self._repository.save(unit, partitions, at, update)
-        except BaseException:
-            self._recent.forget()
-            raise
-        self._recent.remember(unit)
-        return rows
 
     def _decide(
         self,

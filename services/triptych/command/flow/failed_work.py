@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from triptych.command.domain.decide import messages_of
 from triptych.command.domain.state import Change, GalleryHead
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, UnitOfWork
-from triptych.command.flow.executor import HANDLER_FAILED, Executor
+from triptych.command.flow.executor import HANDLER_FAILED
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
+from triptych.command.flow.writer import Writer
 from triptych.command.store.jobs import JobStore, JobUpdate, StoredJob, UnreadableCommand
 from triptych.command.store.loader import Loader
 from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
@@ -29,14 +30,14 @@ class JobFailures:
 
     def __init__(
         self,
-        executor: Executor,
+        writer: Writer,
         jobs: JobStore,
         loader: Loader,
         reply_publisher: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
         new_event_id: Callable[[], str],
     ) -> None:
-        self._executor = executor
+        self._writer = writer
         self._jobs = jobs
         self._loader = loader
         self._reply_publisher = reply_publisher
@@ -49,7 +50,7 @@ class JobFailures:
         The gallery stays as the finished steps have left it; an incomplete clone is deleted. The outcome is stored, so
         that the job's command, the first of the parked commands, is answered and not carried out again.
 
-        Raises what `Executor.save` does, including JobMovedOn.
+        Raises what `ExclusiveWriter.save` raises, including JobMovedOn.
         """
         if stored.is_done:
             await self._give_up_first_parked(stored, error)
@@ -59,8 +60,7 @@ class JobFailures:
             log.error("the command of job %s cannot be read any more, and its sender is unknown", stored.job_id)
         else:
             await self._dead_letter(command.record, error)
-        async with self._executor.lock:
-            await self._executor.flush_outbox()
+        async with self._writer.exclusive({stored.partition}) as writer:
             now = datetime.now(UTC)
             unit = await self._loader.load_head(stored.gallery_id)
             head, state = unit.heads.get(stored.gallery_id), {}
@@ -69,7 +69,7 @@ class JobFailures:
             if command is not None and not await self._loader.has_outcome(CommandKey.of(command.envelope)):
                 unit.record_job_outcome(command.envelope, _fault_reply(command))
             update = JobUpdate(stored.job_id, stored.step, state, is_done=True)
-            await self._executor.save(unit, stored.partition, now, update)
+            await writer.save(unit, now, update)
 
     def _unblock_gallery(
         self, unit: UnitOfWork, head: GalleryHead, command: ReceivedCommand | None, now: datetime

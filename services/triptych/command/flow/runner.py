@@ -14,6 +14,7 @@ from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
 from triptych.command.flow.step_retries import RETRY_PERIOD, pause_seconds, should_give_up
+from triptych.command.flow.writer import ExclusiveWriter, Writer
 from triptych.command.store.jobs import PARKED_AT_ONCE, Job, JobMovedOn, JobStore, JobUpdate, StoredJob
 from triptych.command.store.loader import Loader
 from triptych.command.store.staging import Staging
@@ -36,6 +37,7 @@ class JobRunner:
     def __init__(
         self,
         executor: Executor,
+        writer: Writer,
         jobs: JobStore,
         loader: Loader,
         staging: Staging,
@@ -44,6 +46,7 @@ class JobRunner:
         patience: timedelta = RETRY_PERIOD,
     ) -> None:
         self._executor = executor
+        self._writer = writer
         self._jobs = jobs
         self._loader = loader
         self._staging = staging
@@ -76,7 +79,7 @@ class JobRunner:
         self._trouble.end()
 
     async def _supervised(self, partitions: list[int]) -> None:
-        # No limit of time: a job waits for the lock of the partitions, which a batch may hold while MongoDB is away.
+        # No limit of time: a job waits for the lock of its partition, which a batch may have while MongoDB is away.
         work = partial(self._run, partitions)
         async with SUPERVISOR.running("jobs", work, stalled_seconds=None, may_end=lambda: self._has_lost) as running:
             await asyncio.wait({running})
@@ -157,12 +160,11 @@ class JobRunner:
         job = stored.open()
         if job.kind is JobKind.CLONE and "total" not in job.state:
             return await self._stage(job)
-        async with self._executor.lock:
-            await self._executor.flush_outbox()
-            await self._advance(job)
+        async with self._writer.exclusive({job.command.partition}) as writer:
+            await self._advance(job, writer)
         return True
 
-    async def _advance(self, job: Job) -> None:
+    async def _advance(self, job: Job, writer: ExclusiveWriter) -> None:
         at = datetime.now(UTC)
         envelope = job.envelope
         context = CommandContext(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
@@ -186,22 +188,24 @@ class JobRunner:
                 unit.load_items(items)
                 step = advance(job.kind, job.state, head, items, context)
         except Rejected as rejected:
-            await self._reject(job, unit, rejected, at)
+            await self._reject(job, unit, rejected, at, writer)
         else:
-            await self._save(job, unit, step, at)
+            await self._save(job, unit, step, at, writer)
 
-    async def _save(self, job: Job, unit: UnitOfWork, step: Step, at: datetime) -> None:
+    async def _save(self, job: Job, unit: UnitOfWork, step: Step, at: datetime, writer: ExclusiveWriter) -> None:
         envelope = job.envelope
         change = replace(step.change, head=step.change.head._replace(job=job.job_id))
         unit.record_change(job.command, change, messages_of(change, envelope))
         if step.is_last and not job.again:
             unit.record_job_outcome(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
-        await self._executor.save(unit, job.command.partition, at, update)
+        await writer.save(unit, at, update)
         if step.is_last and job.kind is JobKind.CLONE:
             await self._staging.clear(job.job_id)
 
-    async def _reject(self, job: Job, unit: UnitOfWork, rejected: Rejected, at: datetime) -> None:
+    async def _reject(
+        self, job: Job, unit: UnitOfWork, rejected: Rejected, at: datetime, writer: ExclusiveWriter
+    ) -> None:
         """End a job whose work is impossible: record the rejection, and let the gallery's parked commands continue."""
         envelope = job.envelope
         head = unit.heads[job.command.gallery_id]
@@ -214,28 +218,26 @@ class JobRunner:
             rejected.reply(envelope.command_id, head.gallery_id),
         )
         update = JobUpdate(job.job_id, job.step, job.state, is_done=True)
-        await self._executor.save(unit, job.command.partition, at, update)
+        await writer.save(unit, at, update)
 
     async def _stage(self, job: Job) -> bool:
-        """Stage the source as of one moment, without the lock: the copy changes nothing that others see."""
+        """Stage the source as of one moment, without a lock: the copy changes nothing that others see."""
         source = job.state["source"]
         try:
             # A new name for each attempt: an outdated task may still be writing under its own.
             staging = self._new_event_id()
             total = await self._staging.fill(job.job_id, staging, source, job.envelope.site_id)
         except Rejected as rejected:
-            async with self._executor.lock:
-                await self._executor.flush_outbox()
+            async with self._writer.exclusive({job.command.partition}) as writer:
                 unit = await self._loader.load_head(job.command.gallery_id)
-                await self._reject(job, unit, rejected, datetime.now(UTC))
+                await self._reject(job, unit, rejected, datetime.now(UTC), writer)
             await self._staging.clear(job.job_id)
             return True
         if total is None:
             return False
-        async with self._executor.lock:
-            await self._executor.flush_outbox()
+        async with self._writer.exclusive({job.command.partition}) as writer:
             update = JobUpdate(job.job_id, job.step, {**job.state, "total": total, "staging": staging})
-            await self._executor.save(UnitOfWork(), job.command.partition, datetime.now(UTC), update)
+            await writer.save(UnitOfWork(), datetime.now(UTC), update)
         return True
 
     async def _carry_out_parked(self, job: StoredJob) -> None:
@@ -246,13 +248,12 @@ class JobRunner:
         parked = await self._jobs.parked(job.gallery_id, 1 if job.failures else PARKED_AT_ONCE)
         if parked:
             await self._failed_work.dead_letter_unreadable(parked.unreadable)
-            result = await self._executor.carry_out([lambda: parked.commands], running_job=job.job_id)
+            result = await self._executor.carry_out(parked.commands, running_job=job.job_id)
             parked_ids = [command.parked_id for command in parked.commands if command.parked_id]
             await self._jobs.unpark([parked_id for parked_id in parked_ids if parked_id not in result.still_parked])
             if not result.still_parked:
                 return
-        async with self._executor.lock:
-            await self._executor.flush_outbox()
+        async with self._writer.exclusive({job.partition}) as writer:
             unit = await self._loader.load_head(job.gallery_id)
             head = unit.heads.get(job.gallery_id)
             if head is not None and head.job == job.job_id:
@@ -261,4 +262,4 @@ class JobRunner:
                 unit.heads[job.gallery_id] = head._replace(job=None)
             # Otherwise one of the commands has started another job, and the remaining commands wait for that.
             update = JobUpdate(job.job_id, job.step, None)
-            await self._executor.save(unit, job.partition, datetime.now(UTC), update)
+            await writer.save(unit, datetime.now(UTC), update)

@@ -39,19 +39,12 @@ class Forward(NamedTuple):
 
 @dataclass(slots=True)
 class SortedRecords:
-    """A sorted batch; `refused` are records to dead-letter, each with a reason and a text."""
+    """Sorted records; `refused` are records to dead-letter, each with a reason and a text."""
 
     commands: list[ReceivedCommand] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
     refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
     replies: list[AddressedReply] = field(default_factory=list)
-
-    def add(self, other: "SortedRecords") -> None:
-        """Add the sorted records of another lane of the batch."""
-        self.commands += other.commands
-        self.forwards += other.forwards
-        self.refused += other.refused
-        self.replies += other.replies
 
 
 def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> SortedRecords:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter as Counted
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
@@ -16,8 +17,8 @@ from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.mongo.fencing import Ownership
-from triptych.kit.run_all import run_all
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
 from triptych.projector.join.publisher import JoinPublisher
@@ -34,9 +35,6 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 # A full batch of small items has a few MB. A full batch of the largest items would have a hundred.
 TRANSACTION_BYTES = 8 * 1024 * 1024
 SITES_MAX = 10_000
-# A backlog is projected in this many concurrent lanes: MongoDB writes one while the next is prepared.
-LANES_MAX = 2
-LANES_FROM_RECORDS = 1_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
@@ -67,13 +65,24 @@ class ProjectionHandler:
         self._transaction_bytes = transaction_bytes
         self._sites: dict[bytes, str] = {}
         self.offsets = ProjectedOffsets()
-        self.write_lock = asyncio.Lock()
-        """Held while views are written or published."""
+        self.locks: KeyedLocks[int] = KeyedLocks()
+        """Locked by whoever writes or publishes views of a partition. Each lane of a batch locks only its own."""
         self.found_gap = asyncio.Event()
+
+    @asynccontextmanager
+    async def lock_all(self, more: frozenset[int] = frozenset()) -> AsyncIterator[frozenset[int]]:
+        """Lock all partitions that this process has started to project, and `more`; the value is the former."""
+        while True:
+            owned = self.offsets.owned
+            async with self.locks.of(owned | more):
+                if owned == self.offsets.owned:  # otherwise an assignment came first
+                    yield owned
+                    return
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Fence off the previous owner. Events that it stored without publishing come again as repeats."""
-        async with self.write_lock:
+        # Also the partitions of an earlier assignment: its last batch may still be in progress.
+        async with self.lock_all(partitions):
             await self._ownership.claim(partitions)
             await self._check_writable()
             # Before anything is published: the offsets of an earlier assignment must not count as published.
@@ -89,16 +98,16 @@ class ProjectionHandler:
             self._join_publisher.stop_watching()
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
-        """Bring the events of a batch into the views and the join; see `BatchHandler`."""
-        async with self.write_lock:
+        """Bring these events into the views and the join; see `BatchHandler`."""
+        async with self.locks.of({record.partition for record in records}):
             await self._handle_missing(await self._expiry_handler.confirm(self.offsets.gaps(records)))
             self.offsets.begin_records(records)
-            await self._project_lanes(_lanes(records))
+            await self._project_all(records)
             self.offsets.finish(records)
 
     async def lost(self, unreadable: Sequence[Unreadable]) -> None:
         """Mark for repair the galleries whose events cannot be read; see `BatchHandler`."""
-        async with self.write_lock:
+        async with self.locks.of({one.partition for one in unreadable}):
             await self._handle_missing(
                 [MissingRecords(one.partition, one.first_offset, one.offset + 1, True) for one in unreadable]
             )
@@ -109,7 +118,8 @@ class ProjectionHandler:
         Raises:
             OwnershipLost, TransientFailure: nothing was removed.
         """
-        async with self.write_lock:
+        partition = await self._expiry_handler.partition_of(gallery_id)
+        async with self.locks.of({partition}):
             loaded = await self._repository.load([gallery_id])
             view = loaded.get(gallery_id)
             if view is None or view.is_deleted:
@@ -120,7 +130,7 @@ class ProjectionHandler:
             batch = Batch({gallery_id: View(view.site_id, gallery_id, last)}, {gallery_id})
             batch.touched[gallery_id] = set()
             batch.swept[gallery_id] = last + 1
-            await self._store(loaded, batch, {await self._expiry_handler.partition_of(gallery_id)})
+            await self._store(loaded, batch, {partition})
             if self._join_publisher is not None:
                 await self._join_publisher.publish(batch)
 
@@ -130,8 +140,8 @@ class ProjectionHandler:
         Raises:
             OwnershipLost, TransientFailure: the call can safely be repeated.
         """
-        async with self.write_lock:
-            await self._expiry_handler.mark_behind(self.offsets.owned)
+        async with self.lock_all() as owned:
+            await self._expiry_handler.mark_behind(owned)
         self.found_gap.set()
 
     async def republish_overwritten(self, reached: Callable[[], Mapping[int, int]]) -> int:
@@ -148,7 +158,7 @@ class ProjectionHandler:
         """
         if self._join_publisher is None:
             return 0
-        async with self.write_lock:
+        async with self.lock_all():
             return await self._join_publisher.republish_overwritten(self.offsets.fully_published(reached()))
 
     async def _handle_missing(self, missing: Sequence[MissingRecords]) -> None:
@@ -158,21 +168,19 @@ class ProjectionHandler:
             if self._join_publisher is not None:
                 self._join_publisher.head_cache.clear()
 
-    async def _project_lanes(self, lanes: Sequence[Sequence[IncomingRecord]]) -> None:
-        """Project all lanes concurrently: MongoDB writes one while the next is prepared."""
+    async def _project_all(self, records: Sequence[IncomingRecord]) -> None:
+        """Store chunk after chunk, and publish each gallery once: most records of a backlog's join are galleries."""
         try:
-            await run_all([self._project_lane(lane) for lane in lanes])
+            weights = [len(record.value or b"") for record in records]
+            await self._project_chunks(list(by_weight(records, weights, self._transaction_bytes)))
         except BaseException:
             if self._join_publisher is not None:
                 self._join_publisher.head_cache.clear()
             raise
 
-    async def _project_lane(self, records: Sequence[IncomingRecord]) -> None:
-        """Store chunk after chunk, and publish each gallery once: most records of a backlog's join are galleries."""
+    async def _project_chunks(self, chunks: Sequence[Sequence[IncomingRecord]]) -> None:
         views: dict[str, View] = {}
         publishable: dict[str, None] = {}
-        weights = [len(record.value or b"") for record in records]
-        chunks = list(by_weight(records, weights, self._transaction_bytes))
         for chunk in chunks:
             batch = await self._project(chunk)
             views |= batch.views
@@ -269,14 +277,3 @@ def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
     return found
 
 
-def _lanes(records: Sequence[IncomingRecord]) -> list[Sequence[IncomingRecord]]:
-    """Split records into lanes of whole partitions, about equally long. Two lanes have no gallery in common."""
-    if len(records) < LANES_FROM_RECORDS:
-        return [records]
-    lanes: list[list[IncomingRecord]] = [[] for _ in range(LANES_MAX)]
-    by_partition: dict[int, list[IncomingRecord]] = {}
-    for record in records:
-        by_partition.setdefault(record.partition, []).append(record)
-    for of_partition in sorted(by_partition.values(), key=len, reverse=True):
-        min(lanes, key=len).extend(of_partition)
-    return [lane for lane in lanes if lane]

@@ -45,7 +45,8 @@ class ProjectedOffsets:
         self._stored: dict[int, int] = {}
         """The offset after the last record that may be stored and not yet published, by partition."""
         self._reached: dict[int, int] = {}
-        self._in_progress_ms: int | None = None
+        self._in_progress_ms: dict[int, int] = {}
+        """The time of the oldest record in progress, by partition."""
         self._last_ms: int | None = None
 
     def begin(
@@ -64,7 +65,7 @@ class ProjectedOffsets:
             if committed[partition] < beginning
         ]
         self._seen = {partition: max(offset, beginnings[partition]) for partition, offset in committed.items()}
-        self._stored, self._reached = dict(ends), {}
+        self._stored, self._reached, self._in_progress_ms = dict(ends), {}, {}
         return missing
 
     def gaps(self, records: Sequence[IncomingRecord]) -> list[MissingRecords]:
@@ -83,13 +84,15 @@ class ProjectedOffsets:
             # Not the maximum so far: offsets start over when a topic was deleted and created again.
             self._seen[record.partition] = record.offset + 1
             self._stored[record.partition] = max(self._stored.get(record.partition, 0), record.offset + 1)
-        self._in_progress_ms = min((record.timestamp for record in records if record.timestamp >= 0), default=None)
+            if record.timestamp >= 0:
+                oldest = self._in_progress_ms.get(record.partition, record.timestamp)
+                self._in_progress_ms[record.partition] = min(oldest, record.timestamp)
 
     def finish(self, records: Iterable[IncomingRecord]) -> None:
         """Note that these records are projected."""
         for record in records:
             self._last_ms = record.timestamp if record.timestamp >= 0 else self._last_ms
-        self._in_progress_ms = None
+            self._in_progress_ms.pop(record.partition, None)
 
     @property
     def owned(self) -> frozenset[int]:
@@ -113,5 +116,5 @@ class ProjectedOffsets:
     def report(self, lag: int) -> None:
         """Set the metrics. A record that is not fetched yet is no older than its predecessor, whose age is reported."""
         LAG_RECORDS.set(lag)
-        oldest = self._in_progress_ms or self._last_ms
+        oldest = min(self._in_progress_ms.values(), default=None) or self._last_ms
         LAG_SECONDS.set(max(0.0, time.time() - oldest / 1000) if lag and oldest else 0.0)

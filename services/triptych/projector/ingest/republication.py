@@ -104,7 +104,8 @@ class Republisher:
             progress()
             count = 0
             try:
-                async with self._handler.write_lock:  # in the middle of a batch, no partition is fully published
+                # In the middle of a batch, partitions are not fully published. A backlog has no pause between batches.
+                async with self._handler.lock_all():
                     partitions = self._handler.offsets.fully_published(self._reached())
                 for request in await self._requests.due(partitions):
                     await self._carry_out(request)
@@ -132,13 +133,13 @@ class Republisher:
         await self._requests.done(request)
 
     async def _publish(self, gallery_id: str, partition: int, item_ids: Sequence[str]) -> None:
-        async with self._handler.write_lock:
+        async with self._handler.locks.of({partition}):
             self._check(partition)
             view = (await self._repository.load([gallery_id])).get(gallery_id) or View("", gallery_id)
             await self._join_publisher.publish(Batch({gallery_id: view}, touched={gallery_id: set(item_ids)}), [])
 
     async def _publish_head(self, gallery_id: str, partition: int) -> None:
-        async with self._handler.write_lock:
+        async with self._handler.locks.of({partition}):
             self._check(partition)
             view = (await self._repository.load([gallery_id])).get(gallery_id)
             if view is not None and (view.is_shown or view.is_deleted):

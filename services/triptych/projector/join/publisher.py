@@ -24,7 +24,7 @@ UNREAD_ITEM_BYTES = 8 * 1024
 
 
 class JoinPublisher:
-    """Publishes views as records of the joined topic. The caller must make one call at a time."""
+    """Publishes views as records of the joined topic. Concurrent calls must be for different partitions."""
 
     def __init__(
         self, repository: ViewRepository, publisher: Publisher, audit: AuditedJoinPublisher, topic: str
@@ -69,10 +69,10 @@ class JoinPublisher:
         pairs, sent = await self._item_records(batch), Counter[int]()
         views = list(galleries)
         for chunk in by_weight(views, map(self._weight, views), CHUNK_BYTES):
-            await self._fill_cache(chunk)
+            first_items = await self._first_items(chunk)
             for view in chunk:
-                first_items = self.head_cache.first_items(view.gallery_id)
-                pairs += head_records(view, first_items.first() if first_items else ())
+                cached = first_items.get(view.gallery_id)
+                pairs += head_records(view, cached.first() if cached else ())
             sent += await self._send(pairs)
             pairs = []
             self.head_cache.trim()
@@ -132,19 +132,28 @@ class JoinPublisher:
         for gallery_id in batch.changed:
             self.head_cache.update_view(batch.views[gallery_id])
 
-    async def _fill_cache(self, views: Sequence[View]) -> None:
-        uncached = [view for view in views if view.is_shown and self.head_cache.first_items(view.gallery_id) is None]
-        found = await self._repository.first_items(uncached, CACHED_ITEMS_MAX) if uncached else {}
+    async def _first_items(self, views: Sequence[View]) -> dict[str, FirstItems]:
+        """The first items of each gallery that has some, from the cache or else from the views; they are cached then.
+
+        While the views are read, a call for other galleries may drop cached ones to save memory, so the cache is asked
+        only once.
+        """
+        known = {
+            view.gallery_id: cached
+            for view in views
+            if (cached := self.head_cache.first_items(view.gallery_id)) is not None
+        }
+        unknown = [view for view in views if view.is_shown and view.gallery_id not in known]
+        found = await self._repository.first_items(unknown, CACHED_ITEMS_MAX) if unknown else {}
+        for gallery_id, items in found.items():
+            known[gallery_id] = FirstItems(
+                ((item["id"], float(item["sortOrder"]), orjson.dumps(item)) for item in items),
+                is_whole=len(items) < CACHED_ITEMS_MAX,
+            )
         for view in views:
-            first_items = self.head_cache.first_items(view.gallery_id)
-            if first_items is None and view.gallery_id in found:
-                items = found[view.gallery_id]
-                first_items = FirstItems(
-                    ((item["id"], float(item["sortOrder"]), orjson.dumps(item)) for item in items),
-                    is_whole=len(items) < CACHED_ITEMS_MAX,
-                )
-            if first_items is not None:
-                self.head_cache.keep(view, first_items)
+            if view.gallery_id in known:
+                self.head_cache.keep(view, known[view.gallery_id])
+        return known
 
     def _weight(self, view: View) -> int:
         """The bytes of a gallery's first items; about, if they are not read yet."""

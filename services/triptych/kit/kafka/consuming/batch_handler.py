@@ -19,6 +19,8 @@ class BatchHandler(Protocol):
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Finish all records, which are in order per partition. Must be safe to repeat.
 
+        The consumer may handle the records of other partitions concurrently (`Lanes`), never those of the same ones.
+
         Raises:
             TransientFailure: nothing was decided; all records are handled again later.
             OwnershipLost: the partitions have to be prepared again before the records are handled again.

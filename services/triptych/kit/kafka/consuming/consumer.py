@@ -1,8 +1,9 @@
 """Takes batches from one topic, so that no record is lost, skipped, or able to block its partition.
 
 FastStream's acknowledgement policies either drop a record that fails or repeat it for ever. So this module acknowledges
-batches itself. It retries a batch while a dependency is away, and handles the records one by one if one of them breaks
-the handler. When all records of a batch are finished, it commits their offsets while the next batches are handled.
+batches itself. It hands a batch to the handler in lanes, which are handled concurrently. It retries a lane while a
+dependency is away, and handles the records one by one if one of them breaks the handler. When all lanes of a batch are
+finished, it commits their offsets while the next batches are handled.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from faststream.kafka import KafkaBroker
 
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
+from triptych.kit.kafka.consuming.lanes import Lane, Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import GroupReader
@@ -26,6 +28,7 @@ from triptych.kit.kafka.reading.subscription import subscribe
 from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
+from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +61,12 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         max_records: int = 500,
         partition_bytes: int = PARTITION_BYTES,
+        lanes: Lanes = Lanes(),  # noqa: B008 - immutable
     ) -> None:
         self.topic = topic
         self._handler = handler
         self._dead_letters = dead_letters
+        self._lanes = lanes
         self._owned: frozenset[int] = frozenset()
         self._preparing: asyncio.Task[None] | None = None
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
@@ -204,21 +209,22 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         unreadable = [record for record in records if isinstance(record, Unreadable)]
         if unreadable:
             records = [record for record in records if not isinstance(record, Unreadable)]
-            if records and not await self._finish(records):
+            if records and not await self._finish([records]):
                 return False
             for found in unreadable:
                 if not await self._retry_until_done(partial(self._dead_letters.dead_letter_unreadable, found)):
                     return False
             return await self._retry_until_done(partial(self._handler.lost, unreadable))
-        return await self._finish(records)
+        return await self._finish(self._lanes.of(records))
 
-    async def _finish(self, records: Sequence[IncomingRecord]) -> bool:
+    async def _finish(self, lanes: Sequence[Lane]) -> bool:
         """Retry until all records are handled or dead-lettered; False if this assignment ended first."""
         delay = FIRST_DELAY_SECONDS
         failures = 0
+        unfinished = dict(enumerate(lanes))
         while not self._interrupted.is_set():
             try:
-                await self._handler.handle(records)
+                await self._handle(unfinished, has_lanes=len(lanes) > 1)
             except Exception as error:
                 fault = fault_of(error)
                 if fault is not Fault.OURS:
@@ -226,23 +232,51 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._report(error)
                     delay = await self._pause(delay)
                     if fault is Fault.OWNERSHIP:
+                        # The preparation starts at the committed offsets, so lanes that are finished come again too.
+                        unfinished = dict(enumerate(lanes))
+                        if len(lanes) > 1:
+                            self._note_current([record for lane in lanes for record in lane])
                         await self._prepare(self._owned)
                     continue
-                log.exception("%s: handler failed on %d record(s)", self.topic, len(records))
-                if len(records) > 1:
-                    return await self._handle_one_by_one(records)
+                failed = list(unfinished.values())
+                log.exception("%s: handler failed on %d record(s)", self.topic, sum(map(len, failed)))
+                parts = failed if len(failed) > 1 else [[record] for record in failed[0]]
+                if len(parts) > 1:
+                    return await self._finish_one_by_one(parts)
                 failures += 1
                 if failures >= ATTEMPTS_BEFORE_DEAD_LETTER:
-                    return await self._dead_letter(records[0], error, failures)
+                    return await self._dead_letter(parts[0][0], error, failures)
                 delay = await self._pause(delay)
             else:
                 self._trouble = ""
                 return True
         return False
 
-    async def _handle_one_by_one(self, records: Sequence[IncomingRecord]) -> bool:
-        for record in records:
-            if not await self._finish([record]):
+    async def _handle(self, unfinished: dict[int, Lane], *, has_lanes: bool) -> None:
+        """Handle these lanes concurrently, and remove those that are finished.
+
+        Args:
+            unfinished: the lanes of a batch that are still to be handled.
+            has_lanes: whether the batch has several lanes. The partitions of a finished one are then not in progress
+                any more, although the batch is.
+
+        Raises:
+            OwnershipLost: at least one lane raised it.
+            Exception: otherwise, what the first failed lane raised. The other lanes have ended.
+        """
+
+        async def handle(number: int) -> None:
+            await self._handler.handle(unfinished[number])
+            del unfinished[number]
+            if has_lanes:
+                self._note_current([record for lane in unfinished.values() for record in lane])
+
+        await run_all([handle(number) for number in unfinished])
+
+    async def _finish_one_by_one(self, parts: Sequence[Lane]) -> bool:
+        """Finish the failed lanes of a batch or the records of a failed lane, one after another, to find the cause."""
+        for part in parts:
+            if not await self._finish([part]):
                 return False
         return True
 

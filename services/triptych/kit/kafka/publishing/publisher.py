@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 from aiokafka import AIOKafkaProducer
@@ -34,6 +32,7 @@ from triptych.kit.kafka.publishing.record_batches import (
     enqueue,
 )
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
+from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.process.waits import recorded_as_wait
 from triptych.kit.run_all import run_all
 
@@ -83,7 +82,7 @@ class Publisher:
         self._starting = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
         # aiokafka sends one batch per partition at a time: concurrent calls would starve each other.
-        self._locks: defaultdict[Destination, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: KeyedLocks[Destination] = KeyedLocks()
         self._partitions: dict[str, int] = {}
         self._limits = TopicLimits()
         # The last producer that had a batch acknowledged.
@@ -242,15 +241,13 @@ class Publisher:
     async def _send(
         self, producer: AIOKafkaProducer, destination: Destination, batches: Sequence[BatchBuilder]
     ) -> None:
-        async with self._locks[destination]:
+        async with self._locks.of([destination]):
             batches = await self._introduce(producer, destination, batches)
             await self._await_acknowledgements(producer, await enqueue(producer, *destination, batches))
             self._acknowledged_by[destination] = producer
 
     async def _send_directly(self, producer: AIOKafkaProducer, batches: Batches) -> None:
-        async with AsyncExitStack() as locks:
-            for destination in sorted(batches):  # in a fixed order, so that no two calls wait for each other
-                await locks.enter_async_context(self._locks[destination])
+        async with self._locks.of(batches):
             sent: list[EnqueuedBatch] = []
             for destination, built in batches.items():
                 sent += await enqueue(producer, *destination, await self._introduce(producer, destination, built))
