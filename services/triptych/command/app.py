@@ -18,10 +18,10 @@ from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
 from triptych.command.store import documents as documents_module
 from triptych.command.store import outbox as outbox_module
+from triptych.command.store.head_cache import HeadCache
 from triptych.command.store.jobs import JobStore
 from triptych.command.store.loader import Loader
 from triptych.command.store.outbox import Outbox
-from triptych.command.store.recent_heads import RecentHeads
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
 from triptych.contract.topics import Topics
@@ -135,11 +135,11 @@ def make_handler(
     ownership = Ownership(database, group, GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
     jobs = JobStore(database)
-    recent = RecentHeads()
-    loader = Loader(database, recent)
+    head_cache = HeadCache()
+    loader = Loader(database, head_cache)
     reply_publisher = ReplyPublisher(publisher, foreign_publisher, topics)
     repository = WriteModelRepository(database, ownership, outbox, jobs)
-    writer = Writer(repository, recent, outbox, reply_publisher)
+    writer = Writer(repository, head_cache, outbox, reply_publisher)
     executor = Executor(loader, repository, writer, reply_publisher, dead_letters, _new_event_id)
     failed_work = JobFailures(writer, jobs, loader, reply_publisher, dead_letters, _new_event_id)
     runner = JobRunner(executor, writer, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)

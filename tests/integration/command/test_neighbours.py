@@ -27,6 +27,7 @@ from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.command.handler import CommandHandler
 from triptych.command.settings import CommandSettings
 from triptych.command.store import loader as loader_module
+from triptych.command.store.repository import WriteModelRepository
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.lanes import Lanes
@@ -219,6 +220,38 @@ async def test_when_one_lane_cannot_be_published_the_events_of_both_come_in_orde
         assert [list(dict.fromkeys(found)) for found in sequences.values()] == [[1, 2, 3, 4]] * 2
         replies = side.replies()
         assert {replies[command.command_id][-1]["outcome"] for command in sent} == {"accepted"}
+
+
+async def test_a_batch_that_comes_again_is_recognised_after_one_refused_transaction(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery_id = str(uuid.uuid4())
+    data = {"galleryId": gallery_id}
+    create = Sent(gallery_id, "create", structured("CreateGallery", data, id="create"))
+    sent = [
+        Sent(gallery_id, f"c{number}", structured("CreateItems", {**data, "items": [TEXT]}, id=f"c{number}"))
+        for number in range(20)
+    ]
+    saves = 0
+    save = WriteModelRepository.save
+
+    async def counting(*args: Any) -> Any:
+        nonlocal saves
+        saves += 1
+        return await save(*args)
+
+    async with handling(installation, "batch") as side:
+        await side.handle([create])
+        await side.handle(sent)
+        first = side.replies()
+        monkeypatch.setattr(WriteModelRepository, "save", counting)
+        await side.handle(sent)
+        repeated = side.replies()
+        assert {name: first[name] for name in repeated} == repeated
+        assert len(repeated) == len(sent)
+        assert saves == 2
+        state = await side.state({gallery_id})
+        assert (state[gallery_id]["sequence"], state[gallery_id]["totalItems"]) == (21, 20)
 
 
 async def test_a_job_begins_although_the_batch_that_asked_for_it_failed_at_first(

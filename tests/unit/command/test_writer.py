@@ -44,10 +44,10 @@ class Stores:
     def acknowledge_soon(self, rows: Iterable[OutboxRow]) -> None:
         """Nothing to note."""
 
-    def remember(self, unit: UnitOfWork) -> None:
+    def keep(self, unit: UnitOfWork) -> None:
         """Nothing to note."""
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Nothing to note."""
 
 

@@ -60,6 +60,23 @@ def test_lag_in_records_and_seconds() -> None:
     assert (_metric("records"), _metric("seconds")) == (0, 0)
 
 
+def test_the_oldest_event_of_all_lanes_in_progress_counts() -> None:
+    offsets = ProjectedOffsets()
+    offsets.begin({0: 0, 1: 0}, {0: 0, 1: 0}, {})
+    now_ms = int(time.time() * 1000)
+    lanes = [[_record(0, 0, now_ms - 100_000)], [_record(1, 0, now_ms - 50_000), _record(1, 1, now_ms)]]
+    for lane in lanes:
+        offsets.begin_records(lane)
+    offsets.report(3)
+    assert 100 <= (_metric("seconds") or 0) < 150
+    offsets.finish(lanes[0])
+    offsets.report(2)
+    assert 50 <= (_metric("seconds") or 0) < 100
+    offsets.begin({0: 1}, {0: 0}, {})  # the lane that was not finished belongs to another process now
+    offsets.report(1)
+    assert (_metric("seconds") or 0) >= 100
+
+
 def test_a_partition_is_fully_published_when_all_that_may_be_stored_is_finished() -> None:
     offsets = ProjectedOffsets()
     offsets.begin({0: 0, 1: 4}, {0: 0, 1: 0}, {0: 3, 1: 4})

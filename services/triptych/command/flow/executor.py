@@ -123,7 +123,10 @@ class Executor:
     async def _execute(
         self, commands: Sequence[ReceivedCommand], writer: ExclusiveWriter, running_job: str | None
     ) -> ChunkResult:
-        """Carry out a chunk in one transaction; on failure, in one for each half, and so on, to isolate a bad one."""
+        """Carry out a chunk in one transaction; on failure, in one for each half, and so on, to isolate a bad one.
+
+        After the first refused transaction, everything is looked up: the chunk may have a repeated command.
+        """
         result = ChunkResult()
         pending = deque([commands])
         hints = LoadHints()
@@ -135,6 +138,10 @@ class Executor:
             except Exception as error:
                 if fault_of(error) is not Fault.OURS:
                     raise
+                if isinstance(error, Conflict) and not hints.must_look_up:
+                    hints.must_look_up = True
+                    pending.appendleft(chunk)
+                    continue
                 if len(chunk) > 1:
                     middle = len(chunk) // 2
                     pending.extendleft((chunk[middle:], chunk[:middle]))

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
+from triptych.command.store.head_cache import HeadCache
 from triptych.command.store.jobs import JobUpdate
 from triptych.command.store.outbox import Outbox, OutboxRow
-from triptych.command.store.recent_heads import RecentHeads
 from triptych.command.store.repository import WriteModelRepository
 from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.keyed_locks import KeyedLocks
@@ -24,13 +24,13 @@ class ExclusiveWriter:
         self,
         partitions: frozenset[int],
         repository: WriteModelRepository,
-        recent: RecentHeads,
+        head_cache: HeadCache,
         outbox: Outbox,
         reply_publisher: ReplyPublisher,
     ) -> None:
         self._partitions = partitions
         self._repository = repository
-        self._recent = recent
+        self._head_cache = head_cache
         self._outbox = outbox
         self._reply_publisher = reply_publisher
         self.may_have_committed = False
@@ -50,9 +50,9 @@ class ExclusiveWriter:
         try:
             rows = await self._repository.save(unit, partitions, at, update)
         except BaseException:
-            self._recent.forget()
+            self._head_cache.clear()
             raise
-        self._recent.remember(unit)
+        self._head_cache.keep(unit)
         return rows
 
     async def publish(self, rows: Sequence[OutboxRow], replies: Sequence[AddressedReply]) -> None:
@@ -77,10 +77,10 @@ class Writer:
     """
 
     def __init__(
-        self, repository: WriteModelRepository, recent: RecentHeads, outbox: Outbox, reply_publisher: ReplyPublisher
+        self, repository: WriteModelRepository, head_cache: HeadCache, outbox: Outbox, reply_publisher: ReplyPublisher
     ) -> None:
         self._repository = repository
-        self._recent = recent
+        self._head_cache = head_cache
         self._outbox = outbox
         self._reply_publisher = reply_publisher
         # The locks are fair, so a lane of a batch waits for one step of a job at most.
@@ -100,7 +100,7 @@ class Writer:
         locked = frozenset(partitions)
         async with self._locks.of(locked):
             await self._flush(locked & self._unpublished)
-            writer = ExclusiveWriter(locked, self._repository, self._recent, self._outbox, self._reply_publisher)
+            writer = ExclusiveWriter(locked, self._repository, self._head_cache, self._outbox, self._reply_publisher)
             try:
                 yield writer
             except BaseException:
@@ -117,7 +117,7 @@ class Writer:
             TransientFailure: they cannot be published now. Nothing can be committed until they are.
         """
         async with self._locks.of(partitions):
-            self._recent.forget()
+            self._head_cache.clear()
             self._unpublished |= partitions
             return await self._flush(partitions)
 

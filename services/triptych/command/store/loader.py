@@ -13,10 +13,10 @@ from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, Un
 from triptych.command.store.documents import PROCESSED, head_of, item_of
 from triptych.command.store.former_outcomes import FormerOutcomes
 from triptych.command.store.gallery_sort_orders import GallerySortOrders
+from triptych.command.store.head_cache import HeadCache
 from triptych.command.store.neighbourhoods import load_neighbourhoods
 from triptych.command.store.outcomes import outcome_ids, outcomes_of
 from triptych.command.store.pages import fill_page
-from triptych.command.store.recent_heads import RecentHeads
 from triptych.contract.commands import CreateGallery, CreateItems, DeleteItems, MoveItem, UpdateGallery, UpdateItem
 from triptych.contract.identity import derived_item_id
 from triptych.kit.mongo.driver import Database, Document, aggregate, snapshot_session
@@ -33,18 +33,20 @@ class LoadHints:
     Attributes:
         neighbours_known: the number of neighbours to load, for commands that need more than the usual two.
         conflicted: commands that failed alone in a transaction: a unique index may have refused ids used before.
+        must_look_up: whether a transaction was refused. A command may be a repetition, or a cached head outdated.
     """
 
     neighbours_known: dict[CommandKey, int] = field(default_factory=dict)
     conflicted: set[CommandKey] = field(default_factory=set)
+    must_look_up: bool = False
 
 
 class Loader:
     """Reads the write model into units of work."""
 
-    def __init__(self, database: Database, recent: RecentHeads) -> None:
+    def __init__(self, database: Database, head_cache: HeadCache) -> None:
         self._database = database
-        self._recent = recent
+        self._head_cache = head_cache
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
         self._gallery_sort_orders = GallerySortOrders(database)
@@ -60,13 +62,15 @@ class Loader:
         """
         unit = UnitOfWork(neighbours_known=dict(hints.neighbours_known))
         has_former = await self.former_outcomes.exist()
-        # A command that has failed needs more than a cached head. And no index refuses the repetition of a command that
-        # an earlier version of the service has carried out.
-        remembered = None if hints.conflicted or has_former else self._recent.head_for(commands)
-        if remembered is None:
+        # No index refuses the repetition of a command that an earlier version of the service has carried out.
+        cached = None if hints.must_look_up or has_former else self._head_cache.heads_for(commands)
+        if cached is None:
             await self._load_named(unit, commands, has_former)
         else:
-            unit.load_head(remembered)
+            for head in cached:
+                unit.load_head(head)
+            if item_ids := _items_of(commands):
+                unit.load_items([item_of(found) async for found in self._items.find({"_id": {"$in": list(item_ids)}})])
         fresh = commands
         if unit.outcomes:  # seldom
             fresh = [command for command in commands if not unit.is_known(CommandKey.of(command.envelope))]
