@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -53,7 +53,8 @@ class Stores:
 
 def make_writer() -> tuple[Writer, Stores]:
     stores = Stores()
-    return Writer(*cast("list[Any]", [stores] * 4)), stores
+    servers: list[Any] = [stores] * 4
+    return Writer(*servers), stores
 
 
 async def write(writer: ExclusiveWriter, *partitions: int) -> None:

@@ -132,7 +132,7 @@ def numbers(count: int) -> list[int]:
 
 
 def lane_of(records: Sequence[IncomingRecord]) -> int:
-    return records[0].partition
+    return int(records[0].partition)
 
 
 async def test_lanes_run_concurrently_and_keep_the_order_per_partition(monkeypatch: pytest.MonkeyPatch) -> None:

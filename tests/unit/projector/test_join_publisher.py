@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import pytest
@@ -45,7 +45,8 @@ class Publisher:
 @pytest.mark.parametrize("drop", ["trim", "clear"])
 async def test_a_gallery_keeps_its_first_items_although_another_lane_drops_them_from_the_cache(drop: str) -> None:
     repository, publisher = Repository(), Publisher()
-    join_publisher = JoinPublisher(*cast("list[Any]", [repository, publisher, publisher]), "galleries")
+    servers: list[Any] = [repository, publisher, publisher]
+    join_publisher = JoinPublisher(servers[0], servers[1], servers[2], "galleries")
     repository.may_read.set()
     await join_publisher.publish(Batch({}), [CACHED])
     expected = publisher.heads.copy()

@@ -275,5 +275,3 @@ def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
                 missing.received,
             )
     return found
-
-

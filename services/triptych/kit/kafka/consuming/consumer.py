@@ -7,9 +7,7 @@ finished, it commits their offsets while the next batches are handled.
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -18,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
 from triptych.kit.kafka.consuming.lanes import Lane, Lanes
@@ -156,13 +155,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._try_to_prepare(partitions)
 
     async def _try_to_prepare(self, partitions: frozenset[int]) -> None:
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         while not self._interrupted.is_set():
             try:
                 await self._handler.assigned(partitions)
             except Exception as error:  # noqa: BLE001 - no record may be handled without preparation
                 self._report(error)
-                delay = await self._pause(delay)
+                await backoff.pause(self._interrupted)
             else:
                 self._trouble = ""
                 return
@@ -219,7 +218,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _finish(self, lanes: Sequence[Lane]) -> bool:
         """Retry until all records are handled or dead-lettered; False if this assignment ended first."""
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         failures = 0
         unfinished = dict(enumerate(lanes))
         while not self._interrupted.is_set():
@@ -230,7 +229,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 if fault is not Fault.OURS:
                     RETRIES.labels(self.topic).inc()
                     self._report(error)
-                    delay = await self._pause(delay)
+                    await backoff.pause(self._interrupted)
                     if fault is Fault.OWNERSHIP:
                         # The preparation starts at the committed offsets, so lanes that are finished come again too.
                         unfinished = dict(enumerate(lanes))
@@ -246,7 +245,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 failures += 1
                 if failures >= ATTEMPTS_BEFORE_DEAD_LETTER:
                     return await self._dead_letter(parts[0][0], error, failures)
-                delay = await self._pause(delay)
+                await backoff.pause(self._interrupted)
             else:
                 self._trouble = ""
                 return True
@@ -287,13 +286,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Repeat this work until it succeeds; False if this assignment ended first."""
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         while not self._interrupted.is_set():
             try:
                 await work()
             except Exception as failure:  # noqa: BLE001 - nothing may be committed before this work has succeeded
                 self._report(failure)
-                delay = await self._pause(delay)
+                await backoff.pause(self._interrupted)
                 if isinstance(failure, OwnershipLost):
                     await self._prepare(self._owned)
             else:
@@ -333,10 +332,3 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not self._trouble:
             log.warning("%s: waiting for a dependency: %s", self.topic, error)
         self._trouble = str(error)
-
-    async def _pause(self, delay: float) -> float:
-        """Wait about `delay` seconds or until interrupted. Returns the next delay."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):  # noqa: S311
-                await self._interrupted.wait()
-        return min(delay * 2, LONGEST_DELAY_SECONDS)
