@@ -1,4 +1,4 @@
-"""The floor of an HTTP write: two Kafka round trips, one transaction and one view write, without product code.
+"""The floor of an HTTP write: two Kafka round trips, one transaction and one view write.
 
 Usage: `python -m benchmarks.baselines.http_write_floor PORT`, with the settings of the product. It is one process. It
 publishes each request on the commands topic. It stores the records of each poll of that topic in one transaction and
@@ -6,53 +6,50 @@ one view write, and publishes a reply for each on the replies topic. Each reply 
 """
 
 import asyncio
-import os
+import itertools
 import sys
 import uuid
-from typing import Any
 
 import orjson
-import uvicorn
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from pymongo import AsyncMongoClient, InsertOne
+from aiokafka import AIOKafkaConsumer
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
-from triptych.kit.kafka import fast_gzip
-
-fast_gzip.install()  # the codec of the product, so that the floor is not slower
-
-Document = dict[str, Any]
+from benchmarks.baselines.floor_clients import (
+    Document,
+    Message,
+    Publisher,
+    Soon,
+    Writer,
+    open_consumer,
+    open_database,
+    open_publisher,
+    transaction,
+    tune_garbage_collector,
+)
+from benchmarks.baselines.floor_http import serve
 
 
 class Floor:
     """Publishes and reads both topics."""
 
-    def __init__(self, producer: AIOKafkaProducer, database: AsyncDatabase[Document], prefix: str) -> None:
-        self._producer = producer
+    def __init__(self, publisher: Publisher, database: AsyncDatabase[Document], partitions: int) -> None:
+        self._publisher = publisher
         self._database = database
-        self._commands = f"{prefix}commands"
-        self._replies = f"{prefix}replies"
+        # Each batch goes to the next partition, because a producer has one batch of a partition in flight at a time.
+        self._partitions = itertools.cycle(range(partitions))
+        self._requests = Soon[Message](0, self._publish)
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
 
-    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+    async def respond(self, method: bytes, _path: bytes, body: bytes) -> bytes:
         """Handle a request: publish its body, and respond with the reply."""
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        if scope["method"] == "POST":
-            key = uuid.uuid4().hex.encode()
-            reply = self._waiting[key] = asyncio.get_running_loop().create_future()
-            await self._producer.send_and_wait(self._commands, body, key=key)
-            body = await reply
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        if method != b"POST":
+            return b"{}"
+        key = uuid.uuid4().hex.encode()
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = reply
+        self._requests.add([(key, body, [])])
+        return await reply
 
     async def carry_out(self, consumer: AIOKafkaConsumer) -> None:
         """Store commands and their views, and publish the replies, until cancelled."""
@@ -61,15 +58,13 @@ class Floor:
             records = [record for batch in batches.values() for record in batch]
             if records:
                 items = [{"_id": record.key.decode(), "item": orjson.loads(record.value)} for record in records]
-                async with self._database.client.start_session() as session, await session.start_transaction():
-                    await self._database["items"].insert_many(items, session=session)
-                await self._database["views"].bulk_write([InsertOne(item) for item in items], ordered=False)
-                await asyncio.gather(
-                    *[
-                        await self._producer.send(self._replies, orjson.dumps(item), key=record.key)
-                        for record, item in zip(records, items, strict=True)
-                    ]
-                )
+                async with transaction(self._database) as writer:
+                    await writer.insert("items", items)
+                await Writer(self._database).insert("views", items)
+                replies: list[Message] = [
+                    (record.key, orjson.dumps(item), []) for record, item in zip(records, items, strict=True)
+                ]
+                await self._publisher.publish("replies", next(self._partitions), replies)
 
     async def read_replies(self, consumer: AIOKafkaConsumer) -> None:
         """Assign replies to the waiting requests, until cancelled."""
@@ -78,32 +73,23 @@ class Floor:
                 for record in batch:
                     self._waiting.pop(record.key).set_result(record.value)
 
+    async def _publish(self, messages: list[Message]) -> None:
+        await self._publisher.publish("commands", next(self._partitions), messages)
+
 
 async def main(port: int) -> None:
     """Serve until ended."""
-    bootstrap, prefix = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
-    client: AsyncMongoClient[Document] = AsyncMongoClient(os.environ["TRIPTYCH_MONGO_URI"])
-    database = client.get_database(
-        os.environ["TRIPTYCH_MONGO_DATABASE"],
-        read_concern=ReadConcern("majority"),
-        write_concern=WriteConcern("majority"),
-    )
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="gzip")
-    consumers = [
-        AIOKafkaConsumer(f"{prefix}{topic}", bootstrap_servers=bootstrap, auto_offset_reset="latest")
-        for topic in ("commands", "replies")
-    ]
-    await producer.start()
-    for consumer in consumers:
-        await consumer.start()
-        await consumer.seek_to_end()
-    for collection in ("items", "views"):
-        await database.create_collection(collection)
-    floor = Floor(producer, database, prefix)
-    server = uvicorn.Server(
-        uvicorn.Config(floor.app, interface="asgi3", port=port, lifespan="off", log_config=None, access_log=False)
-    )
-    await asyncio.gather(server.serve(), floor.carry_out(consumers[0]), floor.read_replies(consumers[1]))
+    async with open_publisher() as publisher, open_database() as database:
+        partitions = await publisher.partitions("commands")
+        for collection in ("items", "views"):
+            await database.create_collection(collection)
+        floor = Floor(publisher, database, partitions)
+        async with (
+            open_consumer("commands", range(partitions), group_id=None) as commands,
+            open_consumer("replies", range(partitions), group_id=None) as replies,
+        ):
+            tune_garbage_collector()
+            await asyncio.gather(serve(port, floor.respond), floor.carry_out(commands), floor.read_replies(replies))
 
 
 if __name__ == "__main__":
