@@ -8,54 +8,45 @@ Usage: `python -m benchmarks.baselines.floor BATCH_SIZE LANES`, with the setting
 import asyncio
 import sys
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import uvloop
-from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.write_concern import WriteConcern
 
 from benchmarks.baselines.floor_changes import HIGHEST, LOWEST, Changes, UnknownNeighbour
-from benchmarks.baselines.floor_clients import (
+from benchmarks.baselines.floor_kafka import (
     Batch,
-    Document,
-    Fence,
+    Destination,
     Message,
     Publisher,
     Soon,
     each_batch,
     lanes_of,
     open_consumer,
-    open_database,
     open_publisher,
-    replacement,
-    transaction,
     tune_garbage_collector,
 )
 from benchmarks.baselines.floor_messages import event_message, reply_message
+from benchmarks.baselines.floor_mongo import Document, Mongo, claim, fences, open_mongo, replacement
 
 LINE_ITEMS = 4
 ACKNOWLEDGE_SECONDS = 0.1
-AT_ONCE = 100_000
-"""More documents than any query here finds: all come in the first response."""
 
 Command = tuple[int, str, str, Document]
 """Partition, id, name and data."""
 
 
-class Floor:
-    """Handles batches, each in its lane: load, decide, one transaction, publish."""
+class Lane:
+    """Handles the batches of some partitions one after the other: load, decide, one transaction, publish."""
 
-    def __init__(self, publisher: Publisher, database: AsyncDatabase[Document]) -> None:
+    def __init__(self, publisher: Publisher, mongo: Mongo) -> None:
         self._publisher = publisher
-        self._database = database
-        self._items = database["items"]
-        self._outbox = database.get_collection("outbox", write_concern=WriteConcern(1))
+        self._mongo = mongo
         self._acknowledgements = Soon[str](ACKNOWLEDGE_SECONDS, self._acknowledge)
         self._heads: dict[str, Document] = {}
         self._number = 0
-        self.fence = Fence(database, "galleries")
 
     async def run(self, partitions: range, batch_size: int) -> None:
         """Carry out the commands of some partitions, until killed."""
@@ -74,14 +65,13 @@ class Floor:
         now = at.isoformat(timespec="milliseconds")[:-6] + "Z"
         changes = await self._load(commands, now, at.timestamp() * 1000 // 1)
         processed: list[Document] = []
-        events: dict[int, list[Message]] = defaultdict(list)
-        replies: dict[int, list[Message]] = defaultdict(list)
+        records: dict[Destination, list[Message]] = defaultdict(list)
         for partition, command_id, name, data in commands:
             try:
                 head, item_id, body = changes.apply(name, data)
             except UnknownNeighbour:
                 break
-            events[partition].append(event_message(head, body, command_id, now))
+            records["events", partition].append(event_message(head, body, command_id, now))
             reply = {
                 "commandId": command_id,
                 "outcome": "accepted",
@@ -90,13 +80,10 @@ class Floor:
                 "itemIds": [item_id],
             }
             processed.append({"_id": f"default/{command_id}", "reply": reply, "at": at})
-            replies[partition].append(reply_message(reply))
-        rows = [self._row(partition, messages) for partition, messages in events.items()]
+            records["replies", partition].append(reply_message(reply))
+        rows = [self._row(number, events) for (topic, number), events in records.items() if topic == "events"]
         await self._save(changes, rows, processed)
-        await asyncio.gather(
-            *(self._publisher.publish("events", partition, messages) for partition, messages in events.items()),
-            *(self._publisher.publish("replies", partition, messages) for partition, messages in replies.items()),
-        )
+        await self._publisher.publish(records)
         self._acknowledgements.add(row["_id"] for row in rows)
         return commands[len(processed) :]
 
@@ -131,8 +118,7 @@ class Floor:
             return items
         (first, pipeline), *others = unions
         pipeline += [{"$unionWith": {"coll": name, "pipeline": stages}} for name, stages in others]
-        found = await self._database[first].aggregate(pipeline, batchSize=AT_ONCE)
-        for document in await found.to_list():
+        for document in await self._mongo.aggregate(first, pipeline):
             (self._heads if "sequence" in document else items)[document["_id"]] = document
         return items
 
@@ -142,8 +128,7 @@ class Floor:
         pipelines = [_line(move, changes.items, number) for number, move in enumerate(moves)]
         unions = [{"$unionWith": {"coll": "items", "pipeline": pipeline}} for pipeline in pipelines[1:]]
         pages: list[list[tuple[float, str]]] = [[] for _ in moves]
-        found = await self._items.aggregate([*pipelines[0], *unions], batchSize=AT_ONCE)
-        for item in await found.to_list():
+        for item in await self._mongo.aggregate("items", [*pipelines[0], *unions]):
             pages[item["line"]].append((item["sortOrder"], item["_id"]))
         for move, page in zip(moves, pages, strict=True):
             sort_order, is_above = _target(move, changes.items)
@@ -157,13 +142,13 @@ class Floor:
             if head["sequence"] != changes.loaded[gallery_id]
         ]
         gone, new, changed = changes.writes()
-        async with transaction(self._database) as writer:
-            await writer.update("galleries", [*self.fence.updates(row["partition"] for row in rows), *heads])
-            await writer.delete("items", gone)
-            await writer.update("items", [replacement(item) for item in changed])
-            await writer.insert("items", new)
-            await writer.insert("outbox", rows)
-            await writer.insert("processed_commands", processed)
+        async with (mongo := self._mongo).transaction():
+            await mongo.update("galleries", fences(row["partition"] for row in rows) + heads)
+            await mongo.delete("items", gone)
+            await mongo.update("items", [replacement(item) for item in changed])
+            await mongo.insert("items", new)
+            await mongo.insert("outbox", rows)
+            await mongo.insert("processed_commands", processed)
 
     def _row(self, partition: int, messages: list[Message]) -> Document:
         self._number += 1
@@ -178,7 +163,9 @@ class Floor:
 
     async def _acknowledge(self, row_ids: list[str]) -> None:
         published = {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}}
-        await self._outbox.update_many({"_id": {"$in": row_ids}}, published)
+        update = {"q": {"_id": {"$in": row_ids}}, "u": published, "multi": True}
+        # On its own, next to the transaction that may be open on the connection.
+        await self._mongo.command({"update": "outbox", "writeConcern": {"w": 1}}, "updates", [update])
 
 
 def _by_ids(ids: list[str]) -> Document:
@@ -212,12 +199,12 @@ def _command(partition: int, record: Any) -> Command:
 
 async def main(batch_size: int, lanes: int) -> None:
     """Run until killed."""
-    async with open_publisher() as publisher, open_database() as database:
-        floor = Floor(publisher, database)
+    async with open_publisher() as publisher, AsyncExitStack() as stack:
         partitions = await publisher.partitions("commands")
-        await floor.fence.claim(range(partitions))
+        every = [(await stack.enter_async_context(open_mongo()), lane) for lane in lanes_of(partitions, lanes)]
+        await claim(every[0][0], "galleries", range(partitions))
         tune_garbage_collector()
-        await asyncio.gather(*(floor.run(lane, batch_size) for lane in lanes_of(partitions, lanes)))
+        await asyncio.gather(*(Lane(publisher, mongo).run(lane, batch_size) for mongo, lane in every))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import uuid_utils
 
-from benchmarks.baselines.floor_clients import Document
+from benchmarks.baselines.floor_mongo import Document
 
 END_GAP = 1_000.0
 LOWEST, HIGHEST = float("-inf"), float("inf")

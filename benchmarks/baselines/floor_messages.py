@@ -3,7 +3,8 @@
 import orjson
 import uuid_utils
 
-from benchmarks.baselines.floor_clients import Document, Message
+from benchmarks.baselines.floor_kafka import Message
+from benchmarks.baselines.floor_mongo import Document
 
 _SLUGS = {"item": "gallery_item_created", "updatedItem": "gallery_item_updated", "itemId": "gallery_item_deleted"}
 

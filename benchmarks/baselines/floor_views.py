@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from benchmarks.baselines.floor_clients import Document
+from benchmarks.baselines.floor_mongo import Document
 
 
 def gallery_view(entity: Document) -> Document:

@@ -3,24 +3,27 @@
 Usage: `python -m benchmarks.baselines.http_read_floor PORT GALLERY_ID`, with the settings of the product.
 """
 
+import itertools
 import sys
 
 import orjson
 import uvloop
 
-from benchmarks.baselines.floor_clients import open_database, tune_garbage_collector
 from benchmarks.baselines.floor_http import serve
+from benchmarks.baselines.floor_kafka import tune_garbage_collector
+from benchmarks.baselines.floor_mongo import open_mongo
 
 PAGE = 50
 
 
 async def main(port: int, gallery_id: str) -> None:
     """Serve until ended."""
-    async with open_database() as database:
+    # Two connections, because MongoDB handles the requests of one connection one after the other.
+    async with open_mongo() as one, open_mongo() as other:
+        connections = itertools.cycle((one, other))
 
         async def respond(_method: bytes, _path: bytes, _body: bytes) -> bytes:
-            # A plain command, because the driver's cursor costs as much as the rest of a read.
-            found = await database.command(
+            found = await next(connections).find(
                 {
                     "find": "item_views",
                     "filter": {"galleryId": gallery_id},
@@ -28,10 +31,9 @@ async def main(port: int, gallery_id: str) -> None:
                     "limit": PAGE,
                     "projection": {"_id": 0, "item": 1},
                     "singleBatch": True,
-                    "readConcern": {"level": "majority"},
                 }
             )
-            return orjson.dumps({"items": [document["item"] for document in found["cursor"]["firstBatch"]]})
+            return orjson.dumps({"items": [document["item"] for document in found]})
 
         tune_garbage_collector()
         await serve(port, respond)

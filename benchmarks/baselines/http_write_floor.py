@@ -13,29 +13,25 @@ import uuid
 import orjson
 import uvloop
 from aiokafka import AIOKafkaConsumer
-from pymongo.asynchronous.database import AsyncDatabase
 
-from benchmarks.baselines.floor_clients import (
-    Document,
+from benchmarks.baselines.floor_http import serve
+from benchmarks.baselines.floor_kafka import (
     Message,
     Publisher,
     Soon,
-    Writer,
     open_consumer,
-    open_database,
     open_publisher,
-    transaction,
     tune_garbage_collector,
 )
-from benchmarks.baselines.floor_http import serve
+from benchmarks.baselines.floor_mongo import Mongo, open_mongo
 
 
 class Floor:
     """Publishes and reads both topics."""
 
-    def __init__(self, publisher: Publisher, database: AsyncDatabase[Document], partitions: int) -> None:
+    def __init__(self, publisher: Publisher, mongo: Mongo, partitions: int) -> None:
         self._publisher = publisher
-        self._database = database
+        self._mongo = mongo
         # Each batch goes to the next partition, because a producer has one batch of a partition in flight at a time.
         self._partitions = itertools.cycle(range(partitions))
         self._requests = Soon[Message](0, self._publish)
@@ -58,13 +54,13 @@ class Floor:
             records = [record for batch in batches.values() for record in batch]
             if records:
                 items = [{"_id": record.key.decode(), "item": orjson.loads(record.value)} for record in records]
-                async with transaction(self._database) as writer:
-                    await writer.insert("items", items)
-                await Writer(self._database).insert("views", items)
+                async with self._mongo.transaction():
+                    await self._mongo.insert("items", items)
+                await self._mongo.insert("views", items)
                 replies: list[Message] = [
                     (record.key, orjson.dumps(item), []) for record, item in zip(records, items, strict=True)
                 ]
-                await self._publisher.publish("replies", next(self._partitions), replies)
+                await self._publisher.publish({("replies", next(self._partitions)): replies})
 
     async def read_replies(self, consumer: AIOKafkaConsumer) -> None:
         """Assign replies to the waiting requests, until cancelled."""
@@ -74,16 +70,16 @@ class Floor:
                     self._waiting.pop(record.key).set_result(record.value)
 
     async def _publish(self, messages: list[Message]) -> None:
-        await self._publisher.publish("commands", next(self._partitions), messages)
+        await self._publisher.publish({("commands", next(self._partitions)): messages})
 
 
 async def main(port: int) -> None:
     """Serve until ended."""
-    async with open_publisher() as publisher, open_database() as database:
+    async with open_publisher() as publisher, open_mongo() as mongo:
         partitions = await publisher.partitions("commands")
         for collection in ("items", "views"):
-            await database.create_collection(collection)
-        floor = Floor(publisher, database, partitions)
+            await mongo.command({"create": collection})
+        floor = Floor(publisher, mongo, partitions)
         async with (
             open_consumer("commands", range(partitions), group_id=None) as commands,
             open_consumer("replies", range(partitions), group_id=None) as replies,

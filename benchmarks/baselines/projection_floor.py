@@ -9,26 +9,23 @@ import asyncio
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 
 import orjson
 import uvloop
-from pymongo.asynchronous.database import AsyncDatabase
 
-from benchmarks.baselines.floor_clients import (
+from benchmarks.baselines.floor_kafka import (
     Batch,
-    Document,
-    Fence,
+    Destination,
     Message,
     Publisher,
     each_batch,
     lanes_of,
     open_consumer,
-    open_database,
     open_publisher,
-    replacement,
-    transaction,
     tune_garbage_collector,
 )
+from benchmarks.baselines.floor_mongo import Document, Mongo, claim, fences, open_mongo, replacement
 from benchmarks.baselines.floor_views import apply_event, gallery_view, item_view
 
 HEAD_ITEMS = 100
@@ -102,10 +99,9 @@ class Gallery:
 class Lane:
     """Handles the batches of some partitions one after the other: fold, one transaction, publish."""
 
-    def __init__(self, publisher: Publisher, database: AsyncDatabase[Document], fence: Fence) -> None:
+    def __init__(self, publisher: Publisher, mongo: Mongo) -> None:
         self._publisher = publisher
-        self._database = database
-        self._fence = fence
+        self._mongo = mongo
         self._galleries: dict[str, Gallery] = {}
 
     async def run(self, partitions: range, batch_size: int) -> None:
@@ -127,13 +123,11 @@ class Lane:
                 gallery = touched[gallery_id] = self._galleries[gallery_id]
                 gallery.apply(event)
         await self._save(list(touched.values()))
-        records_of: dict[int, list[Message]] = defaultdict(list)
+        records_of: dict[Destination, list[Message]] = defaultdict(list)
         for gallery in touched.values():
-            records_of[gallery.partition].extend(gallery.records())
+            records_of["galleries", gallery.partition].extend(gallery.records())
             gallery.changed, gallery.is_stored = {}, True
-        await asyncio.gather(
-            *(self._publisher.publish("galleries", partition, messages) for partition, messages in records_of.items())
-        )
+        await self._publisher.publish(records_of)
 
     async def _save(self, galleries: list[Gallery]) -> None:
         new: list[Document] = []
@@ -145,23 +139,23 @@ class Lane:
             replaced += map(replacement, changed)
             gone += deleted
         stored = [replacement(gallery.head) for gallery in galleries if gallery.is_stored]
-        fences = self._fence.updates({gallery.partition for gallery in galleries})
-        async with transaction(self._database) as writer:
-            await writer.update("gallery_views", fences + stored)
-            await writer.insert("gallery_views", [gallery.head for gallery in galleries if not gallery.is_stored])
-            await writer.update("item_views", replaced)
-            await writer.delete("item_views", gone)
-            await writer.insert("item_views", new)
+        owned = fences({gallery.partition for gallery in galleries})
+        async with (mongo := self._mongo).transaction():
+            await mongo.update("gallery_views", owned + stored)
+            await mongo.insert("gallery_views", [gallery.head for gallery in galleries if not gallery.is_stored])
+            await mongo.update("item_views", replaced)
+            await mongo.delete("item_views", gone)
+            await mongo.insert("item_views", new)
 
 
 async def main(batch_size: int, lanes: int) -> None:
     """Run until killed."""
-    async with open_publisher() as publisher, open_database() as database:
-        partitions, fence = await publisher.partitions("events"), Fence(database, "gallery_views")
-        await fence.claim(range(partitions))
+    async with open_publisher() as publisher, AsyncExitStack() as stack:
+        partitions = await publisher.partitions("events")
+        every = [(await stack.enter_async_context(open_mongo()), lane) for lane in lanes_of(partitions, lanes)]
+        await claim(every[0][0], "gallery_views", range(partitions))
         tune_garbage_collector()
-        every = [(Lane(publisher, database, fence), of_lane) for of_lane in lanes_of(partitions, lanes)]
-        await asyncio.gather(*(lane.run(of_lane, batch_size) for lane, of_lane in every))
+        await asyncio.gather(*(Lane(publisher, mongo).run(lane, batch_size) for mongo, lane in every))
 
 
 if __name__ == "__main__":

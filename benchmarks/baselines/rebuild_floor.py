@@ -11,18 +11,9 @@ import sys
 import orjson
 import uvloop
 from aiokafka import TopicPartition
-from pymongo.asynchronous.database import AsyncDatabase
 
-from benchmarks.baselines.floor_clients import (
-    PREFIX,
-    Document,
-    Writer,
-    lanes_of,
-    open_consumer,
-    open_database,
-    open_publisher,
-    tune_garbage_collector,
-)
+from benchmarks.baselines.floor_kafka import PREFIX, lanes_of, open_consumer, open_publisher, tune_garbage_collector
+from benchmarks.baselines.floor_mongo import Document, Mongo, open_mongo
 from benchmarks.baselines.floor_views import apply_event, gallery_view, item_view
 
 AT_ONCE = 5_000
@@ -31,28 +22,28 @@ VIEWS = ("gallery_views", "item_views")
 
 async def main(version: str, lanes: int) -> None:
     """Read and fold all events, insert the documents, create the indexes, and end."""
-    async with open_publisher() as publisher, open_database() as database:
+    async with open_publisher() as publisher:
         partitions = await publisher.partitions("events")
-        tune_garbage_collector()
-        await asyncio.gather(*(_build(database, version, lane) for lane in lanes_of(partitions, lanes)))
-        await asyncio.gather(*(_create_indexes(database, name, version) for name in VIEWS))
+    tune_garbage_collector()
+    await asyncio.gather(*(_build(version, lane) for lane in lanes_of(partitions, lanes)))
+    await asyncio.gather(*(_create_indexes(name, version) for name in VIEWS))
 
 
-async def _build(database: AsyncDatabase[Document], version: str, partitions: range) -> None:
+async def _build(version: str, partitions: range) -> None:
     """Build one partition after the other, so that MongoDB inserts one while the next is read."""
-    writer = Writer(database)
-    inserting = asyncio.create_task(asyncio.sleep(0))
-    for partition in partitions:
-        heads, items = await _read(partition)
+    async with open_mongo() as mongo:
+        inserting = asyncio.create_task(asyncio.sleep(0))
+        for partition in partitions:
+            heads, items = await _read(partition)
+            await inserting
+            inserting = asyncio.create_task(_insert(mongo, version, heads, items))
         await inserting
-        inserting = asyncio.create_task(_insert(writer, version, heads, items))
-    await inserting
 
 
-async def _insert(writer: Writer, version: str, heads: list[Document], items: list[Document]) -> None:
+async def _insert(mongo: Mongo, version: str, heads: list[Document], items: list[Document]) -> None:
     for name, documents in zip(VIEWS, (heads, items), strict=True):
         for start in range(0, len(documents), AT_ONCE):
-            await writer.insert(f"{name}_{version}", documents[start : start + AT_ONCE])
+            await mongo.insert(f"{name}_{version}", documents[start : start + AT_ONCE])
 
 
 async def _read(partition: int) -> tuple[list[Document], list[Document]]:
@@ -83,14 +74,12 @@ def _fold(event: Document, heads: dict[str, Document], items: dict[str, tuple[st
         items[item_id] = (gallery_id, head["sequence"], item)
 
 
-async def _create_indexes(database: AsyncDatabase[Document], name: str, version: str) -> None:
+async def _create_indexes(name: str, version: str) -> None:
     """Create the indexes that the active version has."""
-    indexes = [
-        {field: value for field, value in index.items() if field not in ("v", "ns")}
-        for index in await (await database[name].list_indexes()).to_list()
-        if index["name"] != "_id_"
-    ]
-    await database.command({"createIndexes": f"{name}_{version}", "indexes": indexes})
+    async with open_mongo() as mongo:
+        found = (await mongo.command({"listIndexes": name}))["cursor"]["firstBatch"]
+        indexes = [index for index in found if index.pop("v") and index["name"] != "_id_"]
+        await mongo.command({"createIndexes": f"{name}_{version}", "indexes": indexes})
 
 
 if __name__ == "__main__":

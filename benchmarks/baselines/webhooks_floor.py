@@ -20,19 +20,10 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
-from pymongo.asynchronous.database import AsyncDatabase
 
-from benchmarks.baselines.floor_clients import (
-    Document,
-    Soon,
-    Writer,
-    each_batch,
-    open_consumer,
-    open_database,
-    open_publisher,
-    tune_garbage_collector,
-)
 from benchmarks.baselines.floor_http import ClientConnection
+from benchmarks.baselines.floor_kafka import Soon, each_batch, open_consumer, open_publisher, tune_garbage_collector
+from benchmarks.baselines.floor_mongo import Document, Mongo, open_mongo
 
 IN_FLIGHT = 64
 PLANNED_AT_ONCE = 2_000
@@ -87,13 +78,13 @@ class Signer:
 class Floor:
     """Plans deliveries, and sends them on a fixed number of connections."""
 
-    def __init__(self, database: AsyncDatabase[Document], port: int, listeners: int, signer: Signer) -> None:
-        self._writer = Writer(database)
+    def __init__(self, mongo: Mongo, port: int, listeners: int, signer: Signer) -> None:
+        self._mongo = mongo
         self._port = port
         self._listeners = listeners
         self._signer = signer
         self._queue: asyncio.Queue[tuple[Document, bytes]] = asyncio.Queue()
-        self._outcomes = Soon[Document](RECORD_SECONDS, lambda found: self._writer.update("deliveries", found))
+        self._outcomes = Soon[Document](RECORD_SECONDS, lambda found: self._mongo.update("deliveries", found))
 
     async def plan(self, partitions: int) -> None:
         """Store the deliveries of each batch of events, until killed."""
@@ -113,8 +104,8 @@ class Floor:
             events.append(stored)
             body = self._signer.body(event)
             deliveries += [(_delivery(stored, number, now), body) for number in range(self._listeners)]
-        await self._writer.insert("webhook_events", events)
-        await self._writer.insert("deliveries", [delivery for delivery, _ in deliveries])
+        await self._mongo.insert("webhook_events", events)
+        await self._mongo.insert("deliveries", [delivery for delivery, _ in deliveries])
         for entry in deliveries:
             self._queue.put_nowait(entry)
 
@@ -193,9 +184,9 @@ def _unpadded(content: bytes) -> bytes:
 
 async def main(port: int, listeners: int, dialect: str) -> None:
     """Run until killed."""
-    async with open_publisher() as publisher, open_database() as database:
+    async with open_publisher() as publisher, open_mongo() as mongo:
         partitions = await publisher.partitions("events")
-        floor = Floor(database, port, listeners, Signer(dialect))
+        floor = Floor(mongo, port, listeners, Signer(dialect))
         tune_garbage_collector()
         await asyncio.gather(floor.plan(partitions), *(floor.send() for _ in range(IN_FLIGHT)))
 
