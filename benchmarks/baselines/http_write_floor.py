@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import sys
 import uuid
+from typing import Any
 
 import orjson
 import uvloop
@@ -19,19 +20,21 @@ from benchmarks.baselines.floor_kafka import (
     Message,
     Publisher,
     Soon,
+    lanes_of,
     open_consumer,
     open_publisher,
     tune_garbage_collector,
 )
 from benchmarks.baselines.floor_mongo import Mongo, open_mongo
 
+LANES = 2
+
 
 class Floor:
     """Publishes and reads both topics."""
 
-    def __init__(self, publisher: Publisher, mongo: Mongo, partitions: int) -> None:
+    def __init__(self, publisher: Publisher, partitions: int) -> None:
         self._publisher = publisher
-        self._mongo = mongo
         # Each batch goes to the next partition, because a producer has one batch of a partition in flight at a time.
         self._partitions = itertools.cycle(range(partitions))
         self._requests = Soon[Message](0, self._publish)
@@ -47,20 +50,23 @@ class Floor:
         self._requests.add([(key, body, [])])
         return await reply
 
-    async def carry_out(self, consumer: AIOKafkaConsumer) -> None:
-        """Store commands and their views, and publish the replies, until cancelled."""
-        while True:
-            batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
-            records = [record for batch in batches.values() for record in batch]
-            if records:
-                items = [{"_id": record.key.decode(), "item": orjson.loads(record.value)} for record in records]
-                async with self._mongo.transaction():
-                    await self._mongo.insert("items", items)
-                await self._mongo.insert("views", items)
-                replies: list[Message] = [
-                    (record.key, orjson.dumps(item), []) for record, item in zip(records, items, strict=True)
-                ]
-                await self._publisher.publish({("replies", next(self._partitions)): replies})
+    async def carry_out(self, partitions: range) -> None:
+        """Store the commands of some partitions and their views, and publish the replies, until killed."""
+        async with open_consumer("commands", partitions, group_id=None) as consumer, open_mongo() as mongo:
+            while True:
+                batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
+                if records := [record for batch in batches.values() for record in batch]:
+                    await self._store(mongo, records)
+
+    async def _store(self, mongo: Mongo, records: list[Any]) -> None:
+        items = [{"_id": record.key.decode(), "item": orjson.loads(record.value)} for record in records]
+        async with mongo.transaction():
+            await mongo.insert("items", items)
+        await mongo.insert("views", items)
+        replies: list[Message] = [
+            (record.key, orjson.dumps(item), []) for record, item in zip(records, items, strict=True)
+        ]
+        await self._publisher.publish({("replies", next(self._partitions)): replies})
 
     async def read_replies(self, consumer: AIOKafkaConsumer) -> None:
         """Assign replies to the waiting requests, until cancelled."""
@@ -75,17 +81,16 @@ class Floor:
 
 async def main(port: int) -> None:
     """Serve until ended."""
-    async with open_publisher() as publisher, open_mongo() as mongo:
+    async with open_publisher() as publisher:
         partitions = await publisher.partitions("commands")
-        for collection in ("items", "views"):
-            await mongo.command({"create": collection})
-        floor = Floor(publisher, mongo, partitions)
-        async with (
-            open_consumer("commands", range(partitions), group_id=None) as commands,
-            open_consumer("replies", range(partitions), group_id=None) as replies,
-        ):
+        async with open_mongo() as mongo:
+            for collection in ("items", "views"):
+                await mongo.command({"create": collection})
+        floor = Floor(publisher, partitions)
+        async with open_consumer("replies", range(partitions), group_id=None) as replies:
             tune_garbage_collector()
-            await asyncio.gather(serve(port, floor.respond), floor.carry_out(commands), floor.read_replies(replies))
+            lanes = [floor.carry_out(lane) for lane in lanes_of(partitions, LANES)]
+            await asyncio.gather(serve(port, floor.respond), floor.read_replies(replies), *lanes)
 
 
 if __name__ == "__main__":
