@@ -21,7 +21,7 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients, without product code."""
+    """The cheapest known way to the same result."""
     return await measure(of_round, BACKLOG, "benchmarks.baselines.floor", str(FLOOR_BATCH), str(FLOOR_LANES))
 
 

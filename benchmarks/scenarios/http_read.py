@@ -1,4 +1,4 @@
-"""Measures how fast pages of 50 items are read over HTTP: the gateway, and one find behind the same HTTP server."""
+"""Measures how fast pages of 50 items are read over HTTP: the gateway, and one find behind the smallest HTTP server."""
 
 import asyncio
 import uuid

@@ -15,7 +15,7 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients, without product code, in one lane."""
+    """The cheapest known way to the same result, in one lane."""
     return await _measure(of_round, "benchmarks.baselines.projection_floor", "floor", str(EVENTS), "1")
 
 

@@ -25,7 +25,7 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients, without product code."""
+    """The cheapest known way to the same result."""
     sizes = str(FLOOR_BATCH), str(FLOOR_LANES)
     return await _measure(of_round, EVENTS, "benchmarks.baselines.projection_floor", "floor", *sizes)
 

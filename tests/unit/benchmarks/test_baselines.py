@@ -17,7 +17,7 @@ def test_there_are_baselines() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_baselines_import_neither_the_product_nor_the_measurement(path: Path) -> None:
-    seen = set()
+    seen: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             seen.update(alias.name for alias in node.names)
