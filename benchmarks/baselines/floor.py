@@ -1,7 +1,7 @@
 """The floor of commands: the cheapest known way to the write model, events and replies of the command service.
 
-It has no validation, rejections, retries or forwarding, and it trusts that no command comes twice. Unlike the product,
-it keeps all heads of galleries in memory, and its lanes never wait for each other.
+It has no validation, rejections, retries or forwarding, and a repeated command ends it. Unlike the product, it keeps
+all heads of galleries in memory, and its lanes never wait for each other.
 Usage: `python -m benchmarks.baselines.floor BATCH_SIZE LANES`, with the settings of the command service.
 """
 
