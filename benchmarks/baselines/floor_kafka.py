@@ -23,7 +23,7 @@ Batch = dict[TopicPartition, list[Any]]
 T = TypeVar("T")
 
 BATCH_BYTES = 512 * 1024
-OFFSETS_SECONDS = 0.5
+OFFSETS_SECONDS = 0.2
 _GZIP = 16 + isal_zlib.MAX_WBITS
 BOOTSTRAP, PREFIX = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
 
