@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.arguments import Arguments, parse_arguments
 from benchmarks.catalogue import find_scenarios
+from benchmarks.judgement import beaten_floors
 from benchmarks.machine import describe_machine, package_versions, server_versions
 from benchmarks.report import render, write
 from benchmarks.runner import play
@@ -20,7 +21,10 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> int:
-    """Measure, print and write the figures. The exit status is 0, or 1 if there are no figures."""
+    """Measure, print and write the figures.
+
+    The exit status is 0, or 1 if there are no figures or if the product has beaten a floor.
+    """
     if sys.platform != "linux":
         print("The benchmarks read /proc: they run on Linux only.", file=sys.stderr)
         return 1
@@ -32,14 +36,17 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="triptych-bench-") as folder:
             data_dir = Path(folder)
             with local_stack(data_dir=data_dir, keep=False) as addresses:
-                asyncio.run(_measure(arguments, scenarios, addresses, data_dir / "logs"))
+                beaten = asyncio.run(_measure(arguments, scenarios, addresses, data_dir / "logs"))
     except (RoundFailed, StackUnavailable) as failure:
         print(failure, file=sys.stderr)
         return 1
-    return 0
+    for line in beaten:
+        print(line, file=sys.stderr)
+    return 1 if beaten else 0
 
 
-async def _measure(arguments: Arguments, scenarios: dict[str, Scenario], addresses: Addresses, logs: Path) -> None:
+async def _measure(arguments: Arguments, scenarios: dict[str, Scenario], addresses: Addresses, logs: Path) -> list[str]:
+    """Play the scenarios, and write their figures; a line for each figure in which a floor was beaten."""
     circumstances = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
@@ -53,6 +60,7 @@ async def _measure(arguments: Arguments, scenarios: dict[str, Scenario], address
         print(render(results[-1]), flush=True)
     write(RESULTS, results, circumstances)
     _say(f"written: {RESULTS}")
+    return [line for result in results for line in beaten_floors(result)]
 
 
 def _say(line: str) -> None:

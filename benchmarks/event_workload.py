@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.scenario import RoundFailed
+from benchmarks.scenario import PARTITIONS, RoundFailed
 from triptych.contract.codec import events
 from triptych.contract.joined import HEAD_ITEMS_MAX, gallery_key, item_key
 from triptych.kit.kafka.partitions import partition_of
@@ -137,7 +137,7 @@ class EventWorkload:
         gallery.sequence += 1
         event = build(self._id(), gallery.gallery_id, gallery.sequence, AT, content)
         key = gallery.gallery_id.encode()
-        return OutgoingRecord("", key, orjson.dumps(event), _HEADERS, partition_of(key, 12))
+        return OutgoingRecord("", key, orjson.dumps(event), _HEADERS, partition_of(key, PARTITIONS))
 
     def _id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

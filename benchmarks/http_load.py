@@ -50,12 +50,6 @@ async def at_a_time(request: Request, width: int, count: int) -> tuple[list[floa
     return times, count / (time.perf_counter() - started)
 
 
-def quantile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 async def until_ready(child: Child, url: str) -> None:
     """Wait until a child process responds with 200 at this address.
 

@@ -8,10 +8,11 @@ from itertools import chain, islice
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from benchmarks.process import cpu_seconds, peak_rss_mib
-from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.process import peak_rss_mib
+from benchmarks.scenario import PARTITIONS, Figures, Round, RoundFailed
 from benchmarks.simulation import SimulatedGallery
 from benchmarks.statistics import events_per_second
+from benchmarks.usage import Meter, Usage
 from benchmarks.workload import Ends, EventRecord, Workload, WrongEvents, head_of, items_of
 from triptych.command.app import indexes
 from triptych.command.settings import CommandSettings
@@ -33,7 +34,8 @@ LOG_LINES = 30
 async def measure(of_round: Round, workload: Workload, module: str, *args: str, **fields: object) -> Figures:
     """Run `python -m module` on a full commands topic until all events are published, and check the events.
 
-    The processor time before the first events is `starting_cpu_seconds`, the time after them is in `cpu_us_per_event`.
+    The processor time of the process before the first events is `starting_cpu_seconds`; the other figures of processor
+    time begin with them.
     `fields` are settings of the process.
 
     Raises:
@@ -43,7 +45,7 @@ async def measure(of_round: Round, workload: Workload, module: str, *args: str, 
     async with _events_topic(of_round) as (reader, partitions):
         child = of_round.start(module, *args, **fields)
         try:
-            used = await _watch(child, reader, partitions, workload.commands)
+            used = await _watch(child, of_round.meter([child]), reader, partitions, workload.commands)
         finally:
             await asyncio.to_thread(child.stop, STOP_SECONDS)
         # After the process has stopped, so that surplus events are found.
@@ -83,28 +85,29 @@ async def _events_topic(of_round: Round) -> AsyncIterator[tuple[AIOKafkaConsumer
     await reader.start()
     try:
         topic = of_round.topics.events
-        count = of_round.settings.topic_partitions
-        yield reader, [TopicPartition(topic, partition) for partition in range(count)]
+        yield reader, [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
     finally:
         await reader.stop()
 
 
-async def _watch(child: Child, reader: AIOKafkaConsumer, partitions: list[TopicPartition], expected: int) -> Figures:
-    """Wait for all events; the processor time and memory that the process has used."""
+async def _watch(
+    child: Child, meter: Meter, reader: AIOKafkaConsumer, partitions: list[TopicPartition], expected: int
+) -> Figures:
+    """Wait for all events; the processor time and memory used."""
     deadline = time.monotonic() + DEADLINE_SECONDS
-    first: tuple[int, float] | None = None
+    first: tuple[int, Usage] | None = None
     while True:
         if (code := child.poll()) is not None:
             raise RoundFailed(f"the process ended with exit code {code}.\n{_end_of_log(child)}")
         count = sum((await reader.end_offsets(partitions)).values())
         if count and first is None:
-            first = (count, cpu_seconds(child.pid))
+            first = (count, meter.read())
         if count >= expected and first is not None:
             if count == first[0]:
                 raise RoundFailed("all events came between two polls: too few to measure their cost")
             return {
-                "cpu_us_per_event": 1e6 * (cpu_seconds(child.pid) - first[1]) / (count - first[0]),
-                "starting_cpu_seconds": first[1],
+                **meter.since(first[1], count - first[0]),
+                "starting_cpu_seconds": first[1].services,
                 "peak_rss_mib": peak_rss_mib(child.pid),
             }
         if time.monotonic() > deadline:

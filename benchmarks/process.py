@@ -1,12 +1,29 @@
-"""Reads the processor time and memory of a process, without its children, from Linux's /proc (proc(5))."""
+"""Reads the processor time and memory of processes from Linux's /proc (proc(5))."""
 
 import os
+import resource
+from contextlib import suppress
 from pathlib import Path
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time of all threads, user and system, in seconds."""
+    """The processor time of a process without its children: all threads, user and system, in seconds."""
     return parse_cpu_ticks(Path(f"/proc/{pid}/stat").read_text()) / os.sysconf("SC_CLK_TCK")
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """The processor time of a process and of all its descendants that run, in seconds."""
+    total = cpu_seconds(pid)
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread or child that has just ended
+            total += sum(tree_cpu_seconds(int(child)) for child in tasks.read_text().split())
+    return total
+
+
+def ended_cpu_seconds() -> float:
+    """The processor time of the children of this process that have ended and were waited for, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def peak_rss_mib(pid: int) -> float:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from benchmarks.event_workload import EventWorkload
-from benchmarks.process import cpu_seconds, peak_rss_mib
-from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.process import peak_rss_mib
+from benchmarks.scenario import PARTITIONS, Figures, Round, RoundFailed
+from benchmarks.usage import Meter, Usage, per_thousand
 from triptych.devstack.children import Child
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer, make_reader
@@ -28,11 +29,11 @@ LOG_LINES = 30
 
 
 class Sample(NamedTuple):
-    """The number of events that a group has committed, and the processor time of its process, at one moment."""
+    """The number of events that a group has committed, and the processor time used, at one moment."""
 
     events: int
     at: float
-    cpu_seconds: float
+    usage: Usage
 
 
 async def fill(of_round: Round, records: Iterable[OutgoingRecord]) -> int:
@@ -67,13 +68,13 @@ async def measure(
     group_offsets = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     child = of_round.start(module, *args, **fields)
     try:
-        first, last = await _watch(child, group_offsets)
+        first, last = await _watch(child, of_round.meter([child]), group_offsets)
         if first.events == last.events:
             raise RoundFailed("all events were read between two polls: too few to measure a rate")
         done = last.events - first.events
         figures = {
             "events_per_second": done / (last.at - first.at),
-            "cpu_seconds_per_1000": 1000 * (last.cpu_seconds - first.cpu_seconds) / done,
+            **per_thousand(first.usage, last.usage, done),
             "peak_rss_mib": peak_rss_mib(child.pid),
         }
     finally:
@@ -87,14 +88,15 @@ async def caught_up(of_round: Round, child: Child, group: str) -> None:
     """Wait until the process has read all events on the topic. Raises RoundFailed."""
     group_offsets = GroupOffsets(of_round.settings, of_round.topics.events, of_round.settings.topic_prefix + group)
     try:
-        await _watch(child, group_offsets)
+        await _watch(child, of_round.meter([child]), group_offsets)
     finally:
         await group_offsets.stop()
 
 
-async def _watch(child: Child, group_offsets: GroupOffsets) -> tuple[Sample, Sample]:
+async def _watch(child: Child, meter: Meter, group_offsets: GroupOffsets) -> tuple[Sample, Sample]:
     """The first sample after an event was read, and the first sample after all events were read."""
-    expected, deadline = sum((await group_offsets.ends(range(12))).values()), time.monotonic() + DEADLINE_SECONDS
+    expected = sum((await group_offsets.ends(range(PARTITIONS))).values())
+    deadline = time.monotonic() + DEADLINE_SECONDS
     first: Sample | None = None
     while True:
         if (code := child.poll()) is not None:
@@ -102,12 +104,11 @@ async def _watch(child: Child, group_offsets: GroupOffsets) -> tuple[Sample, Sam
         count = 0
         with contextlib.suppress(TransientFailure):  # a broker that has just started has no coordinator yet
             count = sum((await group_offsets.committed()).values())
-        sample = Sample(count, time.monotonic(), cpu_seconds(child.pid))
         if count and first is None:
-            first = sample
+            first = Sample(count, time.monotonic(), meter.read())
         if count >= expected and first is not None:
-            return first, sample
-        if sample.at > deadline:
+            return first, Sample(count, time.monotonic(), meter.read())
+        if time.monotonic() > deadline:
             raise RoundFailed(f"{count} of {expected} events after {DEADLINE_SECONDS:g} s.\n{_end_of_log(child)}")
         await asyncio.sleep(POLL_SECONDS)
 
@@ -127,7 +128,7 @@ async def latest(of_round: Round) -> dict[bytes, bytes | None]:
     reader = make_reader(of_round.settings, auto_offset_reset="earliest")
     await reader.start()
     try:
-        partitions = [TopicPartition(of_round.topics.galleries, number) for number in range(12)]
+        partitions = [TopicPartition(of_round.topics.galleries, number) for number in range(PARTITIONS)]
         ends = await reader.end_offsets(partitions)
         reader.assign([partition for partition in partitions if ends[partition]])
         while any([await reader.position(partition) < ends[partition] for partition in reader.assignment()]):

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.scenario import Figures
+from benchmarks.figures import Figures
 from benchmarks.statistics import Summary, ratios, summarise
 
 COMPARISONS = (("product", "floor"), ("product", "naive"))
@@ -35,7 +35,9 @@ class Result:
             if above in self.rounds and below in self.rounds:
                 over, under = _columns(self.rounds[above]), _columns(self.rounds[below])
                 compared[f"{above}/{below}"] = {
-                    name: summarise(ratios(over[name], under[name])) for name in over if name in under
+                    name: summarise(ratios(over[name], under[name]))
+                    for name in over
+                    if name in under and all(under[name])  # a server that had nothing to do is not compared
                 }
         return compared
 
@@ -56,7 +58,7 @@ def render(result: Result) -> str:
         for position, (name, summary) in enumerate(summaries.items()):
             head = title if position == 0 else ""
             spread = f"({_number(summary.low)}..{_number(summary.high)})"
-            lines.append(f"  {head:<16}{name:<22}{_number(summary.median):>10}  {spread}")
+            lines.append(f"  {head:<16}{name:<32}{_number(summary.median):>10}  {spread}")
     return "\n".join(lines)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from benchmarks.figures import is_measured
 from benchmarks.report import Result
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from benchmarks.servers import Servers, find_servers
 from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import open_database
 from triptych.kit.startup.provision import ensure_topics
@@ -25,16 +27,19 @@ async def play(
     Raises:
         RoundFailed: a round failed. The figures of the other rounds are dropped.
     """
+    servers = find_servers(addresses)
+    if servers is None:
+        say("broker and mongod do not run on this machine: only the processor time of the services is measured")
     played: dict[str, list[Figures]] = {variant: [] for variant in scenario.variants}
     for number in range(1, rounds + 1):
         for variant, measure in scenario.variants.items():
             where = f"{scenario.name}, {variant}, round {number} of {rounds}"
             try:
-                async with _fresh_round(addresses, folder) as of_round:
+                async with _fresh_round(addresses, folder, servers) as of_round:
                     figures = await measure(of_round)
             except RoundFailed as failure:
                 raise RoundFailed(f"{where}: {failure}") from failure
-            unmeasured = [name for name, value in figures.items() if not value > 0]
+            unmeasured = [name for name, value in figures.items() if not is_measured(name, value)]
             if unmeasured:
                 raise RoundFailed(f"{where}: nothing was measured for {', '.join(unmeasured)}")
             played[variant].append(figures)
@@ -43,10 +48,10 @@ async def play(
 
 
 @asynccontextmanager
-async def _fresh_round(addresses: Addresses, folder: Path) -> AsyncIterator[Round]:
+async def _fresh_round(addresses: Addresses, folder: Path, servers: Servers | None) -> AsyncIterator[Round]:
     name = f"bench{uuid.uuid4().hex[:10]}"
     async with open_database(addresses.mongo_uri, name) as database:
-        fresh = Round(addresses, name, database, folder)
+        fresh = Round(addresses, name, database, folder, servers)
         settings = fresh.settings
         specs = [
             # Timestamps of the broker's clock are comparable, whichever process has produced the record.

@@ -1,19 +1,24 @@
 """Defines a scenario and its variants, and the servers, topics and database of a round."""
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from benchmarks.figures import Figures
+from benchmarks.servers import Servers
+from benchmarks.usage import Meter
 from triptych.contract.topics import Topics
 from triptych.devstack.children import Child, start_child
 from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.settings import PREFIX, KitSettings
 
-Figures: TypeAlias = dict[str, float]
-"""The figures of one round, by name with unit (`events_per_second`). All are positive."""
+__all__ = ["PARTITIONS", "Figures", "Round", "RoundFailed", "Scenario", "Variant"]
+
+PARTITIONS: int = KitSettings.model_fields["topic_partitions"].default
+"""The partitions of every topic of a round, and of the records that the workloads generate: the product's default."""
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,12 +29,16 @@ class RoundFailed(Exception):
 
 @dataclass(frozen=True)
 class Round:
-    """The servers of a round, and its own topics and database, which exist and are empty."""
+    """The servers of a round, and its own topics and database, which exist and are empty.
+
+    `servers` are their processes, None if they are not on this machine.
+    """
 
     addresses: Addresses
     name: str
     database: Database
     folder: Path
+    servers: Servers | None = None
 
     @property
     def topics(self) -> Topics:
@@ -50,12 +59,17 @@ class Round:
         log = self.folder / f"{self.name}.log"
         return start_child([sys.executable, "-m", module, *args], env=environ, log=log, cwd=ROOT)
 
+    def meter(self, services: Sequence[Child], load: Sequence[Child] = ()) -> Meter:
+        """A meter of the processor time of these services, of the servers, and of the load."""
+        return Meter(self.servers, [child.pid for child in services], [child.pid for child in load])
+
     def _fields(self) -> dict[str, object]:
         return {
             "kafka_bootstrap": self.addresses.kafka_bootstrap,
             "mongo_uri": self.addresses.mongo_uri,
             "mongo_database": self.name,
             "topic_prefix": f"{self.name}.",
+            "topic_partitions": PARTITIONS,
         }
 
 

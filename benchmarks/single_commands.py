@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from benchmarks.pipeline import store
 from benchmarks.scenario import Round, RoundFailed
 from benchmarks.simulation import SimulatedGallery, Step
+from benchmarks.usage import Meter
 from benchmarks.workload import command_record
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.reading.tail import tail
@@ -21,9 +22,10 @@ STOP_SECONDS = 30.0
 
 
 class Requester:
-    """Sends commands and waits for their replies."""
+    """Sends commands and waits for their replies. `meter` measures the service that replies."""
 
-    def __init__(self, topic: str, producer: AIOKafkaProducer) -> None:
+    def __init__(self, topic: str, producer: AIOKafkaProducer, meter: Meter) -> None:
+        self.meter = meter
         self._topic = topic
         self._producer = producer
         self._waiting: dict[str, asyncio.Future[dict[str, str]]] = {}
@@ -56,16 +58,18 @@ class Requester:
 
 
 @asynccontextmanager
-async def requesting(of_round: Round, galleries: Sequence[SimulatedGallery]) -> AsyncIterator[Requester]:
-    """A requester of an idle command service with these galleries."""
+async def requesting(
+    of_round: Round, galleries: Sequence[SimulatedGallery], module: str, *args: str, **fields: object
+) -> AsyncIterator[Requester]:
+    """A requester of an idle service with these galleries, `python -m module`."""
     await store(of_round, galleries)
-    child = of_round.start("triptych.command", command_port=0)
+    child = of_round.start(module, *args, **fields)
     try:
         async with (
             make_producer(of_round.settings) as producer,
             tail(of_round.settings, [of_round.topics.replies]) as replies,
         ):
-            requester = Requester(of_round.topics.commands, producer)
+            requester = Requester(of_round.topics.commands, producer, of_round.meter([child]))
             listening = asyncio.create_task(requester.listen(replies))
             try:
                 yield requester

@@ -1,5 +1,6 @@
-"""Computes medians, spreads, ratios and rates, without I/O."""
+"""Computes medians, spreads, percentiles, ratios and rates, without I/O."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,20 @@ class Summary:
 def summarise(values: Sequence[float]) -> Summary:
     """Median, minimum and maximum of at least one value."""
     return Summary(statistics.median(values), min(values), max(values))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values do not exceed (the nearest-rank method).
+
+    It is always one of the values: of ten values, the fifth is p50, and the tenth is p99.
+
+    Args:
+        values: at least one, in any order.
+        share: above 0, at most 1: 0.99 for p99.
+    """
+    # 0.07 * 100 is a little more than 7, because binary fractions are not exact.
+    rank = math.ceil(round(share * len(values), 9))
+    return sorted(values)[max(rank, 1) - 1]
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:

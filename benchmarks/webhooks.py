@@ -6,11 +6,11 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
-from benchmarks.process import cpu_seconds, peak_rss_mib
+from benchmarks.process import peak_rss_mib
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from triptych.contract.codec.envelope import Message, encode_event
 from triptych.contract.codec.events import gallery_created
@@ -32,6 +32,9 @@ POLL_SECONDS = 0.2
 INSERTED_AT_ONCE = 5_000
 EVENT_TYPE = "wix.pro_gallery.gallery_v2_created"
 
+Counts: TypeAlias = dict[str, float]
+"""What the receiver has counted: see `benchmarks.baselines.webhooks_receiver.Counts`."""
+
 
 def events_of(count: int) -> list[dict[str, Any]]:
     """Events of `count` galleries. Each event has about 700 bytes, like the event of an item."""
@@ -41,11 +44,6 @@ def events_of(count: int) -> list[dict[str, Any]]:
         gallery = {"id": gallery_id, "name": "n" * 300, "sortOrder": 1, "createdDate": "2026-01-01T00:00:00.000Z"}
         made.append(gallery_created(str(uuid.uuid4()), gallery_id, 1, datetime.now(UTC), gallery))
     return made
-
-
-def event_values(count: int) -> list[bytes]:
-    """Events as `events_of` makes them, encoded as on the topic."""
-    return [message_of(event).value for event in events_of(count)]
 
 
 async def subscribe(of_round: Round, port: int, count: int, dialect: str) -> None:
@@ -64,27 +62,27 @@ async def product(of_round: Round, listeners: int, events: int, dialect: str) ->
     """The relay, started on a topic full of events."""
     (port,) = free_ports(1)
     await subscribe(of_round, port, listeners, dialect)
+    await _publish(of_round, events)
+    fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
+    return await _measure(of_round, port, listeners * events, "triptych.webhooks", **fields)
+
+
+async def floor(of_round: Round, listeners: int, events: int, dialect: str) -> Figures:
+    """The loop of `benchmarks.baselines.webhooks_floor`, started on the same topic."""
+    (port,) = free_ports(1)
+    await ensure_indexes(of_round.database, INDEXES)
+    await _publish(of_round, events)
+    arguments = (str(port), str(listeners), dialect)
+    return await _measure(of_round, port, listeners * events, "benchmarks.baselines.webhooks_floor", *arguments)
+
+
+async def _publish(of_round: Round, events: int) -> None:
     publisher = Publisher(lambda: make_producer(of_round.settings))
     try:
         messages = [message_of(event) for event in events_of(events)]
         await publisher.publish([OutgoingRecord(of_round.topics.events, m.key, m.value, m.headers) for m in messages])
     finally:
         await publisher.stop()
-    fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
-    figures = await _measure(of_round, port, listeners * events, "triptych.webhooks", **fields)
-    deadline = time.monotonic() + STOP_SECONDS
-    while (done := await of_round.database[DELIVERIES].count_documents({"status": "delivered"})) < listeners * events:
-        if time.monotonic() > deadline:
-            raise RoundFailed(f"{done} of {listeners * events} deliveries are recorded as delivered")
-        await asyncio.sleep(POLL_SECONDS)
-    return figures
-
-
-async def floor(of_round: Round, listeners: int, events: int, dialect: str) -> Figures:
-    """The loop of `benchmarks.baselines.webhooks_floor`."""
-    (port,) = free_ports(1)
-    arguments = (str(port), str(listeners), str(events), dialect)
-    return await _measure(of_round, port, listeners * events, "benchmarks.baselines.webhooks_floor", *arguments)
 
 
 async def backlog(of_round: Round, due: int, sent: int) -> Figures:
@@ -110,46 +108,65 @@ async def backlog(of_round: Round, due: int, sent: int) -> Figures:
         rows = [new_delivery(listener, stored, now, manual=True) for _ in range(count)]
         await of_round.database[DELIVERIES].insert_many(rows, ordered=False)
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
-    async with running_receiver(of_round, port):
+    async with running_receiver(of_round, port) as receiver:
         relay = of_round.start("triptych.webhooks", **fields)
+        meter = of_round.meter([relay], [receiver])
         try:
-            counts = await _all_received(port, sent, relay)
+            before, usage = await _received(port, 1, relay), meter.read()
+            counts = await _received(port, sent, relay)
+            used = meter.since(usage, _newly(before, counts))
             memory = peak_rss_mib(relay.pid)
         finally:
             await asyncio.to_thread(relay.stop, STOP_SECONDS)
-    return {"deliveries_per_second": counts["total"] / counts["seconds"], "peak_rss_mib": memory}
+    return {"deliveries_per_second": counts["total"] / counts["seconds"], **used, "peak_rss_mib": memory}
 
 
 async def _measure(of_round: Round, port: int, expected: int, module: str, *args: str, **fields: object) -> Figures:
-    async with running_receiver(of_round, port):
+    """Run a sender until all deliveries are received and recorded. Processor time is counted from the first one on."""
+    async with running_receiver(of_round, port) as receiver:
         sender = of_round.start(module, *args, **fields)
+        meter = of_round.meter([sender], [receiver])
         try:
-            counts = await _all_received(port, expected, sender)
-            used = {
-                "cpu_us_per_delivery": 1e6 * cpu_seconds(sender.pid) / expected,
-                "peak_rss_mib": peak_rss_mib(sender.pid),
-            }
+            before, usage = await _received(port, 1, sender), meter.read()
+            counts = await _received(port, expected, sender)
+            await _recorded(of_round, expected)
+            used = meter.since(usage, _newly(before, counts))
+            memory = peak_rss_mib(sender.pid)
         finally:
             await asyncio.to_thread(sender.stop, STOP_SECONDS)
         counts = await _counts(port)
     if not counts["total"] == counts["distinct"] == expected:
         raise RoundFailed(f"{expected} deliveries expected, received {counts}")
-    return {"deliveries_per_second": expected / counts["seconds"], **used}
+    return {"deliveries_per_second": expected / counts["seconds"], **used, "peak_rss_mib": memory}
+
+
+async def _recorded(of_round: Round, expected: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while (done := await of_round.database[DELIVERIES].count_documents({"status": "delivered"})) < expected:
+        if time.monotonic() > deadline:
+            raise RoundFailed(f"{done} of {expected} deliveries are recorded as delivered")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _newly(before: Counts, after: Counts) -> int:
+    """The number of deliveries between two counts. Raises RoundFailed if there was none."""
+    if after["total"] <= before["total"]:
+        raise RoundFailed("all deliveries came between two polls: too few to measure their cost")
+    return int(after["total"] - before["total"])
 
 
 @asynccontextmanager
-async def running_receiver(of_round: Round, port: int | None = None) -> AsyncIterator[int]:
-    """Run `benchmarks.baselines.webhooks_receiver` until the block ends; its port."""
-    port = port or free_ports(1)[0]
+async def running_receiver(of_round: Round, port: int) -> AsyncIterator[Child]:
+    """Run `benchmarks.baselines.webhooks_receiver` on this port until the block ends."""
     receiver = of_round.start("benchmarks.baselines.webhooks_receiver", str(port))
     try:
         await _counts(port)
-        yield port
+        yield receiver
     finally:
         await asyncio.to_thread(receiver.stop, STOP_SECONDS)
 
 
-async def _all_received(port: int, expected: int, sender: Child) -> dict[str, float]:
+async def _received(port: int, expected: int, sender: Child) -> Counts:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         counts = await _counts(port)
@@ -160,12 +177,12 @@ async def _all_received(port: int, expected: int, sender: Child) -> dict[str, fl
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _counts(port: int) -> dict[str, float]:
+async def _counts(port: int) -> Counts:
     deadline = time.monotonic() + STOP_SECONDS
     while True:
         try:
             async with httpx.AsyncClient() as client:
-                counts: dict[str, float] = (await client.get(f"http://127.0.0.1:{port}/")).json()
+                counts: Counts = (await client.get(f"http://127.0.0.1:{port}/")).json()
                 return counts
         except httpx.TransportError:
             if time.monotonic() > deadline:

@@ -1,11 +1,12 @@
 """Measures a relay that is already running: a steady stream of events, and one event to many listeners."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.statistics import percentile
 from benchmarks.webhooks import (
     POLL_SECONDS,
     STOP_SECONDS,
@@ -14,22 +15,23 @@ from benchmarks.webhooks import (
     running_receiver,
     subscribe,
 )
+from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
 READY_SECONDS = 60.0
-PERCENTILE = 0.99
+WARM_UP = 50
 
 
 @asynccontextmanager
-async def running_relay(of_round: Round) -> AsyncIterator[None]:
+async def running_relay(of_round: Round) -> AsyncIterator[Child]:
     """Run a relay until the block ends."""
     fields = {"webhooks_port": 0, "local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
     relay = of_round.start("triptych.webhooks", **fields)
     try:
-        yield
+        yield relay
     finally:
         await asyncio.to_thread(relay.stop, STOP_SECONDS)
 
@@ -53,7 +55,8 @@ async def hanging_server() -> AsyncIterator[int]:
 
 async def steady(of_round: Round, events: int, per_second: float, *, troubled: bool) -> Figures:
     """The latencies of a good listener; if `troubled`, with another that hangs and one that refuses connections."""
-    async with running_receiver(of_round) as port, hanging_server() as stuck:
+    (port,) = free_ports(1)
+    async with running_receiver(of_round, port) as receiver, hanging_server() as stuck:
         await subscribe(of_round, port, 1, "standard-hmac")
         if troubled:
             (closed,) = free_ports(1)
@@ -63,29 +66,36 @@ async def steady(of_round: Round, events: int, per_second: float, *, troubled: b
         assert good is not None
         publisher = Publisher(lambda: make_producer(of_round.settings))
         try:
-            async with running_relay(of_round):
-                await _publish_steadily(of_round, publisher, 50, per_second)  # warm-up
-                await _delivered(of_round, good["_id"], 50)
+            async with running_relay(of_round) as relay:
+                meter = of_round.meter([relay], [receiver])
+                await _publish_steadily(of_round, publisher, WARM_UP, per_second)
+                await _delivered(of_round, good["_id"], WARM_UP)
+                usage = meter.read()
                 await _publish_steadily(of_round, publisher, events, per_second)
-                latencies = (await _delivered(of_round, good["_id"], 50 + events))[50:]
+                latencies = (await _delivered(of_round, good["_id"], WARM_UP + events))[WARM_UP:]
+                used = meter.since(usage, events)
         finally:
             await publisher.stop()
-    return {"p50_ms": _percentile(latencies, 0.5), "p99_ms": _percentile(latencies, PERCENTILE)}
+    return {"p50_ms": percentile(latencies, 0.5), "p99_ms": percentile(latencies, 0.99), **used}
 
 
 async def fan_out(of_round: Round, listeners: int, dialect: str) -> Figures:
     """How long one event takes until all listeners have responded, on a relay that is warm."""
-    async with running_receiver(of_round) as port:
+    (port,) = free_ports(1)
+    async with running_receiver(of_round, port) as receiver:
         await subscribe(of_round, port, listeners, dialect)
         publisher = Publisher(lambda: make_producer(of_round.settings))
         try:
-            async with running_relay(of_round):
+            async with running_relay(of_round) as relay:
+                meter = of_round.meter([relay], [receiver])
                 for number in (1, 2):
+                    usage = meter.read()
                     await _publish_steadily(of_round, publisher, 1, 1_000)
                     latencies = await _delivered(of_round, None, number * listeners)
+                    used = meter.since(usage, listeners)
         finally:
             await publisher.stop()
-    return {"last_answer_ms": max(latencies[listeners:])}
+    return {"last_answer_ms": max(latencies[listeners:]), **used}
 
 
 async def _publish_steadily(of_round: Round, publisher: Publisher, count: int, per_second: float) -> None:
@@ -107,7 +117,3 @@ async def _delivered(of_round: Round, listener_id: str | None, count: int) -> li
         await asyncio.sleep(POLL_SECONDS)
     found = await of_round.database[DELIVERIES].find(query).sort([("occurredAt", 1)]).to_list(None)
     return [(row["log"][-1]["at"] - row["occurredAt"]) / timedelta(milliseconds=1) for row in found]
-
-
-def _percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[int(share * (len(values) - 1))]

@@ -1,66 +1,63 @@
-"""The floor: the reads and writes of the command service by the same clients, without product code.
+"""The floor of commands: the cheapest known way to the write model, events and replies of the command service.
 
-It has no validation, rejections, retries, repeated commands, forwarding or metrics.
-Usage: `python -m benchmarks.baselines.floor BATCH_SIZE`, with the settings of the command service.
+It has no validation, rejections, retries or forwarding, and a repeated command ends it. Unlike the product, it keeps
+all heads of galleries in memory, and its lanes never wait for each other.
+Usage: `python -m benchmarks.baselines.floor BATCH_SIZE LANES`, with the settings of the command service.
 """
 
 import asyncio
-import gc
-import os
 import sys
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from pymongo import AsyncMongoClient, ReplaceOne
-from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from benchmarks.baselines.floor_changes import HIGHEST, LOWEST, Changes, UnknownNeighbour
-from benchmarks.baselines.floor_messages import Document, Message, event_message, reply_message
-from triptych.kit.kafka import fast_gzip
+from benchmarks.baselines.floor_kafka import (
+    Batch,
+    Destination,
+    Message,
+    Publisher,
+    Soon,
+    each_batch,
+    lanes_of,
+    open_consumer,
+    open_publisher,
+    tune_garbage_collector,
+)
+from benchmarks.baselines.floor_messages import event_message, reply_message
+from benchmarks.baselines.floor_mongo import Document, Mongo, claim, fences, open_mongo, replacement
 
-fast_gzip.install()  # the codec of the product, so that the floor is not slower
-
-BATCH_BYTES = 512 * 1024
 LINE_ITEMS = 4
+ACKNOWLEDGE_SECONDS = 0.1
 
 Command = tuple[int, str, str, Document]
 """Partition, id, name and data."""
 
 
-class Floor:
-    """Handles batches one after the other: load, decide, one transaction, publish, acknowledge, commit."""
+class Lane:
+    """Handles the batches of some partitions one after the other: load, decide, one transaction, publish."""
 
-    def __init__(
-        self,
-        consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
-        database: AsyncDatabase[Document],
-        prefix: str,
-    ) -> None:
-        self._consumer = consumer
-        self._producer = producer
-        self._database = database
-        self._events = f"{prefix}events"
-        self._replies = f"{prefix}replies"
+    def __init__(self, publisher: Publisher, mongo: Mongo) -> None:
+        self._publisher = publisher
+        self._mongo = mongo
+        self._acknowledgements = Soon[str](ACKNOWLEDGE_SECONDS, self._acknowledge)
+        self._heads: dict[str, Document] = {}
         self._number = 0
 
-    async def claim(self, partitions: int) -> None:
-        """Claim all partitions, as the only consumer."""
-        owners = [{"scope": "floor", "partition": partition, "writes": 0} for partition in range(partitions)]
-        await self._database["partition_owners"].insert_many(owners)
+    async def run(self, partitions: range, batch_size: int) -> None:
+        """Carry out the commands of some partitions, until killed."""
+        async with open_consumer("commands", partitions) as consumer:
+            async for batch in each_batch(consumer, batch_size):
+                await self._handle(batch)
 
-    async def handle(self, batch: dict[TopicPartition, list[Any]]) -> None:
-        """Carry out a batch of commands."""
+    async def _handle(self, batch: Batch) -> None:
         commands = [_command(partition.partition, record) for partition, records in batch.items() for record in records]
         while commands:
             commands = await self._carry_out(commands)
-        await self._consumer.commit({partition: records[-1].offset + 1 for partition, records in batch.items()})
 
     async def _carry_out(self, commands: list[Command]) -> list[Command]:
         """Carry out the first commands, nearly always all of them; the commands that remain."""
@@ -68,14 +65,13 @@ class Floor:
         now = at.isoformat(timespec="milliseconds")[:-6] + "Z"
         changes = await self._load(commands, now, at.timestamp() * 1000 // 1)
         processed: list[Document] = []
-        events: dict[int, list[Message]] = defaultdict(list)
-        replies: dict[int, list[Message]] = defaultdict(list)
+        records: dict[Destination, list[Message]] = defaultdict(list)
         for partition, command_id, name, data in commands:
             try:
                 head, item_id, body = changes.apply(name, data)
             except UnknownNeighbour:
                 break
-            events[partition].append(event_message(head, body, command_id, now))
+            records["events", partition].append(event_message(head, body, command_id, now))
             reply = {
                 "commandId": command_id,
                 "outcome": "accepted",
@@ -84,70 +80,75 @@ class Floor:
                 "itemIds": [item_id],
             }
             processed.append({"_id": f"default/{command_id}", "reply": reply, "at": at})
-            replies[partition].append(reply_message(reply))
-        rows = [self._row(partition, messages) for partition, messages in events.items()]
+            records["replies", partition].append(reply_message(reply))
+        rows = [self._row(number, events) for (topic, number), events in records.items() if topic == "events"]
         await self._save(changes, rows, processed)
-        await asyncio.gather(
-            *(self._publish(self._events, partition, messages) for partition, messages in events.items()),
-            *(self._publish(self._replies, partition, messages) for partition, messages in replies.items()),
-        )
-        await self._database["outbox"].update_many(
-            {"_id": {"$in": [row["_id"] for row in rows]}},
-            {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
-        )
+        await self._publisher.publish(records)
+        self._acknowledgements.add(row["_id"] for row in rows)
         return commands[len(processed) :]
 
     async def _load(self, commands: list[Command], now: str, now_ms: float) -> Changes:
+        galleries: dict[str, None] = {}
+        whole: set[str] = set()
         named: set[str] = set()
-        for _, _, _, data in commands:
-            named.update(data[key] for key in ("itemId", "before", "after") if key in data)
-            named.update(data.get("itemIds", ()))
-        _, heads, items = await asyncio.gather(
-            self._find("processed_commands", [f"default/{command_id}" for _, command_id, _, _ in commands]),
-            self._find("galleries", list({data["galleryId"] for _, _, _, data in commands})),
-            self._find("items", list(named)),
-        )
-        changes = Changes(heads, items, now, now_ms)
-        moves = [data for _, _, name, data in commands if name == "MoveItem"]
-        pipelines = [_line(move, items, number) for number, move in enumerate(moves)]
-        pages: list[list[tuple[float, str]]] = [[] for _ in moves]
-        if pipelines:
-            unions = [{"$unionWith": {"coll": "items", "pipeline": pipeline}} for pipeline in pipelines[1:]]
-            async for item in await self._database["items"].aggregate([*pipelines[0], *unions]):
-                pages[item["line"]].append((item["sortOrder"], item["_id"]))
-        for move, page in zip(moves, pages, strict=True):
-            sort_order, is_above = _target(move, items)
-            far = page[-1][0] if len(page) == LINE_ITEMS else HIGHEST if is_above else LOWEST
-            changes.lines[move["galleryId"]].learn(min(sort_order, far), max(sort_order, far), page)
+        for _, _, name, data in commands:
+            galleries[data["galleryId"]] = None
+            if name in ("UpdateItem", "MoveItem"):
+                whole.add(data["itemId"])
+                named.update(data[key] for key in ("before", "after") if key in data)
+            else:
+                named.update(data.get("itemIds", ()))
+        unknown = [gallery_id for gallery_id in galleries if gallery_id not in self._heads]
+        items = await self._find(unknown, whole, named - whole)
+        changes = Changes({gallery_id: self._heads[gallery_id] for gallery_id in galleries}, items, now, now_ms)
+        await self._load_lines(changes, [data for _, _, name, data in commands if name == "MoveItem"])
         return changes
 
-    async def _find(self, collection: str, ids: list[str]) -> dict[str, Document]:
-        if not ids:
-            return {}
-        return {found["_id"]: found async for found in self._database[collection].find({"_id": {"$in": ids}})}
+    async def _find(self, galleries: list[str], whole: set[str], named: set[str]) -> dict[str, Document]:
+        """Load galleries and items in one query. Of items that commands only name, only the sort order is needed."""
+        unions = []
+        if galleries:
+            unions.append(("galleries", [_by_ids(galleries)]))
+        if whole:
+            unions.append(("items", [_by_ids(list(whole))]))
+        if named:
+            unions.append(("items", [_by_ids(list(named)), {"$project": {"sortOrder": 1}}]))
+        items: dict[str, Document] = {}
+        if not unions:
+            return items
+        (first, pipeline), *others = unions
+        pipeline += [{"$unionWith": {"coll": name, "pipeline": stages}} for name, stages in others]
+        for document in await self._mongo.aggregate(first, pipeline):
+            (self._heads if "sequence" in document else items)[document["_id"]] = document
+        return items
+
+    async def _load_lines(self, changes: Changes, moves: list[Document]) -> None:
+        if not moves:
+            return
+        pipelines = [_line(move, changes.items, number) for number, move in enumerate(moves)]
+        unions = [{"$unionWith": {"coll": "items", "pipeline": pipeline}} for pipeline in pipelines[1:]]
+        pages: list[list[tuple[float, str]]] = [[] for _ in moves]
+        for item in await self._mongo.aggregate("items", [*pipelines[0], *unions]):
+            pages[item["line"]].append((item["sortOrder"], item["_id"]))
+        for move, page in zip(moves, pages, strict=True):
+            sort_order, is_above = _target(move, changes.items)
+            far = page[-1][0] if len(page) == LINE_ITEMS else HIGHEST if is_above else LOWEST
+            changes.lines[move["galleryId"]].learn(min(sort_order, far), max(sort_order, far), page)
 
     async def _save(self, changes: Changes, rows: list[Document], processed: list[Document]) -> None:
-        database = self._database
         heads = [
-            ReplaceOne({"_id": gallery_id, "sequence": changes.loaded[gallery_id]}, head)
+            {"q": {"_id": gallery_id, "sequence": changes.loaded[gallery_id]}, "u": head}
             for gallery_id, head in changes.heads.items()
+            if head["sequence"] != changes.loaded[gallery_id]
         ]
         gone, new, changed = changes.writes()
-        touched = [row["partition"] for row in rows]
-        async with database.client.start_session() as session, await session.start_transaction():
-            await database["partition_owners"].update_many(
-                {"scope": "floor", "partition": {"$in": touched}}, {"$inc": {"writes": 1}}, session=session
-            )
-            await database["galleries"].bulk_write(heads, ordered=False, session=session)
-            if gone:
-                await database["items"].delete_many({"_id": {"$in": gone}}, session=session)
-            if changed:
-                replaced = [ReplaceOne({"_id": item["_id"]}, item) for item in changed]
-                await database["items"].bulk_write(replaced, ordered=False, session=session)
-            if new:
-                await database["items"].insert_many(new, ordered=False, session=session)
-            await database["outbox"].insert_many(rows, ordered=False, session=session)
-            await database["processed_commands"].insert_many(processed, ordered=False, session=session)
+        async with (mongo := self._mongo).transaction():
+            await mongo.update("galleries", fences(row["partition"] for row in rows) + heads)
+            await mongo.delete("items", gone)
+            await mongo.update("items", [replacement(item) for item in changed])
+            await mongo.insert("items", new)
+            await mongo.insert("outbox", rows)
+            await mongo.insert("processed_commands", processed)
 
     def _row(self, partition: int, messages: list[Message]) -> Document:
         self._number += 1
@@ -160,16 +161,15 @@ class Floor:
             "events": [{"key": key, "value": value, "headers": dict(headers)} for key, value, headers in messages],
         }
 
-    async def _publish(self, topic: str, partition: int, messages: list[Message]) -> None:
-        acknowledgements = []
-        batch = self._producer.create_batch()
-        for key, value, headers in messages:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                acknowledgements.append(await self._producer.send_batch(batch, topic, partition=partition))
-                batch = self._producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None, headers=headers)
-        acknowledgements.append(await self._producer.send_batch(batch, topic, partition=partition))
-        await asyncio.gather(*acknowledgements)
+    async def _acknowledge(self, row_ids: list[str]) -> None:
+        published = {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}}
+        update = {"q": {"_id": {"$in": row_ids}}, "u": published, "multi": True}
+        # On its own, next to the transaction that may be open on the connection.
+        await self._mongo.command({"update": "outbox", "writeConcern": {"w": 1}}, "updates", [update])
+
+
+def _by_ids(ids: list[str]) -> Document:
+    return {"$match": {"_id": {"$in": ids}}}
 
 
 def _target(move: Document, items: dict[str, Document]) -> tuple[float, bool]:
@@ -197,37 +197,15 @@ def _command(partition: int, record: Any) -> Command:
     return partition, headers["ce_id"].decode(), name, orjson.loads(record.value)
 
 
-async def main(batch_size: int) -> None:
+async def main(batch_size: int, lanes: int) -> None:
     """Run until killed."""
-    bootstrap, prefix = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, compression_type="gzip"
-    )
-    consumer = AIOKafkaConsumer(
-        f"{prefix}commands",
-        bootstrap_servers=bootstrap,
-        group_id=f"{prefix}floor",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    client = AsyncMongoClient[Document](os.environ["TRIPTYCH_MONGO_URI"], tz_aware=True)
-    database = client.get_database(
-        os.environ["TRIPTYCH_MONGO_DATABASE"],
-        read_concern=ReadConcern("majority"),
-        write_concern=WriteConcern("majority"),
-    )
-    async with producer, consumer, client:
-        partitions = len(await producer.partitions_for(f"{prefix}commands"))
-        floor = Floor(consumer, producer, database, prefix)
-        await floor.claim(partitions)
-        while True:
-            batch = await consumer.getmany(timeout_ms=200, max_records=batch_size)
-            if batch:
-                await floor.handle(batch)
+    async with open_publisher() as publisher, AsyncExitStack() as stack:
+        partitions = await publisher.partitions("commands")
+        every = [(await stack.enter_async_context(open_mongo()), lane) for lane in lanes_of(partitions, lanes)]
+        await claim(every[0][0], "galleries", range(partitions))
+        tune_garbage_collector()
+        await asyncio.gather(*(Lane(publisher, mongo).run(lane, batch_size) for mongo, lane in every))
 
 
 if __name__ == "__main__":
-    # The thousands of objects of a batch live as long as the batch. Collecting among them takes a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(500_000, 20, 20)
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -2,11 +2,11 @@
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from typing import Any
 
 import uuid_utils
 
-Document = dict[str, Any]
+from benchmarks.baselines.floor_mongo import Document
+
 END_GAP = 1_000.0
 LOWEST, HIGHEST = float("-inf"), float("inf")
 

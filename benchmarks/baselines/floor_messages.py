@@ -1,12 +1,10 @@
 """Encodes the records of the floor as the command service does."""
 
-from typing import Any
-
 import orjson
 import uuid_utils
 
-Document = dict[str, Any]
-Message = tuple[bytes, bytes, list[tuple[str, bytes]]]
+from benchmarks.baselines.floor_kafka import Message
+from benchmarks.baselines.floor_mongo import Document
 
 _SLUGS = {"item": "gallery_item_created", "updatedItem": "gallery_item_updated", "itemId": "gallery_item_deleted"}
 

@@ -1,4 +1,4 @@
-"""The floor of an HTTP write: two Kafka round trips, one transaction and one view write, without product code.
+"""The floor of an HTTP write: two Kafka round trips, one transaction and one view write.
 
 Usage: `python -m benchmarks.baselines.http_write_floor PORT`, with the settings of the product. It is one process. It
 publishes each request on the commands topic. It stores the records of each poll of that topic in one transaction and
@@ -6,70 +6,67 @@ one view write, and publishes a reply for each on the replies topic. Each reply 
 """
 
 import asyncio
-import os
+import itertools
 import sys
 import uuid
 from typing import Any
 
 import orjson
-import uvicorn
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from pymongo import AsyncMongoClient, InsertOne
-from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
+from aiokafka import AIOKafkaConsumer
 
-from triptych.kit.kafka import fast_gzip
+from benchmarks.baselines.floor_http import serve
+from benchmarks.baselines.floor_kafka import (
+    Message,
+    Publisher,
+    Soon,
+    lanes_of,
+    open_consumer,
+    open_publisher,
+    tune_garbage_collector,
+)
+from benchmarks.baselines.floor_mongo import Mongo, open_mongo
 
-fast_gzip.install()  # the codec of the product, so that the floor is not slower
-
-Document = dict[str, Any]
+LANES = 2
 
 
 class Floor:
     """Publishes and reads both topics."""
 
-    def __init__(self, producer: AIOKafkaProducer, database: AsyncDatabase[Document], prefix: str) -> None:
-        self._producer = producer
-        self._database = database
-        self._commands = f"{prefix}commands"
-        self._replies = f"{prefix}replies"
+    def __init__(self, publisher: Publisher, partitions: int) -> None:
+        self._publisher = publisher
+        # Each batch goes to the next partition, because a producer has one batch of a partition in flight at a time.
+        self._partitions = itertools.cycle(range(partitions))
+        self._requests = Soon[Message](0, self._publish)
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
 
-    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+    async def respond(self, method: bytes, _path: bytes, body: bytes) -> bytes:
         """Handle a request: publish its body, and respond with the reply."""
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        if scope["method"] == "POST":
-            key = uuid.uuid4().hex.encode()
-            reply = self._waiting[key] = asyncio.get_running_loop().create_future()
-            await self._producer.send_and_wait(self._commands, body, key=key)
-            body = await reply
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        if method != b"POST":
+            return b"{}"
+        key = uuid.uuid4().hex.encode()
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = reply
+        self._requests.add([(key, body, [])])
+        return await reply
 
-    async def carry_out(self, consumer: AIOKafkaConsumer) -> None:
-        """Store commands and their views, and publish the replies, until cancelled."""
-        while True:
-            batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
-            records = [record for batch in batches.values() for record in batch]
-            if records:
-                items = [{"_id": record.key.decode(), "item": orjson.loads(record.value)} for record in records]
-                async with self._database.client.start_session() as session, await session.start_transaction():
-                    await self._database["items"].insert_many(items, session=session)
-                await self._database["views"].bulk_write([InsertOne(item) for item in items], ordered=False)
-                await asyncio.gather(
-                    *[
-                        await self._producer.send(self._replies, orjson.dumps(item), key=record.key)
-                        for record, item in zip(records, items, strict=True)
-                    ]
-                )
+    async def carry_out(self, partitions: range) -> None:
+        """Store the commands of some partitions and their views, and publish the replies, until killed."""
+        async with open_consumer("commands", partitions, group_id=None) as consumer, open_mongo() as mongo:
+            while True:
+                batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
+                if records := [record for batch in batches.values() for record in batch]:
+                    await self._store(mongo, records)
+
+    async def _store(self, mongo: Mongo, records: list[Any]) -> None:
+        items = [{"_id": record.key.decode(), "item": orjson.loads(record.value)} for record in records]
+        async with mongo.transaction():
+            await mongo.insert("items", items)
+        await mongo.insert("views", items)
+        replies: list[Message] = [
+            (record.key, orjson.dumps(item), []) for record, item in zip(records, items, strict=True)
+        ]
+        await self._publisher.publish({("replies", next(self._partitions)): replies})
 
     async def read_replies(self, consumer: AIOKafkaConsumer) -> None:
         """Assign replies to the waiting requests, until cancelled."""
@@ -78,32 +75,22 @@ class Floor:
                 for record in batch:
                     self._waiting.pop(record.key).set_result(record.value)
 
+    async def _publish(self, messages: list[Message]) -> None:
+        await self._publisher.publish({("commands", next(self._partitions)): messages})
+
 
 async def main(port: int) -> None:
     """Serve until ended."""
-    bootstrap, prefix = os.environ["TRIPTYCH_KAFKA_BOOTSTRAP"], os.environ["TRIPTYCH_TOPIC_PREFIX"]
-    client: AsyncMongoClient[Document] = AsyncMongoClient(os.environ["TRIPTYCH_MONGO_URI"])
-    database = client.get_database(
-        os.environ["TRIPTYCH_MONGO_DATABASE"],
-        read_concern=ReadConcern("majority"),
-        write_concern=WriteConcern("majority"),
-    )
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, compression_type="gzip")
-    consumers = [
-        AIOKafkaConsumer(f"{prefix}{topic}", bootstrap_servers=bootstrap, auto_offset_reset="latest")
-        for topic in ("commands", "replies")
-    ]
-    await producer.start()
-    for consumer in consumers:
-        await consumer.start()
-        await consumer.seek_to_end()
-    for collection in ("items", "views"):
-        await database.create_collection(collection)
-    floor = Floor(producer, database, prefix)
-    server = uvicorn.Server(
-        uvicorn.Config(floor.app, interface="asgi3", port=port, lifespan="off", log_config=None, access_log=False)
-    )
-    await asyncio.gather(server.serve(), floor.carry_out(consumers[0]), floor.read_replies(consumers[1]))
+    async with open_publisher() as publisher:
+        partitions = await publisher.partitions("commands")
+        async with open_mongo() as mongo:
+            for collection in ("items", "views"):
+                await mongo.command({"create": collection})
+        floor = Floor(publisher, partitions)
+        async with open_consumer("replies", range(partitions), group_id=None) as replies:
+            tune_garbage_collector()
+            lanes = [floor.carry_out(lane) for lane in lanes_of(partitions, LANES)]
+            await asyncio.gather(serve(port, floor.respond), floor.read_replies(replies), *lanes)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ Usage: `python -m benchmarks.baselines.webhooks_receiver PORT`. `GET /` responds
 import asyncio
 import sys
 import time
-from typing import cast
 
 import orjson
 import uvloop
+
+from benchmarks.baselines.floor_http import Protocol
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -34,36 +35,22 @@ class Counts:
         return orjson.dumps({"total": self.total, "distinct": len(self.seen), "seconds": self.last - self.first})
 
 
-class Connection(asyncio.Protocol):
+class Connection(Protocol):
     """A minimal HTTP/1.1 connection, for clients that send a Content-Length."""
 
     def __init__(self, counts: Counts) -> None:
+        super().__init__()
         self._counts = counts
-        self._buffer = bytearray()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Store the transport for responses."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Respond to every complete request."""
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._buffer[:end])
-            method, path, _ = head.split(b" ", 2)
-            lowered = head.lower()
-            at = lowered.find(b"content-length:")
-            length = int(lowered[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._buffer) < end + 4 + length:
-                return
-            body = bytes(self._buffer[end + 4 : end + 4 + length])
-            del self._buffer[: end + 4 + length]
-            if method == b"POST":
-                self._counts.add(path, body)
-                self._transport.write(ANSWER)
-            else:
-                content = self._counts.to_json()
-                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
+    def received(self, head: bytes, body: bytes) -> None:
+        """Respond to a request."""
+        method, path, _ = head.split(b" ", 2)
+        if method == b"POST":
+            self._counts.add(path, body)
+            self._transport.write(ANSWER)
+        else:
+            content = self._counts.to_json()
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
 
 
 async def main(port: int) -> None:

@@ -12,7 +12,7 @@ BACKLOG = Workload(40_000, MIX, items=20)
 NAIVE_BACKLOG = replace(BACKLOG, commands=2_000)
 # The product's largest transaction. The floor is faster with larger batches, because changes of one item become one
 # write, but a transaction has to stay bounded.
-FLOOR_BATCH = 2_000
+FLOOR_BATCH, FLOOR_LANES = 2_000, 3
 
 
 async def product(of_round: Round) -> Figures:
@@ -21,8 +21,8 @@ async def product(of_round: Round) -> Figures:
 
 
 async def floor(of_round: Round) -> Figures:
-    """The same reads and writes by the same clients, without product code."""
-    return await measure(of_round, BACKLOG, "benchmarks.baselines.floor", str(FLOOR_BATCH))
+    """The cheapest known way to the same result."""
+    return await measure(of_round, BACKLOG, "benchmarks.baselines.floor", str(FLOOR_BATCH), str(FLOOR_LANES))
 
 
 async def naive(of_round: Round) -> Figures:

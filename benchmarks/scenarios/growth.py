@@ -11,7 +11,9 @@ EVENTS = 300
 
 
 async def _change(of_round: Round, size: int) -> Figures:
-    return await measure_single_events(of_round, EventWorkload(1, size), EVENTS)
+    return await measure_single_events(
+        of_round, EventWorkload(1, size), EVENTS, "triptych.projector", "projector.v1", projector_port=0
+    )
 
 
 SCENARIO = Scenario(

@@ -1,12 +1,14 @@
-"""Measures how fast pages of 50 items are read over HTTP: the gateway, and one find behind the same HTTP server."""
+"""Measures how fast pages of 50 items are read over HTTP: the gateway, and one find behind the smallest HTTP server."""
 
 import asyncio
 import uuid
 
 import aiohttp
 
-from benchmarks.http_load import Request, at_a_time, quantile, until_ready
+from benchmarks.http_load import Request, at_a_time, until_ready
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from benchmarks.statistics import percentile
+from benchmarks.usage import Meter
 from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.gateway.access.keys import store_key
@@ -52,18 +54,20 @@ def _item(number: int) -> Document:
     return item_document("default", GALLERY_ID, item, number + 2)
 
 
-async def _measure(request: Request) -> Figures:
+async def _measure(request: Request, meter: Meter) -> Figures:
     await at_a_time(request, WIDTH, WARM_UP)
     single, _ = await at_a_time(request, 1, SINGLE)
+    usage = meter.read()
     _, rate = await at_a_time(request, WIDTH, WIDE)
     return {
         "reads_per_second": rate,
-        "one_at_a_time_p50_ms": quantile(single, 0.5),
-        "one_at_a_time_p99_ms": quantile(single, 0.99),
+        "one_at_a_time_p50_ms": percentile(single, 0.5),
+        "one_at_a_time_p99_ms": percentile(single, 0.99),
+        **meter.since(usage, WIDE),
     }
 
 
-async def _play(child: Child, ready: str, url: str) -> Figures:
+async def _play(of_round: Round, child: Child, ready: str, url: str) -> Figures:
     try:
         await until_ready(child, ready)
         async with aiohttp.ClientSession(headers={"Authorization": KEY}) as session:
@@ -74,7 +78,7 @@ async def _play(child: Child, ready: str, url: str) -> Figures:
                     if answer.status != 200 or body.count(b'"sortOrder"') != PAGE:
                         raise RoundFailed(f"a read was answered with {answer.status}")
 
-            return await _measure(request)
+            return await _measure(request, of_round.meter([child]))
     finally:
         await asyncio.to_thread(child.stop, STOP_SECONDS)
 
@@ -87,7 +91,7 @@ async def product(of_round: Round) -> Figures:
     child = of_round.start("triptych.gateway", gateway_port=port)
     base = f"http://127.0.0.1:{port}"
     return await _play(
-        child, f"{base}/health/ready", f"{base}/progallery/v2/galleries/{GALLERY_ID}/items?itemLimit={PAGE}"
+        of_round, child, f"{base}/health/ready", f"{base}/progallery/v2/galleries/{GALLERY_ID}/items?itemLimit={PAGE}"
     )
 
 
@@ -96,7 +100,7 @@ async def floor(of_round: Round) -> Figures:
     await _fill(of_round)
     (port,) = free_ports(1)
     child = of_round.start("benchmarks.baselines.http_read_floor", str(port), GALLERY_ID)
-    return await _play(child, f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{port}/")
+    return await _play(of_round, child, f"http://127.0.0.1:{port}/", f"http://127.0.0.1:{port}/")
 
 
 SCENARIO = Scenario(

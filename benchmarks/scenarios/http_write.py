@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import aiohttp
 
-from benchmarks.http_load import Request, at_a_time, at_rate, quantile, until_ready
+from benchmarks.http_load import Request, at_a_time, at_rate, until_ready
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
+from benchmarks.statistics import percentile
+from benchmarks.usage import Meter
+from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.gateway.access.keys import store_key
 
@@ -31,19 +34,21 @@ BODY = {
 GALLERIES = 50
 
 
-async def _measure(request: Request) -> Figures:
+async def _measure(request: Request, meter: Meter) -> Figures:
     await at_a_time(request, 4, WARM_UP)
     steady = await at_rate(request, STEADY_PER_SECOND, STEADY)
     single, _ = await at_a_time(request, 1, SINGLE)
+    usage = meter.read()
     wide, rate = await at_a_time(request, WIDTH, WIDE)
     return {
-        "at_20_a_second_p50_ms": quantile(steady, 0.5),
-        "at_20_a_second_p99_ms": quantile(steady, 0.99),
-        "one_at_a_time_p50_ms": quantile(single, 0.5),
-        "one_at_a_time_p99_ms": quantile(single, 0.99),
-        "32_at_a_time_p50_ms": quantile(wide, 0.5),
-        "32_at_a_time_p99_ms": quantile(wide, 0.99),
+        "at_20_a_second_p50_ms": percentile(steady, 0.5),
+        "at_20_a_second_p99_ms": percentile(steady, 0.99),
+        "one_at_a_time_p50_ms": percentile(single, 0.5),
+        "one_at_a_time_p99_ms": percentile(single, 0.99),
+        "32_at_a_time_p50_ms": percentile(wide, 0.5),
+        "32_at_a_time_p99_ms": percentile(wide, 0.99),
         "32_at_a_time_per_second": rate,
+        **meter.since(usage, WIDE),
     }
 
 
@@ -51,23 +56,25 @@ WRITES = WARM_UP + STEADY + SINGLE + WIDE
 
 
 @asynccontextmanager
-async def _services(of_round: Round) -> AsyncIterator[str]:
-    """Run the product until the block ends; the address of its gateway."""
+async def _services(of_round: Round) -> AsyncIterator[tuple[str, list[Child]]]:
+    """Run the product until the block ends; the address of its gateway, and the processes."""
     await store_key(of_round.database, KEY, site_id=None, scopes=["read", "manage"], name=KEY)
+    children = []
     with ExitStack() as stack:
         ports = free_ports(3)
         for name, port in zip(("command", "projector", "gateway"), ports, strict=True):
             logged = replace(of_round, folder=of_round.folder / name)
             child = logged.start(f"triptych.{name}", **{f"{name}_port": port})
+            children.append(child)
             stack.callback(child.stop, STOP_SECONDS)
             await until_ready(child, f"http://127.0.0.1:{port}/health/ready")
-        yield f"http://127.0.0.1:{ports[-1]}/progallery/v2/galleries"
+        yield f"http://127.0.0.1:{ports[-1]}/progallery/v2/galleries", children
 
 
 async def product(of_round: Round) -> Figures:
     """The operation createGalleryItem, which is answered when every reader sees the item."""
     async with (
-        _services(of_round) as address,
+        _services(of_round) as (address, children),
         aiohttp.ClientSession(headers={"Authorization": KEY}) as session,
     ):
         galleries = []
@@ -83,7 +90,7 @@ async def product(of_round: Round) -> Figures:
                 if answer.status != 200 or "id" not in (await answer.json())["item"]:
                     raise RoundFailed(f"a write was answered with {answer.status}")
 
-        figures = await _measure(request)
+        figures = await _measure(request, of_round.meter(children))
     stored = await of_round.database["item_views"].count_documents({})
     if stored != WRITES:
         raise RoundFailed(f"{WRITES} writes, {stored} items")
@@ -104,7 +111,7 @@ async def floor(of_round: Round) -> Figures:
                     if uuid.UUID((await answer.json())["_id"]).version != 4:
                         raise RoundFailed("a write was answered wrongly")
 
-            figures = await _measure(request)
+            figures = await _measure(request, of_round.meter([child]))
     finally:
         await asyncio.to_thread(child.stop, STOP_SECONDS)
     stored = await of_round.database["views"].count_documents({})

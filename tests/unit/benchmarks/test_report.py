@@ -31,6 +31,12 @@ def test_figures_that_only_one_side_has_are_not_compared() -> None:
     assert set(result.ratios()["product/floor"]) == {"rate"}
 
 
+def test_a_server_that_had_nothing_to_do_is_not_compared() -> None:
+    figure = "broker_cpu_s_per_1000"
+    result = Result("s", "d", {"product": [{figure: 2.0}, {figure: 1.0}], "floor": [{figure: 1.0}, {figure: 0.0}]})
+    assert result.ratios() == {"product/floor": {}}
+
+
 def test_text_shows_median_and_spread_of_each_variant() -> None:
     lines = [line.split() for line in render(RESULT).splitlines()]
     assert ["product", "events_per_second", "1,000", "(600..1,200)"] in lines

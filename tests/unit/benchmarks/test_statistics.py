@@ -2,12 +2,33 @@
 
 import pytest
 
-from benchmarks.statistics import Summary, events_per_second, ratios, summarise
+from benchmarks.statistics import Summary, events_per_second, percentile, ratios, summarise
 
 
 def test_summary_of_an_odd_and_an_even_number_of_rounds() -> None:
     assert summarise([3.0, 1.0, 8.0]) == Summary(3.0, 1.0, 8.0)
     assert summarise([3.0, 1.0, 8.0, 4.0]) == Summary(3.5, 1.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "rank"),
+    [
+        (1, 0.5, 1),
+        (1, 0.99, 1),
+        (2, 0.5, 1),
+        (10, 0.5, 5),
+        (11, 0.5, 6),
+        (10, 0.99, 10),
+        (100, 0.99, 99),
+        (101, 0.99, 100),
+        (100, 0.07, 7),  # 0.07 * 100 is 7.000000000000001
+        (100, 0.29, 29),  # 0.29 * 100 is 28.999999999999996
+        (100, 1.0, 100),
+        (100, 0.001, 1),
+    ],
+)
+def test_percentile_is_the_value_of_the_nearest_rank(count: int, share: float, rank: int) -> None:
+    assert percentile([float(value) for value in range(count, 0, -1)], share) == rank
 
 
 def test_ratios_pair_the_rounds() -> None:
