@@ -19,6 +19,7 @@ from triptych.command.store import outbox as outbox_module
 from triptych.command.store.jobs import JobStore
 from triptych.command.store.loader import Loader
 from triptych.command.store.outbox import Outbox
+from triptych.command.store.outbox_watch import OutboxWatch
 from triptych.command.store.recent_heads import RecentHeads
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
@@ -32,7 +33,10 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo import fencing as ownership_module
 from triptych.kit.mongo.driver import Database, IndexModel, open_database
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.transactions import wait_for_majority
+from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
+from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.writemodel.galleries import GALLERIES
 
@@ -87,6 +91,7 @@ async def compose(
             max_records=settings.command_batch_size,
             partition_bytes=PARTITION_BYTES,
         )
+        outbox_watch = OutboxWatch(database, consumer.reached)
         health = Health()
 
         async def check_topics() -> str | None:
@@ -96,15 +101,23 @@ async def compose(
             await database.command("ping")
             return None
 
+        async def check_outbox() -> str | None:
+            return outbox_watch.problem
+
+        health.add("outbox", check_outbox)
         health.add("topics", check_topics)
         health.add("mongodb", check_mongo)
         health.add("kafka", publisher.problem)
         try:
             await publisher.start()
             await broker.start()
-            async with watching_lag(settings, consumer) as lag:
-                lag.report_to(health, "commands")
-                yield Starlette(routes=health.routes())
+            with DEPENDENCIES.on(lambda: wait_for_majority(database), publisher.problem):
+                async with (
+                    watching_lag(settings, consumer) as lag,
+                    SUPERVISOR.running("outbox watch", outbox_watch.run),
+                ):
+                    lag.report_to(health, "commands")
+                    yield Starlette(routes=health.routes())
         finally:
             await consumer.give_up()
             await broker.stop()

@@ -138,9 +138,7 @@ async def running_projection(
                 republisher = Republisher(database, repository, ownership, join_publisher, handler, consumer.reached)
                 background.append(("republication", republisher.run))
             for name, work in background:
-                # No limit of time: they wait for batches, which wait for MongoDB, and that wait is reported itself.
-                loop = SUPERVISOR.running(f"{name} of views {version}", work, stalled_seconds=None)
-                await loops.enter_async_context(loop)
+                await loops.enter_async_context(SUPERVISOR.running(f"{name} of views {version}", work))
             yield projection
     finally:
         await consumer.give_up()

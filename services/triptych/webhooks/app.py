@@ -17,8 +17,10 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import PyMongoError, open_database
+from triptych.kit.mongo.transactions import wait_for_majority
+from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
-from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.process.supervision import STALLED_SECONDS, SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
@@ -129,13 +131,12 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             await shards.balance()
             loops = AsyncExitStack()
             try:
-                # No limits of time: the lease of shards is a setting, and the claimer pauses for longer after a slow
-                # search.
-                await loops.enter_async_context(SUPERVISOR.running("shards", shards.run, stalled_seconds=None))
+                loops.enter_context(DEPENDENCIES.on(lambda: wait_for_majority(database), publisher.problem))
+                # The lease of shards is a setting, and a third of it passes between two turns.
+                limit = STALLED_SECONDS + settings.webhooks_shard_lease.total_seconds()
+                await loops.enter_async_context(SUPERVISOR.running("shards", shards.run, stalled_seconds=limit))
                 claiming = await loops.enter_async_context(
-                    SUPERVISOR.running(
-                        "claimer", claimer.run, stalled_seconds=None, may_end=lambda: claimer.is_stopping
-                    )
+                    SUPERVISOR.running("claimer", claimer.run, may_end=lambda: claimer.is_stopping)
                 )
                 await publisher.start()
                 await broker.start()

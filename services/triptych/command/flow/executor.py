@@ -25,6 +25,7 @@ from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.process.supervision import progress
 from triptych.kit.run_all import run_all
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class Executor:
             result = await self._execute(chunk, running_job)
             await self._publish(result.rows, result.replies)
             await self._dead_letter(result.faulty)
+            progress()
             combined.has_jobs = combined.has_jobs or result.has_jobs
             combined.still_parked |= result.still_parked
 

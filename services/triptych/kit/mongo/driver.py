@@ -45,6 +45,7 @@ from pymongo.write_concern import WriteConcern
 from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
 from triptych.kit.mongo.address import is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
+from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
 
 __all__ = [
@@ -258,7 +259,7 @@ async def find_raw(
 @contextmanager
 def building_indexes() -> Iterator[None]:
     """Allow the block's operations up to a day: building an index on many documents may take hours."""
-    with waiting_for("MongoDB to build indexes"), timeout(_INDEX_BUILD_SECONDS):
+    with unlimited(), waiting_for("MongoDB to build indexes"), timeout(_INDEX_BUILD_SECONDS):
         yield
 
 

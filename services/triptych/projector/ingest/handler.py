@@ -17,6 +17,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, Inco
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.process.supervision import progress
 from triptych.kit.run_all import run_all
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
@@ -177,6 +178,7 @@ class ProjectionHandler:
             batch = await self._project(chunk)
             views |= batch.views
             publishable |= batch.publishable
+            progress()
             if self._join_publisher is not None:
                 galleries = [views[gallery_id] for gallery_id in publishable] if chunk is chunks[-1] else []
                 await self._join_publisher.publish(batch, galleries)

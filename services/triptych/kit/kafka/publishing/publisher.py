@@ -98,7 +98,7 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             self._close_soon(producer)
-        await asyncio.gather(*self._closing)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def partitions(self, topic: str) -> int:
         """The number of partitions of the topic. Raises TransientFailure if Kafka does not answer."""
@@ -306,7 +306,12 @@ class Publisher:
     def _close_soon(self, producer: AIOKafkaProducer) -> None:
         closing = asyncio.create_task(_close(producer))
         self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        closing.add_done_callback(self._on_closed)
+
+    def _on_closed(self, closing: asyncio.Task[None]) -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            log.error("a Kafka producer was not closed", exc_info=error)
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
