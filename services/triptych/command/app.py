@@ -1,5 +1,6 @@
 """Composition root of the command service."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -36,6 +37,7 @@ from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
+from triptych.kit.process.stopping import BATCH, RELEASE, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.writemodel.galleries import GALLERIES
@@ -119,11 +121,13 @@ async def compose(
                     lag.report_to(health, "commands")
                     yield Starlette(routes=health.routes())
         finally:
-            await consumer.give_up()
-            await broker.stop()
-            await handler.released()
-            await publisher.stop()
-            await foreign_publisher.stop()
+            deadline = stop_deadline()
+            async with deadline.step("the current batch of commands", BATCH):
+                await consumer.give_up()
+                await broker.stop()
+            async with deadline.step("marking published events", RELEASE):
+                await handler.released()
+            await asyncio.gather(publisher.stop(), foreign_publisher.stop())
 
 
 def make_handler(

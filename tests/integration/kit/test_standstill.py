@@ -108,6 +108,7 @@ async def test_a_poll_that_hangs_ends_the_process(installation: Installation, ex
 
         async def hang(*_arguments: Any, **_options: Any) -> Any:
             await over.wait()
+            await asyncio.sleep(0.05)  # an endless loop polls
             return {}
 
         consumer.reader.getmany = hang

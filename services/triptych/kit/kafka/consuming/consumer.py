@@ -24,6 +24,7 @@ from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
 from triptych.kit.process.coalescer import Coalescer
+from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import Progress
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
@@ -127,7 +128,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
-        await self._wait_until_idle(END_TIMEOUT_SECONDS)
+        await self._wait_until_idle(min(END_TIMEOUT_SECONDS, stop_deadline().remaining(BATCH)))
         await self._commits.stop()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - always all of them
