@@ -11,10 +11,10 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 async def test_events_that_stay_in_the_outbox_are_reported_until_they_are_published(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now, away = 0.0, True
+    now, away = 0.0, ["MongoDB is away"]
 
     async def ask() -> str | None:
-        return "away" if away else None
+        return away[0] if away else None
 
     rows = installation.database["outbox"]
     watch = OutboxWatch(installation.database, lambda: [0, 1, 2], clock=lambda: now)
@@ -33,7 +33,7 @@ async def test_events_that_stay_in_the_outbox_are_reported_until_they_are_publis
     with DEPENDENCIES.on(ask):
         await watch.look()
         assert watch.problem is None
-        away = False
+        away.clear()
         await watch.look()
         assert watch.problem == "events of partitions 0 have waited in the outbox, for up to 60 s"
         await watch.look()

@@ -9,7 +9,20 @@ import time
 
 import pytest
 
-from triptych.kit.process.stopping import ALL, BATCH, HTTP, StopDeadline, set_stop_deadline, stop_deadline
+from triptych.cli import up
+from triptych.kit.process.stopping import (
+    ALL,
+    BATCH,
+    DATABASE,
+    DELIVERIES,
+    FORCED_SECONDS,
+    HTTP,
+    PRODUCERS,
+    RELEASE,
+    StopDeadline,
+    set_stop_deadline,
+    stop_deadline,
+)
 
 
 def test_steps_share_one_deadline_that_begins_once() -> None:
@@ -22,6 +35,11 @@ def test_steps_share_one_deadline_that_begins_once() -> None:
     assert deadline.remaining(HTTP) == 0
     assert deadline.remaining(BATCH) == BATCH - 10
     assert deadline.remaining(ALL) == ALL - 10
+
+
+def test_a_process_ends_before_its_supervisor_kills_it() -> None:
+    shares = (HTTP, BATCH, DELIVERIES, RELEASE, PRODUCERS, DATABASE, ALL, FORCED_SECONDS, up.STOP_SECONDS)
+    assert list(shares) == sorted(set(shares))
 
 
 async def test_a_step_that_takes_too_long_is_abandoned_and_the_next_one_runs(caplog: pytest.LogCaptureFixture) -> None:
