@@ -30,6 +30,7 @@ from triptych.kit.mongo.driver import open_database
 from triptych.kit.process.settings import PREFIX
 
 START_SECONDS = 60.0
+# More than a service takes at most (`triptych.kit.process.stopping`).
 STOP_SECONDS = 25.0
 
 # In the order of starting. They stop in reverse order.

@@ -1,5 +1,6 @@
 """Composition root of the command service."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -22,6 +23,7 @@ from triptych.command.store.head_cache import HeadCache
 from triptych.command.store.jobs import JobStore
 from triptych.command.store.loader import Loader
 from triptych.command.store.outbox import Outbox
+from triptych.command.store.outbox_watch import OutboxWatch
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
 from triptych.contract.topics import Topics
@@ -35,7 +37,11 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo import fencing as ownership_module
 from triptych.kit.mongo.driver import Database, IndexModel, open_database
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.transactions import wait_for_majority
+from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
+from triptych.kit.process.stopping import BATCH, RELEASE, stop_deadline
+from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.writemodel.galleries import GALLERIES
 
@@ -92,6 +98,7 @@ async def compose(
             partition_bytes=PARTITION_BYTES,
             lanes=LANES,
         )
+        outbox_watch = OutboxWatch(database, consumer.reached)
         health = Health()
 
         async def check_topics() -> str | None:
@@ -101,21 +108,31 @@ async def compose(
             await database.command("ping")
             return None
 
+        async def check_outbox() -> str | None:
+            return outbox_watch.problem
+
+        health.add("outbox", check_outbox)
         health.add("topics", check_topics)
         health.add("mongodb", check_mongo)
         health.add("kafka", publisher.problem)
         try:
             await publisher.start()
             await broker.start()
-            async with watching_lag(settings, consumer) as lag:
-                lag.report_to(health, "commands")
-                yield Starlette(routes=health.routes())
+            with DEPENDENCIES.on(lambda: wait_for_majority(database), publisher.problem):
+                async with (
+                    watching_lag(settings, consumer) as lag,
+                    SUPERVISOR.running("outbox watch", outbox_watch.run),
+                ):
+                    lag.report_to(health, "commands")
+                    yield Starlette(routes=health.routes())
         finally:
-            await consumer.give_up()
-            await broker.stop()
-            await handler.released()
-            await publisher.stop()
-            await foreign_publisher.stop()
+            deadline = stop_deadline()
+            async with deadline.step("the current batch of commands", BATCH):
+                await consumer.give_up()
+                await broker.stop()
+            async with deadline.step("marking published events", RELEASE):
+                await handler.released()
+            await asyncio.gather(publisher.stop(), foreign_publisher.stop())
 
 
 def make_handler(

@@ -10,10 +10,14 @@ from starlette.applications import Starlette
 
 from triptych.contract.topics import Topics
 from triptych.kit.backoff import Backoff
+from triptych.kit.failures import Fault, StartRefused, fault_of
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.driver import Database, IndexModel, PyMongoError, open_database
+from triptych.kit.mongo.transactions import wait_for_majority
+from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
+from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.projector.ingest import republication
 from triptych.projector.pipeline import Projection, running_projection
@@ -59,16 +63,11 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         health.add("kafka", projector.kafka_problem)
         health.add_detail("events", projector.detail)
         health.add_detail("completeness", projector.incompleteness)
-        running = asyncio.create_task(projector.run())
-        try:
-            await asyncio.wait({running, projector.started}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
-            yield Starlette(routes=health.routes())
-        finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+        dependencies = DEPENDENCIES.on(lambda: wait_for_majority(database), projector.kafka_problem)
+        with dependencies:
+            async with SUPERVISOR.running("projection", projector.run, may_end=lambda: projector.has_not_started):
+                await projector.started
+                yield Starlette(routes=health.routes())
 
 
 class Projector:
@@ -80,16 +79,18 @@ class Projector:
         self._versions = Versions(database)
         self._projection: Projection | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done once the projection runs for the first time."""
+        """Done once the projection runs for the first time. Raises StartRefused or TransientFailure if it cannot."""
+
+    @property
+    def has_not_started(self) -> bool:
+        """Whether the first start has failed."""
+        return self.started.done() and self.started.exception() is not None
 
     async def run(self) -> None:
-        """Project, until cancelled.
-
-        Raises:
-            StartRefused, TransientFailure: the first start failed. Later failures are logged and repeated.
-        """
+        """Project, until cancelled. Ends if the first start fails; later failures are logged, and it starts again."""
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
+            progress()
             try:
                 version = await self._versions.active()
                 async with running_projection(self._settings, self._database, version, is_active=True) as projection:
@@ -99,10 +100,12 @@ class Projector:
                         self.started.set_result(None)
                     await self._wait_until_replaced(version)
                     log.info("version %d of the views is no longer active; projecting into the new version", version)
-            except Exception:
+            except Exception as error:
                 if not self.started.done():
+                    self.started.set_exception(error)
+                    return
+                if fault_of(error) is Fault.OURS and not isinstance(error, StartRefused):
                     raise
-                # This loop survives every error: without it, nothing would be projected any more.
                 log.exception("cannot project; trying again")
                 await backoff.pause()
             finally:
@@ -127,6 +130,7 @@ class Projector:
 
     async def _wait_until_replaced(self, version: int) -> None:
         while True:
+            progress()
             await asyncio.sleep(POLL_SECONDS)
             with contextlib.suppress(PyMongoError):
                 if await self._versions.active() != version:

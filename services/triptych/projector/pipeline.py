@@ -18,6 +18,7 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.ingest.expired_events import ExpiryHandler
@@ -142,16 +143,17 @@ async def running_projection(
                 republisher = Republisher(database, repository, ownership, join_publisher, handler, consumer.reached)
                 background.append(("republication", republisher.run))
             for name, work in background:
-                # No limit of time: they wait for batches, which wait for MongoDB, and that wait is reported itself.
-                loop = SUPERVISOR.running(f"{name} of views {version}", work, stalled_seconds=None)
-                await loops.enter_async_context(loop)
+                await loops.enter_async_context(SUPERVISOR.running(f"{name} of views {version}", work))
             yield projection
     finally:
-        await consumer.give_up()
-        await broker.stop()
+        deadline = stop_deadline()
+        async with deadline.step("the current batch of events", BATCH):
+            await consumer.give_up()
+            await broker.stop()
         await publisher.stop()
-        await audit.stop()
-        await group_offsets.stop()
+        async with deadline.step("the readers of offsets", PRODUCERS):
+            await audit.stop()
+            await group_offsets.stop()
 
 
 async def _measure(projection: Projection) -> None:

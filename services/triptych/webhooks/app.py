@@ -17,8 +17,11 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import PyMongoError, open_database
+from triptych.kit.mongo.transactions import wait_for_majority
+from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
-from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.process.stopping import BATCH, PRODUCERS, RELEASE, stop_deadline
+from triptych.kit.process.supervision import STALLED_SECONDS, SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
@@ -41,7 +44,6 @@ from triptych.webhooks.store.sealing import make_sealer, require_same_key
 
 INDEXES = {**LISTENER_INDEXES, shards_module.WORKERS: [], shards_module.SHARDS: []}
 SPARE_FILES = 256
-STOP_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -129,13 +131,12 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             await shards.balance()
             loops = AsyncExitStack()
             try:
-                # No limits of time: the lease of shards is a setting, and the claimer pauses for longer after a slow
-                # search.
-                await loops.enter_async_context(SUPERVISOR.running("shards", shards.run, stalled_seconds=None))
+                loops.enter_context(DEPENDENCIES.on(lambda: wait_for_majority(database), publisher.problem))
+                # The lease of shards is a setting, and a third of it passes between two turns.
+                limit = STALLED_SECONDS + settings.webhooks_shard_lease.total_seconds()
+                await loops.enter_async_context(SUPERVISOR.running("shards", shards.run, stalled_seconds=limit))
                 claiming = await loops.enter_async_context(
-                    SUPERVISOR.running(
-                        "claimer", claimer.run, stalled_seconds=None, may_end=lambda: claimer.is_stopping
-                    )
+                    SUPERVISOR.running("claimer", claimer.run, may_end=lambda: claimer.is_stopping)
                 )
                 await publisher.start()
                 await broker.start()
@@ -143,17 +144,21 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                     lag.report_to(health, "events")
                     yield Starlette(routes=health.routes())
             finally:
-                await consumer.give_up()
-                await broker.stop()
+                deadline = stop_deadline()
+                async with deadline.step("the current batch of events", BATCH):
+                    await consumer.give_up()
+                    await broker.stop()
                 claimer.stop()
-                await asyncio.wait({claiming}, timeout=STOP_SECONDS)
+                await asyncio.wait({claiming}, timeout=deadline.remaining(BATCH))
                 await worker.stop()
                 await outcome_writer.stop()
                 await loops.aclose()
                 with contextlib.suppress(PyMongoError):
-                    await shards.release()
+                    async with deadline.step("giving up shards, whose leases end by themselves", RELEASE):
+                        await shards.release()
                 await publisher.stop()
-                await offsets.stop()
+                async with deadline.step("the reader of offsets", PRODUCERS):
+                    await offsets.stop()
 
 
 def _allow_sockets(count: int) -> None:

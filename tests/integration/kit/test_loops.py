@@ -1,24 +1,35 @@
 """Every loop that is supervised is noticed when it dies, and runs again: planted deaths in running services."""
 
-from collections.abc import Callable
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import pytest
 from prometheus_client import REGISTRY
 
+from tests.support.commands import structured
 from tests.support.installation import Installation
-from tests.support.product import running_command_service, running_gateway, running_projector
+from tests.support.kafka import raw_producer
+from tests.support.product import Gateway, running_command_service, running_gateway, running_projector
 from tests.support.relay import relay_settings
 from tests.support.waiting import eventually
 from triptych.command.flow.runner import JobRunner
+from triptych.command.store.outbox_watch import OutboxWatch
+from triptych.contract.codec.envelope import Message
 from triptych.gateway.live.feed import TopicFeed
+from triptych.gateway.writing.command_sender import CommandSender
 from triptych.kit.kafka.consuming.lag import LagWatch
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch
 from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.kafka.reading.tail import TopicTail
 from triptych.kit.process import supervision
+from triptych.kit.process.coalescer import Coalescer
 from triptych.projector import pipeline
+from triptych.projector.app import Projector
 from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.ingest.repairs import Repairs
 from triptych.projector.ingest.republication import Republisher
@@ -27,6 +38,9 @@ from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.shards import Shards
 
 Start: TypeAlias = Callable[[Installation], AbstractAsyncContextManager[Any]]
+Use: TypeAlias = Callable[[Installation, Any], Awaitable[None]]
+DEATHS = 3
+"""A loop first raises what nobody expects, then is cancelled, and then awaits something that never comes."""
 
 
 def running_relay(installation: Installation) -> AbstractAsyncContextManager[Any]:
@@ -34,61 +48,137 @@ def running_relay(installation: Installation) -> AbstractAsyncContextManager[Any
     return compose_webhooks(relay_settings(installation))
 
 
-# The loop's name, without the topic, the service that runs it, and where the loop is hit.
-LOOPS: list[tuple[str, Start, object, str]] = [
-    ("lag of", running_command_service, LagWatch, "run"),
-    ("topics", running_command_service, TopicWatch, "run"),
-    ("jobs", running_command_service, JobRunner, "_run"),
-    ("claimer", running_relay, DeliveryClaimer, "run"),
-    ("shards", running_relay, Shards, "run"),
-    ("repairs of views", running_projector, Repairs, "run"),
-    ("republication of views", running_projector, Republisher, "run"),
-    ("audit of the join of views", running_projector, ProjectionHandler, "republish_overwritten"),
-    ("topics of a tail of", running_gateway, TopicTail, "run"),
-    ("feed of", running_gateway, TopicFeed, "run"),
-    ("Kafka monitor", running_gateway, KafkaMonitor, "run"),
-]
+async def use_nothing(_installation: Installation, _running: Any) -> None:
+    """All loops of the service begin with it."""
 
 
-def deaths(name: str) -> float:
+async def create_gallery(installation: Installation, _running: Any) -> None:
+    """Make the command service publish an event, which it then marks."""
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
+        gallery_id = str(uuid.uuid4())
+        value = structured("CreateGallery", {"galleryId": gallery_id})
+        await producer.send_and_wait(installation.topics.commands, value, key=gallery_id.encode())
+
+    async def is_marked() -> bool:
+        outbox = installation.database["outbox"]
+        return await outbox.count_documents({}) == 1 and not await outbox.count_documents({"pending": True})
+
+    await eventually(is_marked, "the published event is marked")
+
+
+async def send_command(installation: Installation, gateway: Gateway) -> None:
+    """A command that waits for its lane is sent when the lane runs again."""
+    sender: CommandSender = gateway.app.state.gateway.writes._sender
+    await sender.send(installation.topics.commands, Message(b"gallery", b"{}", ()))
+
+
+SERVICES: dict[str, tuple[Start, Use, Sequence[tuple[str, object, str]]]] = {
+    "command": (
+        running_command_service,
+        create_gallery,
+        [
+            ("lag of", LagWatch, "run"),
+            ("topics", TopicWatch, "run"),
+            ("jobs", JobRunner, "_run"),
+            ("flushing (", Coalescer, "_run"),
+            ("outbox watch", OutboxWatch, "run"),
+        ],
+    ),
+    "relay": (
+        running_relay,
+        use_nothing,
+        [
+            ("claimer", DeliveryClaimer, "run"),
+            ("shards", Shards, "run"),
+        ],
+    ),
+    "projector": (
+        running_projector,
+        use_nothing,
+        [
+            ("repairs of views", Repairs, "run"),
+            ("republication of views", Republisher, "run"),
+            ("audit of the join of views", ProjectionHandler, "republish_overwritten"),
+        ],
+    ),
+    "projection": (running_projector, use_nothing, [("projection", Projector, "_wait_until_replaced")]),
+    "gateway": (
+        running_gateway,
+        send_command,
+        [
+            ("topics of a tail of", TopicTail, "run"),
+            ("feed of", TopicFeed, "run"),
+            ("Kafka monitor", KafkaMonitor, "run"),
+            ("flushing (Kafka to take commands)", Coalescer, "_run"),
+        ],
+    ),
+}
+"""How each service is started and used, and where its loops are hit; a loop's name begins with the one given."""
+
+
+def deaths_of(loop: str) -> float:
     """How often loops of this name have died in this process."""
-    return sum(
-        sample.value
-        for metric in REGISTRY.collect()
-        for sample in metric.samples
-        if sample.name == "triptych_loop_failures_total" and sample.labels["loop"].startswith(name)
-    )
+    return REGISTRY.get_sample_value("triptych_loop_failures_total", {"loop": loop}) or 0.0
 
 
-@pytest.mark.parametrize(("name", "start", "owner", "method"), LOOPS, ids=[name for name, *_ in LOOPS])
+@pytest.mark.parametrize(("start", "use", "loops"), SERVICES.values(), ids=SERVICES)
 async def test_a_loop_that_dies_is_reported_and_runs_again(
     installation: Installation,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    name: str,
     start: Start,
-    owner: object,
-    method: str,
+    use: Use,
+    loops: Sequence[tuple[str, object, str]],
 ) -> None:
-    monkeypatch.setattr(supervision, "FIRST_PAUSE_SECONDS", 0.3)
+    runs: Counter[str] = Counter()
+    before: dict[str, float] = {}
+
+    class Loop(supervision.Loop):
+        """A loop that hangs is noticed early, while others have as much time as usual."""
+
+        @property
+        def seconds_left(self) -> float:
+            # The limit counts from the end of the run before.
+            limit = 2.0 if DEATHS - 1 <= runs[self.name] <= DEATHS else self.stalled_seconds
+            return min(super().seconds_left, self.moved_at + limit - time.monotonic())
+
+    def plant(name: str, owner: object, method: str) -> None:
+        whole = getattr(owner, method)
+
+        async def die(self: object, *arguments: object) -> Any:
+            loop = supervision._current.get()
+            assert isinstance(loop, Loop)
+            assert loop.name.startswith(name)
+            runs[loop.name] += 1
+            before.setdefault(loop.name, deaths_of(loop.name))
+            if runs[loop.name] == 1:
+                raise RuntimeError("planted")
+            if runs[loop.name] == 2:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                await asyncio.sleep(0)
+            if runs[loop.name] == DEATHS:
+                await asyncio.Event().wait()
+            return await whole(self, *arguments)
+
+        monkeypatch.setattr(owner, method, die)
+
+    monkeypatch.setattr(supervision, "Loop", Loop)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(pipeline, "AUDIT_SECONDS", 0.05)
-    whole, runs, before = getattr(owner, method), 0, deaths(name)
+    for one in loops:
+        plant(*one)
 
-    async def die_once(self: object, *arguments: object) -> Any:
-        nonlocal runs
-        runs += 1
-        if runs == 1:
-            raise RuntimeError("planted")
-        return await whole(self, *arguments)
+    async def run_again() -> bool:
+        are_begun = all(any(loop.startswith(name) for loop in runs) for name, *_ in loops)
+        return are_begun and min(runs.values()) > DEATHS and not supervision.SUPERVISOR.problems()
 
-    monkeypatch.setattr(owner, method, die_once)
-
-    async def runs_again() -> bool:
-        return runs > 1 and not supervision.SUPERVISOR.problems()
-
-    async with start(installation):
-        await eventually(runs_again, f"{name}: it runs again")
-        assert deaths(name) == before + 1
-    (line,) = [record.getMessage() for record in caplog.records if "starts again" in record.getMessage()]
-    assert line.startswith(f"the loop {name}")
-    assert "RuntimeError('planted')" in line
+    async with start(installation) as running:
+        await use(installation, running)
+        await eventually(run_again, "all loops run again")
+    lines = [record.getMessage() for record in caplog.records if "starts again" in record.getMessage()]
+    for loop, number in before.items():
+        assert deaths_of(loop) == number + DEATHS, loop
+        for words in ("failed: RuntimeError('planted')", "was cancelled", "has made no progress for"):
+            assert len([line for line in lines if line.startswith(f"the loop {loop} {words}")]) == 1, (loop, words)

@@ -22,7 +22,7 @@ from triptych.webhooks.store.listener_documents import Listener
 async def test_a_hanging_listener_delays_no_other(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.webhooks.relay.worker.STOP_SECONDS", 0.2)  # abandons hanging requests
+    monkeypatch.setattr("triptych.webhooks.relay.worker.DELIVERIES", 0.2)  # abandons hanging requests
     async with open_receiver() as stuck:
         stuck.usual = hang
         hanging = await admin.subscribe(stuck.url(), timeoutSeconds=30)

@@ -34,7 +34,7 @@ def command(value: bytes) -> Message:
 
 async def started(sender: CommandSender, *values: bytes) -> list["asyncio.Task[None]"]:
     tasks = [asyncio.create_task(sender.send("commands", command(value))) for value in values]
-    for _ in range(3):  # until each task waits for its lane, and the lane for the publisher
+    for _ in range(10):  # until each task waits for its lane, and the lane for the publisher
         await asyncio.sleep(0)
     return tasks
 

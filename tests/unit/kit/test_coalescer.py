@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.process import coalescer
+from triptych.kit.process import coalescer, supervision
 from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.waits import WAITS
 
@@ -131,3 +131,24 @@ async def test_items_that_are_discarded_are_not_flushed() -> None:
     items.add([2])
     assert await items.finish(10)
     assert store.begun == [[2]]
+
+
+@pytest.mark.parametrize("dies_by", ["hanging", "being cancelled"])
+async def test_flushing_that_dies_starts_again_with_the_same_items(
+    monkeypatch: pytest.MonkeyPatch, dies_by: str
+) -> None:
+    monkeypatch.setattr(supervision, "STALLED_SECONDS", 0.1 if dies_by == "hanging" else 60.0)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_SECONDS", 0.05)
+    store = Store()
+    items: Coalescer[int] = Coalescer("the test", store.flush)
+    items.add([1])
+    await store.has_begun(1)
+    items.add([2])
+    if dies_by == "being cancelled":
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "flushing (the test)"]
+        task.cancel()
+    await store.has_begun(2)
+    assert store.begun[:2] == [[1], [1, 2]]
+    store.open.set()
+    assert await items.finish(10)
+    assert store.stored == [1, 2]

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.support.waiting import eventually
+from triptych.kit.process import dependencies as dependencies_module
 from triptych.kit.process import supervision
+from triptych.kit.process.dependencies import Dependencies
 from triptych.kit.process.health import Health
-from triptych.kit.process.supervision import Rule, Supervisor, progress
+from triptych.kit.process.supervision import Rule, Supervisor, progress, unlimited
 
 
 @pytest.fixture(autouse=True)
@@ -112,9 +114,57 @@ async def test_the_process_ends_with_a_loop_that_hangs_and_cannot_be_cancelled()
 
 async def test_a_loop_that_waits_for_work_is_well() -> None:
     supervisor = Supervisor()
-    async with supervisor.running("queue", hangs, stalled_seconds=None):
+
+    async def work() -> None:
+        with unlimited():
+            await hangs()
+
+    async with supervisor.running("queue", work, stalled_seconds=0.05):
         with pytest.raises(AssertionError):
             await eventually(_has_problems(supervisor), "a problem", deadline_seconds=0.2)
+
+
+async def test_a_loop_that_hangs_after_it_got_work_is_started_again() -> None:
+    supervisor = Supervisor()
+
+    async def work() -> None:
+        progress()
+        with unlimited():
+            await asyncio.sleep(0.2)
+        await hangs()
+
+    async with supervisor.running("queue", work, stalled_seconds=0.05):
+        await eventually(_has_problems(supervisor), "it has made no progress")
+
+
+async def test_a_loop_is_not_blamed_while_a_server_is_away() -> None:
+    dependencies, away = Dependencies(), True
+    supervisor, work = Supervisor(dependencies), Work(hangs)
+
+    async def ask() -> str | None:
+        return "away" if away else None
+
+    with dependencies.on(ask):
+        async with supervisor.running("outbox", work, stalled_seconds=0.05):
+            with pytest.raises(AssertionError):
+                await eventually(_has_problems(supervisor), "a problem", deadline_seconds=0.3)
+            away = False
+            await eventually(_has_problems(supervisor), "a problem, because all servers answer")
+
+
+@pytest.mark.parametrize("fails_by", ["raising", "hanging"])
+async def test_a_server_that_cannot_be_asked_is_away(monkeypatch: pytest.MonkeyPatch, fails_by: str) -> None:
+    monkeypatch.setattr(dependencies_module, "ANSWER_SECONDS", 0.05)
+    dependencies = Dependencies()
+
+    async def ask() -> str | None:
+        if fails_by == "hanging":
+            await hangs()
+        raise RuntimeError("planted")
+
+    with dependencies.on(ask):
+        assert await dependencies.away()
+    assert await dependencies.away() is None
 
 
 async def test_a_process_whose_loop_has_died_is_not_ready() -> None:

@@ -59,3 +59,29 @@ def test_claiming_ahead_is_bounded_and_shrinks_for_slow_listeners() -> None:
     assert not lane.wants_more
     limited = Lane(listener(rate_limit=0.1), concurrency=4)
     assert limited.free_slots == 1
+
+
+def test_deliveries_that_wait_are_timed_from_the_first_look_to_the_next_start() -> None:
+    lane = Lane(listener(), concurrency=1)
+    lane.note_waiting(10.0, has_due=False)
+    assert lane.seconds_without_start(99.0) == 0.0
+    lane.note_waiting(100.0, has_due=True)
+    lane.note_waiting(130.0, has_due=True)
+    assert lane.seconds_without_start(160.0) == 60.0
+    lane.start(160.0)
+    assert lane.seconds_without_start(170.0) == 0.0
+
+
+def test_claimed_deliveries_that_do_not_start_wait_too() -> None:
+    lane = Lane(listener(), concurrency=1)
+    lane.queue.append(claimed())
+    lane.note_waiting(0.0, has_due=False)
+    assert lane.seconds_without_start(60.0) == 60.0
+
+
+def test_waiting_for_the_listeners_own_rate_is_no_delay() -> None:
+    lane = Lane(listener(rate_limit=0.01), concurrency=1)
+    lane.start(0.0)
+    lane.note_waiting(1.0, has_due=True)
+    assert lane.seconds_without_start(99.0) == 0.0
+    assert lane.seconds_without_start(160.0) == 60.0

@@ -22,6 +22,7 @@ from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.process.supervision import progress
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Executor:
                 result = await self._execute(chunk, writer, running_job)
                 await writer.publish(result.rows, result.replies)
                 await self._dead_letter(result.faulty)
+                progress()
                 combined.has_jobs = combined.has_jobs or result.has_jobs
                 combined.still_parked |= result.still_parked
         return combined

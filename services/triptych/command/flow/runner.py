@@ -21,7 +21,7 @@ from triptych.command.store.staging import Staging
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING
-from triptych.kit.process.supervision import SUPERVISOR, progress
+from triptych.kit.process.supervision import SUPERVISOR, progress, unlimited
 from triptych.kit.process.waits import Trouble, waiting_for
 from triptych.writemodel.galleries import Status
 
@@ -79,9 +79,8 @@ class JobRunner:
         self._trouble.end()
 
     async def _supervised(self, partitions: list[int]) -> None:
-        # No limit of time: a job waits for the lock of its partition, which a batch may have while MongoDB is away.
         work = partial(self._run, partitions)
-        async with SUPERVISOR.running("jobs", work, stalled_seconds=None, may_end=lambda: self._has_lost) as running:
+        async with SUPERVISOR.running("jobs", work, may_end=lambda: self._has_lost) as running:
             await asyncio.wait({running})
 
     async def _run(self, partitions: list[int]) -> None:
@@ -95,6 +94,7 @@ class JobRunner:
                 async for job in self._jobs.open_jobs(partitions):
                     has_jobs = True
                     has_advanced = await self._try_step(job) or has_advanced
+                    progress()
             except OwnershipLost:
                 log.info("another process owns the partitions and continues their jobs")
                 self._trouble.end()
@@ -109,7 +109,8 @@ class JobRunner:
             self._trouble.end()
             backoff.reset()
             if not has_jobs:
-                await self._wake.wait()
+                with unlimited():
+                    await self._wake.wait()
             elif not has_advanced:
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -26,6 +26,7 @@ from triptych.kit.mongo.driver import (
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.coalescer import Coalescer
+from triptych.kit.process.supervision import progress
 
 # Acknowledge the rows of several commands together, in the background: inline, each single command took 1 ms longer.
 ACKNOWLEDGE_SECONDS = 0.1
@@ -145,6 +146,7 @@ class Outbox:
                 yield _row(document)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> int:
+        progress()
         records = self.records(rows)
         await self._publisher.publish(records)
         self.acknowledge_soon(rows)

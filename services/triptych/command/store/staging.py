@@ -11,6 +11,7 @@ from triptych.command.store.pages import fill_page
 from triptych.contract.replies import ErrorCode
 from triptych.kit.chunks import until_full
 from triptych.kit.mongo.driver import DESCENDING, Database, snapshot_session
+from triptych.kit.process.supervision import progress
 from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
 
@@ -46,6 +47,7 @@ class Staging:
                     for number, body in enumerate(page, position)
                 ]
                 await self._staged.insert_many(staged, ordered=False)
+                progress()
                 position += len(page)
             return position
 

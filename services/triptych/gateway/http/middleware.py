@@ -1,5 +1,6 @@
 """The outermost layer of the application: request ids, metrics, the access log, and a 500 for unexpected faults."""
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -11,9 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from triptych.gateway.http.budget import release_reservation
-from triptych.gateway.http.errors import HttpFailure, render
+from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure, render
 from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
 from triptych.kit.attribution import about
+from triptych.kit.process.stopping import is_stopping
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,12 @@ class OuterMiddleware:
             return
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            if status or not is_stopping():
+                raise
+            # The server cancels requests that have not ended in time. The outcome of a write is not known then.
+            is_write = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            await render(HttpFailure(504 if is_write else 503, RETRY_AFTER))(scope, receive, send_with_id)
         except Exception:
             log.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"], extra=_about(scope))
             if status:

@@ -29,6 +29,7 @@ from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.attribution import about
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.monitor import KafkaMonitor
+from triptych.kit.process.stopping import is_stopping
 from triptych.readmodel.queries import Views
 
 log = logging.getLogger(__name__)
@@ -248,6 +249,10 @@ class Writes:
             except TimeoutError:
                 log.warning("no reply to command %s in time", envelope.command_id, extra=_about(envelope))
                 raise HttpFailure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
+            except asyncio.CancelledError:
+                if is_stopping():  # the command is on the topic, and will be carried out
+                    raise HttpFailure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
+                raise
 
     async def _publish(self, envelope: CommandEnvelope) -> None:
         message = encode_command(envelope)

@@ -14,11 +14,11 @@ from triptych.kit.kafka import fast_gzip
 from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, GroupReader, Reader
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.stopping import BATCH
 
 # Batches larger than aiokafka's 16 kB save most of the cost of a record: one request for hundreds (measured).
 BATCH_BYTES = 512 * 1024
 REQUEST_TIMEOUT_MS = 10_000
-GRACEFUL_TIMEOUT_SECONDS = 20.0
 
 fast_gzip.install()
 
@@ -66,7 +66,7 @@ def make_broker(settings: KitSettings) -> KafkaBroker:
         client_id="triptych",
         allow_auto_create_topics=False,
         consumer_only=False,
-        graceful_timeout=GRACEFUL_TIMEOUT_SECONDS,
+        graceful_timeout=BATCH,
         ack_policy=AckPolicy.MANUAL,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,

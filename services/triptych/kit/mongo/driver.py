@@ -45,6 +45,8 @@ from pymongo.write_concern import WriteConcern
 from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
 from triptych.kit.mongo.address import is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
+from triptych.kit.process.stopping import DATABASE, stop_deadline
+from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
 
 __all__ = [
@@ -180,7 +182,9 @@ async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> 
     finally:
         closing = client.close()
         if asyncio.iscoroutine(closing):  # Motor closes at once and returns None
-            await closing
+            # The driver asks the server to end its sessions, which a server that stands still does not answer.
+            async with stop_deadline().step("the connection to MongoDB", DATABASE):
+                await closing
 
 
 async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct: bool) -> None:
@@ -258,7 +262,7 @@ async def find_raw(
 @contextmanager
 def building_indexes() -> Iterator[None]:
     """Allow the block's operations up to a day: building an index on many documents may take hours."""
-    with waiting_for("MongoDB to build indexes"), timeout(_INDEX_BUILD_SECONDS):
+    with unlimited(), waiting_for("MongoDB to build indexes"), timeout(_INDEX_BUILD_SECONDS):
         yield
 
 

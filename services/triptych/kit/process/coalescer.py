@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.process.supervision import SUPERVISOR, progress, unlimited
 from triptych.kit.process.waits import Trouble
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,17 @@ class Coalescer(Generic[T]):
         self._delay = delay_seconds
         self._items: list[T] = []
         self._flushing = asyncio.Lock()
+        self._has_items = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._trouble = Trouble(what)
 
     def add(self, items: Iterable[T]) -> None:
         """Flush these items soon."""
         self._items += items
-        if self._items and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._run())
+        if self._items:
+            self._has_items.set()
+            if self._task is None or self._task.done():
+                self._task = asyncio.create_task(self._supervised())
 
     def discard(self) -> None:
         """Drop the items that wait."""
@@ -72,9 +76,18 @@ class Coalescer(Generic[T]):
             await asyncio.wait({task})
         self._trouble.end()
 
+    async def _supervised(self) -> None:
+        async with SUPERVISOR.running(f"flushing ({self._what})", self._run) as running:
+            await asyncio.wait({running})
+
     async def _run(self) -> None:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        while self._items:
+        while True:
+            progress()
+            while not self._items:
+                self._has_items.clear()
+                with unlimited():
+                    await self._has_items.wait()
             if self._delay:
                 await asyncio.sleep(self._delay)
             self._trouble.begin()

@@ -17,13 +17,13 @@ from triptych.kit.failures import StartRefused
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 from triptych.kit.process.http_server import Server, make_server
 from triptych.kit.process.settings import KitSettings, load_settings
+from triptych.kit.process.stopping import HTTP, StopDeadline, set_stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.process.telemetry import configure_logging
 from triptych.kit.startup.starting import StartupApp, composed
 
 log = logging.getLogger(__name__)
 
-GRACEFUL_HTTP_SECONDS = 20
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
 Compose = Callable[[SettingsT], AbstractAsyncContextManager[ASGIApp]]
@@ -43,7 +43,8 @@ def run_service(
     refusal: Refusal = plain_refusal,
 ) -> int:
     """Run until a signal stops the process. Returns the exit status: 0, 70 (EX_SOFTWARE) when a loop
-    ended that only a new process can replace, or 78 (EX_CONFIG) if it refused to start.
+    ended that only a new process can replace, or 78 (EX_CONFIG) if it refused to start. A process that cannot stop
+    within its deadline ends by itself with 75 (EX_TEMPFAIL).
 
     While Kafka or MongoDB is away, the service waits: it is live, not ready, and reports what it waits for.
 
@@ -54,14 +55,17 @@ def run_service(
         port_of: chooses the port to listen on.
         refusal: makes the bodies of responses that the server itself sends.
     """
+    deadline = StopDeadline()
     try:
         settings = load_settings(kind)
         configure_logging(settings.log_level, settings.log_format)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal))
+            has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal, deadline))
     except StartRefused as refusal:
         print(f"{name}: {refusal}", file=sys.stderr)
         return os.EX_CONFIG
+    finally:
+        deadline.ended()
     return os.EX_SOFTWARE if has_failed else os.EX_OK
 
 
@@ -72,28 +76,40 @@ def run_work(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], port: int, refusal: Refusal) -> bool:
+async def _serve(
+    name: str,
+    settings: SettingsT,
+    compose: Compose[SettingsT],
+    port: int,
+    refusal: Refusal,
+    deadline: StopDeadline,
+) -> bool:
     """Run until told to stop. True if it stopped because of a loop that only a new process can replace."""
     stopping = asyncio.Event()
     _stopping.set(stopping)
+    set_stop_deadline(deadline)
     has_failed = False
+
+    def stop() -> None:
+        deadline.begin()
+        stopping.set()
 
     def fail() -> None:
         nonlocal has_failed
         has_failed = True
-        stopping.set()
+        stop()
 
     SUPERVISOR.on_exit = fail
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     startup_app = StartupApp(name, refusal)
     server = make_server(
         startup_app,
         settings.http_bounds(),
         host=settings.host,
         port=port,
-        graceful_seconds=GRACEFUL_HTTP_SECONDS,
+        graceful_seconds=int(HTTP),
         refusal=refusal,
     )
     is_composed, http_ended = asyncio.Event(), asyncio.Event()
@@ -110,15 +126,17 @@ async def _serve(name: str, settings: SettingsT, compose: Compose[SettingsT], po
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, working, waiting}, return_when=asyncio.FIRST_COMPLETED)
     log.info("%s stops", name)
+    stop()
+    deadline.force()
     server.should_exit = True
     waiting.cancel()
     await asyncio.wait({serving})
     http_ended.set()
     if not working.done() and not is_composed.is_set():
         working.cancel()  # it still waits for its servers, which may never come
-        await asyncio.wait({working})
-    else:
-        await working
+    await deadline.finish(working)
+    if not working.cancelled():
+        working.result()
     await serving
     return has_failed
 

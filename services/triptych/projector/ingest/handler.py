@@ -19,6 +19,7 @@ from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
 from triptych.projector.join.publisher import JoinPublisher
@@ -185,6 +186,7 @@ class ProjectionHandler:
             batch = await self._project(chunk)
             views |= batch.views
             publishable |= batch.publishable
+            progress()
             if self._join_publisher is not None:
                 galleries = [views[gallery_id] for gallery_id in publishable] if chunk is chunks[-1] else []
                 await self._join_publisher.publish(batch, galleries)

@@ -137,6 +137,7 @@ class Republisher:
             self._check(partition)
             view = (await self._repository.load([gallery_id])).get(gallery_id) or View("", gallery_id)
             await self._join_publisher.publish(Batch({gallery_id: view}, touched={gallery_id: set(item_ids)}), [])
+        progress()
 
     async def _publish_head(self, gallery_id: str, partition: int) -> None:
         async with self._handler.locks.of({partition}):

@@ -22,6 +22,7 @@ from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.driver import Collection, Database, UpdateOne
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.supervision import progress
 
 COLLECTION = "joined_offsets"
 RECORDS_AT_ONCE = 5_000
@@ -136,6 +137,7 @@ class AuditedJoinPublisher:
                 found = await consumer.getmany(*ends, timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
                 for records in found.values():
                     latest.update((record.key, sequence_of(record.value)) for record in records if _is_ours(record.key))
+                progress()
                 if latest:
                     yield latest
                 ends = {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}

@@ -1,14 +1,15 @@
 """Owns a lane for each listener of this process, and claims due deliveries where lanes have free slots."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
 from triptych.kit.backoff import Backoff, is_set_within
-from triptych.kit.process.supervision import progress
+from triptych.kit.process.supervision import progress, unlimited
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.shards import Shards
@@ -21,6 +22,7 @@ from triptych.webhooks.store.operational_events import OperationalEventKind, Ope
 log = logging.getLogger(__name__)
 
 OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest due delivery has been waiting")
+STUCK = Gauge("triptych_webhook_stuck_listeners", "Listeners whose due deliveries wait for 60 s without an attempt")
 
 SCAN_SECONDS = 1.0
 # The largest share of time that scans may take, however many listeners there are.
@@ -32,6 +34,8 @@ LANES_AT_ONCE = 64
 CLAIMED_AT_ONCE = 500
 # A listener whose deliveries have been due for longer is reported (docs/architecture/relay.md).
 BEHIND_SECONDS = 60.0
+# Deliveries that wait for longer without an attempt to any of their listener make the process unready.
+STUCK_SECONDS = 60.0
 
 
 class DeliveryClaimer:
@@ -56,9 +60,19 @@ class DeliveryClaimer:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._behind: set[str] = set()
+        self._stuck: list[str] = []
+        self._trouble: str | None = None
         self.is_stopping = False
-        self.problem: str | None = None
-        """Why deliveries cannot be claimed, or None."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why deliveries cannot be claimed, or which are not sent; None if all is well."""
+        if self._trouble is not None or not self._stuck:
+            return self._trouble
+        return (
+            f"due deliveries have waited for {STUCK_SECONDS:.0f} s without an attempt; listeners: {len(self._stuck)}, "
+            f"one of them {self._stuck[0]}"
+        )
 
     async def refresh(self) -> None:
         """Load every change of a listener made before this call. Raises the driver's errors."""
@@ -95,7 +109,8 @@ class DeliveryClaimer:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self.is_stopping:
             progress()
-            await is_set_within(self._worker.has_room, max(0.0, scan_at - time.monotonic()))
+            with unlimited():
+                await is_set_within(self._worker.has_room, max(0.0, scan_at - time.monotonic()))
             self._worker.has_room.clear()
             started = time.monotonic()
             try:
@@ -106,12 +121,14 @@ class DeliveryClaimer:
                     await self._reconcile()
                     reconcile_at = started + RECONCILE_SECONDS
                 await self._claim_due()
-                self.problem = None
+                self._trouble = None
                 backoff.reset()
             except Exception as error:
-                if self.problem is None:
+                if self._trouble is None:
                     log.warning("deliveries cannot be claimed", exc_info=error)
-                self.problem = f"{type(error).__name__}: {error}"
+                self._trouble = f"{type(error).__name__}: {error}"
+                for lane in self._lanes.values():
+                    lane.waits_since = None  # no fault of the lane
                 await backoff.pause()
 
     def stop(self) -> None:
@@ -129,7 +146,18 @@ class DeliveryClaimer:
         due = await self._repository.due(list(self._lanes), 1, now)
         for listener_id in due.keys() & self._lanes.keys():
             self._lanes[listener_id].may_have_due = True
+        self._report_stuck(due)
         await self._report_behind(due, now)
+
+    def _report_stuck(self, due: Container[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        for listener_id, lane in self._lanes.items():
+            lane.note_waiting(now, has_due=listener_id in due)
+        stuck = [name for name, lane in self._lanes.items() if lane.seconds_without_start(now) >= STUCK_SECONDS]
+        STUCK.set(len(stuck))
+        for listener_id in set(stuck) - set(self._stuck):
+            log.error("listener %s: due deliveries have waited %.0f s without an attempt", listener_id, STUCK_SECONDS)
+        self._stuck = stuck
 
     async def _report_behind(self, due: dict[str, Due], now: datetime) -> None:
         ages = {listener_id: (now - one.oldest).total_seconds() for listener_id, one in due.items()}
@@ -165,6 +193,7 @@ class DeliveryClaimer:
         """Finish cancellations and promotions that a crash of any process may have left undone."""
         now = self._clock()
         for listener in list(self._listener_cache.listeners.values()):
+            progress()
             if not self._shards.owns(listener.id):
                 continue
             if listener.status in (ListenerStatus.DISABLED, ListenerStatus.DELETED):

@@ -16,6 +16,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, Inco
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.mongo.driver import Binary, Document
+from triptych.kit.process.supervision import progress
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
 from triptych.webhooks.relay.listener_cache import ListenerCache
@@ -84,6 +85,7 @@ class DeliveryPlanner:
         planned = self._with_listeners(events)
         async for chunk in until_full(planned, limit=PLANNED_AT_ONCE, weigh=lambda one: len(one[1])):
             await self._plan(chunk)
+            progress()
         await self._publisher.publish(await self._dead_letters.letters(refused))
         for refusal in refused:
             self._dead_letters.report(*refusal)

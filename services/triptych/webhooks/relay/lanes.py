@@ -35,6 +35,8 @@ class Lane:
         """The run as last stored."""
         self.is_run_known = False
         """Whether `run` has been loaded: another process may have served the listener before."""
+        self.waits_since: float | None = None
+        """Since when deliveries have waited and none was started; None if none waits."""
         self._concurrency = concurrency
         self._failures = 0
         self._next_at = 0.0
@@ -73,8 +75,20 @@ class Lane:
         """When the next request may start, not before `now`; None while too many are in flight."""
         return None if self.in_flight >= self.limit else max(now, self._next_at)
 
+    def note_waiting(self, now: float, *, has_due: bool) -> None:
+        """Note whether deliveries wait, claimed or not."""
+        if not has_due and not self.queue:
+            self.waits_since = None
+        elif self.waits_since is None:
+            self.waits_since = now
+
+    def seconds_without_start(self, now: float) -> float:
+        """For how long deliveries have waited although the listener's own limit of rate lets one start."""
+        return 0.0 if self.waits_since is None else max(0.0, now - max(self.waits_since, self._next_at))
+
     def start(self, now: float) -> None:
         """Count a request that starts."""
+        self.waits_since = None
         self.in_flight += 1
         if self.listener.rate_limit is not None:
             self._next_at = max(now, self._next_at) + 1 / self.listener.rate_limit

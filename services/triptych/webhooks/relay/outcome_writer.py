@@ -8,6 +8,7 @@ from triptych.kit.chunks import by_count
 from triptych.kit.failures import Fault, fault_of
 from triptych.kit.mongo.driver import UpdateOne
 from triptych.kit.process.coalescer import Caller, Coalescer, add_and_wait, answer
+from triptych.kit.process.supervision import progress
 from triptych.webhooks.store.deliveries import DeliveryRepository
 
 LOST_LEASES = Counter("triptych_webhook_lost_leases_total", "Outcomes not written because the lease had ended")
@@ -44,3 +45,4 @@ class OutcomeWriter:
                     await self._write([one])  # no error may keep the other outcomes from being written
             else:
                 answer(chunk)
+                progress()

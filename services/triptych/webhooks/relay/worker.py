@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from triptych.kit.process.stopping import DELIVERIES, stop_deadline
 from triptych.webhooks.model.delivery import (
     Dead,
     DeathReason,
@@ -40,7 +41,6 @@ DELIVERY_SECONDS = Histogram(
 )
 IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests in flight")
 
-STOP_SECONDS = 20.0
 # The most claimed deliveries: in multiples of the requests in flight, and in bytes of their events.
 CLAIMED_PER_SLOT = 4
 CLAIMED_BYTES_MAX = 64 * 1024 * 1024
@@ -111,7 +111,9 @@ class Worker:
         """Start no more requests, and wait for those in flight, within a deadline."""
         self._is_stopping = True
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            _, late = await asyncio.wait(self._tasks, timeout=stop_deadline().remaining(DELIVERIES))
+            if late:
+                log.warning("%d requests were abandoned, to end in time; they are sent again later", len(late))
             for task in late:
                 task.cancel()  # sent again when its lease has ended
             await asyncio.gather(*late, return_exceptions=True)

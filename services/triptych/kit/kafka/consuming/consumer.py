@@ -22,9 +22,11 @@ from triptych.kit.kafka.consuming.batch_handler import BatchHandler
 from triptych.kit.kafka.consuming.lanes import Lane, Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
-from triptych.kit.kafka.reading.reader import GroupReader
+from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
 from triptych.kit.process.coalescer import Coalescer
+from triptych.kit.process.stopping import BATCH, stop_deadline
+from triptych.kit.process.supervision import Progress
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
 from triptych.kit.run_all import run_all
@@ -73,6 +75,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle.set()
         self._commits = Coalescer(f"{topic}: offsets to be committed", self._commit, COMMIT_SECONDS)
         self._stopping = False
+        self.progress = Progress()
+        """The last sign that records are handled, or that work on them has failed and is tried again."""
         self._trouble = self._poll_trouble = ""
         self._current: Sequence[IncomingRecord] = ()
         self._first_of_current: Mapping[int, IncomingRecord] | None = None
@@ -128,7 +132,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
-        await self._wait_until_idle(END_TIMEOUT_SECONDS)
+        await self._wait_until_idle(min(END_TIMEOUT_SECONDS, stop_deadline().remaining(BATCH)))
+        await self._commits.stop()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - always all of them
         """Let the current batch finish within a deadline. After that, the fence of the next owner protects the data."""
@@ -151,7 +156,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._preparing = asyncio.create_task(self._prepare(self._owned))
 
     async def _prepare(self, partitions: frozenset[int]) -> None:
-        with waiting_for(f"{self.topic}: partitions to be prepared"):
+        with waiting_for(f"{self.topic}: partitions to be prepared"), self.progress.noted():
             await self._try_to_prepare(partitions)
 
     async def _try_to_prepare(self, partitions: frozenset[int]) -> None:
@@ -176,24 +181,21 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _on_poll_error(self, error: Exception) -> None:
         if not self._poll_trouble:
             log.error("%s: polling Kafka fails", self.topic, exc_info=error)
+        if isinstance(error, KafkaError) and not isinstance(error, FetchingStopped):
+            self.progress.note()  # Kafka is to blame, and the next poll tries again
         self._poll_trouble = f"polling Kafka fails: {error!r}"
 
     async def _consume(self, records: Sequence[IncomingRecord]) -> None:
         self._idle.clear()
         started = time.perf_counter()
         try:
-            preparing = self._preparing
-            if preparing is None:
-                return
-            if not preparing.done():
-                await asyncio.wait({preparing})
-            if preparing.cancelled():
+            if not await self._is_prepared():
                 return
             # A record may have been polled before a rebalance took its partition. The new owner reads it again.
             records = [record for record in records if record.partition in self._owned]
             if not records:
                 return
-            with waiting_for(f"{self.topic}: a batch to be finished"):
+            with waiting_for(f"{self.topic}: a batch to be finished"), self.progress.noted():
                 is_finished = await self._finish_readable(records)
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
@@ -202,6 +204,20 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 RECORDS.labels(self.topic).inc(len(records))
         finally:
             self._idle.set()
+
+    async def _is_prepared(self) -> bool:
+        """Wait until the partitions are prepared; False if the assignment has ended."""
+        while (preparing := self._preparing) is not None:
+            if not preparing.done():
+                await asyncio.wait({preparing})
+            if not preparing.cancelled():
+                return True
+            if self._interrupted.is_set() or preparing is not self._preparing:
+                return False
+            # Nobody asked for that. Without a new try, these records would be skipped.
+            log.error("%s: preparing the partitions was cancelled; it starts again", self.topic)
+            self._preparing = asyncio.create_task(self._prepare(self._owned))
+        return False
 
     async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:
         """Finish readable records and dead-letter the others; False if this assignment ended first."""
@@ -277,6 +293,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for part in parts:
             if not await self._finish([part]):
                 return False
+            self.progress.note()
         return True
 
     async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
@@ -332,3 +349,4 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not self._trouble:
             log.warning("%s: waiting for a dependency: %s", self.topic, error)
         self._trouble = str(error)
+        self.progress.note()

@@ -1,7 +1,10 @@
-"""Measures the lag of a consumer on the partitions that it owns, and reports when a partition has stalled."""
+"""Measures the lag of a consumer on the partitions that it owns, and reports when a partition has stalled.
+
+If the whole consumer stands still although Kafka and MongoDB answer, its handler or its poll hangs. Nothing in this
+process can repair that, so the process ends.
+"""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -11,9 +14,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.kafka.consuming import standstill
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionState
+from triptych.kit.kafka.consuming.standstill import Standstill
 from triptych.kit.kafka.reading.reader import Reader
+from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
@@ -35,6 +41,7 @@ class LagWatch:
         self._consumer = consumer
         self._reader = reader
         self._tracker = LagTracker()
+        self._standstill = Standstill()
         self._logged = ""
 
     @property
@@ -66,10 +73,13 @@ class LagWatch:
         try:
             while True:
                 progress()
-                # If Kafka is away, other checks report it.
-                with contextlib.suppress(KafkaError, TimeoutError):
+                try:
                     async with asyncio.timeout(ANSWER_SECONDS):
                         await self.measure()
+                except (KafkaError, TimeoutError):
+                    self._standstill.reset()  # Kafka is away, which other checks report
+                else:
+                    await self._end_standstill()
                 await asyncio.sleep(INTERVAL_SECONDS)
         finally:
             self._set_metrics({})
@@ -88,6 +98,21 @@ class LagWatch:
         self._tracker.update(states, time.time())
         self._set_metrics(self._tracker.lags)
         self._log_changes()
+
+    async def _end_standstill(self) -> None:
+        """End the process if the consumer is behind and has not moved for `STANDSTILL_SECONDS`, and is to blame."""
+        lags = self._tracker.lags
+        is_behind = any(lag.records and not lag.waits_for_transaction and not lag.trouble for lag in lags.values())
+        mark = (self._consumer.progress.moved_at, tuple(sorted(self._consumer.reached().items())))
+        self._standstill.update(mark, time.monotonic(), is_behind=is_behind)
+        if self._standstill.seconds < standstill.STANDSTILL_SECONDS / 2:
+            return
+        if await DEPENDENCIES.away():
+            self._standstill.reset()
+        elif self._standstill.seconds >= standstill.STANDSTILL_SECONDS:
+            reason = f"is behind and has not moved for {self._standstill.seconds:.0f} s"
+            self._standstill.reset()
+            SUPERVISOR.end_process(f"consumer of {self._consumer.topic}", reason)
 
     def _state(self, topic_partition: TopicPartition, reached: int, end: int) -> PartitionState:
         reader = self._consumer.reader

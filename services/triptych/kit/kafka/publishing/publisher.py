@@ -33,6 +33,7 @@ from triptych.kit.kafka.publishing.record_batches import (
 )
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
 from triptych.kit.keyed_locks import KeyedLocks
+from triptych.kit.process.stopping import PRODUCERS, stop_deadline
 from triptych.kit.process.waits import recorded_as_wait
 from triptych.kit.run_all import run_all
 
@@ -41,6 +42,7 @@ __all__ = ["OutgoingRecord", "Publisher"]
 log = logging.getLogger(__name__)
 
 PUBLISH_TIMEOUT_SECONDS = 15.0
+# A producer that is replaced, or whose process stops, has this time to send what it has; and half of it to give up.
 STOP_TIMEOUT_SECONDS = 5.0
 # Up to this many records are sent without a task for each partition: a single command has an event and a reply.
 SEND_DIRECTLY_MAX = 16
@@ -97,7 +99,8 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             self._close_soon(producer)
-        await asyncio.gather(*self._closing)
+        async with stop_deadline().step("a Kafka producer", PRODUCERS):
+            await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def partitions(self, topic: str) -> int:
         """The number of partitions of the topic. Raises TransientFailure if Kafka does not answer."""
@@ -303,18 +306,23 @@ class Publisher:
     def _close_soon(self, producer: AIOKafkaProducer) -> None:
         closing = asyncio.create_task(_close(producer))
         self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        closing.add_done_callback(self._on_closed)
+
+    def _on_closed(self, closing: asyncio.Task[None]) -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            log.error("a Kafka producer was not closed", exc_info=error)
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
     # Stopping flushes, which can wait for a broker that is gone. The caller must not wait that long.
     try:
-        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+        async with asyncio.timeout(min(STOP_TIMEOUT_SECONDS, stop_deadline().remaining(PRODUCERS))):
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
         log.warning("the Kafka producer did not close cleanly: %r", error)
         # If stopping is interrupted, aiokafka's sender retries for ever, and there is no public way to end it.
         await producer.client.close()
         with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS / 2):
                 await producer._sender.close()

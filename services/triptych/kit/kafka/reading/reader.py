@@ -34,6 +34,10 @@ _FIELDS_BEFORE_RACKS = 4
 _OLD_METADATA = (NotLeaderForPartitionError, UnknownTopicOrPartitionError)
 
 
+class FetchingStopped(KafkaError):  # type: ignore[misc]
+    """The task that fetches records has ended; no poll will return any."""
+
+
 class _Fetcher(Fetcher):  # type: ignore[misc]
     """aiokafka's fetcher with `Fetched` instead of its own decoding, and without its busy loops."""
 
@@ -46,7 +50,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
     ) -> dict[TopicPartition, list[IncomingRecord]]:
         """The result of a poll. Raises KafkaError; no position has moved then."""
         if self._fetch_task.done() and not self._closed:
-            raise KafkaError("the consumer has stopped fetching")
+            raise FetchingStopped("the consumer has stopped fetching")
         found: dict[TopicPartition, list[IncomingRecord]] = await super().fetched_records(
             partitions, timeout, max_records
         )
