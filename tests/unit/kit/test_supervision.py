@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.support.waiting import eventually
+from triptych.kit.process import cancelling, supervision
 from triptych.kit.process import dependencies as dependencies_module
-from triptych.kit.process import supervision
 from triptych.kit.process.dependencies import Dependencies
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import Rule, Supervisor, progress, unlimited
@@ -231,3 +231,24 @@ def _has_problems(supervisor: Supervisor) -> Callable[[], Awaitable[bool]]:
         return bool(supervisor.problems())
 
     return ask
+
+
+async def test_a_loop_ends_with_its_block_although_it_lost_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(cancelling, "AGAIN_SECONDS", 0.05)
+    lost = ended = False
+
+    async def loses_one() -> None:
+        nonlocal lost, ended
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended = lost
+                if lost:
+                    raise
+                lost = True
+
+    async with asyncio.timeout(10), Supervisor().running("loop", loses_one):
+        await asyncio.sleep(0.01)
+    assert ended

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from triptych.kit.backoff import Backoff
+from triptych.kit.process.cancelling import AGAIN_SECONDS, cancel_all
 from triptych.kit.process.dependencies import DEPENDENCIES, Dependencies
 from triptych.kit.process.telemetry import LOOP_FAILURES
 
@@ -152,8 +153,8 @@ class Supervisor:
         try:
             yield task
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # Later than the loop is cancelled again, which a second cancellation of its supervisor would prevent.
+            await cancel_all([task], 3 * AGAIN_SECONDS)
             self._loops.discard(loop)
 
     async def _supervise(self, loop: Loop) -> None:
@@ -195,8 +196,7 @@ class Supervisor:
                 await asyncio.wait({task}, timeout=loop.seconds_left)
         finally:
             if not is_stuck:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancel_all([task])
         if task.cancelled():
             return "was cancelled"
         if error := task.exception():

@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from triptych.kit.process.cancelling import cancel_all
 from triptych.kit.process.stopping import DELIVERIES, stop_deadline
 from triptych.webhooks.model.delivery import (
     Dead,
@@ -114,9 +115,7 @@ class Worker:
             _, late = await asyncio.wait(self._tasks, timeout=stop_deadline().remaining(DELIVERIES))
             if late:
                 log.warning("%d requests were abandoned, to end in time; they are sent again later", len(late))
-            for task in late:
-                task.cancel()  # sent again when its lease has ended
-            await asyncio.gather(*late, return_exceptions=True)
+            await cancel_all(late)  # sent again when their leases have ended
 
     def _start_ready(self, lane: Lane) -> None:
         """Start the deliveries that may start now, and arrange a later start for the others."""
