@@ -79,20 +79,24 @@ class ProjectedOffsets:
         return gaps
 
     def begin_records(self, records: Sequence[IncomingRecord]) -> None:
-        """Note that the projection of these records begins."""
-        for record in records:
-            # Not the maximum so far: offsets start over when a topic was deleted and created again.
-            self._seen[record.partition] = record.offset + 1
-            self._stored[record.partition] = max(self._stored.get(record.partition, 0), record.offset + 1)
-            if record.timestamp >= 0:
-                oldest = self._in_progress_ms.get(record.partition, record.timestamp)
-                self._in_progress_ms[record.partition] = min(oldest, record.timestamp)
+        """Note that the projection of these records begins; they are in order per partition."""
+        # One entry for each partition: a batch has thousands of records.
+        ends = {record.partition: record.offset + 1 for record in records}
+        oldest = {record.partition: record.timestamp for record in reversed(records)}
+        # Not the maximum so far: offsets start over when a topic was deleted and created again.
+        self._seen.update(ends)
+        for partition, end in ends.items():
+            self._stored[partition] = max(self._stored.get(partition, 0), end)
+        for partition, timestamp in oldest.items():
+            if timestamp >= 0:
+                self._in_progress_ms[partition] = min(self._in_progress_ms.get(partition, timestamp), timestamp)
 
-    def finish(self, records: Iterable[IncomingRecord]) -> None:
+    def finish(self, records: Sequence[IncomingRecord]) -> None:
         """Note that these records are projected."""
-        for record in records:
-            self._last_ms = record.timestamp if record.timestamp >= 0 else self._last_ms
-            self._in_progress_ms.pop(record.partition, None)
+        for partition in {record.partition for record in records}:
+            self._in_progress_ms.pop(partition, None)
+        if records and records[-1].timestamp >= 0:
+            self._last_ms = records[-1].timestamp
 
     @property
     def owned(self) -> frozenset[int]:
