@@ -119,7 +119,7 @@ class Soon(Generic[T]):
 
 
 async def each_batch(consumer: AIOKafkaConsumer, batch_size: int) -> AsyncIterator[Batch]:
-    """Batches of up to so many records. The offsets of a batch are committed soon after it is handled."""
+    """Batches of bounded size. The offsets of a batch are committed soon after it is handled."""
     offsets = Soon[tuple[TopicPartition, int]](OFFSETS_SECONDS, lambda finished: consumer.commit(dict(finished)))
     while True:
         batch = await consumer.getmany(timeout_ms=1_000, max_records=batch_size)

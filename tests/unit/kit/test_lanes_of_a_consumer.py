@@ -10,6 +10,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from triptych.kit.failures import OwnershipLost, TransientFailure
+from triptych.kit.kafka.consuming import commits
 from triptych.kit.kafka.consuming import consumer as consumer_module
 from triptych.kit.kafka.consuming.consumer import ATTEMPTS_BEFORE_DEAD_LETTER, BatchConsumer
 from triptych.kit.kafka.consuming.lanes import Lanes
@@ -102,7 +103,7 @@ class Consuming:
             return self.subscription
 
         monkeypatch.setattr(consumer_module, "subscribe", subscribe)
-        monkeypatch.setattr(consumer_module, "COMMIT_SECONDS", 0.0)
+        monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.0)
         consumer = BatchConsumer(
             cast("Any", None),
             TOPIC,

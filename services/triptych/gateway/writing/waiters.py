@@ -23,7 +23,7 @@ class Waiters(Generic[K, W]):
 
     @contextmanager
     def waiting(self, key: K, waiter: W) -> Iterator[W]:
-        """Let the waiter wait until the block ends. Enter before sending what is to be answered."""
+        """Register the waiter until the block ends. Enter before sending what is to be answered."""
         waiters = self._waiting.setdefault(key, [])
         waiters.append(waiter)
         try:

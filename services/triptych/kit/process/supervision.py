@@ -51,7 +51,7 @@ class Progress:
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:
-        """Let the calls of `progress` in the block, and in the tasks that it starts, be about this work."""
+        """Note the calls of `progress` in the block, and in the tasks that it starts, as progress of this work."""
         token = _current.set(self)
         try:
             yield

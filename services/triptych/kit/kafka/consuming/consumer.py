@@ -12,19 +12,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
+from triptych.kit.kafka.consuming.commits import OffsetCommits
 from triptych.kit.kafka.consuming.lanes import Lane, Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
-from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import Progress
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
@@ -40,9 +40,6 @@ LONGEST_DELAY_SECONDS = 2.0
 ATTEMPTS_BEFORE_DEAD_LETTER = 3
 # How long a rebalance waits for the current batch; the broker waits longer before it expels this member.
 REVOKE_TIMEOUT_SECONDS = 15.0
-COMMIT_TIMEOUT_SECONDS = 10.0
-# Offsets of several batches are committed together: a commit costs as much work as handling a single record.
-COMMIT_SECONDS = 0.5
 # How long a consumer that ends waits for the current batch and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
 # A quarter of aiokafka's own value: records that are fetched ahead of the current batch wait in memory.
@@ -73,7 +70,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
         self._idle = asyncio.Event()
         self._idle.set()
-        self._commits = Coalescer(f"{topic}: offsets to be committed", self._commit, COMMIT_SECONDS)
+        self._commits = OffsetCommits(topic, lambda: self.reader)
         self._stopping = False
         self.progress = Progress()
         """The last sign that records are handled, or that work on them has failed and is tried again."""
@@ -199,7 +196,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 is_finished = await self._finish_readable(records)
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
-                self._schedule_commit(records)
+                self._commits.after(records)
                 BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
                 RECORDS.labels(self.topic).inc(len(records))
         finally:
@@ -316,24 +313,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._trouble = ""
                 return True
         return False
-
-    def _schedule_commit(self, records: Sequence[IncomingRecord]) -> None:
-        """Commit the offsets after these records soon, while the next batches are handled.
-
-        If the process ends before the commit, the records are read again and recognised.
-        """
-        self._commits.add([{TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}])
-
-    async def _commit(self, finished: Sequence[Mapping[TopicPartition, int]]) -> None:
-        consumer: AIOKafkaConsumer | None = self._subscriber.consumer
-        if consumer is None:
-            return
-        try:
-            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
-                await consumer.commit({key: offset for offsets in finished for key, offset in offsets.items()})
-        except (KafkaError, TimeoutError) as error:
-            # A rebalance came first. The records are finished; the next owner reads and recognises them.
-            log.info("%s: offsets not committed, records will be repeated: %r", self.topic, error)
 
     async def _wait_until_idle(self, timeout: float) -> bool:
         """Wait for the current batch and its offsets; False if `timeout` seconds were not enough."""

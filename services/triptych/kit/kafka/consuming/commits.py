@@ -1,0 +1,45 @@
+"""Commits the offsets of finished batches, several batches at a time, while the next ones are handled."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from triptych.kit.kafka.reading.reader import IncomingRecord
+from triptych.kit.process.coalescer import Coalescer
+
+log = logging.getLogger(__name__)
+
+COMMIT_TIMEOUT_SECONDS = 10.0
+# Offsets of several batches are committed together: a commit costs as much work as handling a single record.
+COMMIT_SECONDS = 0.5
+
+
+class OffsetCommits(Coalescer[Mapping[TopicPartition, int]]):
+    """The offsets after finished records that are still to be committed, by one consumer.
+
+    If the process ends before a commit, the records are read again and recognised.
+    """
+
+    def __init__(self, topic: str, consumer_of: Callable[[], AIOKafkaConsumer | None]) -> None:
+        """`consumer_of` returns the consumer that commits, once it has started."""
+        super().__init__(f"{topic}: offsets to be committed", self._commit, COMMIT_SECONDS)
+        self._topic = topic
+        self._consumer_of = consumer_of
+
+    def after(self, records: Sequence[IncomingRecord]) -> None:
+        """Commit the offsets after these records soon."""
+        self.add([{TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}])
+
+    async def _commit(self, finished: Sequence[Mapping[TopicPartition, int]]) -> None:
+        consumer = self._consumer_of()
+        if consumer is None:
+            return
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_SECONDS):
+                await consumer.commit({key: offset for offsets in finished for key, offset in offsets.items()})
+        except (KafkaError, TimeoutError) as error:
+            # A rebalance came first. The records are finished; the next owner reads and recognises them.
+            log.info("%s: offsets not committed, records will be repeated: %r", self._topic, error)
