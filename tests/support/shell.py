@@ -37,7 +37,7 @@ class Shell:
         """Type a command, wait until it has ended or printed enough, and end it if it still runs."""
         self._count += 1
         note = self._notes / str(self._count)
-        typed = f"{{ {command}\n}} </dev/null >{note}.out 2>{note}.err\necho $? >{note}.new; mv {note}.new {note}.rc\n"
+        typed = f"{{ {command}\n}} </dev/null >{note}.out 2>{note}.err\necho $? >{note}.rc\n"
         assert self._process.stdin is not None
         self._process.stdin.write(typed)
         self._process.stdin.flush()
@@ -62,7 +62,9 @@ class Shell:
 def _outcome(note: Path) -> Outcome:
     status = note.with_suffix(".rc")
     # The status is read first: if there is one, the output that is read afterwards is complete.
-    code = int(status.read_text()) if status.exists() else None
+    # A builtin writes it: another command would be a child of the shell, and might be ended with the one before it.
+    written = status.read_text() if status.exists() else ""
+    code = int(written) if written.endswith("\n") else None
     output, errors = (note.with_suffix(ending) for ending in (".out", ".err"))
     return Outcome(
         code,
