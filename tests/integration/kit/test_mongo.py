@@ -19,7 +19,7 @@ from triptych.devstack.children import start_child
 from triptych.devstack.mongo import mongod_missing, runnable_mongod
 from triptych.devstack.ports import free_ports, is_free
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.mongo.driver import connect, is_duplicate_key, is_transient, open_database
+from triptych.kit.mongo.driver import Document, connect, is_duplicate_key, is_transient, open_database
 from triptych.kit.mongo.transactions import transaction
 
 Driver = Literal["pymongo", "motor"]
@@ -128,6 +128,7 @@ SLOW = {"$where": "sleep(5000) || true"}
 
 
 async def test_a_reply_is_not_awaited_longer_than_the_address_says(installation: Installation) -> None:
+    client: AsyncMongoClient[Document]
     async with AsyncMongoClient(installation.addresses.mongo_uri, retryReads=False, socketTimeoutMS=300) as client:
         database = client[installation.name]
         await database["things"].insert_one({})
@@ -138,6 +139,7 @@ async def test_a_reply_is_not_awaited_longer_than_the_address_says(installation:
 
 
 async def test_a_reply_is_not_awaited_on_a_connection_that_was_given_up(installation: Installation) -> None:
+    client: AsyncMongoClient[Document]
     async with AsyncMongoClient(installation.addresses.mongo_uri, retryReads=False) as client:
         database = client[installation.name]
         await database["things"].insert_one({})
