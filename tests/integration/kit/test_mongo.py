@@ -19,7 +19,7 @@ from triptych.devstack.children import start_child
 from triptych.devstack.mongo import mongod_missing, runnable_mongod
 from triptych.devstack.ports import free_ports, is_free
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.mongo.driver import Document, connect, is_duplicate_key, is_transient, open_database
+from triptych.kit.mongo.driver import Database, Document, connect, is_duplicate_key, is_transient, open_database
 from triptych.kit.mongo.transactions import transaction
 
 Driver = Literal["pymongo", "motor"]
@@ -130,7 +130,7 @@ SLOW = {"$where": "sleep(5000) || true"}
 async def test_a_reply_is_not_awaited_longer_than_the_address_says(installation: Installation) -> None:
     client: AsyncMongoClient[Document]
     async with AsyncMongoClient(installation.addresses.mongo_uri, retryReads=False, socketTimeoutMS=300) as client:
-        database = client[installation.name]
+        database: Database = client[installation.name]
         await database["things"].insert_one({})
         started = time.monotonic()
         with pytest.raises(NetworkTimeout, match="timed out"):
@@ -141,7 +141,7 @@ async def test_a_reply_is_not_awaited_longer_than_the_address_says(installation:
 async def test_a_reply_is_not_awaited_on_a_connection_that_was_given_up(installation: Installation) -> None:
     client: AsyncMongoClient[Document]
     async with AsyncMongoClient(installation.addresses.mongo_uri, retryReads=False) as client:
-        database = client[installation.name]
+        database: Database = client[installation.name]
         await database["things"].insert_one({})
         asking = asyncio.create_task(database["things"].find_one(SLOW))
         (server,) = client._topology._servers.values()
