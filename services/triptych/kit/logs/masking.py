@@ -65,7 +65,11 @@ class Masker:
         return text
 
     @staticmethod
-    @lru_cache(1_000)
     def is_secret(name: str) -> bool:
         """Whether a field of this name has a secret as its value."""
-        return _NAME.fullmatch(name) is not None
+        return _is_secret(name)
+
+
+@lru_cache(1_000)  # nearly all names are constants of the code
+def _is_secret(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
