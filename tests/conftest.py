@@ -1,7 +1,7 @@
 """Fixtures for all tests, the marker of those that need servers, and the order in which several workers take them."""
 
 import gc
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +12,7 @@ from tests.support.installation import installation as installation
 from tests.support.kafka import Publish, raw_producer
 from tests.support.receiver import Receiver, open_receiver
 from tests.support.relay import Admin, relay_settings
+from tests.support.secrets import watching_secrets
 from tests.support.stack import stack as stack
 from triptych.contract.codec.envelope import Message
 from triptych.kit.startup.provision import ensure_indexes
@@ -69,6 +70,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """At the end of a run, no line that was logged in this process contains a secret that the tests have issued."""
+    with watching_secrets():
+        yield
 
 
 @pytest.fixture

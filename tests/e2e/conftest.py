@@ -9,6 +9,7 @@ import pytest_asyncio
 from tests.support.installation import Installation, open_installation
 from tests.support.ours import assert_no_record_of_ours_is_dead
 from tests.support.product import Gateway, running_product
+from tests.support.secrets import LOGGED_HERE
 from triptych.devstack.stack import Addresses
 
 # What is late on a busy machine is not what these tests are about.
@@ -17,9 +18,10 @@ PATIENCE = {"gateway_publish_timeout": 30, "gateway_reply_timeout": 50, "gateway
 
 @pytest.fixture
 async def installation(installation: Installation) -> AsyncIterator[Installation]:
-    """An installation in which no record of the product's own is a dead letter afterwards."""
+    """An installation in which no record of the product's own is a dead letter, and no line of its log has a secret."""
     yield installation
     await assert_no_record_of_ours_is_dead(installation)
+    LOGGED_HERE.check()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -28,6 +30,7 @@ async def shared(stack: Addresses) -> AsyncIterator[Installation]:
     async with open_installation(stack) as made:
         yield made
         await assert_no_record_of_ours_is_dead(made)
+        LOGGED_HERE.check()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

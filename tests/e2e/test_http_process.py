@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS
+from tests.support.secrets import check_logs, issue
 from triptych.cli.__main__ import app
 from triptych.devstack.children import start_child
 from triptych.devstack.ports import free_ports
@@ -27,6 +28,7 @@ def test_keys_from_the_command_line(installation: Installation, tmp_path: Path) 
     environ = {**os.environ, **installation.environ()}
     created = subprocess.run([*command, "--scope", "read"], env=environ, capture_output=True, text=True, check=True)
     key = created.stdout.strip()
+    issue(key)
     assert key.startswith("tk_")
     listed = triptych(installation, "keys", "list").stdout
     assert key not in listed
@@ -53,6 +55,7 @@ def test_keys_from_the_command_line(installation: Installation, tmp_path: Path) 
                 assert [line for line in lines if line.startswith("data:")] == []
     finally:
         child.stop(0)
+    assert check_logs([child.log])
     assert "revoked" in triptych(installation, "keys", "list").stdout
     unknown = triptych(installation, "keys", "revoke", "ffff")
     assert (unknown.exit_code, "triptych keys list" in unknown.stderr) == (78, True)

@@ -7,9 +7,9 @@ import pytest
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
+from tests.support.log_lines import logged
 from tests.support.product import KEY, running_product
 from triptych.gateway.access.keys import hash_key, source_of
-from triptych.kit.attribution import TextFormatter
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NO_TRACE = "00-00000000000000000000000000000000-00f067aa0ba902b7-01"
@@ -32,8 +32,11 @@ async def test_writes_name_the_key_they_came_with(installation: Installation, ca
     assert {headers["ce_commandsource"] for headers in published} == {source.encode()}
     traces = [(headers.get("traceparent"), headers.get("tracestate")) for headers in published]
     assert sorted(traces, key=str) == sorted([(TRACE.encode(), b"a=1")] * 2 + [(None, None)] * 2, key=str)
-    lines = [TextFormatter().format(record) for record in caplog.records if record.name.startswith("triptych")]
-    told = [line for line in lines if source in line and "site='default'" in line]
-    assert any("rejected 1 of 1" in line for line in told), lines
-    assert any("DELETE" in line and "404" in line for line in told), lines
-    assert not any(KEY in line for line in lines)
+    lines = [line for line in logged(caplog.records) if line["logger"].startswith("triptych")]
+    told = [line for line in lines if line.get("source") == source and line.get("site_id") == "default"]
+    (rejected,) = [line for line in told if line["event"] == "commands were rejected"]
+    (answered,) = [line for line in told if line["event"] == "a request was answered"]
+    assert (rejected["count"], rejected["reason"]) == (1, "NOT_FOUND")
+    assert (answered["method"], answered["status"]) == ("DELETE", 404)
+    assert rejected["correlation_id"] == answered["request_id"]
+    assert not any(KEY in str(line) for line in lines)

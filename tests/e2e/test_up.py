@@ -16,8 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Installation
+from tests.support.secrets import check_logs, issue
 from tests.support.waiting import eventually
+from triptych.cli.up import SERVICES
 from triptych.devstack.ports import free_ports
+from triptych.gateway.api.examples import DEV_KEY
 
 pytestmark = pytest.mark.xdist_group("up")
 CLI = [sys.executable, "-m", "triptych.cli"]
@@ -108,6 +111,9 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(shared: In
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(30) == 0
         assert all_gone(services)
+    issue(DEV_KEY)
+    logs = folder / ".triptych" / "logs"
+    assert check_logs(logs / f"{name}.log" for name in SERVICES) >= 2 * len(SERVICES)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)

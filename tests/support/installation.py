@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tests.support.secrets import issue
 from triptych.contract.topics import Topics
 from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import Database, DriverName, open_database
@@ -34,10 +35,12 @@ class Installation:
 
     def settings(self, kind: type[SettingsT], **fields: object) -> SettingsT:
         """Settings of a service that belong to this installation."""
+        issue(str(fields.get("secrets_key", "")))
         return kind.model_validate({**self._common(), **fields})
 
     def environ(self, **fields: object) -> dict[str, str]:
         """The environment of a service that runs in its own process."""
+        issue(str(fields.get("secrets_key", "")))
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in {**self._common(), **fields}.items()}
 
     def _common(self) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.forks import start_fork
 from tests.support.installation import Installation
+from tests.support.secrets import check_logs
 from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 
@@ -22,3 +23,4 @@ def service_process(installation: Installation, module: str, directory: Path, **
         yield child
     finally:
         child.stop(20)
+    check_logs([child.log])

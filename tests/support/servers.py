@@ -12,6 +12,7 @@ import httpx
 from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS
+from tests.support.secrets import check_logs
 from triptych.devstack.children import Child
 from triptych.devstack.ports import LOOPBACK, free_ports
 
@@ -58,6 +59,7 @@ def service(installation: Installation, directory: Path, name: str, **fields: ob
         yield Service(child, f"http://{LOOPBACK}:{port}")
     finally:
         child.stop(20)
+    check_logs([log])
 
 
 def command_service(installation: Installation, directory: Path, **fields: object) -> AbstractContextManager[Service]:

@@ -30,6 +30,7 @@ ROOMS = {
     "kit": (
         ("failures",),
         ("attribution", "backoff", "chunks", "keyed_locks", "own_command", "run_all"),
+        ("logs",),
         ("process",),
         ("kafka", "mongo"),  # neither knows the other
         ("startup",),

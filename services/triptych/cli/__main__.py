@@ -13,8 +13,8 @@ from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.cli.sites import Site
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
+from triptych.kit.logs.setup import configure_logging
 from triptych.kit.process.settings import load_settings
-from triptych.kit.process.telemetry import configure_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
 app.add_typer(keys.app, name="keys")
@@ -29,7 +29,9 @@ def up() -> None:
     from triptych.cli.up import up as run
 
     with reporting_refusals():
-        run(_quiet(load_settings(CliSettings)))
+        settings = load_settings(CliSettings)
+        configure_logging("cli", settings.log_level, settings.log_format, settings.secret_values())
+        run(settings)
 
 
 @app.command()
@@ -95,12 +97,7 @@ def verify() -> None:
 
 
 def _settings() -> CliSettings:
-    return _quiet(find_installation(CliSettings))
-
-
-def _quiet(settings: CliSettings) -> CliSettings:
-    configure_logging("WARNING", settings.log_format)
-    return settings
+    return find_installation(CliSettings)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import orjson
 
 from triptych.cli.settings import CliSettings
 from triptych.kit.failures import StartRefused
+from triptych.kit.logs.setup import configure_logging
 from triptych.kit.process.settings import PREFIX, KitSettings, load_settings
 
 DATA_DIR = Path(".triptych")
@@ -58,7 +59,7 @@ def running_stack(folders: Iterator[Path]) -> Mapping[str, object] | None:
 
 
 def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.environ) -> SettingsT:
-    """The settings of the installation to use. Prints on stderr which one it is.
+    """The settings of the installation to use. Sets up the log, and prints on stderr which installation it is.
 
     Addresses in the environment come first. Without them it is the stack that `triptych up` runs in this folder, in a
     parent folder, or in the checkout of this command.
@@ -76,6 +77,7 @@ def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.env
             )
         stack = {name: value for name, value in found.items() if f"{PREFIX}{name.upper()}" not in environ}
     settings = load_settings(kind, stack)
+    configure_logging("cli", settings.log_level, settings.log_format, settings.secret_values())
     print(f"installation: {describe(settings)}", file=sys.stderr)
     return settings
 

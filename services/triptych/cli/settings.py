@@ -1,5 +1,7 @@
 """Settings of the command line: the settings of every service that it starts or uses."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from triptych.command.settings import CommandSettings
@@ -14,6 +16,9 @@ class CliSettings(CommandSettings, ProjectorSettings, GatewaySettings, WebhookSe
     local: bool = True
     """A development machine: without `TRIPTYCH_SECRETS_KEY`, the known key of `make up` is tried. It is refused if
     the secrets are encrypted under another key."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    """Lines of the log below this level are not written. The log goes to stderr, the output of a command to stdout."""
 
     kafka_port: int = Field(9092, ge=1, le=65_535)
     """Port of the Kafka that `make up` starts."""

@@ -1,6 +1,5 @@
 """Handles batches from the commands topic: sorts the records, carries commands out, and reports refused records."""
 
-import logging
 from collections.abc import Sequence
 
 from triptych.command.flow.executor import Executor
@@ -13,9 +12,10 @@ from triptych.contract.topics import Topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class CommandHandler:
@@ -45,7 +45,12 @@ class CommandHandler:
         await self._ownership.claim(partitions)
         count = await self._executor.take_over(partitions)
         self._runner.start(partitions)
-        log.info("owns partitions %s; published %d events left by their previous owner", sorted(partitions), count)
+        log.info(
+            "this process owns partitions, and has published the events that were left there",
+            topic=self._topics.commands,
+            partitions=sorted(partitions),
+            count=count,
+        )
 
     async def released(self) -> None:
         """Stop the jobs, which the next owner resumes."""
@@ -72,5 +77,4 @@ class CommandHandler:
         if result.has_jobs:
             self._runner.wake()
         report_rejected(sorted_records.replies)
-        for record, reason, text in sorted_records.refused:
-            self._dead_letters.report(record, reason, text)
+        self._dead_letters.report(sorted_records.refused)

@@ -163,7 +163,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
         )
-    app.add_middleware(OuterMiddleware)
+    app.add_middleware(OuterMiddleware, logs_all=state.settings.gateway_access_log)
     for prefix in PREFIXES:
         for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])

@@ -29,6 +29,8 @@ class GatewaySettings(ListenerSettings):
     """How long a revoked key may still be accepted."""
     gateway_requests_per_minute: int | None = Field(None, ge=1)
     """Requests a minute for each key at each gateway, with a burst of the same size; 429 beyond. Unlimited if unset."""
+    gateway_access_log: bool = False
+    """Log one line for each request. Otherwise, only requests with a key that are refused are logged."""
     gateway_cors_origins: str = ""
     """Origins whose pages may use the API in browsers, separated by commas, or `*` for all; none if empty."""
     gateway_streams: int = Field(1_000, ge=0)

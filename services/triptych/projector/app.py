@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, StartRefused, fault_of
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.driver import Database, PyMongoError, open_database
 from triptych.kit.mongo.transactions import wait_for_majority
@@ -25,7 +25,7 @@ from triptych.projector.provision import indexes as indexes
 from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.versions import Versions
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # The interval between checks for a new active version of the views.
 POLL_SECONDS = 0.5
@@ -94,14 +94,16 @@ class Projector:
                     if not self.started.done():
                         self.started.set_result(None)
                     await self._wait_until_replaced(version)
-                    log.info("version %d of the views is no longer active; projecting into the new version", version)
+                    log.info(
+                        "a version of the views is no longer active, and the new one is projected into", version=version
+                    )
             except Exception as error:
                 if not self.started.done():
                     self.started.set_exception(error)
                     return
                 if fault_of(error) is Fault.OURS and not isinstance(error, StartRefused):
                     raise
-                log.exception("cannot project; trying again")
+                log.exception("the projection failed, and is tried again")
                 await backoff.pause()
             finally:
                 self._projection = None

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
@@ -33,7 +33,7 @@ from triptych.projector.view.repository import ViewRepository
 from triptych.readmodel.queries import first_indexes, indexes
 from triptych.readmodel.versions import Versions, names_of
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # The interval between audits of the joined topic. It bounds how long a former owner's outdated record stays there.
 AUDIT_SECONDS = 2.0
@@ -170,9 +170,9 @@ async def _audit_join(projection: Projection) -> None:
         progress()
         try:
             if count := await projection.handler.republish_overwritten(projection.consumer.reached):
-                log.warning("a former owner has published outdated records; records republished: %d", count)
+                log.warning("records that a former owner has overwritten were republished", count=count)
         except Exception as error:
             if fault_of(error) is Fault.OURS:
                 raise
-            log.info("cannot audit the joined topic: %s", error)
+            log.info("the joined topic cannot be audited", error=error)
         await asyncio.sleep(AUDIT_SECONDS)

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from tests.support.consuming import Recorder, consuming
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
+from tests.support.log_lines import logged
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.consuming import lag as lag_module
@@ -42,6 +43,9 @@ def shows(topic: str, expected: dict[int, float]) -> Callable[[], Awaitable[bool
     return is_shown
 
 
+STALLED = "partitions have been stalled"
+
+
 async def test_a_stalled_consumer_is_not_ready_and_names_the_partition(
     installation: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -63,10 +67,12 @@ async def test_a_stalled_consumer_is_not_ready_and_names_the_partition(
             assert lags(topic, "seconds")[1] > 0
 
             async def is_reported() -> bool:
-                return f"{topic}-1 has been stalled for" in caplog.text and bool(watch.problem)
+                return bool(logged(caplog.records, STALLED)) and bool(watch.problem)
 
             await eventually(is_reported, "the stall is reported")
-            assert caplog.text.count("has been stalled") == 1
+            (line,) = logged(caplog.records, STALLED)
+            assert (line["topic"], line["partitions"]) == (topic, [1])
+            assert line["problem"].startswith(f"{topic}-1 has been stalled for")
             away = False
             await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more")
             assert lags(topic, "seconds") == {0: 0, 1: 0, 2: 0}

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from tests.support.commands import structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
+from tests.support.log_lines import logged
 from tests.support.product import Gateway, running_command_service, running_gateway, running_projector
 from tests.support.relay import relay_settings
 from tests.support.waiting import eventually
@@ -177,8 +178,8 @@ async def test_a_loop_that_dies_is_reported_and_runs_again(
     async with start(installation) as running:
         await use(installation, running)
         await eventually(run_again, "all loops run again")
-    lines = [record.getMessage() for record in caplog.records if "starts again" in record.getMessage()]
+    ends = [(line["loop"], line["problem"]) for line in logged(caplog.records, "a loop has ended, and starts again")]
     for loop, number in before.items():
         assert deaths_of(loop) == number + DEATHS, loop
         for words in ("failed: RuntimeError('planted')", "was cancelled", "has made no progress for"):
-            assert len([line for line in lines if line.startswith(f"the loop {loop} {words}")]) == 1, (loop, words)
+            assert len([1 for name, end in ends if name == loop and end.startswith(words)]) == 1, (loop, words)

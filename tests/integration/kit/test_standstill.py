@@ -10,6 +10,7 @@ import pytest
 from tests.support.consuming import Recorder, consuming
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
+from tests.support.log_lines import logged
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.consuming import consumer as consumer_module
@@ -97,7 +98,9 @@ async def test_work_that_hangs_ends_the_process(
 ) -> None:
     async with behind(installation, Planted(where)):
         await ends(exits)
-    assert f"consumer of {installation.topics.commands} is behind and has not moved" in caplog.text
+    (line,) = logged(caplog.records, "a loop has ended, and so does this process")
+    assert line["loop"] == f"consumer of {installation.topics.commands}"
+    assert line["problem"].startswith("is behind and has not moved for ")
 
 
 async def test_a_poll_that_hangs_ends_the_process(installation: Installation, exits: asyncio.Event) -> None:

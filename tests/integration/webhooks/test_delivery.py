@@ -13,6 +13,7 @@ from tests.support.commands import header
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import Publish, topic_reader
+from tests.support.log_lines import logged
 from tests.support.receiver import Behaviour, Receiver, drip, hang, open_receiver, reset, status
 from tests.support.relay import SITE, Admin, OpenRelay
 from triptych.contract.codec.envelope import Message
@@ -147,7 +148,7 @@ async def test_a_dripping_success_is_a_success(
 
 
 async def test_an_exhausted_delivery_is_dead_listed_and_reported(
-    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver
+    open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     listener = await admin.subscribe(receiver.url())
     receiver.usual = status(503)
@@ -162,6 +163,10 @@ async def test_an_exhausted_delivery_is_dead_listed_and_reported(
     assert (await admin.current(listener)).failing_since is not None
     events = await admin.database["operational_events"].find({"siteId": SITE}).to_list(None)
     assert [(event["kind"], event["count"]) for event in events] == [("delivery.dead", 1)]
+    (line,) = logged(caplog.records, "deliveries are dead")
+    assert (line["count"], line["kinds"], line["attempts"]) == (1, {"exhausted": 1}, 3)
+    assert (line["site_id"], line["listener_id"]) == (SITE, listener.id)
+    assert (line["delivery_id"], line["event_id"]) == (delivery["_id"], delivery["eventId"])
 
 
 async def test_a_record_that_is_not_an_event_is_dead_lettered_and_its_neighbours_are_delivered(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.support.log_lines import read_line
 from tests.support.waiting import eventually
 from triptych.kit.process import cancelling, supervision
 from triptych.kit.process import dependencies as dependencies_module
@@ -204,7 +205,9 @@ raise SystemExit(run_service("planted", KitSettings, compose, lambda settings: 0
 def test_a_service_exits_with_a_failure_when_a_loop_cannot_be_replaced() -> None:
     ended = subprocess.run([sys.executable, "-c", SERVICE], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == os.EX_SOFTWARE, ended.stderr
-    assert "the loop jobs ended; this process ends" in ended.stdout + ended.stderr
+    lines = [read_line(line) for line in (ended.stdout + ended.stderr).splitlines()]
+    (line,) = [line for line in lines if line["event"] == "a loop has ended, and so does this process"]
+    assert (line["loop"], line["problem"], line["level"]) == ("jobs", "ended", "critical")
 
 
 async def test_what_is_not_a_loop_may_report_progress() -> None:

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from tests.support.log_lines import logged
 from tests.support.waiting import eventually
 from triptych.kit.process.health import Health
 from triptych.kit.process.waits import Trouble, Waits
@@ -51,9 +52,9 @@ async def test_a_long_wait_is_logged_once_and_once_when_it_is_over(
         with waits.waiting_for("something"):
             await until_long(waits)
         assert len(caplog.records) == 1
-    assert [record.getMessage().split(",")[0] for record in caplog.records] == [
-        "waiting for something",
-        "no longer waiting for something",
+    assert [(line["event"], line["waits_for"]) for line in logged(caplog.records)] == [
+        ("a wait has become long", "something"),
+        ("a long wait is over", "something"),
     ]
     assert await health.problems() == {}
     assert gauge(waits)["something"] == 0.0

@@ -7,6 +7,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from tests.support.listener_examples import NOW, listener
+from tests.support.log_lines import logged
 from triptych.webhooks.relay.expired_events import ExpiryReporter, may_concern
 from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
 from triptych.webhooks.store.listener_documents import CLOCKS_DIFFER, ListenerStatus, Published
@@ -137,10 +138,10 @@ async def test_an_expired_range_is_reported_once_in_log_readiness_and_to_each_li
     for _ in range(2):
         await reporter.begin(frozenset({0}))
     assert recorder.events == [("events.expired", [("s", "a")], "0:2-5")]
-    assert [message for message in caplog.messages if "events 2 to 4 of partition 0 have expired" in message] == (
-        caplog.messages
-    )
-    assert len(caplog.messages) == 1
+    (line,) = logged(caplog.records)
+    assert len(caplog.records) == 1
+    assert line["problem"].startswith("events 2 to 4 of partition 0 have expired")
+    assert (line["partition"], line["offset"], line["last_offset"], line["count"]) == (0, 2, 4, 1)
     detail = await reporter.detail()
     assert detail is not None
     assert "events 2 to 4" in detail

@@ -13,7 +13,7 @@ from triptych.command.domain.scope import whole_gallery_of
 from triptych.command.domain.state import NeedsMoreLoaded
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.flow.chunking import chunks
-from triptych.command.flow.rejections import report_rejected
+from triptych.command.flow.rejections import described, report_rejected
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
 from triptych.command.flow.writer import ExclusiveWriter, Writer
 from triptych.command.store.loader import Loader, LoadHints
@@ -22,9 +22,11 @@ from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answered", ["name", "outcome"])
 
@@ -119,8 +121,7 @@ class Executor:
             )
             replies.append(AddressedReply.to(envelope, command.partition, reply))
         await self._reply_publisher.publish(records, replies)
-        for refusal in refused:
-            self._dead_letters.report(*refusal)
+        self._dead_letters.report(refused)
 
     async def _execute(
         self, commands: Sequence[ReceivedCommand], writer: ExclusiveWriter, running_job: str | None
@@ -156,7 +157,7 @@ class Executor:
                     continue
                 # If another process owns the partition now, that process carries out and answers the command.
                 await self._repository.check_owner({chunk[0].partition})
-                log.exception("command %s cannot be carried out", key)
+                report(log, logging.ERROR, "commands cannot be carried out", [chunk[0]], described, error=error)
                 result.faulty.append((chunk[0], error))
                 done = 1
             attempts = 0

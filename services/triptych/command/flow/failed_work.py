@@ -16,11 +16,14 @@ from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
 from triptych.contract.codec.envelope import InvalidCommand, Undecodable
 from triptych.contract.codec.events import gallery_deleted
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
+from triptych.kit.attribution import position_of
 from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.logs.batch_lines import one_line_each, report
+from triptych.kit.logs.loggers import error_text, get_logger
 from triptych.writemodel.galleries import Status
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FAULT_TEXT = "a fault of the service; the command was dead-lettered, and may be done in part"
 
@@ -57,7 +60,11 @@ class JobFailures:
             return
         command = await self._command_of(stored)
         if command is None:
-            log.error("the command of job %s cannot be read any more, and its sender is unknown", stored.job_id)
+            log.error(
+                "the command of a job cannot be read any more, and its sender is unknown",
+                job_id=stored.job_id,
+                gallery_id=stored.gallery_id,
+            )
         else:
             await self._dead_letter(command.record, error)
         async with self._writer.exclusive({stored.partition}) as writer:
@@ -96,26 +103,29 @@ class JobFailures:
         try:
             return stored.open_command()
         except Exception as error:  # noqa: BLE001 - another version or a person may have written anything
-            log.warning("the document of job %s cannot be read: %r", stored.job_id, error)
+            log.warning(
+                "the document of a job cannot be read", job_id=stored.job_id, gallery_id=stored.gallery_id, error=error
+            )
         return next(iter((await self._jobs.parked(stored.gallery_id, 1)).commands), None)
 
     async def _give_up_first_parked(self, stored: StoredJob, error: Exception) -> None:
         parked = await self._jobs.parked(stored.gallery_id, 1)
         if not parked:
             raise error
-        for command in parked.commands:
-            await self._dead_letter(command.record, error)
-            await self._reply_publisher.publish(
-                [], [AddressedReply.to(command.envelope, command.partition, _fault_reply(command))]
-            )
-            await self._jobs.unpark([command.parked_id] if command.parked_id else [])
-        await self.dead_letter_unreadable(parked.unreadable)
+        with one_line_each():
+            for command in parked.commands:
+                await self._dead_letter(command.record, error)
+                await self._reply_publisher.publish(
+                    [], [AddressedReply.to(command.envelope, command.partition, _fault_reply(command))]
+                )
+                await self._jobs.unpark([command.parked_id] if command.parked_id else [])
+            await self.dead_letter_unreadable(parked.unreadable)
 
     async def dead_letter_unreadable(self, unreadable: Sequence[UnreadableCommand]) -> None:
         """Dead-letter parked commands that cannot be read, and answer those whose senders are known."""
         for one in unreadable:
             if one.record is None:
-                log.error("parked command %s has lost its record: %r", one.parked_id, one.error)
+                report(log, logging.ERROR, "parked commands have lost their records", [one], _described)
                 await self._jobs.quarantine(one.parked_id)
                 continue
             await self._dead_letter(one.record, one.error)
@@ -128,8 +138,13 @@ class JobFailures:
         try:
             await self._dead_letters.dead_letter(record, HANDLER_FAILED, repr(error))
         except RecordTooLarge:
-            position = f"{record.topic}-{record.partition}@{record.offset}"
-            log.exception("the dead letter of %s is too large for the broker: %r", position, error)
+            log.exception(
+                "a dead letter is too large for the broker", topic=record.topic, **position_of(record), error=error
+            )
+
+
+def _described(command: UnreadableCommand) -> dict[str, object]:
+    return {"parked_id": command.parked_id, "error": error_text(command.error)}
 
 
 def _fault_reply(command: ReceivedCommand) -> Reply:

@@ -10,9 +10,11 @@ from triptych.contract.replies import Reply
 from triptych.contract.topics import Topics
 from triptych.kit.failures import RecordTooLarge, TransientFailure
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.run_all import run_all
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # A foreign topic may refuse writes for ever, for reasons of its own. Commands wait no longer than this for it.
 PATIENCE_SECONDS = 2.0
@@ -69,7 +71,7 @@ class ReplyPublisher:
         except RecordTooLarge as error:
             if not error.positions or min(error.positions) < first_reply:
                 raise
-            log.warning("%d replies are shortened: %s", len(error.positions), error)
+            log.warning("replies are shortened", count=len(error.positions), error=error)
             await self._publisher.publish(
                 [_shortened(one) if number in error.positions else one for number, one in enumerate(records)]
             )
@@ -81,9 +83,7 @@ class ReplyPublisher:
             await self._publish_to_own_topics(await self._records(self._publisher, self._topics.replies, replies), 0)
             # Kafka took the replies on the usual topic, so the foreign topic is to blame.
             self._refused_until[topic] = time.monotonic() + REFUSED_SECONDS
-            log.warning(
-                "topic %s does not take replies, which go to %s meanwhile: %s", topic, self._topics.replies, error
-            )
+            log.warning("a topic does not take replies, which go to the usual one", topic=topic, error=error)
 
     async def _records(
         self, publisher: Publisher, topic: str, replies: Sequence[AddressedReply]
@@ -110,10 +110,14 @@ class ReplyPublisher:
         if asked is None or asked == topics.replies:
             return topics.replies
         if asked in (topics.commands, topics.events, topics.galleries) or asked.endswith(topics.dead_letter("")):
-            log.warning("a reply was asked for on %s, which is not for replies", asked)
+            report(log, logging.WARNING, "replies were asked for on a topic that is not for replies", [asked], _topic)
         elif self._refused_until.get(asked, 0.0) < time.monotonic() and await self._foreign_publisher.has_topic(asked):
             return asked
         return topics.replies
+
+
+def _topic(topic: str) -> dict[str, str]:
+    return {"topic": topic}
 
 
 def _shortened(record: OutgoingRecord) -> OutgoingRecord:

@@ -1,7 +1,6 @@
 """Runs jobs step by step between the batches, and then carries out the commands that waited for them."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,12 +19,14 @@ from triptych.command.store.loader import Loader
 from triptych.command.store.staging import Staging
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
+from triptych.kit.logs.batch_lines import one_line_each
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING
 from triptych.kit.process.supervision import SUPERVISOR, progress, unlimited
 from triptych.kit.process.waits import Trouble, waiting_for
 from triptych.writemodel.galleries import Status
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
@@ -129,7 +130,7 @@ class JobRunner:
         except Exception as error:
             if fault_of(error) is not Fault.OURS:
                 raise
-            log.exception("a step of job %s failed", stored.job_id)
+            log.exception("a step of a job failed", job_id=stored.job_id, gallery_id=stored.gallery_id)
             self._retry_at[stored.job_id] = loop.time() + await self._count_failure(stored, error)
             return False
         self._retry_at.pop(stored.job_id, None)
@@ -148,7 +149,11 @@ class JobRunner:
             except Exception as second_error:
                 if fault_of(second_error) is not Fault.OURS:
                     raise
-                log.exception("job %s cannot be given up, and is tried again", stored.job_id)
+                log.exception(
+                    "a job cannot be given up, which is tried again",
+                    job_id=stored.job_id,
+                    gallery_id=stored.gallery_id,
+                )
             else:
                 return 0.0
         return pause_seconds(failures, self._patience)
@@ -248,8 +253,9 @@ class JobRunner:
         # After a failure, one at a time, to find the command that causes it.
         parked = await self._jobs.parked(job.gallery_id, 1 if job.failures else PARKED_AT_ONCE)
         if parked:
-            await self._failed_work.dead_letter_unreadable(parked.unreadable)
-            result = await self._executor.carry_out(parked.commands, running_job=job.job_id)
+            with one_line_each():
+                await self._failed_work.dead_letter_unreadable(parked.unreadable)
+                result = await self._executor.carry_out(parked.commands, running_job=job.job_id)
             parked_ids = [command.parked_id for command in parked.commands if command.parked_id]
             await self._jobs.unpark([parked_id for parked_id in parked_ids if parked_id not in result.still_parked])
             if not result.still_parked:

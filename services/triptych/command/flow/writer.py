@@ -1,6 +1,5 @@
 """Owns the order of writing: events reach the topic in the order in which their transactions commit (I3)."""
 
-import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -13,8 +12,9 @@ from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.repository import WriteModelRepository
 from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.keyed_locks import KeyedLocks
+from triptych.kit.logs.loggers import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class ExclusiveWriter:

@@ -1,17 +1,17 @@
 """Reports events that stay in the outbox although Kafka and MongoDB answer."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable
 
 from prometheus_client import Gauge
 
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import ASCENDING, Database, PyMongoError
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.supervision import progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 OLDEST = Gauge(
     "triptych_outbox_oldest_seconds",
@@ -48,7 +48,7 @@ class OutboxWatch:
                 await self.look()
             except PyMongoError as error:
                 self._seen = {}
-                log.debug("cannot look into the outbox: %r", error)
+                log.debug("the outbox cannot be looked at", error=error)
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def look(self) -> None:
@@ -76,5 +76,5 @@ class OutboxWatch:
 
     def _report(self, problem: str | None) -> None:
         if problem is not None and self.problem is None:
-            log.error("%s", problem)
+            log.error("events have waited in the outbox", problem=problem)
         self.problem = problem

@@ -1,6 +1,5 @@
 """Endpoints of items (contract, section 2), including one that moves an item."""
 
-import logging
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -33,11 +32,12 @@ from triptych.gateway.http.responses import (
     failures,
 )
 from triptych.gateway.http.strictness import REPEATED, refuse_body, refuse_unknown
+from triptych.gateway.writing.log_fields import named_in_log
 from triptych.gateway.writing.writes import Written, key_reused
-from triptych.kit.attribution import about
+from triptych.kit.logs.loggers import get_logger
 from triptych.readmodel.queries import ALL, ItemFilter, ViewItemsPage
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 router = APIRouter(prefix="/v2/galleries/{galleryId}/items", tags=["items"])
 
@@ -179,12 +179,7 @@ async def delete_items(
             gallery_id=gallery_id, item_ids=tuple(items_ids), **write.expectation
         )
     else:
-        log.warning(
-            "deleteGalleryItems without ids empties gallery %s of site %s",
-            gallery_id,
-            write.site_id,
-            extra=about(site=write.site_id, source=write.source, command=write.command_id),
-        )
+        log.warning("deleteGalleryItems without ids empties a gallery", gallery_id=gallery_id, **named_in_log(write))
         command = ClearGallery(gallery_id=gallery_id, **write.expectation)
     return await answer_gallery(request, gateway, write.site_id, await gateway.writes.perform(write, command))
 

@@ -1,6 +1,5 @@
 """Endpoints that administer listeners."""
 
-import logging
 from datetime import timedelta
 from typing import Annotated, TypeAlias
 
@@ -25,13 +24,14 @@ from triptych.gateway.http.etags import refuse_conditions
 from triptych.gateway.http.responses import JsonAnswer
 from triptych.gateway.http.strictness import refuse_body, refuse_unknown
 from triptych.kit.failures import StartRefused, TransientFailure
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database
 from triptych.webhooks.admin.administration import Administration, open_administration
 from triptych.webhooks.model.registration import OVERLAP_SECONDS, ListenerChange, NewListener
 from triptych.webhooks.store.listener_documents import Listener
 from triptych.webhooks.store.settings import ListenerSettings
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 router = APIRouter(prefix="/v1", tags=["listeners"])
 
 PAGE_MAX = 100
@@ -91,7 +91,7 @@ async def administration_of(settings: ListenerSettings, database: Database) -> A
     try:
         return await open_administration(database, settings)
     except StartRefused as refusal:
-        log.warning("listeners cannot be administered through this gateway: %s", refusal)
+        log.warning("listeners cannot be administered through this gateway", error=refusal)
         return None
 
 
@@ -127,7 +127,9 @@ async def create_listener(admin: Admin, gateway: Gateway, request: Request) -> R
     try:
         created = await admin.listeners.create(admin.site_id, body.listener)
     except TransientFailure as failure:
-        log.warning("no listener can be created: %s", failure)
+        log.warning(
+            "no listener can be created", site_id=admin.site_id, request_id=request.state.request_id, error=failure
+        )
         raise HttpFailure(503, RETRY_AFTER) from failure
     return JsonAnswer(created.to_wire())
 

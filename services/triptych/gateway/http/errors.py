@@ -1,6 +1,5 @@
 """Defines the failures of requests, and renders them as the bodies of the contract, section 5."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,9 +17,10 @@ from triptych.contract.violations import violations_of
 from triptych.gateway.http.methods import allowed_methods
 from triptych.gateway.http.responses import JsonAnswer
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import PyMongoError
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 RETRY_AFTER = {"Retry-After": "1"}
 MESSAGE_MAX = 1_000
@@ -139,10 +139,10 @@ def install_handlers(app: FastAPI) -> None:
         return render(ApplicationFailure(error.status_code, code, description.lower(), headers=headers))
 
     @app.exception_handler(PyMongoError)
-    async def database(_request: Request, error: PyMongoError) -> Response:
+    async def database(request: Request, error: PyMongoError) -> Response:
         if fault_of(error) is Fault.OURS:
             raise error
-        log.warning("MongoDB does not answer: %s", error)
+        log.warning("MongoDB does not answer", request_id=request.state.request_id, error=error)
         return render(HttpFailure(503, RETRY_AFTER))
 
 

@@ -1,9 +1,7 @@
 """The outermost layer of the application: request ids, metrics, the access log, and a 500 for unexpected faults."""
 
 import asyncio
-import logging
 import time
-from typing import Any
 
 import uuid_utils
 from prometheus_client import Histogram
@@ -14,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from triptych.gateway.http.budget import release_reservation
 from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure, render
 from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
-from triptych.kit.attribution import about
+from triptych.kit.attribution import trace_of
+from triptych.kit.logs.loggers import BoundLogger, get_logger
 from triptych.kit.process.stopping import is_stopping
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
+access_log = get_logger("triptych.gateway.access", is_limited=False)
 
 REQUEST_ID_HEADER = "X-Wix-Request-Id"
 REQUEST_SECONDS = Histogram(
@@ -31,8 +31,10 @@ REQUEST_SECONDS = Histogram(
 class OuterMiddleware:
     """ASGI middleware around everything that may fail."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, logs_all: bool = False) -> None:
+        """`logs_all` writes a line for each request; otherwise those that refuse a request with a key are logged."""
         self._app = app
+        self._logs_all = logs_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; its id is in `request.state.request_id`."""
@@ -68,7 +70,7 @@ class OuterMiddleware:
             is_write = scope["method"] not in ("GET", "HEAD", "OPTIONS")
             await render(HttpFailure(504 if is_write else 503, RETRY_AFTER))(scope, receive, send_with_id)
         except Exception:
-            log.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"], extra=_about(scope))
+            log.exception("a request failed", method=scope["method"], path=scope["path"], **_named(scope))
             if status:
                 raise  # the response has begun, so the server must close the connection
             await render(HttpFailure(500))(scope, receive, send_with_id)
@@ -76,12 +78,30 @@ class OuterMiddleware:
             release_reservation(scope["state"])
             # The route's pattern, not the path: with ids in the label, every gallery would have its own series.
             route = getattr(inner_scope.get("route"), "path", "none")
-            REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            REQUEST_SECONDS.labels(scope["method"], route, status).observe(seconds)
+            if self._logs_all:
+                self._log(access_log, scope, route, status, seconds)
             # For requests without a key, only their number is recorded, as a metric.
-            if status >= 400 and "source" in scope["state"]:
-                log.info("request %s: %s %s gets %d", request_id, scope["method"], route, status, extra=_about(scope))
+            elif status >= 400 and "source" in scope["state"]:
+                self._log(log, scope, route, status, seconds)
+
+    @staticmethod
+    def _log(logger: BoundLogger, scope: Scope, route: str, status: int, seconds: float) -> None:
+        logger.info(
+            "a request was answered",
+            method=scope["method"],
+            route=route,
+            status=status,
+            seconds=round(seconds, 4),
+            **_named(scope),
+        )
 
 
-def _about(scope: Scope) -> dict[str, Any]:
+def _named(scope: Scope) -> dict[str, str]:
+    """The fields of a log line that name a request and its sender; without a key, the sender is unknown."""
     state = scope["state"]
-    return about(site=state.get("site_id"), source=state.get("source"), request=state["request_id"])
+    fields = {name: state.get(name) for name in ("request_id", "site_id", "source")}
+    parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
+    found = {name: value for name, value in fields.items() if value is not None}
+    return {**found, **trace_of(parent.decode("latin-1"))}

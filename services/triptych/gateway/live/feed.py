@@ -8,12 +8,15 @@ from typing import Any, TypeAlias
 from aiokafka import ConsumerRecord
 from prometheus_client import Counter
 
+from triptych.kit.attribution import position_of
 from triptych.kit.backoff import Backoff
 from triptych.kit.kafka.reading.tail import Restarted, TopicTail, tail
+from triptych.kit.logs.batch_lines import one_line_each, report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 UNPROCESSED = Counter("triptych_gateway_records_not_heard_total", "Records that could not be processed", ["topic"])
 
@@ -53,23 +56,25 @@ class TopicFeed:
             except Exception as error:
                 # Any exception: if this loop ended, every later write would time out.
                 if self._problem is None:
-                    log.exception("cannot follow %s", self._topic)
+                    log.exception("a topic cannot be followed", topic=self._topic)
                 self._problem = f"{self._topic}: {error!r}"
                 await backoff.pause()
                 continue
             self._problem = None
             backoff.reset()
-            for records in batches.values():
-                for record in records:
-                    self._receive(record)
+            with one_line_each():
+                for records in batches.values():
+                    for record in records:
+                        self._receive(record)
 
     def _receive(self, record: FeedRecord) -> None:
         try:
             self._receive_record(record)
-        except Exception:
-            # Any exception: the records after this one must be processed.
+        except Exception as error:  # noqa: BLE001 - the records after this one must be processed
             UNPROCESSED.labels(self._topic).inc()
-            log.exception("%s-%d@%d cannot be processed", record.topic, record.partition, record.offset)
+            report(
+                log, logging.ERROR, "records cannot be processed", [record], position_of, error=error, topic=self._topic
+            )
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Owns the live streams of events: which are open, what is queued for each, and which records a resumed one missed."""
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -18,8 +17,9 @@ from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.logs.loggers import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LAST_EVENT_ID_HEADER = "Last-Event-ID"
 QUEUE_MAX = 1_000
@@ -91,7 +91,7 @@ class Subscription:
             return
         size = len(record.value or b"")
         if self._queue.qsize() >= QUEUE_MAX - 1 or (self._queued_bytes and self._queued_bytes + size > QUEUE_BYTES):
-            log.warning("ended a stream of site %s: its client reads too slowly", self.event_filter.site_id)
+            log.warning("a stream was ended, because its client reads too slowly", site_id=self.event_filter.site_id)
             self.end()
         else:
             self._queued_bytes += size
@@ -224,7 +224,7 @@ async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]
 
 
 def _away(error: Exception) -> HttpFailure:
-    log.warning("a stream cannot begin: %r", error)
+    log.warning("a stream cannot begin", error=error)
     return HttpFailure(503, RETRY_AFTER)
 
 

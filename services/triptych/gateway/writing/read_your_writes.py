@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -14,9 +13,10 @@ import orjson
 from triptych.contract.gallery import ITEMS_MAX
 from triptych.contract.joined import parse_key
 from triptych.gateway.writing.waiters import Waiters
+from triptych.kit.logs.loggers import get_logger
 from triptych.readmodel.queries import Views
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 CONSISTENT_HEADER = "X-Wix-Consistent"
 POSITIONS_MAX = 8
@@ -129,7 +129,7 @@ class GalleryWaiters(Waiters[str, GalleryWaiter]):
             sequence = None if record is None else int(record["sequence"])
             item = None if record is None or item_id is None else dict(record["item"])
         except (ValueError, KeyError, TypeError):
-            log.error("a record of the galleries topic cannot be read")
+            log.error("a record of the galleries topic cannot be read", key=key)
             return
         for waiter in waiters:
             if item_id is None:

@@ -1,15 +1,15 @@
 """Matches replies to the requests that wait for them."""
 
 import asyncio
-import logging
 from contextlib import AbstractContextManager
 
 from pydantic import ValidationError
 
 from triptych.contract.replies import Reply
 from triptych.gateway.writing.waiters import Waiters
+from triptych.kit.logs.loggers import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class ReplyWaiters(Waiters[bytes, asyncio.Future[Reply]]):
@@ -30,4 +30,4 @@ class ReplyWaiters(Waiters[bytes, asyncio.Future[Reply]]):
             try:
                 future.set_result(Reply.model_validate_json(value or b""))
             except ValidationError:
-                log.error("the reply to a waiting request cannot be read")
+                log.error("the reply to a waiting request cannot be read", key=key)

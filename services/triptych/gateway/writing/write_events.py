@@ -10,8 +10,11 @@ from triptych.contract.codec.events import Event, EventType, decode_event
 from triptych.contract.gallery import ITEMS_MAX
 from triptych.gateway.live.feed import FeedRecord
 from triptych.gateway.writing.waiters import Waiters
+from triptych.kit.attribution import position_of, sender_of
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import error_text, get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 KEPT_BYTES = 8 * 1024 * 1024
 """Bytes of events kept for one write. A response needs the first 50 items; a clone may have 500 items of 256 KiB."""
@@ -95,8 +98,14 @@ class WriteEvents(Waiters[tuple[bytes, bytes], _Waiter]):
         try:
             event = decode_event(record.value)
         except Undecodable as undecodable:
-            log.error(
-                "an event at %s-%d@%d cannot be read: %s", record.topic, record.partition, record.offset, undecodable
+            text = error_text(undecodable)
+            report(
+                log,
+                logging.ERROR,
+                "events cannot be read",
+                [record],
+                lambda one: {**position_of(one), **sender_of(one), "error": text},
+                topic=record.topic,
             )
             return
         for effect in effects:

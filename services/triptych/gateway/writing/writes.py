@@ -1,7 +1,6 @@
 """Carries out writes: sends the command, and waits for its reply and the read model (docs/architecture/gateway.md)."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +13,7 @@ from triptych.contract.topics import Topics
 from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender, TooLarge
+from triptych.gateway.writing.log_fields import named_in_log
 from triptych.gateway.writing.read_your_writes import (
     CONSISTENT_HEADER,
     GalleryWaiter,
@@ -26,13 +26,13 @@ from triptych.gateway.writing.read_your_writes import (
 from triptych.gateway.writing.rejections import Rename, failure_of, same_path
 from triptych.gateway.writing.replies import ReplyWaiters
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
-from triptych.kit.attribution import about
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.monitor import KafkaMonitor
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.stopping import is_stopping
 from triptych.readmodel.queries import Views
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 """Present if the outcome is open: a request that is repeated with this id as `Idempotency-Key` takes effect once."""
@@ -247,7 +247,7 @@ class Writes:
                 async with asyncio.timeout(self._reply_seconds):
                     return await future
             except TimeoutError:
-                log.warning("no reply to command %s in time", envelope.command_id, extra=_about(envelope))
+                log.warning("no reply came in time", gallery_id=gallery_id_of(envelope), **named_in_log(envelope))
                 raise HttpFailure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
             except asyncio.CancelledError:
                 if is_stopping():  # the command is on the topic, and will be carried out
@@ -264,7 +264,12 @@ class Writes:
         except TooLarge:
             raise ApplicationFailure(413, "RESOURCE_EXHAUSTED", "the request is too large for one message") from None
         except TransientFailure as error:
-            log.warning("Kafka did not take command %s: %s", envelope.command_id, error, extra=_about(envelope))
+            log.warning(
+                "Kafka did not take a command",
+                gallery_id=gallery_id_of(envelope),
+                error=error,
+                **named_in_log(envelope),
+            )
             raise HttpFailure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _await_view(self, write: WriteRequest, waiter: GalleryWaiter, position: Position) -> bool:
@@ -272,7 +277,12 @@ class Writes:
             self._views, waiter, write.site_id, position, self._view_seconds, POLL_VIEW_AFTER_SECONDS
         )
         if not is_shown:
-            log.warning("the read model does not show %s in time", position, extra=_about(write))
+            log.warning(
+                "the read model does not show a write in time",
+                gallery_id=position.gallery_id,
+                sequence=position.sequence,
+                **named_in_log(write),
+            )
         return is_shown
 
     async def _headers(self, write: WriteRequest, position: Position) -> dict[str, str]:
@@ -284,10 +294,6 @@ class Writes:
             and not await wait_until_all_shown(self._views, self._gallery_waiters, write.site_id, [earlier], 0)
         ]
         return {CONSISTENT_HEADER: format_positions(position, not_shown)}
-
-
-def _about(write: WriteRequest | CommandEnvelope) -> dict[str, Any]:
-    return about(site=write.site_id, source=write.source, command=write.command_id)
 
 
 def key_reused() -> HttpFailure:

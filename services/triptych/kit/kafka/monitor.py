@@ -4,7 +4,6 @@ A consumer needs no monitor: it waits for Kafka in any case. Its service asks Ka
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -13,10 +12,11 @@ from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.errors import NO_ANSWER, no_answer, start_failure
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 INTERVAL_SECONDS = 0.5
 # A refused connection fails at once; this limit is for a broker that accepts the connection and is slow.
@@ -65,7 +65,7 @@ class KafkaMonitor:
                     await self._ask()
             except (KafkaError, TimeoutError) as error:
                 if not self._is_lost:
-                    log.warning("%s", no_answer(error))
+                    log.warning("Kafka does not answer", error=str(no_answer(error)))
                     self._trip()
             else:
                 self._is_lost = False

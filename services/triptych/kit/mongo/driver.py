@@ -5,7 +5,6 @@ objects of both under PyMongo's types. All other modules use only calls that are
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeAlias, cast
@@ -82,8 +81,6 @@ __all__ = [
     "open_session",
     "snapshot_session",
 ]
-
-log = logging.getLogger(__name__)
 
 Document: TypeAlias = dict[str, Any]
 Database: TypeAlias = AsyncDatabase[Document]

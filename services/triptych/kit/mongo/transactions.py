@@ -5,13 +5,13 @@ A transaction whose abort or commit was not confirmed is therefore remembered, a
 process begins.
 """
 
-import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from triptych.kit.failures import OutcomeUnknown, TransientFailure
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.codes import BAD_SERVER_CODES
 from triptych.kit.mongo.driver import (
     ConnectionFailure,
@@ -25,7 +25,7 @@ from triptych.kit.mongo.driver import (
 )
 from triptych.kit.process.waits import waiting_for
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # A commit is sent a second time at once to learn its outcome. After that, the caller repeats the work and logs why.
 COMMIT_ATTEMPTS = 2
@@ -67,7 +67,7 @@ async def end_sessions(database: Database, session_ids: Iterable[bytes]) -> None
     except OperationFailure as error:
         if is_transient(error) and error.code not in BAD_SERVER_CODES:
             raise
-        log.warning("MongoDB refuses to end open transactions, and may end them itself only later: %s", error)
+        log.warning("MongoDB refuses to end open transactions, and may end them itself only later", error=error)
 
 
 async def end_left_open(database: Database) -> None:

@@ -1,16 +1,16 @@
 """Collects items now, and flushes them together in the background: one round trip for the work of many callers."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import SUPERVISOR, progress, unlimited
 from triptych.kit.process.waits import Trouble
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Coalescer(Generic[T]):
             async with asyncio.timeout(seconds):
                 await self.flush()
         except Exception as error:  # noqa: BLE001 - the caller goes on in any case
-            log.warning("gave up waiting for %s: %r", self._what, error)
+            log.warning("a wait was given up", waits_for=self._what, error=error)
         await self.stop()
         return not self._items
 
@@ -95,9 +95,9 @@ class Coalescer(Generic[T]):
                 await self.flush()
             except Exception as error:
                 if fault_of(error) is Fault.OURS:
-                    log.exception("a flush failed and is tried again: %s", self._what)
+                    log.exception("a flush failed, and is tried again", waits_for=self._what)
                 else:
-                    log.info("waiting for %s: %s", self._what, error)
+                    log.info("a flush waits for a dependency", waits_for=self._what, error=error)
                 await backoff.pause()
             else:
                 self._trouble.end()

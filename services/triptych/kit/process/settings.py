@@ -1,17 +1,19 @@
 """The settings that all processes share, read from the environment and checked together at start."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Literal, TypeVar
+from urllib.parse import unquote
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.process.http_bounds import Bounds
 
 PREFIX = "TRIPTYCH_"
+_PASSWORD = re.compile(r"://[^\s/?#@]*:([^\s/?#@]+)@")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -45,8 +47,8 @@ class KitSettings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Messages below this level are not logged."""
-    log_format: Literal["text", "json"] = "text"
-    """`text` for people, `json` (one object a line) for collectors."""
+    log_format: Literal["json", "text"] | None = None
+    """`json`, one object a line, or `text` for people. If unset, `text` on a terminal and `json` elsewhere."""
 
     host: str = "127.0.0.1"
     """The address on which the HTTP server listens. Health and metrics are served without authentication."""
@@ -80,6 +82,16 @@ class KitSettings(BaseSettings):
             connections=self.http_connections,
             connections_per_address=self.http_connections_per_address,
         )
+
+    def secret_values(self) -> Iterator[str]:
+        """The secrets among the settings: they must not be logged."""
+        for _, value in self:
+            if isinstance(value, SecretStr):
+                yield from (part.strip() for part in value.get_secret_value().split(","))
+            elif isinstance(value, str):
+                for password in _PASSWORD.findall(value):
+                    yield password
+                    yield unquote(password)
 
     @field_validator("*", mode="before")
     @classmethod

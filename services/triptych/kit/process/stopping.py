@@ -7,16 +7,17 @@ step that does not end in time is cancelled, and the log names it (decision 26).
 
 import asyncio
 import contextlib
-import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any
 
-log = logging.getLogger(__name__)
+from triptych.kit.logs.loggers import get_logger
+from triptych.kit.logs.setup import write_last_line
+
+log = get_logger(__name__)
 
 # When the steps end, in seconds after the signal.
 HTTP, BATCH, DELIVERIES, RELEASE, PRODUCERS, DATABASE, ALL = 8.0, 12.0, 16.0, 17.5, 19.0, 20.5, 22.0
@@ -65,7 +66,7 @@ class StopDeadline:
         except TimeoutError:
             if not limit.expired():
                 raise
-            log.warning("%s was abandoned, to end in time", what)
+            log.warning("a step of the stop was abandoned, to end in time", step=what)
 
     async def finish(self, work: "asyncio.Task[Any]") -> None:
         """Wait until all has ended. From the end of the deadline on, cancel each await of `work` that is left."""
@@ -90,7 +91,7 @@ class StopDeadline:
 
 
 def _end_by_force() -> None:
-    print("the process did not end in time, and is ended by force", file=sys.stderr, flush=True)
+    write_last_line("the process did not end in time, and is ended by force")
     os._exit(os.EX_TEMPFAIL)
 
 

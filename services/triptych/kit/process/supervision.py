@@ -6,7 +6,6 @@ end, counts it, makes the process unready, and then follows the loop's rule.
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextvars import ContextVar
@@ -14,11 +13,12 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from triptych.kit.backoff import Backoff
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.cancelling import AGAIN_SECONDS, cancel_all
 from triptych.kit.process.dependencies import DEPENDENCIES, Dependencies
 from triptych.kit.process.telemetry import LOOP_FAILURES
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 STALLED_SECONDS = 60.0
 CANCEL_SECONDS = 5.0
@@ -122,7 +122,7 @@ class Supervisor:
     def end_process(self, name: str, reason: str) -> None:
         """End the process with a failure, because of work that this supervisor cannot start again."""
         LOOP_FAILURES.labels(name).inc()
-        log.critical("the loop %s %s; this process ends", name, reason)
+        log.critical("a loop has ended, and so does this process", loop=name, problem=reason)
         self.on_exit()
 
     @contextlib.asynccontextmanager
@@ -173,7 +173,7 @@ class Supervisor:
             if time.monotonic() - begun > LONGEST_PAUSE_SECONDS:
                 backoff.reset()
             pause = backoff.next_pause()
-            log.error("the loop %s %s; it starts again in %.1f s", loop.name, end, pause)
+            log.error("a loop has ended, and starts again", loop=loop.name, problem=end, retry_seconds=round(pause, 1))
             await asyncio.sleep(pause)
 
     async def _run_once(self, loop: Loop) -> str | None:
@@ -200,7 +200,7 @@ class Supervisor:
         if task.cancelled():
             return "was cancelled"
         if error := task.exception():
-            log.error("the loop %s failed", loop.name, exc_info=error)
+            log.error("a loop has failed", loop=loop.name, exc_info=error)
             return f"failed: {error!r}"
         return None if loop.may_end() else "ended"
 

@@ -1,14 +1,6 @@
-"""Configures logging, and defines the metrics that all services share."""
+"""Defines the metrics that all services share."""
 
-import logging
-import sys
-import time
-
-import orjson
 from prometheus_client import Counter, Gauge, Histogram
-
-from triptych.kit.attribution import TextFormatter, fields_of
-from triptych.kit.process.deduplicating_logs import DeduplicatingHandler
 
 RECORDS = Counter("triptych_records_total", "Records taken from a topic and finished", ["topic"])
 DEAD_LETTERS = Counter("triptych_dead_letters_total", "Records that were dead-lettered", ["topic", "reason"])
@@ -30,34 +22,3 @@ LAG_SECONDS = Gauge(
     "Age of the oldest record of an owned partition that is not finished, or the time since it was seen first",
     ["topic", "partition"],
 )
-
-# Libraries that log each retry and rebalance at level INFO.
-QUIET = ("aiokafka", "faststream", "pymongo", "httpx", "httpcore", "uvicorn.access", "asyncio")
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **fields_of(record),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line).decode()
-
-
-def configure_logging(level: str, log_format: str) -> None:
-    """Send all logs to stderr: `text` for people, `json` for collectors."""
-    handler = DeduplicatingHandler(sys.stderr)
-    if log_format == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(TextFormatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))

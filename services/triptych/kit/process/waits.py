@@ -7,7 +7,6 @@ become long and once when it is over; meanwhile the process is not ready.
 import asyncio
 import functools
 import itertools
-import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
-log = logging.getLogger(__name__)
+from triptych.kit.logs.loggers import get_logger
+
+log = get_logger(__name__)
 
 LONG_SECONDS = 5.0
 P = ParamSpec("P")
@@ -48,7 +49,7 @@ class Waits(Collector):
             timer.cancel()
             if begun.pop(number, None) is not None and what in self._logged and not self._longest(what) >= self._long:
                 since = self._logged.pop(what)
-                log.warning("no longer waiting for %s, after %.1f s", what, self._clock() - since)
+                log.warning("a long wait is over", waits_for=what, seconds=round(self._clock() - since, 1))
 
         return end
 
@@ -84,7 +85,7 @@ class Waits(Collector):
         begun = self._begun[what].get(number)
         if begun is not None and what not in self._logged:
             self._logged[what] = begun
-            log.warning("waiting for %s, for %g s so far", what, self._long)
+            log.warning("a wait has become long", waits_for=what, seconds=self._long)
 
 
 WAITS = Waits()

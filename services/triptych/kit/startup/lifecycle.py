@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
@@ -14,15 +12,16 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from triptych.kit.failures import StartRefused
+from triptych.kit.logs.loggers import get_logger
+from triptych.kit.logs.setup import configure_logging, log_refusal, log_uncaught_errors
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 from triptych.kit.process.http_server import Server, make_server
 from triptych.kit.process.settings import KitSettings, load_settings
 from triptych.kit.process.stopping import HTTP, StopDeadline, set_stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
-from triptych.kit.process.telemetry import configure_logging
 from triptych.kit.startup.starting import StartupApp, composed
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
@@ -56,13 +55,15 @@ def run_service(
         refusal: makes the bodies of responses that the server itself sends.
     """
     deadline = StopDeadline()
+    configure_logging(name)  # until the settings are known, which may be wrong
+    log_uncaught_errors()
     try:
         settings = load_settings(kind)
-        configure_logging(settings.log_level, settings.log_format)
+        configure_logging(name, settings.log_level, settings.log_format, settings.secret_values())
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal, deadline))
     except StartRefused as refusal:
-        print(f"{name}: {refusal}", file=sys.stderr)
+        log_refusal(name, str(refusal))
         return os.EX_CONFIG
     finally:
         deadline.ended()
@@ -117,7 +118,7 @@ async def _serve(
     async def work() -> None:
         async with composed(lambda: compose(settings), startup_app):
             _tune_garbage_collector()
-            log.info("%s listens on http://%s:%d", name, settings.host, port)
+            log.info("the service listens", host=settings.host, port=port)
             is_composed.set()
             await http_ended.wait()
 
@@ -125,7 +126,7 @@ async def _serve(
     working = asyncio.create_task(work())
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    log.info("%s stops", name)
+    log.info("the service stops")
     stop()
     deadline.force()
     server.should_exit = True

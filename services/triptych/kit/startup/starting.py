@@ -1,7 +1,6 @@
 """Starts a service whose servers may be away: it serves HTTP at once and retries until its servers answer."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -13,11 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.process.health import Health
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
@@ -54,7 +54,7 @@ class StartupApp:
         """Let the service answer all requests from now on."""
         self._app = app
         if self._logged_at:
-            log.info("%s is no longer waiting: everything that it needs is available", self._name)
+            log.info("everything that the service needs is available")
 
     def wait_for(self, problem: str) -> None:
         """Report why the service has not started: in its health, and in the log at most once a minute."""
@@ -63,7 +63,7 @@ class StartupApp:
         self._logged_at = {text: at for text, at in self._logged_at.items() if now - at < LOG_AGAIN_SECONDS}
         if problem not in self._logged_at:
             self._logged_at[problem] = now
-            log.warning("%s is not ready and will try again: %s", self._name, problem)
+            log.warning("the service cannot start yet, and tries again", problem=problem)
 
     async def _check(self) -> str:
         return self._problem

@@ -5,7 +5,6 @@ behind; `triptych.projector.ingest.repairs` then requests their snapshots. Under
 projects nothing until `triptych rebuild` has built a new version of the views.
 """
 
-import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -16,6 +15,7 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database, Document
 from triptych.kit.own_command import as_typed
 from triptych.projector.ingest.offsets import MissingRecords, expired
@@ -26,7 +26,7 @@ from triptych.projector.view.repository import ViewRepository
 from triptych.writemodel.galleries import Status, is_gone
 from triptych.writemodel.queries import WriteModel
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 EXPIRED = Counter("triptych_projection_expired_events_total", "Events that expired before they were projected")
 
@@ -93,11 +93,17 @@ class ExpiryHandler:
             self._reported.add(missing)
             if not missing.is_unreadable:
                 EXPIRED.inc(missing.end - missing.first)
-            log.error("%s", missing)
+            log.error(
+                "events are missing",
+                partition=missing.partition,
+                offset=missing.first,
+                last_offset=missing.end - 1,
+                problem=str(missing),
+            )
         if self._policy is LossPolicy.REBUILD:
             raise EventsExpired(f"{missing}; run: {as_typed('rebuild')}")
         marked = await self.mark_behind({missing.partition})
-        log.warning("galleries marked for repair: %d", marked)
+        log.warning("galleries were marked for repair", partition=missing.partition, count=marked)
         return marked
 
     async def mark_behind(self, partitions: Set[int]) -> int:

@@ -18,6 +18,8 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, Inco
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.keyed_locks import KeyedLocks
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.expired_events import ExpiryHandler
@@ -28,7 +30,7 @@ from triptych.projector.view.fold import FoldResult, View
 from triptych.projector.view.repository import ViewRepository
 from triptych.projector.view.snapshots import read_snapshot_record
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 EVENTS = Counter("triptych_projected_events_total", "Events by outcome", ["outcome"])
 GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events were found to have a hole")
@@ -214,8 +216,7 @@ class ProjectionHandler:
                 refused.append((record, outcome, f"event {entry.sequence} does not fit gallery {entry.gallery_id}"))
         if self._join_publisher is not None:  # otherwise the active version's projector dead-letters them
             await self._publisher.publish(await self._dead_letters.letters(refused))
-            for refusal in refused:
-                self._dead_letters.report(*refusal)
+            self._dead_letters.report(refused)
         return batch
 
     def _read(self, record: IncomingRecord) -> tuple[str, Input]:
@@ -264,16 +265,18 @@ class ProjectionHandler:
 
 def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
     """Log and count the galleries in which this batch found a gap; whether there is one."""
-    found = False
-    for gallery_id in batch.changed:
-        missing = batch.views[gallery_id].missing
-        if missing and not (gallery_id in loaded and loaded[gallery_id].missing):
-            found = True
-            GAPS.inc()
-            log.error(
-                "gallery %s: event %d is missing, %d has come; the view does not change until it is repaired",
-                gallery_id,
-                missing.expected,
-                missing.received,
-            )
-    return found
+    found = [
+        view
+        for gallery_id in batch.changed
+        if (view := batch.views[gallery_id]).missing and not (gallery_id in loaded and loaded[gallery_id].missing)
+    ]
+    GAPS.inc(len(found))
+    event = "an event of a gallery is missing, and its view does not change until it is repaired"
+    report(log, logging.ERROR, event, found, _gap)
+    return bool(found)
+
+
+def _gap(view: View) -> dict[str, object]:
+    missing = view.missing
+    sequences = {"expected_sequence": missing.expected, "sequence": missing.received} if missing else {}
+    return {"site_id": view.site_id, "gallery_id": view.gallery_id, **sequences}

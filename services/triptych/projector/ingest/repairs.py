@@ -19,6 +19,8 @@ from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.tail import tail
+from triptych.kit.logs.batch_lines import one_line_each, report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import progress
@@ -26,7 +28,7 @@ from triptych.projector.ingest.handler import ProjectionHandler
 from triptych.projector.view.fold import View
 from triptych.projector.view.repository import ViewRepository
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 REPAIRS = Counter("triptych_projection_repairs_total", "Requests to publish a gallery's state again")
 
@@ -88,7 +90,7 @@ class Repairs:
             except Exception as error:
                 if fault_of(error) is Fault.OURS:
                     raise
-                log.warning("cannot repair galleries now; trying again: %s", error)
+                log.warning("galleries cannot be repaired now, which is tried again", error=error)
 
     async def _due(self) -> list[View]:
         """The galleries of this process that lack events and were not requested in this period, within bounds."""
@@ -111,17 +113,18 @@ class Repairs:
             return
         commands = {command.command_id: command for command in (repair_command(view, time.time()) for view in views)}
         async with tail(self._settings, [self._topics.replies]) as replies:
-            await self._publisher.publish([self._record(command) for command in commands.values()])
-            REPAIRS.inc(len(commands))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPLY_SECONDS):
-                    while commands:
-                        record = await replies.getone()
-                        command = commands.pop((record.key or b"").decode(errors="replace"), None)
-                        if command is not None:
-                            await self._handle_reply(command, record.value)
+            with one_line_each():
+                await self._publisher.publish([self._record(command) for command in commands.values()])
+                REPAIRS.inc(len(commands))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REPLY_SECONDS):
+                        while commands:
+                            record = await replies.getone()
+                            command = commands.pop((record.key or b"").decode(errors="replace"), None)
+                            if command is not None:
+                                await self._handle_reply(command, record.value)
         if commands:
-            log.warning("no reply to %d requests for snapshots; is the command service running?", len(commands))
+            log.warning("requests for snapshots got no reply; is the command service running?", count=len(commands))
 
     def _record(self, command: CommandEnvelope) -> OutgoingRecord:
         message = encode_command(command)
@@ -133,10 +136,16 @@ class Repairs:
             reply = orjson.loads(value or b"")
             code = (reply.get("error") or {}).get("code")
         except (ValueError, AttributeError, TypeError):  # other programs may write to the topic
-            log.warning("a record of the replies topic is not a reply")
+            report(log, logging.WARNING, "a record of the replies topic is not a reply", [command], _described)
             return
         gallery_id = command.data.gallery_id
         if code == ErrorCode.NOT_FOUND and gallery_id is not None:
             await self._handler.remove(gallery_id)
         elif code is not None:
-            log.error("gallery %s cannot be repaired: %s", gallery_id, code)
+            report(
+                log, logging.ERROR, "galleries cannot be repaired", [command], _described, kind_of=lambda _: str(code)
+            )
+
+
+def _described(command: CommandEnvelope) -> dict[str, object]:
+    return {"site_id": command.site_id, "gallery_id": command.data.gallery_id, "command_id": command.command_id}

@@ -6,7 +6,6 @@ two batches. Requests survive a crash of either process.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import Counter
@@ -14,6 +13,7 @@ from prometheus_client import Counter
 from triptych.contract.joined import gallery_key
 from triptych.kit.chunks import by_count
 from triptych.kit.failures import Fault, TransientFailure, fault_of
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, ReplaceOne
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
@@ -24,7 +24,7 @@ from triptych.projector.view.fold import View
 from triptych.projector.view.repository import ViewRepository
 from triptych.writemodel.queries import WriteModel
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 REPUBLISHED = Counter("triptych_join_republished_total", "Galleries published again to the joined topic on request")
 
@@ -113,7 +113,7 @@ class Republisher:
             except Exception as error:
                 if fault_of(error) is Fault.OURS:
                     raise
-                log.info("cannot republish the requested galleries now; trying again: %s", error)
+                log.info("the requested galleries cannot be republished now, which is tried again", error=error)
                 count = 0
             if not count:
                 await asyncio.sleep(INTERVAL_SECONDS)

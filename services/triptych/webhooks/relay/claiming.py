@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from prometheus_client import Gauge
 
 from triptych.kit.backoff import Backoff, is_set_within
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import progress, unlimited
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.relay.listener_cache import ListenerCache
@@ -19,7 +21,7 @@ from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryReposito
 from triptych.webhooks.store.listener_documents import ListenerStatus
 from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest due delivery has been waiting")
 STUCK = Gauge("triptych_webhook_stuck_listeners", "Listeners whose due deliveries wait for 60 s without an attempt")
@@ -155,18 +157,32 @@ class DeliveryClaimer:
             lane.note_waiting(now, has_due=listener_id in due)
         stuck = [name for name, lane in self._lanes.items() if lane.seconds_without_start(now) >= STUCK_SECONDS]
         STUCK.set(len(stuck))
-        for listener_id in set(stuck) - set(self._stuck):
-            log.error("listener %s: due deliveries have waited %.0f s without an attempt", listener_id, STUCK_SECONDS)
+        report(
+            log,
+            logging.ERROR,
+            "due deliveries have waited without an attempt",
+            sorted(set(stuck) - set(self._stuck)),
+            lambda listener_id: {"listener_id": listener_id, "site_id": self._lanes[listener_id].listener.site_id},
+            seconds=STUCK_SECONDS,
+        )
         self._stuck = stuck
 
     async def _report_behind(self, due: dict[str, Due], now: datetime) -> None:
         ages = {listener_id: (now - one.oldest).total_seconds() for listener_id, one in due.items()}
         OLDEST_DUE.set(max(ages.values(), default=0.0))
         behind = {listener_id for listener_id, age in ages.items() if age > BEHIND_SECONDS}
-        for listener_id in behind - self._behind:
+        listeners = self._listener_cache.listeners
+        newly_behind = sorted(behind - self._behind)
+        report(
+            log,
+            logging.WARNING,
+            "deliveries have been due for long",
+            newly_behind,
+            lambda id_: {"listener_id": id_, "site_id": listeners[id_].site_id, "seconds": round(ages[id_])},
+        )
+        for listener_id in newly_behind:
             text = f"deliveries have been due for {ages[listener_id]:.0f} s"
-            log.warning("listener %s: %s", listener_id, text)
-            listener = self._listener_cache.listeners[listener_id]
+            listener = listeners[listener_id]
             await self._operational_events.record(
                 OperationalEventKind.LISTENER_BEHIND, listener.site_id, listener_id, text, now
             )

@@ -4,7 +4,6 @@ It reports them in the log, in a metric, in the readiness, and to each listener 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,11 +11,12 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.logs.loggers import get_logger
 from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 # The number of reported ranges to remember, so that a range is not reported again when its partition is assigned again.
 REMEMBERED_MAX = 1_000
@@ -96,7 +96,14 @@ class ExpiryReporter:
                 self._last, self._last_at = expired_range, now
                 self._count += 1
                 EXPIRED.inc(expired_range.count)
-                log.error("%s; listeners that may have wanted some: %d", expired_range, len(concerned))
+                log.error(
+                    "events have expired that listeners may have wanted",
+                    partition=expired_range.partition,
+                    offset=expired_range.first,
+                    last_offset=expired_range.end - 1,
+                    problem=str(expired_range),
+                    count=len(concerned),
+                )
             text = f"{expired_range}; some of them may have been for this listener"
             occurrence = f"{expired_range.partition}:{expired_range.first}-{expired_range.end}"
             await self._operational_events.record_each(

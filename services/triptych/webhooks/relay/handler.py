@@ -87,8 +87,7 @@ class DeliveryPlanner:
             await self._plan(chunk)
             progress()
         await self._publisher.publish(await self._dead_letters.letters(refused))
-        for refusal in refused:
-            self._dead_letters.report(*refusal)
+        self._dead_letters.report(refused)
         self._expiry_reporter.finish(records)
 
     def _event_document(self, site_id: str, value: bytes | None) -> Document:

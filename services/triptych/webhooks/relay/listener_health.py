@@ -3,6 +3,8 @@
 import logging
 from datetime import datetime, timedelta
 
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, SentRequest, Verdict
 from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_stored
 from triptych.webhooks.relay.lanes import Lane
@@ -10,7 +12,7 @@ from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryReposito
 from triptych.webhooks.store.listener_documents import ListenerStatus
 from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class ListenerHealth:
@@ -49,7 +51,7 @@ class ListenerHealth:
     ) -> None:
         listener = lane.listener
         text = f"delivery {claimed.delivery_id} of event {claimed.event_id} is dead: {dead.reason.value}"
-        log.error("listener %s: %s", listener.id, text)
+        report(log, logging.ERROR, "deliveries are dead", [claimed], named_in_log, kind_of=lambda _: dead.reason.value)
         await self._operational_events.record(
             OperationalEventKind.DELIVERY_DEAD, listener.site_id, listener.id, text, now
         )
@@ -66,8 +68,20 @@ class ListenerHealth:
         lane.is_closed = True
         if not await self._repository.disable(listener.id, problem, now):
             return
-        log.error("listener %s is disabled: %s", listener.id, problem)
+        log.error("a listener is disabled", listener_id=listener.id, site_id=listener.site_id, problem=problem)
         await self._operational_events.record(
             OperationalEventKind.LISTENER_DISABLED, listener.site_id, listener.id, problem, now
         )
         await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now)
+
+
+def named_in_log(claimed: ClaimedDelivery) -> dict[str, object]:
+    """The fields of a log line that name a delivery."""
+    return {
+        "site_id": claimed.site_id,
+        "gallery_id": claimed.gallery_id,
+        "event_id": claimed.event_id,
+        "listener_id": claimed.listener_id,
+        "delivery_id": claimed.delivery_id,
+        "attempts": claimed.attempts,
+    }

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress
@@ -16,6 +18,7 @@ from triptych.webhooks.model.delivery import AttemptFailure, ListenerResponse, S
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.signing import SignedRequest, standard_body, standard_request, wix_request
 from triptych.webhooks.relay.listener_cache import ListenerCache
+from triptych.webhooks.relay.listener_health import named_in_log
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
@@ -26,7 +29,7 @@ TEXT_MAX = 500
 # Characters of a Retry-After field. A longer value is neither a number nor a date.
 RETRY_AFTER_MAX = 64
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Signer:
@@ -82,10 +85,10 @@ class DeliverySender:
             response = ListenerResponse(
                 reader.status, retry_after=parse_retry_after(reader.retry_after), body=bytes(reader.body)
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - without a result the delivery would be posted for ever
             failure = classify(error)
             if failure is AttemptFailure.INTERNAL:
-                log.exception("delivery %s could not be sent", claimed.delivery_id)
+                report(log, logging.ERROR, "deliveries could not be sent", [claimed], named_in_log, error=error)
             # The message may quote bytes of the receiver that are not text.
             text = (str(error) or type(error).__name__)[:TEXT_MAX].encode("utf-8", "replace").decode()
             response = ListenerResponse(None, failure, text)

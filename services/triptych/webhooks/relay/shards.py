@@ -5,17 +5,17 @@ releases shards until all processes have equal shares. All times are the server'
 """
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from zlib import crc32
 
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database, Document, PyMongoError
 from triptych.kit.process.supervision import progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 WORKERS = "webhook_workers"
 SHARDS = "webhook_shards"
@@ -61,7 +61,7 @@ class Shards:
             try:
                 await self.balance()
             except PyMongoError as error:
-                log.warning("shards not renewed: %s", error)
+                log.warning("the leases of shards were not renewed", error=error)
 
     async def balance(self) -> None:
         """Renew the leases, and claim or release shards up to an equal share. Raises the driver's errors."""

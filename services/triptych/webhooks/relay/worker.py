@@ -11,6 +11,8 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from triptych.kit.logs.batch_lines import TimedLines, gathered_in
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.cancelling import cancel_all
 from triptych.kit.process.stopping import DELIVERIES, stop_deadline
 from triptych.webhooks.model.delivery import (
@@ -32,7 +34,7 @@ from triptych.webhooks.settings import LEASE_MARGIN, WebhookSettings
 from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository
 from triptych.webhooks.store.listener_documents import Listener
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ATTEMPTS = Counter("triptych_webhook_attempts_total", "Attempts by outcome", ["outcome"])
 DELIVERY_SECONDS = Histogram(
@@ -75,6 +77,7 @@ class Worker:
         self._claimed_bytes = 0
         self._in_flight = 0
         self._is_stopping = False
+        self._lines = TimedLines()
         self.has_room = asyncio.Event()
         """Set when some lane may claim more."""
 
@@ -104,7 +107,8 @@ class Worker:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in the background until done; `stop` waits for it."""
-        task = asyncio.create_task(work)
+        with gathered_in(self._lines):
+            task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
 
@@ -114,8 +118,9 @@ class Worker:
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=stop_deadline().remaining(DELIVERIES))
             if late:
-                log.warning("%d requests were abandoned, to end in time; they are sent again later", len(late))
+                log.warning("requests were abandoned, to end in time, and are sent again later", count=len(late))
             await cancel_all(late)  # sent again when their leases have ended
+        self._lines.write()
 
     def _start_ready(self, lane: Lane) -> None:
         """Start the deliveries that may start now, and arrange a later start for the others."""
@@ -194,7 +199,8 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # The delivery is sent again after its lease has ended.
-            log.error("the outcome of a delivery was not fully recorded", exc_info=error)
+            event = "outcomes of deliveries were not fully recorded"
+            self._lines.add(log, logging.ERROR, event, [task], lambda _: {}, error=error)
 
 
 def _count_outcome(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:

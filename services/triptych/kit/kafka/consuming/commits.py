@@ -1,16 +1,16 @@
 """Commits the offsets of finished batches, several batches at a time, while the next ones are handled."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.kit.kafka.reading.reader import IncomingRecord
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.coalescer import Coalescer
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 COMMIT_TIMEOUT_SECONDS = 10.0
 # Offsets of several batches are committed together: a commit costs as much work as handling a single record.
@@ -42,4 +42,4 @@ class OffsetCommits(Coalescer[Mapping[TopicPartition, int]]):
                 await consumer.commit({key: offset for offsets in finished for key, offset in offsets.items()})
         except (KafkaError, TimeoutError) as error:
             # A rebalance came first. The records are finished; the next owner reads and recognises them.
-            log.info("%s: offsets not committed, records will be repeated: %r", self._topic, error)
+            log.info("offsets were not committed, and records will be repeated", topic=self._topic, error=error)

@@ -16,6 +16,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from triptych.kit.attribution import position_of
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
@@ -25,13 +26,15 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, Inco
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
+from triptych.kit.logs.batch_lines import one_line_each, report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import Progress
 from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
 from triptych.kit.run_all import run_all
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIRST_DELAY_SECONDS = 0.05
 # Short enough that the next reply comes within 5 s of a dependency's return.
@@ -139,7 +142,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._preparing.cancel()
             self._preparing = None
         if not await self._wait_until_idle(REVOKE_TIMEOUT_SECONDS):
-            log.warning("%s: partitions were revoked before the current batch was finished", self.topic)
+            log.warning("partitions were revoked before the current batch was finished", topic=self.topic)
         self._owned = frozenset()
         self._commits.discard()
         await self._handler.released()
@@ -177,7 +180,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _on_poll_error(self, error: Exception) -> None:
         if not self._poll_trouble:
-            log.error("%s: polling Kafka fails", self.topic, exc_info=error)
+            log.error("Kafka cannot be polled", topic=self.topic, exc_info=error)
         if isinstance(error, KafkaError) and not isinstance(error, FetchingStopped):
             self.progress.note()  # Kafka is to blame, and the next poll tries again
         self._poll_trouble = f"polling Kafka fails: {error!r}"
@@ -192,7 +195,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             records = [record for record in records if record.partition in self._owned]
             if not records:
                 return
-            with waiting_for(f"{self.topic}: a batch to be finished"), self.progress.noted():
+            with waiting_for(f"{self.topic}: a batch to be finished"), self.progress.noted(), one_line_each():
                 is_finished = await self._finish_readable(records)
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
@@ -212,7 +215,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._interrupted.is_set() or preparing is not self._preparing:
                 return False
             # Nobody asked for that. Without a new try, these records would be skipped.
-            log.error("%s: preparing the partitions was cancelled; it starts again", self.topic)
+            log.error("preparing the partitions was cancelled, and starts again", topic=self.topic)
             self._preparing = asyncio.create_task(self._prepare(self._owned))
         return False
 
@@ -237,7 +240,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self._interrupted.is_set():
             try:
                 await self._handle(unfinished, has_lanes=len(lanes) > 1)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, no other record may suffer
                 fault = fault_of(error)
                 if fault is not Fault.OURS:
                     RETRIES.labels(self.topic).inc()
@@ -251,7 +254,15 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                         await self._prepare(self._owned)
                     continue
                 failed = list(unfinished.values())
-                log.exception("%s: handler failed on %d record(s)", self.topic, sum(map(len, failed)))
+                report(
+                    log,
+                    logging.ERROR,
+                    "attempts to handle records failed",
+                    [record for lane in failed for record in lane],
+                    position_of,
+                    error=error,
+                    topic=self.topic,
+                )
                 parts = failed if len(failed) > 1 else [[record] for record in failed[0]]
                 if len(parts) > 1:
                     return await self._finish_one_by_one(parts)
@@ -326,6 +337,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _report(self, error: Exception) -> None:
         if not self._trouble:
-            log.warning("%s: waiting for a dependency: %s", self.topic, error)
+            log.warning("the consumer waits for a dependency", topic=self.topic, error=error)
         self._trouble = str(error)
         self.progress.note()

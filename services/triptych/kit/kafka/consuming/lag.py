@@ -5,7 +5,6 @@ process can repair that, so the process ends.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,13 +18,14 @@ from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.consuming.standstill import Standstill
 from triptych.kit.kafka.reading.reader import Reader
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.process.telemetry import LAG, LAG_SECONDS
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 INTERVAL_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
@@ -141,9 +141,19 @@ class LagWatch:
             return
         self._logged = state
         if stalled:
-            log.error("%s", _words(self._consumer.topic, stalled, "has been stalled"))
+            log.error(
+                "partitions have been stalled",
+                topic=self._consumer.topic,
+                partitions=sorted(stalled),
+                problem=_words(self._consumer.topic, stalled, "has been stalled"),
+            )
         if withheld:
-            log.warning("%s", self.detail)
+            log.warning(
+                "partitions wait for an open transaction of a producer",
+                topic=self._consumer.topic,
+                partitions=sorted(withheld),
+                problem=self.detail,
+            )
 
 
 def _words(topic: str, lags: Mapping[int, Lag], what: str) -> str | None:

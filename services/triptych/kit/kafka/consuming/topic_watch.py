@@ -1,7 +1,6 @@
 """Reports a topic that is missing, was created again, or has another number of partitions than the settings say."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -11,11 +10,12 @@ from aiokafka.errors import KafkaError
 from triptych.kit.kafka.errors import start_failure
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 INTERVAL_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
@@ -43,12 +43,12 @@ class TopicWatch:
             known = self._known.get(name)
             if facts is not None:
                 if known is not None and known.topic_id != facts.topic_id:
-                    log.error("topic %s was deleted and created again; its former records are lost", name)
+                    log.error("a topic was deleted and created again, and its former records are lost", topic=name)
                 self._known[name] = facts
         problem = problem_of(found, self._partitions)
         if problem != self._problem:
             if problem is not None:
-                log.error("%s", problem)
+                log.error("topics are not as they should be", problem=problem)
             self._problem = problem
 
     async def run(self) -> None:
@@ -60,7 +60,7 @@ class TopicWatch:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self.check_topics()
             except (KafkaError, TimeoutError) as error:
-                log.debug("cannot check the topics: %r", error)
+                log.debug("the topics cannot be checked", error=error)
 
 
 def problem_of(found: Mapping[str, TopicFacts | None], partitions: Mapping[str, int]) -> str | None:

@@ -1,17 +1,20 @@
 """Dead-letters refused records: publishes their original bytes, their origin and the reason (contract, section 10)."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from triptych.kit.attribution import sender_of
+from triptych.kit.attribution import position_of, sender_of
 from triptych.kit.kafka.publishing.letter_pieces import Headers, split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.telemetry import DEAD_LETTERS
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 __all__ = ["DeadLetterPublisher", "IncomingRecord", "RefusedRecord"]
 
@@ -36,6 +39,10 @@ class RefusedRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # a name that is not UTF-8 has surrogates
 
 
+Refusal: TypeAlias = tuple[RefusedRecord, str, str]
+"""A record, the reason why it is refused (one of a small set of names), and a text for a person."""
+
+
 class DeadLetterPublisher:
     """Publishes to `<topic>.dead-letter`. Key, value and headers of the record stay as they were received."""
 
@@ -56,7 +63,7 @@ class DeadLetterPublisher:
             TransientFailure: Kafka did not take the dead letter, so the record must not be skipped yet.
         """
         await self._publisher.publish(await self.letters([(record, reason, text)], attempts))
-        self.report(record, reason, text)
+        self.report([(record, reason, text)])
 
     async def dead_letter_unreadable(self, unreadable: Unreadable) -> None:
         """Dead-letter the bytes of a record or batch that no client can read, with its first and last offset.
@@ -66,11 +73,9 @@ class DeadLetterPublisher:
         """
         await self._publisher.publish(await self.letters([(unreadable, UNREADABLE_REASON, unreadable.text)]))
         report_unreadable(unreadable)
-        self.report(unreadable, UNREADABLE_REASON, unreadable.text)
+        self.report([(unreadable, UNREADABLE_REASON, unreadable.text)])
 
-    async def letters(
-        self, refused: Sequence[tuple[RefusedRecord, str, str]], attempts: int = 1
-    ) -> list[OutgoingRecord]:
+    async def letters(self, refused: Sequence[Refusal], attempts: int = 1) -> list[OutgoingRecord]:
         """The records to publish in order to dead-letter `refused`: records, each with reason and text.
 
         A dead letter is one record, or several if it is too large for its topic.
@@ -92,18 +97,21 @@ class DeadLetterPublisher:
                 letters.append(letter)
         return letters
 
-    def report(self, record: RefusedRecord, reason: str, text: str) -> None:
-        """Count and log a dead letter that was published."""
-        DEAD_LETTERS.labels(record.topic, reason).inc()
-        log.warning(
-            "dead letter: %s-%d@%d %s: %s",
-            record.topic,
-            record.partition,
-            record.offset,
-            reason,
-            text[:MAX_TEXT],
-            extra=sender_of(record),
-        )
+    def report(self, refused: Sequence[Refusal]) -> None:
+        """Count dead letters that were published, and log them, one line for each topic and batch."""
+        for topic in {record.topic for record, _, _ in refused}:
+            of_topic = [one for one in refused if one[0].topic == topic]
+            for reason, count in Counter(reason for _, reason, _ in of_topic).items():
+                DEAD_LETTERS.labels(topic, reason).inc(count)
+            report(
+                log,
+                logging.WARNING,
+                "records were dead-lettered",
+                of_topic,
+                _described,
+                kind_of=lambda refusal: refusal[1],
+                topic=topic,
+            )
 
     def _letter(self, record: RefusedRecord, reason: str, text: str, attempts: int) -> OutgoingRecord:
         """The record with its origin in headers named `dead-letter-*`, for the partition that it came from."""
@@ -114,6 +122,11 @@ class DeadLetterPublisher:
             partition=record.partition,
             headers=(*record.headers, *_added_headers(record, reason, text, attempts)),
         )
+
+
+def _described(refusal: Refusal) -> dict[str, object]:
+    record, reason, text = refusal
+    return {**position_of(record), "reason": reason, "error": text[:MAX_TEXT], **sender_of(record)}
 
 
 def _added_headers(record: RefusedRecord, reason: str, text: str, attempts: int) -> Headers:

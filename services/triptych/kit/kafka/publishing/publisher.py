@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -33,13 +32,14 @@ from triptych.kit.kafka.publishing.record_batches import (
 )
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
 from triptych.kit.keyed_locks import KeyedLocks
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.stopping import PRODUCERS, stop_deadline
 from triptych.kit.process.waits import recorded_as_wait
 from triptych.kit.run_all import run_all
 
 __all__ = ["OutgoingRecord", "Publisher"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PUBLISH_TIMEOUT_SECONDS = 15.0
 # A producer that is replaced, or whose process stops, has this time to send what it has; and half of it to give up.
@@ -298,7 +298,7 @@ class Publisher:
     def _replace(self, broken: AIOKafkaProducer) -> None:
         if self._producer is not broken:
             return  # another call has replaced it already
-        log.warning("replacing the Kafka producer")
+        log.warning("the Kafka producer is replaced")
         self._producer = None
         self._partitions.clear()
         self._close_soon(broken)
@@ -320,7 +320,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(min(STOP_TIMEOUT_SECONDS, stop_deadline().remaining(PRODUCERS))):
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
-        log.warning("the Kafka producer did not close cleanly: %r", error)
+        log.warning("the Kafka producer did not close cleanly", error=error)
         # If stopping is interrupted, aiokafka's sender retries for ever, and there is no public way to end it.
         await producer.client.close()
         with contextlib.suppress(KafkaError, TimeoutError):

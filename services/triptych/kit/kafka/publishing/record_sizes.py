@@ -4,7 +4,6 @@ A broker measures batches as they arrive, compressed and with their header. Size
 batch that the broker refuses leaves a gap in the sequence of an idempotent producer: the partition's next batch fails.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -14,9 +13,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import DescribeConfigsRequest
 
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.telemetry import RECORDS_TOO_LARGE
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 BATCH_OVERHEAD, RECORD_OVERHEAD, FIELD_OVERHEAD = 61, 26, 5
 """Bytes of a batch's header, and the most that a record and each of its fields need for their lengths."""
@@ -75,7 +75,7 @@ class TopicLimits:
         known, _ = self._known.get(topic, (UNLIMITED, None))
         limit = min(await _read_limit(producer, topic) or known, refused_bytes - 1)
         self._known[topic] = (limit, self._clock())
-        log.warning("topic %s takes batches of %d bytes at most", topic, limit)
+        log.warning("a topic takes smaller batches than expected", topic=topic, limit_bytes=limit)
 
 
 async def _read_limit(producer: AIOKafkaProducer, topic: str) -> int | None:
@@ -84,7 +84,7 @@ async def _read_limit(producer: AIOKafkaProducer, topic: str) -> int | None:
     try:
         response = await client.send(client.get_random_node(), request)
     except KafkaError as error:
-        log.warning("the limit of topic %s cannot be read: %r", topic, error)
+        log.warning("the limit of a topic cannot be read", topic=topic, error=error)
         return None
     for resource in response.resources:
         for name, value, *_ in resource[4]:

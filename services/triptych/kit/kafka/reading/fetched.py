@@ -5,7 +5,6 @@ The format is Kafka's: https://kafka.apache.org/documentation/#recordbatch. aiok
 of a header is not UTF-8.
 """
 
-import logging
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from triptych.kit.kafka.fast_gzip import EXPANDED_MAX, install
 from triptych.kit.kafka.reading.expansion import expands_beyond
 from triptych.kit.kafka.reading.slow_batches import HEADER, BatchHeader, Broken, read_slowly
+from triptych.kit.logs.loggers import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 install()  # the compiled reader would decompress gzip without a bound
 
@@ -79,7 +79,10 @@ class Fetched:
         try:
             yield from self._read()
         except Exception:
-            log.exception("%s-%d@%d: fetched data cannot be decoded", *self._topic_partition, self.next_fetch_offset)
+            topic, partition = self._topic_partition
+            log.exception(
+                "fetched data cannot be decoded", topic=topic, partition=partition, offset=self.next_fetch_offset
+            )
 
     def _read(self) -> Iterator[ConsumerRecord[Any, Any]]:
         start, raw = self.next_fetch_offset, memoryview(b"")

@@ -23,9 +23,11 @@ from aiokafka.errors import (
 )
 
 from triptych.kit.kafka.reading.fetched import Fetched, Unreadable, has_whole_batch
+from triptych.kit.logs.batch_lines import one_line_each, report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.telemetry import UNREADABLE
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 IncomingRecord: TypeAlias = ConsumerRecord[Any, Any]
 # How soon an added partition or topic is found; aiokafka's own value is five minutes.
@@ -101,7 +103,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         except asyncio.CancelledError:
             return False
         except KafkaError as error:
-            log.debug("nothing fetched: %r", error)
+            log.debug("nothing was fetched", error=error)
             has_failed = True
         except Exception:
             # If this task failed, aiokafka would silently stop fetching.
@@ -124,7 +126,12 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
             if self._default_reset_strategy == OffsetResetStrategy.NONE:
                 self._set_error(tp, OffsetOutOfRangeError({tp: state.position}))
                 return True
-            log.warning("%s-%d: offset %d does not exist; the position is reset", *tp, state.position)
+            log.warning(
+                "an offset does not exist, and the position is reset",
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=state.position,
+            )
             state.await_reset(self._default_reset_strategy)
         elif error is TopicAuthorizationFailedError:
             self._set_error(tp, TopicAuthorizationFailedError(tp.topic))
@@ -136,7 +143,10 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 
     def _report_trouble(self, state: Any, tp: TopicPartition, text: str) -> None:
         if tp not in self.troubles:
-            log.warning("%s-%d@%s cannot be fetched: %s", *tp, state.position if state.has_valid_position else "", text)
+            offset = state.position if state.has_valid_position else None
+            log.warning(
+                "a partition cannot be fetched", topic=tp.topic, partition=tp.partition, offset=offset, error=text
+            )
         self.troubles[tp] = text
 
 
@@ -178,7 +188,8 @@ class Reader(GroupReader):
     ) -> dict[TopicPartition, list[IncomingRecord]]:
         """Poll, as aiokafka's own method does. Returns only readable records."""
         found = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
-        return {tp: [record for record in records if _is_readable(record)] for tp, records in found.items()}
+        with one_line_each():
+            return {tp: [record for record in records if _is_readable(record)] for tp, records in found.items()}
 
     async def getone(self, *partitions: TopicPartition) -> IncomingRecord:
         """The next readable record, as aiokafka's own method returns it."""
@@ -198,14 +209,16 @@ def _is_readable(record: IncomingRecord) -> bool:
 def report_unreadable(unreadable: Unreadable) -> None:
     """Count and log an unreadable record or batch."""
     UNREADABLE.labels(unreadable.topic).inc(unreadable.offset + 1 - unreadable.first_offset)
-    log.error(
-        "%s-%d@%d to %d cannot be read: %s",
-        unreadable.topic,
-        unreadable.partition,
-        unreadable.first_offset,
-        unreadable.offset,
-        unreadable.text,
-    )
+    report(log, logging.ERROR, "records cannot be read", [unreadable], _described, topic=unreadable.topic)
+
+
+def _described(unreadable: Unreadable) -> dict[str, object]:
+    return {
+        "partition": unreadable.partition,
+        "offset": unreadable.first_offset,
+        "last_offset": unreadable.offset,
+        "error": unreadable.text,
+    }
 
 
 def _positions(assignment: Any) -> dict[TopicPartition, int]:

@@ -16,10 +16,12 @@ from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.errors import start_failure
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
+from triptych.kit.logs.batch_lines import report
+from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 INTERVAL_SECONDS = 2.0
 
@@ -95,7 +97,7 @@ class TopicTail:
         found = await describe_topics(self._reader._client, self._topics)
         missing = {topic for topic in self._topics if found.get(topic) is None}
         for topic in missing - self._missing:
-            log.error("topic %s does not exist any more", topic)
+            log.error("a topic does not exist any more", topic=topic)
         self._missing = missing
         for topic, facts in found.items():
             if facts is not None and facts != self._facts[topic]:
@@ -109,7 +111,7 @@ class TopicTail:
             try:
                 await self.check_topics()
             except KafkaError as error:
-                log.debug("cannot check the topics %s: %r", self._topics, error)
+                log.debug("the topics cannot be checked", error=error)
 
     def _adapt(self, topic: str, facts: TopicFacts) -> None:
         known, self._facts[topic] = self._facts[topic], facts
@@ -119,9 +121,11 @@ class TopicTail:
         offsets = {tp: positions.get(tp, 0) if is_same or tp.topic != topic else 0 for tp in self._partitions()}
         self._assign(offsets)
         if is_same:
-            log.warning("topic %s now has %d partitions instead of %d", topic, facts.partitions, known.partitions)
+            log.warning(
+                "a topic has got more partitions", topic=topic, count=facts.partitions, former_count=known.partitions
+            )
             return
-        log.error("topic %s was deleted and created again; it is read from its beginning", topic)
+        log.error("a topic was deleted and created again, and is read from its beginning", topic=topic)
         if self._restarted is not None:
             self._restarted({tp: offset for tp, offset in offsets.items() if tp.topic == topic})
 
@@ -136,8 +140,14 @@ class TopicTail:
             if positions.get(tp) == position and not beginnings[tp] <= position <= ends[tp]
         }
         for tp, offset in resumed.items():
-            log.error("%s-%d: offset %d does not exist; reading continues at %d", *tp, lost[tp], offset)
             self._reader.seek(tp, offset)
+        report(
+            log,
+            logging.ERROR,
+            "an offset does not exist, and reading continues at another one",
+            list(resumed),
+            lambda tp: {"topic": tp.topic, "partition": tp.partition, "offset": lost[tp], "next_offset": resumed[tp]},
+        )
         if resumed and self._restarted is not None:
             self._restarted(resumed)
 
