@@ -33,7 +33,8 @@ from triptych.gateway.http.responses import (
     failures,
 )
 from triptych.gateway.http.strictness import REPEATED, refuse_body, refuse_unknown
-from triptych.gateway.writing.writes import Written, key_reused
+from triptych.gateway.writing.rejections import key_reused
+from triptych.gateway.writing.writes import Written
 from triptych.kit.attribution import about
 from triptych.readmodel.queries import ALL, ItemFilter, ViewItemsPage
 

@@ -19,15 +19,15 @@ from faststream.kafka import KafkaBroker
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
+from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.kafka.consuming.commits import OffsetCommits
 from triptych.kit.kafka.consuming.lanes import Lane, Lanes
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
 from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import Progress
-from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
 from triptych.kit.run_all import run_all
 
@@ -65,6 +65,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handler = handler
         self._dead_letters = dead_letters
         self._lanes = lanes
+        self._metrics = BatchMetrics(topic)
         self._owned: frozenset[int] = frozenset()
         self._preparing: asyncio.Task[None] | None = None
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
@@ -197,8 +198,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
                 self._commits.after(records)
-                BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
-                RECORDS.labels(self.topic).inc(len(records))
+                self._metrics.finished(len(records), time.perf_counter() - started)
         finally:
             self._idle.set()
 
@@ -240,7 +240,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:
                 fault = fault_of(error)
                 if fault is not Fault.OURS:
-                    RETRIES.labels(self.topic).inc()
                     self._report(error)
                     await backoff.pause(self._interrupted)
                     if fault is Fault.OWNERSHIP:
@@ -250,6 +249,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                             self._note_current([record for lane in lanes for record in lane])
                         await self._prepare(self._owned)
                     continue
+                self._metrics.failed(error)
                 failed = list(unfinished.values())
                 log.exception("%s: handler failed on %d record(s)", self.topic, sum(map(len, failed)))
                 parts = failed if len(failed) > 1 else [[record] for record in failed[0]]
@@ -295,7 +295,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
         return await self._retry_until_done(
-            lambda: self._dead_letters.dead_letter(record, "handler-failed", repr(error), attempts)
+            lambda: self._dead_letters.dead_letter(record, HANDLER_FAILED, repr(error), attempts)
         )
 
     async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
@@ -325,6 +325,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     def _report(self, error: Exception) -> None:
+        self._metrics.failed(error)
         if not self._trouble:
             log.warning("%s: waiting for a dependency: %s", self.topic, error)
         self._trouble = str(error)
