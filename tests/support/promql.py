@@ -1,5 +1,6 @@
 """Reads PromQL: which metrics and labels an expression names, and which expressions dashboards and alert rules have."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,7 @@ def grouped(expr: str) -> set[str]:
     return {label for labels in lists for label in re.findall(r"\w+", labels)}
 
 
+@functools.cache
 def rules() -> list[dict[str, Any]]:
     """The alert rules."""
     return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]

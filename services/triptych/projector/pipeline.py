@@ -147,7 +147,8 @@ async def running_projection(
                 republisher = Republisher(database, repository, ownership, join_publisher, handler, consumer.reached)
                 background.append(("republication", republisher.run))
             for name, work in background:
-                await loops.enter_async_context(SUPERVISOR.running(f"{name} of views {version}", work))
+                # Without the version: a name is the value of a label, and every rebuild would add one.
+                await loops.enter_async_context(SUPERVISOR.running(f"{name} of views", work))
             yield projection
     finally:
         deadline = stop_deadline()

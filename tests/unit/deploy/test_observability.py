@@ -50,11 +50,8 @@ def test_every_alert_fires_when_it_should_and_only_then() -> None:
 
 
 def test_every_alert_is_made_to_fire() -> None:
-    fired = set()
-    for test in yaml.safe_load(ALERTS_TEST.read_text())["tests"]:
-        for asked in test.get("promql_expr_test", ()):
-            for sample in asked["exp_samples"]:
-                fired.add(re.search(r'alertname="(\w+)"', sample["labels"])[1])  # type: ignore[index]
+    # The expected samples; the input series have no such label.
+    fired = set(re.findall(r"labels: '\w*\{alertname=\"(\w+)\"", ALERTS_TEST.read_text()))
     assert fired == {rule["alert"] for rule in rules()}
 
 
