@@ -116,9 +116,9 @@ async def test_the_lag_is_known_without_another_request(installation: Installati
 
         async def is_behind() -> bool:
             state = tailed.states(topic)[1]
-            return (state.reached, state.end) == (0, 2)
+            return state.reached == 0 and state.end > 0
 
-        await eventually(is_behind, "two records are there that were not read")
+        await eventually(is_behind, "a record is there that was not read")
         await read(tailed, 2)
         assert {number: (state.reached, state.end) for number, state in tailed.states(topic).items()} == {
             0: (0, 0),

@@ -58,7 +58,10 @@ class TopicTail:
         return dict(self._reader.positions())
 
     def states(self, topic: str) -> dict[int, PartitionState]:
-        """Where reading is in each partition of a topic, and where the partition ends by its broker's last response."""
+        """Where reading is in each partition of a topic, and where the partition ends by its broker's last response.
+
+        While fetched records wait to be read, their partition is not fetched, and records after them are not counted.
+        """
         states = {}
         for tp, position in self._reader.positions().items():
             if tp.topic == topic:
