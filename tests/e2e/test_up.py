@@ -9,13 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.exposed import documented, names, scrape, series
 from tests.support.installation import Installation
+from tests.support.promql import unanswered
 from tests.support.secrets import check_logs, issue
 from tests.support.waiting import eventually
 from triptych.cli.up import SERVICES
@@ -29,8 +31,10 @@ CLI = [sys.executable, "-m", "triptych.cli"]
 class Up:
     """A running `triptych up` and what it has printed."""
 
-    def __init__(self, process: subprocess.Popen[str], output: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], output: Path, ports: Mapping[str, int]) -> None:
         self.process = process
+        self.ports = ports
+        """The port of each service, by the field of the settings."""
         self._output = output
 
     def text(self) -> str:
@@ -65,7 +69,7 @@ def running_up(installation: Installation, directory: Path, **fields: object) ->
             preexec_fn=_hear_ctrl_c,
         )
     try:
-        yield Up(process, output)
+        yield Up(process, output, ports)
     finally:
         process.kill()
         process.wait()
@@ -106,6 +110,8 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(shared: In
         events = (await up.until("'From Kafka'")).split("Events, as they happen")[1]
         assert re.findall(r"#(\d+)", events) == ["5", "6"]
 
+        check_metrics({name.removesuffix("_port"): port for name, port in up.ports.items()})
+
         services = up.services()
         assert len(services) == 4
         up.process.send_signal(signal.SIGINT)
@@ -114,6 +120,26 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(shared: In
     issue(DEV_KEY)
     logs = folder / ".triptych" / "logs"
     assert check_logs(logs / f"{name}.log" for name in SERVICES) >= 2 * len(SERVICES)
+
+
+def check_metrics(ports: Mapping[str, int]) -> None:
+    """Each service exposes what docs/metrics.md says, and all of them what dashboards and alerts ask for."""
+    texts = {service: scrape(f"http://127.0.0.1:{port}") for service, port in ports.items()}
+    for service, text in texts.items():
+        reported = {name for name, (_, _, services) in documented().items() if service in services}
+        assert reported <= names(text), f"{service} lacks {sorted(reported - names(text))}"
+    exposed = series(texts.values())
+    assert unanswered(exposed) == []
+    for name, (kind, labels, _) in documented().items():
+        found = exposed.get(f"{name}_count" if kind == "histogram" else name)
+        assert found is None or found == labels, f"{name} has the labels {found}"
+    assert names("".join(texts.values())) <= documented().keys()
+    if shutil.which("promtool"):
+        for text in texts.values():
+            linted = subprocess.run(
+                ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+            )
+            assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)

@@ -17,7 +17,7 @@ SERVICES = ("command", "projector", "webhooks", "gateway")
 
 def metrics_page(heading: str) -> str:
     """The page: each metric by name, with kind, labels, the processes whose code changes it, and help text."""
-    closures = {service: _closure(f"{PACKAGE}.{service}.app") for service in SERVICES}
+    closures = {service: _closure(f"{PACKAGE}.{service}.__main__") for service in SERVICES}
     rows = {}
     for module, name, metric in _metrics(set().union(*closures.values())):
         users = [service for service in SERVICES if any(_uses(user, module, name) for user in closures[service])]
@@ -35,10 +35,11 @@ def metrics_page(heading: str) -> str:
             "",
             "# Metrics",
             "",
-            "Each service serves `/metrics` in the text format of Prometheus, on its health port. A",
-            "histogram has the series `_bucket`, `_sum` and `_count`. The metrics of the Python client about the",
-            "process itself (`process_`, `python_`) are served too. A metric with labels has no series before its",
-            "first value.",
+            "Each service serves `/metrics` in the text format of Prometheus, on its health port. A histogram has the",
+            "series `_bucket`, `_sum` and `_count`. The metrics of the Python client about the process itself",
+            "(`process_`, `python_`) are served too. A metric whose labels are known beforehand begins at 0. Another",
+            "metric with labels has no series before its first value. No label names a site, a gallery or a listener.",
+            "[Operations](operations.md) says which values matter.",
             "",
             "| name | kind | labels | reported by | meaning |",
             "|---|---|---|---|---|",

@@ -13,6 +13,7 @@ from triptych.command.flow.failed_work import JobFailures
 from triptych.command.flow.independence import are_independent
 from triptych.command.flow.reply_publisher import PATIENCE_SECONDS, ReplyPublisher
 from triptych.command.flow.runner import JobRunner
+from triptych.command.flow.sorting import REASONS
 from triptych.command.flow.step_retries import RETRY_PERIOD
 from triptych.command.flow.writer import Writer
 from triptych.command.handler import CommandHandler
@@ -73,6 +74,7 @@ async def compose(
         group = f"{settings.topic_prefix}command.v1"
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
+        dead_letters.count_from_zero(topics.commands, REASONS)
         foreign_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
         handler = make_handler(
             database, publisher, foreign_publisher, dead_letters, topics, group, settings.command_job_patience

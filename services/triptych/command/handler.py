@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from triptych.command.flow.answer_metrics import UNREADABLE, count_answers
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import ReplyPublisher
@@ -76,5 +77,6 @@ class CommandHandler:
         )
         if result.has_jobs:
             self._runner.wake()
+        count_answers((UNREADABLE, addressed.reply) for addressed in sorted_records.replies)
         report_rejected(sorted_records.replies)
         self._dead_letters.report(sorted_records.refused)

@@ -74,3 +74,28 @@ for _kind, _fault in (
     (OwnershipLost, Fault.OWNERSHIP),
 ):
     fault_of.register(_kind, lambda _, fault=_fault: fault)
+
+
+@singledispatch
+def server_of(error: BaseException) -> str | None:  # noqa: ARG001 - its type decides
+    """The name of the server that an error comes from. The modules that name a driver register its errors here."""
+    return None
+
+
+RETRY_CAUSES = ("kafka", "mongodb", *(fault.value for fault in Fault))
+"""The values of `retry_cause`."""
+_LONGEST_CHAIN = 10
+
+
+def retry_cause(error: BaseException) -> str:
+    """Why work is tried again, one of `RETRY_CAUSES`: the server that is away, or else whose fault the error is."""
+    fault = fault_of(error)
+    if fault is Fault.DEPENDENCY:
+        cause: BaseException | None = error
+        for _ in range(_LONGEST_CHAIN):
+            if cause is None:
+                break
+            if server := server_of(cause):
+                return server
+            cause = cause.__cause__ or cause.__context__
+    return fault.value

@@ -17,14 +17,14 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.logs.loggers import get_logger
-from triptych.kit.mongo.driver import Database
+from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.ingest.expired_events import ExpiryHandler
-from triptych.projector.ingest.handler import ProjectionHandler
-from triptych.projector.ingest.repairs import Repairs
+from triptych.projector.ingest.handler import REASONS, ProjectionHandler
+from triptych.projector.ingest.repairs import INCOMPLETE, Repairs
 from triptych.projector.ingest.republication import Republisher
 from triptych.projector.join.audit import AuditedJoinPublisher
 from triptych.projector.join.publisher import JoinPublisher
@@ -58,12 +58,14 @@ class Projection:
     lag_watch: LagWatch
 
     async def update_lag(self) -> None:
-        """Set the lag metrics: the events of the partitions owned now that are not in the views yet.
+        """Set the metrics of what the views lack: events of the partitions owned now, galleries that wait for events.
 
         Raises:
             TransientFailure: Kafka is away.
+            PyMongoError: MongoDB is away.
         """
         self.handler.offsets.report(self.lag_to(await self.group_offsets.ends(self.consumer.reached())))
+        INCOMPLETE.set(await self.repository.count_incomplete())
 
     def lag_to(self, ends: Mapping[int, int]) -> int:
         """The number of events below these end offsets, by partition, that are not in the views yet."""
@@ -102,6 +104,7 @@ async def running_projection(
     repository = ViewRepository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
     dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
+    dead_letters.count_from_zero(topics.events, REASONS)
     group_offsets = GroupOffsets(settings, topics.events, group)
     audit = AuditedJoinPublisher(settings, topics.galleries, publisher, database)
     # A new version starts over. It requests snapshots for expired events, whatever the policy of the active version.
@@ -144,7 +147,8 @@ async def running_projection(
                 republisher = Republisher(database, repository, ownership, join_publisher, handler, consumer.reached)
                 background.append(("republication", republisher.run))
             for name, work in background:
-                await loops.enter_async_context(SUPERVISOR.running(f"{name} of views {version}", work))
+                # Without the version: a name is the value of a label, and every rebuild would add one.
+                await loops.enter_async_context(SUPERVISOR.running(f"{name} of views", work))
             yield projection
     finally:
         deadline = stop_deadline()
@@ -160,7 +164,7 @@ async def running_projection(
 async def _measure(projection: Projection) -> None:
     while True:
         progress()
-        with contextlib.suppress(TransientFailure):
+        with contextlib.suppress(TransientFailure, PyMongoError):
             await projection.update_lag()
         await asyncio.sleep(LAG_SECONDS)
 

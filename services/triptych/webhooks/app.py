@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 
+from triptych.contract.codec.cloudevents import Reason
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
@@ -85,6 +86,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             claimer = DeliveryClaimer(settings, repository, listener_cache, shards, worker, operational_events)
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
+            dead_letters.count_from_zero(topics.events, (reason.value for reason in Reason))
             group = f"{settings.topic_prefix}webhooks.v1"
             offsets = GroupOffsets(settings, topics.events, group)
 

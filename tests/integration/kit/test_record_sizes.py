@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from prometheus_client import REGISTRY
 
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
@@ -147,3 +148,6 @@ async def test_a_refusal_whose_limit_cannot_be_read_does_not_raise_the_limit(ins
     await producer.stop()
     await limits.correct(topic, producer, 2 * limit)
     assert await limits.of(topic, producer, 0) == limit
+    # A topic that is not among our own may come from a sender, who must not choose the value of a label.
+    assert REGISTRY.get_sample_value("triptych_refused_batches_total", {"topic": topic}) is None
+    assert REGISTRY.get_sample_value("triptych_refused_batches_total", {"topic": "other"})

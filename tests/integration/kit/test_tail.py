@@ -107,3 +107,21 @@ async def test_partitions_that_are_added_are_read_from_their_beginning(installat
 def test_reading_continues_where_the_topic_still_has_records() -> None:
     assert resume_at(3, 10, 20) == 10
     assert resume_at(30, 10, 20) == 20
+
+
+async def test_the_lag_is_known_without_another_request(installation: Installation) -> None:
+    topic = installation.topics.replies
+    async with tail(installation.settings(KitSettings), [topic]) as tailed:
+        await send(installation.addresses.kafka_bootstrap, topic, b"1", b"2", partition=1)
+
+        async def is_behind() -> bool:
+            state = tailed.states(topic)[1]
+            return state.reached == 0 and state.end > 0
+
+        await eventually(is_behind, "a record is there that was not read")
+        await read(tailed, 2)
+        assert {number: (state.reached, state.end) for number, state in tailed.states(topic).items()} == {
+            0: (0, 0),
+            1: (2, 2),
+            2: (0, 0),
+        }

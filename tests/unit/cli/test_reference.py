@@ -43,3 +43,4 @@ def test_a_metric_is_reported_by_the_services_that_change_it() -> None:
     assert "| gateway |" in rows["triptych_http_request_seconds"]
     assert "| command, projector, webhooks |" in rows["triptych_batch_seconds"]
     assert "| all |" in rows["triptych_waiting_seconds"]
+    assert "| all |" in rows["triptych_build_info"], "what only the start of a process uses"

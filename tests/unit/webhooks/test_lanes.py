@@ -1,7 +1,7 @@
 """Tests the limits of one listener: concurrency, rate, and pauses after failures."""
 
 from tests.support.listener_examples import claimed, listener
-from triptych.webhooks.relay.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane
+from triptych.webhooks.relay.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane, LaneState
 
 
 def test_no_more_requests_at_a_time_than_allowed() -> None:
@@ -85,3 +85,14 @@ def test_waiting_for_the_listeners_own_rate_is_no_delay() -> None:
     lane.note_waiting(1.0, has_due=True)
     assert lane.seconds_without_start(99.0) == 0.0
     assert lane.seconds_without_start(160.0) == 60.0
+
+
+def test_the_state_says_how_the_listener_has_answered_last() -> None:
+    lane = Lane(listener(), concurrency=8)
+    states = []
+    for success in (True, False, *[False] * (FAILURES_TO_BREAK - 1), True):
+        lane.start(0.0)
+        lane.finish(0.0, 0.01, success=success)
+        states.append(lane.state)
+    assert states[:2] == [LaneState.ANSWERING, LaneState.FAILING]
+    assert states[-2:] == [LaneState.THROTTLED, LaneState.ANSWERING]

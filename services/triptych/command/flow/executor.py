@@ -1,17 +1,16 @@
 """Carries commands out: load, decide, commit, publish, acknowledge; one batch at a time on each partition."""
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-import prometheus_client
 
 from triptych.command.domain.decide import decide
 from triptych.command.domain.scope import whole_gallery_of
 from triptych.command.domain.state import NeedsMoreLoaded
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
+from triptych.command.flow.answer_metrics import count_answers
 from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import described, report_rejected
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
@@ -21,18 +20,15 @@ from triptych.command.store.outbox import OutboxRow
 from triptych.command.store.repository import Conflict, WriteModelRepository
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.failures import Fault, fault_of
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import progress
 
 log = get_logger(__name__)
 
-COMMANDS = prometheus_client.Counter("triptych_commands_total", "Commands answered", ["name", "outcome"])
-
 # A command alone in its transaction conflicts only with another process; each attempt sees its commits.
 ATTEMPTS_ALONE = 8
-HANDLER_FAILED = "handler-failed"
 
 
 @dataclass(slots=True)
@@ -121,6 +117,9 @@ class Executor:
             )
             replies.append(AddressedReply.to(envelope, command.partition, reply))
         await self._reply_publisher.publish(records, replies)
+        count_answers(
+            (command.envelope.name, addressed.reply) for (command, _), addressed in zip(faulty, replies, strict=True)
+        )
         self._dead_letters.report(refused)
 
     async def _execute(
@@ -191,13 +190,11 @@ class Executor:
         # Also for a repetition, which finds its job already begun: the runner may not have been woken the first time.
         result.has_jobs = result.has_jobs or bool(unit.parked)
         result.still_parked.update(command.parked_id for command in unit.parked if command.parked_id)
-        answered = Counter(
-            (command.envelope.name, addressed.reply.outcome)
+        count_answers(
+            (command.envelope.name, addressed.reply)
             for command, addressed in zip(decided, replies, strict=True)
             if addressed is not None
         )
-        for labels, count in answered.items():
-            COMMANDS.labels(*labels).inc(count)
         return len(decided)
 
     def _decide(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from triptych.command.domain.decide import messages_of
 from triptych.command.domain.state import Change, GalleryHead
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, ReceivedRecord, UnitOfWork
-from triptych.command.flow.executor import HANDLER_FAILED
+from triptych.command.flow.answer_metrics import UNREADABLE, count_answers
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
 from triptych.command.flow.writer import Writer
 from triptych.command.store.jobs import JobStore, JobUpdate, StoredJob, UnreadableCommand
@@ -18,7 +18,7 @@ from triptych.contract.codec.events import gallery_deleted
 from triptych.contract.replies import ErrorCode, Reply, ReplyError
 from triptych.kit.attribution import position_of
 from triptych.kit.failures import RecordTooLarge
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import error_text, get_logger
 from triptych.writemodel.galleries import Status
@@ -115,9 +115,9 @@ class JobFailures:
         with one_line_each():
             for command in parked.commands:
                 await self._dead_letter(command.record, error)
-                await self._reply_publisher.publish(
-                    [], [AddressedReply.to(command.envelope, command.partition, _fault_reply(command))]
-                )
+                reply = _fault_reply(command)
+                await self._reply_publisher.publish([], [AddressedReply.to(command.envelope, command.partition, reply)])
+                count_answers([(command.envelope.name, reply)])
                 await self._jobs.unpark([command.parked_id] if command.parked_id else [])
             await self.dead_letter_unreadable(parked.unreadable)
 
@@ -130,7 +130,9 @@ class JobFailures:
                 continue
             await self._dead_letter(one.record, one.error)
             addressed = _refusal_reply(one.record, one.error)
-            await self._reply_publisher.publish([], [addressed] if addressed is not None else [])
+            answers = [addressed] if addressed is not None else []
+            await self._reply_publisher.publish([], answers)
+            count_answers((UNREADABLE, answer.reply) for answer in answers)
             await self._jobs.unpark([one.parked_id])
 
     async def _dead_letter(self, record: ReceivedRecord, error: Exception) -> None:

@@ -27,6 +27,9 @@ FORWARDED = "triptych-forwarded"
 """Header of a record that was forwarded to its gallery's partition; the value is the record's former position."""
 
 TOO_LARGE = Reason.TOO_LARGE.value
+MISPLACED = "misplaced"
+REASONS = (*(reason.value for reason in Reason), MISPLACED)
+"""Why records are dead-lettered."""
 
 
 class Forward(NamedTuple):
@@ -80,7 +83,7 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
             elif any(name == FORWARDED for name, _ in record.headers):
                 # The forwarding process counted partitions differently: forwarding again could go on for ever.
                 text = f"forwarded here, but belongs to partition {partition} of {partitions}"
-                _refuse(sorted_records, record, _origin(envelope), "misplaced", text, default_site)
+                _refuse(sorted_records, record, _origin(envelope), MISPLACED, text, default_site)
             else:
                 sorted_records.forwards.append(Forward(_forward(record, partition), record, envelope))
     return sorted_records

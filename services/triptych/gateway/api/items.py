@@ -33,7 +33,8 @@ from triptych.gateway.http.responses import (
 )
 from triptych.gateway.http.strictness import REPEATED, refuse_body, refuse_unknown
 from triptych.gateway.writing.log_fields import named_in_log
-from triptych.gateway.writing.writes import Written, key_reused
+from triptych.gateway.writing.rejections import key_reused
+from triptych.gateway.writing.writes import Written
 from triptych.kit.logs.loggers import get_logger
 from triptych.readmodel.queries import ALL, ItemFilter, ViewItemsPage
 

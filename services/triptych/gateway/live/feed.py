@@ -1,6 +1,8 @@
 """Reads every record that is published to one topic while the process runs."""
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -10,11 +12,14 @@ from prometheus_client import Counter
 
 from triptych.kit.attribution import position_of
 from triptych.kit.backoff import Backoff
+from triptych.kit.kafka.consuming.lag_metrics import show_lags
+from triptych.kit.kafka.consuming.lag_tracker import LagTracker
 from triptych.kit.kafka.reading.tail import Restarted, TopicTail, tail
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
+from triptych.kit.process.telemetry import UNREADABLE
 
 log = get_logger(__name__)
 
@@ -23,6 +28,7 @@ UNPROCESSED = Counter("triptych_gateway_records_not_heard_total", "Records that 
 FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
 ReceiveRecord: TypeAlias = Callable[[FeedRecord], None]
 POLL_MS = 1_000
+LAG_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 BATCH_BYTES = 256 * 1024
 """Kafka answers a poll at once when this many bytes are there."""
@@ -33,6 +39,8 @@ class TopicFeed:
 
     def __init__(self, topic: str, records: TopicTail, receive: ReceiveRecord) -> None:
         self._topic = topic
+        self._unprocessed = UNPROCESSED.labels(topic)
+        UNREADABLE.labels(topic)
         self._receive_record = receive
         self._records = records
         self._problem: str | None = None
@@ -67,11 +75,23 @@ class TopicFeed:
                     for record in records:
                         self._receive(record)
 
+    async def watch_lag(self) -> None:
+        """Show the lag at each interval until cancelled."""
+        tracker = LagTracker()
+        try:
+            while True:
+                progress()
+                tracker.update(self._records.states(self._topic), time.time())
+                show_lags(self._topic, tracker.lags)
+                await asyncio.sleep(LAG_SECONDS)
+        finally:
+            show_lags(self._topic, {})
+
     def _receive(self, record: FeedRecord) -> None:
         try:
             self._receive_record(record)
         except Exception as error:  # noqa: BLE001 - the records after this one must be processed
-            UNPROCESSED.labels(self._topic).inc()
+            self._unprocessed.inc()
             report(
                 log, logging.ERROR, "records cannot be processed", [record], position_of, error=error, topic=self._topic
             )
@@ -101,5 +121,8 @@ async def following_topic(
     options = {} if batch_ms is None else {"max_wait_ms": batch_ms, "min_bytes": BATCH_BYTES}
     async with tail(settings, [topic], restarted=restarted, **options) as records:
         feed = TopicFeed(topic, records, receive)
-        async with SUPERVISOR.running(f"feed of {topic}", feed.run):
+        async with (
+            SUPERVISOR.running(f"feed of {topic}", feed.run),
+            SUPERVISOR.running(f"lag of {topic}", feed.watch_lag),
+        ):
             yield feed

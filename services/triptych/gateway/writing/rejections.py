@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from triptych.contract.base import ViolatedRule
-from triptych.contract.replies import ErrorCode, ReplyError, Violation
+from triptych.contract.replies import ErrorCode, Reply, ReplyError, Violation
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
+
+_FAILS_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
 
 Rename = Callable[[str], str]
 """Turns the path of a field in the command into its path in the REST request."""
@@ -49,3 +51,15 @@ def _violation_of(error: ReplyError) -> Violation:
         description=f"is refused: {error.message}",
         violated_rule=ViolatedRule.CUSTOM,
     )
+
+
+def key_reused() -> HttpFailure:
+    """The failure for an idempotency key that was used before, for another request."""
+    code = ErrorCode.IDEMPOTENCY_KEY_REUSED
+    return failure_of(ReplyError(code=code, message="the idempotency key belongs to another request"))
+
+
+def raise_if_fails_all(outcome: Reply | HttpFailure) -> None:
+    """Raise the failure of the first of several commands, if it applies to all of them."""
+    if isinstance(outcome, Reply) and outcome.error is not None and outcome.error.code in _FAILS_ALL:
+        raise failure_of(outcome.error)

@@ -1,13 +1,14 @@
 """Carries out writes: sends the command, and waits for its reply and the read model (docs/architecture/gateway.md)."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command, gallery_id_of
 from triptych.contract.commands import CommandData, CreateItems, command_name
-from triptych.contract.replies import ErrorCode, Reply, ReplyError
+from triptych.contract.replies import Reply
 from triptych.contract.sizes import COMMAND_BYTES_MAX, record_bytes
 from triptych.contract.topics import Topics
 from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure
@@ -23,8 +24,9 @@ from triptych.gateway.writing.read_your_writes import (
     wait_until_all_shown,
     wait_until_shown,
 )
-from triptych.gateway.writing.rejections import Rename, failure_of, same_path
+from triptych.gateway.writing.rejections import Rename, failure_of, key_reused, raise_if_fails_all, same_path
 from triptych.gateway.writing.replies import ReplyWaiters
+from triptych.gateway.writing.wait_metrics import TIMEOUT, observe_reply, observe_visibility
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.monitor import KafkaMonitor
@@ -37,7 +39,6 @@ log = get_logger(__name__)
 COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 """Present if the outcome is open: a request that is repeated with this id as `Idempotency-Key` takes effect once."""
 
-_FAILS_ALL = (ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.SEQUENCE_CONFLICT, ErrorCode.NOT_FOUND)
 POLL_VIEW_AFTER_SECONDS = 0.2
 """How long a write waits for the joined topic before it queries the read model; the record usually arrives by then."""
 
@@ -205,7 +206,7 @@ class Writes:
             if envelopes and (write.has_client_key or write.expected is not None):
                 first = next(iter(envelopes))
                 outcomes[first] = await self._send(envelopes[first])
-                _raise_if_fails_all(outcomes[first])
+                raise_if_fails_all(outcomes[first])
             unsent = [number for number in envelopes if number not in outcomes]
             sent = await asyncio.gather(*(self._send_or_failure(envelopes[number]) for number in unsent))
             outcomes |= zip(unsent, sent, strict=True)
@@ -243,10 +244,14 @@ class Writes:
     async def _send(self, envelope: CommandEnvelope) -> Reply:
         with self.replies.expect(envelope.correlation_id) as future:
             await self._publish(envelope)
+            started = time.perf_counter()
             try:
                 async with asyncio.timeout(self._reply_seconds):
-                    return await future
+                    reply = await future
+                observe_reply(reply.outcome, time.perf_counter() - started)
+                return reply
             except TimeoutError:
+                observe_reply(TIMEOUT, time.perf_counter() - started)
                 log.warning("no reply came in time", gallery_id=gallery_id_of(envelope), **named_in_log(envelope))
                 raise HttpFailure(504, {COMMAND_ID_HEADER: envelope.command_id}) from None
             except asyncio.CancelledError:
@@ -273,9 +278,11 @@ class Writes:
             raise HttpFailure(503, {**RETRY_AFTER, COMMAND_ID_HEADER: envelope.command_id}) from None
 
     async def _await_view(self, write: WriteRequest, waiter: GalleryWaiter, position: Position) -> bool:
+        started = time.perf_counter()
         is_shown = await wait_until_shown(
             self._views, waiter, write.site_id, position, self._view_seconds, POLL_VIEW_AFTER_SECONDS
         )
+        observe_visibility(time.perf_counter() - started, is_shown=is_shown)
         if not is_shown:
             log.warning(
                 "the read model does not show a write in time",
@@ -294,15 +301,3 @@ class Writes:
             and not await wait_until_all_shown(self._views, self._gallery_waiters, write.site_id, [earlier], 0)
         ]
         return {CONSISTENT_HEADER: format_positions(position, not_shown)}
-
-
-def key_reused() -> HttpFailure:
-    """The failure for an idempotency key that was used before, for another request."""
-    code = ErrorCode.IDEMPOTENCY_KEY_REUSED
-    return failure_of(ReplyError(code=code, message="the idempotency key belongs to another request"))
-
-
-def _raise_if_fails_all(outcome: Reply | HttpFailure) -> None:
-    """Raise the failure of the first of several commands, if it applies to all of them."""
-    if isinstance(outcome, Reply) and outcome.error is not None and outcome.error.code in _FAILS_ALL:
-        raise failure_of(outcome.error)

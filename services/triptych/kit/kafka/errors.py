@@ -15,7 +15,7 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
-from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, TransientFailure, fault_of
+from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, TransientFailure, fault_of, server_of
 from triptych.kit.process.settings import KitSettings
 
 NO_ANSWER = "Kafka does not answer"
@@ -42,9 +42,19 @@ def _(error: KafkaError) -> Fault:
     return Fault.OPERATOR if isinstance(error, LASTING) else Fault.DEPENDENCY
 
 
+class KafkaAway(TransientFailure):
+    """Kafka does not answer, or refuses for now what it is asked."""
+
+
+@server_of.register(KafkaError)
+@server_of.register(KafkaAway)
+def _(_: Exception) -> str:
+    return "kafka"
+
+
 def no_answer(error: Exception) -> TransientFailure:
     """The failure that a Kafka error or a TimeoutError means for a process that runs."""
-    return TransientFailure(f"{NO_ANSWER}: {error!r}")
+    return KafkaAway(f"{NO_ANSWER}: {error!r}")
 
 
 def start_failure(settings: KitSettings, error: Exception) -> StartRefused:

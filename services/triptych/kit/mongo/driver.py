@@ -39,7 +39,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
+from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of, server_of
 from triptych.kit.mongo import network
 from triptych.kit.mongo.address import is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
@@ -278,6 +278,11 @@ def is_transient(error: BaseException) -> bool:
 @fault_of.register(PyMongoError)
 def _(error: PyMongoError) -> Fault:
     return Fault.DEPENDENCY if is_transient(error) else Fault.OURS
+
+
+@server_of.register(PyMongoError)
+def _(_: PyMongoError) -> str:
+    return "mongodb"
 
 
 def _codes(error: OperationFailure) -> Iterator[int | None]:

@@ -49,6 +49,8 @@ class KitSettings(BaseSettings):
     """Messages below this level are not logged."""
     log_format: Literal["json", "text"] | None = None
     """`json`, one object a line, or `text` for people. If unset, `text` on a terminal and `json` elsewhere."""
+    build_commit: str = Field("", pattern=r"^[0-9A-Za-z._-]{0,64}$")
+    """The commit that this build was made from, for `triptych_build_info`. An image sets it."""
 
     host: str = "127.0.0.1"
     """The address on which the HTTP server listens. Health and metrics are served without authentication."""

@@ -148,6 +148,7 @@ class Supervisor:
             A task that ends with the loop, if the loop may end.
         """
         loop = Loop(name, work, rule, STALLED_SECONDS if stalled_seconds is None else stalled_seconds, may_end)
+        LOOP_FAILURES.labels(name)  # from 0, so that a first failure is an increase
         self._loops.add(loop)
         task = asyncio.create_task(self._supervise(loop), name=f"supervisor of {name}")
         try:

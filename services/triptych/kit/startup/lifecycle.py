@@ -14,8 +14,10 @@ from starlette.types import ASGIApp
 from triptych.kit.failures import StartRefused
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.logs.setup import configure_logging, log_refusal, log_uncaught_errors
+from triptych.kit.process.build_info import show_build_info
 from triptych.kit.process.http_bounds import Refusal, plain_refusal
 from triptych.kit.process.http_server import Server, make_server
+from triptych.kit.process.loop_delay import measuring_loop_delay
 from triptych.kit.process.settings import KitSettings, load_settings
 from triptych.kit.process.stopping import HTTP, StopDeadline, set_stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
@@ -60,6 +62,7 @@ def run_service(
     try:
         settings = load_settings(kind)
         configure_logging(name, settings.log_level, settings.log_format, settings.secret_values())
+        show_build_info(settings.build_commit)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal, deadline))
     except StartRefused as refusal:
@@ -116,7 +119,7 @@ async def _serve(
     is_composed, http_ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
-        async with composed(lambda: compose(settings), startup_app):
+        async with measuring_loop_delay(), composed(lambda: compose(settings), startup_app):
             _tune_garbage_collector()
             log.info("the service listens", host=settings.host, port=port)
             is_composed.set()

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
-from triptych.contract.codec.cloudevents import Undecodable
+from triptych.contract.codec.cloudevents import Reason, Undecodable
 from triptych.contract.codec.envelope import event_headers
-from triptych.contract.codec.events import decode_event
+from triptych.contract.codec.events import Event, EventType, decode_event
 from triptych.contract.joined import gallery_key, item_key
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.chunks import by_weight
@@ -32,7 +32,17 @@ from triptych.projector.view.snapshots import read_snapshot_record
 
 log = get_logger(__name__)
 
-EVENTS = Counter("triptych_projected_events_total", "Events by outcome", ["outcome"])
+EVENTS = Counter(
+    "triptych_projected_events_total", "Events and snapshot records, by type and outcome", ["type", "outcome"]
+)
+SNAPSHOT = "snapshot"
+"""The type of a record of a snapshot, in metrics."""
+# From 0, and found without a label lookup.
+_COUNTS = {
+    (type_, outcome): EVENTS.labels(type_, outcome.value) for type_ in (*EventType, SNAPSHOT) for outcome in FoldResult
+}
+REASONS = (*(reason.value for reason in Reason), FoldResult.CONTRADICTORY.value)
+"""Why events are dead-lettered."""
 GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events were found to have a hole")
 
 # A full batch of small items has a few MB. A full batch of the largest items would have a hundred.
@@ -209,8 +219,9 @@ class ProjectionHandler:
         batch = fold(loaded, inputs)
         await self._store(loaded, batch, {record.partition for record in records})
 
-        for outcome, count in Counted(batch.outcomes).items():
-            EVENTS.labels(outcome).inc(count)
+        types = [entry.event_type if isinstance(entry, Event) else SNAPSHOT for _, entry in inputs]
+        for kind, count in Counted(zip(types, batch.outcomes, strict=True)).items():
+            _COUNTS[kind].inc(count)
         for record, (_, entry), outcome in zip(sources, inputs, batch.outcomes, strict=True):
             if outcome is FoldResult.CONTRADICTORY:
                 refused.append((record, outcome, f"event {entry.sequence} does not fit gallery {entry.gallery_id}"))

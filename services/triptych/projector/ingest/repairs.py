@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 
 import orjson
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command
 from triptych.contract.commands import RepublishGallery
@@ -31,6 +31,9 @@ from triptych.projector.view.repository import ViewRepository
 log = get_logger(__name__)
 
 REPAIRS = Counter("triptych_projection_repairs_total", "Requests to publish a gallery's state again")
+INCOMPLETE = Gauge(
+    "triptych_projection_incomplete_galleries", "Galleries of all partitions that wait for missing events, up to 10,000"
+)
 
 INTERVAL_SECONDS = 5.0
 REPLY_SECONDS = 30.0

@@ -28,6 +28,8 @@ from triptych.projector.view.mapping import document_of, item_view_of, view_of
 from triptych.readmodel.documents import item_document, item_view_id, item_wire
 from triptych.readmodel.versions import FIRST_VERSION, names_of
 
+INCOMPLETE_MAX = 10_000
+"""Where counting galleries that wait for events ends: the cost of counting must not grow with their number."""
 ItemKey: TypeAlias = tuple[str, str]
 """The ids of an item's gallery and of the item."""
 
@@ -178,8 +180,8 @@ class ViewRepository:
             yield {view.gallery_id: view for view in chunk}
 
     async def count_incomplete(self) -> int:
-        """The number of galleries that wait for missing events."""
-        return await self._galleries.count_documents({"gap.received": {"$gt": 0}})
+        """The number of galleries that wait for missing events, up to `INCOMPLETE_MAX`."""
+        return await self._galleries.count_documents({"gap.received": {"$gt": 0}}, limit=INCOMPLETE_MAX)
 
 
 def _items_of(views: Sequence[View]) -> Document:

@@ -120,6 +120,22 @@ def judge(response: ListenerResponse, failures: int, policy: Policy, now: dateti
     return Retry(now + timedelta(seconds=delay))
 
 
+DELIVERED = "delivered"
+_STATUS_CLASSES = tuple(f"status-{first}xx" for first in range(1, 6))
+RESULTS = (DELIVERED, *(failure.value for failure in AttemptFailure), *_STATUS_CLASSES, "status-other")
+"""The values of `result_of`."""
+
+
+def result_of(response: ListenerResponse, verdict: Verdict) -> str:
+    """The result of an attempt as one of a few names: `DELIVERED`, an `AttemptFailure`, or the class of the status."""
+    if isinstance(verdict, Delivered):
+        return DELIVERED
+    if response.failure is not None:
+        return response.failure.value
+    name = f"status-{(response.status or 0) // 100}xx"
+    return name if name in _STATUS_CLASSES else "status-other"
+
+
 def is_success(response: ListenerResponse, dialect: Format) -> bool:
     """Whether a status means success: 200 for Wix (contract, section 7.4), any 2xx for Standard Webhooks."""
     if response.status is None:

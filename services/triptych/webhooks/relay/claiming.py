@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -12,8 +13,9 @@ from triptych.kit.backoff import Backoff, is_set_within
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import progress, unlimited
-from triptych.webhooks.relay.lanes import Lane
+from triptych.webhooks.relay.lanes import Lane, LaneState
 from triptych.webhooks.relay.listener_cache import ListenerCache
+from triptych.webhooks.relay.outcome_metrics import count_cancelled
 from triptych.webhooks.relay.shards import Shards
 from triptych.webhooks.relay.worker import Worker
 from triptych.webhooks.settings import WebhookSettings
@@ -25,6 +27,8 @@ log = get_logger(__name__)
 
 OLDEST_DUE = Gauge("triptych_webhook_oldest_due_seconds", "How long the oldest due delivery has been waiting")
 STUCK = Gauge("triptych_webhook_stuck_listeners", "Listeners whose due deliveries wait for 60 s without an attempt")
+BEHIND = Gauge("triptych_webhook_behind_listeners", "Listeners whose deliveries have been due for more than 60 s")
+LISTENERS = Gauge("triptych_webhook_listeners", "Listeners of this process's shards, by state", ["state"])
 
 SCAN_SECONDS = 1.0
 # The largest share of time that scans may take, however many listeners there are.
@@ -36,6 +40,8 @@ LANES_AT_ONCE = 64
 CLAIMED_AT_ONCE = 500
 # A listener whose deliveries have been due for longer is reported (docs/architecture/relay.md).
 BEHIND_SECONDS = 60.0
+_IDLE = (ListenerStatus.PAUSED, ListenerStatus.DISABLED)
+_STATES = (*(state.value for state in LaneState), *(status.value for status in _IDLE))
 # Deliveries that wait for longer without an attempt to any of their listener make the process unready.
 STUCK_SECONDS = 60.0
 
@@ -149,6 +155,7 @@ class DeliveryClaimer:
         for listener_id in due.keys() & self._lanes.keys():
             self._lanes[listener_id].may_have_due = True
         self._report_stuck(due)
+        self._count_listeners()
         await self._report_behind(due, now)
 
     def _report_stuck(self, due: Container[str]) -> None:
@@ -187,6 +194,16 @@ class DeliveryClaimer:
                 OperationalEventKind.LISTENER_BEHIND, listener.site_id, listener_id, text, now
             )
         self._behind = behind
+        BEHIND.set(len(behind))
+
+    def _count_listeners(self) -> None:
+        """Set the number of listeners by state: active ones by how they answer, the others by their status."""
+        states: Counter[str] = Counter(lane.state for lane in self._lanes.values())
+        for listener in self._listener_cache.listeners.values():
+            if listener.status in _IDLE and self._shards.owns(listener.id):
+                states[listener.status.value] += 1
+        for state in _STATES:
+            LISTENERS.labels(state).set(states[state])
 
     def _sync_lanes(self) -> None:
         """Keep exactly one lane for each active listener of this process's shards."""
@@ -213,7 +230,7 @@ class DeliveryClaimer:
             if not self._shards.owns(listener.id):
                 continue
             if listener.status in (ListenerStatus.DISABLED, ListenerStatus.DELETED):
-                await self._repository.cancel(listener.id, listener.status, now)
+                count_cancelled(await self._repository.cancel(listener.id, listener.status, now))
             elif listener.ordered:
                 await self._repository.promote_all(listener.id, now)
 

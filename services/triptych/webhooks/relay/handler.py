@@ -20,6 +20,7 @@ from triptych.kit.process.supervision import progress
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
 from triptych.webhooks.relay.listener_cache import ListenerCache
+from triptych.webhooks.relay.outcome_metrics import count_cancelled
 from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository, claimed_of
 from triptych.webhooks.store.delivery_documents import cancelled, new_delivery
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus, Published
@@ -131,11 +132,13 @@ class DeliveryPlanner:
         claims: list[ClaimedDelivery] = []
         promotable: dict[str, set[str]] = {}
         unclaimed: set[str] = set()
+        born_cancelled: set[str] = set()
         for event, wanting in chunk:
             for listener in wanting:
                 delivery = new_delivery(listener, event, now)
                 if listener.status is ListenerStatus.DISABLED:
                     delivery = cancelled(delivery, listener.status, now, now + self._retention)
+                    born_cancelled.add(delivery["_id"])
                 elif listener.ordered:
                     promotable.setdefault(listener.id, set()).add(event["galleryId"])
                 elif free_slots.setdefault(listener.id, self._claimer.free_slots(listener.id)) > 0:
@@ -148,6 +151,7 @@ class DeliveryPlanner:
                 deliveries.append(delivery)
         new_ids = await self._repository.plan([event for event, _ in chunk], deliveries)
         PLANNED.inc(len(new_ids))
+        count_cancelled(len(born_cancelled & new_ids))
         for listener_id, gallery_ids in promotable.items():
             await self._repository.promote(listener_id, gallery_ids, now)
         self._claimer.accept([claimed for claimed in claims if claimed.delivery_id in new_ids])

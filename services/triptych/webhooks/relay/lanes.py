@@ -1,6 +1,7 @@
 """Limits one listener's deliveries, purely: how many wait in memory, how many are in flight, and how fast."""
 
 from collections import deque
+from enum import StrEnum
 
 from triptych.kit.backoff import pause_after
 from triptych.webhooks.model.failing import FailureRun
@@ -16,6 +17,16 @@ AHEAD_SECONDS = 2.0
 AHEAD_MAX = 256
 # The weight of a new duration in the moving average of a request's duration.
 _SMOOTHING = 0.2
+
+
+class LaneState(StrEnum):
+    """How a listener has answered last, as this process has seen it."""
+
+    ANSWERING = "answering"
+    FAILING = "failing"
+    """The last attempts have failed."""
+    THROTTLED = "throttled"
+    """So many attempts have failed that only one request at a time is sent, with pauses."""
 
 
 class Lane:
@@ -48,6 +59,13 @@ class Lane:
             self.listener = listener
             self.is_run_known = False
             self.is_closed = False
+
+    @property
+    def state(self) -> LaneState:
+        """How the listener has answered last."""
+        if not self._failures:
+            return LaneState.ANSWERING
+        return LaneState.THROTTLED if self._failures >= FAILURES_TO_BREAK else LaneState.FAILING
 
     @property
     def limit(self) -> int:

@@ -3,16 +3,21 @@
 import logging
 from datetime import datetime, timedelta
 
+from prometheus_client import Counter
+
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.webhooks.model.delivery import Dead, DeathReason, Delivered, SentRequest, Verdict
 from triptych.webhooks.model.failing import after_failure, is_overdue, must_be_stored
 from triptych.webhooks.relay.lanes import Lane
+from triptych.webhooks.relay.outcome_metrics import count_cancelled
 from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository
 from triptych.webhooks.store.listener_documents import ListenerStatus
 from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
 log = get_logger(__name__)
+
+DISABLED = Counter("triptych_webhook_disabled_listeners_total", "Listeners disabled because of their failures")
 
 
 class ListenerHealth:
@@ -68,11 +73,12 @@ class ListenerHealth:
         lane.is_closed = True
         if not await self._repository.disable(listener.id, problem, now):
             return
+        DISABLED.inc()
         log.error("a listener is disabled", listener_id=listener.id, site_id=listener.site_id, problem=problem)
         await self._operational_events.record(
             OperationalEventKind.LISTENER_DISABLED, listener.site_id, listener.id, problem, now
         )
-        await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now)
+        count_cancelled(await self._repository.cancel(listener.id, ListenerStatus.DISABLED, now))
 
 
 def named_in_log(claimed: ClaimedDelivery) -> dict[str, object]:

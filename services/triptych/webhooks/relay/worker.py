@@ -6,10 +6,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
 from triptych.kit.logs.batch_lines import TimedLines, gathered_in
 from triptych.kit.logs.loggers import get_logger
@@ -28,6 +28,7 @@ from triptych.webhooks.model.delivery import (
 )
 from triptych.webhooks.relay.lanes import Lane
 from triptych.webhooks.relay.listener_health import ListenerHealth
+from triptych.webhooks.relay.outcome_metrics import count_outcome
 from triptych.webhooks.relay.outcome_writer import OutcomeWriter
 from triptych.webhooks.relay.sender import DeliverySender
 from triptych.webhooks.settings import LEASE_MARGIN, WebhookSettings
@@ -36,12 +37,6 @@ from triptych.webhooks.store.listener_documents import Listener
 
 log = get_logger(__name__)
 
-ATTEMPTS = Counter("triptych_webhook_attempts_total", "Attempts by outcome", ["outcome"])
-DELIVERY_SECONDS = Histogram(
-    "triptych_webhook_delivery_seconds",
-    "From the event to its success",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
-)
 IN_FLIGHT = Gauge("triptych_webhook_in_flight", "Requests in flight")
 
 # The most claimed deliveries: in multiples of the requests in flight, and in bytes of their events.
@@ -165,7 +160,7 @@ class Worker:
             is_delivered = isinstance(verdict, Delivered)
             now = self._clock()
             await self._outcome_writer.record(self._repository.outcome_update(claimed, verdict, sent, now))
-            _count_outcome(claimed, verdict, now)
+            count_outcome(claimed, verdict, sent, now)
             if claimed.ordered and not isinstance(verdict, Retry):
                 await self._repository.promote(claimed.listener_id, [claimed.gallery_id], now)
                 lane.may_have_due = True
@@ -201,14 +196,3 @@ class Worker:
             # The delivery is sent again after its lease has ended.
             event = "outcomes of deliveries were not fully recorded"
             self._lines.add(log, logging.ERROR, event, [task], lambda _: {}, error=error)
-
-
-def _count_outcome(claimed: ClaimedDelivery, verdict: Verdict, now: datetime) -> None:
-    match verdict:
-        case Delivered():
-            ATTEMPTS.labels("delivered").inc()
-            DELIVERY_SECONDS.observe(max(0.0, (now - claimed.occurred_at) / timedelta(seconds=1)))
-        case Retry():
-            ATTEMPTS.labels("failed").inc()
-        case Dead(reason):
-            ATTEMPTS.labels(f"dead-{reason.value}").inc()

@@ -172,9 +172,13 @@ class DeliveryRepository:
         await announce_change(self._database)
         return True
 
-    async def cancel(self, listener_id: str, status: ListenerStatus, now: datetime) -> None:
-        """Cancel the open deliveries of a listener. Claimed deliveries may still arrive until their leases end."""
-        await self._deliveries.update_many(
+    async def cancel(self, listener_id: str, status: ListenerStatus, now: datetime) -> int:
+        """Cancel the open deliveries of a listener. Claimed deliveries may still arrive until their leases end.
+
+        Returns:
+            How many were cancelled.
+        """
+        done = await self._deliveries.update_many(
             {
                 "listenerId": listener_id,
                 "status": {"$in": list(OPEN_STATUSES)},
@@ -187,6 +191,7 @@ class DeliveryRepository:
                 }
             },
         )
+        return done.modified_count
 
 
 def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -> ClaimedDelivery:

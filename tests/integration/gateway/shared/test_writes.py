@@ -6,6 +6,7 @@ import re
 import uuid
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.support.backend import Backend, item
 from tests.support.gateway import GALLERIES, RunningGateway, StartGateway, shared
@@ -204,15 +205,25 @@ async def test_a_rejection_has_field_paths_of_the_request(gateway: RunningGatewa
     gateway.assert_nothing_waits()
 
 
+def waits(what: str, outcome: str) -> float:
+    """How many writes have waited for a reply, or until they were visible, with this outcome."""
+    found = REGISTRY.get_sample_value(f"triptych_gateway_{what}_seconds_count", {"outcome": outcome})
+    assert found is not None, "no value before it occurs"
+    return found
+
+
 async def test_no_reply_in_time(start_gateway: StartGateway) -> None:
+    before = waits("reply", "timeout")
     async with start_gateway(gateway_reply_timeout=0.2) as gateway:
         answer = await gateway.client.post(GALLERIES, headers={"Idempotency-Key": "mine"})
         assert (answer.status_code, answer.json()) == (504, NOTHING)
         assert answer.headers[COMMAND_ID_HEADER] == "mine"
         gateway.assert_nothing_waits()
+        assert waits("reply", "timeout") == before + 1
 
 
 async def test_a_read_model_that_falls_behind(start_gateway: StartGateway, backend: Backend) -> None:
+    before = waits("reply", "accepted"), waits("visible", "timeout")
     async with start_gateway(gateway_view_timeout=0.2) as gateway:
         posting = asyncio.create_task(gateway.client.post(GALLERIES))
         command = await backend.next_command()
@@ -223,6 +234,7 @@ async def test_a_read_model_that_falls_behind(start_gateway: StartGateway, backe
         assert answer.headers[COMMAND_ID_HEADER] == command.command_id
         assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:1"
         gateway.assert_nothing_waits()
+        assert (waits("reply", "accepted"), waits("visible", "timeout")) == (before[0] + 1, before[1] + 1)
 
 
 async def test_more_than_one_message_can_hold(gateway: RunningGateway) -> None:

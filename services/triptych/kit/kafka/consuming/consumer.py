@@ -20,9 +20,10 @@ from triptych.kit.attribution import position_of
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
+from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.kafka.consuming.commits import OffsetCommits
 from triptych.kit.kafka.consuming.lanes import Lane, Lanes
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
@@ -30,7 +31,6 @@ from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import Progress
-from triptych.kit.process.telemetry import BATCH_SECONDS, RECORDS, RETRIES
 from triptych.kit.process.waits import waiting_for
 from triptych.kit.run_all import run_all
 
@@ -68,6 +68,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handler = handler
         self._dead_letters = dead_letters
         self._lanes = lanes
+        self._metrics = BatchMetrics(topic)
         self._owned: frozenset[int] = frozenset()
         self._preparing: asyncio.Task[None] | None = None
         self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
@@ -200,8 +201,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
                 self._commits.after(records)
-                BATCH_SECONDS.labels(self.topic).observe(time.perf_counter() - started)
-                RECORDS.labels(self.topic).inc(len(records))
+                self._metrics.finished(len(records), time.perf_counter() - started)
         finally:
             self._idle.set()
 
@@ -243,7 +243,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001 - whatever it is, no other record may suffer
                 fault = fault_of(error)
                 if fault is not Fault.OURS:
-                    RETRIES.labels(self.topic).inc()
                     self._report(error)
                     await backoff.pause(self._interrupted)
                     if fault is Fault.OWNERSHIP:
@@ -253,6 +252,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                             self._note_current([record for lane in lanes for record in lane])
                         await self._prepare(self._owned)
                     continue
+                self._metrics.failed(error)
                 failed = list(unfinished.values())
                 report(
                     log,
@@ -306,7 +306,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
         return await self._retry_until_done(
-            lambda: self._dead_letters.dead_letter(record, "handler-failed", repr(error), attempts)
+            lambda: self._dead_letters.dead_letter(record, HANDLER_FAILED, repr(error), attempts)
         )
 
     async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
@@ -336,6 +336,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     def _report(self, error: Exception) -> None:
+        self._metrics.failed(error)
         if not self._trouble:
             log.warning("the consumer waits for a dependency", topic=self.topic, error=error)
         self._trouble = str(error)

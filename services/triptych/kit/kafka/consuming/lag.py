@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.consuming import standstill
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.lag_metrics import show_lags
 from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionState
 from triptych.kit.kafka.consuming.standstill import Standstill
 from triptych.kit.kafka.reading.reader import Reader
@@ -23,7 +24,6 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
-from triptych.kit.process.telemetry import LAG, LAG_SECONDS
 
 log = get_logger(__name__)
 
@@ -82,7 +82,7 @@ class LagWatch:
                     await self._end_standstill()
                 await asyncio.sleep(INTERVAL_SECONDS)
         finally:
-            self._set_metrics({})
+            show_lags(self._consumer.topic, {})
 
     async def measure(self) -> None:
         """Measure once. Raises KafkaError."""
@@ -96,7 +96,7 @@ class LagWatch:
             if topic_partition in ends:
                 states[partition] = self._state(topic_partition, reached, ends[topic_partition])
         self._tracker.update(states, time.time())
-        self._set_metrics(self._tracker.lags)
+        show_lags(topic, self._tracker.lags)
         self._log_changes()
 
     async def _end_standstill(self) -> None:
@@ -123,16 +123,6 @@ class LagWatch:
         stable = None if in_progress else reader.last_stable_offset(topic_partition)
         oldest = in_progress.timestamp if in_progress else None
         return PartitionState(reached, end, stable, oldest, reader.trouble(topic_partition))
-
-    def _set_metrics(self, lags: Mapping[int, Lag]) -> None:
-        topic = self._consumer.topic
-        for gauge in (LAG, LAG_SECONDS):
-            for labels in [labels for labels in gauge._metrics if labels[0] == topic]:
-                if int(labels[1]) not in lags:
-                    gauge.remove(*labels)
-        for partition, lag in lags.items():
-            LAG.labels(topic, partition).set(lag.records)
-            LAG_SECONDS.labels(topic, partition).set(lag.seconds)
 
     def _log_changes(self) -> None:
         stalled, withheld = self._tracker.stalled(), self._tracker.waiting_for_transaction()

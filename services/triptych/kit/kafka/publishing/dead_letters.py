@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from triptych.kit.attribution import position_of, sender_of
@@ -19,6 +19,8 @@ log = get_logger(__name__)
 __all__ = ["DeadLetterPublisher", "IncomingRecord", "RefusedRecord"]
 
 MAX_TEXT = 1_000
+HANDLER_FAILED = "handler-failed"
+"""The reason of a record that makes our code fail."""
 UNREADABLE_REASON = "UNREADABLE"
 
 
@@ -49,6 +51,11 @@ class DeadLetterPublisher:
     def __init__(self, publisher: Publisher, topic_of: Callable[[str], str]) -> None:
         self._publisher = publisher
         self._topic_of = topic_of
+
+    def count_from_zero(self, topic: str, reasons: Iterable[str]) -> None:
+        """Show a count of 0 for these reasons and our own, so that a first dead letter is an increase."""
+        for reason in (*reasons, HANDLER_FAILED, UNREADABLE_REASON):
+            DEAD_LETTERS.labels(topic, reason)
 
     async def dead_letter(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
         """Dead-letter one record.

@@ -20,7 +20,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import RecordTooLarge, TransientFailure
-from triptych.kit.kafka.errors import no_answer
+from triptych.kit.kafka.errors import KafkaAway, no_answer
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.record_batches import (
     EnqueuedBatch,
@@ -86,7 +86,7 @@ class Publisher:
         # aiokafka sends one batch per partition at a time: concurrent calls would starve each other.
         self._locks: KeyedLocks[Destination] = KeyedLocks()
         self._partitions: dict[str, int] = {}
-        self._limits = TopicLimits()
+        self._limits = TopicLimits(self._counts)
         # The last producer that had a batch acknowledged.
         self._acknowledged_by: dict[Destination, AIOKafkaProducer] = {}
 
@@ -111,7 +111,7 @@ class Publisher:
                 async with asyncio.timeout(self._timeout):
                     found = await producer.partitions_for(topic)
             except (KafkaError, TimeoutError) as error:
-                raise TransientFailure(f"no metadata for topic {topic}: {error!r}") from error
+                raise KafkaAway(f"no metadata for topic {topic}: {error!r}") from error
             known = self._partitions[topic] = len(found)
         return known
 
@@ -124,7 +124,7 @@ class Publisher:
             async with asyncio.timeout(self._timeout):
                 cluster = await producer.client.fetch_all_metadata()
         except (KafkaError, TimeoutError) as error:
-            raise TransientFailure(f"no metadata from Kafka: {error!r}") from error
+            raise KafkaAway(f"no metadata from Kafka: {error!r}") from error
         return topic in cluster.topics()
 
     async def problem(self) -> str | None:
@@ -163,7 +163,7 @@ class Publisher:
             except TimeoutError as error:
                 # An idempotent batch never expires by itself; replacing the producer keeps old batches from piling up.
                 self._replace(producer)
-                raise TransientFailure(f"Kafka did not acknowledge within {self._timeout:g} s") from error
+                raise KafkaAway(f"Kafka did not acknowledge within {self._timeout:g} s") from error
             except (*BROKEN_PRODUCER, Oversized) as error:
                 # The producer's sequence has a gap, perhaps because of another call's record. The only record to blame
                 # is one that is too large, and the limit is known now. Sending a record twice is harmless.
@@ -171,11 +171,11 @@ class Publisher:
                 failure: Exception = error
             except KafkaError as error:
                 if self._producer is producer:
-                    raise TransientFailure(f"Kafka refused the records: {error!r}") from error
+                    raise KafkaAway(f"Kafka refused the records: {error!r}") from error
                 failure = error  # another call has replaced the producer
             except AssertionError as error:  # aiokafka raises it if the topic has fewer partitions
-                raise TransientFailure(f"Kafka does not have that partition: {error!r}") from error
-        raise TransientFailure(f"the producer failed {PUBLISH_ATTEMPTS} times in a row: {failure!r}") from failure
+                raise KafkaAway(f"Kafka does not have that partition: {error!r}") from error
+        raise KafkaAway(f"the producer failed {PUBLISH_ATTEMPTS} times in a row: {failure!r}") from failure
 
     async def too_large(self, records: Sequence[OutgoingRecord]) -> frozenset[int]:
         """The indexes of the records that exceed the limit of their topic, even alone in a batch, compressed as sent.

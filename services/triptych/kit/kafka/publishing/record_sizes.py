@@ -20,6 +20,8 @@ log = get_logger(__name__)
 
 BATCH_OVERHEAD, RECORD_OVERHEAD, FIELD_OVERHEAD = 61, 26, 5
 """Bytes of a batch's header, and the most that a record and each of its fields need for their lengths."""
+OTHER = "other"
+"""Instead of the name of a topic that is not ours, in metrics."""
 UNLIMITED = 2**31 - 1
 KNOWN_SECONDS, REFUSING_SECONDS = 60.0, 1.0
 """How long a limit is used before it is read again: for a large record, and for a record larger than the limit."""
@@ -50,8 +52,10 @@ def exact(batch: BatchBuilder) -> int:
 class TopicLimits:
     """The size limits of topics, read from Kafka when needed, and corrected when brokers refuse a batch."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, own_topics: Iterable[str] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        """`own_topics` are counted by name. Others come from senders, who may name any topic for their replies."""
         self._clock = clock
+        self._refused = {topic: RECORDS_TOO_LARGE.labels(topic) for topic in (*own_topics, OTHER)}
         self._known: dict[str, tuple[int, float]] = {}
 
     async def of(self, topic: str, producer: AIOKafkaProducer, size: int) -> int:
@@ -71,7 +75,7 @@ class TopicLimits:
 
     async def correct(self, topic: str, producer: AIOKafkaProducer, refused_bytes: int) -> None:
         """Lower the limit after a broker has refused a batch of this size."""
-        RECORDS_TOO_LARGE.labels(topic).inc()
+        self._refused.get(topic, self._refused[OTHER]).inc()
         known, _ = self._known.get(topic, (UNLIMITED, None))
         limit = min(await _read_limit(producer, topic) or known, refused_bytes - 1)
         self._known[topic] = (limit, self._clock())

@@ -8,9 +8,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
-from triptych.kit.kafka.errors import no_answer
+from triptych.kit.kafka.errors import KafkaAway, no_answer
 from triptych.kit.kafka.topic_facts import describe_topics
 from triptych.kit.process.settings import KitSettings
 
@@ -101,7 +100,7 @@ class GroupOffsets(TopicOffsets):
             await admin.start()
             offsets = await admin.list_consumer_group_offsets(self.group)
         except KafkaError as error:
-            raise TransientFailure(f"no offsets of {self.group}: {error!r}") from error
+            raise KafkaAway(f"no offsets of {self.group}: {error!r}") from error
         finally:
             await admin.close()
         return {
@@ -121,6 +120,6 @@ class GroupOffsets(TopicOffsets):
             consumer.assign(list(committed))
             await consumer.commit(committed)
         except KafkaError as error:
-            raise TransientFailure(f"cannot set offsets of {self.group}: {error!r}") from error
+            raise KafkaAway(f"cannot set offsets of {self.group}: {error!r}") from error
         finally:
             await consumer.stop()

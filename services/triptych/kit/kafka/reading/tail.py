@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.kafka.consuming.lag_tracker import PartitionState
 from triptych.kit.kafka.errors import start_failure
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
@@ -57,6 +58,20 @@ class TopicTail:
     def positions(self) -> dict[TopicPartition, int]:
         """The offset of the next record to read, by partition."""
         return dict(self._reader.positions())
+
+    def states(self, topic: str) -> dict[int, PartitionState]:
+        """Where reading is in each partition of a topic, and where the partition ends by its broker's last response.
+
+        While fetched records wait to be read, their partition is not fetched, and records after them are not counted.
+        """
+        states = {}
+        for tp, position in self._reader.positions().items():
+            if tp.topic == topic:
+                end = self._reader.highwater(tp)
+                stable = self._reader.last_stable_offset(tp)
+                trouble = self._reader.trouble(tp)
+                states[tp.partition] = PartitionState(position, end or position, stable, None, trouble)
+        return states
 
     async def start_at_end(self) -> None:
         """Start at the end of the topics, so that all records published from now on are read. Raises KafkaError."""
