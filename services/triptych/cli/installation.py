@@ -17,6 +17,7 @@ import orjson
 from triptych.cli.settings import CliSettings
 from triptych.kit.failures import StartRefused
 from triptych.kit.process.settings import PREFIX, KitSettings, load_settings
+from triptych.kit.process.telemetry import configure_logging
 
 DATA_DIR = Path(".triptych")
 """The data of `triptych up`, in the folder where it was started."""
@@ -58,7 +59,7 @@ def running_stack(folders: Iterator[Path]) -> Mapping[str, object] | None:
 
 
 def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.environ) -> SettingsT:
-    """The settings of the installation to use. Prints on stderr which one it is.
+    """The settings of the installation to use. Sets up the log, and prints on stderr which installation it is.
 
     Addresses in the environment come first. Without them it is the stack that `triptych up` runs in this folder, in a
     parent folder, or in the checkout of this command.
@@ -66,18 +67,26 @@ def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.env
     Raises:
         StartRefused: a setting is invalid, or no installation is found.
     """
-    stack: Mapping[str, object] = {}
-    if not any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES):
-        found = running_stack(_folders())
-        if found is None:
-            raise StartRefused(
-                "No installation is named and none runs in this folder. Start one with `make up`, or name one with "
-                f"{PREFIX}KAFKA_BOOTSTRAP and {PREFIX}MONGO_URI."
-            )
-        stack = {name: value for name, value in found.items() if f"{PREFIX}{name.upper()}" not in environ}
+    stack = running_settings(environ)
+    if not stack and not _is_named(environ):
+        raise StartRefused(
+            "No installation is named and none runs in this folder. Start one with `make up`, or name one with "
+            f"{PREFIX}KAFKA_BOOTSTRAP and {PREFIX}MONGO_URI."
+        )
     settings = load_settings(kind, stack)
+    configure_logging("WARNING", settings.log_format)
     print(f"installation: {describe(settings)}", file=sys.stderr)
     return settings
+
+
+def running_settings(environ: Mapping[str, str] = os.environ) -> Mapping[str, object]:
+    """The settings, by name, that the running stack gives to a command; none if the environment has an address."""
+    found = None if _is_named(environ) else running_stack(_folders())
+    return {name: value for name, value in (found or {}).items() if f"{PREFIX}{name.upper()}" not in environ}
+
+
+def _is_named(environ: Mapping[str, str]) -> bool:
+    return any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES)
 
 
 def describe(settings: KitSettings) -> str:

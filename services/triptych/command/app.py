@@ -70,7 +70,7 @@ async def compose(
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))
-        group = f"{settings.topic_prefix}command.v1"
+        group = settings.command_group
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
         foreign_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)

@@ -85,7 +85,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             claimer = DeliveryClaimer(settings, repository, listener_cache, shards, worker, operational_events)
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
-            group = f"{settings.topic_prefix}webhooks.v1"
+            group = settings.webhooks_group
             offsets = GroupOffsets(settings, topics.events, group)
 
             async def current_listeners() -> Iterable[Listener]:
