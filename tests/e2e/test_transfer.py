@@ -7,10 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner, Result
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.product import Gateway
+from triptych.cli.__main__ import app
+from triptych.cli.exits import ExitStatus
 from triptych.cli.republish import Republication
 from triptych.cli.selection import Selection
 from triptych.cli.settings import CliSettings
@@ -70,7 +73,9 @@ async def test_an_export_is_imported_into_another_site_once(
     old, new = "old-site", "new-site"
     gateway.client.headers["wix-site-id"] = old
     bodies = [{"name": "Large", "items": [item(number) for number in range(ITEMS)]}, {"name": "Empty"}]
-    galleries = [(await gateway.client.post("/v2/galleries", json={"gallery": body})).json()["gallery"] for body in bodies]
+    galleries = [
+        (await gateway.client.post("/v2/galleries", json={"gallery": body})).json()["gallery"] for body in bodies
+    ]
     file, done = tmp_path / "galleries.ndjson", Exported()
     with file.open("wb") as out:
         await export_selection(shared.settings(CliSettings), Selection(old, ()), out, done)
@@ -142,6 +147,45 @@ async def test_refused_lines_are_corrected_and_deleted_items_come_again(
     outcome = await imported(shared, "wix", corrected)
     assert (outcome.items.created, outcome.items.unchanged) == (1, 1)
     assert len((await shown(gateway, "wix", gallery_id, 3))["items"]) == 3
+
+
+async def test_the_commands_as_they_are_typed(gateway: Gateway, shared: Installation, tmp_path: Path) -> None:
+    gateway.client.headers["wix-site-id"] = "typed"
+    for number in range(2):
+        body = {"gallery": {"name": f"g{number}", "items": [item(0), item(1)]}}
+        (await gateway.client.post("/v2/galleries", json=body)).raise_for_status()
+    file = tmp_path / "typed.ndjson"
+
+    async def typed(*words: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, list(words), env=shared.environ())
+
+    first = await typed("export", str(file), "--site", "typed")
+    assert (first.exit_code, "2 galleries with 4 items" in first.stderr) == (0, True), first.output
+    whole = file.read_bytes()
+    assert (await typed("export", "-", "--site", "typed")).stdout_bytes == whole
+    assert (await typed("export", str(file), "--site", "typed")).exit_code == ExitStatus.REFUSED
+    file.write_bytes(whole[: len(whole) * 3 // 4])
+    assert (await typed("export", str(file), "--site", "typed", "--resume")).exit_code == 0
+    assert file.read_bytes() == whole
+
+    ids = tmp_path / "ids.ndjson"
+    done = await typed("import", str(file), "--site", "typed-2", "--new-ids", "--ids", str(ids), "--json")
+    assert done.exit_code == 0, done.output
+    assert orjson.loads(done.stdout)["items"] == {"created": 4, "unchanged": 0, "refused": 0}
+    assert len(ids.read_bytes().splitlines()) == 4
+    file.write_bytes(whole + b"{nonsense}\n")
+    done = await typed("import", str(file), "--site", "typed-2", "--new-ids")
+    assert (done.exit_code, "1 lines are neither" in done.stdout) == (ExitStatus.NEGATIVE, True), done.output
+    assert b"is not JSON" in file.with_name("typed.ndjson.refused").read_bytes()
+
+    republished = await typed("republish", "--site", "typed", "--json")
+    assert orjson.loads(republished.stdout) == {"republished": 2, "gone": 0, "refused": {}}
+    missing = await typed("republish", "--gallery", "00000000-0000-4000-8000-000000000000")
+    assert (missing.exit_code, "There is no gallery" in missing.stderr) == (ExitStatus.REFUSED, True)
+    assert (await typed("jobs", "list", "--json")).stdout == ""
+    assert (await typed("jobs", "show", "nothing")).exit_code == ExitStatus.REFUSED
+    status = await typed("status", "--no-services", "--json")
+    assert orjson.loads(status.stdout)["kafka"] == {"reached": True, "problem": None}
 
 
 async def test_galleries_are_republished_in_order_and_resumed(gateway: Gateway, shared: Installation) -> None:

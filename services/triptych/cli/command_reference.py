@@ -47,7 +47,7 @@ def commands_page(heading: str) -> str:
             "## Completion",
             "",
             "```text",
-            f'{_TYPED} completion bash > ~/.local/share/bash-completion/completions/triptych',
+            f"{_TYPED} completion bash > ~/.local/share/bash-completion/completions/triptych",
             f'{_TYPED} completion zsh > "${{fpath[1]}}/_triptych"',
             f"{_TYPED} completion fish > ~/.config/fish/completions/triptych.fish",
             "```",
@@ -69,20 +69,20 @@ def commands_page(heading: str) -> str:
             "An export has one JSON object on each line: a gallery, then its items in display order.",
             "[GalleryLine](../schemas/published/exports/GalleryLine.json) and",
             "[ItemLine](../schemas/published/exports/ItemLine.json) describe them. Each gallery is as it was at one",
-            "moment; MongoDB keeps that moment for five minutes, enough for millions of items. Galleries that are",
-            "created during an export may be missing.",
+            "moment. MongoDB keeps that moment for five minutes (`minSnapshotHistoryWindowInSeconds`); a gallery that",
+            "takes longer ends the export with status 75. Galleries that are created during an export may be missing.",
             "",
             "An import creates what is missing and changes nothing else. A gallery keeps its id; with `--new-ids` it",
-            "gets another one, always the same for the same old id and site. Items get new ids, which `--ids` lists. An",
-            "item is there already if the gallery has an item with its sort order and content, so an interrupted",
+            "gets another one, always the same for the same old id and site. Items get new ids, which `--ids` lists.",
+            "An item is there already if the gallery has an item with its sort order and content, so an interrupted",
             "import is resumed by the same command. An item that was deleted since then is created again. Refused",
-            "lines go to a file, each with its reason as `refused`. Correct and import that file.",
+            "lines go to a file, each with its reason as `refused`. Correct that file and import it.",
             "",
-            "To move from Wix, save the answers of its API as files and import them:",
-            "`{\"galleries\": […]}`, `{\"gallery\": {…}}`, `{\"items\": […]}`, `{\"item\": {…}}`, or arrays of galleries or",
-            "items. What the JavaScript client returns (`_id`, `wix:image://…`) is read too. An item belongs to the",
-            "gallery around it, or to the last gallery before it, or to that of `--gallery`. If the answers have fewer",
-            "items than a gallery's `totalItems`, the import says so, with status 1.",
+            'To move from Wix, save the answers of its API as files and import them: `{"galleries": […]}`,',
+            '`{"gallery": {…}}`, `{"items": […]}`, `{"item": {…}}`, or arrays of galleries or items. What the',
+            "JavaScript client returns (`_id`, `wix:image://…`) is read too. An item belongs to the gallery around",
+            "it, or to the last gallery before it, or to that of `--gallery`. If the answers have fewer items than a",
+            "gallery's `totalItems`, the import says so, with status 1.",
             "",
             "## Commands",
             "",
@@ -121,9 +121,9 @@ def _section(path: tuple[str, ...], command: Any) -> Iterator[str]:
 
 def _row(parameter: Any) -> str:
     is_argument = parameter.param_type_name == "argument"
-    options = [parameter.human_readable_name] if is_argument else [*parameter.opts, *parameter.secondary_opts]
+    options = [parameter.name.upper()] if is_argument else [*parameter.opts, *parameter.secondary_opts]
     names = ", ".join(f"`{name}`" for name in options)
-    default = parameter.default
+    default = getattr(parameter, "default", None)
     if parameter.required:
         shown = "required"
     elif default is None or default == "" or isinstance(default, bool) or callable(default):

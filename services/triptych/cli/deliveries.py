@@ -30,7 +30,7 @@ Moment: TypeAlias = Annotated[
 def show_page(
     listener_id: ListenerId,
     status: Annotated[DeliveryStatus | None, typer.Option(help="Only deliveries with this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most that are printed.")] = 100,
     site: Site = DEFAULT_SITE_ID,
     as_json: AlwaysJson = True,  # noqa: ARG001
 ) -> None:

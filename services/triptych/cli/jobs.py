@@ -23,7 +23,7 @@ _FORM = "{kind:<10} {state:<10} {galleryId}  {steps:>6} steps  since {startedDat
 @app.command(name="list", epilog="Example: triptych jobs list --state failing")
 def show_all(
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most that are printed.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, oldest first. A job that has ended is not stored any more."""

@@ -25,7 +25,7 @@ KEY = "Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyMTI="
     ],
 )
 def test_a_setting_has_a_source(environ: dict[str, str], stack: dict[str, object], source: Source) -> None:
-    settings = WebhookSettings(**{"mongo_database": "x"})
+    settings = WebhookSettings(mongo_database="x")
     found = {one.variable: one for one in effective_settings(settings, stack, environ)}
     assert found["TRIPTYCH_MONGO_DATABASE"] == ("TRIPTYCH_MONGO_DATABASE", "x", source)
 
@@ -39,7 +39,10 @@ def test_a_setting_has_a_source(environ: dict[str, str], stack: dict[str, object
         (True, "true"),
         (("a", "b"), "a, b"),
         ("mongodb://user:s3cret@a:1,b:2/?replicaSet=rs0", f"mongodb://{MASK}@a:1,b:2/?replicaSet=rs0"),
-        ("mongodb://a/?tlsCertificateKeyFilePassword=s3cret&w=1", f"mongodb://a/?tlsCertificateKeyFilePassword={MASK}&w=1"),
+        (
+            "mongodb://a/?tlsCertificateKeyFilePassword=s3cret&w=1",
+            f"mongodb://a/?tlsCertificateKeyFilePassword={MASK}&w=1",
+        ),
         ("127.0.0.1:9092", "127.0.0.1:9092"),
     ],
 )

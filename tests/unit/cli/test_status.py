@@ -26,9 +26,7 @@ WELL = Report(
     ServerStatus(True),
     ServerStatus(True),
     KafkaStatus((Lag("t.command.v1", "t.commands", 5, 2.0),), (DeadLetters("t.commands.dead-letter", 3),)),
-    DatabaseStatus(
-        OutboxStatus(1, 0.1), JobsStatus(1, 0, 0, 700.0, 2), DeliveriesStatus(4, 1.0, 9), view_version=1
-    ),
+    DatabaseStatus(OutboxStatus(1, 0.1), JobsStatus(1, 0, 0, 700.0, 2), DeliveriesStatus(4, 1.0, 9), view_version=1),
 )
 BUSY = WELL.database
 assert BUSY is not None

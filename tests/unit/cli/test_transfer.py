@@ -72,7 +72,10 @@ def test_everything_else_is_named(value: Any, reason: str) -> None:
     ("given", "rest"),
     [
         (
-            {"_id": ITEM, "image": {"imageInfo": "wix:image://v1/ab~mv2.jpg/my%20pic.jpg#originWidth=2&originHeight=1"}},
+            {
+                "_id": ITEM,
+                "image": {"imageInfo": "wix:image://v1/ab~mv2.jpg/my%20pic.jpg#originWidth=2&originHeight=1"},
+            },
             {
                 "id": ITEM,
                 "image": {
