@@ -22,7 +22,7 @@ from triptych.cli.status import collecting
 from triptych.cli.waiting import FIRST_SECONDS
 from triptych.kit.kafka.errors import ANSWER_SECONDS
 from triptych.kit.mongo import driver
-from triptych.kit.startup import lifecycle, provision
+from triptych.kit.startup import lifecycle
 
 COMMANDS = dict(all_commands())
 LOCAL = {("up",), ("completion",), ("config", "show")}
@@ -75,7 +75,7 @@ def test_without_servers_a_command_ends_and_says_so(
 
 
 def test_no_wait_is_silent_for_five_seconds() -> None:
-    assert max(driver._ANSWER_SECONDS, ANSWER_SECONDS, provision.ANSWER_SECONDS, FIRST_SECONDS) < 5
+    assert max(driver._ANSWER_SECONDS, ANSWER_SECONDS, FIRST_SECONDS) < 5
     assert collecting.ANSWER_SECONDS < 5
 
 

@@ -46,6 +46,8 @@ async def test_each_command_gets_its_own_reply() -> None:
     asking = [
         asyncio.create_task(requests.ask(read_command("ClearGallery", GALLERY, "s", name))) for name in ("a", "b")
     ]
+    while broker.published < len(asking):
+        await asyncio.sleep(0)
     for name in ("stranger", "b", "a"):
         broker.answer(name)
     assert [reply["commandId"] for reply in await asyncio.gather(*asking)] == ["a", "b"]
