@@ -53,11 +53,15 @@ def status(
 
 async def _watch(settings: CliSettings, addresses: dict[str, str], interval: float, *, as_json: bool) -> None:
     with contextlib.ExitStack() as stack:
-        live = None if as_json else stack.enter_context(Live(console=Console(), auto_refresh=False, screen=False))
+        console = Console()
+        is_drawn = console.is_terminal and not as_json
+        live = stack.enter_context(Live(console=console, auto_refresh=False)) if is_drawn else None
 
         def show(report: Report) -> None:
-            if live is None:
+            if as_json:
                 show_json(report.to_json())
+            elif live is None:
+                console.print(screen(report, describe(settings)))
             else:
                 live.update(screen(report, describe(settings)), refresh=True)
 
