@@ -54,7 +54,7 @@ bench: $(INSTALLED) ## Run benchmarks; ARGS chooses them
 schemas: $(INSTALLED) ## Publish the contract as JSON Schema and AsyncAPI
 	$(BIN)/python -m triptych.contract.publishing.publish
 
-reference: $(INSTALLED) ## Write docs/settings.md and docs/metrics.md from the code
+reference: $(INSTALLED) ## Write docs/settings.md, docs/metrics.md and docs/command-line.md from the code
 	$(BIN)/python -m triptych.cli.reference
 
 clean: ## Delete what `make up` has stored in this folder

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-import typer
 
 from tests.support import http_page, listeners_page
 from tests.support.installation import open_installation
 from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed, program, steps
 from tests.support.shell import Outcome, Shell, empty_shell
 from triptych.cli.__main__ import app
+from triptych.cli.lazy import loaded
 from triptych.contract.replies import Reply
 from triptych.devstack.ports import free_ports
 from triptych.devstack.stack import Addresses
@@ -277,7 +277,7 @@ def test_commands_within_the_text_exist(page: Path) -> None:
         words = code.split()
         assert words[:1] != ["triptych"] or len(words) == 1, f"{code}: there is no `triptych` in an empty shell"
         if words[:1] == [".venv/bin/triptych"]:
-            command: Any = typer.main.get_command(app)
+            command: Any = loaded(app)
             for word in words[1:]:
                 if hasattr(command, "commands"):
                     assert word in command.commands, code

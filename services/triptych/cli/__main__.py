@@ -1,32 +1,72 @@
-"""The `triptych` command: one short function for each subcommand."""
+"""The `triptych` command: one short function for each subcommand. Groups are imported when they are used."""
 
 import asyncio
 import contextlib
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
-from triptych.cli import deliveries, keys, listener_test, listeners
-from triptych.cli.installation import find_installation
+from triptych.cli.exits import ExitStatus
+from triptych.cli.lazy import lazy_group
+from triptych.cli.output import AsJson, show_json
 from triptych.cli.refusals import reporting_refusals
-from triptych.cli.settings import CliSettings
 from triptych.cli.sites import Site
-from triptych.contract.codec.envelope import DEFAULT_SITE_ID
-from triptych.kit.logs.setup import configure_logging
-from triptych.kit.process.settings import load_settings
+from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
-app.add_typer(keys.app, name="keys")
-listeners.app.command(name="test")(listener_test.send_test)
-app.add_typer(listeners.app, name="listeners")
-app.add_typer(deliveries.app, name="deliveries")
+if TYPE_CHECKING:
+    from triptych.cli.settings import CliSettings
+
+GROUPS = {
+    "status": ("triptych.cli.status.command", "Show services, lag, outbox, jobs, deliveries and dead letters."),
+    "republish": ("triptych.cli.republish", "Publish the state of galleries on the events topic again."),
+    "export": ("triptych.cli.transfer.export_command", "Write galleries with their items to a file, as NDJSON."),
+    "import": ("triptych.cli.transfer.import_command", "Create galleries and items from a file."),
+    "jobs": ("triptych.cli.jobs", "Long-running work on large galleries."),
+    "config": ("triptych.cli.config", "The settings of this installation."),
+    "keys": ("triptych.cli.keys", "API keys of the gateway."),
+    "listeners": ("triptych.cli.listener_test", "External listeners of events (webhooks)."),
+    "deliveries": ("triptych.cli.deliveries", "Show deliveries to listeners, and send them again."),
+}
+"""The commands and groups that have a module of their own: the module, and the help in the list of commands."""
+
+app = typer.Typer(
+    cls=lazy_group(GROUPS), no_args_is_help=True, help="Triptych, an event-driven gallery backend.", name="triptych"
+)
 
 
-@app.command()
+class Shell(StrEnum):
+    """A shell that can complete commands."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"triptych {version('triptych')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Triptych, an event-driven gallery backend."""
+
+
+@app.command(epilog="Example: triptych up")
 def up() -> None:
     """Run Kafka, MongoDB and the services on this machine until Ctrl-C."""
+    from triptych.cli.settings import CliSettings
     from triptych.cli.up import up as run
+    from triptych.kit.logs.setup import configure_logging
+    from triptych.kit.process.settings import load_settings
 
     with reporting_refusals():
         settings = load_settings(CliSettings)
@@ -34,17 +74,20 @@ def up() -> None:
         run(settings)
 
 
-@app.command()
-def provision() -> None:
+@app.command(epilog="Example: triptych provision")
+def provision(as_json: AsJson = False) -> None:
     """Create missing topics and indexes."""
-    from triptych.cli.provision import provision as run
-
     with reporting_refusals():
+        from triptych.cli.provision import provision as run
+
         created = asyncio.run(run(_settings()))
+    if as_json:
+        show_json({"created": created})
+    else:
         print("\n".join(f"created {name}" for name in created) or "nothing was missing")
 
 
-@app.command()
+@app.command(epilog='Example: triptych send CreateGallery \'{"gallery": {"name": "From a shell"}}\'')
 def send(
     name: Annotated[str, typer.Argument(help="CreateGallery, CreateItems, ...")],
     data: Annotated[str, typer.Argument(help="The command's data as JSON.")] = "{}",
@@ -59,21 +102,21 @@ def send(
 
     with reporting_refusals():
         reply = asyncio.run(run(_settings(), read_command(name, data, site, command_id)))
-    print(orjson.dumps(reply).decode())
+    show_json(reply)
     if reply.get("outcome") != "accepted":
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.NEGATIVE)
 
 
-@app.command()
-def watch() -> None:
+@app.command(epilog="Example: triptych watch")
+def watch(as_json: AsJson = False) -> None:
     """Print a line for each event as it happens, until Ctrl-C."""
     from triptych.cli.watch import watch as run
 
     with reporting_refusals(), contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(_settings(), lambda line: print(line, flush=True)))
+        asyncio.run(run(_settings(), lambda line: print(line, flush=True), as_json=as_json))
 
 
-@app.command()
+@app.command(epilog="Example: triptych rebuild")
 def rebuild() -> None:
     """Build new views while the old ones serve reads, check them, and switch. If interrupted, run again to resume."""
     from triptych.cli.rebuild import rebuild as run
@@ -83,20 +126,34 @@ def rebuild() -> None:
         print(run_work(run(_settings())))
 
 
-@app.command()
-def verify() -> None:
+@app.command(epilog="Example: triptych verify")
+def verify(as_json: AsJson = False) -> None:
     """Compare views and joined topic with the write model, gallery by gallery. Exit status 1 if one differs."""
     from triptych.cli.verify import verify as run
     from triptych.kit.startup.lifecycle import run_work
 
     with reporting_refusals():
         differences = run_work(run(_settings()))
-    print("\n".join(differences) or "the views and the joined topic are equal to the write model")
+    if as_json:
+        show_json({"equal": not differences, "differences": differences})
+    else:
+        print("\n".join(differences) or "the views and the joined topic are equal to the write model")
     if differences:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitStatus.NEGATIVE)
 
 
-def _settings() -> CliSettings:
+@app.command(epilog="Example: triptych completion bash > ~/.local/share/bash-completion/completions/triptych")
+def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
+    """Print the script that lets a shell complete commands and options."""
+    from typer._completion_shared import get_completion_script
+
+    print(get_completion_script(prog_name="triptych", complete_var="_TRIPTYCH_COMPLETE", shell=shell.value))
+
+
+def _settings() -> "CliSettings":
+    from triptych.cli.installation import find_installation
+    from triptych.cli.settings import CliSettings
+
     return find_installation(CliSettings)
 
 

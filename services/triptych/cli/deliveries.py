@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from triptych.cli.listeners import ListenerId, check_guid, find_listener, find_sendable, run, show_json
+from triptych.cli.listeners import ListenerId, check_guid, find_listener, find_sendable, run
+from triptych.cli.output import AlwaysJson, show_json
 from triptych.cli.sites import Site
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.kit.failures import StartRefused
@@ -25,12 +26,13 @@ Moment: TypeAlias = Annotated[
 ]
 
 
-@app.command(name="list")
+@app.command(name="list", epilog="Example: triptych deliveries list 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7 --status dead")
 def show_page(
     listener_id: ListenerId,
     status: Annotated[DeliveryStatus | None, typer.Option(help="Only deliveries with this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most that are printed.")] = 100,
     site: Site = DEFAULT_SITE_ID,
+    as_json: AlwaysJson = True,  # noqa: ARG001
 ) -> None:
     """Print the latest deliveries of a listener, newest first, one on each line."""
 
@@ -41,13 +43,13 @@ def show_page(
         show_delivery(delivery, with_log=False)
 
 
-@app.command()
+@app.command(epilog="Example: triptych deliveries show 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def show(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
     """Print a delivery with each of its attempts."""
     show_delivery(run(lambda admin: _find(admin, site, delivery_id)), with_log=True)
 
 
-@app.command()
+@app.command(epilog="Example: triptych deliveries resend 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def resend(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
     """Send a delivery again, in any state. Prints the new delivery."""
 
@@ -59,7 +61,7 @@ def resend(delivery_id: DeliveryId, site: Site = DEFAULT_SITE_ID) -> None:
     show_delivery(run(work), with_log=False)
 
 
-@app.command()
+@app.command(epilog="Example: triptych deliveries resend-dead 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def resend_dead(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Send all dead deliveries of a listener again, each once."""
 
@@ -71,7 +73,7 @@ def resend_dead(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     show_json({"queued": run(work)})
 
 
-@app.command()
+@app.command(epilog="Example: triptych deliveries replay 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7 --since 2026-11-25")
 def replay(
     listener_id: ListenerId,
     since: Moment = None,

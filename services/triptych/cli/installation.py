@@ -67,19 +67,26 @@ def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.env
     Raises:
         StartRefused: a setting is invalid, or no installation is found.
     """
-    stack: Mapping[str, object] = {}
-    if not any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES):
-        found = running_stack(_folders())
-        if found is None:
-            raise StartRefused(
-                "No installation is named and none runs in this folder. Start one with `make up`, or name one with "
-                f"{PREFIX}KAFKA_BOOTSTRAP and {PREFIX}MONGO_URI."
-            )
-        stack = {name: value for name, value in found.items() if f"{PREFIX}{name.upper()}" not in environ}
+    stack = running_settings(environ)
+    if not stack and not _is_named(environ):
+        raise StartRefused(
+            "No installation is named and none runs in this folder. Start one with `make up`, or name one with "
+            f"{PREFIX}KAFKA_BOOTSTRAP and {PREFIX}MONGO_URI."
+        )
     settings = load_settings(kind, stack)
     configure_logging("cli", settings.log_level, settings.log_format, settings.secret_values())
     print(f"installation: {describe(settings)}", file=sys.stderr)
     return settings
+
+
+def running_settings(environ: Mapping[str, str] = os.environ) -> Mapping[str, object]:
+    """The settings, by name, that the running stack gives to a command; none if the environment has an address."""
+    found = None if _is_named(environ) else running_stack(_folders())
+    return {name: value for name, value in (found or {}).items() if f"{PREFIX}{name.upper()}" not in environ}
+
+
+def _is_named(environ: Mapping[str, str]) -> bool:
+    return any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES)
 
 
 def describe(settings: KitSettings) -> str:

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from triptych.cli.installation import find_installation
+from triptych.cli.output import AsJson, show_json
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.sites import check_site
+from triptych.contract.base import format_instant
 from triptych.gateway.access.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.driver import Database, open_database
@@ -22,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
 T = TypeVar("T")
 
 
-@app.command()
+@app.command(epilog='Example: triptych keys create "shop window" --site default')
 def create(
     name: Annotated[str, typer.Argument(help="The purpose of the key, shown in the list.")],
     site: Annotated[
@@ -38,14 +40,17 @@ def create(
     print(key)
 
 
-@app.command(name="list")
-def show() -> None:
+@app.command(name="list", epilog="Example: triptych keys list")
+def show(as_json: AsJson = False) -> None:
     """List all keys by id. The keys themselves are not stored."""
     for entry in _run(list_keys):
-        print(describe(entry))
+        if as_json:
+            show_json(key_wire(entry))
+        else:
+            print(describe(entry))
 
 
-@app.command()
+@app.command(epilog="Example: triptych keys revoke 3fa9c1d20b7e")
 def revoke(key_id: Annotated[str, typer.Argument(help="The id of the key, as listed.")]) -> None:
     """Revoke a key. Gateways may still accept it for a few seconds."""
     _run(lambda database: _revoke(database, key_id))
@@ -64,6 +69,18 @@ def describe(entry: KeyEntry) -> str:
         entry.name,
     )
     return "  ".join(columns)
+
+
+def key_wire(entry: KeyEntry) -> dict[str, Any]:
+    """A key as scripts read it."""
+    return {
+        "id": entry.key_id,
+        "name": entry.name,
+        "siteId": entry.site_id,
+        "scopes": list(entry.scopes),
+        "createdDate": format_instant(entry.created_at),
+        "revokedDate": None if entry.revoked_at is None else format_instant(entry.revoked_at),
+    }
 
 
 def find_key(entries: Sequence[KeyEntry], start: str) -> KeyEntry:

@@ -6,11 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from triptych.cli.installation import find_installation
+from triptych.cli.output import AlwaysJson
+from triptych.cli.output import show_json as show_json
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.cli.sites import Site
@@ -47,7 +48,7 @@ Rate: TypeAlias = Annotated[float | None, typer.Option(help="The most deliveries
 Description: TypeAlias = Annotated[str | None, typer.Option(help="A description for people.")]
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners create https://example.com/hook --ordered")
 def create(
     url: Annotated[str, typer.Argument(help="Where to deliver.")],
     event: EventTypes = None,
@@ -73,8 +74,8 @@ def create(
     show_json({"id": created.listener.id, "siteId": site, "secret": created.secret, **created.to_wire()})
 
 
-@app.command(name="list")
-def show_all(site: Site = DEFAULT_SITE_ID) -> None:
+@app.command(name="list", epilog="Example: triptych listeners list")
+def show_all(site: Site = DEFAULT_SITE_ID, as_json: AlwaysJson = True) -> None:  # noqa: ARG001
     """Print all listeners of a site, one on each line."""
 
     async def work(admin: Administration) -> None:
@@ -87,13 +88,13 @@ def show_all(site: Site = DEFAULT_SITE_ID) -> None:
     run(work)
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners show 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def show(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Print a listener."""
     show_json(run(lambda admin: find_listener(admin, site, listener_id)).to_wire())
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners change 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7 --timeout 5")
 def change(
     listener_id: ListenerId,
     url: Annotated[str | None, typer.Option(help="Where to deliver.")] = None,
@@ -114,19 +115,19 @@ def change(
     _print_found(site, listener_id, lambda admin: admin.listeners.change(site, listener_id, wanted))
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners pause 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def pause(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Pause a listener. Its deliveries wait until it is resumed."""
     _print_found(site, listener_id, lambda admin: admin.listeners.pause(site, listener_id))
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners resume 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def resume(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Resume a paused or disabled listener."""
     _print_found(site, listener_id, lambda admin: admin.listeners.resume(site, listener_id))
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners delete 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def delete(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Delete a listener. Open deliveries are cancelled; the delivery log is kept."""
     deleted = run(lambda admin: admin.listeners.delete(site, listener_id))
@@ -134,7 +135,7 @@ def delete(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     show_json({"listenerId": listener_id})
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners rotate-secret 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def rotate_secret(
     listener_id: ListenerId,
     overlap: Annotated[int, typer.Option(help="Seconds for which the old secret stays valid.")] = OVERLAP_SECONDS,
@@ -146,7 +147,7 @@ def rotate_secret(
     show_json({"id": listener_id, "secret": created.secret, **created.to_wire()})
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners rotate-shown-keys --site default")
 def rotate_shown_keys(
     site: Annotated[str | None, typer.Option(help="Only listeners of this site.")] = None,
     overlap: Annotated[int, typer.Option(help="Seconds for which the old key stays valid.")] = OVERLAP_SECONDS,
@@ -160,7 +161,7 @@ def rotate_shown_keys(
     run(work)
 
 
-@app.command()
+@app.command(epilog="Example: triptych listeners public-key 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7")
 def public_key(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     """Print the newest public key of a listener as SPKI PEM."""
 
@@ -174,8 +175,8 @@ def public_key(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
     print(pem, end="")
 
 
-@app.command()
-def events(site: Site = DEFAULT_SITE_ID) -> None:
+@app.command(epilog="Example: triptych listeners events")
+def events(site: Site = DEFAULT_SITE_ID, as_json: AlwaysJson = True) -> None:  # noqa: ARG001
     """Print the operational events about listeners, newest first."""
     for event in run(lambda admin: admin.operational_events.list(site, PAGE)):
         show_json(event)
@@ -231,11 +232,6 @@ def check_guid(text: str) -> str:
         return TypeAdapter(Guid).validate_python(text)
     except ValidationError:
         raise typer.BadParameter(f"{text!r} is not a GUID") from None
-
-
-def show_json(wire: dict[str, Any]) -> None:
-    """Print one line of JSON, for scripts."""
-    print(orjson.dumps(wire).decode())
 
 
 def _fields(

@@ -1,5 +1,8 @@
 """Shows the progress of long-running work on the terminal: what is done, how fast, and the time that remains."""
 
+import time
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,11 +17,20 @@ from rich.progress import (
 )
 from rich.text import Text
 
+LINE_SECONDS = 4.0
+
 
 class PhaseBars:
-    """A progress bar for each phase, added at its first report. It is a context manager."""
+    """A progress bar for each phase, added at its first report. It is a context manager.
 
-    def __init__(self) -> None:
+    Where no terminal shows bars, a line every few seconds says how far the work is.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`console` is stderr by default, since stdout has only the result; `clock` returns seconds."""
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._next_line = clock() + LINE_SECONDS
         self._progress = Progress(
             TextColumn("{task.description:<26}"),
             BarColumn(),
@@ -26,7 +38,7 @@ class PhaseBars:
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),  # stdout has only the result, for scripts
+            console=self._console,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -42,6 +54,9 @@ class PhaseBars:
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(phase, total=total)
         self._progress.update(self._tasks[phase], completed=done, total=total)
+        if not self._console.is_terminal and self._clock() >= self._next_line:
+            self._next_line = self._clock() + LINE_SECONDS
+            self._console.print(f"{phase}: {done:,} of {total:,}")
 
 
 class _Rate(ProgressColumn):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from triptych.cli.command_reference import commands_page
 from triptych.cli.metrics_reference import metrics_page
 from triptych.cli.settings import CliSettings
 from triptych.command.settings import CommandSettings
@@ -32,7 +33,11 @@ _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 def pages() -> dict[str, str]:
     """The text of every generated page, by its file name in docs/."""
-    return {"settings.md": settings_page(), "metrics.md": metrics_page(GENERATED)}
+    return {
+        "settings.md": settings_page(),
+        "metrics.md": metrics_page(GENERATED),
+        "command-line.md": commands_page(GENERATED),
+    }
 
 
 def settings_page() -> str:

@@ -1,25 +1,19 @@
 """`triptych send`: sends one command from the shell, and returns the reply."""
 
-import asyncio
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
+from triptych.cli.requests import NoReply, open_requests
 from triptych.contract.codec.cloudevents import ID_MAX
-from triptych.contract.codec.envelope import CommandEnvelope, encode_command
+from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.codec.exact import validate_exactly
 from triptych.contract.commands import COMMANDS
-from triptych.contract.topics import Topics
 from triptych.contract.violations import violations_of
 from triptych.kit.failures import RecordTooLarge, StartRefused
-from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
-from triptych.kit.kafka.reading.tail import tail
 from triptych.kit.process.settings import KitSettings
-from triptych.kit.startup.provision import require_topics
 
 REPLY_TIMEOUT_SECONDS = 15.0
 
@@ -69,34 +63,12 @@ async def send(settings: KitSettings, envelope: CommandEnvelope) -> Mapping[str,
         StartRefused: Kafka does not answer or has no topics, the command is too large for Kafka, or no reply came in
             time.
     """
-    topics = Topics(settings.topic_prefix)
-    await require_topics(settings, [topics.commands, topics.replies])
-    message = encode_command(envelope)
-    counts = topics.counts(settings.topic_partitions)
-    publisher = Publisher(lambda: make_producer(settings), partitions=counts)
-    async with tail(settings, [topics.replies]) as replies:
-        try:
-            await publisher.publish([OutgoingRecord(topics.commands, message.key, message.value, message.headers)])
-            async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
-                async for record in replies:
-                    if record.key == envelope.correlation_id.encode() and (reply := _read(record.value)):
-                        return reply
-        except RecordTooLarge as error:
-            raise StartRefused(f"The command was not sent: {error}.") from None
-        except TimeoutError:
-            pass
-        finally:
-            await publisher.stop()
-    raise StartRefused(
-        f"No reply within {REPLY_TIMEOUT_SECONDS:g} s. Is the command service running? The command is on the topic "
-        f"and will be carried out; ask again with --id {envelope.command_id}"
-    )
-
-
-def _read(value: bytes | None) -> dict[str, Any] | None:
-    """The reply, or None if the value is not one: others may write to the topic too."""
     try:
-        reply = orjson.loads(value or b"")
-    except ValueError:
-        return None
-    return reply if isinstance(reply, dict) else None
+        async with open_requests(settings, REPLY_TIMEOUT_SECONDS) as requests:
+            return await requests.ask(envelope)
+    except RecordTooLarge as error:
+        raise StartRefused(f"The command was not sent: {error}.") from None
+    except NoReply as error:
+        raise StartRefused(
+            f"{error} The command is on the topic and will be carried out; ask again with --id {envelope.command_id}"
+        ) from None

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID, Undecodable
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import Event, EventType, decode_event
@@ -43,8 +45,10 @@ def _subject(event: Event) -> str:
             return ""
 
 
-async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
-    """Call `say` with a line for each event until cancelled. Snapshots repeat events and are skipped.
+async def watch(settings: KitSettings, say: Callable[[str], None], *, as_json: bool = False) -> None:
+    """Call `say` with a line for each event until cancelled: for people, or the event as JSON with its `siteId`.
+
+    Snapshots repeat events and are skipped.
 
     Raises:
         StartRefused: Kafka does not answer, or has no topics.
@@ -57,8 +61,16 @@ async def watch(settings: KitSettings, say: Callable[[str], None]) -> None:
             if is_snapshot(event_type.decode(errors="replace")):
                 continue
             try:
-                say(describe(decode_event(record.value), event_headers(record.headers).site_id))
+                event, site_id = decode_event(record.value), event_headers(record.headers).site_id
+                say(_json({"siteId": site_id, **orjson.loads(record.value)}) if as_json else describe(event, site_id))
+                continue
             except Undecodable as undecodable:
-                say(f"{record.topic}-{record.partition}@{record.offset} is not an event: {undecodable.text}")
+                problem = f"is not an event: {undecodable.text}"
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                say(f"{record.topic}-{record.partition}@{record.offset} is not a valid event: {error!r}")
+                problem = f"is not a valid event: {error!r}"
+            line = f"{record.topic}-{record.partition}@{record.offset} {problem}"
+            say(_json({"problem": line}) if as_json else line)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()

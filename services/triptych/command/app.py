@@ -71,7 +71,7 @@ async def compose(
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))
-        group = f"{settings.topic_prefix}command.v1"
+        group = settings.command_group
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
         dead_letters.count_from_zero(topics.commands, REASONS)

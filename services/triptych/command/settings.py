@@ -21,3 +21,8 @@ class CommandSettings(KitSettings):
     """How long published rows of the outbox are kept for inspection."""
     command_job_patience: timedelta = Field(RETRY_PERIOD, gt=timedelta(0))
     """How long a step of a job may keep failing before the service gives the job up and frees its gallery."""
+
+    @property
+    def command_group(self) -> str:
+        """The consumer group of the command service."""
+        return f"{self.topic_prefix}command.v1"

@@ -73,11 +73,6 @@ class Projection:
         return sum(max(0, end - reached.get(partition, 0)) for partition, end in ends.items())
 
 
-def group_of(settings: ProjectorSettings, version: int) -> str:
-    """The consumer group of a version of the views. Each version reads the topic in a group of its own."""
-    return f"{settings.topic_prefix}projector.v{version}"
-
-
 @asynccontextmanager
 async def running_projection(
     settings: ProjectorSettings, database: Database, version: int, *, is_active: bool
@@ -99,7 +94,7 @@ async def running_projection(
     if is_active:
         await versions.drop_before(version)
     await ensure_indexes(database, indexes(version) if is_active else first_indexes(version))
-    group = group_of(settings, version)
+    group = settings.projector_group(version)
     ownership = Ownership(database, group, names_of(version).galleries)
     repository = ViewRepository(database, ownership, version)
     publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))

@@ -26,3 +26,7 @@ class ProjectorSettings(KitSettings):
     """Events that are projected at a time, at most. A single event is projected at once."""
     projector_lost_events: LossPolicy = LossPolicy.REPAIR
     """When events expired unread: `repair` asks for the galleries concerned, `rebuild` waits for a rebuild."""
+
+    def projector_group(self, version: int) -> str:
+        """The consumer group of a version of the views. Each version reads the topic in a group of its own."""
+        return f"{self.topic_prefix}projector.v{version}"

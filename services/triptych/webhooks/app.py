@@ -87,7 +87,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
             dead_letters.count_from_zero(topics.events, (reason.value for reason in Reason))
-            group = f"{settings.topic_prefix}webhooks.v1"
+            group = settings.webhooks_group
             offsets = GroupOffsets(settings, topics.events, group)
 
             async def current_listeners() -> Iterable[Listener]:

@@ -44,6 +44,11 @@ class WebhookSettings(ListenerSettings):
     webhooks_shard_lease: timedelta = Field(timedelta(seconds=15), ge=timedelta(seconds=1))
     """How long the shards of a dead process stay without an owner, at most."""
 
+    @property
+    def webhooks_group(self) -> str:
+        """The consumer group of the relay."""
+        return f"{self.topic_prefix}webhooks.v1"
+
     @field_validator("webhooks_allowed_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:

@@ -1,11 +1,14 @@
 """Tests what the command line prints and refuses, without servers."""
 
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
+from triptych.cli.progress import LINE_SECONDS, PhaseBars
 from triptych.cli.send import read_command
 from triptych.cli.watch import describe
 from triptych.contract.codec.events import decode_event, gallery_created, gallery_deleted, item_created, item_deleted
@@ -56,3 +59,13 @@ def test_a_typed_command_becomes_an_envelope() -> None:
 def test_a_mistyped_command_is_explained(name: str, data: str, words: str) -> None:
     with pytest.raises(StartRefused, match=words):
         read_command(name, data, "default", None)
+
+
+def test_without_a_terminal_progress_is_a_line_every_few_seconds() -> None:
+    written, now = StringIO(), 0.0
+    bars = PhaseBars(Console(file=written, width=80), lambda: now)
+    for second in range(10):
+        now = float(second)
+        bars.report("galleries", second * 1_000, 9_000)
+    assert written.getvalue().splitlines() == ["galleries: 4,000 of 9,000", "galleries: 8,000 of 9,000"]
+    assert LINE_SECONDS < 5

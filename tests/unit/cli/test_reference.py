@@ -27,7 +27,8 @@ def test_outdated_pages_are_named_and_written_again(tmp_path: Path) -> None:
 
 
 def test_every_row_has_all_of_its_columns() -> None:
-    for text in pages().values():
+    for name in ("settings.md", "metrics.md"):
+        text = pages()[name]
         rows = [line for line in text.splitlines() if line.startswith("| `")]
         assert rows
         for row in rows:

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from triptych.contract.exports import GalleryLine, ItemLine
 from triptych.contract.publishing.asyncapi import MESSAGES, asyncapi_document, mode_of
 from triptych.contract.publishing.compatibility import Direction
 
@@ -15,15 +18,19 @@ BASELINE = PUBLISHED / "baseline"
 """The schemas of the last release, on which existing producers and consumers rely."""
 
 
+EXPORTS: tuple[type[BaseModel], ...] = (GalleryLine, ItemLine)
+"""The lines of an export. They are on no topic, so the AsyncAPI document does not have them."""
+
+
 def message_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema of every message by file name, such as `commands/CreateGallery.json`."""
+    """The JSON Schema of every message and line by file name, such as `commands/CreateGallery.json`."""
+    published = [(channel, model) for channel, messages in MESSAGES.items() for model, _ in messages]
     return {
         f"{channel}/{model.__name__}.json": {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             **model.model_json_schema(mode=mode_of(channel)),
         }
-        for channel, messages in MESSAGES.items()
-        for model, _ in messages
+        for channel, model in [*published, *(("exports", model) for model in EXPORTS)]
     }
 
 

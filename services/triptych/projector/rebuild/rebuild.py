@@ -21,7 +21,7 @@ from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.startup.provision import ensure_indexes
-from triptych.projector.pipeline import Projection, group_of, running_projection
+from triptych.projector.pipeline import Projection, running_projection
 from triptych.projector.rebuild.digests import GalleryStore
 from triptych.projector.rebuild.join_restoration import ProgressReporter, restore_join
 from triptych.projector.rebuild.verification import Difference, compare, is_same
@@ -119,7 +119,7 @@ class Rebuild:
             await asyncio.sleep(POLL_SECONDS / 10)
 
     def _ownership(self, version: int) -> Ownership:
-        return Ownership(self._database, group_of(self._settings, version), names_of(version).galleries)
+        return Ownership(self._database, self._settings.projector_group(version), names_of(version).galleries)
 
     async def _partitions(self, projection: Projection) -> frozenset[int]:
         return frozenset(range(await projection.publisher.partitions(projection.group_offsets.name)))
@@ -153,8 +153,8 @@ class Rebuild:
 
     async def _take_over_offsets(self, old: int, new: int) -> None:
         name = f"{self._settings.topic_prefix}events"
-        of_old = GroupOffsets(self._settings, name, group_of(self._settings, old))
-        of_new = GroupOffsets(self._settings, name, group_of(self._settings, new))
+        of_old = GroupOffsets(self._settings, name, self._settings.projector_group(old))
+        of_new = GroupOffsets(self._settings, name, self._settings.projector_group(new))
         try:
             former, reached = await of_old.committed(), await of_new.committed()
             await of_new.commit({number: min(offset, former.get(number, 0)) for number, offset in reached.items()})

@@ -1,0 +1,1 @@
+"""`triptych status`: shows on one screen how an installation is."""

@@ -1,0 +1,1 @@
+"""`triptych export` and `triptych import`: galleries with their items as NDJSON."""
