@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +68,21 @@ def running_kafka(
     cache: Path,
     environ: Mapping[str, str],
     say: Callable[[str], None],
+    properties: Mapping[str, str] | None = None,
+    format_options: Sequence[str] = (),
 ) -> Iterator[Callable[[], None]]:
     """Run the broker on `port` of the loopback address. Yields a function that waits until the broker is ready.
 
-    A data folder of an earlier run is used again. Both this function and the yielded one raise StackUnavailable.
+    A data folder of an earlier run is used again. `properties` of the broker replace those of this module, and
+    `format_options` are further options of Kafka's StorageTool, such as users to create. Both this function and the yielded one raise StackUnavailable.
     """
     java = _prepare_java(cache, environ, say)
     data.mkdir(parents=True, exist_ok=True)
     configuration = data / "server.properties"
-    configuration.write_text(_server_properties(data / "records", port, controller_port=controller_port))
+    settings = {**_server_properties(data / "records", port, controller_port=controller_port), **(properties or {})}
+    configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     if not data.joinpath("records", "meta.properties").exists():
-        _format(java, configuration, logs / "kafka-format.log", environ)
+        _format(java, configuration, format_options, logs / "kafka-format.log", environ)
 
     recorded = data / "classes.jsa"
     command = java.command("kafka.Kafka", configuration, record_to=recorded)
@@ -99,8 +103,8 @@ def _prepare_java(cache: Path, environ: Mapping[str, str], say: Callable[[str], 
     return _Java(launcher, jars, archive=jars.with_name(f"{jars.name}-java-{version}.jsa"))
 
 
-def _server_properties(records: Path, port: int, *, controller_port: int) -> str:
-    settings = {
+def _server_properties(records: Path, port: int, *, controller_port: int) -> dict[str, str]:
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
@@ -110,11 +114,10 @@ def _server_properties(records: Path, port: int, *, controller_port: int) -> str
         "log.dirs": str(records),
         **BROKER_SETTINGS,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(java: _Java, configuration: Path, log: Path, environ: Mapping[str, str]) -> None:
-    command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration)
+def _format(java: _Java, configuration: Path, options: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
+    command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration, *options)
     child = start_child(command, env=environ, log=log)
     try:
         child.wait_until(lambda: child.poll() == 0, what="Formatting Kafka's data folder", timeout=_FORMAT_SECONDS)

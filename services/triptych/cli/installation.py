@@ -16,6 +16,7 @@ import orjson
 
 from triptych.cli.settings import CliSettings
 from triptych.kit.failures import StartRefused
+from triptych.kit.process.secrets import SUFFIX
 from triptych.kit.process.settings import PREFIX, KitSettings, load_settings
 
 DATA_DIR = Path(".triptych")
@@ -33,6 +34,8 @@ def announced(settings: CliSettings, data_dir: Path = DATA_DIR) -> Iterator[None
     A lock on the file means that the stack runs. The file of a killed process is not locked.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.joinpath(NOTE).touch()
+    data_dir.joinpath(NOTE).chmod(0o600)  # the address of a MongoDB may have a password
     with data_dir.joinpath(NOTE).open("w+b") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         note.write(orjson.dumps({name: getattr(settings, name) for name in NAMES}))
@@ -67,7 +70,8 @@ def find_installation(kind: type[SettingsT], environ: Mapping[str, str] = os.env
         StartRefused: a setting is invalid, or no installation is found.
     """
     stack: Mapping[str, object] = {}
-    if not any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES):
+    variables = [f"{PREFIX}{name.upper()}{end}" for name in ADDRESSES for end in ("", SUFFIX)]
+    if not any(environ.get(variable) for variable in variables):
         found = running_stack(_folders())
         if found is None:
             raise StartRefused(

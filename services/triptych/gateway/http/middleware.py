@@ -84,4 +84,10 @@ class OuterMiddleware:
 
 def _about(scope: Scope) -> dict[str, Any]:
     state = scope["state"]
-    return about(site=state.get("site_id"), source=state.get("source"), request=state["request_id"])
+    client = scope.get("client")
+    return about(
+        site=state.get("site_id"),
+        source=state.get("source"),
+        request=state["request_id"],
+        client=client[0] if client else None,
+    )

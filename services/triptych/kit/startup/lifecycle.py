@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -41,6 +42,7 @@ def run_service(
     compose: Compose[SettingsT],
     port_of: Callable[[SettingsT], int],
     refusal: Refusal = plain_refusal,
+    tls_of: Callable[[SettingsT], ssl.SSLContext | None] = lambda _: None,
 ) -> int:
     """Run until a signal stops the process. Returns the exit status: 0, 70 (EX_SOFTWARE) when a loop
     ended that only a new process can replace, or 78 (EX_CONFIG) if it refused to start. A process that cannot stop
@@ -54,13 +56,15 @@ def run_service(
         compose: opens everything that the service needs, yields its ASGI application, and closes all in reverse order.
         port_of: chooses the port to listen on.
         refusal: makes the bodies of responses that the server itself sends.
+        tls_of: makes the context of an HTTPS server; with None, the server speaks plain HTTP.
     """
     deadline = StopDeadline()
     try:
         settings = load_settings(kind)
         configure_logging(settings.log_level, settings.log_format)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal, deadline))
+            serving = _serve(name, settings, compose, port_of(settings), refusal, tls_of(settings), deadline)
+            has_failed = runner.run(serving)
     except StartRefused as refusal:
         print(f"{name}: {refusal}", file=sys.stderr)
         return os.EX_CONFIG
@@ -82,6 +86,7 @@ async def _serve(
     compose: Compose[SettingsT],
     port: int,
     refusal: Refusal,
+    tls: ssl.SSLContext | None,
     deadline: StopDeadline,
 ) -> bool:
     """Run until told to stop. True if it stopped because of a loop that only a new process can replace."""
@@ -111,13 +116,14 @@ async def _serve(
         port=port,
         graceful_seconds=int(HTTP),
         refusal=refusal,
+        tls=tls,
     )
     is_composed, http_ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         async with composed(lambda: compose(settings), startup_app):
             _tune_garbage_collector()
-            log.info("%s listens on http://%s:%d", name, settings.host, port)
+            log.info("%s listens on %s://%s:%d", name, "http" if tls is None else "https", settings.host, port)
             is_composed.set()
             await http_ended.wait()
 
