@@ -74,7 +74,8 @@ def running_kafka(
     """Run the broker on `port` of the loopback address. Yields a function that waits until the broker is ready.
 
     A data folder of an earlier run is used again. `properties` of the broker replace those of this module, and
-    `format_options` are further options of Kafka's StorageTool, such as users to create. Both this function and the yielded one raise StackUnavailable.
+    `format_options` are further options of Kafka's StorageTool, such as users to create. Both this function and the
+    yielded one raise StackUnavailable.
     """
     java = _prepare_java(cache, environ, say)
     data.mkdir(parents=True, exist_ok=True)

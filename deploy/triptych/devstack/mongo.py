@@ -49,7 +49,8 @@ def running_mongo(
     """Run mongod on `port` of the loopback address. Yields a function that waits until it is a writable primary.
 
     A data folder of an earlier run is used again, even if its port was another. `parameters` are server parameters,
-    each as `name=value`, and `options` further options of the command line. Both this function and the yielded one raise StackUnavailable.
+    each as `name=value`, and `options` further options of the command line. Both this function and the yielded one
+    raise StackUnavailable.
     """
     data.mkdir(parents=True, exist_ok=True)
     child = start_child(

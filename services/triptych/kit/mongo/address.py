@@ -11,6 +11,10 @@ _LOSES = "which can lose acknowledged commands. Remove it, or set "
 _STALE = "with which commands are decided from outdated members. Remove it"
 _OWN_DEADLINES = "but the services set deadlines of their own, and it would end writes at any moment. Remove it"
 
+NOT_ENCODED = (
+    "TRIPTYCH_MONGO_URI has a user or a password that is not percent-encoded. Encode it, or set "
+    "TRIPTYCH_MONGO_USERNAME and TRIPTYCH_MONGO_PASSWORD instead."
+)
 _SHOWN = ("replicaset", "directconnection", "tls", "ssl", "authsource", "authmechanism")
 
 
@@ -81,6 +85,11 @@ def weaknesses(uri: str) -> list[str]:
 def has_user(uri: str) -> bool:
     """Whether the address has a user, and perhaps a password."""
     return "@" in _authority(uri)
+
+
+def has_bare_secret(uri: str) -> bool:
+    """Whether a password with a bare `/` has ended the list of hosts: its beginning would be shown as a port."""
+    return "@" in uri.partition("://")[2].partition("?")[0].removeprefix(_authority(uri))
 
 
 def without_user(uri: str) -> str:

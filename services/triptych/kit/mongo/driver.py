@@ -43,7 +43,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
-from triptych.kit.mongo.address import is_direct, weaknesses
+from triptych.kit.mongo.address import NOT_ENCODED, has_bare_secret, is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from triptych.kit.mongo.refusals import STANDALONE, start_failure
 from triptych.kit.process.stopping import DATABASE, stop_deadline
@@ -135,9 +135,11 @@ def connect(
         StartRefused: the address cannot be read, or has an option that weakens a promise; or the driver is not
             installed.
     """
+    if has_bare_secret(uri):
+        raise StartRefused(NOT_ENCODED)
     try:
         client = _client(uri, driver, {**_OPTIONS, **(options or {})})
-    except (ConfigurationError, InvalidURI, OSError) as error:  # an OSError is that of a file of certificates
+    except (ConfigurationError, InvalidURI, OSError, ValueError) as error:  # the latter two for files, and for hosts
         raise StartRefused(f"TRIPTYCH_MONGO_URI cannot be used: {error}") from None
     found = weaknesses(uri)
     if found:

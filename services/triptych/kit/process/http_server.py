@@ -6,6 +6,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -238,18 +239,20 @@ class Server(uvicorn.Server):
             await super().startup(sockets)
             return
         make_protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
+        listen = partial(
+            asyncio.get_running_loop().create_server,
+            lambda: make_protocol(config=config, server_state=self.server_state, app_state=self.lifespan.state),
+            ssl=config.ssl,
+            backlog=config.backlog,
+            ssl_handshake_timeout=self._handshake_seconds,
+        )
         try:
-            server = await asyncio.get_running_loop().create_server(
-                lambda: make_protocol(config=config, server_state=self.server_state, app_state=self.lifespan.state),
-                config.host,
-                config.port,
-                ssl=config.ssl,
-                backlog=config.backlog,
-                ssl_handshake_timeout=self._handshake_seconds,
-            )
+            if sockets is None:
+                self.servers = [await listen(config.host, config.port)]
+            else:
+                self.servers = [await listen(sock=one) for one in sockets]
         except OSError:
             sys.exit(1)  # as uvicorn's method does
-        self.servers = [server]
         self.started = True
 
     @contextlib.contextmanager

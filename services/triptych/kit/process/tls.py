@@ -12,7 +12,13 @@ from triptych.kit.failures import StartRefused
 log = logging.getLogger(__name__)
 
 Stamps = tuple[tuple[int, int, int], ...]
-_LASTING_REASONS = ("WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "NO_SHARED_CIPHER", "HTTP_REQUEST")
+_LASTING_REASONS = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "WRONG_VERSION_NUMBER",
+    "UNSUPPORTED_PROTOCOL",
+    "NO_SHARED_CIPHER",
+    "HTTP_REQUEST",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +129,22 @@ def lasting_tls_error(error: BaseException) -> ssl.SSLError | None:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return cause
-        if isinstance(cause, ssl.SSLError):
-            reason = cause.reason or ""
-            if ("ALERT" in reason and "INTERNAL_ERROR" not in reason) or reason in _LASTING_REASONS:
-                return cause
+        if isinstance(cause, ssl.SSLError) and is_lasting_reason(cause.reason or ""):
+            return cause
     return None
+
+
+def is_lasting_reason(reason: str) -> bool:
+    """Whether OpenSSL's name of a reason, such as `CERTIFICATE_VERIFY_FAILED`, stays true for a new connection."""
+    is_alert = "ALERT" in reason and "INTERNAL_ERROR" not in reason
+    return is_alert or reason in _LASTING_REASONS
 
 
 def tls_reason(error: ssl.SSLError) -> str:
     """Why a TLS handshake failed, in the words of OpenSSL."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message.rstrip(".")
-    return (error.reason or str(error)).lower().replace("_", " ")
+    return (error.reason or "unreadable").lower().replace("_", " ")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
