@@ -6,6 +6,9 @@ its log only. So a start that has failed is followed by one connection of our ow
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts
@@ -21,7 +24,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.kafka.errors import LASTING, NO_ANSWER
+from triptych.kit.kafka.errors import ANSWER_SECONDS, LASTING, NO_ANSWER
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.kafka.tokens import TokenRefused, TokenUnavailable
 from triptych.kit.process.kafka_settings import KafkaSettings
@@ -34,8 +37,27 @@ _AUTHENTICATION = (AuthenticationFailedError, SaslAuthenticationFailed)
 _NO_MECHANISM = (AuthenticationMethodNotSupported, UnsupportedSaslMechanismError)
 _REPORTED_HERE = ('Unable connect to "%s:%s": %s', 'Unable to request metadata from "%s:%s": %s')
 
-# The error of a start says the same, and adds which setting is wrong.
-logging.getLogger("aiokafka").addFilter(lambda record: record.msg not in _REPORTED_HERE)
+_is_starting: ContextVar[bool] = ContextVar("is_starting", default=False)
+# The failure of a start says the same, and adds which setting is wrong.
+logging.getLogger("aiokafka").addFilter(lambda record: not (_is_starting.get() and record.msg in _REPORTED_HERE))
+
+
+@asynccontextmanager
+async def starting(settings: KafkaSettings, seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
+    """Run a block in which a client connects for the first time, for at most `seconds`.
+
+    Raises:
+        NotYetAvailable: no broker answers, or none can be used at present.
+        StartRefused: the broker refuses the connection permanently.
+    """
+    token = _is_starting.set(True)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (KafkaError, TimeoutError) as error:
+        raise await start_failure(settings, error) from None
+    finally:
+        _is_starting.reset(token)
 
 
 async def start_failure(settings: KafkaSettings, error: Exception) -> StartRefused:

@@ -1,18 +1,16 @@
 """Makes Kafka clients with safe settings: idempotent producers, and no topics created by accident."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from triptych.kit.failures import StartRefused
 from triptych.kit.kafka import fast_gzip
-from triptych.kit.kafka.access import start_failure
-from triptych.kit.kafka.errors import ANSWER_SECONDS
+from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, GroupReader, Reader
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.process.settings import KitSettings
@@ -91,8 +89,8 @@ async def start_client(client: AIOKafkaProducer | AIOKafkaConsumer, settings: Ki
         StartRefused: the broker refuses the connection permanently.
     """
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with starting(settings):
             await client.start()
-    except (KafkaError, TimeoutError) as error:
+    except StartRefused:
         await client.stop()
-        raise await start_failure(settings, error) from None
+        raise

@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.access import start_failure
+from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.errors import NO_ANSWER, no_answer
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.process.settings import KitSettings
@@ -92,11 +92,8 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
     # records.
     client = AIOKafkaClient(**connection_options(settings), client_id="triptych")
     try:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await client.bootstrap()
-        except (KafkaError, TimeoutError) as error:
-            raise await start_failure(settings, error) from None
+        async with starting(settings, ANSWER_SECONDS):
+            await client.bootstrap()
         async with running_monitor(client.fetch_all_metadata) as monitor:
             yield monitor
     finally:

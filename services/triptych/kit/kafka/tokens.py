@@ -27,6 +27,7 @@ MARGIN_SECONDS = 30.0
 SKEW_SECONDS = 60.0
 """By how much the clocks of this machine and of the brokers may differ."""
 
+_LIFE_MAX_SECONDS = 366 * 24 * 3_600.0
 _REFUSALS = (400, 401, 403)
 _ERROR_CODE = re.compile(r"[a-z_]{1,60}")
 _WHERE = "TRIPTYCH_KAFKA_OAUTH_TOKEN_URL"
@@ -127,10 +128,19 @@ def _read(response: httpx.Response, url: str) -> tuple[str, float]:
             f"{url} refuses the client (status {response.status_code}{reason}): check TRIPTYCH_KAFKA_OAUTH_CLIENT_ID, "
             "TRIPTYCH_KAFKA_OAUTH_CLIENT_SECRET and TRIPTYCH_KAFKA_OAUTH_SCOPE"
         )
-    token, seconds = answer.get("access_token"), answer.get("expires_in", 0)
+    token = answer.get("access_token")
     if response.status_code != httpx.codes.OK or not isinstance(token, str) or not token:
         raise TokenUnavailable(f"{url} gives no token (status {response.status_code}; {_WHERE})")
-    return token, float(seconds) if isinstance(seconds, int | float) else 0.0
+    return token, _seconds(answer.get("expires_in"))
+
+
+def _seconds(value: object) -> float:
+    """The life of a token; 0 if it is not known. Some servers write the number as a text."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else 0.0
+    except ValueError:
+        return 0.0
+    return seconds if 0 < seconds < _LIFE_MAX_SECONDS else 0.0
 
 
 def expiry_of(token: str) -> float | None:

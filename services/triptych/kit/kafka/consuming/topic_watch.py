@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from triptych.kit.kafka.access import start_failure
+from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
@@ -90,12 +90,9 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
     )
     try:
         watch = TopicWatch(client, partitions)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await client.bootstrap()
-                await watch.check_topics()
-        except (KafkaError, TimeoutError) as error:
-            raise await start_failure(settings, error) from None
+        async with starting(settings, ANSWER_SECONDS):
+            await client.bootstrap()
+            await watch.check_topics()
         async with SUPERVISOR.running("topics", watch.run):
             yield watch
     finally:
