@@ -28,8 +28,7 @@ def test_no_other_module_names_the_arguments_of_a_connection() -> None:
     naming = set()
     for path in SERVICES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if (isinstance(node, ast.keyword) and node.arg in names) or (
-                isinstance(node, ast.Constant) and node.value in names
-            ):
+            named = node.arg if isinstance(node, ast.keyword) else getattr(node, "value", None)
+            if isinstance(named, str) and named in names:
                 naming.add(path.name)
     assert naming == {"security.py", "access.py"}

@@ -245,6 +245,7 @@ class Server(uvicorn.Server):
             ssl=config.ssl,
             backlog=config.backlog,
             ssl_handshake_timeout=self._handshake_seconds,
+            ssl_shutdown_timeout=LINGER_SECONDS,
         )
         try:
             if sockets is None:

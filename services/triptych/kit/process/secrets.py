@@ -1,7 +1,7 @@
 """Says which settings hold secrets, and reads secrets from files: `TRIPTYCH_X_FILE` names the file of `TRIPTYCH_X`."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -78,8 +78,3 @@ def read_secret(path: Path) -> str:
     if len(text.splitlines()) > 1:
         raise ValueError("has more than one line")
     return text
-
-
-def secret_names(kind: type[BaseModel], prefix: str) -> Iterator[str]:
-    """The variables of the secrets of a class of settings."""
-    return (f"{prefix}{name.upper()}" for name in secret_fields(kind))
