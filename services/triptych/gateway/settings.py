@@ -80,7 +80,5 @@ class GatewaySettings(ListenerSettings):
         if self.gateway_tls_certificate_file is None and (self.gateway_tls_key_file or self.gateway_tls_key_password):
             raise ValueError("TRIPTYCH_GATEWAY_TLS_KEY_… is set, but TRIPTYCH_GATEWAY_TLS_CERTIFICATE_FILE is not.")
         if "forwarded" in self.gateway_proxy_headers and len(self.gateway_proxy_headers) > 1:
-            raise ValueError(
-                "TRIPTYCH_GATEWAY_PROXY_HEADERS: `forwarded` stands alone; proxies set one kind of headers."
-            )
+            raise ValueError("TRIPTYCH_GATEWAY_PROXY_HEADERS: `forwarded` cannot be read together with others.")
         return self

@@ -150,13 +150,11 @@ REFUSED: dict[str, tuple[Callable[[Links], Fields], str]] = {
         "does not offer TRIPTYCH_KAFKA_SASL_MECHANISM=PLAIN",
     ),
     "a listener without SASL": (
-        lambda links: (
-            links.sasl("PLAIN", kafka_bootstrap=links.kafka.expired, kafka_tls_ca_file=links.authority.file)
-            | {
-                "kafka_bootstrap": links.kafka.plain,
-                "kafka_security_protocol": "SASL_PLAINTEXT",
-                "kafka_tls_ca_file": None,
-            }
+        lambda links: links.sasl(
+            "PLAIN",
+            kafka_bootstrap=links.kafka.plain,
+            kafka_security_protocol="SASL_PLAINTEXT",
+            kafka_tls_ca_file=None,
         ),
         "does not authenticate by SASL",
     ),

@@ -1,6 +1,7 @@
 """Headers about the client are believed from trusted proxies only, and only those headers that proxies set."""
 
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -22,7 +23,11 @@ def read(peer: str, wanted: tuple[str, ...] = X_FORWARDED, **headers: str | tupl
 
 @pytest.mark.parametrize("peer", ["203.0.113.9", "::1", "127.0.0.1", "11.0.0.1", "", "unix"])
 def test_nobody_else_is_believed(peer: str) -> None:
-    spoofed = {"x_forwarded_for": "10.0.0.7", "x_forwarded_proto": "https", "x_forwarded_host": "bank.example"}
+    spoofed: dict[str, Any] = {
+        "x_forwarded_for": "10.0.0.7",
+        "x_forwarded_proto": "https",
+        "x_forwarded_host": "bank.example",
+    }
     assert read(peer, **spoofed) is None
     assert read(peer, ("forwarded",), forwarded="for=10.0.0.7;proto=https;host=bank.example") is None
 
@@ -56,7 +61,11 @@ def test_scheme_and_host_are_checked() -> None:
 
 
 def test_a_header_that_the_proxies_do_not_set_is_ignored() -> None:
-    spoofed = {"x_forwarded_for": "203.0.113.9", "x_forwarded_host": "bank.example", "forwarded": "for=192.0.2.1"}
+    spoofed: dict[str, Any] = {
+        "x_forwarded_for": "203.0.113.9",
+        "x_forwarded_host": "bank.example",
+        "forwarded": "for=192.0.2.1",
+    }
     assert read("10.0.0.1", ("x-forwarded-for",), **spoofed) == Origin("203.0.113.9")
 
 

@@ -29,7 +29,7 @@ async def server(authority: Authority) -> AsyncIterator[TokenServer]:
 
 
 def asking(server: TokenServer, authority: Authority | None, scope: str | None = None) -> TokenRequest:
-    return TokenRequest(server.url, "panel+1", "s/c:r t", scope, authority and authority.file)
+    return TokenRequest(server.url, "panel+1", "s/c:r t", scope, authority.file if authority else None)
 
 
 async def test_a_rotated_file_is_read_for_each_connection(tmp_path: Path) -> None:
