@@ -42,14 +42,14 @@ async def serving(tls: ssl.SSLContext | None) -> AsyncIterator[int]:
 
 
 def context_of(authority: Authority) -> ssl.SSLContext:
-    return server_context(TlsFiles("X", certificate=authority.issue("server").both), ssl.TLSVersion.TLSv1_2)
+    return server_context(TlsFiles("X", certificate=authority.issue("server").both), ssl.TLSVersion.TLSv1_3)
 
 
 async def test_it_speaks_tls_alone_and_serves_a_renewed_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     trusting = ssl.create_default_context(cafile=authority.file)
     old = ssl.create_default_context(cafile=authority.file)
-    old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
     async with serving(context_of(authority)) as port:
         serials = set()
         for _ in range(2):
