@@ -15,7 +15,7 @@ from tests.support.secure.certificates import Pair
 
 
 def token(seconds: float = 600) -> str:
-    """A JSON web token that expires in so many seconds; negative: it has expired."""
+    """A JSON web token that expires after this time; a negative one has expired."""
     now = int(time.time())
     claims = {"sub": "panel", "iat": now - 3_600, "exp": now + int(seconds)}
     return ".".join((_encoded({"alg": "none"}), _encoded(claims), ""))
