@@ -31,8 +31,8 @@ from triptych.kit.process.kafka_settings import KafkaSettings
 from triptych.kit.process.tls import lasting_tls_error, tls_reason
 
 INQUIRY_SECONDS = 3.0
-INQUIRY_AFTER_TIMEOUT_SECONDS = 1.0
-"""Together with the time of the start itself, the 5 s within which a command reports what is missing."""
+INQUIRY_AFTER_TIMEOUT_SECONDS = 0.5
+"""With the time of the start itself, less than the 5 s within which a command reports what is missing."""
 _AUTHENTICATION = (AuthenticationFailedError, SaslAuthenticationFailed)
 _NO_MECHANISM = (AuthenticationMethodNotSupported, UnsupportedSaslMechanismError)
 _REPORTED_HERE = ('Unable connect to "%s:%s": %s', 'Unable to request metadata from "%s:%s": %s')

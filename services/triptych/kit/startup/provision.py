@@ -92,7 +92,7 @@ async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
 async def _admin(settings: KitSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**connection_options(settings), client_id="triptych")
     try:
-        async with starting(settings):
+        async with starting(settings, ANSWER_SECONDS):
             await admin.start()
         yield admin
     except (KafkaError, TimeoutError) as error:
