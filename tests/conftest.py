@@ -1,6 +1,7 @@
 """Fixtures for all tests, the marker of those that need servers, and the order in which several workers take them."""
 
-from collections.abc import AsyncIterator, Sequence
+import gc
+from collections.abc import AsyncIterator, Generator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -52,6 +53,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _seconds_granted(item: pytest.Item) -> float:
     marker = item.get_closest_marker("timeout")
     return float(marker.args[0]) if marker and marker.args else 0.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude from garbage collection what importing and collecting makes, which stays; later, collect rarely.
+
+    So do the services themselves, for the same reason.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        gc.enable()
 
 
 @pytest.fixture

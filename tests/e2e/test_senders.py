@@ -8,8 +8,7 @@ from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.product import KEY, running_product
-from triptych.gateway.access.auth import source_of
-from triptych.gateway.access.keys import hash_key
+from triptych.gateway.access.keys import hash_key, source_of
 from triptych.kit.attribution import TextFormatter
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from tests.support.installation import Installation
-from triptych.kit.kafka.clients import make_broker, make_producer
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher

@@ -1,13 +1,13 @@
 """Runs services as separate processes, for tests that kill them."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.forks import start_fork
 from tests.support.installation import Installation
-from triptych.devstack.children import Child, start_child
+from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 
 
@@ -17,7 +17,7 @@ def service_process(installation: Installation, module: str, directory: Path, **
     (port,) = free_ports(1)
     ports = {f"{name}_port": port for name in ("command", "projector", "gateway", "webhooks")}
     environ = {**os.environ, **installation.environ(**ports, **fields)}
-    child = start_child([sys.executable, "-m", module], env=environ, log=directory / f"{module}.log")
+    child = start_fork(module, env=environ, log=directory / f"{module}.log")
     try:
         yield child
     finally:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS
-from triptych.devstack.children import Child, start_child
+from triptych.devstack.children import Child
 from triptych.devstack.ports import LOOPBACK, free_ports
 
 
@@ -53,7 +53,7 @@ def service(installation: Installation, directory: Path, name: str, **fields: ob
     (port,) = free_ports(1)
     environ = {**os.environ, **installation.environ(**{f"{name}_port": port}, **fields)}
     log = directory / f"{name}-{port}.log"
-    child = start_child([sys.executable, "-m", f"triptych.{name}"], env=environ, log=log)
+    child = start_fork(f"triptych.{name}", env=environ, log=log)
     try:
         yield Service(child, f"http://{LOOPBACK}:{port}")
     finally:

@@ -47,6 +47,8 @@ class _Java:
     launcher: Path
     jars: Path
     archive: Path
+    formatted: Path
+    """An empty data folder as Kafka formats it. Copying it saves the start of a JVM."""
 
     def command(self, main: str, *args: str | Path, record_to: Path | None = None) -> list[str | Path]:
         """Return the command line. With `record_to`, the run writes a class data archive there when it ends."""
@@ -83,7 +85,7 @@ def running_kafka(
     settings = {**_server_properties(data / "records", port, controller_port=controller_port), **(properties or {})}
     configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     if not data.joinpath("records", "meta.properties").exists():
-        _format(java, configuration, format_options, logs / "kafka-format.log", environ)
+        _format(java, configuration, data / "records", format_options, logs / "kafka-format.log", environ)
 
     recorded = data / "classes.jsa"
     command = java.command("kafka.Kafka", configuration, record_to=recorded)
@@ -101,7 +103,8 @@ def _prepare_java(cache: Path, environ: Mapping[str, str], say: Callable[[str], 
     if launcher is None or version is None:
         raise StackUnavailable("There is no working java.")
     jars = kafka_jars(cache, environ, say)
-    return _Java(launcher, jars, archive=jars.with_name(f"{jars.name}-java-{version}.jsa"))
+    archive = jars.with_name(f"{jars.name}-java-{version}.jsa")
+    return _Java(launcher, jars, archive, formatted=jars.with_name(f"{jars.name}-formatted"))
 
 
 def _server_properties(records: Path, port: int, *, controller_port: int) -> dict[str, str]:
@@ -117,13 +120,23 @@ def _server_properties(records: Path, port: int, *, controller_port: int) -> dic
     }
 
 
-def _format(java: _Java, configuration: Path, options: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
+def _format(
+    java: _Java, configuration: Path, records: Path, options: Sequence[str], log: Path, environ: Mapping[str, str]
+) -> None:
+    if java.formatted.is_dir() and not options:
+        # Like the cluster's id, the folder's own id may be the same everywhere.
+        records.mkdir(exist_ok=True)
+        for file in sorted(java.formatted.iterdir()):  # meta.properties last: it says that the folder is complete
+            shutil.copyfile(file, records / file.name)
+        return
     command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration, *options)
     child = start_child(command, env=environ, log=log)
     try:
         child.wait_until(lambda: child.poll() == 0, what="Formatting Kafka's data folder", timeout=_FORMAT_SECONDS)
     finally:
         child.stop(timeout=0)
+    if not options:  # users of one stack belong to no other
+        _keep_formatted(records, java.formatted)
 
 
 def _says_started(child: Child) -> bool:
@@ -139,3 +152,9 @@ def _keep_archive(recorded: Path, archive: Path) -> None:
             shutil.copyfile(recorded, scratch)
             Path(scratch).replace(archive)
         recorded.unlink(missing_ok=True)
+
+
+def _keep_formatted(records: Path, formatted: Path) -> None:
+    # Errors are ignored, also that another process has put its folder there: the next start would only be slower.
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=formatted.parent) as scratch:
+        shutil.copytree(records, Path(scratch, "records")).rename(formatted)

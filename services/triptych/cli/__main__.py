@@ -15,7 +15,6 @@ from triptych.cli.sites import Site
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.kit.process.settings import load_settings
 from triptych.kit.process.telemetry import configure_logging
-from triptych.kit.startup.lifecycle import run_work
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Triptych, an event-driven gallery backend.")
 app.add_typer(keys.app, name="keys")
@@ -76,6 +75,7 @@ def watch() -> None:
 def rebuild() -> None:
     """Build new views while the old ones serve reads, check them, and switch. If interrupted, run again to resume."""
     from triptych.cli.rebuild import rebuild as run
+    from triptych.kit.startup.lifecycle import run_work
 
     with reporting_refusals():
         print(run_work(run(_settings())))
@@ -85,6 +85,7 @@ def rebuild() -> None:
 def verify() -> None:
     """Compare views and joined topic with the write model, gallery by gallery. Exit status 1 if one differs."""
     from triptych.cli.verify import verify as run
+    from triptych.kit.startup.lifecycle import run_work
 
     with reporting_refusals():
         differences = run_work(run(_settings()))

@@ -1,14 +1,14 @@
 """`triptych provision`: creates missing topics and indexes."""
 
 from triptych.cli.settings import CliSettings
-from triptych.command import app as command
+from triptych.command import provision as command
 from triptych.contract.topics import Topics
-from triptych.gateway import app as gateway
+from triptych.gateway.access import keys
 from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.startup.provision import ensure_indexes, ensure_topics
-from triptych.projector import app as projector
+from triptych.projector import provision as projector
 from triptych.readmodel.versions import Versions
-from triptych.webhooks import app as webhooks
+from triptych.webhooks.store import provision as webhooks
 
 
 async def provision(settings: CliSettings) -> list[str]:
@@ -23,6 +23,6 @@ async def provision(settings: CliSettings) -> list[str]:
     )
     async with open_settings_database(settings) as database:
         views = projector.indexes(await Versions(database).active())
-        for indexes in (command.indexes(settings), views, gateway.indexes(settings), webhooks.INDEXES):
+        for indexes in (command.indexes(settings), views, keys.INDEXES, webhooks.INDEXES):
             await ensure_indexes(database, indexes)
     return created

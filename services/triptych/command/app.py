@@ -16,9 +16,8 @@ from triptych.command.flow.runner import JobRunner
 from triptych.command.flow.step_retries import RETRY_PERIOD
 from triptych.command.flow.writer import Writer
 from triptych.command.handler import CommandHandler
+from triptych.command.provision import indexes as indexes
 from triptych.command.settings import CommandSettings
-from triptych.command.store import documents as documents_module
-from triptych.command.store import outbox as outbox_module
 from triptych.command.store.head_cache import HeadCache
 from triptych.command.store.jobs import JobStore
 from triptych.command.store.loader import Loader
@@ -27,15 +26,15 @@ from triptych.command.store.outbox_watch import OutboxWatch
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
 from triptych.contract.topics import Topics
-from triptych.kit.kafka.clients import make_broker, make_producer
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
-from triptych.kit.mongo import fencing as ownership_module
-from triptych.kit.mongo.driver import Database, IndexModel
+from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
@@ -51,15 +50,6 @@ LANES = Lanes(3, from_records=200, may_split=are_independent)
 # A small fetch per partition gives a batch of a backlog about as many records from each partition, and the batch takes
 # as long as its largest lane. Measured: a fifth more a second than with 256 KiB.
 PARTITION_BYTES = 64 * 1024
-
-
-def indexes(settings: CommandSettings) -> dict[str, list[IndexModel]]:
-    """Every index that the service relies on, by collection."""
-    return {
-        **documents_module.indexes(settings.processed_retention),
-        **outbox_module.indexes(settings.outbox_retention),
-        **ownership_module.INDEXES,
-    }
 
 
 @asynccontextmanager

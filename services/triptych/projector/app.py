@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -13,7 +13,7 @@ from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, StartRefused, fault_of
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.mongo import fencing
-from triptych.kit.mongo.driver import Database, IndexModel, PyMongoError
+from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
@@ -22,20 +22,15 @@ from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.projector.ingest import republication
 from triptych.projector.pipeline import Projection, running_projection
+from triptych.projector.provision import indexes as indexes
 from triptych.projector.settings import ProjectorSettings
-from triptych.readmodel import queries
-from triptych.readmodel.versions import FIRST_VERSION, Versions
+from triptych.readmodel.versions import Versions
 
 log = logging.getLogger(__name__)
 
 # The interval between checks for a new active version of the views.
 POLL_SECONDS = 0.5
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 2.0
-
-
-def indexes(version: int = FIRST_VERSION) -> Mapping[str, list[IndexModel]]:
-    """The indexes of the projector's collections while this version of the views is active, by collection name."""
-    return {**queries.indexes(version), **fencing.INDEXES, **republication.INDEXES}
 
 
 @asynccontextmanager

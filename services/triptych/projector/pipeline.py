@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from triptych.contract.topics import Topics
 from triptych.kit.failures import Fault, TransientFailure, fault_of
-from triptych.kit.kafka.clients import make_broker, make_producer
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import LagWatch, watching_lag
 from triptych.kit.kafka.consuming.lanes import Lanes

@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 
 from triptych.contract.topics import Topics
-from triptych.kit.kafka.clients import make_broker, make_producer
+from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.topic_watch import watching_topics

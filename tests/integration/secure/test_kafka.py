@@ -15,7 +15,8 @@ from tests.support.secure.tokens import token, token_server
 from tests.support.waiting import eventually
 from triptych.contract.topics import Topics
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.kafka.clients import make_broker, make_producer, start_client
+from triptych.kit.kafka.clients import make_producer, start_client
+from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.monitor import monitor_kafka
 from triptych.kit.kafka.reading.offsets import GroupOffsets

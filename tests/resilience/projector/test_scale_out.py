@@ -87,7 +87,7 @@ async def test_projectors_come_and_go_under_load(wide: Installation) -> None:
                 for message in history.messages[sent[history.gallery_id] :]:
                     await producer.send(wide.topics.events, message.value, message.key, headers=list(message.headers))
                 sent[history.gallery_id] = len(history.wire)
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.005)
             await producer.flush()
 
     writing = asyncio.create_task(write())

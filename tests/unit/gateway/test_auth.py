@@ -2,8 +2,8 @@
 
 import pytest
 
-from triptych.gateway.access.auth import Caller, admit, source_of
-from triptych.gateway.access.keys import ApiKey, Scope, hash_key
+from triptych.gateway.access.auth import Caller, admit
+from triptych.gateway.access.keys import ApiKey, Scope, hash_key, source_of
 from triptych.gateway.http.errors import HttpFailure
 
 ANY_SITE = ApiKey("k", None, frozenset({"read", "manage"}))

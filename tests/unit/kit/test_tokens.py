@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from tests.support.secure.certificates import Authority
 from tests.support.secure.tokens import TokenServer, token, token_server
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.kafka.errors import TokenRefused, TokenUnavailable
 from triptych.kit.kafka.security import connection_options
-from triptych.kit.kafka.tokens import FileTokens, RequestedTokens, TokenRefused, TokenRequest, TokenUnavailable
+from triptych.kit.kafka.tokens import FileTokens, RequestedTokens, TokenRequest
 from triptych.kit.process.settings import KitSettings
 
 

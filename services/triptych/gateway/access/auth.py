@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import SITE_ID_FORM, is_site_id
-from triptych.gateway.access.keys import ApiKey, Scope
+from triptych.gateway.access.keys import ApiKey, Scope, source_of
 from triptych.gateway.http.errors import ApplicationFailure, bad_header
 
 KEY_HEADER = "Authorization"
 SITE_HEADER = "wix-site-id"
-KEY_ID_SHOWN = 16
-"""Characters of a key's id in a source: enough to distinguish keys, and too few to recover a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,3 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
             403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}"
         )
     return Caller(key.site_id, source_of(key.key_id))
-
-
-def source_of(key_id: str) -> str:
-    """The source of the commands of a key."""
-    return f"triptych/gateway/{key_id[:KEY_ID_SHOWN]}"

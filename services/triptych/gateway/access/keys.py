@@ -17,6 +17,8 @@ CACHED_MAX = 10_000
 KEY_PREFIX = "tk_"
 """By this prefix, scanners for leaked secrets recognise a key."""
 KEY_BYTES = 32
+KEY_ID_SHOWN = 16
+"""Characters of a key's id in a source: enough to distinguish keys, and too few to recover a key."""
 
 
 class Scope(StrEnum):
@@ -75,6 +77,11 @@ class Keys:
             self._cached.pop(next(iter(self._cached)))
         self._cached[hashed] = (self._clock() + self._seconds, api_key)
         return api_key
+
+
+def source_of(key_id: str) -> str:
+    """The source of the commands of a key."""
+    return f"triptych/gateway/{key_id[:KEY_ID_SHOWN]}"
 
 
 def hash_key(key: str) -> str:

@@ -8,8 +8,8 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
 from triptych.contract.codec.trace_context import NO_TRACE, TRACEPARENT, TRACESTATE, TraceContext, trace_context
-from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER, Caller, admit, source_of
-from triptych.gateway.access.keys import Keys, Scope
+from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER, Caller, admit
+from triptych.gateway.access.keys import Keys, Scope, source_of
 from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER, check_idempotency_key
 from triptych.gateway.http.budget import Budget

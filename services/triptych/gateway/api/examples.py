@@ -4,8 +4,7 @@ from typing import Any
 
 from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id, derived_item_id
-from triptych.gateway.access.auth import source_of
-from triptych.gateway.access.keys import hash_key
+from triptych.gateway.access.keys import hash_key, source_of
 
 DEV_KEY = "dev-key"
 """The API key of a local stack."""

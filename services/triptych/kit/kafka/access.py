@@ -24,9 +24,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.kafka.errors import ANSWER_SECONDS, LASTING, NO_ANSWER
+from triptych.kit.kafka.errors import ANSWER_SECONDS, LASTING, NO_ANSWER, TokenRefused, TokenUnavailable
 from triptych.kit.kafka.security import connection_options
-from triptych.kit.kafka.tokens import TokenRefused, TokenUnavailable
 from triptych.kit.process.kafka_settings import KafkaSettings
 from triptych.kit.process.tls import lasting_tls_error, tls_reason
 

@@ -1,20 +1,15 @@
 """Makes Kafka clients with safe settings: idempotent producers, and no topics created by accident."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.kafka import fast_gzip
 from triptych.kit.kafka.access import starting
-from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, GroupReader, Reader
+from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, Reader
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.process.settings import KitSettings
-from triptych.kit.process.stopping import BATCH
 
 # Batches larger than aiokafka's 16 kB save most of the cost of a record: one request for hundreds (measured).
 BATCH_BYTES = 512 * 1024
@@ -47,38 +42,6 @@ def make_reader(settings: KitSettings, **options: Any) -> Reader:
         client_id="triptych",
         **options,
     )
-
-
-class _Broker(KafkaBroker):
-    """FastStream's broker with our own consumer class, and connected as all other clients are."""
-
-    security: Mapping[str, Any]
-
-    async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
-        # FastStream's own objects for security pass on no provider of tokens.
-        self._connection_kwargs = {**self._connection_kwargs, **self.security}
-        made = await super()._connect()
-        assert isinstance(made, partial)  # noqa: S101 - of aiokafka's consumer
-        self.config.broker_config.builder = partial(GroupReader, **made.keywords)
-        return self.config.broker_config.builder
-
-
-def make_broker(settings: KitSettings) -> KafkaBroker:
-    """A FastStream broker for batch subscriptions. Publish with `triptych.kit.kafka.publishing.publisher` instead."""
-    broker = _Broker(
-        settings.kafka_bootstrap,
-        client_id="triptych",
-        allow_auto_create_topics=False,
-        consumer_only=False,
-        graceful_timeout=BATCH,
-        ack_policy=AckPolicy.MANUAL,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
-        metadata_max_age_ms=METADATA_MAX_AGE_MS,
-        logger=None,
-        apply_types=False,  # dependency injection, which is not used, costs 0.3 ms for each single record (measured)
-    )
-    broker.security = connection_options(settings)
-    return broker
 
 
 async def start_client(client: AIOKafkaProducer | AIOKafkaConsumer, settings: KitSettings) -> None:

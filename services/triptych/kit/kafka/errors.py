@@ -8,6 +8,7 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     IncompatibleBrokerVersion,
     InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
@@ -45,3 +46,11 @@ def _(error: KafkaError) -> Fault:
 def no_answer(error: Exception) -> TransientFailure:
     """The failure that a Kafka error or a TimeoutError means for a process that runs."""
     return TransientFailure(f"{NO_ANSWER}: {error!r}")
+
+
+class TokenRefused(AuthenticationFailedError):  # type: ignore[misc]
+    """There is no token that a broker would accept, and waiting does not help."""
+
+
+class TokenUnavailable(KafkaConnectionError):  # type: ignore[misc]
+    """The token URL does not answer at present."""

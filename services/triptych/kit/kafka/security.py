@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 from triptych.kit.kafka import oauth_refusals
-from triptych.kit.kafka.tokens import token_provider
 from triptych.kit.process.kafka_settings import KafkaSettings
 from triptych.kit.process.tls import TlsFiles, client_context
 
@@ -33,6 +32,9 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
         case None:
             pass
         case "OAUTHBEARER":
+            # Only here: it imports an HTTP client.
+            from triptych.kit.kafka.tokens import token_provider
+
             options["sasl_mechanism"] = "OAUTHBEARER"
             options["sasl_oauth_token_provider"] = token_provider(settings)
         case mechanism:

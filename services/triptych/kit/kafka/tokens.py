@@ -13,9 +13,9 @@ from weakref import WeakKeyDictionary
 import httpx
 import jwt
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 
 from triptych.kit.failures import StartRefused
+from triptych.kit.kafka.errors import TokenRefused, TokenUnavailable
 from triptych.kit.process.kafka_settings import KafkaSettings
 from triptych.kit.process.secrets import read_secret
 from triptych.kit.process.tls import TlsFiles, client_context, lasting_tls_error, tls_reason
@@ -31,14 +31,6 @@ _LIFE_MAX_SECONDS = 366 * 24 * 3_600.0
 _REFUSALS = (400, 401, 403)
 _ERROR_CODE = re.compile(r"[a-z_]{1,60}")
 _WHERE = "TRIPTYCH_KAFKA_OAUTH_TOKEN_URL"
-
-
-class TokenRefused(AuthenticationFailedError):  # type: ignore[misc]
-    """There is no token that a broker would accept, and waiting does not help."""
-
-
-class TokenUnavailable(KafkaConnectionError):  # type: ignore[misc]
-    """The token URL does not answer at present."""
 
 
 class FileTokens(AbstractTokenProvider):  # type: ignore[misc]

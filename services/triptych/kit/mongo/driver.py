@@ -1,4 +1,4 @@
-"""The only file that names the MongoDB driver: connecting, sessions, and what its errors mean.
+"""The file that names the MongoDB driver, with `network.py`: connecting, sessions, and what its errors mean.
 
 PyMongo's `AsyncMongoClient` is the default; Motor works as well. This file hides their differences: it returns the
 objects of both under PyMongo's types. All other modules use only calls that are the same in both.
@@ -6,7 +6,6 @@ objects of both under PyMongo's types. All other modules use only calls that are
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeAlias, cast
@@ -23,7 +22,6 @@ from pymongo import (
     UpdateOne,
     timeout,
 )
-from pymongo.asynchronous import pool
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.cursor import AsyncCursor
@@ -43,6 +41,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of
+from triptych.kit.mongo import network
 from triptych.kit.mongo.address import NOT_ENCODED, has_bare_secret, is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from triptych.kit.mongo.refusals import STANDALONE, start_failure
@@ -113,17 +112,7 @@ _ANSWER_SECONDS = 4.0
 _CLOSED = "after close"  # text of the driver's error if this process has closed the client
 
 
-async def _send_all(conn: Any, message: bytes) -> None:
-    """Send as PyMongo does, without its `asyncio.wait_for`, which loses a cancellation that comes with the result."""
-    try:
-        async with asyncio.timeout(conn.gettimeout):
-            await conn.write(message)
-    except TimeoutError as error:
-        raise TimeoutError("timed out") from error
-
-
-if sys.version_info < (3, 12):  # later versions of Python lose no cancellation
-    pool.async_sendall = _send_all  # type: ignore[assignment, attr-defined]
+network.install()
 
 
 def connect(
