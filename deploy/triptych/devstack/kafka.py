@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,17 +70,22 @@ def running_kafka(
     cache: Path,
     environ: Mapping[str, str],
     say: Callable[[str], None],
+    properties: Mapping[str, str] | None = None,
+    format_options: Sequence[str] = (),
 ) -> Iterator[Callable[[], None]]:
     """Run the broker on `port` of the loopback address. Yields a function that waits until the broker is ready.
 
-    A data folder of an earlier run is used again. Both this function and the yielded one raise StackUnavailable.
+    A data folder of an earlier run is used again. `properties` of the broker replace those of this module, and
+    `format_options` are further options of Kafka's StorageTool, such as users to create. Both this function and the
+    yielded one raise StackUnavailable.
     """
     java = _prepare_java(cache, environ, say)
     data.mkdir(parents=True, exist_ok=True)
     configuration = data / "server.properties"
-    configuration.write_text(_server_properties(data / "records", port, controller_port=controller_port))
+    settings = {**_server_properties(data / "records", port, controller_port=controller_port), **(properties or {})}
+    configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     if not data.joinpath("records", "meta.properties").exists():
-        _format(java, configuration, data / "records", logs / "kafka-format.log", environ)
+        _format(java, configuration, data / "records", format_options, logs / "kafka-format.log", environ)
 
     recorded = data / "classes.jsa"
     command = java.command("kafka.Kafka", configuration, record_to=recorded)
@@ -102,8 +107,8 @@ def _prepare_java(cache: Path, environ: Mapping[str, str], say: Callable[[str], 
     return _Java(launcher, jars, archive, formatted=jars.with_name(f"{jars.name}-formatted"))
 
 
-def _server_properties(records: Path, port: int, *, controller_port: int) -> str:
-    settings = {
+def _server_properties(records: Path, port: int, *, controller_port: int) -> dict[str, str]:
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
@@ -113,23 +118,25 @@ def _server_properties(records: Path, port: int, *, controller_port: int) -> str
         "log.dirs": str(records),
         **BROKER_SETTINGS,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(java: _Java, configuration: Path, records: Path, log: Path, environ: Mapping[str, str]) -> None:
-    if java.formatted.is_dir():
+def _format(
+    java: _Java, configuration: Path, records: Path, options: Sequence[str], log: Path, environ: Mapping[str, str]
+) -> None:
+    if java.formatted.is_dir() and not options:
         # Like the cluster's id, the folder's own id may be the same everywhere.
         records.mkdir(exist_ok=True)
         for file in sorted(java.formatted.iterdir()):  # meta.properties last: it says that the folder is complete
             shutil.copyfile(file, records / file.name)
         return
-    command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration)
+    command = java.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", configuration, *options)
     child = start_child(command, env=environ, log=log)
     try:
         child.wait_until(lambda: child.poll() == 0, what="Formatting Kafka's data folder", timeout=_FORMAT_SECONDS)
     finally:
         child.stop(timeout=0)
-    _keep_formatted(records, java.formatted)
+    if not options:  # users of one stack belong to no other
+        _keep_formatted(records, java.formatted)
 
 
 def _says_started(child: Child) -> bool:

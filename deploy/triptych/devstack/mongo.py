@@ -38,12 +38,19 @@ def mongod_missing() -> str | None:
 
 @contextmanager
 def running_mongo(
-    *, data: Path, log: Path, port: int, cache: Path, parameters: Sequence[str] = ()
+    *,
+    data: Path,
+    log: Path,
+    port: int,
+    cache: Path,
+    parameters: Sequence[str] = (),
+    options: Sequence[str | Path] = (),
 ) -> Iterator[Callable[[], None]]:
     """Run mongod on `port` of the loopback address. Yields a function that waits until it is a writable primary.
 
     A data folder of an earlier run is used again, even if its port was another. `parameters` are server parameters,
-    each as `name=value`. Both this function and the yielded one raise StackUnavailable.
+    each as `name=value`, and `options` further options of the command line. Both this function and the yielded one
+    raise StackUnavailable.
     """
     data.mkdir(parents=True, exist_ok=True)
     child = start_child(
@@ -57,6 +64,7 @@ def running_mongo(
             *("--wiredTigerCacheSizeGB", "0.5"),  # the default is half of the machine's memory
             *("--oplogSize", "512"),
             *(argument for parameter in parameters for argument in ("--setParameter", parameter)),
+            *options,
         ],
         log=log,
     )

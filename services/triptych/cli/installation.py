@@ -34,6 +34,8 @@ def announced(settings: CliSettings, data_dir: Path = DATA_DIR) -> Iterator[None
     A lock on the file means that the stack runs. The file of a killed process is not locked.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.joinpath(NOTE).touch()
+    data_dir.joinpath(NOTE).chmod(0o600)  # the address of a MongoDB may have a password
     with data_dir.joinpath(NOTE).open("w+b") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         note.write(orjson.dumps({name: getattr(settings, name) for name in NAMES}))
@@ -86,7 +88,7 @@ def running_settings(environ: Mapping[str, str] = os.environ) -> Mapping[str, ob
 
 
 def _is_named(environ: Mapping[str, str]) -> bool:
-    return any(environ.get(f"{PREFIX}{name.upper()}") for name in ADDRESSES)
+    return any(environ.get(f"{PREFIX}{name.upper()}{end}") for name in ADDRESSES for end in ("", SUFFIX))
 
 
 def describe(settings: KitSettings) -> str:

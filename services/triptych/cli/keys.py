@@ -13,7 +13,8 @@ from triptych.cli.sites import check_site
 from triptych.contract.base import format_instant
 from triptych.gateway.access.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from triptych.kit.failures import StartRefused
-from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.driver import Database
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
@@ -103,7 +104,7 @@ async def _revoke(database: Database, start: str) -> None:
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:
     async def in_database() -> T:
         settings = find_installation(KitSettings)
-        async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        async with open_settings_database(settings) as database:
             return await work(database)
 
     with reporting_refusals():

@@ -20,7 +20,7 @@ from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.codec.events import EventType
 from triptych.contract.violations import violations_of
 from triptych.kit.failures import StartRefused
-from triptych.kit.mongo.driver import open_database
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.own_command import as_typed
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.admin.administration import Administration, open_administration
@@ -187,7 +187,7 @@ def run(work: Callable[[Administration], Awaitable[T]]) -> T:
 
     async def in_database() -> T:
         settings = find_installation(CliSettings)
-        async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+        async with open_settings_database(settings) as database:
             await ensure_indexes(database, INDEXES)
             return await work(await open_administration(database, settings))
 

@@ -4,7 +4,7 @@ from triptych.cli.settings import CliSettings
 from triptych.command import provision as command
 from triptych.contract.topics import Topics
 from triptych.gateway.access import keys
-from triptych.kit.mongo.driver import open_database
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.startup.provision import ensure_indexes, ensure_topics
 from triptych.projector import provision as projector
 from triptych.readmodel.versions import Versions
@@ -21,7 +21,7 @@ async def provision(settings: CliSettings) -> list[str]:
     created = await ensure_topics(
         settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
     )
-    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+    async with open_settings_database(settings) as database:
         views = projector.indexes(await Versions(database).active())
         for indexes in (command.indexes(settings), views, keys.INDEXES, webhooks.INDEXES):
             await ensure_indexes(database, indexes)

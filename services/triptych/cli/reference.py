@@ -15,6 +15,7 @@ from triptych.cli.metrics_reference import metrics_page
 from triptych.cli.settings import CliSettings
 from triptych.command.settings import CommandSettings
 from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.secrets import is_secret
 from triptych.kit.process.settings import PREFIX, KitSettings
 from triptych.projector.settings import ProjectorSettings
 from triptych.webhooks.settings import WebhookSettings
@@ -55,7 +56,9 @@ def settings_page() -> str:
             "Each process reads its settings from environment variables and checks all of them at start. A wrong",
             "value ends it with status 78; the message names the variable and never its value. A duration is a",
             "number of seconds or ISO 8601 (`P30D`). The command line reads the settings of all services, and",
-            "`make up` passes its environment on to them. The local stack reads a few more:",
+            "`make up` passes its environment on to them. A secret can be read from a file instead: `…_FILE` names it,",
+            "as in `TRIPTYCH_KAFKA_PASSWORD_FILE=/run/secrets/kafka` ([security](security.md#secrets-from-files)).",
+            "The local stack reads a few more:",
             "see [architecture](architecture/README.md#settings).",
             "",
             "| variable | type | default | read by | meaning |",
@@ -89,7 +92,7 @@ def _type(field: FieldInfo) -> str:
     bounds = {
         kind: getattr(bound, kind) for bound in field.metadata for kind in ("ge", "gt", "le") if hasattr(bound, kind)
     }
-    name = _named(field.annotation)
+    name = "secret" if is_secret(field) else _named(field.annotation)
     if "ge" in bounds and "le" in bounds:
         return f"{name}, {_value(bounds['ge'])} to {_value(bounds['le'])}"
     if "ge" in bounds:
@@ -110,7 +113,7 @@ def _named(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
     names: dict[Any, str] = {int: "whole number", str: "text", bool: "`true` or `false`", timedelta: "duration"}
-    return "secret" if annotation is SecretStr else names[annotation]
+    return "secret" if annotation is SecretStr else {**names, Path: "file"}[annotation]
 
 
 def _default(field: FieldInfo) -> str:
@@ -127,6 +130,8 @@ def _value(value: Any) -> str:
         name, size = next((unit for unit in _UNITS if seconds and seconds % unit[1] == 0), _UNITS[-1])
         count = seconds / size
         return f"{count:g} {name}" + ("s" if name == "day" and count != 1 else "")
+    if isinstance(value, tuple):
+        return ", ".join(_value(member) for member in value)
     return f"`{value.value if isinstance(value, Enum) else value}`"
 
 

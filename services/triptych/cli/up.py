@@ -26,7 +26,9 @@ from triptych.devstack.stack import Addresses, local_stack
 from triptych.gateway.access.keys import Scope, store_key
 from triptych.gateway.api.examples import DEV_KEY
 from triptych.kit.failures import StartRefused
-from triptych.kit.mongo.driver import open_database
+from triptych.kit.mongo.address import without_user
+from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.process.secrets import SUFFIX
 from triptych.kit.process.settings import PREFIX
 
 START_SECONDS = 60.0
@@ -50,6 +52,10 @@ def up(settings: CliSettings) -> None:
         StartRefused: Kafka or MongoDB cannot be used as configured.
     """
     started = time.monotonic()
+    if settings.gateway_tls_certificate_file is not None:
+        raise StartRefused(
+            f"This command serves plain HTTP on this machine: unset {PREFIX}GATEWAY_TLS_CERTIFICATE_FILE."
+        )
     signal.signal(signal.SIGTERM, _handle_as_sigint)
     for name, port_of in SERVICES.items():
         require_free(port_of(settings), server=f"the {name} service", setting=f"{PREFIX}{name.upper()}_PORT")
@@ -78,7 +84,11 @@ def _handle_as_sigint(number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def _stack(settings: CliSettings) -> Iterator[Addresses]:
     with local_stack(
-        data_dir=DATA_DIR, kafka_port=settings.kafka_port, mongo_port=settings.mongo_port, say=_say
+        data_dir=DATA_DIR,
+        kafka_port=settings.kafka_port,
+        mongo_port=settings.mongo_port,
+        environ=_environ(settings),
+        say=_say,
     ) as addresses:
         yield addresses
 
@@ -86,7 +96,7 @@ def _stack(settings: CliSettings) -> Iterator[Addresses]:
 async def _prepare(settings: CliSettings) -> None:
     _say("provisioning topics and indexes")
     await provision(settings)
-    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+    async with open_settings_database(settings) as database:
         await store_key(database, DEV_KEY, site_id=None, scopes=list(Scope), name="local development")
 
 
@@ -95,7 +105,7 @@ def _services(settings: CliSettings) -> Iterator[None]:
     environ = {
         # Listeners under development run on this machine too.
         f"{PREFIX}WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
-        **os.environ,
+        **_environ(settings),
         f"{PREFIX}LOCAL": "true",
         f"{PREFIX}KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         f"{PREFIX}MONGO_URI": settings.mongo_uri,
@@ -115,6 +125,14 @@ def _services(settings: CliSettings) -> Iterator[None]:
     finally:
         for _, _, child in reversed(children):
             child.stop(STOP_SECONDS)
+
+
+def _environ(settings: CliSettings) -> dict[str, str]:
+    """The environment of this process, with the address of MongoDB itself instead of the file that holds it."""
+    environ = dict(os.environ)
+    if environ.pop(f"{PREFIX}MONGO_URI{SUFFIX}", None):
+        environ[f"{PREFIX}MONGO_URI"] = settings.mongo_uri
+    return environ
 
 
 def _is_ready(address: str) -> bool:
@@ -143,7 +161,7 @@ Triptych is ready after {seconds:.1f} s.
 
   gateway   {gateway}   key {DEV_KEY}   site {DEFAULT_SITE_ID}   OpenAPI under {gateway}/docs
   Kafka     {settings.kafka_bootstrap}
-  MongoDB   {settings.mongo_uri}
+  MongoDB   {without_user(settings.mongo_uri)}
   logs      {DATA_DIR}/logs
 
 Try, in another terminal:

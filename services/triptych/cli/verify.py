@@ -3,7 +3,7 @@
 from triptych.cli.progress import PhaseBars
 from triptych.cli.settings import CliSettings
 from triptych.contract.topics import Topics
-from triptych.kit.mongo.driver import open_database
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.startup.provision import require_topics
 from triptych.projector.rebuild.join_check import compare_join, differences
 from triptych.projector.rebuild.join_copy import JoinedCopy
@@ -23,7 +23,7 @@ async def verify(settings: CliSettings) -> list[str]:
     """
     topic = Topics(settings.topic_prefix).galleries
     await require_topics(settings, [topic])
-    async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+    async with open_settings_database(settings) as database:
         version = await Versions(database).active()
         async with JoinedCopy(settings, topic) as copy:
             with PhaseBars() as phases:

@@ -35,8 +35,9 @@ from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
-from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
@@ -67,7 +68,7 @@ async def compose(
     )
     counts = topics.counts(settings.topic_partitions)
     async with (
-        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        open_settings_database(settings) as database,
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))

@@ -1,6 +1,7 @@
 """Composition root of the gateway."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.openapi import complete_openapi, operation_id
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import install_handlers
+from triptych.gateway.http.forwarded import ForwardedHeaders
 from triptych.gateway.http.middleware import REQUEST_ID_HEADER, OuterMiddleware
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
 from triptych.gateway.live.feed import FeedRecord, TopicFeed, following_topic
@@ -34,9 +36,11 @@ from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
 from triptych.kit.kafka.monitor import KafkaMonitor, monitor_kafka
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import TopicOffsets
-from triptych.kit.mongo.driver import Database, IndexModel, open_database
+from triptych.kit.mongo.driver import Database, IndexModel
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
+from triptych.kit.process.tls import TlsFiles, server_context
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.readmodel.queries import Views
@@ -58,6 +62,21 @@ def indexes(_settings: GatewaySettings) -> Mapping[str, list[IndexModel]]:
     return {**keys.INDEXES, **LISTENER_INDEXES}
 
 
+def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
+    """The context of the HTTPS server; None for plain HTTP. Raises StartRefused if a file cannot be used."""
+    if settings.gateway_tls_certificate_file is None:
+        return None
+    password = settings.gateway_tls_key_password
+    files = TlsFiles(
+        "TRIPTYCH_GATEWAY_TLS",
+        certificate=settings.gateway_tls_certificate_file,
+        key=settings.gateway_tls_key_file,
+        password=password.get_secret_value() if password is not None else None,
+    )
+    minimum = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[settings.gateway_tls_minimum]
+    return server_context(files, minimum)
+
+
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
     """The gateway, ready to serve: it follows replies, the join and events before the first request.
@@ -69,9 +88,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.commands, topics.replies, topics.events, topics.galleries])
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver)
-        )
+        database = await stack.enter_async_context(open_settings_database(settings))
         await ensure_indexes(database, indexes(settings))
         replies, write_events, gallery_waiters, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
         offsets = TopicOffsets(settings, topics.events)
@@ -164,6 +181,8 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
         )
     app.add_middleware(OuterMiddleware, logs_all=state.settings.gateway_access_log)
+    if proxies := state.settings.gateway_trusted_proxies:
+        app.add_middleware(ForwardedHeaders, trusted=proxies, read=state.settings.gateway_proxy_headers)
     for prefix in PREFIXES:
         for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])

@@ -13,7 +13,8 @@ from triptych.kit.failures import Fault, StartRefused, fault_of
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo import fencing
-from triptych.kit.mongo.driver import Database, PyMongoError, open_database
+from triptych.kit.mongo.driver import Database, PyMongoError
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
@@ -42,7 +43,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
     async with (
-        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        open_settings_database(settings) as database,
         watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
     ):
         await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})

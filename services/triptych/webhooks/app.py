@@ -18,7 +18,8 @@ from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
-from triptych.kit.mongo.driver import PyMongoError, open_database
+from triptych.kit.mongo.driver import PyMongoError
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
@@ -61,7 +62,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     _allow_sockets(settings.webhooks_concurrency)
     counts = topics.counts(settings.topic_partitions)
     async with (
-        open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database,
+        open_settings_database(settings) as database,
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, INDEXES)

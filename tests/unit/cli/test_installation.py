@@ -7,6 +7,7 @@ import pytest
 
 from triptych.cli.installation import NOTE, announced, describe, find_installation
 from triptych.cli.settings import CliSettings
+from triptych.cli.up import up
 from triptych.kit.failures import StartRefused
 
 STACK = {"kafka_bootstrap": "127.0.0.1:19092", "mongo_uri": "mongodb://127.0.0.1:37017/?replicaSet=rs0"}
@@ -49,3 +50,22 @@ def test_an_address_in_the_environment_wins(tmp_path: Path, monkeypatch: pytest.
 def test_user_and_password_are_not_shown() -> None:
     settings = CliSettings(mongo_uri="mongodb://admin:s3cret@a:1,b:2/?replicaSet=rs0")
     assert describe(settings) == "Kafka 127.0.0.1:9092, topics triptych.*; MongoDB a:1,b:2, database triptych"
+
+
+def test_a_file_with_the_address_names_an_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "uri"
+    path.write_text("mongodb://admin:s3cret@db.example/?replicaSet=rs0\n")
+    monkeypatch.setenv("TRIPTYCH_MONGO_URI_FILE", str(path))
+    with announced(CliSettings.model_validate(STACK), tmp_path / ".triptych"):
+        found = find_installation(CliSettings, {"TRIPTYCH_MONGO_URI_FILE": str(path)})
+    assert found.mongo_uri == "mongodb://admin:s3cret@db.example/?replicaSet=rs0"
+
+
+def test_only_its_owner_may_read_the_addresses_of_a_stack(tmp_path: Path) -> None:
+    with announced(CliSettings.model_validate(STACK), tmp_path / ".triptych"):
+        assert (tmp_path / ".triptych" / NOTE).stat().st_mode & 0o077 == 0
+
+
+def test_up_refuses_to_serve_https() -> None:
+    with pytest.raises(StartRefused, match="unset TRIPTYCH_GATEWAY_TLS_CERTIFICATE_FILE"):
+        up(CliSettings(gateway_tls_certificate_file=Path("/certificate")))

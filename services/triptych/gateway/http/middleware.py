@@ -102,6 +102,8 @@ def _named(scope: Scope) -> dict[str, str]:
     """The fields of a log line that name a request and its sender; without a key, the sender is unknown."""
     state = scope["state"]
     fields = {name: state.get(name) for name in ("request_id", "site_id", "source")}
+    if client := scope.get("client"):
+        fields["client"] = client[0]
     parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
     found = {name: value for name, value in fields.items() if value is not None}
     return {**found, **trace_of(parent.decode("latin-1"))}

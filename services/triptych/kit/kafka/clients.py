@@ -1,14 +1,14 @@
 """Makes Kafka clients with safe settings: idempotent producers, and no topics created by accident."""
 
-import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
+from triptych.kit.failures import StartRefused
 from triptych.kit.kafka import fast_gzip
-from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
+from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, Reader
+from triptych.kit.kafka.security import connection_options
 from triptych.kit.process.settings import KitSettings
 
 # Batches larger than aiokafka's 16 kB save most of the cost of a record: one request for hundreds (measured).
@@ -21,7 +21,7 @@ fast_gzip.install()
 def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProducer:
     """An idempotent producer (acks from all in-sync replicas). Not started."""
     return AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap,
+        **connection_options(settings),
         enable_idempotence=True,
         linger_ms=linger_ms,
         max_batch_size=BATCH_BYTES,
@@ -35,7 +35,7 @@ def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProdu
 def make_reader(settings: KitSettings, **options: Any) -> Reader:
     """A consumer outside any group, which commits nothing. Not started."""
     return Reader(
-        bootstrap_servers=settings.kafka_bootstrap,
+        **connection_options(settings),
         group_id=None,
         enable_auto_commit=False,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
@@ -52,8 +52,8 @@ async def start_client(client: AIOKafkaProducer | AIOKafkaConsumer, settings: Ki
         StartRefused: the broker refuses the connection permanently.
     """
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with starting(settings):
             await client.start()
-    except (KafkaError, TimeoutError) as error:
+    except StartRefused:
         await client.stop()
-        raise start_failure(settings, error) from None
+        raise

@@ -1,10 +1,11 @@
-"""Distinguishes lasting from transient Kafka errors, and turns errors at start into failures with a clear message."""
+"""Distinguishes lasting from transient Kafka errors."""
 
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    IllegalSaslStateError,
     IncompatibleBrokerVersion,
     InvalidTopicError,
     KafkaConnectionError,
@@ -15,8 +16,7 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
-from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, TransientFailure, fault_of, server_of
-from triptych.kit.process.settings import KitSettings
+from triptych.kit.failures import Fault, TransientFailure, fault_of, server_of
 
 NO_ANSWER = "Kafka does not answer"
 ANSWER_SECONDS = 4.0
@@ -27,6 +27,7 @@ LASTING = (
     AuthenticationMethodNotSupported,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    IllegalSaslStateError,
     IncompatibleBrokerVersion,
     InvalidTopicError,
     SaslAuthenticationFailed,
@@ -57,10 +58,9 @@ def no_answer(error: Exception) -> TransientFailure:
     return KafkaAway(f"{NO_ANSWER}: {error!r}")
 
 
-def start_failure(settings: KitSettings, error: Exception) -> StartRefused:
-    """The failure that a Kafka error or a TimeoutError means for a starting process."""
-    if isinstance(error, LASTING):
-        return StartRefused(f"Kafka at {settings.kafka_bootstrap} refuses what is needed of it: {error!r}")
-    if isinstance(error, KafkaConnectionError | TimeoutError):
-        return NotYetAvailable(f"{NO_ANSWER} at {settings.kafka_bootstrap} (TRIPTYCH_KAFKA_BOOTSTRAP).")
-    return NotYetAvailable(f"Kafka at {settings.kafka_bootstrap} is not ready: {error!r}")
+class TokenRefused(AuthenticationFailedError):  # type: ignore[misc]
+    """There is no token that a broker would accept, and waiting does not help."""
+
+
+class TokenUnavailable(KafkaConnectionError):  # type: ignore[misc]
+    """The token URL does not answer at present."""

@@ -11,7 +11,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.errors import NO_ANSWER, no_answer, start_failure
+from triptych.kit.kafka.access import starting
+from triptych.kit.kafka.errors import NO_ANSWER, no_answer
+from triptych.kit.kafka.security import connection_options
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
@@ -88,13 +90,10 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
     """
     # The monitor has its own connection: on a consumer's connection, a question waits behind a fetch, which waits for
     # records.
-    client = AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
+    client = AIOKafkaClient(**connection_options(settings), client_id="triptych")
     try:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await client.bootstrap()
-        except (KafkaError, TimeoutError) as error:
-            raise start_failure(settings, error) from None
+        async with starting(settings, ANSWER_SECONDS):
+            await client.bootstrap()
         async with running_monitor(client.fetch_all_metadata) as monitor:
             yield monitor
     finally:

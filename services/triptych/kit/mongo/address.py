@@ -11,6 +11,12 @@ _LOSES = "which can lose acknowledged commands. Remove it, or set "
 _STALE = "with which commands are decided from outdated members. Remove it"
 _OWN_DEADLINES = "but the services set deadlines of their own, and it would end writes at any moment. Remove it"
 
+NOT_ENCODED = (
+    "TRIPTYCH_MONGO_URI has a user or a password that is not percent-encoded. Encode it, or set "
+    "TRIPTYCH_MONGO_USERNAME and TRIPTYCH_MONGO_PASSWORD instead."
+)
+_SHOWN = ("replicaset", "directconnection", "tls", "ssl", "authsource", "authmechanism")
+
 
 def _other_than(*allowed: str) -> Callable[[str], bool]:
     return lambda value: value.lower() not in allowed
@@ -49,6 +55,10 @@ _RULES: Mapping[str, tuple[Callable[[str], bool], str]] = {
         "with which a slow commit counts as lost, or a silent server is not noticed. Remove it, or choose "
         f"{SOCKET_SECONDS[0] * 1_000} to {SOCKET_SECONDS[1] * 1_000}.",
     ),
+    **dict.fromkeys(
+        ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames"),
+        (_other_than("false"), "with which anybody can pose as the server. Remove it, and set the authority's file."),
+    ),
     "unicode_decode_error_handler": (
         _other_than("strict"),
         "with which text is read otherwise than it was written. Remove it.",
@@ -70,6 +80,29 @@ def weaknesses(uri: str) -> list[str]:
         if is_wrong(value):
             found.append(f"{name}={value}, {consequence}")
     return found
+
+
+def has_user(uri: str) -> bool:
+    """Whether the address has a user, and perhaps a password."""
+    return "@" in _authority(uri)
+
+
+def has_bare_secret(uri: str) -> bool:
+    """Whether a password with a bare `/` has ended the list of hosts: its beginning would be shown as a port."""
+    return "@" in uri.partition("://")[2].partition("?")[0].removeprefix(_authority(uri))
+
+
+def without_user(uri: str) -> str:
+    """The address to show: without user, password and options, among which may be the password of a key."""
+    scheme, _, rest = uri.partition("://")
+    authority = _authority(uri)
+    names = "&".join(f"{name}={value}" for name, value in options_of(uri) if name.lower() in _SHOWN)
+    path = re.split(r"[?]", rest.removeprefix(authority), maxsplit=1)[0]
+    return f"{scheme}://{authority.rpartition('@')[2]}{path}{'?' if names else ''}{names}"
+
+
+def _authority(uri: str) -> str:
+    return re.split(r"[/?]", uri.partition("://")[2], maxsplit=1)[0]
 
 
 def is_direct(uri: str) -> bool:

@@ -41,8 +41,9 @@ from pymongo.write_concern import WriteConcern
 
 from triptych.kit.failures import Fault, NotYetAvailable, StartRefused, fault_of, server_of
 from triptych.kit.mongo import network
-from triptych.kit.mongo.address import is_direct, weaknesses
+from triptych.kit.mongo.address import NOT_ENCODED, has_bare_secret, is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
+from triptych.kit.mongo.refusals import STANDALONE, start_failure
 from triptych.kit.process.stopping import DATABASE, stop_deadline
 from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
@@ -105,29 +106,26 @@ _INDEX_BUILD_SECONDS = 24 * 3_600.0
 MAJORITY = WriteConcern("majority", wtimeout=MAJORITY_MS)
 _REPEATABLE = ("TransientTransactionError", "RetryableWriteError", "UnknownTransactionCommitResult")
 _ANSWER_SECONDS = 4.0
-_STANDALONE = (
-    "MongoDB runs as a standalone server, which has no transactions. Start it with --replSet rs0 and run "
-    "rs.initiate() once; a replica set of one member is enough."
-)
-# Texts of the driver's errors.
-_NO_MEMBER = "No replica set members available"  # all servers answer; none is in the set that the address names
-_UNRESOLVED = "DNS"  # a mongodb+srv address cannot be looked up
-_CLOSED = "after close"  # this process has closed the client
+_CLOSED = "after close"  # text of the driver's error if this process has closed the client
 
 
 network.install()
 
 
-def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Document]:
-    """A client of the chosen driver. It connects on first use.
+def connect(
+    uri: str, driver: DriverName = "pymongo", options: Mapping[str, Any] | None = None
+) -> AsyncMongoClient[Document]:
+    """A client of the chosen driver, with `options` besides those of the address. It connects on first use.
 
     Raises:
         StartRefused: the address cannot be read, or has an option that weakens a promise; or the driver is not
             installed.
     """
+    if has_bare_secret(uri):
+        raise StartRefused(NOT_ENCODED)
     try:
-        client = _client(uri, driver, dict(_OPTIONS))
-    except (ConfigurationError, InvalidURI) as error:
+        client = _client(uri, driver, {**_OPTIONS, **(options or {})})
+    except (ConfigurationError, InvalidURI, OSError, ValueError) as error:  # the latter two for files, and for hosts
         raise StartRefused(f"TRIPTYCH_MONGO_URI cannot be used: {error}") from None
     found = weaknesses(uri)
     if found:
@@ -148,17 +146,19 @@ def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongo
 
 
 @asynccontextmanager
-async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> AsyncIterator[Database]:
+async def open_database(
+    uri: str, name: str, driver: DriverName = "pymongo", options: Mapping[str, Any] | None = None
+) -> AsyncIterator[Database]:
     """A database with majority reads and writes on the primary, once the server has shown that it has transactions.
 
     Raises:
         NotYetAvailable: no server answers at the address, or none is writable yet.
-        StartRefused: the address cannot be used (see `connect`), its user or password is wrong, the server is a
-            standalone without transactions, or the address limits the client to one of several servers.
+        StartRefused: the address cannot be used (see `connect`), a certificate, user or password is refused, the
+            server is a standalone without transactions, or the address limits the client to one of several servers.
     """
-    client = connect(uri, driver)
+    client = connect(uri, driver, options)
     try:
-        await _require_transactions(client, is_direct=is_direct(uri))
+        await _require_transactions(client, name, is_direct=is_direct(uri))
         yield client.get_database(
             name,
             read_preference=ReadPreference.PRIMARY,
@@ -173,22 +173,19 @@ async def open_database(uri: str, name: str, driver: DriverName = "pymongo") -> 
                 await closing
 
 
-async def _require_transactions(client: AsyncMongoClient[Document], *, is_direct: bool) -> None:
+async def _require_transactions(client: AsyncMongoClient[Document], name: str, *, is_direct: bool) -> None:
     try:
         with timeout(min(_ANSWER_SECONDS, client.options.server_selection_timeout)):
             hello = await client.admin.command("hello")
+            if hello.get("isWritablePrimary"):
+                # The server answers `hello` without authentication.
+                await client[name].command("listCollections", nameOnly=True, authorizedCollections=True)
     except PyMongoError as error:
-        # The text after the timeout differs at each try, and would make each try a new line in the log.
-        words = str(error).partition(", Timeout:")[0]
-        if _NO_MEMBER in words:
-            raise StartRefused(f"{words} (TRIPTYCH_MONGO_URI). {_STANDALONE} Or its set has another name.") from None
-        if is_transient(error) or _UNRESOLVED in words:
-            raise NotYetAvailable(f"MongoDB does not answer (TRIPTYCH_MONGO_URI): {words}") from None
-        raise StartRefused(f"MongoDB refuses the connection (TRIPTYCH_MONGO_URI): {words}") from None
+        raise start_failure(error, is_transient=is_transient(error)) from None
     if "setName" not in hello and hello.get("isreplicaset"):
         raise NotYetAvailable("MongoDB's replica set has no members yet: run rs.initiate() once.")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
-        raise StartRefused(_STANDALONE)
+        raise StartRefused(STANDALONE)
     if is_direct and len(hello.get("hosts", ())) > 1:
         raise StartRefused(
             "TRIPTYCH_MONGO_URI has directConnection=true, but the replica set has several members: nothing could be "

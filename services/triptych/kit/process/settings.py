@@ -7,32 +7,25 @@ from typing import Literal, TypeVar
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.process.http_bounds import Bounds
+from triptych.kit.process.kafka_settings import KafkaSettings
+from triptych.kit.process.mongo_settings import MongoSettings
+from triptych.kit.process.secrets import read_secret_files
+from triptych.kit.process.settings_base import PREFIX as PREFIX
 
-PREFIX = "TRIPTYCH_"
 _PASSWORD = re.compile(r"://[^\s/?#@]*:([^\s/?#@]+)@")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
-class KitSettings(BaseSettings):
+class KitSettings(MongoSettings, KafkaSettings):
     """Addresses of Kafka and MongoDB, logging, and the HTTP server. Services add their own fields.
 
-    Each field is read from `TRIPTYCH_<FIELD>`. Durations are seconds or ISO 8601 (`P30D`).
+    Each field is read from `TRIPTYCH_<FIELD>`, a secret also from the file that `TRIPTYCH_<FIELD>_FILE` names.
+    Durations are seconds or ISO 8601 (`P30D`).
     """
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, use_attribute_docstrings=True)
-
-    kafka_bootstrap: str = "127.0.0.1:9092"
-    """Kafka's brokers, as host:port, separated by commas."""
-    mongo_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
-    """Address of the MongoDB replica set. Options that would weaken a promise are refused at start."""
-    mongo_database: str = Field("triptych", pattern=r"^[A-Za-z0-9_-]{1,38}$")
-    """The database of this installation."""
-    mongo_driver: Literal["pymongo", "motor"] = "pymongo"
-    """The MongoDB client library. `motor` needs the extra `triptych[motor]`."""
 
     topic_prefix: str = Field("triptych.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """The prefix of the names of all topics and consumer groups of this installation."""
@@ -113,11 +106,17 @@ def load_settings(kind: type[SettingsT], given: Mapping[str, object] | None = No
     Raises:
         StartRefused: names every variable that is wrong, never its value, which may be a secret.
     """
+    secrets, lines = read_secret_files(kind, PREFIX)
+    has_all_secrets = not lines
     try:
-        return kind(**(given or {}))  # type: ignore[arg-type]  # checked by pydantic
+        settings = kind(**{**secrets, **(given or {})})  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
-        lines = [
-            f"  {PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
-        raise StartRefused("These settings cannot be used:\n" + "\n".join(lines)) from None
+        for problem in error.errors(include_input=False, include_url=False):
+            if not (problem["loc"] or has_all_secrets):
+                continue  # a check of several settings would also miss the secret that could not be read
+            name = "_".join(map(str, problem["loc"])).upper()
+            # A check of several settings names them in its own words.
+            lines.append(f"{PREFIX}{name}: {problem['msg']}" if name else problem["msg"].removeprefix("Value error, "))
+    if lines:
+        raise StartRefused("These settings cannot be used:\n  " + "\n  ".join(lines))
+    return settings

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
@@ -42,6 +43,7 @@ def run_service(
     compose: Compose[SettingsT],
     port_of: Callable[[SettingsT], int],
     refusal: Refusal = plain_refusal,
+    tls_of: Callable[[SettingsT], ssl.SSLContext | None] = lambda _: None,
 ) -> int:
     """Run until a signal stops the process. Returns the exit status: 0, 70 (EX_SOFTWARE) when a loop
     ended that only a new process can replace, or 78 (EX_CONFIG) if it refused to start. A process that cannot stop
@@ -55,6 +57,7 @@ def run_service(
         compose: opens everything that the service needs, yields its ASGI application, and closes all in reverse order.
         port_of: chooses the port to listen on.
         refusal: makes the bodies of responses that the server itself sends.
+        tls_of: makes the context of an HTTPS server; with None, the server speaks plain HTTP.
     """
     deadline = StopDeadline()
     configure_logging(name)  # until the settings are known, which may be wrong
@@ -64,7 +67,8 @@ def run_service(
         configure_logging(name, settings.log_level, settings.log_format, settings.secret_values())
         show_build_info(settings.build_commit)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal, deadline))
+            serving = _serve(name, settings, compose, port_of(settings), refusal, tls_of(settings), deadline)
+            has_failed = runner.run(serving)
     except StartRefused as refusal:
         log_refusal(name, str(refusal))
         return os.EX_CONFIG
@@ -86,6 +90,7 @@ async def _serve(
     compose: Compose[SettingsT],
     port: int,
     refusal: Refusal,
+    tls: ssl.SSLContext | None,
     deadline: StopDeadline,
 ) -> bool:
     """Run until told to stop. True if it stopped because of a loop that only a new process can replace."""
@@ -115,13 +120,15 @@ async def _serve(
         port=port,
         graceful_seconds=int(HTTP),
         refusal=refusal,
+        tls=tls,
     )
     is_composed, http_ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         async with measuring_loop_delay(), composed(lambda: compose(settings), startup_app):
             _tune_garbage_collector()
-            log.info("the service listens", host=settings.host, port=port)
+            scheme = "http" if tls is None else "https"
+            log.info("the service listens", scheme=scheme, host=settings.host, port=port)
             is_composed.set()
             await http_ended.wait()
 

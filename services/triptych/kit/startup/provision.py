@@ -10,7 +10,9 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.kafka.errors import ANSWER_SECONDS, start_failure
+from triptych.kit.kafka.access import start_failure, starting
+from triptych.kit.kafka.errors import ANSWER_SECONDS
+from triptych.kit.kafka.security import connection_options
 from triptych.kit.mongo.codes import BUILDING_CODES, INDEX_OPTIONS_CONFLICT, NAMESPACE_EXISTS
 from triptych.kit.mongo.driver import (
     Database,
@@ -88,13 +90,13 @@ async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
 
 @asynccontextmanager
 async def _admin(settings: KitSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, client_id="triptych")
+    admin = AIOKafkaAdminClient(**connection_options(settings), client_id="triptych")
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with starting(settings, ANSWER_SECONDS):
             await admin.start()
         yield admin
     except (KafkaError, TimeoutError) as error:
-        raise start_failure(settings, error) from None
+        raise await start_failure(settings, error) from None
     finally:
         await admin.close()
 

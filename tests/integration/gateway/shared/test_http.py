@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.gateway import GALLERIES, KEY, RunningGateway, StartGateway, shared
 from tests.support.installation import Installation
+from tests.support.log_lines import logged
 from triptych.gateway.access.keys import store_key
 from triptych.gateway.app import compose
 from triptych.gateway.settings import GatewaySettings
@@ -178,3 +179,21 @@ async def test_the_topics_are_described(gateway: RunningGateway, installation: I
     document = (await gateway.client.get("/asyncapi.json")).json()
     addresses = {channel["address"] for channel in document["channels"].values()}
     assert addresses == {getattr(installation.topics, name) for name in ("commands", "replies", "events", "galleries")}
+
+
+async def test_the_log_names_the_client_that_a_trusted_proxy_names(
+    gateway: RunningGateway, start_gateway: StartGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"X-Forwarded-For": "192.0.2.1, 203.0.113.9", "Forwarded": "for=192.0.2.2"}
+
+    async def client_in_log(asked: RunningGateway) -> str:
+        caplog.clear()
+        with caplog.at_level("INFO", logger="triptych.gateway"):
+            assert (await asked.client.get(f"{GALLERIES}/absent", headers=headers)).status_code >= 400
+        (line,) = logged(caplog.records, "a request was answered")
+        client: str = line["client"]
+        return client
+
+    assert await client_in_log(gateway) == "127.0.0.1"
+    async with start_gateway(gateway_trusted_proxies="127.0.0.0/8") as behind:
+        assert await client_in_log(behind) == "203.0.113.9"

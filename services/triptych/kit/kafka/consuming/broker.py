@@ -1,7 +1,8 @@
 """Makes FastStream's broker for the services that consume; what only reads or publishes does without FastStream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from faststream import AckPolicy
@@ -9,14 +10,19 @@ from faststream.kafka import KafkaBroker
 
 from triptych.kit.kafka.clients import REQUEST_TIMEOUT_MS
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, GroupReader
+from triptych.kit.kafka.security import connection_options
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.stopping import BATCH
 
 
 class _Broker(KafkaBroker):
-    """FastStream's broker with our own consumer class."""
+    """FastStream's broker with our own consumer class, and connected as all other clients are."""
+
+    security: Mapping[str, Any]
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
+        # FastStream's own objects for security pass on no provider of tokens.
+        self._connection_kwargs = {**self._connection_kwargs, **self.security}
         made = await super()._connect()
         assert isinstance(made, partial)  # noqa: S101 - of aiokafka's consumer
         self.config.broker_config.builder = partial(GroupReader, **made.keywords)
@@ -25,7 +31,7 @@ class _Broker(KafkaBroker):
 
 def make_broker(settings: KitSettings) -> KafkaBroker:
     """A FastStream broker for batch subscriptions. Publish with `triptych.kit.kafka.publishing.publisher` instead."""
-    return _Broker(
+    broker = _Broker(
         settings.kafka_bootstrap,
         client_id="triptych",
         allow_auto_create_topics=False,
@@ -37,3 +43,5 @@ def make_broker(settings: KitSettings) -> KafkaBroker:
         logger=None,
         apply_types=False,  # dependency injection, which is not used, costs 0.3 ms for each single record (measured)
     )
+    broker.security = connection_options(settings)
+    return broker

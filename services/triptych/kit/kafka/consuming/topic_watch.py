@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from triptych.kit.kafka.errors import start_failure
+from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
+from triptych.kit.kafka.security import connection_options
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.own_command import as_typed
@@ -85,16 +86,13 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
         NotYetAvailable: no broker answers.
     """
     client = AIOKafkaClient(
-        bootstrap_servers=settings.kafka_bootstrap, client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
+        **connection_options(settings), client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
     )
     try:
         watch = TopicWatch(client, partitions)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await client.bootstrap()
-                await watch.check_topics()
-        except (KafkaError, TimeoutError) as error:
-            raise start_failure(settings, error) from None
+        async with starting(settings, ANSWER_SECONDS):
+            await client.bootstrap()
+            await watch.check_topics()
         async with SUPERVISOR.running("topics", watch.run):
             yield watch
     finally:

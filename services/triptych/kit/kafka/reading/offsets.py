@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.errors import KafkaAway, no_answer
+from triptych.kit.kafka.security import connection_options
 from triptych.kit.kafka.topic_facts import describe_topics
 from triptych.kit.process.settings import KitSettings
 
@@ -95,7 +96,7 @@ class GroupOffsets(TopicOffsets):
 
     async def committed(self) -> dict[int, int]:
         """The offsets that the group has committed, by partition. Partitions without one are left out."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap, client_id="triptych")
+        admin = AIOKafkaAdminClient(**connection_options(self._settings), client_id="triptych")
         try:
             await admin.start()
             offsets = await admin.list_consumer_group_offsets(self.group)
@@ -111,9 +112,7 @@ class GroupOffsets(TopicOffsets):
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Set offsets of the group, which must have no members."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap, group_id=self.group, enable_auto_commit=False
-        )
+        consumer = AIOKafkaConsumer(**connection_options(self._settings), group_id=self.group, enable_auto_commit=False)
         try:
             await consumer.start()
             committed = {TopicPartition(self.name, partition): offset for partition, offset in offsets.items()}

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
+from triptych.kit.kafka.access import start_failure
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.consuming.lag_tracker import PartitionState
-from triptych.kit.kafka.errors import start_failure
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.logs.batch_lines import report
@@ -204,7 +204,7 @@ async def tail(
         try:
             await made.start_at_end()
         except KafkaError as error:
-            raise start_failure(settings, error) from None
+            raise await start_failure(settings, error) from None
         async with SUPERVISOR.running(f"topics of a tail of {', '.join(topics)}", made.run):
             yield made
     finally:

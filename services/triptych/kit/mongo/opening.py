@@ -1,0 +1,16 @@
+"""Opens the database that the settings name. Every process and command uses this one function."""
+
+from contextlib import AbstractAsyncContextManager
+
+from triptych.kit.mongo.credentials import client_options
+from triptych.kit.mongo.driver import Database, open_database
+from triptych.kit.process.mongo_settings import MongoSettings
+
+
+def open_settings_database(settings: MongoSettings) -> AbstractAsyncContextManager[Database]:
+    """The database of an installation; see `open_database`.
+
+    Raises:
+        StartRefused: a setting cannot be used, as well as what `open_database` raises.
+    """
+    return open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver, client_options(settings))

@@ -1,0 +1,1 @@
+"""Servers with certificates and users, for the tests of secure links."""
