@@ -20,8 +20,12 @@ MAY_IMPORT = {
     "command": ("contract", "kit", "writemodel"),
     "projector": ("contract", "kit", "readmodel", "writemodel"),
     "webhooks": ("contract", "kit"),
-    "gateway": ("contract", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
-    "cli": ("client", "command", "contract", "devstack", "gateway", "kit", "projector", "readmodel", "webhooks"),
+    "deadletters": ("contract", "kit"),
+    "gateway": ("contract", "deadletters", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
+    "cli": (
+        *("client", "command", "contract", "deadletters", "devstack"),
+        *("gateway", "kit", "projector", "readmodel", "webhooks"),
+    ),
 }
 
 # The rooms of a package, lowest first: a room imports lower ones, never one in its own line or above.
@@ -37,6 +41,7 @@ ROOMS = {
     "command": (("domain",), ("store",), ("flow",), ("",)),
     "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),
     "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("api",), ("",)),
+    "deadletters": (("model",), ("store",), ("",)),
     "webhooks": (("model",), ("http", "store"), ("settings",), ("admin", "relay"), ("",)),
 }
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from triptych.cli import deliveries, keys, listener_test, listeners
+from triptych.cli import dead_letters, deliveries, keys, listener_test, listeners
 from triptych.cli.installation import find_installation
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
@@ -21,6 +21,7 @@ app.add_typer(keys.app, name="keys")
 listeners.app.command(name="test")(listener_test.send_test)
 app.add_typer(listeners.app, name="listeners")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 
 @app.command()

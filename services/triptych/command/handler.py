@@ -13,6 +13,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.transit import REJECTED, REPLAYED
 from triptych.kit.mongo.fencing import Ownership
 
 log = logging.getLogger(__name__)
@@ -72,5 +73,7 @@ class CommandHandler:
         if result.has_jobs:
             self._runner.wake()
         report_rejected(sorted_records.replies)
+        if sorted_records.rejected_replays:
+            REPLAYED.labels(self._topics.commands, REJECTED).inc(sorted_records.rejected_replays)
         for record, reason, text in sorted_records.refused:
             self._dead_letters.report(record, reason, text)

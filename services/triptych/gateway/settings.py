@@ -4,13 +4,14 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from triptych.kit.process.settings import IdempotencySettings
 from triptych.readmodel.weighing import LARGE_BYTES
 from triptych.webhooks.store.settings import ListenerSettings
 
 _NOTHING = timedelta(0)
 
 
-class GatewaySettings(ListenerSettings):
+class GatewaySettings(ListenerSettings, IdempotencySettings):
     """Settings of the gateway process, read as `KitSettings` describes; durations are seconds or ISO 8601."""
 
     gateway_port: int = Field(8080, ge=0, le=65_535)

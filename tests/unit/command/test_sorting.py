@@ -5,12 +5,13 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from tests.support.commands import SOURCE, TEXT, structured
-from triptych.command.flow.sorting import FORWARDED, SortedRecords, refuse_forwards, sort_records
+from triptych.command.flow.sorting import SortedRecords, refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import ReplyError
 from triptych.contract.sizes import COMMAND_BYTES_MAX
 from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.transit import FORWARDED
 
 PARTITIONS = 6
 GALLERY = "10000000-0000-4000-8000-000000000000"

@@ -5,10 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from triptych.kit.attribution import sender_of
-from triptych.kit.kafka.publishing.letter_pieces import Headers, split_letter
+from triptych.kit.kafka.publishing.letter_headers import (
+    ATTEMPTS,
+    ERROR,
+    OFFSETS,
+    ORIGIN,
+    REASON,
+    UNREADABLE_REASON,
+    Headers,
+)
+from triptych.kit.kafka.publishing.letter_pieces import split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
+from triptych.kit.kafka.transit import DEAD_LETTERED, REPLAYED, is_replay
 from triptych.kit.process.telemetry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -16,7 +26,6 @@ log = logging.getLogger(__name__)
 __all__ = ["DeadLetterPublisher", "IncomingRecord", "RefusedRecord"]
 
 MAX_TEXT = 1_000
-UNREADABLE_REASON = "UNREADABLE"
 
 
 class RefusedRecord(Protocol):
@@ -95,6 +104,8 @@ class DeadLetterPublisher:
     def report(self, record: RefusedRecord, reason: str, text: str) -> None:
         """Count and log a dead letter that was published."""
         DEAD_LETTERS.labels(record.topic, reason).inc()
+        if is_replay(record.headers):
+            REPLAYED.labels(record.topic, DEAD_LETTERED).inc()
         log.warning(
             "dead letter: %s-%d@%d %s: %s",
             record.topic,
@@ -118,11 +129,11 @@ class DeadLetterPublisher:
 
 def _added_headers(record: RefusedRecord, reason: str, text: str, attempts: int) -> Headers:
     added: tuple[tuple[str, str], ...] = (
-        ("dead-letter-origin", f"{record.topic}-{record.partition}@{record.offset}"),
-        ("dead-letter-reason", reason),
-        ("dead-letter-error", text[:MAX_TEXT]),
-        ("dead-letter-attempts", str(attempts)),
+        (ORIGIN, f"{record.topic}-{record.partition}@{record.offset}"),
+        (REASON, reason),
+        (ERROR, text[:MAX_TEXT]),
+        (ATTEMPTS, str(attempts)),
     )
     if isinstance(record, Unreadable):
-        added = (*added, ("dead-letter-offsets", f"{record.first_offset}-{record.offset}"))
+        added = (*added, (OFFSETS, f"{record.first_offset}-{record.offset}"))
     return tuple((name, text.encode("utf-8", "replace")) for name, text in added)

@@ -1,0 +1,290 @@
+"""`triptych dead-letters`: lists refused records of all topics, shows them, sends them again, or drops them."""
+
+import asyncio
+import getpass
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias, TypeVar
+
+import orjson
+import typer
+
+from triptych.cli.dead_letter_lines import entry_line, entry_lines, result_line
+from triptych.cli.dead_letter_options import (
+    Again,
+    DryRun,
+    Gallery,
+    Json,
+    LetterId,
+    LetterIds,
+    MessageId,
+    Old,
+    Partition,
+    Reason,
+    Since,
+    SiteName,
+    StateName,
+    StateOption,
+    Topic,
+    Until,
+    Yes,
+    read_id,
+    read_ids,
+    selection_of,
+)
+from triptych.cli.installation import find_installation
+from triptych.cli.refusals import reporting_refusals
+from triptych.cli.settings import CliSettings
+from triptych.contract.topics import Topics
+from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission, Result
+from triptych.deadletters.forms import entry_form, full_form, result_form
+from triptych.deadletters.model.letter import Refusal
+from triptych.deadletters.model.selection import Selection
+from triptych.deadletters.scan import Entry
+from triptych.deadletters.store.marks import INDEXES
+from triptych.kit.failures import StartRefused
+from triptych.kit.kafka.positions import Position
+from triptych.kit.mongo.driver import open_database
+from triptych.kit.own_command import as_typed
+from triptych.kit.process.telemetry import configure_logging
+from triptych.kit.startup.provision import ensure_indexes
+
+app = typer.Typer(no_args_is_help=True, help="Records that were refused: list them, send them again, or drop them.")
+T = TypeVar("T")
+Handle: TypeAlias = Callable[[OpenDeadLetters, Sequence[Entry]], Awaitable[list[Result]]]
+
+
+@app.command(name="list")
+def show_page(
+    topic: Topic = None,
+    partition: Partition = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    site: SiteName = None,
+    gallery: Gallery = None,
+    message: MessageId = None,
+    state: StateOption = StateName.OPEN,
+    limit: Annotated[int, typer.Option(min=1, help="How many to print.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Continue after this dead letter.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print dead letters by topic and partition, oldest first; by default those that nobody has handled."""
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        selection = selection_of(topics, topic, partition, reason, since, until, site, gallery, message, state)
+        printed, last = 0, None if after is None else read_id(after)
+        async with aclosing(letters.scan(selection).chunks(letters.topics_of(selection), last)) as chunks:
+            async for entry in (entry async for chunk in chunks for entry in chunk):
+                if printed == limit:
+                    print(f"there are more: add --after {last}", file=sys.stderr)
+                    return
+                source = _source_of(entry, topics)
+                print(orjson.dumps(entry_form(entry, source)).decode() if as_json else entry_line(entry, source))
+                printed, last = printed + 1, entry.letter.position
+
+    _run(work)
+
+
+@app.command()
+def show(
+    letter_id: LetterId,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the bytes of the value, and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a dead letter: why the record was refused, what was done about it, its headers and its value."""
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        entry = await _found(letters, read_id(letter_id))
+        source = _source_of(entry, topics)
+        if raw:
+            sys.stdout.buffer.write(entry.letter.value or b"")
+            sys.stdout.buffer.flush()
+        elif as_json:
+            print(orjson.dumps(full_form(entry, source)).decode())
+        else:
+            print("\n".join(entry_lines(entry, source)))
+
+    _run(work)
+
+
+@app.command(name="replay")
+def send_again(
+    ids: LetterIds = None,
+    topic: Topic = None,
+    partition: Partition = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    site: SiteName = None,
+    gallery: Gallery = None,
+    message: MessageId = None,
+    state: StateOption = StateName.OPEN,
+    again: Again = False,
+    old: Old = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Send refused records again, with their bytes, keys and headers: those with these ids, or all that are meant.
+
+    Exit status 1 if some were not sent.
+    """
+    permission = Permission(again=again, old=old, dry_run=dry_run)
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        selection = selection_of(topics, topic, partition, reason, since, until, site, gallery, message, state)
+        handling = Handling("replay", "would replay" if dry_run else "replayed", as_json=as_json)
+        await handling.run(
+            letters,
+            ids or (),
+            selection,
+            lambda opened, found: opened.replay(found, _user(), permission),
+            is_confirmed=yes or dry_run,
+        )
+
+    _run(work)
+
+
+@app.command()
+def drop(
+    ids: LetterIds = None,
+    topic: Topic = None,
+    partition: Partition = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    site: SiteName = None,
+    gallery: Gallery = None,
+    message: MessageId = None,
+    state: StateOption = StateName.OPEN,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Record that nothing will be done about dead letters, so that `list` no longer shows them.
+
+    They stay on their topic until they expire. Exit status 1 if some were not dropped.
+    """
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        selection = selection_of(topics, topic, partition, reason, since, until, site, gallery, message, state)
+        handling = Handling("drop", "would drop" if dry_run else "dropped", as_json=as_json)
+        await handling.run(
+            letters,
+            ids or (),
+            selection,
+            lambda opened, found: opened.drop(found, _user(), dry_run=dry_run),
+            is_confirmed=yes or dry_run,
+        )
+
+    _run(work)
+
+
+class Handling:
+    """Replays or drops dead letters, and prints the result for each."""
+
+    def __init__(self, verb: str, past: str, *, as_json: bool) -> None:
+        self._verb = verb
+        self._past = past
+        self._as_json = as_json
+        self._refused = 0
+
+    async def run(
+        self,
+        letters: OpenDeadLetters,
+        ids: Sequence[str],
+        selection: Selection,
+        handle: Handle,
+        *,
+        is_confirmed: bool,
+    ) -> None:
+        """Handle the dead letters with these ids, or without ids those of the selection.
+
+        Raises:
+            StartRefused: neither ids nor filters, or both; or there is nobody to confirm.
+            Exit: some were refused, or the user did not confirm.
+        """
+        if bool(ids) == selection.is_restricted:
+            raise StartRefused(f"Name either ids or filters, such as --reason or --topic. See: {_help(self._verb)}")
+        if ids:
+            for position in read_ids(ids):
+                entry = await letters.find(position)
+                missing = [Result(position, Refusal.NOT_FOUND)]
+                self._print(missing if entry is None else await handle(letters, [entry]))
+        else:
+            # Records that are refused again become dead letters while this runs. They are not meant.
+            selection = replace(selection, until=selection.until or datetime.now(UTC))
+            if not is_confirmed:
+                self._confirm(await _count(letters, selection))
+            scan = letters.scan(selection, with_content=True)
+            async with aclosing(scan.chunks(letters.topics_of(selection))) as chunks:
+                async for chunk in chunks:
+                    self._print(await handle(letters, chunk))
+        if self._refused:
+            raise typer.Exit(1)
+
+    def _confirm(self, count: int) -> None:
+        if not sys.stdin.isatty():
+            raise StartRefused(f"{count} dead letters are meant. Add --yes to {self._verb} them, or --dry-run.")
+        typer.confirm(f"{self._verb} {count} dead letters?", abort=True, err=True)
+
+    def _print(self, results: Iterable[Result]) -> None:
+        for result in results:
+            self._refused += result.refusal is not None
+            line = orjson.dumps(result_form(result)).decode() if self._as_json else result_line(result, self._past)
+            print(line)
+
+
+async def _count(letters: OpenDeadLetters, selection: Selection) -> int:
+    count = 0
+    async for chunk in letters.scan(selection).chunks(letters.topics_of(selection)):
+        count += len(chunk)
+    return count
+
+
+async def _found(letters: OpenDeadLetters, position: Position) -> Entry:
+    entry = await letters.find(position)
+    if entry is None:
+        raise StartRefused(f"There is no dead letter {position}. See: {as_typed('dead-letters list')}")
+    return entry
+
+
+def _source_of(entry: Entry, topics: Topics) -> str:
+    return entry.letter.position.topic.removesuffix(topics.dead_letter(""))
+
+
+def _user() -> str:
+    """Who uses the command line, as the marks of dead letters name the person."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # the user has no name on this machine, as in some containers
+        name = "unknown"
+    return f"cli:{name}@{socket.gethostname()}"
+
+
+def _help(verb: str) -> str:
+    return as_typed(f"dead-letters {verb} --help")
+
+
+def _run(work: Callable[[OpenDeadLetters, Topics], Awaitable[T]]) -> T:
+    """Run `work` with the dead letters of the installation that the settings name."""
+
+    async def connected() -> T:
+        settings = find_installation(CliSettings)
+        configure_logging("WARNING", settings.log_format)
+        async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
+            await ensure_indexes(database, INDEXES)
+            letters = DeadLetters(settings, database)
+            try:
+                async with letters.open() as opened:
+                    return await work(opened, Topics(settings.topic_prefix))
+            finally:
+                await letters.stop()
+
+    with reporting_refusals():
+        return asyncio.run(connected())
