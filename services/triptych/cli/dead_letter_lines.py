@@ -38,7 +38,7 @@ def entry_lines(entry: Entry, source: str) -> Iterator[str]:
             yield f"{name:<10} {visible(str(form[name]))}"
     for action in form["actions"]:
         to = f" to {action['to']}" if action["to"] else ""
-        yield f"{'action':<10} {visible(f'{action["date"]} {action["state"]} by {action["by"]}{to}')}"
+        yield visible(f"{'action':<10} {action['date']} {action['state']} by {action['by']}{to}")
     yield f"{'key':<10} {_short(letter.key)}"
     for header, value in letter.headers:
         yield f"{'header':<10} {visible(header)}: {_short(value)}"
