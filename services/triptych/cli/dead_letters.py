@@ -4,16 +4,15 @@ import asyncio
 import getpass
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeVar
 
 import orjson
 import typer
 
-from triptych.cli.dead_letter_lines import entry_line, entry_lines, result_line
+from triptych.cli.dead_letter_handling import Handling
+from triptych.cli.dead_letter_lines import entry_line, entry_lines
 from triptych.cli.dead_letter_options import (
     Again,
     DryRun,
@@ -33,17 +32,14 @@ from triptych.cli.dead_letter_options import (
     Until,
     Yes,
     read_id,
-    read_ids,
     selection_of,
 )
 from triptych.cli.installation import find_installation
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.contract.topics import Topics
-from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission, Result
-from triptych.deadletters.forms import entry_form, full_form, result_form
-from triptych.deadletters.model.letter import Refusal
-from triptych.deadletters.model.selection import Selection
+from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission
+from triptych.deadletters.forms import entry_form, full_form
 from triptych.deadletters.scan import Entry
 from triptych.deadletters.store.marks import INDEXES
 from triptych.kit.failures import StartRefused
@@ -55,7 +51,6 @@ from triptych.kit.startup.provision import ensure_indexes
 
 app = typer.Typer(no_args_is_help=True, help="Records that were refused: list them, send them again, or drop them.")
 T = TypeVar("T")
-Handle: TypeAlias = Callable[[OpenDeadLetters, Sequence[Entry]], Awaitable[list[Result]]]
 
 
 @app.command(name="list")
@@ -185,68 +180,6 @@ def drop(
     _run(work)
 
 
-class Handling:
-    """Replays or drops dead letters, and prints the result for each."""
-
-    def __init__(self, verb: str, past: str, *, as_json: bool) -> None:
-        self._verb = verb
-        self._past = past
-        self._as_json = as_json
-        self._refused = 0
-
-    async def run(
-        self,
-        letters: OpenDeadLetters,
-        ids: Sequence[str],
-        selection: Selection,
-        handle: Handle,
-        *,
-        is_confirmed: bool,
-    ) -> None:
-        """Handle the dead letters with these ids, or without ids those of the selection.
-
-        Raises:
-            StartRefused: neither ids nor filters, or both; or there is nobody to confirm.
-            Exit: some were refused, or the user did not confirm.
-        """
-        if bool(ids) == selection.is_restricted:
-            raise StartRefused(f"Name either ids or filters, such as --reason or --topic. See: {_help(self._verb)}")
-        if ids:
-            for position in read_ids(ids):
-                entry = await letters.find(position)
-                missing = [Result(position, Refusal.NOT_FOUND)]
-                self._print(missing if entry is None else await handle(letters, [entry]))
-        else:
-            # Records that are refused again become dead letters while this runs. They are not meant.
-            selection = replace(selection, until=selection.until or datetime.now(UTC))
-            if not is_confirmed:
-                self._confirm(await _count(letters, selection))
-            scan = letters.scan(selection, with_content=True)
-            async with aclosing(scan.chunks(letters.topics_of(selection))) as chunks:
-                async for chunk in chunks:
-                    self._print(await handle(letters, chunk))
-        if self._refused:
-            raise typer.Exit(1)
-
-    def _confirm(self, count: int) -> None:
-        if not sys.stdin.isatty():
-            raise StartRefused(f"{count} dead letters are meant. Add --yes to {self._verb} them, or --dry-run.")
-        typer.confirm(f"{self._verb} {count} dead letters?", abort=True, err=True)
-
-    def _print(self, results: Iterable[Result]) -> None:
-        for result in results:
-            self._refused += result.refusal is not None
-            line = orjson.dumps(result_form(result)).decode() if self._as_json else result_line(result, self._past)
-            print(line)
-
-
-async def _count(letters: OpenDeadLetters, selection: Selection) -> int:
-    count = 0
-    async for chunk in letters.scan(selection).chunks(letters.topics_of(selection)):
-        count += len(chunk)
-    return count
-
-
 async def _found(letters: OpenDeadLetters, position: Position) -> Entry:
     entry = await letters.find(position)
     if entry is None:
@@ -265,10 +198,6 @@ def _user() -> str:
     except (KeyError, OSError):  # the user has no name on this machine, as in some containers
         name = "unknown"
     return f"cli:{name}@{socket.gethostname()}"
-
-
-def _help(verb: str) -> str:
-    return as_typed(f"dead-letters {verb} --help")
 
 
 def _run(work: Callable[[OpenDeadLetters, Topics], Awaitable[T]]) -> T:

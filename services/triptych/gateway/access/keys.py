@@ -28,7 +28,7 @@ class Scope(StrEnum):
     MANAGE = "manage"
     LISTENERS = "listeners"
     DEAD_LETTERS = "dead-letters"
-    """Reads refused records of all sites, whoever sent them. Only a key without a site may have it."""
+    """Read and replay refused records of all sites. A key of a site is refused nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,14 @@ async def store_key(database: Database, key: str, *, site_id: str | None, scopes
     """Store `key`. If it is stored already, its site, scopes and name are replaced; a revoked key stays revoked.
 
     Raises:
-        ValueError: one of `scopes` is not a `Scope`, or is not for keys of a site; or `site_id` is not a valid site id.
+        ValueError: one of `scopes` is not a `Scope`, or `site_id` is not a valid site id.
     """
-    scopes = {Scope(scope) for scope in scopes}
-    if site_id is not None and Scope.DEAD_LETTERS in scopes:
-        raise ValueError(f"{Scope.DEAD_LETTERS} is not for a key of a site: dead letters have the bytes of all sites")
     if site_id is not None and not is_site_id(site_id):
         raise ValueError(f"the id of a site is {SITE_ID_FORM}")
     await database[API_KEYS].update_one(
         {"_id": hash_key(key)},
         {
-            "$set": {"siteId": site_id, "scopes": sorted(scope.value for scope in scopes), "name": name},
+            "$set": {"siteId": site_id, "scopes": sorted({Scope(scope).value for scope in scopes}), "name": name},
             "$setOnInsert": {"createdAt": datetime.now(UTC)},
         },
         upsert=True,
