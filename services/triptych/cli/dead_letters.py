@@ -46,7 +46,6 @@ from triptych.kit.failures import StartRefused
 from triptych.kit.kafka.positions import Position
 from triptych.kit.mongo.driver import open_database
 from triptych.kit.own_command import as_typed
-from triptych.kit.process.telemetry import configure_logging
 from triptych.kit.startup.provision import ensure_indexes
 
 app = typer.Typer(no_args_is_help=True, help="Records that were refused: list them, send them again, or drop them.")
@@ -205,7 +204,6 @@ def _run(work: Callable[[OpenDeadLetters, Topics], Awaitable[T]]) -> T:
 
     async def connected() -> T:
         settings = find_installation(CliSettings)
-        configure_logging("WARNING", settings.log_format)
         async with open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver) as database:
             await ensure_indexes(database, INDEXES)
             letters = DeadLetters(settings, database)
