@@ -13,7 +13,6 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from triptych.deadletters.model.letter import Letter, joined, read_letter
-from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.positions import Position
@@ -159,8 +158,6 @@ async def _answering() -> AsyncIterator[None]:
         async with asyncio.timeout(ANSWER_SECONDS):
             yield
     except (KafkaError, TimeoutError) as error:
-        if isinstance(error, TransientFailure):
-            raise
         raise no_answer(error) from error
 
 
