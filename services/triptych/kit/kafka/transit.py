@@ -33,7 +33,7 @@ class Replay(NamedTuple):
 
     Attributes:
         count: how often the record was replayed, this time included.
-        letter: the dead letter of which the record is a copy.
+        letter: the dead letter that the record is a copy of.
         origin: where the record was when it was refused for the first time.
         refused_ms: when that was, in milliseconds since the epoch.
     """
