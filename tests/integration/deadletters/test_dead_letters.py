@@ -155,7 +155,7 @@ async def test_a_replay_sends_the_bytes_of_the_sender_and_is_recorded(
     assert [header for header in keyed[0].headers if header[0] != "dead-letter-replay"] == list(headers[:3])
     replay = replay_of(keyed[0].headers)
     assert replay is not None
-    assert (replay.count, replay.letter, replay.origin) == (
+    assert (replay.times, replay.letter, replay.origin) == (
         1,
         entries[0].letter.position,
         Position(installation.topics.commands, 1, 1),

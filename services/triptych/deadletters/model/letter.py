@@ -95,7 +95,7 @@ class Letter:
     @property
     def replays(self) -> int:
         """How often the refused record had been replayed."""
-        return self.replay.count if self.replay is not None else 0
+        return self.replay.times if self.replay is not None else 0
 
     @property
     def first_refused(self) -> datetime:
@@ -105,7 +105,7 @@ class Letter:
     @property
     def parts(self) -> int:
         """How many records the dead letter consists of."""
-        return self.part.count if self.part is not None else 1
+        return self.part.total if self.part is not None else 1
 
     @property
     def is_first(self) -> bool:
@@ -124,7 +124,7 @@ class Letter:
         return (
             self.part is not None
             and first.part is not None
-            and self.part.count == first.part.count
+            and self.part.total == first.part.total
             and (self.origin, self.reason, self.error) == (first.origin, first.reason, first.error)
         )
 

@@ -130,7 +130,7 @@ class LetterLog:
             async for letter in self.read(Stretch(topic, partition, begin, end)):
                 if letter.is_part_of(first) and letter.part is not None and letter.part.number == len(values) + 1:
                     values.append(letter.value or b"")
-                    if len(values) == first.part.count:
+                    if len(values) == first.part.total:
                         return joined(first, values)
         return None
 

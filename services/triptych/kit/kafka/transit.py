@@ -32,20 +32,20 @@ class Replay(NamedTuple):
     """What the header of a replayed record says.
 
     Attributes:
-        count: how often the record was replayed, this time included.
+        times: how often the record was replayed, this time included.
         letter: the dead letter that the record is a copy of.
         origin: where the record was when it was refused for the first time.
         refused_ms: when that was, in milliseconds since the epoch.
     """
 
-    count: int
+    times: int
     letter: Position
     origin: Position
     refused_ms: int
 
     def header(self) -> tuple[str, bytes]:
         """The header that `replay_of` reads."""
-        return REPLAY, f"{self.count} {self.letter} {self.origin} {self.refused_ms}".encode()
+        return REPLAY, f"{self.times} {self.letter} {self.origin} {self.refused_ms}".encode()
 
 
 def is_replay(headers: Iterable[tuple[str, bytes]]) -> bool:

@@ -16,13 +16,14 @@ PART = "dead-letter-part"
 UNREADABLE_REASON = "UNREADABLE"
 
 _ALWAYS = (ORIGIN, REASON, ERROR, ATTEMPTS)
+_PART_MAX = 20
 
 
 class Part(NamedTuple):
     """The place of a piece among the pieces of its dead letter, from 1."""
 
     number: int
-    count: int
+    total: int
 
 
 class AddedHeaders(NamedTuple):
@@ -49,8 +50,8 @@ def split_headers(headers: Sequence[tuple[str, bytes]]) -> tuple[Headers, AddedH
     place = _part_of(_text(part[1])) if part is not None else None
     if part is not None and place is None:
         return None
-    texts = [_text(value) for _, value in rest[-len(_ALWAYS) :]]
-    added = AddedHeaders(*texts, offsets=None if offsets is None else _text(offsets[1]), part=place)
+    origin, reason, error, attempts = [_text(value) for _, value in rest[-len(_ALWAYS) :]]
+    added = AddedHeaders(origin, reason, error, attempts, None if offsets is None else _text(offsets[1]), place)
     return tuple(rest[: -len(_ALWAYS)]), added
 
 
@@ -59,8 +60,8 @@ def _text(value: bytes | None) -> str:
 
 
 def _part_of(text: str) -> Part | None:
-    number, _, count = text.partition("/")
-    if not (text.isascii() and number.isdecimal() and count.isdecimal() and len(text) <= 20):
+    number, _, total = text.partition("/")
+    if not (text.isascii() and number.isdecimal() and total.isdecimal() and len(text) <= _PART_MAX):
         return None
-    part = Part(int(number), int(count))
-    return part if 1 <= part.number <= part.count else None
+    part = Part(int(number), int(total))
+    return part if 1 <= part.number <= part.total else None
