@@ -1,7 +1,7 @@
 """Goes through dead letters in order: by topic and partition, oldest first, within a budget."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from triptych.deadletters.model.letter import Letter
@@ -68,7 +68,7 @@ class Scan:
         self.last: Position | None = None
         self.is_complete = False
 
-    async def chunks(self, topics: Sequence[str], after: Position | None = None) -> AsyncIterator[list[Entry]]:
+    async def chunks(self, topics: Sequence[str], after: Position | None = None) -> AsyncGenerator[list[Entry]]:
         """The entries that are meant, in chunks. When a chunk is given, everything up to `last` was given.
 
         Args:

@@ -176,8 +176,8 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     for router in (listeners.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
     app.router.routes.extend([*health.routes(), *asyncapi_routes(topics)])
-    bodies = [*galleries.BODIES, *items.BODIES, *bulk.BODIES, *listeners.BODIES, *deliveries.BODIES]
-    complete_openapi(app, [*bodies, *dead_letters.BODIES])
+    of_galleries = (*galleries.BODIES, *items.BODIES, *bulk.BODIES)
+    complete_openapi(app, [*of_galleries, *listeners.BODIES, *deliveries.BODIES, *dead_letters.BODIES])
     return app
 
 

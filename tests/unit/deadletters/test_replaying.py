@@ -98,5 +98,5 @@ def test_dead_letters_are_selected() -> None:
         ({"gallery_id": "g"}, {"gallery_id": "x"}),
         ({"message_id": "i"}, {"message_id": "x"}),
     ):
-        assert Selection(**fits).matches(found, subject)  # type: ignore[arg-type]
-        assert not Selection(**other).matches(found, subject)  # type: ignore[arg-type]
+        assert Selection(**fits).matches(found, subject)
+        assert not Selection(**other).matches(found, subject)

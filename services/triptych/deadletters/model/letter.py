@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 from triptych.kit.kafka.positions import Position, parse_position
 from triptych.kit.kafka.publishing.letter_headers import UNREADABLE_REASON, Headers, Part, split_headers
@@ -162,15 +162,9 @@ def joined(first: Letter, values: Iterable[bytes]) -> Letter | None:
         key, value, pairs = join_letter(values)
     except (ValueError, KeyError, TypeError):
         return None
-    headers = tuple([(name.decode("utf-8", "surrogateescape"), text) for name, text in pairs])
-    return replace(  # a header's value may be null, although the client's types exclude it
-        first,
-        key=key,
-        value=value,
-        headers=headers,
-        is_joined=True,
-        replay=replay_of(headers),  # type: ignore[arg-type]
-    )
+    # A header's value may be null, although the client's types exclude it.
+    headers = cast("Headers", tuple([(name.decode("utf-8", "surrogateescape"), text) for name, text in pairs]))
+    return replace(first, key=key, value=value, headers=headers, is_joined=True, replay=replay_of(headers))
 
 
 def _moment(milliseconds: int) -> datetime:

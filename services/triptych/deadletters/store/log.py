@@ -16,7 +16,7 @@ from triptych.deadletters.model.letter import Letter, joined, read_letter
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.positions import Position
-from triptych.kit.kafka.reading.reader import Reader
+from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.process.settings import KitSettings
 
@@ -80,7 +80,9 @@ class LetterLog:
                 late = _milliseconds(until) + CLOCKS_DIFFER // timedelta(milliseconds=1)
                 found = await self._reader.offsets_for_times(dict.fromkeys(numbers, late))
                 ends = {each: ends[each] if at is None else min(at.offset, ends[each]) for each, at in found.items()}
-        return [Stretch(*each, begins[each], ends[each]) for each in numbers if begins[each] < ends[each]]
+        return [
+            Stretch(topic, each.partition, begins[each], ends[each]) for each in numbers if begins[each] < ends[each]
+        ]
 
     async def read(self, stretch: Stretch) -> AsyncIterator[Letter]:
         """The records of a stretch in order; expired ones are left out."""
@@ -97,7 +99,7 @@ class LetterLog:
                 if record.offset < stretch.end:
                     yield read_letter(record)
 
-    async def _poll(self, topic_partition: TopicPartition, position: int) -> tuple[list[object], int]:
+    async def _poll(self, topic_partition: TopicPartition, position: int) -> tuple[list[IncomingRecord], int]:
         """The next records, and the position after them. Waits until there are some, or some were skipped."""
         while True:
             found = await self._reader.getmany(topic_partition, timeout_ms=_POLL_MS, max_records=RECORDS_AT_ONCE)
