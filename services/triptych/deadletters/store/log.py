@@ -25,6 +25,8 @@ ANSWER_SECONDS = 10.0
 RECORDS_AT_ONCE = 8
 PART_SCANNED_MAX = 2_000
 """How many records after the first part of a dead letter are searched for the other parts."""
+PARTS_BYTES_MAX = 96 * 1024 * 1024
+"""Bytes of all parts of a dead letter. A record has at most 64 MiB, and its parts are in base64."""
 CLOCKS_DIFFER = timedelta(hours=1)
 """Records of different writers may be this much out of order in time."""
 _POLL_MS = 500
@@ -132,6 +134,8 @@ class LetterLog:
             async for letter in self.read(Stretch(topic, partition, begin, end)):
                 if letter.is_part_of(first) and letter.part is not None and letter.part.number == len(values) + 1:
                     values.append(letter.value or b"")
+                    if sum(map(len, values)) > PARTS_BYTES_MAX:
+                        return None  # no service has written it
                     if len(values) == first.part.total:
                         return joined(first, values)
         return None
