@@ -29,6 +29,9 @@ PARTS_BYTES_MAX = 96 * 1024 * 1024
 """Bytes of all parts of a dead letter. A record has at most 64 MiB, and its parts are in base64."""
 CLOCKS_DIFFER = timedelta(hours=1)
 """Records of different writers may be this much out of order in time."""
+FETCH_MAX_WAIT_MS = 10
+"""How long a broker waits for more records. The client asks ahead, also after the last record of a stretch, and the
+connection is not free for the next partition before the answer."""
 _POLL_MS = 500
 
 
@@ -150,7 +153,7 @@ async def open_log(settings: KitSettings) -> AsyncIterator[LetterLog]:
         StartRefused: the broker refuses the connection permanently.
     """
     # Records that expire while they are being read are skipped.
-    reader = make_reader(settings, auto_offset_reset="earliest")
+    reader = make_reader(settings, auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_MAX_WAIT_MS)
     await start_client(reader, settings)
     try:
         yield LetterLog(reader)
