@@ -138,16 +138,16 @@ async def test_many_are_handled_step_by_step(shared: Installation, operator: htt
     rest = (await operator.get(PATH, params={"messageId": "many", "cursor": page["cursor"]})).json()
     assert (len(rest["deadLetters"]), rest["cursor"]) == (1, None)
     body = {"messageId": "many", "reason": "UNKNOWN_TYPE"}
-    dry = (await operator.post(f"{PATH}/replay", json={**body, "dryRun": True})).raise_for_status().json()
+    dry = (await operator.post(f"{PATH}/replay-matching", json={**body, "dryRun": True})).raise_for_status().json()
     assert (dry["done"], dry["refused"]) == (3, 0)
     # They fail again, and become new dead letters; a step leaves those alone.
-    step = (await operator.post(f"{PATH}/replay", json=body)).raise_for_status().json()
+    step = (await operator.post(f"{PATH}/replay-matching", json=body)).raise_for_status().json()
     assert step["done"] == 3
     again = await letter_of(operator, "many", 3)
     assert {letter["replays"] for letter in again} == {1}
     dropped, cursor = 0, None
     while True:
-        step = (await operator.post(f"{PATH}/drop", json={**body, "cursor": cursor})).raise_for_status().json()
+        step = (await operator.post(f"{PATH}/drop-matching", json={**body, "cursor": cursor})).raise_for_status().json()
         dropped, cursor = dropped + step["done"], step["cursor"]
         if cursor is None:
             break
@@ -155,8 +155,8 @@ async def test_many_are_handled_step_by_step(shared: Installation, operator: htt
     assert (await operator.get(PATH, params={"messageId": "many"})).json()["deadLetters"] == []
     (lines) = (await typed(shared, "dead-letters", "list", "--message", "many", "--state", "dropped")).stdout
     assert lines.count("UNKNOWN_TYPE") == 3
-    unlimited = await operator.post(f"{PATH}/drop", json={})
-    assert "must name at least one of" in unlimited.json()["message"]
+    unlimited = await operator.post(f"{PATH}/drop-matching", json={})
+    assert "must have topic" in unlimited.json()["message"]
 
 
 async def test_no_site_reads_dead_letters(shared: Installation, gateway: Gateway, operator: httpx.AsyncClient) -> None:

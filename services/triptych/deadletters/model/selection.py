@@ -41,7 +41,7 @@ class Selection:
 
     @property
     def is_restricted(self) -> bool:
-        """Whether anything but the state and the end of the time restricts it."""
+        """Whether anything but the state restricts it."""
         return any(
             field is not None
             for field in (
@@ -49,6 +49,7 @@ class Selection:
                 self.partition,
                 self.reason,
                 self.since,
+                self.until,
                 self.site_id,
                 self.gallery_id,
                 self.message_id,

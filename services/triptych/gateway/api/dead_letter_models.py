@@ -104,7 +104,7 @@ class DropLettersBody(LetterFilter):
         if not self.selection(Topics()).is_restricted:
             raise broken(
                 ViolatedRule.CUSTOM,
-                "must name at least one of topic, partition, reason, since, siteId, galleryId and messageId",
+                "must have topic, partition, reason, since, until, siteId, galleryId or messageId",
             )
         return self
 

@@ -128,11 +128,11 @@ async def download_dead_letter(admin: Admin, gateway: Gateway, letter_id: Letter
 
 
 @router.post(
-    "/dead-letters/replay",
+    "/dead-letters/replay-matching",
     response_model=LettersStepAnswer,
     openapi_extra=json_body(ReplayLettersBody, {"topic": "commands", "reason": "handler-failed", "dryRun": True}),
 )
-async def replay_dead_letters(admin: Admin, gateway: Gateway, request: Request) -> Response:
+async def replay_matching_dead_letters(admin: Admin, gateway: Gateway, request: Request) -> Response:
     """Send the records of dead letters again, some at a time: repeat with the cursor of the response."""
     refuse_unknown(request)
     body = parse_body(ReplayLettersBody, await read_body(request, gateway.settings.gateway_body_limit))
@@ -141,11 +141,11 @@ async def replay_dead_letters(admin: Admin, gateway: Gateway, request: Request) 
 
 
 @router.post(
-    "/dead-letters/drop",
+    "/dead-letters/drop-matching",
     response_model=LettersStepAnswer,
     openapi_extra=json_body(DropLettersBody, {"topic": "commands", "reason": "NOT_JSON", "dryRun": True}),
 )
-async def drop_dead_letters(admin: Admin, gateway: Gateway, request: Request) -> Response:
+async def drop_matching_dead_letters(admin: Admin, gateway: Gateway, request: Request) -> Response:
     """Record that nothing will be done about dead letters, some at a time: repeat with the cursor of the response."""
     refuse_unknown(request)
     body = parse_body(DropLettersBody, await read_body(request, gateway.settings.gateway_body_limit))
