@@ -34,7 +34,7 @@ OF_WRITES = ("If-None-Match", "traceparent", "tracestate")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 # What a body has in any case, by the end of its path: without a filter, it would mean all dead letters.
-NEEDED = dict.fromkeys(("replay-matching", "drop-matching"), {"partition": 0})
+NEEDED = {end: {"partition": 0} for end in ("replay-matching", "drop-matching")}
 
 Values: TypeAlias = Mapping[str, list[bytes]]
 """Values by a parameter's name, or by `name of operation` if the name alone is ambiguous; the right value first."""
@@ -148,14 +148,7 @@ async def _values(gateway: Gateway) -> Values:
         **dict.fromkeys(("deliveryId", "cursor of deliveries", "cursor of resend-dead"), delivery_id),
         "keyId": listener.keys[0].key_id,
     }
-    numbers = {
-        "limit": "1",
-        "partition": "1",
-        "offset": "1",
-        "itemLimit": "1",
-        "itemOffset": "1",
-        "overlapSeconds": "1",
-    }
+    numbers = dict.fromkeys(("limit", "partition", "offset", "itemLimit", "itemOffset", "overlapSeconds"), "1")
     tags = page.headers["ETag"]
     others: dict[str, Any] = {
         "cursor of items": near(page.json()["nextCursor"], near_right.ITEM_CURSORS),
