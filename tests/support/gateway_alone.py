@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 from urllib.parse import unquote
 
 import bson
@@ -14,8 +16,12 @@ from fastapi import FastAPI
 from tests.support.documentation import one_document
 from tests.support.listener_examples import listener
 from triptych.contract.topics import Topics
+from triptych.deadletters.administration import OpenDeadLetters
+from triptych.deadletters.model.replaying import ReplayRules
+from triptych.deadletters.store.marks import Marks
 from triptych.gateway.access.keys import ApiKey, Scope
 from triptych.gateway.access.limits import RateLimit
+from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import make_app
 from triptych.gateway.http.budget import Budget
@@ -115,6 +121,26 @@ class _Listeners:
     delete = create = rotate
 
 
+class _Letters:
+    """No dead letters: the topics do not exist."""
+
+    def __init__(self, database: Database) -> None:
+        self._marks = Marks(database)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[OpenDeadLetters]:
+        rules = ReplayRules(datetime.now(UTC), {}, frozenset(), timedelta(days=7))
+        sources = {"t.commands.dead-letter": "t.commands", "t.events.dead-letter": "t.events"}
+        log: Any = SimpleNamespace(find=AsyncMock(return_value=None))
+        yield OpenDeadLetters(log, self._marks, cast("Any", None), sources, {}, rules)
+
+
+class _Monitor:
+    @asynccontextmanager
+    async def fail_fast(self, _seconds: float) -> AsyncIterator[None]:
+        yield
+
+
 async def _ends(_partitions: Any) -> Positions:
     return {0: 5}
 
@@ -137,6 +163,7 @@ def standalone_gateway(**fields: Any) -> FastAPI:
     )
     with one_document():
         app = make_app(cast("GatewayState", state), Health(), Topics("t."))
+    app.state.dead_letters = LetterAccess(_Letters(database), _Monitor())
     operations = SimpleNamespace(list=_Listeners().list)
     app.state.administration = Administration(cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations))
     return app

@@ -20,18 +20,11 @@ MAY_IMPORT = {
     "command": ("contract", "kit", "writemodel"),
     "projector": ("contract", "kit", "readmodel", "writemodel"),
     "webhooks": ("contract", "kit"),
-    "gateway": ("contract", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
+    "deadletters": ("contract", "kit"),
+    "gateway": ("contract", "deadletters", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
     "cli": (
-        "client",
-        "command",
-        "contract",
-        "devstack",
-        "gateway",
-        "kit",
-        "projector",
-        "readmodel",
-        "webhooks",
-        "writemodel",
+        *("client", "command", "contract", "deadletters", "devstack"),
+        *("gateway", "kit", "projector", "readmodel", "webhooks", "writemodel"),
     ),
 }
 
@@ -49,6 +42,7 @@ ROOMS = {
     "command": (("domain",), ("store",), ("flow",), ("",)),
     "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),
     "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("api",), ("",)),
+    "deadletters": (("model",), ("store",), ("",)),
     "webhooks": (("model",), ("http", "store"), ("settings",), ("admin", "relay"), ("",)),
 }
 

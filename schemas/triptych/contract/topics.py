@@ -50,6 +50,11 @@ class Topics:
         """Galleries joined with their items, compacted."""
         return f"{self.prefix}galleries"
 
+    @property
+    def dead_lettering(self) -> dict[str, str]:
+        """The topics that have a dead-letter topic, by their names without the prefix."""
+        return {"commands": self.commands, "events": self.events}
+
     def dead_letter(self, topic: str) -> str:
         """The dead-letter topic of this topic."""
         return f"{topic}.dead-letter"
@@ -90,8 +95,7 @@ class Topics:
             ),
             spec(self.events, cleanup_policy="delete", retention_ms=_milliseconds(events_retention)),
             spec(self.galleries, cleanup_policy="compact"),
-            dead_letters(self.commands),
-            dead_letters(self.events),
+            *(dead_letters(topic) for topic in self.dead_lettering.values()),
         )
 
 

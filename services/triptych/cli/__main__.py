@@ -27,6 +27,7 @@ GROUPS = {
     "keys": ("triptych.cli.keys", "API keys of the gateway."),
     "listeners": ("triptych.cli.listener_test", "External listeners of events (webhooks)."),
     "deliveries": ("triptych.cli.deliveries", "Show deliveries to listeners, and send them again."),
+    "dead-letters": ("triptych.cli.dead_letters", "Records that a service refused: show them, and send them again."),
 }
 """The commands and groups that have a module of their own: the module, and the help in the list of commands."""
 

@@ -17,6 +17,7 @@ import orjson
 from triptych.cli.settings import CliSettings
 from triptych.kit.failures import StartRefused
 from triptych.kit.logs.setup import configure_logging
+from triptych.kit.process.secrets import SUFFIX
 from triptych.kit.process.settings import PREFIX, KitSettings, load_settings
 
 DATA_DIR = Path(".triptych")

@@ -37,6 +37,8 @@ def create(
     """Make a key and print it. Only a hash is stored, so it cannot be shown again."""
     key = new_key()
     scopes = scope or [Scope.READ, Scope.MANAGE]
+    if site is not None and Scope.DEAD_LETTERS in scopes:
+        raise typer.BadParameter("a key of a site cannot read dead letters: they have the bytes of all sites")
     _run(lambda database: store_key(database, key, site_id=site, scopes=scopes, name=name))
     print(key)
 

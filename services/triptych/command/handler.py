@@ -13,6 +13,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.transit import REJECTED, REPLAYED
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
 
@@ -79,4 +80,6 @@ class CommandHandler:
             self._runner.wake()
         count_answers((UNREADABLE, addressed.reply) for addressed in sorted_records.replies)
         report_rejected(sorted_records.replies)
+        if sorted_records.rejected_replays:
+            REPLAYED.labels(self._topics.commands, REJECTED).inc(sorted_records.rejected_replays)
         self._dead_letters.report(sorted_records.refused)

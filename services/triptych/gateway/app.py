@@ -11,11 +11,14 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from triptych.contract.topics import Topics
+from triptych.deadletters.administration import DeadLetters
+from triptych.deadletters.store.marks import INDEXES as DEAD_LETTER_INDEXES
 from triptych.gateway.access import keys
 from triptych.gateway.access.keys import Keys
 from triptych.gateway.access.limits import RateLimit
-from triptych.gateway.api import bulk, deliveries, events, galleries, items, listeners
+from triptych.gateway.api import bulk, dead_letters, deliveries, events, galleries, items, listeners
 from triptych.gateway.api.asyncapi_page import asyncapi_routes
+from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.openapi import complete_openapi, operation_id
 from triptych.gateway.http.budget import Budget
@@ -58,8 +61,8 @@ PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
 
 
 def indexes(_settings: GatewaySettings) -> Mapping[str, list[IndexModel]]:
-    """Indexes of the gateway's own collections and those of listeners; the projector creates the indexes of views."""
-    return {**keys.INDEXES, **LISTENER_INDEXES}
+    """Indexes of keys, listeners and dead letters; the projector creates the indexes of views."""
+    return {**keys.INDEXES, **LISTENER_INDEXES, **DEAD_LETTER_INDEXES}
 
 
 def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
@@ -143,6 +146,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             _health(database, feeds, kafka_monitor, topic_watch),
             topics,
         )
+        letters = DeadLetters(settings, database)
+        stack.push_async_callback(letters.stop)
+        app.state.dead_letters = LetterAccess(letters, kafka_monitor)
         app.state.administration = await listeners.administration_of(settings, database)
         yield app
 
@@ -186,10 +192,11 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     for prefix in PREFIXES:
         for router in (galleries.router, items.router, bulk.router, events.router):
             app.include_router(router, prefix=prefix, include_in_schema=prefix == PREFIXES[0])
-    for router in (listeners.router, deliveries.router):
+    for router in (listeners.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
     app.router.routes.extend([*health.routes(), *asyncapi_routes(topics)])
-    complete_openapi(app, [*galleries.BODIES, *items.BODIES, *bulk.BODIES, *listeners.BODIES, *deliveries.BODIES])
+    of_galleries = (*galleries.BODIES, *items.BODIES, *bulk.BODIES)
+    complete_openapi(app, [*of_galleries, *listeners.BODIES, *deliveries.BODIES, *dead_letters.BODIES])
     return app
 
 

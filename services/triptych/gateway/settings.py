@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from triptych.kit.process.settings import IdempotencySettings
 from triptych.readmodel.weighing import LARGE_BYTES
 from triptych.webhooks.model.addresses import Network, parse_networks
 from triptych.webhooks.store.settings import ListenerSettings
@@ -15,7 +16,7 @@ _NOTHING = timedelta(0)
 ProxyHeader = Literal["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"]
 
 
-class GatewaySettings(ListenerSettings):
+class GatewaySettings(ListenerSettings, IdempotencySettings):
     """Settings of the gateway process, read as `KitSettings` describes; durations are seconds or ISO 8601."""
 
     gateway_port: int = Field(8080, ge=0, le=65_535)

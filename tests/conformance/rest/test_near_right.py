@@ -21,6 +21,7 @@ from tests.support.installation import Installation
 from tests.support.near_right import in_header, near
 from tests.support.product import KEY, Gateway, running_product
 from tests.support.raw_client import RawRequest, ask
+from triptych.gateway.api.dead_letter_cursors import CURSOR_EXAMPLE, STEP_EXAMPLE
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER
 from triptych.webhooks.store.cursors import EXAMPLE
 
@@ -31,6 +32,9 @@ WAITS = "X-Wix-Consistent"
 # Writes read these headers too; the document does not describe them, but the standards do.
 OF_WRITES = ("If-None-Match", "traceparent", "tracestate")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+# What a body has in any case, by the end of its path: without a filter, it would mean all dead letters.
+NEEDED = {end: {"partition": 0} for end in ("replay-matching", "drop-matching")}
 
 Values: TypeAlias = Mapping[str, list[bytes]]
 """Values by a parameter's name, or by `name of operation` if the name alone is ambiguous; the right value first."""
@@ -59,7 +63,8 @@ class Case:
             headers.append((name.encode(), in_header(self.value)))
         body = b"" if self.operation.example is None else json.dumps(self.operation.example).encode()
         if where == "body":
-            body = json.dumps({name: self.value.decode("utf-8", "surrogateescape")}).encode()
+            needed = NEEDED.get(self.operation.path.rpartition("/")[2], {})
+            body = json.dumps({**needed, name: self.value.decode("utf-8", "surrogateescape")}).encode()
         elif where == "number":
             body = b'{"%b":%b}' % (name.encode(), self.value)
         if body:
@@ -143,7 +148,7 @@ async def _values(gateway: Gateway) -> Values:
         **dict.fromkeys(("deliveryId", "cursor of deliveries", "cursor of resend-dead"), delivery_id),
         "keyId": listener.keys[0].key_id,
     }
-    numbers = {"limit": "1", "offset": "1", "itemLimit": "1", "itemOffset": "1", "overlapSeconds": "1"}
+    numbers = dict.fromkeys(("limit", "partition", "offset", "itemLimit", "itemOffset", "overlapSeconds"), "1")
     tags = page.headers["ETag"]
     others: dict[str, Any] = {
         "cursor of items": near(page.json()["nextCursor"], near_right.ITEM_CURSORS),
@@ -154,6 +159,16 @@ async def _values(gateway: Gateway) -> Values:
         "type": near("TEXT"),
         "tag": near("sea"),
         "status": near("dead"),
+        "topic": near("commands"),
+        "reason": near("NOT_JSON"),
+        "state": near("replayed"),
+        "siteId": near("default", ["", "a.b", "$a", "s" * 200]),
+        "messageId": near("m"),
+        "deadLetterId": near(CURSOR_EXAMPLE, near_right.KAFKA_POSITIONS),
+        "cursor of dead-letters": near(CURSOR_EXAMPLE, near_right.KAFKA_POSITIONS),
+        **dict.fromkeys(
+            ("cursor of replay-matching", "cursor of drop-matching"), near(STEP_EXAMPLE, near_right.STEP_CURSORS)
+        ),
         "wix-site-id": near("default", ["", "a.b", "$a", "s" * 200]),
         "X-Wix-Consistent": near(made.headers[WAITS], near_right.POSITIONS),
         "If-None-Match of writes": near("*", near_right.TAGS),

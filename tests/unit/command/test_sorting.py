@@ -5,12 +5,13 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from tests.support.commands import SOURCE, TEXT, structured
-from triptych.command.flow.sorting import FORWARDED, SortedRecords, refuse_forwards, sort_records
+from triptych.command.flow.sorting import SortedRecords, refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import ReplyError
 from triptych.contract.sizes import COMMAND_BYTES_MAX
 from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.transit import FORWARDED, REPLAY
 
 PARTITIONS = 6
 GALLERY = "10000000-0000-4000-8000-000000000000"
@@ -133,5 +134,14 @@ def test_a_too_large_record_of_an_unknown_sender_is_dead_lettered() -> None:
 
 def test_a_command_of_exactly_the_largest_size_is_carried_out() -> None:
     value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
-    (command,) = sort(record(value + b" " * (COMMAND_BYTES_MAX - len(value) - len(b"key")))).commands
-    assert command.envelope.command_id == "c"
+    largest = value + b" " * (COMMAND_BYTES_MAX - len(value) - len(b"key"))
+    # What is added on its way must not refuse it.
+    for headers in ((), ((FORWARDED, b"commands-1@7"),), ((REPLAY, b"1 l-0@0 commands-1@7 0"),)):
+        (command,) = sort(record(largest, headers=headers)).commands
+        assert command.envelope.command_id == "c"
+
+
+def test_a_replayed_command_that_is_rejected_is_counted() -> None:
+    value = structured("ClearGallery", {}, id="c")
+    found = sort(record(value, headers=((REPLAY, b"1 l-0@0 commands-1@7 0"),)), record(value))
+    assert (len(found.replies), found.rejected_replays) == (2, 1)

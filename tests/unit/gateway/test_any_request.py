@@ -21,6 +21,7 @@ G = "0198c0de-0000-4000-8000-000000000001"
 GALLERIES = "/progallery/v2/galleries"
 ITEMS = f"{GALLERIES}/{G}/items"
 LISTENER = f"/v1/listeners/{G}"
+LETTERS = "/v1/dead-letters"
 RUNNER = asyncio.Runner()
 
 
@@ -82,8 +83,11 @@ PARAMETERS = st.sampled_from(
         ("GET", f"{LISTENER}/deliveries", ("limit", "cursor", "status")),
         ("GET", f"{LISTENER}/public-key", ("keyId",)),
         ("GET", "/v1/operational-events", ("limit",)),
+        ("GET", LETTERS, ("topic", "since", "until", "limit", "cursor")),
+        ("GET", LETTERS, ("partition", "reason", "siteId", "galleryId", "state")),
     ]
 )
+KINDS = st.sampled_from(["/v1/listeners", GALLERIES, LETTERS])
 HEADERS = (
     "authorization",
     "wix-site-id",
@@ -117,10 +121,10 @@ def test_parameters(route: tuple[str, str, tuple[str, ...]], values: list[tuple[
     ask(method, f"{path}?{query}")
 
 
-@given(st.sampled_from(["GET", "DELETE", "PATCH", "POST", "OPTIONS"]), st.lists(BYTES, max_size=3), st.booleans())
+@given(st.sampled_from(["GET", "DELETE", "PATCH", "POST", "OPTIONS"]), st.lists(BYTES, max_size=3), KINDS)
 @settings(max_examples=examples(50), deadline=None)
-def test_paths(method: str, segments: list[bytes], is_listener: bool) -> None:
-    prefix = "/v1/listeners/" if is_listener else f"{GALLERIES}/"
+def test_paths(method: str, segments: list[bytes], kind: str) -> None:
+    prefix = f"{kind}/"
     ask(method, prefix + "/".join(quote_from_bytes(segment, safe="") for segment in segments))
 
 
@@ -148,6 +152,9 @@ BODIES = st.sampled_from(
         ("POST", f"{LISTENER}/resend-dead", ("cursor",)),
         ("POST", f"{LISTENER}/rotate-secret", ("overlapSeconds",)),
         ("PATCH", LISTENER, ("listener",)),
+        ("POST", f"{LETTERS}/replay-matching", ("cursor", "since", "until", "topic")),
+        ("POST", f"{LETTERS}/drop-matching", ("partition", "reason", "siteId", "state")),
+        ("POST", f"{LETTERS}/t.commands.dead-letter-0@0/replay", ("again", "old", "dryRun")),
         ("POST", f"{ITEMS}/delete", ("itemIds",)),
         ("POST", f"{ITEMS}/{G}/move", ("before", "after", "to")),
         ("POST", f"{ITEMS}/bulk", ("items",)),
@@ -202,6 +209,9 @@ def test_an_unknown_content_encoding() -> None:
         ("POST", f"{LISTENER}/resend-dead?limit=1", ["limit"]),
         ("POST", f"{LISTENER}/rotate-secret?overlapSeconds=60", ["overlapSeconds"]),
         ("POST", f"{GALLERIES}/{G}/rebalance?dryRun=1", ["dryRun"]),
+        ("POST", f"{LETTERS}/replay-matching?dryRun=1", ["dryRun"]),
+        ("POST", f"{LETTERS}/drop-matching?topic=commands", ["topic"]),
+        ("POST", f"{LETTERS}/t.commands.dead-letter-0@0/drop?dryRun=1", ["dryRun"]),
     ],
 )
 def test_requests_that_delete_or_send_refuse_unknown_parameters(method: str, target: str, named: list[str]) -> None:
@@ -223,6 +233,8 @@ def test_deletions_have_no_body(path: str) -> None:
         (f"{LISTENER}/replay", b'{"sicne":"2026-01-01T00:00:00Z"}', "sicne"),
         (f"{LISTENER}/resend-dead", b'{"courser":null}', "courser"),
         (f"{LISTENER}/rotate-secret", b'{"overlap":60}', "overlap"),
+        (f"{LETTERS}/replay-matching", b'{"topic":"commands","resaon":"x"}', "resaon"),
+        (f"{LETTERS}/t.commands.dead-letter-0@0/replay", b'{"dryrun":true}', "dryrun"),
         (
             "/v1/listeners",
             b'{"listener":{"url":"https://a.b/","eventTypes":["wix.pro_gallery.gallery_v2_created"],"galleryIDs":[]}}',

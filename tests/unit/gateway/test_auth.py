@@ -2,7 +2,7 @@
 
 import pytest
 
-from triptych.gateway.access.auth import Caller, admit
+from triptych.gateway.access.auth import Caller, admit, admit_operator
 from triptych.gateway.access.keys import ApiKey, Scope, hash_key, source_of
 from triptych.gateway.http.errors import HttpFailure
 
@@ -50,3 +50,27 @@ def test_a_read_only_key_may_read() -> None:
 
 def test_keys_are_hashed_with_sha_256() -> None:
     assert hash_key("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+OPERATOR = ApiKey("k", None, frozenset({"dead-letters"}))
+
+
+def test_an_operator_is_about_no_site() -> None:
+    assert admit_operator(OPERATOR, Scope.DEAD_LETTERS, None) == source_of("k")
+
+
+@pytest.mark.parametrize(
+    ("key", "named", "status"),
+    [
+        (None, None, 401),
+        (ANY_SITE, None, 403),
+        (OPERATOR, "site-2", 403),
+        (OPERATOR, "", 403),
+        (ApiKey("k", "site-1", frozenset(Scope)), None, 403),
+        (ApiKey("k", "site-1", frozenset(Scope)), "site-1", 403),
+    ],
+)
+def test_what_is_about_all_sites_is_for_operators(key: ApiKey | None, named: str | None, status: int) -> None:
+    with pytest.raises(HttpFailure) as caught:
+        admit_operator(key, Scope.DEAD_LETTERS, named)
+    assert caught.value.status == status

@@ -13,6 +13,7 @@ from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, Un
 from triptych.command.flow.answer_metrics import count_answers
 from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import described, report_rejected
+from triptych.command.flow.replays import count_replays
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
 from triptych.command.flow.writer import ExclusiveWriter, Writer
 from triptych.command.store.loader import Loader, LoadHints
@@ -187,6 +188,7 @@ class Executor:
         given = [addressed for addressed in replies if addressed is not None]
         result.replies += given
         report_rejected(given)
+        count_replays(decided, replies, unit)
         # Also for a repetition, which finds its job already begun: the runner may not have been woken the first time.
         result.has_jobs = result.has_jobs or bool(unit.parked)
         result.still_parked.update(command.parked_id for command in unit.parked if command.parked_id)

@@ -22,9 +22,7 @@ from triptych.contract.sizes import COMMAND_BYTES_MAX, record_bytes, too_large
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
-
-FORWARDED = "triptych-forwarded"
-"""Header of a record that was forwarded to its gallery's partition; the value is the record's former position."""
+from triptych.kit.kafka.transit import FORWARDED, as_sent, is_replay
 
 TOO_LARGE = Reason.TOO_LARGE.value
 MISPLACED = "misplaced"
@@ -48,6 +46,8 @@ class SortedRecords:
     forwards: list[Forward] = field(default_factory=list)
     refused: list[tuple[IncomingRecord, str, str]] = field(default_factory=list)
     replies: list[AddressedReply] = field(default_factory=list)
+    rejected_replays: int = 0
+    """How many of the rejected commands, which are not dead-lettered, were replayed dead letters."""
 
 
 def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> SortedRecords:
@@ -62,12 +62,13 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
     for record in records:
         try:
             # Before decoding: a megabyte on the topic can be many megabytes when it is decompressed.
-            if record_bytes(record.key, record.value, record.headers) > COMMAND_BYTES_MAX:
+            if _is_too_large(record):
                 raise too_large(record.value, record.headers)
             envelope = decode_command(record.value, record.headers)
         except InvalidCommand as invalid:
             error = ReplyError(code=ErrorCode.INVALID_ARGUMENT, message=str(invalid), violations=invalid.violations)
             _reject(sorted_records, record, invalid.origin, error, default_site, invalid.gallery_id)
+            sorted_records.rejected_replays += is_replay(record.headers)
         except Undecodable as undecodable:
             _refuse(
                 sorted_records, record, undecodable.origin, undecodable.reason.value, undecodable.text, default_site
@@ -99,6 +100,15 @@ def refuse_forwards(sorted_records: SortedRecords, positions: Collection[int]) -
         )
         _refuse(sorted_records, record, _origin(envelope), TOO_LARGE, text, DEFAULT_SITE_ID)
     sorted_records.forwards = [one for position, one in enumerate(sorted_records.forwards) if position not in positions]
+
+
+def _is_too_large(record: IncomingRecord) -> bool:
+    """Whether the record is too large as its sender sent it: forwarding or replaying a command must not refuse it."""
+    key, value, headers = record.key, record.value, record.headers
+    return (
+        record_bytes(key, value, headers) > COMMAND_BYTES_MAX
+        and record_bytes(key, value, as_sent(headers)) > COMMAND_BYTES_MAX
+    )
 
 
 def _origin(envelope: CommandEnvelope) -> CommandOrigin:

@@ -32,10 +32,7 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
         ApplicationFailure: 401 without a key; 403 for a key without the scope, or of another site.
         InvalidRequest: the header is not a site id.
     """
-    if key is None:
-        raise ApplicationFailure(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
-    if needed not in key.scopes:
-        raise ApplicationFailure(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
+    key = _with_scope(key, needed)
     if named_site is not None and not is_site_id(named_site):
         raise bad_header(SITE_HEADER, SITE_ID_FORM)
     if key.site_id is None:
@@ -47,3 +44,27 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
             403, "PERMISSION_DENIED", f"the API key belongs to a site whose id is not {SITE_ID_FORM}"
         )
     return Caller(key.site_id, source_of(key.key_id))
+
+
+def admit_operator(key: ApiKey | None, needed: Scope, named_site: str | None) -> str:
+    """Authorise a request that is about all sites; the result is the source of the key.
+
+    A request that names a site is refused too: whoever limits clients to a site by that header must be able to rely on
+    it.
+
+    Raises:
+        ApplicationFailure: 401 without a key; 403 for a key without the scope or of a site, or if a site is named.
+    """
+    key = _with_scope(key, needed)
+    if key.site_id is not None or named_site is not None:
+        text = f"{needed} is about all sites: use an API key of no site, without {SITE_HEADER}"
+        raise ApplicationFailure(403, "PERMISSION_DENIED", text)
+    return source_of(key.key_id)
+
+
+def _with_scope(key: ApiKey | None, needed: Scope) -> ApiKey:
+    if key is None:
+        raise ApplicationFailure(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
+    if needed not in key.scopes:
+        raise ApplicationFailure(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
+    return key

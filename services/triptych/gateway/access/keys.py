@@ -27,6 +27,8 @@ class Scope(StrEnum):
     READ = "read"
     MANAGE = "manage"
     LISTENERS = "listeners"
+    DEAD_LETTERS = "dead-letters"
+    """Read and replay refused records of all sites. A key of a site is refused nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
 from triptych.contract.codec.trace_context import NO_TRACE, TRACEPARENT, TRACESTATE, TraceContext, trace_context
-from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER, Caller, admit
-from triptych.gateway.access.keys import Keys, Scope, source_of
+from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER, Caller, admit, admit_operator
+from triptych.gateway.access.keys import ApiKey, Keys, Scope, source_of
 from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER, check_idempotency_key
 from triptych.gateway.http.budget import Budget
@@ -64,14 +64,27 @@ async def admitted(request: Request, needed: Scope) -> Caller:
         ApplicationFailure: 401, 403, or 429 for a key that sends too many requests.
         InvalidRequest: the named site is not a site id.
     """
+    caller = admit(await _key_of(request), needed, request.headers.get(SITE_HEADER))
+    request.state.site_id = caller.site_id
+    return caller
+
+
+async def operator_admitted(request: Request, needed: Scope) -> str:
+    """The source of the caller's key, if the key has the scope that is needed, for all sites.
+
+    Raises:
+        ApplicationFailure: 401, 403, or 429 for a key that sends too many requests.
+    """
+    return admit_operator(await _key_of(request), needed, request.headers.get(SITE_HEADER))
+
+
+async def _key_of(request: Request) -> ApiKey | None:
     gateway, key = state_of(request), request.headers.get(KEY_HEADER)
     found = await gateway.keys.find(key) if key else None
     if found is not None:
         request.state.source = source_of(found.key_id)
         gateway.limit.take(found.key_id)
-    caller = admit(found, needed, request.headers.get(SITE_HEADER))
-    request.state.site_id = caller.site_id
-    return caller
+    return found
 
 
 async def _reader(request: Request) -> Caller:

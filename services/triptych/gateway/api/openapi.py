@@ -14,6 +14,8 @@ from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 
 # Requests and responses share models, but require different fields; the suffix distinguishes the two schemas.
+ABOUT_ALL_SITES = {"dead-letters"}
+"""Tags of operations that take no site."""
 _REF = "#/components/schemas/{model}Input"
 
 
@@ -45,7 +47,9 @@ def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
             if _is_of_framework(operation["responses"].get("422", {})):
                 del operation["responses"]["422"]
             operation["security"] = [{"key": []}]
-            operation["parameters"] = [*operation.get("parameters", ()), *_headers(operation["responses"])]
+            of_all_sites = ABOUT_ALL_SITES.intersection(operation.get("tags", ()))
+            headers = () if of_all_sites else _headers(operation["responses"])
+            operation["parameters"] = [*operation.get("parameters", ()), *headers]
 
 
 def _is_of_framework(response: Mapping[str, Any]) -> bool:

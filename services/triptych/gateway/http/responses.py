@@ -1,7 +1,7 @@
 """Responses: sends them as JSON, and defines their shapes for the OpenAPI document (contract, sections 2 and 5)."""
 
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import orjson
 from pydantic import Field
@@ -36,6 +36,25 @@ class JsonAnswer(Response):
         for start in range(0, len(body), BLOCK_BYTES):
             block, more = bytes(body[start : start + BLOCK_BYTES]), start + BLOCK_BYTES < len(body)
             await send({"type": "http.response.body", "body": block, "more_body": more})
+
+
+class BytesAnswer(JsonAnswer):
+    """Bytes of unknown content, which no browser must interpret."""
+
+    media_type = "application/octet-stream"
+    DESCRIBED: ClassVar[Responses] = {
+        200: {
+            "description": "The bytes",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    }
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content, headers={"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"})
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return bytes(content)
 
 
 class GalleryAnswer(WireModel):

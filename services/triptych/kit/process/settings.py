@@ -97,6 +97,13 @@ class KitSettings(MongoSettings, KafkaSettings):
         return value
 
 
+class IdempotencySettings(KitSettings):
+    """See `KitSettings`. For processes that carry commands out, or send them again."""
+
+    processed_retention: timedelta = Field(timedelta(days=7), gt=timedelta(0))
+    """How long a repeated command is recognised by its site, source and id."""
+
+
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 

@@ -17,6 +17,7 @@ from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.transit import DONE, HELD_BACK, REPLAYED, STALE, is_replay
 from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
@@ -49,6 +50,13 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 TRANSACTION_BYTES = 8 * 1024 * 1024
 SITES_MAX = 10_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
+# An event that does not fit is dead-lettered again, and counted there.
+_REPLAY_OUTCOMES = {
+    FoldResult.APPLIED: DONE,
+    FoldResult.REPEATED: STALE,
+    FoldResult.PASSED_OVER: STALE,
+    FoldResult.HELD_BACK: HELD_BACK,
+}
 
 
 class ProjectionHandler:
@@ -225,6 +233,8 @@ class ProjectionHandler:
         for record, (_, entry), outcome in zip(sources, inputs, batch.outcomes, strict=True):
             if outcome is FoldResult.CONTRADICTORY:
                 refused.append((record, outcome, f"event {entry.sequence} does not fit gallery {entry.gallery_id}"))
+            elif self._join_publisher is not None and is_replay(record.headers):
+                REPLAYED.labels(record.topic, _REPLAY_OUTCOMES[outcome]).inc()
         if self._join_publisher is not None:  # otherwise the active version's projector dead-letters them
             await self._publisher.publish(await self._dead_letters.letters(refused))
             self._dead_letters.report(refused)

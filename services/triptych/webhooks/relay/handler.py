@@ -15,6 +15,7 @@ from triptych.kit.chunks import until_full
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.transit import replay_of
 from triptych.kit.mongo.driver import Binary, Document
 from triptych.kit.process.supervision import progress
 from triptych.webhooks.relay.claiming import DeliveryClaimer
@@ -159,6 +160,9 @@ class DeliveryPlanner:
 
 
 def _published(record: IncomingRecord) -> Published:
+    """Where and when the event was published. A replayed one is not for listeners that were created meanwhile."""
+    if (replay := replay_of(record.headers)) is not None:
+        return Published(replay.origin.partition, replay.origin.offset, None)
     at = datetime.fromtimestamp(record.timestamp / 1000, UTC) if record.timestamp > 0 else None
     return Published(record.partition, record.offset, at)
 

@@ -6,10 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from triptych.kit.attribution import position_of, sender_of
-from triptych.kit.kafka.publishing.letter_pieces import Headers, split_letter
+from triptych.kit.kafka.publishing.letter_headers import (
+    ATTEMPTS,
+    ERROR,
+    OFFSETS,
+    ORIGIN,
+    REASON,
+    UNREADABLE_REASON,
+    Headers,
+)
+from triptych.kit.kafka.publishing.letter_pieces import split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
+from triptych.kit.kafka.transit import DEAD_LETTERED, REPLAYED, is_replay
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.telemetry import DEAD_LETTERS
@@ -21,7 +31,6 @@ __all__ = ["DeadLetterPublisher", "IncomingRecord", "RefusedRecord"]
 MAX_TEXT = 1_000
 HANDLER_FAILED = "handler-failed"
 """The reason of a record that makes our code fail."""
-UNREADABLE_REASON = "UNREADABLE"
 
 
 class RefusedRecord(Protocol):
@@ -110,6 +119,8 @@ class DeadLetterPublisher:
             of_topic = [one for one in refused if one[0].topic == topic]
             for reason, count in Counter(reason for _, reason, _ in of_topic).items():
                 DEAD_LETTERS.labels(topic, reason).inc(count)
+            if replayed := sum(is_replay(record.headers) for record, _, _ in of_topic):
+                REPLAYED.labels(topic, DEAD_LETTERED).inc(replayed)
             report(
                 log,
                 logging.WARNING,
@@ -138,11 +149,11 @@ def _described(refusal: Refusal) -> dict[str, object]:
 
 def _added_headers(record: RefusedRecord, reason: str, text: str, attempts: int) -> Headers:
     added: tuple[tuple[str, str], ...] = (
-        ("dead-letter-origin", f"{record.topic}-{record.partition}@{record.offset}"),
-        ("dead-letter-reason", reason),
-        ("dead-letter-error", text[:MAX_TEXT]),
-        ("dead-letter-attempts", str(attempts)),
+        (ORIGIN, f"{record.topic}-{record.partition}@{record.offset}"),
+        (REASON, reason),
+        (ERROR, text[:MAX_TEXT]),
+        (ATTEMPTS, str(attempts)),
     )
     if isinstance(record, Unreadable):
-        added = (*added, ("dead-letter-offsets", f"{record.first_offset}-{record.offset}"))
+        added = (*added, (OFFSETS, f"{record.first_offset}-{record.offset}"))
     return tuple((name, text.encode("utf-8", "replace")) for name, text in added)

@@ -2,18 +2,15 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 import orjson
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import BATCH_BYTES
+from triptych.kit.kafka.publishing.letter_headers import PART, Headers
 from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
 
-Headers: TypeAlias = tuple[tuple[str, bytes], ...]
-PIECE_HEADER = "dead-letter-part"
-"""Header of a piece: its number from 1, a slash, and the number of pieces."""
 LEAST_BYTES = 1_024
 """Smallest useful size of a piece."""
 
@@ -33,7 +30,7 @@ def split_letter(letter: OutgoingRecord, added: Headers, limit: int) -> list[Out
         TransientFailure: the limit is too low even for pieces; it has to be raised.
     """
     key = added[0][1]
-    piece_bytes = min(BATCH_BYTES, (limit - bound(key, b"", (*added, (PIECE_HEADER, bytes(20))))) * 6 // 7)
+    piece_bytes = min(BATCH_BYTES, (limit - bound(key, b"", (*added, (PART, bytes(20))))) * 6 // 7)
     if piece_bytes < LEAST_BYTES:
         raise TransientFailure(f"topic {letter.topic} takes batches of {limit} bytes only: too few for dead letters")
     original = letter.headers[: len(letter.headers) - len(added)]
@@ -46,7 +43,7 @@ def split_letter(letter: OutgoingRecord, added: Headers, limit: int) -> list[Out
     )
     pieces = [document[start : start + piece_bytes] for start in range(0, len(document), piece_bytes)]
     return [
-        letter._replace(key=key, value=piece, headers=(*added, (PIECE_HEADER, f"{number}/{len(pieces)}".encode())))
+        letter._replace(key=key, value=piece, headers=(*added, (PART, f"{number}/{len(pieces)}".encode())))
         for number, piece in enumerate(pieces, 1)
     ]
 

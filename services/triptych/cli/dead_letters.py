@@ -1,0 +1,217 @@
+"""`triptych dead-letters`: lists refused records of all topics, shows them, sends them again, or drops them."""
+
+import asyncio
+import getpass
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Annotated, TypeVar
+
+import orjson
+import typer
+
+from triptych.cli.dead_letter_handling import Handling
+from triptych.cli.dead_letter_lines import entry_line, entry_lines
+from triptych.cli.dead_letter_options import (
+    Again,
+    DryRun,
+    Gallery,
+    Json,
+    LetterId,
+    LetterIds,
+    MessageId,
+    Old,
+    Partition,
+    Reason,
+    Since,
+    SiteName,
+    StateName,
+    StateOption,
+    Topic,
+    Until,
+    Yes,
+    read_id,
+    selection_of,
+)
+from triptych.cli.installation import find_installation
+from triptych.cli.refusals import reporting_refusals
+from triptych.cli.settings import CliSettings
+from triptych.contract.topics import Topics
+from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission
+from triptych.deadletters.forms import entry_form, full_form
+from triptych.deadletters.scan import Entry
+from triptych.deadletters.store.marks import INDEXES
+from triptych.kit.failures import StartRefused
+from triptych.kit.kafka.positions import Position
+from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.own_command import as_typed
+from triptych.kit.startup.provision import ensure_indexes
+
+app = typer.Typer(no_args_is_help=True, help="Records that were refused: list them, send them again, or drop them.")
+T = TypeVar("T")
+
+
+@app.command(name="list", epilog="Example: triptych dead-letters list --reason UNKNOWN_TYPE --since 2026-11-27")
+def show_page(
+    topic: Topic = None,
+    partition: Partition = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    site: SiteName = None,
+    gallery: Gallery = None,
+    message: MessageId = None,
+    state: StateOption = StateName.OPEN,
+    limit: Annotated[int, typer.Option(min=1, help="How many to print.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Continue after this dead letter.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print dead letters by topic and partition, oldest first; by default those that nobody has handled."""
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        selection = selection_of(topics, topic, partition, reason, since, until, site, gallery, message, state)
+        printed, last = 0, None if after is None else read_id(after)
+        async with aclosing(letters.scan(selection).chunks(letters.topics_of(selection), last)) as chunks:
+            async for entry in (entry async for chunk in chunks for entry in chunk):
+                if printed == limit:
+                    print(f"there are more: add --after {last}", file=sys.stderr)
+                    return
+                source = _source_of(entry, topics)
+                print(orjson.dumps(entry_form(entry, source)).decode() if as_json else entry_line(entry, source))
+                printed, last = printed + 1, entry.letter.position
+
+    _run(work)
+
+
+@app.command(epilog="Example: triptych dead-letters show triptych.commands.dead-letter-0-12")
+def show(
+    letter_id: LetterId,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the bytes of the value, and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a dead letter: why the record was refused, what was done about it, its headers and its value."""
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        entry = await _found(letters, read_id(letter_id))
+        source = _source_of(entry, topics)
+        if raw:
+            sys.stdout.buffer.write(entry.letter.value or b"")
+            sys.stdout.buffer.flush()
+        elif as_json:
+            print(orjson.dumps(full_form(entry, source)).decode())
+        else:
+            print("\n".join(entry_lines(entry, source)))
+
+    _run(work)
+
+
+@app.command(name="replay", epilog="Example: triptych dead-letters replay --reason handler-failed --dry-run")
+def send_again(
+    ids: LetterIds = None,
+    topic: Topic = None,
+    partition: Partition = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    site: SiteName = None,
+    gallery: Gallery = None,
+    message: MessageId = None,
+    state: StateOption = StateName.OPEN,
+    again: Again = False,
+    old: Old = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Send refused records again, with their bytes, keys and headers: those with these ids, or all that are meant.
+
+    Exit status 1 if some were not sent.
+    """
+    permission = Permission(again=again, old=old, dry_run=dry_run)
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        selection = selection_of(topics, topic, partition, reason, since, until, site, gallery, message, state)
+        handling = Handling("replay", "would replay" if dry_run else "replayed", as_json=as_json)
+        await handling.run(
+            letters,
+            ids or (),
+            selection,
+            lambda opened, found: opened.replay(found, _user(), permission),
+            is_confirmed=yes or dry_run,
+        )
+
+    _run(work)
+
+
+@app.command(epilog="Example: triptych dead-letters drop triptych.commands.dead-letter-0-12")
+def drop(
+    ids: LetterIds = None,
+    topic: Topic = None,
+    partition: Partition = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    site: SiteName = None,
+    gallery: Gallery = None,
+    message: MessageId = None,
+    state: StateOption = StateName.OPEN,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Record that nothing will be done about dead letters, so that `list` no longer shows them.
+
+    They stay on their topic until they expire. Exit status 1 if some were not dropped.
+    """
+
+    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+        selection = selection_of(topics, topic, partition, reason, since, until, site, gallery, message, state)
+        handling = Handling("drop", "would drop" if dry_run else "dropped", as_json=as_json)
+        await handling.run(
+            letters,
+            ids or (),
+            selection,
+            lambda opened, found: opened.drop(found, _user(), dry_run=dry_run),
+            is_confirmed=yes or dry_run,
+        )
+
+    _run(work)
+
+
+async def _found(letters: OpenDeadLetters, position: Position) -> Entry:
+    entry = await letters.find(position)
+    if entry is None:
+        raise StartRefused(f"There is no dead letter {position}. See: {as_typed('dead-letters list')}")
+    return entry
+
+
+def _source_of(entry: Entry, topics: Topics) -> str:
+    return entry.letter.position.topic.removesuffix(topics.dead_letter(""))
+
+
+def _user() -> str:
+    """Who uses the command line, as the marks of dead letters name the person."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # the user has no name on this machine, as in some containers
+        name = "unknown"
+    return f"cli:{name}@{socket.gethostname()}"
+
+
+def _run(work: Callable[[OpenDeadLetters, Topics], Awaitable[T]]) -> T:
+    """Run `work` with the dead letters of the installation that the settings name."""
+
+    async def connected() -> T:
+        settings = find_installation(CliSettings)
+        async with open_settings_database(settings) as database:
+            await ensure_indexes(database, INDEXES)
+            letters = DeadLetters(settings, database)
+            try:
+                async with letters.open() as opened:
+                    return await work(opened, Topics(settings.topic_prefix))
+            finally:
+                await letters.stop()
+
+    with reporting_refusals():
+        return asyncio.run(connected())
