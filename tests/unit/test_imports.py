@@ -31,6 +31,7 @@ ROOMS = {
         ("failures",),
         ("attribution", "backoff", "chunks", "keyed_locks", "own_command", "run_all"),
         ("process",),
+        ("tracing",),
         ("kafka", "mongo"),  # neither knows the other
         ("startup",),
     ),

@@ -25,6 +25,7 @@ from triptych.gateway.writing.read_your_writes import (
 )
 from triptych.gateway.writing.rejections import Rename, failure_of, same_path
 from triptych.gateway.writing.replies import ReplyWaiters
+from triptych.gateway.writing.spans import in_its_span, send_span
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.attribution import about
 from triptych.kit.failures import TransientFailure
@@ -242,7 +243,8 @@ class Writes:
 
     async def _send(self, envelope: CommandEnvelope) -> Reply:
         with self.replies.expect(envelope.correlation_id) as future:
-            await self._publish(envelope)
+            with send_span(self._topics.commands, envelope) as span:
+                await self._publish(in_its_span(envelope, span))
             try:
                 async with asyncio.timeout(self._reply_seconds):
                     return await future

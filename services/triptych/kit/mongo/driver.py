@@ -47,6 +47,7 @@ from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_COD
 from triptych.kit.process.stopping import DATABASE, stop_deadline
 from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
+from triptych.kit.tracing.spans import tracer_in_use
 
 __all__ = [
     "ASCENDING",
@@ -129,13 +130,18 @@ def connect(uri: str, driver: DriverName = "pymongo") -> AsyncMongoClient[Docume
             installed.
     """
     try:
-        client = _client(uri, driver, dict(_OPTIONS))
+        client = _client(uri, driver, {**_OPTIONS, **_listeners()})
     except (ConfigurationError, InvalidURI) as error:
         raise StartRefused(f"TRIPTYCH_MONGO_URI cannot be used: {error}") from None
     found = weaknesses(uri)
     if found:
         raise StartRefused("TRIPTYCH_MONGO_URI asks for what cannot be promised with:\n  " + "\n  ".join(found))
     return client
+
+
+def _listeners() -> dict[str, Any]:
+    tracer = tracer_in_use()
+    return {} if tracer is None else {"event_listeners": tracer.mongo_listeners()}
 
 
 def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongoClient[Document]:

@@ -21,6 +21,7 @@ from triptych.kit.process.stopping import HTTP, StopDeadline, set_stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.process.telemetry import configure_logging
 from triptych.kit.startup.starting import StartupApp, composed
+from triptych.kit.tracing.setup import start_tracing, stop_tracing
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def run_service(
     try:
         settings = load_settings(kind)
         configure_logging(settings.log_level, settings.log_format)
+        start_tracing(name)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             has_failed = runner.run(_serve(name, settings, compose, port_of(settings), refusal, deadline))
     except StartRefused as refusal:
@@ -135,6 +137,7 @@ async def _serve(
     if not working.done() and not is_composed.is_set():
         working.cancel()  # it still waits for its servers, which may never come
     await deadline.finish(working)
+    await stop_tracing()
     if not working.cancelled():
         working.result()
     await serving
