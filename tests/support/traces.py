@@ -22,6 +22,10 @@ class Traces:
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter
 
+    def clear(self) -> None:
+        """Forget them."""
+        self._exporter.clear()
+
     def all(self) -> list[ReadableSpan]:
         """In the order in which they ended."""
         return list(self._exporter.get_finished_spans())

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Mapping
 
 import pytest
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.tracing import setup
 from triptych.kit.tracing.setup import exporters, make_provider, start_tracing
-from triptych.kit.tracing.spans import tracer_in_use
+from triptych.kit.tracing.spans import request_telemetry, tracer_in_use
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
@@ -77,16 +79,24 @@ def test_a_process_names_itself_unless_the_environment_does(monkeypatch: pytest.
     assert [given[f"service.{name}"] for name in ("name", "version", "instance.id")] == ["galleries", "7", "i"]
 
 
-def test_no_service_imports_opentelemetry_while_tracing_is_off() -> None:
-    modules = ("command", "projector", "webhooks", "gateway")
-    code = f"""
+def test_no_service_imports_the_sdk_while_tracing_is_off() -> None:
+    # FastAPI imports the API of OpenTelemetry in any case, and FastStream a list of names.
+    code = """
 import sys
-{"".join(f"import triptych.{name}.app" + chr(10) for name in modules)}
+import triptych.command.app, triptych.projector.app, triptych.webhooks.app, triptych.gateway.app
 from triptych.kit.startup.lifecycle import start_tracing
 start_tracing("command")
-print([name for name in sys.modules if name.partition(".")[0] == "opentelemetry"])
+parts = [".".join(name.split(".")[:2]) for name in sys.modules]
+print(sorted({"opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation"}.intersection(parts)))
 """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_without_tracing_fastapi_records_nothing_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    app = FastAPI(telemetry=TelemetryConfig(**request_telemetry(lambda _scope: False)))
+    assert not app._native_telemetry.enabled()
+    assert not app._telemetry["auto_configure"]

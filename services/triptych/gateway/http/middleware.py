@@ -16,6 +16,7 @@ from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure, render
 from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
 from triptych.kit.attribution import about
 from triptych.kit.process.stopping import is_stopping
+from triptych.kit.tracing.spans import tracer_in_use
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class OuterMiddleware:
         started = time.perf_counter()
         request_id = str(uuid_utils.uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
+        if (tracer := tracer_in_use()) is not None:
+            tracer.note_request(request_id)
         status = 0
 
         async def send_with_id(message: Message) -> None:

@@ -1,6 +1,6 @@
 """Records spans with OpenTelemetry. Imported only when tracing is on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from types import TracebackType
@@ -9,14 +9,22 @@ from typing import Any, Self
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, SpanKind
-from starlette.types import ASGIApp
+from starlette.types import Scope
 
 from triptych.kit.tracing.batches import RecordedBatch
 from triptych.kit.tracing.contexts import context_of, fail, parent_of
 from triptych.kit.tracing.messages import operation_attributes
 from triptych.kit.tracing.mongo import MongoSpans
-from triptych.kit.tracing.requests import RequestSpans
-from triptych.kit.tracing.spans import NO_OPERATION, NO_SPANS, Attributes, BatchSpans, Context, Operation, Source
+from triptych.kit.tracing.spans import (
+    NO_OPERATION,
+    NO_REQUESTS,
+    NO_SPANS,
+    Attributes,
+    BatchSpans,
+    Context,
+    Operation,
+    Source,
+)
 
 
 class RecordingTracer:
@@ -49,9 +57,19 @@ class RecordingTracer:
         """See `Tracer`."""
         return [MongoSpans(self._provider)]
 
-    def middleware(self, app: ASGIApp, untraced: frozenset[str]) -> ASGIApp:
+    def requests(self, is_untraced: Callable[[Scope], bool]) -> dict[str, Any]:
+        """See `Tracer`. The spans of dependencies and serialization would be many, and say little."""
+        return {
+            **NO_REQUESTS,
+            "tracing": True,
+            "tracer_provider": self._provider,
+            "operation_spans": False,
+            "exclude": is_untraced,
+        }
+
+    def note_request(self, request_id: str) -> None:
         """See `Tracer`."""
-        return RequestSpans(app, self._provider, untraced)
+        trace.get_current_span().set_attribute("triptych.request.id", request_id)
 
     def shutdown(self) -> None:
         """See `Tracer`."""

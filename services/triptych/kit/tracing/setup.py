@@ -33,7 +33,6 @@ PROTOCOL = "http/protobuf"
 NEEDED = (
     "opentelemetry.sdk",
     "opentelemetry.exporter.otlp.proto.http",
-    "opentelemetry.instrumentation.asgi",
     "opentelemetry.instrumentation.pymongo",
 )
 FLUSH_SECONDS = 2.0
@@ -104,6 +103,7 @@ def make_provider(role: str) -> "TracerProvider":
     from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
 
+    from triptych.kit.tracing.redaction import QueryRedaction
     from triptych.kit.tracing.sampling import LinkSampler
 
     own = {SERVICE_NAME: f"triptych-{role}", SERVICE_VERSION: version("triptych")}
@@ -112,6 +112,7 @@ def make_provider(role: str) -> "TracerProvider":
     # Its own hook at exit would wait for the receiver without regard to the deadline of the stop.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.sampler = LinkSampler(provider.sampler)
+    provider.add_span_processor(QueryRedaction())
     return provider
 
 

@@ -3,12 +3,12 @@
 While tracing is off, a batch costs one question for the tracer, which is None, and the empty methods of `NO_SPANS`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
-from starlette.types import ASGIApp
+from starlette.types import Scope
 
 Context: TypeAlias = tuple[str | None, str | None]
 """A valid traceparent and tracestate of W3C Trace Context."""
@@ -79,6 +79,8 @@ class Operation:
 
 NO_SPANS = BatchSpans()
 NO_OPERATION = Operation()
+NO_REQUESTS: dict[str, Any] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""The telemetry of a FastAPI application that records nothing, whatever the environment says."""
 
 
 class Tracer(Protocol):
@@ -99,8 +101,11 @@ class Tracer(Protocol):
     def mongo_listeners(self) -> list[Any]:
         """Listeners for a MongoDB client that record its commands within the spans of other work."""
 
-    def middleware(self, app: ASGIApp, untraced: frozenset[str]) -> ASGIApp:
-        """An ASGI application with a span for each request, except those to the paths in `untraced`."""
+    def requests(self, is_untraced: Callable[[Scope], bool]) -> dict[str, Any]:
+        """The telemetry of a FastAPI application that records its requests, except those that are untraced."""
+
+    def note_request(self, request_id: str) -> None:
+        """Add the id of a request to the current span."""
 
     def shutdown(self) -> None:
         """Export what is left, and stop. It blocks the thread that calls it."""
@@ -112,6 +117,11 @@ _tracer: Tracer | None = None
 def tracer_in_use() -> Tracer | None:
     """The tracer of this process; None while tracing is off."""
     return _tracer
+
+
+def request_telemetry(is_untraced: Callable[[Scope], bool]) -> dict[str, Any]:
+    """The `telemetry` of a FastAPI application. While tracing is on, its requests have spans unless `is_untraced`."""
+    return NO_REQUESTS if _tracer is None else _tracer.requests(is_untraced)
 
 
 def use_tracer(tracer: Tracer | None) -> None:
