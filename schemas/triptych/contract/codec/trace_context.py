@@ -17,6 +17,7 @@ LONG_MEMBER = 128
 """Members with more characters are left out first."""
 
 _ODD = frozenset("13579bdf")
+_ODD_BYTES = frozenset(digit.encode() for digit in _ODD)
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[\x21-\x7e]*)?"
 )
@@ -60,15 +61,13 @@ def is_sampled(traceparent: str) -> bool:
 
 def sampled_context(headers: Sequence[tuple[str, bytes]]) -> TraceContext | None:
     """The trace context in the headers of an event, if it is valid and sampled. Of several headers, the last counts."""
-    found: dict[str, str] = {}
-    nullable: Sequence[tuple[str, bytes | None]] = headers  # Kafka has null values
-    for name, raw in reversed(nullable):
-        if name in (TRACEPARENT, TRACESTATE) and name not in found:
-            found[name] = (raw or b"").decode(errors="replace")
-    if TRACEPARENT not in found:
+    found: dict[str, bytes | None] = dict(headers)  # Kafka has null values
+    parent = found.get(TRACEPARENT)
+    if not parent or parent[54:55] not in _ODD_BYTES:  # before the rest, which costs ten times as much
         return None
-    context = trace_context(found)
-    return context if context.traceparent is not None and is_sampled(context.traceparent) else None
+    texts = {name: (found.get(name) or b"").decode(errors="replace") for name in (TRACEPARENT, TRACESTATE)}
+    context = trace_context(texts)
+    return None if context.traceparent is None else context
 
 
 def _passed_on(state: str) -> str | None:

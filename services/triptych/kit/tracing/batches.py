@@ -1,6 +1,6 @@
 """Records the spans of a batch: one for the batch, linked with those of its records. Imported only when tracing is on.
 
-The records of a batch belong to different traces, so the span of the batch is the child of none of them (decision 28).
+The records of a batch belong to different traces, so the span of the batch is the child of none of them (decision 32).
 """
 
 import time
