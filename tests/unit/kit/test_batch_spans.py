@@ -24,7 +24,7 @@ from tests.support.traces import (
 from triptych.contract.codec.trace_context import is_sampled, sampled_context
 from triptych.kit.kafka.consuming.spans import record_spans
 from triptych.kit.tracing.batches import LINKS_MAX
-from triptych.kit.tracing.spans import NO_SPANS, Source, tracer_in_use
+from triptych.kit.tracing.spans import NO_SPANS, RECORDS_MAX, Source, tracer_in_use
 
 OTHER = f"00-{'a' * 32}-{'b' * 16}-01"
 
@@ -129,10 +129,12 @@ def test_a_failure_marks_every_span_by_its_type_and_not_by_its_text(traces: Trac
         assert "secret" not in span.to_json()
 
 
-def test_links_are_bounded(traces: Traces) -> None:
-    with record_spans(batch_of(*[SAMPLED] * (LINKS_MAX + 20)), sampled_context) as spans:
-        assert len(spans.contexts) == LINKS_MAX + 20
-    assert len(traces.one("process_batch events").links) == LINKS_MAX
+def test_spans_and_links_of_one_batch_are_bounded(traces: Traces) -> None:
+    with record_spans(batch_of(None, *[SAMPLED] * (RECORDS_MAX + 20)), sampled_context) as spans:
+        assert sorted(spans.contexts) == list(range(1, RECORDS_MAX + 1))
+    batch = traces.one("process_batch events")
+    assert len(batch.links) == LINKS_MAX < RECORDS_MAX
+    assert attributes_of(batch)["messaging.batch.message_count"] == RECORDS_MAX + 21
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand
 from triptych.command.flow.reply_publisher import AddressedReply
@@ -11,6 +12,7 @@ from triptych.kit.tracing.messages import message_attributes
 from triptych.kit.tracing.spans import (
     NO_OPERATION,
     NO_SPANS,
+    RECORDS_MAX,
     BatchSpans,
     Context,
     Operation,
@@ -28,12 +30,12 @@ def command_spans(commands: Sequence[ReceivedCommand]) -> BatchSpans:
     tracer = tracer_in_use()
     if tracer is None:
         return NO_SPANS
-    sources = {
-        index: Source(_context(command), _attributes(command))
+    sources = (
+        (index, Source(_context(command), _attributes(command)))
         for index, command in enumerate(commands)
         if command.envelope.traceparent is not None and is_sampled(command.envelope.traceparent)
-    }
-    return tracer.batch(commands[0].record.topic, len(commands), sources)
+    )
+    return tracer.batch(commands[0].record.topic, len(commands), dict(islice(sources, RECORDS_MAX)))
 
 
 def in_their_spans(commands: Sequence[ReceivedCommand], spans: BatchSpans) -> Sequence[ReceivedCommand]:

@@ -22,6 +22,10 @@ class Source(NamedTuple):
     attributes: Attributes
 
 
+RECORDS_MAX = 256
+"""The most records of one batch that have spans: making them takes processor time while the batch waits."""
+
+
 class BatchSpans:
     """The spans of one batch: one for the batch, and one for each record whose trace is sampled. Here there are none.
 
@@ -87,7 +91,7 @@ class Tracer(Protocol):
     """Makes spans. No method raises anything."""
 
     def batch(self, topic: str, count: int, sources: Mapping[int, Source]) -> BatchSpans:
-        """The spans of a batch of `count` records; `sources` are those whose traces are sampled, by index."""
+        """The spans of a batch of `count` records; `sources` are up to `RECORDS_MAX` sampled ones, by index."""
 
     def send(self, topic: str, attributes: Attributes) -> Operation:
         """The span of publishing one record, if the current span is recorded."""

@@ -1,10 +1,11 @@
 """Gives a batch of records its spans, if tracing is on and the traces of some of the records are sampled."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.tracing.messages import TEXT_MAX, message_attributes
-from triptych.kit.tracing.spans import NO_SPANS, BatchSpans, Context, Source, tracer_in_use
+from triptych.kit.tracing.spans import NO_SPANS, RECORDS_MAX, BatchSpans, Context, Source, tracer_in_use
 
 _TYPE, _ID, _CORRELATION_ID = "ce_type", "ce_id", "ce_correlationid"
 
@@ -21,12 +22,12 @@ def record_spans(
     tracer = tracer_in_use()
     if tracer is None or not records:
         return NO_SPANS
-    sources = {
-        index: Source(context, _attributes(record))
+    sources = (
+        (index, Source(context, _attributes(record)))
         for index, record in enumerate(records)
         if (context := sampled(record.headers)) is not None
-    }
-    return tracer.batch(records[0].topic, len(records), sources)
+    )
+    return tracer.batch(records[0].topic, len(records), dict(islice(sources, RECORDS_MAX)))
 
 
 def _attributes(record: IncomingRecord) -> dict[str, str | int]:
