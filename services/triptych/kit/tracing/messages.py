@@ -1,4 +1,4 @@
-"""Names the attributes of messaging spans (OpenTelemetry semantic conventions 1.38: messaging, and Kafka)."""
+"""Names the attributes of messaging spans, by the semantic conventions of OpenTelemetry for messaging and Kafka."""
 
 SYSTEM, KAFKA = "messaging.system", "kafka"
 DESTINATION = "messaging.destination.name"
