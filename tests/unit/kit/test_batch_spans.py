@@ -162,9 +162,9 @@ def test_of_several_headers_the_last_counts() -> None:
     assert sampled_context(headers[::-1]) == (OTHER, None)
 
 
-@pytest.mark.parametrize("flags", range(256))
-def test_the_last_bit_of_the_flags_says_sampled(flags: int) -> None:
-    assert is_sampled(f"00-{TRACE_ID}-{SPAN_ID}-{flags:02x}") == bool(flags & 1)
+def test_the_last_bit_of_the_flags_says_sampled() -> None:
+    for flags in range(256):
+        assert is_sampled(f"00-{TRACE_ID}-{SPAN_ID}-{flags:02x}") == bool(flags & 1)
 
 
 def test_a_trace_state_stays_with_its_trace(traces: Traces) -> None:
