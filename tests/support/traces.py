@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanContext
 
 from triptych.kit.tracing.setup import make_provider, trace_with
 from triptych.kit.tracing.spans import use_tracer
@@ -44,14 +45,21 @@ class Traces:
         return [span for span in self.all() if trace_id_of(span) == trace_id]
 
 
+def context_of(span: ReadableSpan) -> SpanContext:
+    """Its ids, flags and trace state."""
+    context = span.get_span_context()
+    assert context is not None
+    return context
+
+
 def trace_id_of(span: ReadableSpan) -> str:
     """The id of its trace, in hexadecimal digits."""
-    return f"{span.get_span_context().trace_id:032x}"
+    return f"{context_of(span).trace_id:032x}"
 
 
 def span_id_of(span: ReadableSpan) -> str:
     """Its own id."""
-    return f"{span.get_span_context().span_id:016x}"
+    return f"{context_of(span).span_id:016x}"
 
 
 def parent_of(span: ReadableSpan) -> str | None:

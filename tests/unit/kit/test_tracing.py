@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import pytest
 from fastapi import FastAPI
-from fastapi.telemetry import TelemetryConfig
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.tracing import setup
@@ -97,6 +96,6 @@ print(sorted({"opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.inst
 
 def test_without_tracing_fastapi_records_nothing_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
-    app = FastAPI(telemetry=TelemetryConfig(**request_telemetry(lambda _scope: False)))
+    app = FastAPI(telemetry=request_telemetry(lambda _scope: False))
     assert not app._native_telemetry.enabled()
     assert not app._telemetry["auto_configure"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -25,6 +25,9 @@ from triptych.kit.tracing.spans import (
     Operation,
     Source,
 )
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
 
 
 class RecordingTracer:
@@ -57,7 +60,7 @@ class RecordingTracer:
         """See `Tracer`."""
         return [MongoSpans(self._provider)]
 
-    def requests(self, is_untraced: Callable[[Scope], bool]) -> dict[str, Any]:
+    def requests(self, is_untraced: Callable[[Scope], bool]) -> "TelemetryConfig":
         """See `Tracer`. The spans of dependencies and serialization would be many, and say little."""
         return {
             **NO_REQUESTS,

@@ -6,9 +6,12 @@ While tracing is off, a batch costs one question for the tracer, which is None, 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
 from starlette.types import Scope
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
 
 Context: TypeAlias = tuple[str | None, str | None]
 """A valid traceparent and tracestate of W3C Trace Context."""
@@ -83,7 +86,7 @@ class Operation:
 
 NO_SPANS = BatchSpans()
 NO_OPERATION = Operation()
-NO_REQUESTS: dict[str, Any] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+NO_REQUESTS: "TelemetryConfig" = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """The telemetry of a FastAPI application that records nothing, whatever the environment says."""
 
 
@@ -105,7 +108,7 @@ class Tracer(Protocol):
     def mongo_listeners(self) -> list[Any]:
         """Listeners for a MongoDB client that record its commands within the spans of other work."""
 
-    def requests(self, is_untraced: Callable[[Scope], bool]) -> dict[str, Any]:
+    def requests(self, is_untraced: Callable[[Scope], bool]) -> "TelemetryConfig":
         """The telemetry of a FastAPI application that records its requests, except those that are untraced."""
 
     def note_request(self, request_id: str) -> None:
@@ -123,7 +126,7 @@ def tracer_in_use() -> Tracer | None:
     return _tracer
 
 
-def request_telemetry(is_untraced: Callable[[Scope], bool]) -> dict[str, Any]:
+def request_telemetry(is_untraced: Callable[[Scope], bool]) -> "TelemetryConfig":
     """The `telemetry` of a FastAPI application. While tracing is on, its requests have spans unless `is_untraced`."""
     return NO_REQUESTS if _tracer is None else _tracer.requests(is_untraced)
 
