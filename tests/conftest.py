@@ -14,6 +14,7 @@ from tests.support.receiver import Receiver, open_receiver
 from tests.support.relay import Admin, relay_settings
 from tests.support.secrets import watching_secrets
 from tests.support.stack import stack as stack
+from tests.support.traces import traces as traces
 from triptych.contract.codec.envelope import Message
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.store.provision import INDEXES

@@ -70,4 +70,5 @@ def test_a_consumer_needs_pydantic_and_orjson_alone_and_the_extra_server_brings_
     assert "Usage: triptych" in run(triptych, "--help")
     # The stack of a developer's machine reads one more library, where Docker is used.
     venv.add("testcontainers")
+    venv.add_needs_of("triptych", "tracing")
     assert int(run(python, "-c", EVERYTHING)) > 200

@@ -14,6 +14,7 @@ from triptych.contract.topics import Topics
 SOURCES = ("services", "schemas", "deploy")
 ROOTS = (*SOURCES, "tests", "benchmarks", "docs", ".ci", ".github")
 _FILE = re.compile(r"[\w.{},-]+(?:/[\w.{},-]+)+\.(?:py|md|json|mjs|ya?ml|toml|txt)")
+_ATTRIBUTE = re.compile(r'"(triptych\.[a-z_]+\.[a-z_]+)"')
 _DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)+")
 MADE = ("results/latest.json",)
 """Files that pages name and that a command writes."""
@@ -27,7 +28,7 @@ def is_missing(code: str, root: Path) -> bool:
         return False
     if _FILE.fullmatch(code) or (code.split("/")[0] in ROOTS and re.fullmatch(r"[\w./-]+", code) and "/" in code):
         return not _is_file(code.removesuffix("/"), root)
-    if not _DOTTED.fullmatch(code) or code.startswith(_NOT_CODE):
+    if not _DOTTED.fullmatch(code) or code.startswith(_NOT_CODE) or code in _attributes(root):
         return False
     names = code.removeprefix("triptych.").split(".")
     is_ours = code.startswith("triptych.") and code not in _topics()
@@ -78,6 +79,14 @@ def _defined(module: Path) -> set[str]:
 def _packages(root: Path) -> set[str]:
     found = {package.name for source in SOURCES for package in (root / source / "triptych").iterdir()}
     return found - {"client"}  # in pages, JavaScript names begin with `client.`
+
+
+@cache
+def _attributes(root: Path) -> set[str]:
+    """The names of the attributes of spans, as the modules that make spans write them."""
+    folder = root / "services" / "triptych"
+    modules = [*folder.rglob("spans.py"), *(folder / "kit" / "tracing").glob("*.py")]
+    return {found for module in modules for found in _ATTRIBUTE.findall(module.read_text())}
 
 
 @cache

@@ -36,6 +36,7 @@ ROOMS = {
         ("attribution", "backoff", "chunks", "keyed_locks", "own_command", "run_all"),
         ("logs",),
         ("process",),
+        ("tracing",),
         ("kafka", "mongo"),  # neither knows the other
         ("startup",),
     ),

@@ -46,6 +46,7 @@ from triptych.kit.process.health import Health
 from triptych.kit.process.tls import TlsFiles, server_context
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.tracing.spans import request_telemetry
 from triptych.readmodel.queries import Views
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
@@ -56,6 +57,8 @@ ENDS_SECONDS = 5.0
 """How long a new stream waits for the end offsets of the events topic."""
 EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
 """Response headers that pages in browsers may read."""
+UNTRACED = ("/health/live", "/health/ready", "/metrics", "/events")
+"""The ends of paths whose requests have no span. A live stream lasts for long, and ends when its client leaves."""
 PREFIXES = ("/progallery", "/pro-gallery", "/_api/pro-gallery-server")
 """Clients or published documents use each of them (contract, D14). The OpenAPI document names the first one only."""
 
@@ -179,6 +182,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
         redoc_url=None,
         responses=COMMON_FAILURES,
         generate_unique_id_function=operation_id,
+        telemetry=request_telemetry(lambda scope: scope["path"].endswith(UNTRACED)),
     )
     app.state.gateway = state
     install_handlers(app)

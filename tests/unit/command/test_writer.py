@@ -18,6 +18,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class Stores:
     """The repository, the outbox and the publisher of replies, which note their calls."""
 
+    topic = "events"
+
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.is_away = False

@@ -20,6 +20,7 @@ from triptych.kit.process.stopping import (
     HTTP,
     PRODUCERS,
     RELEASE,
+    TRACES,
     StopDeadline,
     set_stop_deadline,
     stop_deadline,
@@ -39,7 +40,7 @@ def test_steps_share_one_deadline_that_begins_once() -> None:
 
 
 def test_a_process_ends_before_its_supervisor_kills_it() -> None:
-    shares = (HTTP, BATCH, DELIVERIES, RELEASE, PRODUCERS, DATABASE, ALL, FORCED_SECONDS, up.STOP_SECONDS)
+    shares = (HTTP, BATCH, DELIVERIES, RELEASE, PRODUCERS, DATABASE, TRACES, ALL, FORCED_SECONDS, up.STOP_SECONDS)
     assert list(shares) == sorted(set(shares))
 
 

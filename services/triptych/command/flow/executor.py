@@ -15,6 +15,7 @@ from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import described, report_rejected
 from triptych.command.flow.replays import count_replays
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
+from triptych.command.flow.spans import command_spans, in_their_spans, note_outcomes
 from triptych.command.flow.writer import ExclusiveWriter, Writer
 from triptych.command.store.loader import Loader, LoadHints
 from triptych.command.store.outbox import OutboxRow
@@ -98,9 +99,12 @@ class Executor:
             whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
             sizes = await self._loader.sizes(whole) if whole else {}
             for chunk in chunks(commands, sizes):
-                result = await self._execute(chunk, writer, running_job)
-                await writer.publish(result.rows, result.replies)
-                await self._dead_letter(result.faulty)
+                with command_spans(chunk) as spans:
+                    traced = in_their_spans(chunk, spans)
+                    result = await self._execute(traced, writer, running_job)
+                    accepted = note_outcomes(traced, result.replies, result.faulty, spans)
+                    await writer.publish(result.rows, result.replies, spans, accepted)
+                    await self._dead_letter(result.faulty)
                 progress()
                 combined.has_jobs = combined.has_jobs or result.has_jobs
                 combined.still_parked |= result.still_parked

@@ -12,6 +12,7 @@ from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clo
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
+from triptych.command.flow.spans import in_its_span, step_span
 from triptych.command.flow.step_retries import RETRY_PERIOD, pause_seconds, should_give_up
 from triptych.command.flow.writer import ExclusiveWriter, Writer
 from triptych.command.store.jobs import PARKED_AT_ONCE, Job, JobMovedOn, JobStore, JobUpdate, StoredJob
@@ -167,7 +168,8 @@ class JobRunner:
         if job.kind is JobKind.CLONE and "total" not in job.state:
             return await self._stage(job)
         async with self._writer.exclusive({job.command.partition}) as writer:
-            await self._advance(job, writer)
+            with step_span(job) as span:
+                await self._advance(in_its_span(job, span), writer)
         return True
 
     async def _advance(self, job: Job, writer: ExclusiveWriter) -> None:

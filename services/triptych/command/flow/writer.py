@@ -13,6 +13,7 @@ from triptych.command.store.repository import WriteModelRepository
 from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.tracing.spans import NO_SPANS, BatchSpans
 
 log = get_logger(__name__)
 
@@ -55,9 +56,26 @@ class ExclusiveWriter:
         self._head_cache.keep(unit)
         return rows
 
-    async def publish(self, rows: Sequence[OutboxRow], replies: Sequence[AddressedReply]) -> None:
-        """Publish the events of committed rows, and replies. Raises what `ReplyPublisher.publish` raises."""
-        await self._reply_publisher.publish(self._outbox.records(rows), replies)
+    async def publish(
+        self,
+        rows: Sequence[OutboxRow],
+        replies: Sequence[AddressedReply],
+        spans: BatchSpans = NO_SPANS,
+        senders: Sequence[int] = (),
+    ) -> None:
+        """Publish the events of committed rows, and replies.
+
+        Args:
+            rows, replies: what to publish.
+            spans: those of the commands.
+            senders: the indexes of the accepted commands there.
+
+        Raises:
+            Exception: what `ReplyPublisher.publish` raises.
+        """
+        records = self._outbox.records(rows)
+        with spans.sending(self._outbox.topic, len(records), senders):
+            await self._reply_publisher.publish(records, replies)
         self._outbox.acknowledge_soon(rows)
 
     async def save(self, unit: UnitOfWork, at: datetime, update: JobUpdate) -> None:

@@ -71,7 +71,7 @@ class Outbox:
         self._rows: Collection = database["outbox"]
         self._acknowledgements = self._rows.with_options(write_concern=WriteConcern(1))
         self._publisher = publisher
-        self._topic = events_topic
+        self.topic = events_topic
         self._number = 0
         # Published rows whose documents still say `pending`.
         self._unacknowledged = Coalescer("MongoDB to mark published events", self._acknowledge, ACKNOWLEDGE_SECONDS)
@@ -100,7 +100,7 @@ class Outbox:
     def records(self, rows: Sequence[OutboxRow]) -> list[OutgoingRecord]:
         """The records to publish for rows."""
         return [
-            OutgoingRecord(self._topic, message.key, message.value, message.headers)
+            OutgoingRecord(self.topic, message.key, message.value, message.headers)
             for row in rows
             for message in row.messages
         ]

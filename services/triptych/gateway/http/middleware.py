@@ -15,6 +15,7 @@ from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
 from triptych.kit.attribution import trace_of
 from triptych.kit.logs.loggers import BoundLogger, get_logger
 from triptych.kit.process.stopping import is_stopping
+from triptych.kit.tracing.spans import tracer_in_use
 
 log = get_logger(__name__)
 access_log = get_logger("triptych.gateway.access", is_limited=False)
@@ -44,6 +45,8 @@ class OuterMiddleware:
         started = time.perf_counter()
         request_id = str(uuid_utils.uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
+        if (tracer := tracer_in_use()) is not None:
+            tracer.note_request(request_id)
         status = 0
 
         async def send_with_id(message: Message) -> None:

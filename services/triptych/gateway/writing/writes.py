@@ -26,6 +26,7 @@ from triptych.gateway.writing.read_your_writes import (
 )
 from triptych.gateway.writing.rejections import Rename, failure_of, key_reused, raise_if_fails_all, same_path
 from triptych.gateway.writing.replies import ReplyWaiters
+from triptych.gateway.writing.spans import in_its_span, send_span
 from triptych.gateway.writing.wait_metrics import TIMEOUT, observe_reply, observe_visibility
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.kit.failures import TransientFailure
@@ -243,7 +244,8 @@ class Writes:
 
     async def _send(self, envelope: CommandEnvelope) -> Reply:
         with self.replies.expect(envelope.correlation_id) as future:
-            await self._publish(envelope)
+            with send_span(self._topics.commands, envelope) as span:
+                await self._publish(in_its_span(envelope, span))
             started = time.perf_counter()
             try:
                 async with asyncio.timeout(self._reply_seconds):

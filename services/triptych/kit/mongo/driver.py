@@ -47,6 +47,7 @@ from triptych.kit.mongo.refusals import STANDALONE, start_failure
 from triptych.kit.process.stopping import DATABASE, stop_deadline
 from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
+from triptych.kit.tracing.spans import tracer_in_use
 
 __all__ = [
     "ASCENDING",
@@ -124,13 +125,18 @@ def connect(
     if has_bare_secret(uri):
         raise StartRefused(NOT_ENCODED)
     try:
-        client = _client(uri, driver, {**_OPTIONS, **(options or {})})
+        client = _client(uri, driver, {**_OPTIONS, **_listeners(), **(options or {})})
     except (ConfigurationError, InvalidURI, OSError, ValueError) as error:  # the latter two for files, and for hosts
         raise StartRefused(f"TRIPTYCH_MONGO_URI cannot be used: {error}") from None
     found = weaknesses(uri)
     if found:
         raise StartRefused("TRIPTYCH_MONGO_URI asks for what cannot be promised with:\n  " + "\n  ".join(found))
     return client
+
+
+def _listeners() -> dict[str, Any]:
+    tracer = tracer_in_use()
+    return {} if tracer is None else {"event_listeners": tracer.mongo_listeners()}
 
 
 def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongoClient[Document]:

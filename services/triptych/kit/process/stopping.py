@@ -20,7 +20,7 @@ from triptych.kit.logs.setup import write_last_line
 log = get_logger(__name__)
 
 # When the steps end, in seconds after the signal.
-HTTP, BATCH, DELIVERIES, RELEASE, PRODUCERS, DATABASE, ALL = 8.0, 12.0, 16.0, 17.5, 19.0, 20.5, 22.0
+HTTP, BATCH, DELIVERIES, RELEASE, PRODUCERS, DATABASE, TRACES, ALL = 8.0, 12.0, 16.0, 17.5, 19.0, 20.5, 21.5, 22.0
 FORCED_SECONDS = 23.5
 """When a process that cannot end in order is ended by force. `triptych up` kills it after 25 s."""
 CANCEL_AGAIN_SECONDS = 0.1

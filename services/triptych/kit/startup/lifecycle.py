@@ -23,6 +23,7 @@ from triptych.kit.process.settings import KitSettings, load_settings
 from triptych.kit.process.stopping import HTTP, StopDeadline, set_stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup.starting import StartupApp, composed
+from triptych.kit.tracing.setup import start_tracing, stop_tracing
 
 log = get_logger(__name__)
 
@@ -66,6 +67,7 @@ def run_service(
         settings = load_settings(kind)
         configure_logging(name, settings.log_level, settings.log_format, settings.secret_values())
         show_build_info(settings.build_commit)
+        start_tracing(name)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             serving = _serve(name, settings, compose, port_of(settings), refusal, tls_of(settings), deadline)
             has_failed = runner.run(serving)
@@ -146,6 +148,7 @@ async def _serve(
     if not working.done() and not is_composed.is_set():
         working.cancel()  # it still waits for its servers, which may never come
     await deadline.finish(working)
+    await stop_tracing()
     if not working.cancelled():
         working.result()
     await serving

@@ -11,9 +11,11 @@ from prometheus_client import Counter
 from triptych.contract.codec.cloudevents import Reason, Undecodable
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import Event, EventType, decode_event
+from triptych.contract.codec.trace_context import sampled_context
 from triptych.contract.joined import gallery_key, item_key
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.chunks import by_weight
+from triptych.kit.kafka.consuming.spans import record_spans
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
@@ -23,6 +25,7 @@ from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
+from triptych.kit.tracing.spans import NO_SPANS
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
 from triptych.projector.join.publisher import JoinPublisher
@@ -120,6 +123,12 @@ class ProjectionHandler:
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Bring these events into the views and the join; see `BatchHandler`."""
+        # A version of the views that nobody reads yet is built from events whose traces ended long ago.
+        spans = NO_SPANS if self._join_publisher is None else record_spans(records, sampled_context)
+        with spans:
+            await self._handle(records)
+
+    async def _handle(self, records: Sequence[IncomingRecord]) -> None:
         async with self.locks.of({record.partition for record in records}):
             await self._handle_missing(await self._expiry_handler.confirm(self.offsets.gaps(records)))
             self.offsets.begin_records(records)

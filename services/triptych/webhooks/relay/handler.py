@@ -10,20 +10,23 @@ from prometheus_client import Counter
 from triptych.contract.codec.cloudevents import Reason, Undecodable
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
+from triptych.contract.codec.trace_context import sampled_context
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.chunks import until_full
+from triptych.kit.kafka.consuming.spans import record_spans
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.transit import replay_of
 from triptych.kit.mongo.driver import Binary, Document
 from triptych.kit.process.supervision import progress
+from triptych.kit.tracing.spans import BatchSpans
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.outcome_metrics import count_cancelled
 from triptych.webhooks.store.deliveries import ClaimedDelivery, DeliveryRepository, claimed_of
-from triptych.webhooks.store.delivery_documents import cancelled, new_delivery
+from triptych.webhooks.store.delivery_documents import cancelled, new_delivery, trace_fields
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus, Published
 
 PLANNED = Counter("triptych_webhook_planned_total", "Deliveries planned")
@@ -70,18 +73,25 @@ class DeliveryPlanner:
 
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Plan a delivery for each event and each listener that wants it; see `BatchHandler`."""
+        with record_spans(records, sampled_context) as spans:
+            await self._handle(records, spans)
+
+    async def _handle(self, records: Sequence[IncomingRecord], spans: BatchSpans) -> None:
         # This loads every listener whose creation was answered before these events were published.
         await self._claimer.refresh()
         await self._expiry_reporter.check(records)
         events: list[tuple[Document, Published]] = []
         refused: list[tuple[IncomingRecord, str, str]] = []
-        for record in records:
+        for index, record in enumerate(records):
             if _is_snapshot(record):
                 continue  # snapshots are for read models; listeners get changes only
             try:
                 site_id = event_headers(record.headers).site_id
                 if self._listener_cache.of_site(site_id):
-                    events.append((self._event_document(site_id, record.value), _published(record)))
+                    event = self._event_document(site_id, record.value)
+                    if index in spans.contexts:
+                        event |= trace_fields(*spans.contexts[index])
+                    events.append((event, _published(record)))
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
         planned = self._with_listeners(events)
@@ -146,7 +156,7 @@ class DeliveryPlanner:
                     # Insert the delivery as already claimed: no query, and the attempt is counted before its POST.
                     free_slots[listener.id] -= 1
                     delivery = self._repository.lease(delivery, token, now)
-                    claims.append(claimed_of(delivery, until, bytes(event["value"])))
+                    claims.append(claimed_of(delivery, until, event))
                 else:
                     unclaimed.add(listener.id)
                 deliveries.append(delivery)

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.tracing.spans import Operation
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
 from triptych.webhooks.model.addresses import ForbiddenAddress
@@ -19,6 +20,7 @@ from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.signing import SignedRequest, standard_body, standard_request, wix_request
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.listener_health import named_in_log
+from triptych.webhooks.relay.spans import delivery_span, in_its_span, note_response
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
@@ -76,10 +78,16 @@ class DeliverySender:
 
     async def send(self, listener: Listener, claimed: ClaimedDelivery, value: bytes) -> SentRequest:
         """Post a delivery. Every exception becomes a failure: without a result it would be posted for ever."""
+        with delivery_span(listener, claimed) as span:
+            sent = await self._send(listener, claimed, value, span)
+            note_response(span, sent.response)
+            return sent
+
+    async def _send(self, listener: Listener, claimed: ClaimedDelivery, value: bytes, span: Operation) -> SentRequest:
         started = time.perf_counter()
         headers: Mapping[str, str] = {}
         try:
-            request = self._signer.sign(listener, claimed, value)
+            request = in_its_span(self._signer.sign(listener, claimed, value), span)
             headers = request.headers
             reader = await self._client.post(listener.url, headers, request.body, listener.timeout_seconds)
             response = ListenerResponse(

@@ -10,7 +10,15 @@ from typing import Any
 from triptych.kit.mongo.driver import ASCENDING, Binary, BulkWriteError, Database, Document, UpdateOne, aggregate
 from triptych.webhooks.model.delivery import Dead, Delivered, Retry, SentRequest, Verdict
 from triptych.webhooks.model.failing import FailureRun
-from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, OPEN_STATUSES, DeliveryStatus, ended
+from triptych.webhooks.store.delivery_documents import (
+    DELIVERIES,
+    EVENTS,
+    OPEN_STATUSES,
+    TRACE_FIELDS,
+    DeliveryStatus,
+    ended,
+    trace_of,
+)
 from triptych.webhooks.store.listener_documents import ListenerStatus
 from triptych.webhooks.store.listeners import LISTENERS, announce_change
 from triptych.webhooks.store.ordering import promote, promote_all
@@ -37,6 +45,8 @@ class ClaimedDelivery:
     until: float
     value: bytes | None
     """The value of the event's record; None if the event has expired."""
+    trace: tuple[str, str | None] | None = None
+    """The traceparent and the tracestate in which the attempts are traced; None if the event is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +115,10 @@ class DeliveryRepository:
         )
         claimed = await self._deliveries.find({"_id": ids, "lease": token}, {"log": 0}).to_list(None)
         wanted = {"_id": {"$in": list({delivery["eventId"] for delivery in claimed})}}
-        values = {event["_id"]: bytes(event["value"]) async for event in self._events.find(wanted, {"value": 1})}
+        found = self._events.find(wanted, {"value": 1, **dict.fromkeys(TRACE_FIELDS, 1)})
+        events = {event["_id"]: event async for event in found}
         claimed.sort(key=lambda delivery: str(delivery["_id"]))
-        return [claimed_of(delivery, until, values.get(delivery["eventId"])) for delivery in claimed]
+        return [claimed_of(delivery, until, events.get(delivery["eventId"])) for delivery in claimed]
 
     async def write(self, outcomes: Sequence[UpdateOne]) -> int:
         """Write the outcomes of claimed deliveries; the number not written because the lease was lost."""
@@ -194,8 +205,8 @@ class DeliveryRepository:
         return done.modified_count
 
 
-def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -> ClaimedDelivery:
-    """A claimed delivery, from its stored document."""
+def claimed_of(delivery: Mapping[str, Any], until: float, event: Mapping[str, Any] | None) -> ClaimedDelivery:
+    """A claimed delivery, from its stored document and that of its event, which is None if it has expired."""
     return ClaimedDelivery(
         delivery_id=delivery["_id"],
         site_id=delivery["siteId"],
@@ -209,7 +220,8 @@ def claimed_of(delivery: Mapping[str, Any], until: float, value: bytes | None) -
         failures=delivery["failures"],
         lease=delivery["lease"],
         until=until,
-        value=value,
+        value=None if event is None else bytes(event["value"]),
+        trace=None if event is None else trace_of(event),
     )
 
 

@@ -14,6 +14,9 @@ from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 DELIVERIES = "deliveries"
 EVENTS = "webhook_events"
 
+TRACE_FIELDS = ("traceparent", "tracestate")
+"""Fields of an event that is traced."""
+
 
 class DeliveryStatus(StrEnum):
     """The state of a delivery."""
@@ -63,6 +66,18 @@ INDEXES: Mapping[str, list[IndexModel]] = {
         IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
     ],
 }
+
+
+def trace_fields(traceparent: str | None, tracestate: str | None) -> Document:
+    """The fields of an event whose deliveries are traced in this context."""
+    values = zip(TRACE_FIELDS, (traceparent, tracestate), strict=True)
+    return {name: value for name, value in values if value is not None}
+
+
+def trace_of(event: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """The traceparent and the tracestate of a stored event; None if the event is not traced."""
+    traceparent = event.get("traceparent")
+    return None if traceparent is None else (traceparent, event.get("tracestate"))
 
 
 def new_delivery(listener: Listener, event: Mapping[str, Any], now: datetime, *, manual: bool = False) -> Document:
