@@ -8,6 +8,7 @@ import orjson
 import typer
 
 from triptych.cli import deliveries, keys, listener_test, listeners
+from triptych.cli import probe as probing
 from triptych.cli.installation import find_installation
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
@@ -33,12 +34,16 @@ def up() -> None:
 
 
 @app.command()
-def provision() -> None:
+def provision(
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to keep trying while Kafka or MongoDB does not answer.")
+    ] = 0,
+) -> None:
     """Create missing topics and indexes."""
-    from triptych.cli.provision import provision as run
+    from triptych.cli.provision import provision_within as run
 
     with reporting_refusals():
-        created = asyncio.run(run(_settings()))
+        created = asyncio.run(run(_settings(), wait))
         print("\n".join(f"created {name}" for name in created) or "nothing was missing")
 
 
@@ -92,6 +97,15 @@ def verify() -> None:
     print("\n".join(differences) or "the views and the joined topic are equal to the write model")
     if differences:
         raise typer.Exit(1)
+
+
+@app.command()
+def probe(
+    services: Annotated[list[str] | None, typer.Argument(help="Their names; without any, all that run here.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Accept a service that answers but is not ready.")] = False,
+) -> None:
+    """Ask services on this machine whether they are ready. Exit status 1 if one is not."""
+    raise typer.Exit(probing.main([*(["--live"] if live else []), *(services or [])]))
 
 
 def _settings() -> CliSettings:
