@@ -23,21 +23,23 @@ def mounts(container: str) -> dict[str, Path]:
     return {pair[1]: (DEPLOY / pair[0]).resolve() for pair in pairs if pair[0].startswith(".")}
 
 
-def test_prometheus_scrapes_every_service_at_its_port() -> None:
-    (ours,) = [job for job in read("prometheus", "prometheus.yaml")["scrape_configs"] if job["job_name"] == "triptych"]
-    asked = {name: entry["port"] for entry in ours["dns_sd_configs"] for name in entry["names"]}
-    assert asked == {name: CliSettings.model_fields[f"{name}_port"].default for name in SERVICES}
-    # Every container of a service, not one of them.
-    assert {entry["type"] for entry in ours["dns_sd_configs"]} == {"A"}
+def test_prometheus_scrapes_every_container_of_each_service_at_its_port() -> None:
+    asked = {
+        (job["job_name"], name, entry["type"], entry["port"])
+        for job in read("prometheus", "prometheus.yaml")["scrape_configs"]
+        for entry in job["dns_sd_configs"]
+        for name in entry["names"]
+    }
+    ports = {name: CliSettings.model_fields[f"{name}_port"].default for name in SERVICES}
+    assert asked == {(f"triptych-{name}", name, "A", port) for name, port in ports.items()}
 
 
-def test_prometheus_reads_its_own_file_and_the_rules_of_its_folder() -> None:
+def test_prometheus_reads_its_own_file_and_the_rules_in_its_folder() -> None:
     (folder,) = mounts("prometheus").items()
     (option,) = [word for word in CONTAINERS["prometheus"]["command"] if word.startswith("--config.file=")]
     file = Path(option.partition("=")[2])
     assert (str(file.parent), folder[1] / file.name) == (folder[0], OBSERVABILITY / "prometheus" / "prometheus.yaml")
-    (pattern,) = read("prometheus", "prometheus.yaml")["rule_files"]
-    assert Path("/etc/prometheus/alerts.yaml").match(pattern)
+    assert read("prometheus", "prometheus.yaml")["rule_files"] == [f"{folder[0]}/alerts.yaml"]
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:
