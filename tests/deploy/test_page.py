@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.deployment import ROOT, Deployment
+from tests.support.deployment import COMMAND_SECONDS, ROOT, Deployment
 from tests.support.pages import blocks, is_as_printed, steps
 from tests.support.shell import empty_shell
 
@@ -14,7 +14,8 @@ PAGE = ROOT / "docs" / "deploying.md"
 PUBLISHED = "127.0.0.1:8080"
 
 
-def test_the_page_works_as_printed(deployed: Deployment, tmp_path: Path) -> None:
+def test_the_page_works_as_printed(deployed: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.shell.SECONDS", COMMAND_SECONDS)
     with empty_shell(ROOT, tmp_path / "notes") as shell:
         for name, value in deployed.environ.items():
             shell.run(f"export {name}={value}")
