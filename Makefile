@@ -16,7 +16,7 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-fast test-containers soak conformance lint types bench schemas reference clean
+.PHONY: help up test test-fast test-containers test-deploy soak conformance lint types bench schemas reference clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-fast: $(INSTALLED) ## Run the tests that need no servers
 
 test-containers: $(INSTALLED) ## Run the tests that need servers on the official images (needs Docker)
 	TRIPTYCH_STACK=containers $(BIN)/pytest tests/integration tests/e2e
+
+test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and test what runs (needs Docker)
+	$(BIN)/pytest tests/deploy
 
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \

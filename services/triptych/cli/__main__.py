@@ -75,13 +75,18 @@ def up() -> None:
         run(settings)
 
 
-@app.command(epilog="Example: triptych provision")
-def provision(as_json: AsJson = False) -> None:
+@app.command(epilog="Example: triptych provision --wait 60")
+def provision(
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to keep trying while Kafka or MongoDB does not answer.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
     """Create missing topics and indexes."""
     with reporting_refusals():
-        from triptych.cli.provision import provision as run
+        from triptych.cli.provision import provision_within as run
 
-        created = asyncio.run(run(_settings()))
+        created = asyncio.run(run(_settings(), wait))
     if as_json:
         show_json({"created": created})
     else:
@@ -149,6 +154,17 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> No
     from typer._completion_shared import get_completion_script
 
     print(get_completion_script(prog_name="triptych", complete_var="_TRIPTYCH_COMPLETE", shell=shell.value))
+
+
+@app.command(epilog="Example: triptych probe gateway")
+def probe(
+    services: Annotated[list[str] | None, typer.Argument(help="Their names; without any, all that run here.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Accept a service that answers but is not ready.")] = False,
+) -> None:
+    """Ask services on this machine whether they are ready. Exit status 1 if one is not."""
+    from triptych.cli import probe as probing
+
+    raise typer.Exit(probing.main([*(["--live"] if live else []), *(services or [])]))
 
 
 def _settings() -> "CliSettings":

@@ -1,0 +1,14 @@
+"""`make test` runs every folder of tests, except the one that has a target of its own."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+APART = {"deploy"}
+
+
+def test_no_folder_is_forgotten() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    folders = {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    assert {path.removeprefix("tests/") for path in configured} == folders - APART
+    assert folders >= APART
