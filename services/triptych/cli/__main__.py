@@ -75,7 +75,7 @@ def up() -> None:
         run(settings)
 
 
-@app.command(epilog="Example: triptych provision --wait 60")
+@app.command(epilog="Example: triptych provision")
 def provision(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to keep trying while Kafka or MongoDB does not answer.")

@@ -137,7 +137,7 @@ def test_a_service_that_hangs_at_its_end_ends_by_itself(hangs: str, status: int,
         lines = []
         for line in child.stdout:
             lines.append(line)
-            if "listens on" in line:
+            if "the service listens" in line:
                 break
         before = time.monotonic()
         child.send_signal(signal.SIGTERM)

@@ -43,9 +43,9 @@ class TlsFiles:
     @property
     def paths(self) -> list[Path]:
         """The files that are set."""
-        return [path for _, path in self.named()]
+        return [path for _, path in self.with_settings()]
 
-    def named(self) -> list[tuple[str, Path]]:
+    def with_settings(self) -> list[tuple[str, Path]]:
         """The files that are set, each with the name of its setting."""
         files = {"CA_FILE": self.authorities, "CERTIFICATE_FILE": self.certificate, "KEY_FILE": self.key}
         return [(f"{self.prefix}_{name}", path) for name, path in files.items() if path is not None]
@@ -170,7 +170,7 @@ def _stamps(files: TlsFiles) -> Stamps:
 
 
 def _require_readable(files: TlsFiles) -> None:
-    for name, path in files.named():
+    for name, path in files.with_settings():
         try:
             path.read_bytes()
         except OSError as error:
