@@ -251,8 +251,8 @@ def type_page(page: Path, place: Place, tmp_path: Path) -> None:
     with empty_shell(place.folder, tmp_path / "notes") as shell:
         left_out = False
         for block in blocks(page):
-            if block.language in ("text", "mermaid") or is_covered_elsewhere(block):
-                # A drawing or a shape, which nobody runs, or what the terminal of `make up` shows.
+            if block.language in ("text", "mermaid", "ini", "yaml") or is_covered_elsewhere(block):
+                # A drawing, a shape or a file of settings, which nobody runs, or what the terminal of `make up` shows.
                 assert not TERMINAL.match(block.text) or shows(place, block.text), f"{block.page}:{block.line}"
                 continue
             if block.language == "json":

@@ -102,7 +102,7 @@ async def test_a_wrong_password_ends_a_service_and_a_command_with_78_and_one_lin
     for arguments in (("command",), ("cli", "provision")):
         status, printed = await processes.run(*arguments)
         assert status == os.EX_CONFIG, printed
-        lines = [line for line in printed.splitlines() if not re.search(r" INFO |^installation:", line)]
+        lines = [line for line in printed.splitlines() if not re.search(r'"level":"info"|^installation:', line)]
         assert len(lines) == 1, printed
         assert "refuses the credentials (TRIPTYCH_KAFKA_USERNAME, TRIPTYCH_KAFKA_PASSWORD)" in lines[0]
         assert "hidden" not in printed

@@ -16,7 +16,7 @@ from triptych.kit.logs.loggers import BoundLogger, get_logger
 from triptych.kit.logs.masking import Masker
 from triptych.kit.logs.repeats import KEYS_MAX, PERIOD_SECONDS, VARIANTS_MAX, DeduplicatingHandler
 
-ACCESS = "triptych.test.access"
+ACCESS, OWN = "triptych.test of repeats.access", "triptych.test of repeats"
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Log:
     def __post_init__(self) -> None:
         self.handler = DeduplicatingHandler(self.stream, lambda: self.now)
         self.handler.setFormatter(line_formatter("json", Masker()))
-        self.own = self.logger("triptych.test")
+        self.own = self.logger(OWN)
 
     def logger(self, name: str, **options: Any) -> BoundLogger:
         """A logger of the product whose lines go to this log only."""
@@ -164,4 +164,4 @@ def test_a_line_that_cannot_be_written_is_replaced_and_harms_nobody(log: Log) ->
     log.own.warning("odd", value=Unprintable())
     log.own.warning("the next line")
     assert [line["event"] for line in log.lines] == ["a log line cannot be written"] * 2 + ["the next line"]
-    assert [line["logger"] for line in log.lines] == ["library", "triptych.test", "triptych.test"]
+    assert [line["logger"] for line in log.lines] == ["library", OWN, OWN]

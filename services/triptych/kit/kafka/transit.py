@@ -25,6 +25,7 @@ REPLAYED = Counter(
     ["topic", "outcome"],
 )
 DONE, STALE, REJECTED, HELD_BACK, DEAD_LETTERED = "done", "stale", "rejected", "held-back", "dead-lettered"
+OUTCOMES = (DONE, STALE, REJECTED, HELD_BACK, DEAD_LETTERED)
 """The outcomes of a replay. A stale record had taken effect before, and has no second effect."""
 
 

@@ -18,7 +18,7 @@ from triptych.kit.logs.repeats import DeduplicatingHandler
 log = get_logger(__name__)
 
 # Libraries that log each retry, rebalance and request at level INFO.
-QUIET = ("aiokafka", "faststream", "pymongo", "httpx", "httpcore", "uvicorn.access", "asyncio")
+QUIET = ("aiokafka", "faststream", "pymongo", "httpx", "httpcore", "uvicorn", "asyncio")
 
 _chosen: LogFormat = "text"
 

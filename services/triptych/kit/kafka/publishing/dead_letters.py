@@ -19,7 +19,7 @@ from triptych.kit.kafka.publishing.letter_pieces import split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
-from triptych.kit.kafka.transit import DEAD_LETTERED, REPLAYED, is_replay
+from triptych.kit.kafka.transit import DEAD_LETTERED, OUTCOMES, REPLAYED, is_replay
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.telemetry import DEAD_LETTERS
@@ -65,6 +65,8 @@ class DeadLetterPublisher:
         """Show a count of 0 for these reasons and our own, so that a first dead letter is an increase."""
         for reason in (*reasons, HANDLER_FAILED, UNREADABLE_REASON):
             DEAD_LETTERS.labels(topic, reason)
+        for outcome in OUTCOMES:
+            REPLAYED.labels(topic, outcome)
 
     async def dead_letter(self, record: RefusedRecord, reason: str, text: str, attempts: int = 1) -> None:
         """Dead-letter one record.
