@@ -1,4 +1,4 @@
-"""Attempts and ends of deliveries are counted under few names, none of which comes from a listener."""
+"""Attempts and ends of deliveries are counted under few names. No name comes from a listener."""
 
 from datetime import UTC, datetime, timedelta
 

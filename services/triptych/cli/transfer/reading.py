@@ -42,7 +42,7 @@ def documents(file: BinaryIO) -> Iterator[Any]:
 
 
 def _long_documents(raw: bytes) -> Iterator[Any]:
-    """The documents of a text, each of which may have several lines."""
+    """The documents of a text. One document may have several lines."""
     try:
         text = raw.decode()
         position = 0

@@ -1,4 +1,4 @@
-"""Shows in the metrics which build of which version runs."""
+"""Shows the version and the build that run, as a metric."""
 
 import platform
 from importlib.metadata import version

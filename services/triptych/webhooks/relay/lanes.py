@@ -26,7 +26,7 @@ class LaneState(StrEnum):
     FAILING = "failing"
     """The last attempts have failed."""
     THROTTLED = "throttled"
-    """So many attempts have failed that only one request at a time is sent, with pauses."""
+    """The listener has failed often, so it gets one request at a time, with pauses."""
 
 
 class Lane:
