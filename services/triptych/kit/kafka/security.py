@@ -5,11 +5,12 @@ import ssl
 from functools import lru_cache
 from typing import Any
 
-from triptych.kit.kafka import oauth_refusals
+from triptych.kit.kafka import oauth_refusals, tls_closing
 from triptych.kit.process.kafka_settings import KafkaSettings
 from triptych.kit.process.tls import TlsFiles, client_context
 
 oauth_refusals.install()
+tls_closing.install()
 # At level DEBUG, aiokafka logs whole requests, and those that authenticate contain passwords and tokens.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: record.levelno > logging.DEBUG)
 
