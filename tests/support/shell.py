@@ -75,13 +75,16 @@ def _outcome(note: Path) -> Outcome:
 
 @contextmanager
 def empty_shell(folder: Path, notes: Path) -> Iterator[Shell]:
-    """A shell in a folder, with only PATH and HOME set. The shell and its children are ended after the block."""
+    """A shell in a folder, with PATH and HOME set. The shell and its children are ended after the block.
+
+    What Docker would write to HOME goes to the notes, because the folder may be the checkout.
+    """
     notes.mkdir(parents=True)
     process = subprocess.Popen(
         ["bash", "--noprofile", "--norc"],
         stdin=subprocess.PIPE,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_CONFIG": str(notes / "docker")},
         text=True,
         start_new_session=True,
     )

@@ -63,7 +63,7 @@ def test_health_is_the_probe() -> None:
 
 def test_environment_names_settings() -> None:
     given = re.findall(rf"{PREFIX}([A-Z_]+)=", " ".join(instructions("ENV", LINES)))
-    assert given == ["HOST"]
+    assert given == ["HOST", "BUILD_COMMIT"]
     assert {name.lower() for name in given} <= set(KitSettings.model_fields)
 
 
