@@ -14,7 +14,7 @@ KNOWN_MIN = 6
 
 _WORDS = r"(?:authorization|cookie|passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key|credential)s?"
 _NAME = re.compile(rf"(?:.*[_-])?{_WORDS}", re.IGNORECASE)
-# Each form with words in lower case. Every text of the form contains at least one of them, and looking for words costs a
+# Each form with words in lower case. Every text of the form contains at least one of them. Looking for words costs a
 # hundredth of the search. Repetitions are bounded, so that no text from outside can make a search slow.
 _FORMS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     # The user information of an address: scheme://user:password@host
