@@ -1,6 +1,7 @@
 """Both drivers behave alike, and unsuitable servers and addresses are refused."""
 
 import asyncio
+import gc
 import inspect
 import itertools
 import os
@@ -152,6 +153,20 @@ async def test_a_reply_is_not_awaited_on_a_connection_that_was_given_up(installa
                 context.cancel()
             with pytest.raises(AutoReconnect, match="operation cancelled"):
                 await asking
+
+
+async def test_a_request_leaves_nothing_to_the_collector_of_cyclic_garbage(installation: Installation) -> None:
+    """Otherwise the records of a batch, which a timer's context refers to, stay in memory until it runs."""
+    things = installation.database["things"]
+    await things.find_one()  # opens a connection
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            await things.find_one()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_the_driver_still_starts_two_tasks_for_each_reply() -> None:

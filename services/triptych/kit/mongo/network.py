@@ -34,26 +34,13 @@ async def receive(connection: Any, request_id: int | None, max_message_size: int
         _OperationCancelled: the pool has given up the connection.
         ProtocolError: it is not what the server should send.
     """
-    ends = _deadline(connection.conn.gettimeout)
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
-
-    def look() -> None:
-        nonlocal timer
-        left = ends - time.monotonic()
-        if left <= 0 or connection.cancel_context.cancelled:
-            limit.reschedule(loop.time())
-        else:
-            timer = loop.call_later(min(left, LOOK_SECONDS), look)
-
     try:
         async with asyncio.timeout(None) as limit:
-            # Also without time left, a reply that has arrived is taken: the loop reads before it runs a timer.
-            timer = loop.call_later(max(0.0, min(ends - time.monotonic(), LOOK_SECONDS)), look)
+            watch = _Watch(connection, limit)
             try:
                 data, op_code = await connection.conn.get_conn.read(request_id, max_message_size)
             finally:
-                timer.cancel()
+                watch.stop()
     except TimeoutError:
         if not limit.expired():
             raise
@@ -64,6 +51,36 @@ async def receive(connection: Any, request_id: int | None, max_message_size: int
     if unpack is None:
         raise ProtocolError(f"Got opcode {op_code!r} but expected {_UNPACK_REPLY.keys()!r}")
     return unpack(data)
+
+
+class _Watch:
+    """Expires a limit of time at the deadline of a reply, or when the pool has given up the connection.
+
+    It is a class and not a function that refers to itself: such a function is a reference cycle, and the context of its
+    timer kept every record of the current batch in memory until the next collection of cyclic garbage.
+    """
+
+    __slots__ = ("_connection", "_ends", "_limit", "_loop", "_timer")
+
+    def __init__(self, connection: Any, limit: asyncio.Timeout) -> None:
+        self._connection = connection
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._ends = _deadline(connection.conn.gettimeout)
+        # Also without time left, a reply that has arrived is taken: the loop reads before it runs a timer.
+        self._timer = self._look_later()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._ends <= time.monotonic() or self._connection.cancel_context.cancelled:
+            self._limit.reschedule(self._loop.time())
+        else:
+            self._timer = self._look_later()
+
+    def _look_later(self) -> asyncio.TimerHandle:
+        return self._loop.call_later(max(0.0, min(self._ends - time.monotonic(), LOOK_SECONDS)), self._look)
 
 
 def _deadline(socket_seconds: float | None) -> float:
