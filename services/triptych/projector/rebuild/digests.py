@@ -93,10 +93,10 @@ class GalleryStore:
         items = dict.fromkeys(before, 0)
         async for found in self._items.find({"galleryId": {"$in": list(before)}}):
             # XOR makes the order of the items irrelevant: their order follows from the sort orders.
-            items[found["galleryId"]] ^= hash_of(item_wire(found))
+            items[found["galleryId"]] ^= int.from_bytes(hash_of(item_wire(found)))
         after = await self._heads(gallery_ids)
         return {
-            id_: Digest(head["sequence"], f"{hash_of(fields_of(head)) ^ items[id_]:x}" if _is_shown(head) else None)
+            id_: Digest(head["sequence"], _content(head, items[id_]) if _is_shown(head) else None)
             for id_, head in before.items()
             if after.get(id_) == head
         }
@@ -114,6 +114,10 @@ class GalleryStore:
         return {found["_id"]: found async for found in self._galleries.find({"_id": {"$in": list(gallery_ids)}})}
 
 
+def _content(head: Mapping[str, Any], items: int) -> str:
+    return f"{int.from_bytes(hash_of(fields_of(head))) ^ items:x}"
+
+
 def _is_shown(head: Mapping[str, Any]) -> bool:
     return "sortOrder" in head and "completeAt" not in head and ("status" not in head or is_live(head))
 
@@ -124,9 +128,9 @@ def fields_of(head: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, "sortOrder": float(head["sortOrder"]), "name": head.get("name")}
 
 
-def hash_of(content: Mapping[str, Any]) -> int:
-    """A hash of JSON content that does not depend on the order of fields."""
-    return int.from_bytes(blake2b(_canonical(content), digest_size=_BYTES).digest())
+def hash_of(content: Mapping[str, Any]) -> bytes:
+    """A hash of JSON content that does not depend on the order of fields, as 16 bytes."""
+    return blake2b(_canonical(content), digest_size=_BYTES).digest()
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

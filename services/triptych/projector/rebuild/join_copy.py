@@ -5,7 +5,7 @@ Memory does not grow with the topic: the copy is a temporary SQLite file, which 
 
 import sqlite3
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ POLL_MS = 200
 _HEAD = ""
 _TABLES = """
     CREATE TABLE records (
-        gallery TEXT, item TEXT, sequence INTEGER, sort_order REAL, hash TEXT, first TEXT, PRIMARY KEY (gallery, item)
+        gallery TEXT, item TEXT, sequence INTEGER, sort_order REAL, hash BLOB, first BLOB, PRIMARY KEY (gallery, item)
     ) WITHOUT ROWID;
     CREATE TABLE suspects (gallery TEXT PRIMARY KEY, reached INTEGER) WITHOUT ROWID;
 """
-_Row = tuple[str, str, int, float, str, str]
+_Row = tuple[str, str, int, float, bytes, bytes]
+_ALL = b"all"
+_TRUNCATED = b"not"
 
 
 class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
@@ -115,14 +117,14 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
         """The number of suspects."""
         return int(self._rows.execute("SELECT count(*) FROM suspects").fetchone()[0])
 
-    def _column(self, query: str, *values: object) -> list[str]:
+    def _column(self, query: str, *values: object) -> list[Any]:
         return [row[0] for row in self._rows.execute(query, values)]
 
     def _digest(self, gallery_id: str) -> Digest | None:
         content, sequence, listed, is_whole = 0, 0, None, True
         query = "SELECT item, sequence, hash, first FROM records WHERE gallery = ? ORDER BY item"
         for item, number, hashed, first in self._rows.execute(query, (gallery_id,)):
-            content ^= int(hashed, 16)
+            content ^= int.from_bytes(hashed)
             if item == _HEAD:  # it sorts before every item id
                 sequence, listed = number, first
             elif listed is None:
@@ -137,17 +139,18 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
         return Digest(sequence, f"{content:x}" if is_whole else "not whole")
 
     def _take(self, records: Iterable[ConsumerRecord[Any, Any]]) -> None:
-        self._rows.execute("BEGIN")
+        latest: dict[tuple[str, str], bytes | None] = {}
         for record in records:
             try:
                 gallery_id, item_id = parse_key(record.key or b"")
             except ValueError:
                 continue
-            if record.value is None:
-                self._rows.execute("DELETE FROM records WHERE gallery = ? AND item = ?", (gallery_id, item_id or _HEAD))
-            else:
-                row = _row(gallery_id, item_id, record.value)
-                self._rows.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", row)
+            latest[gallery_id, item_id or _HEAD] = record.value
+        rows = [_row(*key, value) for key, value in latest.items() if value is not None]
+        deleted = [key for key, value in latest.items() if value is None]
+        self._rows.execute("BEGIN")
+        self._rows.executemany("DELETE FROM records WHERE gallery = ? AND item = ?", deleted)
+        self._rows.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._rows.execute("COMMIT")
 
     async def _started_reader(self) -> AIOKafkaConsumer:
@@ -160,23 +163,23 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
         return self._reader
 
 
-def _row(gallery_id: str, item_id: str | None, value: bytes) -> _Row:
+def _row(gallery_id: str, item_id: str, value: bytes) -> _Row:
     """The row of a record. A record that the projector cannot have written gets a hash that nothing else has."""
     try:
         record = orjson.loads(value)
         sequence = int(record["sequence"])
-        if item_id is not None:
+        if item_id != _HEAD:
             item = record["item"]
-            return gallery_id, item_id, sequence, float(item["sortOrder"]), f"{hash_of(item):x}", ""
+            return gallery_id, item_id, sequence, float(item["sortOrder"]), hash_of(item), b""
         gallery = record["gallery"]
         hashed = hash_of(fields_of({**gallery, "_id": gallery["id"], "siteId": record["siteId"]}))
-        first = ["" if record["itemsTruncated"] else "all", *(f"{hash_of(item):x}" for item in record["items"])]
-        return gallery_id, _HEAD, sequence, 0.0, f"{hashed:x}", ",".join(first)
+        first = b"".join(map(hash_of, record["items"]))
+        return gallery_id, _HEAD, sequence, 0.0, hashed, (_TRUNCATED if record["itemsTruncated"] else _ALL) + first
     except (ValueError, KeyError, TypeError):
-        return gallery_id, item_id or _HEAD, 0, 0.0, f"{hash_of({'unreadable': value.hex()}):x}", "all"
+        return gallery_id, item_id, 0, 0.0, hash_of({"unreadable": value.hex()}), _ALL
 
 
-def _are_first(listed: str, wanted: list[str]) -> bool:
+def _are_first(listed: bytes, wanted: Sequence[bytes]) -> bool:
     """Whether a head record lists the first items: all of them, or fewer if it says that it was truncated."""
-    count, *items = listed.split(",")
-    return items == (wanted if count else wanted[: len(items)])
+    items, expected = listed[len(_ALL) :], b"".join(wanted)
+    return items == expected if listed.startswith(_ALL) else expected.startswith(items)
