@@ -10,7 +10,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.support.documentation import documented_once
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS, listening_socket
 from triptych.gateway.access.keys import store_key
@@ -51,7 +50,7 @@ StartGateway: TypeAlias = Callable[..., AbstractAsyncContextManager[RunningGatew
 async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[RunningGateway]:
     """A gateway with settings of its own, and its key."""
     await store_key(installation.database, KEY, site_id=None, scopes=["read", "manage"], name="tests")
-    async with documented_once(), compose(installation.settings(GatewaySettings, **fields)) as app:
+    async with compose(installation.settings(GatewaySettings, **fields)) as app:
         listener = listening_socket()
         port = listener.getsockname()[1]
         bounds = installation.settings(GatewaySettings).http_bounds()

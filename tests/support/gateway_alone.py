@@ -13,7 +13,6 @@ import bson
 import orjson
 from fastapi import FastAPI
 
-from tests.support.documentation import one_document
 from tests.support.listener_examples import listener
 from triptych.contract.topics import Topics
 from triptych.deadletters.administration import OpenDeadLetters
@@ -161,8 +160,7 @@ def standalone_gateway(**fields: Any) -> FastAPI:
         streams=streams,
         budget=Budget(settings.gateway_answers_limit),
     )
-    with one_document():
-        app = make_app(cast("GatewayState", state), Health(), Topics("t."))
+    app = make_app(cast("GatewayState", state), Health(), Topics("t."))
     app.state.dead_letters = LetterAccess(_Letters(database), _Monitor())
     operations = SimpleNamespace(list=_Listeners().list)
     app.state.administration = Administration(cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import httpx
 from fastapi import FastAPI
 
-from tests.support.documentation import documented_once
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS, listening_socket
 from triptych.command.app import compose as compose_command
@@ -39,7 +38,7 @@ class Gateway:
 async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
     """Run a gateway only; paths given to its client begin after the prefix, with `/v2`."""
     await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="tests")
-    async with documented_once(), compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
+    async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
         listener = listening_socket()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         bounds = KitSettings().http_bounds()

@@ -1,6 +1,7 @@
 """Completes FastAPI's OpenAPI document: adds the bodies that endpoints read from bytes, security and headers."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -31,8 +32,22 @@ def json_body(kind: type[BaseModel], example: Mapping[str, Any], *, required: bo
 
 
 def complete_openapi(app: FastAPI, bodies: Iterable[type[BaseModel]]) -> None:
-    """Define the `bodies` that `json_body` refers to, and drop FastAPI's 422 responses, which never occur."""
-    document = app.openapi()  # FastAPI caches the document, so the changes below stay
+    """Define the `bodies` that `json_body` refers to, and drop FastAPI's 422 responses, which never occur.
+
+    The document is made when it is first asked for. Making it takes a third of a second, and few processes need it.
+    """
+    of_framework = app.openapi
+
+    @cache
+    def completed() -> dict[str, Any]:
+        document = of_framework()
+        _complete(document, bodies)
+        return document
+
+    app.openapi = completed  # type: ignore[method-assign]  # as FastAPI documents
+
+
+def _complete(document: dict[str, Any], bodies: Iterable[type[BaseModel]]) -> None:
     _, definitions = models_json_schema([(kind, "validation") for kind in bodies], ref_template=_REF)
     schemas = document["components"]["schemas"]
     # Client generators name a type by its title, and leave out operations whose types share a title.
