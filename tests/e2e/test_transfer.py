@@ -212,7 +212,7 @@ async def test_the_status_is_complete_and_good(gateway: Gateway, shared: Install
     for _ in range(100):
         report = await collect(settings, {"gateway": gateway.address}, lambda: datetime.now(UTC))
         lags = {lag.group.removeprefix(settings.topic_prefix): lag for lag in report.kafka.lag} if report.kafka else {}
-        if lags["command.v1"].records == lags["projector.v1"].records == 0:
+        if all(group in lags and lags[group].records == 0 for group in ("command.v1", "projector.v1")):
             break
         await asyncio.sleep(0.1)
     assert report.problems() == []
