@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "operations" / "logs.md"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 LOGGERS = {"log", "logger", "access_log"}
 DESCRIBING = {"named_in_log", "_named", "described", "_described", "_gap", "_topic", "position_of", "trace_of", "named"}
@@ -43,7 +43,7 @@ def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, ast.expr]]:
 
 def documented() -> set[str]:
     """The fields in the table of the page."""
-    section = PAGE.read_text().split("\n## Logs\n")[1].split("\n## ")[0]
+    section = PAGE.read_text().split("\n## Fields\n")[1].split("\n## ")[0]
     cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
 

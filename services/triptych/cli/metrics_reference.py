@@ -39,7 +39,7 @@ def metrics_page(heading: str) -> str:
             "series `_bucket`, `_sum` and `_count`. The metrics of the Python client about the process itself",
             "(`process_`, `python_`) are served too. A metric whose labels are known beforehand begins at 0. Another",
             "metric with labels has no series before its first value. No label names a site, a gallery or a listener.",
-            "[Operations](operations.md) says which values matter.",
+            "[Operations](operations/README.md) says which values matter.",
             "",
             "| name | kind | labels | reported by | meaning |",
             "|---|---|---|---|---|",

@@ -28,7 +28,7 @@ from tests.support.promql import (
 
 # Of the Python client, which every process has.
 FROM_CLIENT = ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds")
-PAGE = ROOT / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "operations" / "alerts.md"
 promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed; .ci/run installs it")
 
 
@@ -61,7 +61,7 @@ def test_an_alert_says_how_bad_it_is_and_where_to_read_on(rule: dict[str, Any]) 
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(rule["annotations"]) == {"summary", "description", "runbook"}
     page, _, anchor = rule["annotations"]["runbook"].partition("#")
-    assert page == "docs/operations.md"
+    assert page == "docs/operations/alerts.md"
     assert anchor == rule["alert"].lower()
     assert anchor in anchors(PAGE.read_text())
 

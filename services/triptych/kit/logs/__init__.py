@@ -1,1 +1,1 @@
-"""Writes the log: loggers, lines, secrets, repetitions, and one line for each batch (docs/operations.md, "Logs")."""
+"""Writes the log: loggers, lines, secrets, repetitions, and one line for each batch (docs/operations/logs.md)."""

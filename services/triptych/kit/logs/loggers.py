@@ -1,7 +1,7 @@
 """Makes the loggers of the product: structlog on top of the standard library's logging.
 
 A call names an event in a constant sentence, and everything that varies as a field:
-`log.warning("no reply came in time", command_id=command_id)`. docs/operations.md lists the fields.
+`log.warning("no reply came in time", command_id=command_id)`. docs/operations/logs.md lists the fields.
 """
 
 import logging
