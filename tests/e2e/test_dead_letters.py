@@ -186,7 +186,7 @@ async def test_mistakes_on_the_command_line_are_explained(shared: Installation, 
         (("show", missing), 78, "There is no dead letter"),
         (("replay",), 78, "Name either ids or filters"),
         (("replay", missing, "--topic", "commands"), 78, "Name either ids or filters"),
-        (("drop", "--reason", "x"), 78, "0 dead letters are meant. Add --yes"),
+        (("drop", "--reason", "x"), 78, "0 dead letters match. Add --yes"),
         (("list", "--gallery", "x"), 2, "is not a GUID"),
     ]:
         done = await typed(shared, "dead-letters", *words)

@@ -27,7 +27,10 @@ GROUPS = {
     "keys": ("triptych.cli.keys", "API keys of the gateway."),
     "listeners": ("triptych.cli.listener_test", "External listeners of events (webhooks)."),
     "deliveries": ("triptych.cli.deliveries", "Show deliveries to listeners, and send them again."),
-    "dead-letters": ("triptych.cli.dead_letters", "Records that a service refused: show them, and send them again."),
+    "dead-letters": (
+        "triptych.cli.dead_letters.command",
+        "Refused records: show them, send them again, or drop them.",
+    ),
 }
 """The commands and groups that have a module of their own: the module, and the help in the list of commands."""
 
@@ -95,7 +98,7 @@ def provision(
 
 @app.command(epilog='Example: triptych send CreateGallery \'{"gallery": {"name": "From a shell"}}\'')
 def send(
-    name: Annotated[str, typer.Argument(help="CreateGallery, CreateItems, ...")],
+    name: Annotated[str, typer.Argument(help="The name of the command, such as CreateItems.")],
     data: Annotated[str, typer.Argument(help="The command's data as JSON.")] = "{}",
     site: Site = DEFAULT_SITE_ID,
     command_id: Annotated[
@@ -158,7 +161,9 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> No
 
 @app.command(epilog="Example: triptych probe gateway")
 def probe(
-    services: Annotated[list[str] | None, typer.Argument(help="Their names; without any, all that run here.")] = None,
+    services: Annotated[
+        list[str] | None, typer.Argument(help="Names of services; without any, all that run on this machine.")
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="Accept a service that answers but is not ready.")] = False,
 ) -> None:
     """Ask services on this machine whether they are ready. Exit status 1 if one is not."""

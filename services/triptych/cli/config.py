@@ -1,6 +1,5 @@
 """`triptych config`: shows the effective settings of an installation, and where each comes from."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -9,33 +8,10 @@ from triptych.cli.effective import effective_settings
 from triptych.cli.installation import running_settings
 from triptych.cli.output import AsJson, show_json
 from triptych.cli.refusals import reporting_refusals
-from triptych.cli.settings import CliSettings
-from triptych.command.settings import CommandSettings
-from triptych.gateway.settings import GatewaySettings
-from triptych.kit.process.settings import KitSettings, load_settings
-from triptych.projector.settings import ProjectorSettings
-from triptych.webhooks.settings import WebhookSettings
+from triptych.cli.settings import SETTINGS_OF, Process
+from triptych.kit.process.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="The settings of this installation.")
-
-
-class Process(StrEnum):
-    """A process that reads settings."""
-
-    COMMAND = "command"
-    PROJECTOR = "projector"
-    WEBHOOKS = "webhooks"
-    GATEWAY = "gateway"
-    CLI = "cli"
-
-
-_KINDS: dict[Process, type[KitSettings]] = {
-    Process.COMMAND: CommandSettings,
-    Process.PROJECTOR: ProjectorSettings,
-    Process.WEBHOOKS: WebhookSettings,
-    Process.GATEWAY: GatewaySettings,
-    Process.CLI: CliSettings,
-}
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The settings of this installation.")
 
 
 @app.callback()
@@ -54,7 +30,7 @@ def show(
     """Show each setting as a process started here would read it, and where it comes from. Secrets are not shown."""
     with reporting_refusals():
         stack: dict[str, Any] = dict(running_settings())
-        settings = load_settings(_KINDS[process], stack)
+        settings = load_settings(SETTINGS_OF[process], stack)
     for setting in effective_settings(settings, stack):
         if changed and setting.source == "default":
             continue

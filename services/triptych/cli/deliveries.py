@@ -1,16 +1,17 @@
 """`triptych deliveries`: shows the delivery log, and sends deliveries again. Prints JSON."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from triptych.cli.listeners import ListenerId, check_guid, find_listener, find_sendable, run
+from triptych.cli.listeners import ListenerId, find_listener, find_sendable, run
 from triptych.cli.output import AlwaysJson, show_json
 from triptych.cli.sites import Site
+from triptych.cli.values import MOMENT_FORMATS, check_gallery_id, in_utc
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.driver import Document
@@ -19,10 +20,13 @@ from triptych.webhooks.admin.administration import Administration
 from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
 from triptych.webhooks.store.resending import Range, ResendStep
 
-app = typer.Typer(no_args_is_help=True, help="Show deliveries to listeners, and send them again.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Show deliveries to listeners, and send them again.")
 DeliveryId: TypeAlias = Annotated[str, typer.Argument(help="The id of the delivery.")]
-Moment: TypeAlias = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"], help="UTC.")
+Since: TypeAlias = Annotated[
+    datetime | None, typer.Option(formats=MOMENT_FORMATS, help="Only events from this moment on, in UTC.")
+]
+Until: TypeAlias = Annotated[
+    datetime | None, typer.Option(formats=MOMENT_FORMATS, help="Only events before this moment, in UTC.")
 ]
 
 
@@ -76,13 +80,13 @@ def resend_dead(listener_id: ListenerId, site: Site = DEFAULT_SITE_ID) -> None:
 @app.command(epilog="Example: triptych deliveries replay 0199d1c2-6a1e-7c3b-9f0e-3a8ef6f5b1c7 --since 2026-11-25")
 def replay(
     listener_id: ListenerId,
-    since: Moment = None,
-    until: Moment = None,
+    since: Since = None,
+    until: Until = None,
     gallery: Annotated[str | None, typer.Option(help="Only events of this gallery.")] = None,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
     """Send a listener the stored events of a time range or gallery, or all stored events."""
-    which = Range(_utc(since), _utc(until), None if gallery is None else check_guid(gallery))
+    which = Range(in_utc(since), in_utc(until), None if gallery is None else check_gallery_id(gallery))
 
     async def work(admin: Administration) -> int:
         listener = await find_sendable(admin, site, listener_id)
@@ -119,7 +123,3 @@ async def _find(admin: Administration, site: str, delivery_id: str) -> Document:
         see = as_typed("deliveries list LISTENER_ID")
         raise StartRefused(f"Site {site} has no delivery {delivery_id}. See: {see}")
     return found
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)

@@ -1,13 +1,11 @@
 """`triptych jobs`: shows long-running work on large galleries (docs/decisions/0004)."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 
-from triptych.cli.database import opened_database
-from triptych.cli.installation import find_installation
+from triptych.cli.database import run_in_database
 from triptych.cli.output import AsJson, show_json
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
@@ -15,7 +13,7 @@ from triptych.command.store.overview import JobState, Overview
 from triptych.kit.failures import StartRefused
 from triptych.kit.own_command import as_typed
 
-app = typer.Typer(no_args_is_help=True, help="Long-running work on large galleries.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Long-running work on large galleries.")
 T = TypeVar("T")
 _FORM = "{kind:<10} {state:<10} {galleryId}  {steps:>6} steps  since {startedDate}  {failures} failures  {id}"
 
@@ -45,10 +43,4 @@ def show(job_id: Annotated[str, typer.Argument(help="The id of the job, as liste
 
 
 def _run(work: Callable[[Overview], Awaitable[T]]) -> T:
-    async def in_database() -> T:
-        settings = find_installation(CliSettings)
-        async with opened_database(settings) as database:
-            return await work(Overview(database))
-
-    with reporting_refusals():
-        return asyncio.run(in_database())
+    return run_in_database(CliSettings, lambda _, database: work(Overview(database)))

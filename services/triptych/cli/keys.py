@@ -1,27 +1,24 @@
 """`triptych keys`: makes, lists and revokes API keys of the gateway."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from triptych.cli.installation import find_installation
+from triptych.cli.database import run_in_database
 from triptych.cli.output import AsJson, show_json
-from triptych.cli.refusals import reporting_refusals
 from triptych.cli.sites import check_site
 from triptych.contract.base import format_instant
 from triptych.gateway.access.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.driver import Database
-from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
 ID_CHARACTERS = 12
 """Characters of a key's id that are shown, enough to name the key on a command line."""
 
-app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="API keys of the gateway.")
 T = TypeVar("T")
 
 
@@ -104,10 +101,4 @@ async def _revoke(database: Database, start: str) -> None:
 
 
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:
-    async def in_database() -> T:
-        settings = find_installation(KitSettings)
-        async with open_settings_database(settings) as database:
-            return await work(database)
-
-    with reporting_refusals():
-        return asyncio.run(in_database())
+    return run_in_database(KitSettings, lambda _, database: work(database))

@@ -1,26 +1,23 @@
 """`triptych listeners`: subscribes URLs to events, and administers the subscriptions. Prints JSON."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from triptych.cli.installation import find_installation
-from triptych.cli.output import AlwaysJson
-from triptych.cli.output import show_json as show_json
+from triptych.cli.database import run_in_database
+from triptych.cli.output import AlwaysJson, show_json
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
-from triptych.cli.sites import Site
-from triptych.contract.base import Guid
+from triptych.cli.sites import Site, check_site
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.codec.events import EventType
 from triptych.contract.violations import violations_of
 from triptych.kit.failures import StartRefused
-from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.driver import Database
 from triptych.kit.own_command import as_typed
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.admin.administration import Administration, open_administration
@@ -30,7 +27,7 @@ from triptych.webhooks.model.retries import RetryProfile
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 from triptych.webhooks.store.provision import INDEXES
 
-app = typer.Typer(no_args_is_help=True, help="External listeners of events (webhooks).")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="External listeners of events (webhooks).")
 T = TypeVar("T")
 PAGE = 100
 
@@ -107,7 +104,7 @@ def change(
     description: Description = None,
     site: Site = DEFAULT_SITE_ID,
 ) -> None:
-    """Change the given settings."""
+    """Change the given settings of a listener."""
     fields = _fields(event, gallery, retry_profile, retry_delays, timeout, rate_limit, description)
     if url is not None:
         fields["url"] = url
@@ -149,7 +146,7 @@ def rotate_secret(
 
 @app.command(epilog="Example: triptych listeners rotate-shown-keys --site default")
 def rotate_shown_keys(
-    site: Annotated[str | None, typer.Option(help="Only listeners of this site.")] = None,
+    site: Annotated[str | None, typer.Option(help="Only listeners of this site.", callback=check_site)] = None,
     overlap: Annotated[int, typer.Option(help="Seconds for which the old key stays valid.")] = OVERLAP_SECONDS,
 ) -> None:
     """Give a new key pair to each listener whose private key an earlier version has shown. Prints the public keys."""
@@ -183,16 +180,13 @@ def events(site: Site = DEFAULT_SITE_ID, as_json: AlwaysJson = True) -> None:  #
 
 
 def run(work: Callable[[Administration], Awaitable[T]]) -> T:
-    """Run `work` with the administration of the installation that the settings name."""
+    """Run `work` with the administration of the installation; see `run_in_database`."""
 
-    async def in_database() -> T:
-        settings = find_installation(CliSettings)
-        async with open_settings_database(settings) as database:
-            await ensure_indexes(database, INDEXES)
-            return await work(await open_administration(database, settings))
+    async def administer(settings: CliSettings, database: Database) -> T:
+        await ensure_indexes(database, INDEXES)
+        return await work(await open_administration(database, settings))
 
-    with reporting_refusals():
-        return asyncio.run(in_database())
+    return run_in_database(CliSettings, administer)
 
 
 async def find_listener(admin: Administration, site: str, listener_id: str) -> Listener:
@@ -224,14 +218,6 @@ def read_model(kind: type[Any], fields: dict[str, Any]) -> Any:
         except ValidationError as error:
             problems = "\n".join(f"  {violation.field}: {violation.description}" for violation in violations_of(error))
             raise StartRefused(f"This cannot be a listener:\n{problems}") from None
-
-
-def check_guid(text: str) -> str:
-    """A GUID in canonical form. Raises BadParameter for anything else."""
-    try:
-        return TypeAdapter(Guid).validate_python(text)
-    except ValidationError:
-        raise typer.BadParameter(f"{text!r} is not a GUID") from None
 
 
 def _fields(

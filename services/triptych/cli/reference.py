@@ -1,7 +1,7 @@
 """Generates the reference pages of docs/ from the code. `make reference` writes them; a test compares them."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -12,23 +12,12 @@ from pydantic.fields import FieldInfo
 
 from triptych.cli.command_reference import commands_page
 from triptych.cli.metrics_reference import metrics_page
-from triptych.cli.settings import CliSettings
-from triptych.command.settings import CommandSettings
-from triptych.gateway.settings import GatewaySettings
+from triptych.cli.settings import SETTINGS_OF, Process
 from triptych.kit.process.secrets import is_secret
-from triptych.kit.process.settings import PREFIX, KitSettings
-from triptych.projector.settings import ProjectorSettings
-from triptych.webhooks.settings import WebhookSettings
+from triptych.kit.process.settings import PREFIX
 
 GENERATED = "<!-- Generated from the code by `make reference`; edit the code instead. -->"
-PROCESSES: Mapping[str, type[KitSettings]] = {
-    "command": CommandSettings,
-    "projector": ProjectorSettings,
-    "webhooks": WebhookSettings,
-    "gateway": GatewaySettings,
-    "command line": CliSettings,
-}
-_SERVICES = [name for name in PROCESSES if name != "command line"]
+_SERVICES = [process.value for process in Process if process is not Process.CLI]
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -44,7 +33,7 @@ def pages() -> dict[str, str]:
 def settings_page() -> str:
     """The page of settings: environment variable, type, default, the processes that read it, and meaning."""
     rows: dict[str, list[tuple[str, FieldInfo]]] = {}
-    for process, kind in PROCESSES.items():
+    for process, kind in SETTINGS_OF.items():
         for name, field in kind.model_fields.items():
             rows.setdefault(name, []).append((process, field))
     return "\n".join(
@@ -58,8 +47,7 @@ def settings_page() -> str:
             "number of seconds or ISO 8601 (`P30D`). The command line reads the settings of all services, and",
             "`make up` passes its environment on to them. A secret can be read from a file instead: `…_FILE` names it,",
             "as in `TRIPTYCH_KAFKA_PASSWORD_FILE=/run/secrets/kafka` ([security](security.md#secrets-from-files)).",
-            "The local stack reads a few more:",
-            "see [architecture](architecture/README.md#settings).",
+            "The local stack reads [a few more](architecture/README.md#settings).",
             "",
             "| variable | type | default | read by | meaning |",
             "|---|---|---|---|---|",

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from triptych.cli.database import opened_database
 from triptych.cli.exits import ExitStatus
 from triptych.cli.installation import find_installation
 from triptych.cli.output import AsJson, show_json
@@ -20,6 +19,7 @@ from triptych.cli.settings import CliSettings
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import RepublishGallery
 from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.own_command import as_typed
 from triptych.writemodel.queries import LiveGallery, WriteModel
 
@@ -28,7 +28,7 @@ IN_FLIGHT = 16
 PATIENCE_SECONDS = 600.0
 """A gallery of millions of items is published in steps, and the reply comes after the last."""
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Example: triptych republish --site default")
@@ -79,7 +79,7 @@ class Republication:
         """
         async with (
             open_requests(settings, PATIENCE_SECONDS) as requests,
-            opened_database(settings) as database,
+            open_settings_database(settings) as database,
         ):
             write_model = WriteModel(database)
             scope = (selection.site_id, selection.gallery_ids, self.done_to)

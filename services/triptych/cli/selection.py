@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 import typer
 
 from triptych.cli.sites import check_site
-from triptych.contract.base import parse_guid
+from triptych.cli.values import check_gallery_id
 
 OnlyGalleries: TypeAlias = Annotated[
     list[str] | None, typer.Option("--gallery", help="Only this gallery; may be repeated.")
@@ -35,11 +35,4 @@ def selected(galleries: Sequence[str] | None, site: str | None, *, all_galleries
         raise typer.BadParameter("name galleries with --gallery, a site with --site, or --all", param_hint="--all")
     if all_galleries and (galleries or site is not None):
         raise typer.BadParameter("cannot be combined with --gallery or --site", param_hint="--all")
-    return Selection(site, tuple(sorted({_guid(text) for text in galleries or ()})))
-
-
-def _guid(text: str) -> str:
-    try:
-        return parse_guid(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a GUID", param_hint="--gallery") from None
+    return Selection(site, tuple(sorted({check_gallery_id(typed) for typed in galleries or ()})))

@@ -1,11 +1,14 @@
-"""Settings of the command line: the settings of every service that it starts or uses."""
+"""Settings of the command line, which are those of all services, and the settings of each process."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from triptych.command.settings import CommandSettings
 from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.settings import KitSettings
 from triptych.projector.settings import ProjectorSettings
 from triptych.webhooks.settings import WebhookSettings
 
@@ -24,3 +27,23 @@ class CliSettings(CommandSettings, ProjectorSettings, GatewaySettings, WebhookSe
     """Port of the Kafka that `make up` starts."""
     mongo_port: int = Field(27017, ge=1, le=65_535)
     """Port of the MongoDB that `make up` starts."""
+
+
+class Process(StrEnum):
+    """A process that reads settings."""
+
+    COMMAND = "command"
+    PROJECTOR = "projector"
+    WEBHOOKS = "webhooks"
+    GATEWAY = "gateway"
+    CLI = "cli"
+
+
+SETTINGS_OF: Mapping[Process, type[KitSettings]] = {
+    Process.COMMAND: CommandSettings,
+    Process.PROJECTOR: ProjectorSettings,
+    Process.WEBHOOKS: WebhookSettings,
+    Process.GATEWAY: GatewaySettings,
+    Process.CLI: CliSettings,
+}
+"""The settings that each process reads."""

@@ -1,7 +1,6 @@
 """Lists, shows, replays and drops dead letters, and records what was done; for the gateway and the command line."""
 
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -109,6 +108,10 @@ class OpenDeadLetters:
         """The dead-letter topics that a selection restricts itself to."""
         return [name for name in self.topics if selection.topic in (None, self._sources[name])]
 
+    def origin_topic(self, entry: Entry) -> str:
+        """The topic on which the record of an entry was refused."""
+        return self._sources[entry.letter.position.topic]
+
     def scan(self, selection: Selection, *, with_content: bool = False, budget: Budget | None = None) -> Scan:
         """A pass over the dead letters of a selection; read its chunks of `topics_of` the selection."""
         return Scan(self._log, self._marks, self._facts, selection, with_content=with_content, budget=budget)
@@ -138,8 +141,7 @@ class OpenDeadLetters:
         plans: list[tuple[int, ReplayPlan]] = []
         for entry in entries:
             letter = await self._log.whole(entry.letter) if not entry.letter.is_joined else entry.letter
-            topic = self._sources[entry.letter.position.topic]
-            planned = plan_replay(letter or entry.letter, topic, entry.state, rules)
+            planned = plan_replay(letter or entry.letter, self.origin_topic(entry), entry.state, rules)
             if isinstance(planned, Refusal):
                 results.append(Result(entry.letter.position, planned))
             else:
@@ -180,8 +182,3 @@ class OpenDeadLetters:
             kind_of=lambda _: state.value,
             by=by,
         )
-
-
-def count_refusals(results: Sequence[Result]) -> dict[str, int]:
-    """How many dead letters were refused, by reason."""
-    return dict(Counter(result.refusal.value for result in results if result.refusal is not None))

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages import ROOT
-from triptych.cli.reference import PROCESSES, outdated, pages, write
+from triptych.cli.reference import outdated, pages, write
+from triptych.cli.settings import SETTINGS_OF
 from triptych.kit.process.settings import KitSettings
 
 
@@ -13,7 +14,7 @@ def test_the_pages_are_up_to_date() -> None:
     assert outdated(ROOT / "docs") == [], "run `make reference` and review the difference"
 
 
-@pytest.mark.parametrize("kind", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize("kind", SETTINGS_OF.values(), ids=SETTINGS_OF)
 def test_every_setting_is_described(kind: type[KitSettings]) -> None:
     assert [name for name, field in kind.model_fields.items() if not field.description] == []
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import httpx
 
-from triptych.cli.database import opened_database
 from triptych.cli.settings import CliSettings
 from triptych.cli.status.kafka import kafka_status, lag_of
 from triptych.cli.status.report import (
@@ -24,6 +23,7 @@ from triptych.command.store.overview import JobState, Overview
 from triptych.contract.base import format_instant
 from triptych.contract.topics import Topics
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.readmodel.versions import Versions
 from triptych.webhooks.store.overview import deliveries_state
 
@@ -85,7 +85,7 @@ async def _service(name: str, address: str) -> ServiceStatus:
 
 
 async def _database(settings: CliSettings, now: datetime) -> DatabaseStatus:
-    async with opened_database(settings) as database:
+    async with open_settings_database(settings) as database:
         overview = Overview(database)
         outbox, jobs, parked, deliveries, version = await asyncio.gather(
             overview.outbox(),

@@ -18,14 +18,14 @@ from triptych.cli.status.collecting import addresses_of, collect
 from triptych.cli.status.report import Report
 from triptych.cli.status.screen import screen
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Example: triptych status --watch")
 def status(
     as_json: AsJson = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
-    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks of --watch.")] = 2.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Update it until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(min=0.5, help="Seconds between two updates of --watch.")] = 2.0,
     service: Annotated[
         list[str] | None,
         typer.Option(help="NAME=URL: where a service serves its health, if not at its port here; may be repeated."),

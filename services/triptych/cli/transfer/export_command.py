@@ -9,7 +9,6 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from triptych.cli.database import opened_database
 from triptych.cli.installation import find_installation
 from triptych.cli.progress import PhaseBars
 from triptych.cli.refusals import reporting_refusals
@@ -18,11 +17,12 @@ from triptych.cli.settings import CliSettings
 from triptych.cli.transfer.exporting import Exported, export_galleries
 from triptych.cli.transfer.resuming import NotAnExport, complete_part
 from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 from triptych.writemodel.queries import WriteModel
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 STDOUT = "-"
 
 
@@ -58,7 +58,7 @@ async def export_selection(settings: KitSettings, selection: Selection, out: Bin
     Raises:
         StartRefused: MongoDB cannot be used, or a selected gallery does not exist.
     """
-    async with opened_database(settings) as database:
+    async with open_settings_database(settings) as database:
         if selection.gallery_ids:
             found = {one.gallery_id async for one in WriteModel(database).live(*selection)}
             if missing := sorted(set(selection.gallery_ids) - found):

@@ -9,7 +9,6 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from triptych.cli.database import opened_database
 from triptych.cli.exits import ExitStatus
 from triptych.cli.installation import find_installation
 from triptych.cli.output import AsJson, show_json
@@ -22,17 +21,18 @@ from triptych.cli.transfer.documents import Entry, EntryReader, UnknownEntry
 from triptych.cli.transfer.importing import Importer
 from triptych.cli.transfer.outcome import Outcome
 from triptych.cli.transfer.reading import documents
+from triptych.cli.values import check_gallery_id
 from triptych.command.store.reading import GalleryReader
-from triptych.contract.base import parse_guid
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.kit.failures import StartRefused
+from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.process.settings import KitSettings
 
 PATIENCE_SECONDS = 60.0
 """How long a reply may take. Commands of a gallery with long-running work wait for the end of that work."""
 STDIN = "-"
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(name="import", epilog="Example: triptych import galleries.ndjson --site default")
@@ -65,7 +65,7 @@ def run(
                     files,
                     site,
                     outcome,
-                    gallery_id=None if gallery is None else _guid(gallery),
+                    gallery_id=None if gallery is None else check_gallery_id(gallery),
                     new_ids=new_ids,
                 )
             )
@@ -110,7 +110,7 @@ async def import_files(
     """
     async with (
         open_requests(settings, PATIENCE_SECONDS) as requests,
-        opened_database(settings) as database,
+        open_settings_database(settings) as database,
     ):
         outcome.begin()
         with PhaseBars() as bars, contextlib.ExitStack() as opened:
@@ -154,10 +154,3 @@ def _summary(outcome: Outcome) -> str:
     unknown = [f"{outcome.unknown:,} lines are neither"] if outcome.unknown else []
     where = [] if not outcome.to_json()["refusedFile"] else [f"see {outcome.refused_path}"]
     return "; ".join([*parts, *unknown, *where])
-
-
-def _guid(text: str) -> str:
-    try:
-        return parse_guid(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a GUID", param_hint="--gallery") from None

@@ -64,10 +64,6 @@ class Operator:
         async with self._access.open() as opened:
             yield opened
 
-    def source_of(self, entry: Entry) -> str:
-        """The topic whose dead letter it is."""
-        return entry.letter.position.topic.removesuffix(self.topics.dead_letter(""))
-
 
 async def _operator(request: Request, gateway: Gateway) -> Operator:
     source = await operator_admitted(request, Scope.DEAD_LETTERS)
@@ -93,12 +89,11 @@ async def list_dead_letters(admin: Admin, query: Annotated[LettersQuery, Query()
                 found += chunk
                 if len(found) >= query.limit:
                     break
+        forms = [entry_form(entry, letters.origin_topic(entry)) for entry in found[: query.limit]]
     if len(found) >= query.limit:
-        found = found[: query.limit]
-        last: Position | None = found[-1].letter.position
+        last: Position | None = found[query.limit - 1].letter.position
     else:
         last = None if scan.is_complete else scan.last
-    forms = [entry_form(entry, admin.source_of(entry)) for entry in found]
     return JsonAnswer({"deadLetters": forms, "cursor": None if last is None else str(last)})
 
 
@@ -107,7 +102,8 @@ async def get_dead_letter(admin: Admin, letter_id: LetterId) -> Response:
     """One dead letter with the content of its record."""
     async with admin.reading() as letters:
         entry = await _entry(letters, letter_id)
-    return JsonAnswer({"deadLetter": full_form(entry, admin.source_of(entry))})
+        form = full_form(entry, letters.origin_topic(entry))
+    return JsonAnswer({"deadLetter": form})
 
 
 @router.get("/dead-letters/{deadLetterId}/value", response_class=Response, responses=BytesAnswer.DESCRIBED)

@@ -1,6 +1,5 @@
 """`triptych dead-letters`: lists refused records of all topics, shows them, sends them again, or drops them."""
 
-import asyncio
 import getpass
 import socket
 import sys
@@ -8,16 +7,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, TypeVar
 
-import orjson
 import typer
 
-from triptych.cli.dead_letter_handling import Handling
-from triptych.cli.dead_letter_lines import entry_line, entry_lines
-from triptych.cli.dead_letter_options import (
+from triptych.cli.database import run_in_database
+from triptych.cli.dead_letters.handling import Handling
+from triptych.cli.dead_letters.lines import entry_line, entry_lines
+from triptych.cli.dead_letters.options import (
     Again,
     DryRun,
     Gallery,
-    Json,
     LetterId,
     LetterIds,
     MessageId,
@@ -34,8 +32,7 @@ from triptych.cli.dead_letter_options import (
     read_id,
     selection_of,
 )
-from triptych.cli.installation import find_installation
-from triptych.cli.refusals import reporting_refusals
+from triptych.cli.output import AsJson, show_json
 from triptych.cli.settings import CliSettings
 from triptych.contract.topics import Topics
 from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission
@@ -44,11 +41,15 @@ from triptych.deadletters.scan import Entry
 from triptych.deadletters.store.marks import INDEXES
 from triptych.kit.failures import StartRefused
 from triptych.kit.kafka.positions import Position
-from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.driver import Database
 from triptych.kit.own_command import as_typed
 from triptych.kit.startup.provision import ensure_indexes
 
-app = typer.Typer(no_args_is_help=True, help="Records that were refused: list them, send them again, or drop them.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Refused records: show them, send them again, or drop them.",
+)
 T = TypeVar("T")
 
 
@@ -63,9 +64,9 @@ def show_page(
     gallery: Gallery = None,
     message: MessageId = None,
     state: StateOption = StateName.OPEN,
-    limit: Annotated[int, typer.Option(min=1, help="How many to print.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="The most that are printed.")] = 100,
     after: Annotated[str | None, typer.Option(help="Continue after this dead letter.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print dead letters by topic and partition, oldest first; by default those that nobody has handled."""
 
@@ -77,8 +78,11 @@ def show_page(
                 if printed == limit:
                     print(f"there are more: add --after {last}", file=sys.stderr)
                     return
-                source = _source_of(entry, topics)
-                print(orjson.dumps(entry_form(entry, source)).decode() if as_json else entry_line(entry, source))
+                source = letters.origin_topic(entry)
+                if as_json:
+                    show_json(entry_form(entry, source))
+                else:
+                    print(entry_line(entry, source))
                 printed, last = printed + 1, entry.letter.position
 
     _run(work)
@@ -88,18 +92,18 @@ def show_page(
 def show(
     letter_id: LetterId,
     raw: Annotated[bool, typer.Option("--raw", help="Write the bytes of the value, and nothing else.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a dead letter: why the record was refused, what was done about it, its headers and its value."""
 
-    async def work(letters: OpenDeadLetters, topics: Topics) -> None:
+    async def work(letters: OpenDeadLetters, _topics: Topics) -> None:
         entry = await _found(letters, read_id(letter_id))
-        source = _source_of(entry, topics)
+        source = letters.origin_topic(entry)
         if raw:
             sys.stdout.buffer.write(entry.letter.value or b"")
             sys.stdout.buffer.flush()
         elif as_json:
-            print(orjson.dumps(full_form(entry, source)).decode())
+            show_json(full_form(entry, source))
         else:
             print("\n".join(entry_lines(entry, source)))
 
@@ -122,9 +126,9 @@ def send_again(
     old: Old = False,
     dry_run: DryRun = False,
     yes: Yes = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Send refused records again, with their bytes, keys and headers: those with these ids, or all that are meant.
+    """Send refused records again, with their bytes, keys and headers: those with these ids, or all that match filters.
 
     Exit status 1 if some were not sent.
     """
@@ -158,7 +162,7 @@ def drop(
     state: StateOption = StateName.OPEN,
     dry_run: DryRun = False,
     yes: Yes = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Record that nothing will be done about dead letters, so that `list` no longer shows them.
 
@@ -186,10 +190,6 @@ async def _found(letters: OpenDeadLetters, position: Position) -> Entry:
     return entry
 
 
-def _source_of(entry: Entry, topics: Topics) -> str:
-    return entry.letter.position.topic.removesuffix(topics.dead_letter(""))
-
-
 def _user() -> str:
     """Who uses the command line, as the marks of dead letters name the person."""
     try:
@@ -200,18 +200,15 @@ def _user() -> str:
 
 
 def _run(work: Callable[[OpenDeadLetters, Topics], Awaitable[T]]) -> T:
-    """Run `work` with the dead letters of the installation that the settings name."""
+    """Run `work` with the dead letters of the installation; see `run_in_database`."""
 
-    async def connected() -> T:
-        settings = find_installation(CliSettings)
-        async with open_settings_database(settings) as database:
-            await ensure_indexes(database, INDEXES)
-            letters = DeadLetters(settings, database)
-            try:
-                async with letters.open() as opened:
-                    return await work(opened, Topics(settings.topic_prefix))
-            finally:
-                await letters.stop()
+    async def with_letters(settings: CliSettings, database: Database) -> T:
+        await ensure_indexes(database, INDEXES)
+        letters = DeadLetters(settings, database)
+        try:
+            async with letters.open() as opened:
+                return await work(opened, Topics(settings.topic_prefix))
+        finally:
+            await letters.stop()
 
-    with reporting_refusals():
-        return asyncio.run(connected())
+    return run_in_database(CliSettings, with_letters)

@@ -1,14 +1,14 @@
-"""The options of `triptych dead-letters` that select dead letters, and those that permit more than the safe."""
+"""The options of `triptych dead-letters`: which dead letters are meant, and what may be done about them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
 import typer
 
-from triptych.cli.listeners import check_guid
 from triptych.cli.sites import check_site
+from triptych.cli.values import MOMENT_FORMATS, check_gallery_id, in_utc
 from triptych.contract.topics import Topics
 from triptych.deadletters.model.selection import Selection, State
 from triptych.kit.failures import StartRefused
@@ -32,27 +32,27 @@ class StateName(StrEnum):
     ALL = "all"
 
 
-_FORMATS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 Topic: TypeAlias = Annotated[TopicName | None, typer.Option(help="Only records of this topic.")]
 Partition: TypeAlias = Annotated[int | None, typer.Option(min=0, help="Only records of this partition.")]
 Reason: TypeAlias = Annotated[str | None, typer.Option(help="Only this reason, such as NOT_JSON or handler-failed.")]
-Since: TypeAlias = Annotated[datetime | None, typer.Option(formats=_FORMATS, help="From then on; UTC.")]
-Until: TypeAlias = Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Before then; UTC.")]
+Since: TypeAlias = Annotated[
+    datetime | None, typer.Option(formats=MOMENT_FORMATS, help="Only dead letters from this moment on, in UTC.")
+]
+Until: TypeAlias = Annotated[
+    datetime | None, typer.Option(formats=MOMENT_FORMATS, help="Only dead letters before this moment, in UTC.")
+]
 SiteName: TypeAlias = Annotated[
     str | None, typer.Option("--site", help="Only records that name this site.", callback=check_site)
 ]
 Gallery: TypeAlias = Annotated[str | None, typer.Option(help="Only records about this gallery.")]
 MessageId: TypeAlias = Annotated[str | None, typer.Option("--message", help="Only the command or event with this id.")]
 StateOption: TypeAlias = Annotated[StateName, typer.Option(help="What was done about them.")]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, one object on each line.")]
 LetterId: TypeAlias = Annotated[str, typer.Argument(help="The id of the dead letter, as listed.")]
 LetterIds: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters, as listed.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 Again: TypeAlias = Annotated[bool, typer.Option("--again", help="Also what was replayed or dropped before.")]
-Old: TypeAlias = Annotated[
-    bool, typer.Option("--old", help="Also commands so old that a copy carried out since would not be recognised.")
-]
+Old: TypeAlias = Annotated[bool, typer.Option("--old", help="Also commands so old that they may take effect twice.")]
 
 
 def selection_of(
@@ -67,15 +67,15 @@ def selection_of(
     message: str | None,
     state: StateName,
 ) -> Selection:
-    """The dead letters that the options mean."""
+    """The dead letters that the options select."""
     return Selection(
         topic=None if topic is None else topics.dead_lettering[topic.value],
         partition=partition,
         reason=reason,
-        since=_utc(since),
-        until=_utc(until),
+        since=in_utc(since),
+        until=in_utc(until),
         site_id=site,
-        gallery_id=None if gallery is None else check_guid(gallery),
+        gallery_id=None if gallery is None else check_gallery_id(gallery),
         message_id=message,
         state=None if state is StateName.ALL else State(state.value),
     )
@@ -92,7 +92,3 @@ def read_id(typed: str) -> Position:
     if position is None:
         raise StartRefused(f"{typed!r} is not the id of a dead letter. See: {as_typed('dead-letters list')}")
     return position
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return None if at is None else at.replace(tzinfo=UTC)

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias
 
-import orjson
 import typer
 
-from triptych.cli.dead_letter_lines import result_line
-from triptych.cli.dead_letter_options import read_ids
+from triptych.cli.dead_letters.lines import result_line
+from triptych.cli.dead_letters.options import read_ids
+from triptych.cli.exits import ExitStatus
+from triptych.cli.output import show_json
 from triptych.deadletters.administration import OpenDeadLetters, Result
 from triptych.deadletters.forms import result_form
 from triptych.deadletters.model.letter import Refusal
@@ -62,18 +63,20 @@ class Handling:
                 async for chunk in chunks:
                     self._print(await handle(letters, chunk))
         if self._refused:
-            raise typer.Exit(1)
+            raise typer.Exit(ExitStatus.NEGATIVE)
 
     def _confirm(self, count: int) -> None:
         if not sys.stdin.isatty():
-            raise StartRefused(f"{count} dead letters are meant. Add --yes to {self._verb} them, or --dry-run.")
+            raise StartRefused(f"{count} dead letters match. Add --yes to {self._verb} them, or --dry-run.")
         typer.confirm(f"{self._verb} {count} dead letters?", abort=True, err=True)
 
     def _print(self, results: Iterable[Result]) -> None:
         for result in results:
             self._refused += result.refusal is not None
-            line = orjson.dumps(result_form(result)).decode() if self._as_json else result_line(result, self._past)
-            print(line)
+            if self._as_json:
+                show_json(result_form(result))
+            else:
+                print(result_line(result, self._past))
 
 
 async def _count(letters: OpenDeadLetters, selection: Selection) -> int:

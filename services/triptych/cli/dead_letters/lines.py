@@ -8,6 +8,7 @@ import orjson
 from triptych.deadletters.administration import Result
 from triptych.deadletters.forms import VALUE_SHOWN, entry_form
 from triptych.deadletters.scan import Entry
+from triptych.kit.logs.lines import one_line
 
 HEX_SHOWN = 512
 _HEX_ROW = 16
@@ -17,17 +18,12 @@ _FIELDS = (
 )
 
 
-def visible(text: str) -> str:
-    """The text with everything that is not printable as an escape sequence of Python."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
-
-
 def entry_line(entry: Entry, source: str) -> str:
     """`triptych.commands.dead-letter-3@17  2026-01-01T00:00:00.000Z  open  NOT_JSON  order-7  expected value ...`."""
     form = entry_form(entry, source)
     problem = f"  ({form['problem']})" if form["problem"] and form["problem"] != form["reason"] else ""
     columns = (form["id"], form["date"], f"{form['state']:<8}", f"{form['reason']:<16}", form["messageId"] or "-")
-    return visible("  ".join([*columns, form["error"]]) + problem)
+    return one_line("  ".join([*columns, form["error"]]) + problem)
 
 
 def entry_lines(entry: Entry, source: str) -> Iterator[str]:
@@ -35,13 +31,13 @@ def entry_lines(entry: Entry, source: str) -> Iterator[str]:
     form, letter = entry_form(entry, source), entry.letter
     for name in _FIELDS:
         if form[name] not in (None, ""):
-            yield f"{name:<10} {visible(str(form[name]))}"
+            yield f"{name:<10} {one_line(str(form[name]))}"
     for action in form["actions"]:
         to = f" to {action['to']}" if action["to"] else ""
-        yield visible(f"{'action':<10} {action['date']} {action['state']} by {action['by']}{to}")
+        yield one_line(f"{'action':<10} {action['date']} {action['state']} by {action['by']}{to}")
     yield f"{'key':<10} {_short(letter.key)}"
     for header, value in letter.headers:
-        yield f"{'header':<10} {visible(header)}: {_short(value)}"
+        yield f"{'header':<10} {one_line(header)}: {_short(value)}"
     yield f"{'value':<10} {_size(letter.value)}"
     yield from _value_lines(letter.value)
 
@@ -57,7 +53,7 @@ def _short(content: bytes | None) -> str:
     if content is None:
         return "null"
     try:
-        return visible(content[:HEX_SHOWN].decode())
+        return one_line(content[:HEX_SHOWN].decode())
     except UnicodeDecodeError:
         return f"hex {content[:HEX_SHOWN].hex()}"
 
@@ -83,7 +79,7 @@ def _value_lines(value: bytes | None) -> Iterator[str]:
             yield "  (more: --raw)"
         return
     for line in text.splitlines():
-        yield f"  {visible(line)}"
+        yield f"  {one_line(line)}"
     if len(value or b"") > VALUE_SHOWN:
         yield "  (more: --raw)"
 

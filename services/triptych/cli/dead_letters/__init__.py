@@ -1,0 +1,1 @@
+"""Lists, shows, replays and drops dead letters from the command line."""
