@@ -13,8 +13,8 @@ from tests.support.kafka import raw_producer
 from tests.support.log_lines import logged
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.consuming import consumer as consumer_module
 from triptych.kit.kafka.consuming import lag as lag_module
+from triptych.kit.kafka.consuming import retries as retries_module
 from triptych.kit.kafka.consuming import standstill
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
@@ -150,7 +150,7 @@ async def test_a_server_that_is_away_is_to_blame(installation: Installation, exi
 async def test_a_handler_that_reports_why_it_waits_is_not_ended(
     installation: Installation, exits: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_module, "LONGEST_DELAY_SECONDS", LIMIT_SECONDS / 5)
+    monkeypatch.setattr(retries_module, "LONGEST_DELAY_SECONDS", LIMIT_SECONDS / 5)
 
     def fail(_value: bytes) -> None:
         raise TransientFailure("away")

@@ -12,7 +12,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.kafka.consuming import commits
 from triptych.kit.kafka.consuming import consumer as consumer_module
-from triptych.kit.kafka.consuming.consumer import ATTEMPTS_BEFORE_DEAD_LETTER, BatchConsumer
+from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.finishing import ATTEMPTS_BEFORE_DEAD_LETTER
 from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable

@@ -1,46 +1,36 @@
 """Takes batches from one topic, so that no record is lost, skipped, or able to block its partition.
 
 FastStream's acknowledgement policies either drop a record that fails or repeat it for ever. So this module acknowledges
-batches itself. It hands a batch to the handler in lanes, which are handled concurrently. It retries a lane while a
-dependency is away, and handles the records one by one if one of them breaks the handler. When all lanes of a batch are
-finished, it commits their offsets while the next batches are handled.
+batches itself: when `BatchFinisher` has finished a batch, its offsets are committed while the next batches are handled.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from triptych.kit.attribution import position_of
-from triptych.kit.backoff import Backoff
-from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler
 from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.kafka.consuming.commits import OffsetCommits
-from triptych.kit.kafka.consuming.lanes import Lane, Lanes
-from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.consuming.finishing import BatchFinisher
+from triptych.kit.kafka.consuming.lanes import Lanes
+from triptych.kit.kafka.consuming.retries import Retries
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
 from triptych.kit.kafka.reading.subscription import subscribe
-from triptych.kit.logs.batch_lines import one_line_each, report
+from triptych.kit.logs.batch_lines import one_line_each
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import Progress
 from triptych.kit.process.waits import waiting_for
-from triptych.kit.run_all import run_all
 
 log = get_logger(__name__)
 
-FIRST_DELAY_SECONDS = 0.05
-# Short enough that the next reply comes within 5 s of a dependency's return.
-LONGEST_DELAY_SECONDS = 2.0
-# A record that breaks the handler this often, alone, is dead-lettered: the fault is in our code and will not pass.
-ATTEMPTS_BEFORE_DEAD_LETTER = 3
 # How long a rebalance waits for the current batch; the broker waits longer before it expels this member.
 REVOKE_TIMEOUT_SECONDS = 15.0
 # How long a consumer that ends waits for the current batch and its offsets, before its broker is stopped.
@@ -66,21 +56,29 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self.topic = topic
         self._handler = handler
-        self._dead_letters = dead_letters
-        self._lanes = lanes
         self._metrics = BatchMetrics(topic)
         self._owned: frozenset[int] = frozenset()
         self._preparing: asyncio.Task[None] | None = None
-        self._interrupted = asyncio.Event()  # this assignment ends: stop waiting, abandon unfinished records
         self._idle = asyncio.Event()
         self._idle.set()
         self._commits = OffsetCommits(topic, lambda: self.reader)
         self._stopping = False
         self.progress = Progress()
         """The last sign that records are handled, or that work on them has failed and is tried again."""
-        self._trouble = self._poll_trouble = ""
+        self._retries = Retries(topic, self._metrics, self.progress)
+        self._poll_trouble = ""
         self._current: Sequence[IncomingRecord] = ()
         self._first_of_current: Mapping[int, IncomingRecord] | None = None
+        self._finisher = BatchFinisher(
+            topic,
+            handler,
+            dead_letters,
+            lanes,
+            self._metrics,
+            self._retries,
+            lambda: self._prepare(self._owned),
+            self._note_current,
+        )
         self._subscriber = subscribe(
             broker,
             topic,
@@ -96,8 +94,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def problem(self) -> str | None:
         """Why this consumer is not working normally, or None."""
-        if self._trouble or self._poll_trouble:
-            return self._trouble or self._poll_trouble
+        if trouble := self._retries.trouble or self._poll_trouble:
+            return trouble
         if self._preparing is None:
             return "no partitions assigned yet"
         return None if self._preparing.done() else "preparing its partitions"
@@ -130,7 +128,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def give_up(self) -> None:
         """Stop waiting for dependencies; unfinished records stay uncommitted. The caller then stops the broker."""
         self._stopping = True
-        self._interrupted.set()
+        self._retries.interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
         await self._wait_until_idle(min(END_TIMEOUT_SECONDS, stop_deadline().remaining(BATCH)))
@@ -138,7 +136,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - always all of them
         """Let the current batch finish within a deadline. After that, the fence of the next owner protects the data."""
-        self._interrupted.set()
+        self._retries.interrupted.set()
         if self._preparing is not None:
             self._preparing.cancel()
             self._preparing = None
@@ -152,25 +150,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Start preparing. Polling continues meanwhile, so that the group does not expel this member."""
         if self._stopping:
             return
-        self._interrupted.clear()
+        self._retries.interrupted.clear()
         self._owned = frozenset(topic_partition.partition for topic_partition in assigned)
         self._preparing = asyncio.create_task(self._prepare(self._owned))
 
     async def _prepare(self, partitions: frozenset[int]) -> None:
         with waiting_for(f"{self.topic}: partitions to be prepared"), self.progress.noted():
-            await self._try_to_prepare(partitions)
-
-    async def _try_to_prepare(self, partitions: frozenset[int]) -> None:
-        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
-        while not self._interrupted.is_set():
-            try:
-                await self._handler.assigned(partitions)
-            except Exception as error:  # noqa: BLE001 - no record may be handled without preparation
-                self._report(error)
-                await backoff.pause(self._interrupted)
-            else:
-                self._trouble = ""
-                return
+            await self._retries.until_done(partial(self._handler.assigned, partitions))
 
     def _on_batch(self, records: Sequence[IncomingRecord]) -> None:
         self._note_current(records)
@@ -197,7 +183,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if not records:
                 return
             with waiting_for(f"{self.topic}: a batch to be finished"), self.progress.noted(), one_line_each():
-                is_finished = await self._finish_readable(records)
+                is_finished = await self._finisher.finish(records)
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
                 self._commits.after(records)
@@ -212,117 +198,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.wait({preparing})
             if not preparing.cancelled():
                 return True
-            if self._interrupted.is_set() or preparing is not self._preparing:
+            if self._retries.interrupted.is_set() or preparing is not self._preparing:
                 return False
             # Nobody asked for that. Without a new try, these records would be skipped.
             log.error("preparing the partitions was cancelled, and starts again", topic=self.topic)
             self._preparing = asyncio.create_task(self._prepare(self._owned))
-        return False
-
-    async def _finish_readable(self, records: Sequence[IncomingRecord]) -> bool:
-        """Finish readable records and dead-letter the others; False if this assignment ended first."""
-        unreadable = [record for record in records if isinstance(record, Unreadable)]
-        if unreadable:
-            records = [record for record in records if not isinstance(record, Unreadable)]
-            if records and not await self._finish([records]):
-                return False
-            for found in unreadable:
-                if not await self._retry_until_done(partial(self._dead_letters.dead_letter_unreadable, found)):
-                    return False
-            return await self._retry_until_done(partial(self._handler.lost, unreadable))
-        return await self._finish(self._lanes.of(records))
-
-    async def _finish(self, lanes: Sequence[Lane]) -> bool:
-        """Retry until all records are handled or dead-lettered; False if this assignment ended first."""
-        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
-        failures = 0
-        unfinished = dict(enumerate(lanes))
-        while not self._interrupted.is_set():
-            try:
-                await self._handle(unfinished, has_lanes=len(lanes) > 1)
-            except Exception as error:  # noqa: BLE001 - whatever it is, no other record may suffer
-                fault = fault_of(error)
-                if fault is not Fault.OURS:
-                    self._report(error)
-                    await backoff.pause(self._interrupted)
-                    if fault is Fault.OWNERSHIP:
-                        # The preparation starts at the committed offsets, so lanes that are finished come again too.
-                        unfinished = dict(enumerate(lanes))
-                        if len(lanes) > 1:
-                            self._note_current([record for lane in lanes for record in lane])
-                        await self._prepare(self._owned)
-                    continue
-                self._metrics.failed(error)
-                failed = list(unfinished.values())
-                report(
-                    log,
-                    logging.ERROR,
-                    "attempts to handle records failed",
-                    [record for lane in failed for record in lane],
-                    position_of,
-                    error=error,
-                    topic=self.topic,
-                )
-                parts = failed if len(failed) > 1 else [[record] for record in failed[0]]
-                if len(parts) > 1:
-                    return await self._finish_one_by_one(parts)
-                failures += 1
-                if failures >= ATTEMPTS_BEFORE_DEAD_LETTER:
-                    return await self._dead_letter(parts[0][0], error, failures)
-                await backoff.pause(self._interrupted)
-            else:
-                self._trouble = ""
-                return True
-        return False
-
-    async def _handle(self, unfinished: dict[int, Lane], *, has_lanes: bool) -> None:
-        """Handle these lanes concurrently, and remove those that are finished.
-
-        Args:
-            unfinished: the lanes of a batch that are still to be handled.
-            has_lanes: whether the batch has several lanes. The partitions of a finished one are then not in progress
-                any more, although the batch is.
-
-        Raises:
-            OwnershipLost: at least one lane raised it.
-            Exception: otherwise, what the first failed lane raised. The other lanes have ended.
-        """
-
-        async def handle(number: int) -> None:
-            await self._handler.handle(unfinished[number])
-            del unfinished[number]
-            if has_lanes:
-                self._note_current([record for lane in unfinished.values() for record in lane])
-
-        await run_all([handle(number) for number in unfinished])
-
-    async def _finish_one_by_one(self, parts: Sequence[Lane]) -> bool:
-        """Finish the failed lanes of a batch or the records of a failed lane, one after another, to find the cause."""
-        for part in parts:
-            if not await self._finish([part]):
-                return False
-            self.progress.note()
-        return True
-
-    async def _dead_letter(self, record: IncomingRecord, error: Exception, attempts: int) -> bool:
-        return await self._retry_until_done(
-            lambda: self._dead_letters.dead_letter(record, HANDLER_FAILED, repr(error), attempts)
-        )
-
-    async def _retry_until_done(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """Repeat this work until it succeeds; False if this assignment ended first."""
-        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
-        while not self._interrupted.is_set():
-            try:
-                await work()
-            except Exception as failure:  # noqa: BLE001 - nothing may be committed before this work has succeeded
-                self._report(failure)
-                await backoff.pause(self._interrupted)
-                if isinstance(failure, OwnershipLost):
-                    await self._prepare(self._owned)
-            else:
-                self._trouble = ""
-                return True
         return False
 
     async def _wait_until_idle(self, timeout: float) -> bool:
@@ -334,10 +214,3 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         except TimeoutError:
             return False
         return True
-
-    def _report(self, error: Exception) -> None:
-        self._metrics.failed(error)
-        if not self._trouble:
-            log.warning("the consumer waits for a dependency", topic=self.topic, error=error)
-        self._trouble = str(error)
-        self.progress.note()
