@@ -11,7 +11,7 @@ from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing import publisher as publisher_module
+from triptych.kit.kafka.publishing import producer_owner
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.process.settings import KitSettings
 
@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 1.0
 async def test_records_that_are_stuck_delay_no_others_and_are_given_up(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "STOP_TIMEOUT_SECONDS", 2 * TIMEOUT_SECONDS)
+    monkeypatch.setattr(producer_owner, "STOP_TIMEOUT_SECONDS", 2 * TIMEOUT_SECONDS)
     settings = installation.settings(KitSettings)
     made: list[AIOKafkaProducer] = []
 

@@ -1,7 +1,6 @@
 """Publishes records, and returns only when Kafka has acknowledged all of them; otherwise it raises."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -22,6 +21,7 @@ from triptych.kit.backoff import Backoff
 from triptych.kit.failures import RecordTooLarge, TransientFailure
 from triptych.kit.kafka.errors import KafkaAway, no_answer
 from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.publishing.producer_owner import ProducerOwner
 from triptych.kit.kafka.publishing.record_batches import (
     EnqueuedBatch,
     OutgoingRecord,
@@ -32,18 +32,12 @@ from triptych.kit.kafka.publishing.record_batches import (
 )
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits, bound, exact, expanded
 from triptych.kit.keyed_locks import KeyedLocks
-from triptych.kit.logs.loggers import get_logger
-from triptych.kit.process.stopping import PRODUCERS, stop_deadline
 from triptych.kit.process.waits import recorded_as_wait
 from triptych.kit.run_all import run_all
 
 __all__ = ["OutgoingRecord", "Publisher"]
 
-log = get_logger(__name__)
-
 PUBLISH_TIMEOUT_SECONDS = 15.0
-# A producer that is replaced, or whose process stops, has this time to send what it has; and half of it to give up.
-STOP_TIMEOUT_SECONDS = 5.0
 # Up to this many records are sent without a task for each partition: a single command has an event and a reply.
 SEND_DIRECTLY_MAX = 16
 Destination: TypeAlias = tuple[str, int]
@@ -77,12 +71,9 @@ class Publisher:
         partitions: Mapping[str, int] | None = None,
     ) -> None:
         """`partitions` has the configured number of partitions by topic; all processes must use the same number."""
-        self._make = make
+        self._producer = ProducerOwner(make)
         self._counts = dict(partitions or {})
         self._timeout = timeout_seconds
-        self._producer: AIOKafkaProducer | None = None
-        self._starting = asyncio.Lock()
-        self._closing: set[asyncio.Task[None]] = set()
         # aiokafka sends one batch per partition at a time: concurrent calls would starve each other.
         self._locks: KeyedLocks[Destination] = KeyedLocks()
         self._partitions: dict[str, int] = {}
@@ -92,21 +83,17 @@ class Publisher:
 
     async def start(self) -> None:
         """Connect. Raises TransientFailure if no broker answers."""
-        await self._current_producer()
+        await self._producer.current()
 
     async def stop(self) -> None:
         """Close the producer. Records that are not acknowledged yet may be lost; no call has returned for them."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            self._close_soon(producer)
-        async with stop_deadline().step("a Kafka producer", PRODUCERS):
-            await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._producer.stop()
 
     async def partitions(self, topic: str) -> int:
         """The number of partitions of the topic. Raises TransientFailure if Kafka does not answer."""
         known = self._counts.get(topic) or self._partitions.get(topic)
         if known is None:
-            producer = await self._current_producer()
+            producer = await self._producer.current()
             try:
                 async with asyncio.timeout(self._timeout):
                     found = await producer.partitions_for(topic)
@@ -119,7 +106,7 @@ class Publisher:
         """Whether the topic exists now. Check it before sending to a name from outside. Raises TransientFailure."""
         if topic in self._partitions:
             return True
-        producer = await self._current_producer()
+        producer = await self._producer.current()
         try:
             async with asyncio.timeout(self._timeout):
                 cluster = await producer.client.fetch_all_metadata()
@@ -130,7 +117,7 @@ class Publisher:
     async def problem(self) -> str | None:
         """Check whether Kafka answers: None if it does, otherwise what is wrong. The caller sets a deadline."""
         try:
-            producer = await self._current_producer()
+            producer = await self._producer.current()
             await producer.client.fetch_all_metadata()
         except TransientFailure as failure:
             return str(failure)
@@ -148,12 +135,12 @@ class Publisher:
         """
         if not records:
             return
-        producer = await self._current_producer()
+        producer = await self._producer.current()
         deadline = asyncio.get_running_loop().time() + self._timeout
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             if attempt > 1:
-                producer = await self._current_producer()
+                producer = await self._producer.current()
             try:
                 async with asyncio.timeout_at(deadline):
                     if attempt > 1:
@@ -170,7 +157,7 @@ class Publisher:
                 self._replace(producer)
                 failure: Exception = error
             except KafkaError as error:
-                if self._producer is producer:
+                if self._producer.is_current(producer):
                     raise KafkaAway(f"Kafka refused the records: {error!r}") from error
                 failure = error  # another call has replaced the producer
             except AssertionError as error:  # aiokafka raises it if the topic has fewer partitions
@@ -183,7 +170,7 @@ class Publisher:
         Raises:
             TransientFailure: Kafka does not answer.
         """
-        producer = await self._current_producer()
+        producer = await self._producer.current()
         largest: dict[str, int] = {}
         bounds = [bound(record.key, record.value, record.headers) for record in records]
         for record, size in zip(records, bounds, strict=True):
@@ -197,7 +184,7 @@ class Publisher:
 
     async def limit(self, topic: str) -> int:
         """Bytes that a batch for this topic may have. Raises TransientFailure if Kafka does not answer."""
-        return await self._limits.of(topic, await self._current_producer(), 0)
+        return await self._limits.of(topic, await self._producer.current(), 0)
 
     async def _refuse_too_large(self, records: Sequence[OutgoingRecord]) -> None:
         if indexes := await self.too_large(records):
@@ -281,48 +268,6 @@ class Publisher:
         if failures:
             raise failures[0]
 
-    async def _current_producer(self) -> AIOKafkaProducer:
-        async with self._starting:
-            if self._producer is None:
-                producer = self._make()
-                try:
-                    await producer.start()
-                except BaseException as error:
-                    await _close(producer)
-                    if isinstance(error, KafkaError):
-                        raise no_answer(error) from error
-                    raise
-                self._producer = producer
-            return self._producer
-
     def _replace(self, broken: AIOKafkaProducer) -> None:
-        if self._producer is not broken:
-            return  # another call has replaced it already
-        log.warning("the Kafka producer is replaced")
-        self._producer = None
-        self._partitions.clear()
-        self._close_soon(broken)
-
-    def _close_soon(self, producer: AIOKafkaProducer) -> None:
-        closing = asyncio.create_task(_close(producer))
-        self._closing.add(closing)
-        closing.add_done_callback(self._on_closed)
-
-    def _on_closed(self, closing: asyncio.Task[None]) -> None:
-        self._closing.discard(closing)
-        if not closing.cancelled() and (error := closing.exception()) is not None:
-            log.error("a Kafka producer was not closed", exc_info=error)
-
-
-async def _close(producer: AIOKafkaProducer) -> None:
-    # Stopping flushes, which can wait for a broker that is gone. The caller must not wait that long.
-    try:
-        async with asyncio.timeout(min(STOP_TIMEOUT_SECONDS, stop_deadline().remaining(PRODUCERS))):
-            await producer.stop()
-    except (KafkaError, TimeoutError) as error:
-        log.warning("the Kafka producer did not close cleanly", error=error)
-        # If stopping is interrupted, aiokafka's sender retries for ever, and there is no public way to end it.
-        await producer.client.close()
-        with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_SECONDS / 2):
-                await producer._sender.close()
+        if self._producer.replace(broken):
+            self._partitions.clear()
