@@ -28,7 +28,7 @@ from triptych.gateway.http.errors import HttpFailure
 from triptych.gateway.live.streams import Positions, Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.read_your_writes import GalleryWaiters
-from triptych.gateway.writing.writes import WriteRequest
+from triptych.gateway.writing.write_request import WriteRequest
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.health import Health
 from triptych.readmodel.queries import Views

@@ -23,7 +23,8 @@ from triptych.gateway.writing.read_your_writes import (
     parse_positions,
     wait_until_all_shown,
 )
-from triptych.gateway.writing.writes import WriteRequest, Writes
+from triptych.gateway.writing.write_request import WriteRequest
+from triptych.gateway.writing.writes import Writes
 from triptych.readmodel.queries import Views
 
 

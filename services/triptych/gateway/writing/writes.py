@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command, gallery_id_of
@@ -29,6 +29,7 @@ from triptych.gateway.writing.replies import ReplyWaiters
 from triptych.gateway.writing.spans import in_its_span, send_span
 from triptych.gateway.writing.wait_metrics import TIMEOUT, observe_reply, observe_visibility
 from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
+from triptych.gateway.writing.write_request import WriteRequest
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.logs.loggers import get_logger
@@ -42,52 +43,6 @@ COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 
 POLL_VIEW_AFTER_SECONDS = 0.2
 """How long a write waits for the joined topic before it queries the read model; the record usually arrives by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class WriteRequest:
-    """A request to write: its sender, its identity and its conditions.
-
-    Attributes:
-        site_id: the site that the write is limited to.
-        source: the source of its commands.
-        request: the name of the endpoint. Requests to different endpoints differ, even if their commands are equal.
-        command_id: the idempotency key.
-        has_client_key: whether the client chose the idempotency key, so that it may have been used before.
-        correlation_id: unique to this request.
-        traceparent, tracestate: W3C trace context of the request, if it has one.
-        expected: the write happens only if the gallery has one of these sequences; None if it may have any.
-        earlier: positions of earlier writes that the client sent with the request.
-    """
-
-    site_id: str
-    source: str
-    request: str
-    command_id: str
-    correlation_id: str
-    has_client_key: bool = False
-    traceparent: str | None = None
-    expected: tuple[int, ...] | None = None
-    earlier: tuple[Position, ...] = ()
-    tracestate: str | None = None
-
-    @property
-    def expectation(self) -> dict[str, Any]:
-        """The fields of the command that name the expected sequences."""
-        if self.expected is None:
-            return {}
-        if len(self.expected) == 1:
-            return {"expected_sequence": self.expected[0]}
-        return {"expected_sequences": self.expected}
-
-    def numbered(self, index: int) -> "WriteRequest":
-        """The request of one of this write's commands, with an identity that no client's command can have."""
-        return replace(
-            self,
-            source=f"{self.source}/parts",
-            command_id=f"{self.command_id}/{index}",
-            correlation_id=f"{self.correlation_id}/{index}",
-        )
 
 
 @dataclass(frozen=True, slots=True)
