@@ -15,7 +15,7 @@ from triptych.contract.commands import COMMANDS
 from triptych.contract.snapshots import SNAPSHOT_RECORDS
 from triptych.gateway.writing.write_events import WriteEvents
 from triptych.kit.kafka.partitions import partition_of
-from triptych.projector.ingest.handler import ProjectionHandler as Projection
+from triptych.projector.ingest.event_reader import EventReader
 from triptych.webhooks.relay.handler import DeliveryPlanner as Planning
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
@@ -71,8 +71,7 @@ async def test_the_relay_refuses_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_projector_refuses_none(name: str) -> None:
-    handler = Projection(*[MagicMock()] * 7)
-    site_id, thing = handler._read(record(EVENTS[name]))
+    site_id, thing = EventReader().read(record(EVENTS[name]))
     assert (site_id, thing.gallery_id) == ("s", GALLERY)
 
 

@@ -9,11 +9,9 @@ from contextlib import asynccontextmanager
 from prometheus_client import Counter
 
 from triptych.contract.codec.cloudevents import Reason, Undecodable
-from triptych.contract.codec.envelope import event_headers
-from triptych.contract.codec.events import Event, EventType, decode_event
+from triptych.contract.codec.events import Event, EventType
 from triptych.contract.codec.trace_context import sampled_context
 from triptych.contract.joined import gallery_key, item_key
-from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.consuming.spans import record_spans
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
@@ -26,13 +24,13 @@ from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
 from triptych.kit.tracing.spans import NO_SPANS
+from triptych.projector.ingest.event_reader import EventReader
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch, Input, fold, remove_item
 from triptych.projector.view.fold import FoldResult, View
 from triptych.projector.view.repository import ViewRepository
-from triptych.projector.view.snapshots import read_snapshot_record
 
 log = get_logger(__name__)
 
@@ -51,8 +49,6 @@ GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events 
 
 # A full batch of small items has a few MB. A full batch of the largest items would have a hundred.
 TRANSACTION_BYTES = 8 * 1024 * 1024
-SITES_MAX = 10_000
-_SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 # An event that does not fit is dead-lettered again, and counted there.
 _REPLAY_OUTCOMES = {
     FoldResult.APPLIED: DONE,
@@ -87,7 +83,7 @@ class ProjectionHandler:
         self._join_publisher = join_publisher
         self._check_writable = check_writable
         self._transaction_bytes = transaction_bytes
-        self._sites: dict[bytes, str] = {}
+        self._reader = EventReader()
         self.offsets = ProjectedOffsets()
         self.locks: KeyedLocks[int] = KeyedLocks()
         """Locked by whoever writes or publishes views of a partition. Each lane of a batch locks only its own."""
@@ -227,7 +223,7 @@ class ProjectionHandler:
         refused: list[tuple[IncomingRecord, str, str]] = []
         for record in records:
             try:
-                inputs.append(self._read(record))
+                inputs.append(self._reader.read(record))
                 sources.append(record)
             except Undecodable as error:
                 refused.append((record, error.reason, error.text))
@@ -248,21 +244,6 @@ class ProjectionHandler:
             await self._publisher.publish(await self._dead_letters.letters(refused))
             self._dead_letters.report(refused)
         return batch
-
-    def _read(self, record: IncomingRecord) -> tuple[str, Input]:
-        """A record's site and content. Sites are few, so each name is decoded once. Raises Undecodable."""
-        site, is_snapshot = b"", False
-        for name, value in record.headers:
-            if name == "ce_siteid":
-                site = value
-            elif name == "ce_type":
-                is_snapshot = bool(value) and value.startswith(_SNAPSHOT_TYPE)  # a header's value may be null
-        site_id = self._sites.get(site)
-        if site_id is None:
-            site_id = event_headers(record.headers).site_id
-            if site and len(self._sites) < SITES_MAX:
-                self._sites[site] = site_id
-        return site_id, read_snapshot_record(record.value) if is_snapshot else decode_event(record.value)
 
     async def _load(self, gallery_ids: set[str]) -> dict[str, View]:
         head_cache = self._join_publisher.head_cache if self._join_publisher is not None else None
