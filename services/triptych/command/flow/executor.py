@@ -112,7 +112,7 @@ class Executor:
 
     async def _dead_letter(self, faulty: Sequence[tuple[ReceivedCommand, Exception]]) -> None:
         """Dead-letter commands that raised in our code, and reply to their senders; no outcome is recorded."""
-        error = ReplyError(code=ErrorCode.INTERNAL, message="a fault of the service; the command was dead-lettered")
+        error = ReplyError(code=ErrorCode.INTERNAL, message="internal error; the command was dead-lettered")
         refused = [(command.record, HANDLER_FAILED, repr(fault)) for command, fault in faulty]
         records, replies = await self._dead_letters.letters(refused), []
         for command, _ in faulty:

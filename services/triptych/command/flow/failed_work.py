@@ -25,7 +25,7 @@ from triptych.writemodel.galleries import Status
 
 log = get_logger(__name__)
 
-FAULT_TEXT = "a fault of the service; the command was dead-lettered, and may be done in part"
+FAULT_TEXT = "internal error; the command was dead-lettered, and may be done in part"
 
 
 class JobFailures:
