@@ -1,10 +1,14 @@
 """Every bad record has a named outcome, and the records around it are carried out."""
 
+import random
 import uuid
+
+from aiokafka import AIOKafkaProducer
 
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
+from tests.support.sender import Sender
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
 from triptych.kit.mongo.fencing import count_documents
@@ -108,3 +112,21 @@ async def test_one_conflicting_command_does_not_harm_its_batch(installation: Ins
     head = await installation.database["galleries"].find_one({"_id": gallery_id})
     assert head is not None
     assert (head["totalItems"], head["sequence"]) == (20, 21)
+
+
+async def test_a_record_as_large_as_kafka_takes_is_dead_lettered_like_any_other(sender: Sender) -> None:
+    topics = sender.installation.topics
+    large = random.Random(1).randbytes(1024 * 1024 - 100)  # random, so that compression does not make it small
+    producer = AIOKafkaProducer(
+        bootstrap_servers=sender.installation.addresses.kafka_bootstrap, max_request_size=2 * 1024 * 1024
+    )
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics.commands, large, partition=0)
+    finally:
+        await producer.stop()
+    assert (await sender.send("CreateGallery", {}))["outcome"] == "accepted"
+    bootstrap = sender.installation.addresses.kafka_bootstrap
+    async with topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters:
+        (letter,) = await letters.read_count(1)
+    assert letter.value == large

@@ -3,132 +3,26 @@
 import os
 import random
 import uuid
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
 
-from tests.support.command_mix import CommandMix, Sent, received
-from tests.support.commands import TEXT, body, header, structured
+from tests.support.batch_side import handling
+from tests.support.command_mix import CommandMix, Sent
+from tests.support.commands import TEXT, structured
 from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import raw_producer, topic_reader
-from tests.support.sender import Sender
-from tests.support.write_model import until_no_work_is_left
-from triptych.command.app import LANES, compose, indexes, make_handler
+from triptych.command.app import LANES
 from triptych.command.domain import decide as decide_module
-from triptych.command.domain.decide import DIRECT_ITEMS
-from triptych.command.domain.state import Change
-from triptych.command.domain.unit_of_work import ReceivedCommand
-from triptych.command.handler import CommandHandler
-from triptych.command.settings import CommandSettings
 from triptych.command.store import loader as loader_module
 from triptych.command.store.repository import WriteModelRepository
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
-from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
-from triptych.kit.mongo.driver import Database
-from triptych.kit.run_all import run_all
-from triptych.kit.startup.provision import ensure_indexes
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 
 LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "6"))
-
-
-class RecordingPublisher(Publisher):
-    """Remembers the records that it has published."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.published: list[OutgoingRecord] = []
-        self.is_failing = False
-
-    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
-        if self.is_failing:
-            raise TransientFailure("as if Kafka were away")
-        await super().publish(records)
-        self.published += records
-
-
-class Side:
-    """A command service without a consumer, on its own database. Its batches are split by `lanes`."""
-
-    lanes = Lanes()
-
-    def __init__(self, handler: CommandHandler, database: Database, publisher: RecordingPublisher, topic: str) -> None:
-        self._handler = handler
-        self.most_lanes = 0
-        self._database = database
-        self.publisher = publisher
-        self._topic = topic
-
-    async def handle(self, sent: list[Sent]) -> None:
-        """Handle one batch, and wait for the jobs that it starts."""
-        lanes = self.lanes.of(received(self._topic, sent, PARTITIONS))
-        self.most_lanes = max(self.most_lanes, len(lanes))
-        await run_all([self._handler.handle(lane) for lane in lanes])
-        await until_no_work_is_left(self._database)
-
-    def replies(self) -> dict[str, list[dict[str, Any]]]:
-        """Take the replies so far, by command id, in order."""
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for record in self.publisher.published:
-            if record.topic.endswith(".replies"):
-                reply = orjson.loads(record.value or b"")
-                found[reply["commandId"]].append(reply)
-        self.publisher.published.clear()
-        return found
-
-    async def state(self, galleries: set[str]) -> dict[str, Any]:
-        """Heads and items in display order, without dates, and with only those sort orders that a command asked for."""
-        heads = self._database["galleries"].find({"_id": {"$in": list(galleries)}})
-        state: dict[str, Any] = {}
-        async for head in heads:
-            items = self._database["items"].find({"galleryId": head["_id"]}).sort("sortOrder", -1)
-            shown = [
-                {name: value for name, value in item["item"].items() if name not in ("createdDate", "updatedDate")}
-                async for item in items
-            ]
-            for item in shown:
-                item["sortOrder"] = _explicit(item["sortOrder"])
-            fields = {name: head.get(name) for name in ("name", "totalItems", "sequence", "status", "job")}
-            state[head["_id"]] = {**fields, "sortOrder": _explicit(head.get("sortOrder")), "items": shown}
-        return state
-
-
-def _explicit(sort_order: float | None) -> float | None:
-    """The sort order, or None if a clock has chosen it."""
-    return sort_order if sort_order is None or abs(sort_order) < 1e9 or abs(sort_order) > 1e15 else None
-
-
-@asynccontextmanager
-async def handling(installation: Installation, name: str) -> AsyncIterator[Side]:
-    settings = installation.settings(CommandSettings)
-    database = installation.database.client.get_database(
-        f"{installation.name}-{name}",
-        read_concern=installation.database.read_concern,
-        write_concern=installation.database.write_concern,
-    )
-    topics = installation.topics
-    publisher = RecordingPublisher(lambda: make_producer(settings))
-    handler = make_handler(
-        database, publisher, publisher, DeadLetterPublisher(publisher, topics.dead_letter), topics, name
-    )
-    await ensure_indexes(database, indexes(settings))
-    await publisher.start()
-    try:
-        await handler.assigned(frozenset(range(PARTITIONS)))
-        yield Side(handler, database, publisher, topics.commands)
-    finally:
-        await handler.released()
-        await publisher.stop()
-        await installation.database.client.drop_database(database.name)
 
 
 @pytest.mark.timeout(600 + LISTS)
@@ -278,78 +172,3 @@ async def test_a_job_begins_although_the_batch_that_asked_for_it_failed_at_first
         await side.handle(sent([("ClearGallery", data)]))
         (reply, *_) = side.replies()["ClearGallery-0"]
         assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + 2 * 1001)
-
-
-@pytest.fixture
-def poison(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of a command at which the domain raises."""
-    change = decide_module._change
-
-    def breaking(command: ReceivedCommand, *args: Any) -> Change:
-        if command.envelope.command_id == "poison":
-            raise ZeroDivisionError("a fault of ours")
-        return change(command, *args)
-
-    monkeypatch.setattr(decide_module, "_change", breaking)
-    return "poison"
-
-
-async def test_a_command_that_breaks_the_domain_is_dead_lettered_and_its_neighbours_are_carried_out(
-    installation: Installation, poison: str
-) -> None:
-    bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
-    gallery_id = str(uuid.uuid4())
-    async with raw_producer(bootstrap) as producer:
-        await producer.send_and_wait(
-            topics.commands, structured("CreateGallery", {"galleryId": gallery_id}, id="c"), key=gallery_id.encode()
-        )
-        for command_id in ("a", poison, "b"):
-            add = structured("CreateItems", {"galleryId": gallery_id, "items": [TEXT]}, id=command_id)
-            await producer.send_and_wait(topics.commands, add, key=gallery_id.encode())
-    async with (
-        compose(installation.settings(CommandSettings)),
-        topic_reader(bootstrap, topics.replies) as replies,
-        topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters,
-    ):
-        answers = {body(reply)["commandId"]: body(reply) for reply in await replies.read_count(4)}
-        assert answers.pop(poison)["error"]["code"] == "INTERNAL"
-        assert {name: answer["sequence"] for name, answer in answers.items()} == {"c": 1, "a": 2, "b": 3}
-        (letter,) = await letters.read_count(1)
-    assert header(letter, "dead-letter-reason") == "handler-failed"
-    assert b'"id": "poison"' in letter.value
-
-
-async def test_a_command_that_breaks_the_domain_after_waiting_for_a_job_delays_nobody(
-    sender: Sender, poison: str
-) -> None:
-    installation = sender.installation
-    large, other = await sender.gallery(DIRECT_ITEMS + 1), await sender.gallery(DIRECT_ITEMS + 1)
-    cleared = await sender.put("ClearGallery", {"galleryId": large})
-    await sender.put("CreateItems", {"galleryId": large, "items": [TEXT]}, poison)
-    after = await sender.put("CreateItems", {"galleryId": large, "items": [TEXT]})
-    also = await sender.put("ClearGallery", {"galleryId": other})
-    for command_id in (cleared, after, also):
-        assert (await sender.reply_to(command_id))["outcome"] == "accepted"
-    topics = installation.topics
-    async with topic_reader(installation.addresses.kafka_bootstrap, topics.dead_letter(topics.commands)) as letters:
-        (letter,) = await letters.read_count(1)
-    assert b'"id": "poison"' in letter.value
-    await sender.until_no_work_is_left()
-
-
-async def test_a_record_as_large_as_kafka_takes_is_dead_lettered_like_any_other(sender: Sender) -> None:
-    topics = sender.installation.topics
-    large = random.Random(1).randbytes(1024 * 1024 - 100)  # random, so that compression does not make it small
-    producer = AIOKafkaProducer(
-        bootstrap_servers=sender.installation.addresses.kafka_bootstrap, max_request_size=2 * 1024 * 1024
-    )
-    await producer.start()
-    try:
-        await producer.send_and_wait(topics.commands, large, partition=0)
-    finally:
-        await producer.stop()
-    assert (await sender.send("CreateGallery", {}))["outcome"] == "accepted"
-    bootstrap = sender.installation.addresses.kafka_bootstrap
-    async with topic_reader(bootstrap, topics.dead_letter(topics.commands)) as letters:
-        (letter,) = await letters.read_count(1)
-    assert letter.value == large
