@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from tests.support.projection.world import PARTITION, TRANSACTION_BYTES, Crash, Log, Saboteur, Stored
+from triptych.kit.kafka.consuming.gaps import OffsetRange
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.offsets import TopicOffsets
@@ -154,7 +155,7 @@ class _Expiry:
         partitions = list(partitions)
         return tuple(dict.fromkeys(partitions, offset) for offset in self._offsets)
 
-    async def confirm(self, gaps: Sequence[MissingRecords]) -> list[MissingRecords]:
+    async def confirm(self, gaps: Sequence[OffsetRange]) -> list[MissingRecords]:
         return list(gaps)
 
     async def partition_of(self, gallery_id: str) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from prometheus_client import REGISTRY
 
-from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets, expired
+from triptych.kit.kafka.consuming.gaps import OffsetRange
+from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
 
 
 def _record(partition: int, offset: int, timestamp: int = 1) -> ConsumerRecord[Any, Any]:
@@ -23,28 +24,13 @@ def test_committed_offsets_below_the_beginning_of_the_topic_have_expired() -> No
     assert offsets.gaps([_record(1, 9), _record(0, 5)]) == []
 
 
-def test_a_gap_in_the_offsets_is_found_and_a_repeat_is_none() -> None:
+def test_records_are_expected_once_they_are_begun() -> None:
     offsets = ProjectedOffsets()
-    offsets.begin({0: 5, 1: 0}, {0: 0, 1: 0}, {})
-    first = [_record(0, 5), _record(0, 6), _record(1, 3)]
-    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]
-    assert offsets.gaps(first) == [MissingRecords(1, 0, 3)]  # until it is handled
-    offsets.begin_records(first)
-    assert offsets.gaps(first) == []
-    assert offsets.gaps([_record(0, 2), _record(0, 9)]) == [MissingRecords(0, 3, 9)]
-
-
-def test_a_gap_has_expired_below_the_beginning_of_the_topic() -> None:
-    transaction_markers, gone = MissingRecords(0, 3, 9), MissingRecords(1, 3, 9)
-    assert expired([transaction_markers, gone], {0: 3, 1: 20}) == [gone]
-    assert expired([gone], {1: 5}) == [MissingRecords(1, 3, 5)]
-
-
-def test_gaps_are_found_in_a_topic_that_was_created_again() -> None:
-    offsets = ProjectedOffsets()
-    offsets.begin({0: 50}, {0: 0}, {0: 50})
-    offsets.begin_records([_record(0, 0)])
-    assert offsets.gaps([_record(0, 4)]) == [MissingRecords(0, 1, 4)]
+    offsets.begin({0: 5}, {0: 0}, {})
+    records = [_record(0, 7)]
+    assert offsets.gaps(records) == offsets.gaps(records) == [OffsetRange(0, 5, 7)]  # until it is handled
+    offsets.begin_records(records)
+    assert offsets.gaps(records) == []
 
 
 def test_lag_in_records_and_seconds() -> None:

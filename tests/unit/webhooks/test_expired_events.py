@@ -8,8 +8,9 @@ from aiokafka import ConsumerRecord
 
 from tests.support.listener_examples import NOW, listener
 from tests.support.log_lines import logged
+from triptych.kit.kafka.consuming.gaps import OffsetRange
 from triptych.webhooks.relay.expired_events import ExpiryReporter, may_concern
-from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
+from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets
 from triptych.webhooks.store.listener_documents import CLOCKS_DIFFER, ListenerStatus, Published
 from triptych.webhooks.store.operational_events import OperationalEventKind
 
@@ -40,21 +41,12 @@ def test_starts(name: str) -> None:
     assert PlannedOffsets().begin(committed, {0: beginning}, {0: end}) == ranges
 
 
-def test_gaps_between_records() -> None:
+def test_records_are_expected_until_they_are_planned() -> None:
     planned = PlannedOffsets()
     planned.begin({0: 5}, {0: 0}, {0: 20})
-    assert planned.gaps([record(5), record(6), record(9)]) == [ExpiredRange(0, 7, 9)]
-    planned.finish([record(5)])
-    assert planned.gaps([record(8)]) == [ExpiredRange(0, 6, 8)]
-    assert planned.gaps([record(3)]) == []
-
-
-def test_a_gap_has_expired_up_to_the_beginning_of_the_topic() -> None:
-    gap = ExpiredRange(0, 5, 9)
-    assert expired(gap, 0) is None
-    assert expired(gap, 5) is None
-    assert expired(gap, 7) == ExpiredRange(0, 5, 7)
-    assert expired(gap, 30) == gap
+    assert planned.gaps([record(9)]) == [OffsetRange(0, 5, 9)]
+    planned.finish([record(5), record(6)])
+    assert planned.gaps([record(9)]) == [OffsetRange(0, 7, 9)]
 
 
 def test_which_listeners_an_expired_range_may_concern() -> None:

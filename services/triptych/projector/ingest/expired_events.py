@@ -12,13 +12,14 @@ from prometheus_client import Counter
 
 from triptych.kit.chunks import until_full
 from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.consuming.gaps import OffsetRange, expired
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database, Document
 from triptych.kit.own_command import as_typed
-from triptych.projector.ingest.offsets import MissingRecords, expired
+from triptych.projector.ingest.offsets import MissingRecords
 from triptych.projector.settings import LossPolicy
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import View, mark_missing
@@ -69,11 +70,12 @@ class ExpiryHandler:
         beginnings = await self._group_offsets.beginnings(partitions)
         return committed, beginnings, await self._group_offsets.ends(partitions)
 
-    async def confirm(self, gaps: Sequence[MissingRecords]) -> list[MissingRecords]:
+    async def confirm(self, gaps: Sequence[OffsetRange]) -> list[MissingRecords]:
         """The expired records in these gaps. Raises TransientFailure if Kafka is away."""
         if not gaps:
             return []
-        return expired(gaps, await self._group_offsets.beginnings({gap.partition for gap in gaps}))
+        beginnings = await self._group_offsets.beginnings({gap.partition for gap in gaps})
+        return [MissingRecords(*gone) for gone in expired(gaps, beginnings)]
 
     async def partition_of(self, gallery_id: str) -> int:
         """The partition of a gallery's events. Raises TransientFailure if Kafka is away."""

@@ -1,11 +1,12 @@
 """Tracks the projector's offsets on the events topic: lag, gaps in the offsets, and what is published."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import Gauge
 
+from triptych.kit.kafka.consuming.gaps import NextOffsets, OffsetRange, ends_of
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 
 LAG_RECORDS = Gauge("triptych_projection_lag_records", "Events of this process's partitions that are not in the views")
@@ -31,17 +32,11 @@ class MissingRecords:
         return f"events {self.first} to {self.end - 1} of partition {self.partition} {what}"
 
 
-def expired(gaps: Iterable[MissingRecords], beginnings: Mapping[int, int]) -> list[MissingRecords]:
-    """The offsets in these gaps that are below the beginning of the topic."""
-    cut = [replace(gap, end=min(gap.end, beginnings[gap.partition])) for gap in gaps]
-    return [gap for gap in cut if gap.first < gap.end]
-
-
 class ProjectedOffsets:
     """The offsets of the partitions that this process owns now."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, int] = {}
+        self._next = NextOffsets()
         self._stored: dict[int, int] = {}
         """The offset after the last record that may be stored and not yet published, by partition."""
         self._reached: dict[int, int] = {}
@@ -59,32 +54,19 @@ class ProjectedOffsets:
         Returns:
             The records between the committed offsets and the beginning of the topic. They have expired.
         """
-        missing = [
-            MissingRecords(partition, committed[partition], beginning)
-            for partition, beginning in beginnings.items()
-            if committed[partition] < beginning
-        ]
-        self._seen = {partition: max(offset, beginnings[partition]) for partition, offset in committed.items()}
         self._stored, self._reached, self._in_progress_ms = dict(ends), {}, {}
-        return missing
+        return [MissingRecords(*expired) for expired in self._next.begin(committed, beginnings)]
 
-    def gaps(self, records: Sequence[IncomingRecord]) -> list[MissingRecords]:
+    def gaps(self, records: Sequence[IncomingRecord]) -> list[OffsetRange]:
         """The offsets missing before or between these records: expired records or transaction markers."""
-        expected = dict(self._seen)
-        gaps = []
-        for record in records:
-            if record.offset > expected.get(record.partition, record.offset):
-                gaps.append(MissingRecords(record.partition, expected[record.partition], record.offset))
-            expected[record.partition] = record.offset + 1
-        return gaps
+        return self._next.gaps(records)
 
     def begin_records(self, records: Sequence[IncomingRecord]) -> None:
         """Note that the projection of these records begins; they are in order per partition."""
         # One entry for each partition: a batch has thousands of records.
-        ends = {record.partition: record.offset + 1 for record in records}
+        ends = ends_of(records)
         oldest = {record.partition: record.timestamp for record in reversed(records)}
-        # Not the maximum so far: offsets start over when a topic was deleted and created again.
-        self._seen.update(ends)
+        self._next.advance(ends)
         for partition, end in ends.items():
             self._stored[partition] = max(self._stored.get(partition, 0), end)
         for partition, timestamp in oldest.items():
@@ -101,7 +83,7 @@ class ProjectedOffsets:
     @property
     def owned(self) -> frozenset[int]:
         """The partitions that this process has started to project."""
-        return frozenset(self._seen)
+        return frozenset(self._next.by_partition)
 
     def fully_published(self, reached: Mapping[int, int]) -> set[int]:
         """The partitions whose stored records are all published.
@@ -109,10 +91,11 @@ class ProjectedOffsets:
         Args:
             reached: the offset after the last finished record, by partition owned now.
         """
+        expected = self._next.by_partition
         for partition, offset in reached.items():
-            if partition in self._seen and offset < self._reached.get(partition, offset):
+            if partition in expected and offset < self._reached.get(partition, offset):
                 # The topic was deleted and created again. The stored records of the deleted topic do not come again.
-                self._stored[partition] = self._seen[partition]
+                self._stored[partition] = expected[partition]
         self._reached = dict(reached)
         stored = self._stored
         return {partition for partition, offset in reached.items() if offset >= stored.get(partition, offset + 1)}

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
+from triptych.kit.kafka.consuming.gaps import expired
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 from triptych.kit.logs.loggers import get_logger
-from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets, expired
+from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
 
@@ -73,8 +74,7 @@ class ExpiryReporter:
         gaps = self._planned.gaps(records)
         if gaps:
             beginnings = await self._offsets.beginnings({gap.partition for gap in gaps})
-            found = [expired(gap, beginnings[gap.partition]) for gap in gaps]
-            await self._report([one for one in found if one is not None])
+            await self._report([ExpiredRange(*gone) for gone in expired(gaps, beginnings)])
 
     def finish(self, records: Sequence[IncomingRecord]) -> None:
         """Mark these records as planned."""

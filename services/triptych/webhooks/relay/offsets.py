@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from triptych.kit.kafka.consuming.gaps import NextOffsets, OffsetRange, ends_of
 from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 
 
@@ -37,7 +38,7 @@ class PlannedOffsets:
     """The next offset to plan, for each assigned partition."""
 
     def __init__(self) -> None:
-        self._next: dict[int, int] = {}
+        self._next = NextOffsets()
 
     def begin(
         self, committed: Mapping[int, int], beginnings: Mapping[int, int], ends: Mapping[int, int]
@@ -49,35 +50,19 @@ class PlannedOffsets:
             beginnings: the first offset that the topic still has, by assigned partition.
             ends: the offset after the last record, by partition.
         """
-        ranges = []
-        self._next = {}
-        for partition, beginning in beginnings.items():
-            offset = committed.get(partition, 0)
-            if offset < beginning:
-                ranges.append(ExpiredRange(partition, offset, beginning))
-            elif offset > ends[partition]:
-                ranges.append(ExpiredRange(partition, ends[partition], offset, is_topic_new=True))
-            self._next[partition] = beginning if offset > ends[partition] else max(offset, beginning)
-        return ranges
+        offsets = {partition: committed.get(partition, 0) for partition in beginnings}
+        new = [
+            ExpiredRange(partition, ends[partition], offset, is_topic_new=True)
+            for partition, offset in offsets.items()
+            if offset > ends[partition]
+        ]
+        begun = self._next.begin(offsets | {one.partition: beginnings[one.partition] for one in new}, beginnings)
+        return [*(ExpiredRange(*expired) for expired in begun), *new]
 
-    def gaps(self, records: Sequence[IncomingRecord]) -> list[ExpiredRange]:
+    def gaps(self, records: Sequence[IncomingRecord]) -> list[OffsetRange]:
         """The ranges of offsets that are missing before or between these records. Not all offsets need be events."""
-        expected = dict(self._next)
-        gaps = []
-        for record in records:
-            next_offset = expected.get(record.partition, record.offset)
-            if record.offset > next_offset:
-                gaps.append(ExpiredRange(record.partition, next_offset, record.offset))
-            expected[record.partition] = record.offset + 1
-        return gaps
+        return self._next.gaps(records)
 
     def finish(self, records: Sequence[IncomingRecord]) -> None:
         """Mark these records as planned."""
-        for record in records:
-            self._next[record.partition] = record.offset + 1
-
-
-def expired(gap: ExpiredRange, beginning: int) -> ExpiredRange | None:
-    """The expired range of a gap: what is before the partition's first offset. Transaction markers leave gaps too."""
-    end = min(gap.end, beginning)
-    return ExpiredRange(gap.partition, gap.first, end) if end > gap.first else None
+        self._next.advance(ends_of(records))
