@@ -15,7 +15,7 @@ from tests.support.plain_http import NO_TLS, listening_socket
 from triptych.gateway.access.keys import store_key
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import compose
-from triptych.gateway.http.errors import refusal_body
+from triptych.gateway.http.errors import server_refusal
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.process.http_server import make_server
 
@@ -54,7 +54,7 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
         listener = listening_socket()
         port = listener.getsockname()[1]
         bounds = installation.settings(GatewaySettings).http_bounds()
-        server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)
+        server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=server_refusal)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(

@@ -14,7 +14,7 @@ from triptych.command.app import compose as compose_command
 from triptych.command.settings import CommandSettings
 from triptych.gateway.access.keys import Scope, store_key
 from triptych.gateway.app import compose as compose_gateway
-from triptych.gateway.http.errors import refusal_body
+from triptych.gateway.http.errors import server_refusal
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.process.http_server import make_server
 from triptych.kit.process.settings import KitSettings
@@ -42,7 +42,7 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
         listener = listening_socket()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         bounds = KitSettings().http_bounds()
-        server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=refusal_body)
+        server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=server_refusal)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(

@@ -3,13 +3,13 @@
 import sys
 
 from triptych.gateway.app import compose, tls_context
-from triptych.gateway.http.errors import refusal_body
+from triptych.gateway.http.errors import server_refusal
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.startup.lifecycle import run_service
 
 if __name__ == "__main__":
     sys.exit(
         run_service(
-            "gateway", GatewaySettings, compose, lambda settings: settings.gateway_port, refusal_body, tls_context
+            "gateway", GatewaySettings, compose, lambda settings: settings.gateway_port, server_refusal, tls_context
         )
     )

@@ -14,8 +14,8 @@ from triptych.gateway.http.errors import (
     InvalidRequest,
     bad_header,
     not_found,
-    refusal_body,
     render,
+    server_refusal,
 )
 from triptych.gateway.writing.rejections import failure_of
 
@@ -123,6 +123,12 @@ def test_only_the_item_is_renamed(command: str, expected: str) -> None:
     [(400, "validationError"), (408, "applicationError"), (431, "applicationError"), (503, None)],
 )
 def test_the_http_server_refuses_in_the_same_shape(status: int, details: str | None) -> None:
-    body = orjson.loads(refusal_body(status, "why"))
+    response = server_refusal(status, "why")
+    body = orjson.loads(response.body)
     assert list(body["details"]) == ([details] if details else [])
     assert ("why" in body["message"]) == (details is not None)
+
+
+def test_each_refusal_of_the_http_server_has_a_request_id_of_its_own() -> None:
+    ids = {server_refusal(431, "why").headers["X-Wix-Request-Id"] for _ in range(2)}
+    assert [len(request_id) for request_id in ids] == [36, 36]

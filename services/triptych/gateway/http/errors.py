@@ -15,10 +15,12 @@ from triptych.contract.base import ViolatedRule
 from triptych.contract.replies import Violation
 from triptych.contract.violations import violations_of
 from triptych.gateway.http.methods import allowed_methods
+from triptych.gateway.http.request_ids import REQUEST_ID_HEADER, new_request_id
 from triptych.gateway.http.responses import JsonAnswer
 from triptych.kit.failures import Fault, fault_of
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import PyMongoError
+from triptych.kit.process.http_bounds import RefusalResponse
 
 log = get_logger(__name__)
 
@@ -101,15 +103,19 @@ def render(failure: HttpFailure) -> Response:
     return JsonAnswer(failure.body(), status_code=failure.status, headers=dict(failure.headers))
 
 
-def refusal_body(status: int, text: str) -> bytes:
-    """The body of a failure response that the HTTP server sends without calling the application."""
+def server_refusal(status: int, text: str) -> RefusalResponse:
+    """The failure response that the HTTP server sends without calling the application."""
+    return RefusalResponse(bytes(render(_server_failure(status, text)).body), {REQUEST_ID_HEADER: new_request_id()})
+
+
+def _server_failure(status: int, text: str) -> HttpFailure:
     if status == HTTPStatus.BAD_REQUEST:
         violation = Violation(field="", description=f"cannot be read: {text}", violated_rule=ViolatedRule.FORMAT)
-        return bytes(render(InvalidRequest([violation])).body)
+        return InvalidRequest([violation])
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return bytes(render(HttpFailure(status)).body)
+        return HttpFailure(status)
     code = "RESOURCE_EXHAUSTED" if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE else "DEADLINE_EXCEEDED"
-    return bytes(render(ApplicationFailure(status, code, text)).body)
+    return ApplicationFailure(status, code, text)
 
 
 def install_handlers(app: FastAPI) -> None:

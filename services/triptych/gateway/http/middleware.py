@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-import uuid_utils
 from prometheus_client import Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from triptych.gateway.http.budget import release_reservation
 from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure, render
 from triptych.gateway.http.methods import HeadAnswered, as_get, without_body
+from triptych.gateway.http.request_ids import REQUEST_ID_HEADER, new_request_id
 from triptych.kit.attribution import trace_of
 from triptych.kit.logs.loggers import BoundLogger, get_logger
 from triptych.kit.process.stopping import is_stopping
@@ -20,7 +20,6 @@ from triptych.kit.tracing.spans import tracer_in_use
 log = get_logger(__name__)
 access_log = get_logger("triptych.gateway.access", is_limited=False)
 
-REQUEST_ID_HEADER = "X-Wix-Request-Id"
 REQUEST_SECONDS = Histogram(
     "triptych_http_request_seconds",
     "Time from the request's head to the response's last byte",
@@ -43,7 +42,7 @@ class OuterMiddleware:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = str(uuid_utils.uuid7())
+        request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         if (tracer := tracer_in_use()) is not None:
             tracer.note_request(request_id)

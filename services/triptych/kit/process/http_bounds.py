@@ -1,12 +1,20 @@
 """Bounds on the memory and connections that unauthenticated clients can take from a server."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
-Refusal = Callable[[int, str], bytes]
-"""Makes the JSON body of a response that the server itself sends, from its status and the meaning of the status."""
+
+class RefusalResponse(NamedTuple):
+    """What a response of the server itself has in addition to its status: a JSON body, and header fields."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+Refusal: TypeAlias = Callable[[int, str], RefusalResponse]
+"""Makes a response that the server itself sends, from its status and the meaning of the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,6 @@ class Connections:
             oldest.give_way()
 
 
-def plain_refusal(_status: int, text: str) -> bytes:
-    """The body of a refusal for a server without a format of its own."""
-    return b'{"message":"%b"}' % text.encode()
+def plain_refusal(_status: int, text: str) -> RefusalResponse:
+    """The refusal of a server without a format of its own."""
+    return RefusalResponse(b'{"message":"%b"}' % text.encode(), {})

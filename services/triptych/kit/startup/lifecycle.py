@@ -57,7 +57,7 @@ def run_service(
         kind: class of the settings to read.
         compose: opens everything that the service needs, yields its ASGI application, and closes all in reverse order.
         port_of: chooses the port to listen on.
-        refusal: makes the bodies of responses that the server itself sends.
+        refusal: makes the responses that the server itself sends.
         tls_of: makes the context of an HTTPS server; with None, the server speaks plain HTTP.
     """
     deadline = StopDeadline()
@@ -71,8 +71,8 @@ def run_service(
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             serving = _serve(name, settings, compose, port_of(settings), refusal, tls_of(settings), deadline)
             has_failed = runner.run(serving)
-    except StartRefused as refusal:
-        log_refusal(name, str(refusal))
+    except StartRefused as refused:
+        log_refusal(name, str(refused))
         return os.EX_CONFIG
     finally:
         deadline.ended()

@@ -30,7 +30,7 @@ class StartupApp:
     def __init__(
         self, name: str, refusal: Refusal = plain_refusal, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`name` is that of the service; `refusal` makes bodies of refusals; `clock` returns seconds."""
+        """`name` is that of the service; `refusal` makes refusals; `clock` returns seconds."""
         self._name = name
         self._clock = clock
         self._logged_at: dict[str, float] = {}
@@ -38,12 +38,7 @@ class StartupApp:
         health = Health()
         health.add("start", self._check)
         waiting = Starlette(routes=health.routes())
-        waiting.router.default = Response(
-            refusal(503, "The service starts; what it needs is not there yet."),
-            status_code=503,
-            headers={"Retry-After": "1"},
-            media_type="application/json",
-        )
+        waiting.router.default = _refusing(refusal)
         self._app: ASGIApp = waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +62,17 @@ class StartupApp:
 
     async def _check(self) -> str:
         return self._problem
+
+
+def _refusing(refusal: Refusal) -> ASGIApp:
+    """An application that answers every request with 503."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        body, headers = refusal(503, "The service starts; what it needs is not there yet.")
+        response = Response(body, 503, {"Retry-After": "1", **headers}, media_type="application/json")
+        await response(scope, receive, send)
+
+    return refuse
 
 
 def transient_problem(error: Exception) -> str | None:

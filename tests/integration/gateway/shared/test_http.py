@@ -88,6 +88,12 @@ async def test_requests_that_no_endpoint_takes(gateway: RunningGateway) -> None:
     assert answer.json()["details"]["validationError"]["fieldViolations"][0]["field"] == "Idempotency-Key"
 
 
+async def test_a_refusal_by_the_server_itself_is_like_any_other(gateway: RunningGateway) -> None:
+    answer = await gateway.client.get(GALLERIES, headers={"X-Large": "x" * 70_000})
+    assert (answer.status_code, answer.json()["details"]["applicationError"]["code"]) == (431, "RESOURCE_EXHAUSTED")
+    assert len(answer.headers["X-Wix-Request-Id"]) == 36
+
+
 async def test_bodies_beyond_the_limit(start_gateway: StartGateway) -> None:
     async def chunks(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
