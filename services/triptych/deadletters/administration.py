@@ -117,7 +117,7 @@ class OpenDeadLetters:
         return Scan(self._log, self._marks, self._facts, selection, with_content=with_content, budget=budget)
 
     async def find(self, position: Position) -> Entry | None:
-        """One dead letter with all its bytes, or its first part if others are missing; None if there is none."""
+        """One dead letter with all its bytes, or its first piece if others are missing; None if there is none."""
         letter = await self._log.find(position) if position.topic in self._sources else None
         if letter is None:
             return None
@@ -148,8 +148,8 @@ class OpenDeadLetters:
                 plans.append((len(results), planned))
                 results.append(Result(entry.letter.position, to=f"{planned.topic}-{planned.partition}"))
         if not permission.dry_run:
-            for place in await self._sender.send([plan for _, plan in plans]):
-                number = plans[place][0]
+            for index in await self._sender.send([plan for _, plan in plans]):
+                number, _ = plans[index]
                 results[number] = replace(results[number], refusal=Refusal.TOO_LARGE, to=None)
             await self._record(results, State.REPLAYED, by)
         return results

@@ -33,7 +33,7 @@ def entry_form(entry: Entry, source: str) -> dict[str, Any]:
         "type": _clean_or_none(subject.type),
         "source": _clean_or_none(subject.source),
         "bytes": entry.bytes,
-        "parts": letter.parts,
+        "parts": letter.pieces,
         "replays": letter.replays,
         "replayOf": None if letter.replay is None else str(letter.replay.letter),
         "problem": None if letter.problem is None else letter.problem.value,

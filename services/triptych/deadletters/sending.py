@@ -48,8 +48,8 @@ class ReplaySender:
                     break
                 records = [_record(plans[index], is_marked=is_marked) for index in open_]
                 too_large = await self._publisher(codec).too_large(records)
-                fitting = [place for place in range(len(open_)) if place not in too_large]
-                chosen.update({open_[place]: (codec, records[place]) for place in fitting})
+                fitting = [number for number in range(len(open_)) if number not in too_large]
+                chosen.update({open_[number]: (codec, records[number]) for number in fitting})
         in_order = [chosen[index] for index in sorted(chosen)]
         for codec, run in groupby(in_order, key=lambda one: one[0]):
             await self._publish(codec, [record for _, record in run])

@@ -201,7 +201,7 @@ async def test_a_dead_letter_in_parts_is_replayed_as_one_record(
             await publisher._publisher.publish(published)
     async with dead_letters.open() as letters:
         entries = await found(letters, Selection(reason=reason), with_content=True)
-        assert [entry.letter.parts for entry in entries] == [len(pieces), len(half), len(pieces), len(half)]
+        assert [entry.letter.pieces for entry in entries] == [len(pieces), len(half), len(pieces), len(half)]
         results = await letters.replay(entries, "somebody", SAFE)
         assert [result.refusal for result in results] == [None, Refusal.INCOMPLETE, None, Refusal.INCOMPLETE]
         whole = await letters.find(entries[0].letter.position)

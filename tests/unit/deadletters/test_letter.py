@@ -24,7 +24,7 @@ def test_the_record_and_the_reason_are_told_apart() -> None:
     found = letter(b"v", None, original, 5)
     assert (found.position, found.key, found.value, found.headers) == (PLACE, None, b"v", original)
     assert (found.origin, found.reason, found.error, found.attempts) == (Position(TOPIC, 2, 7), "NOT_JSON", "why", 1)
-    assert (found.problem, found.replays, found.parts, found.is_first) == (None, 0, 1, True)
+    assert (found.problem, found.replays, found.pieces, found.is_first) == (None, 0, 1, True)
 
 
 def test_bytes_that_no_client_can_read_are_no_record() -> None:
@@ -48,21 +48,22 @@ def test_what_others_write_is_shown_and_not_replayed(headers: tuple[tuple[str, b
     assert (found.problem, found.origin, found.headers) == (Refusal.NOT_A_DEAD_LETTER, None, headers)
 
 
-def test_parts_are_joined_byte_for_byte() -> None:
+def test_pieces_are_joined_byte_for_byte() -> None:
     original = (("h\udcff", b"\x00"),)
     whole = OutgoingRecord(LETTERS, b"k", b"v" * 5_000, (*original, *added()))
-    pieces = split_letter(whole, added(), 2_500)
-    assert len(pieces) > 2
-    parts = [
-        read_letter(letter_record(piece.value, piece.key, piece.headers, number)) for number, piece in enumerate(pieces)
+    records = split_letter(whole, added(), 2_500)
+    assert len(records) > 2
+    pieces = [
+        read_letter(letter_record(record.value, record.key, record.headers, number))
+        for number, record in enumerate(records)
     ]
-    first = parts[0]
-    assert [part.is_first for part in parts] == [True] + [False] * (len(pieces) - 1)
-    assert all(part.is_part_of(first) for part in parts)
-    found = joined(first, [part.value or b"" for part in parts])
+    first = pieces[0]
+    assert [piece.is_first for piece in pieces] == [True] + [False] * (len(pieces) - 1)
+    assert all(piece.is_piece_of(first) for piece in pieces)
+    found = joined(first, [piece.value or b"" for piece in pieces])
     assert found is not None
     assert (found.key, found.value, found.headers, found.is_joined) == (b"k", b"v" * 5_000, original, True)
-    assert joined(first, [part.value or b"" for part in parts[1:]]) is None
+    assert joined(first, [piece.value or b"" for piece in pieces[1:]]) is None
 
 
 def test_the_header_of_a_replay() -> None:

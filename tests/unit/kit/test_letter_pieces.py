@@ -3,7 +3,7 @@
 import pytest
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.publishing.letter_headers import PART
+from triptych.kit.kafka.publishing.letter_headers import PIECE
 from triptych.kit.kafka.publishing.letter_pieces import join_letter, split_letter
 from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
@@ -27,7 +27,7 @@ def test_pieces_fit_and_give_the_record_back(
     pieces = split_letter(letter, ADDED, limit)
     assert all(bound(piece.key, piece.value, piece.headers) <= limit for piece in pieces)
     assert {(piece.topic, piece.partition, piece.key) for piece in pieces} == {("letters", 2, b"commands-2@7")}
-    assert [dict(piece.headers)[PART] for piece in pieces] == [
+    assert [dict(piece.headers)[PIECE] for piece in pieces] == [
         f"{number}/{len(pieces)}".encode() for number in range(1, len(pieces) + 1)
     ]
     names = [(name.encode(errors="surrogateescape"), text) for name, text in headers]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol, cast
 
 from triptych.kit.kafka.positions import Position, parse_position
-from triptych.kit.kafka.publishing.letter_headers import UNREADABLE_REASON, Headers, Part, split_headers
+from triptych.kit.kafka.publishing.letter_headers import UNREADABLE_REASON, Headers, Piece, split_headers
 from triptych.kit.kafka.publishing.letter_pieces import join_letter
 from triptych.kit.kafka.transit import Replay, replay_of
 
@@ -26,7 +26,7 @@ class Refusal(StrEnum):
     UNREADABLE = "UNREADABLE"
     """The dead letter has the bytes of a damaged record or batch. Nobody knows its key, value and headers."""
     INCOMPLETE = "INCOMPLETE"
-    """The dead letter is in parts, and some of them are missing."""
+    """The dead letter is in pieces, and some of them are missing."""
     HANDLED = "HANDLED"
     """The dead letter was replayed or dropped before."""
     TOO_OLD = "TOO_OLD"
@@ -62,19 +62,19 @@ class LetterRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter, or one of its parts.
+    """A dead letter, or one of its pieces.
 
     Attributes:
-        position: where it is, which identifies it.
+        position: where it is in Kafka, which identifies it.
         date: when it was dead-lettered.
         origin: where the refused record was; None for a record that is no dead letter.
         reason: one of a small set of names.
         error: what is wrong, for a person.
         attempts: how often the record was tried.
-        key, value, headers: those of the refused record. A part has no key and no headers, and its value is a piece.
+        key, value, headers: those of the refused record. A piece has no key and no headers.
         offsets: first and last offset of what no client can read.
-        part: the place of a part among the others; None if the dead letter is one record.
-        is_joined: whether key, value and headers were put together from all parts.
+        piece: which piece this is; None if the dead letter is one record.
+        is_joined: whether key, value and headers were put together from all pieces.
         replay: how the refused record had come to its topic, if it was a replayed dead letter itself.
     """
 
@@ -88,7 +88,7 @@ class Letter:
     value: bytes | None
     headers: Headers
     offsets: str | None = None
-    part: Part | None = None
+    piece: Piece | None = None
     is_joined: bool = False
     replay: Replay | None = None
 
@@ -103,14 +103,14 @@ class Letter:
         return _moment(self.replay.refused_ms) if self.replay is not None else self.date
 
     @property
-    def parts(self) -> int:
+    def pieces(self) -> int:
         """How many records the dead letter consists of."""
-        return self.part.total if self.part is not None else 1
+        return self.piece.total if self.piece is not None else 1
 
     @property
     def is_first(self) -> bool:
         """Whether the dead letter begins here."""
-        return self.part is None or self.part.number == 1
+        return self.piece is None or self.piece.number == 1
 
     @property
     def problem(self) -> Refusal | None:
@@ -119,12 +119,12 @@ class Letter:
             return Refusal.NOT_A_DEAD_LETTER
         return Refusal.UNREADABLE if self.reason == UNREADABLE_REASON else None
 
-    def is_part_of(self, first: "Letter") -> bool:
-        """Whether this is a part of the dead letter that begins with `first`."""
+    def is_piece_of(self, first: "Letter") -> bool:
+        """Whether this is a piece of the dead letter that begins with `first`."""
         return (
-            self.part is not None
-            and first.part is not None
-            and self.part.total == first.part.total
+            self.piece is not None
+            and first.piece is not None
+            and self.piece.total == first.piece.total
             and (self.origin, self.reason, self.error) == (first.origin, first.reason, first.error)
         )
 
@@ -139,7 +139,7 @@ def read_letter(record: LetterRecord) -> Letter:
         text = "the record lacks the headers of a dead letter"
         return Letter(position, date, None, NO_REASON, text, 0, record.key, record.value, record.headers)
     headers, added = found
-    is_part = added.part is not None
+    is_piece = added.piece is not None
     return Letter(
         position,
         date,
@@ -147,17 +147,17 @@ def read_letter(record: LetterRecord) -> Letter:
         added.reason,
         added.error,
         int(added.attempts) if added.attempts.isascii() and added.attempts.isdecimal() else 0,
-        None if is_part else record.key,
+        None if is_piece else record.key,
         record.value,
         headers,
         added.offsets,
-        added.part,
+        added.piece,
         replay=replay_of(headers),
     )
 
 
 def joined(first: Letter, values: Iterable[bytes]) -> Letter | None:
-    """The dead letter that begins with `first`, from the values of its parts in order; None if they do not fit."""
+    """The dead letter that begins with `first`, from the values of its pieces in order; None if they do not fit."""
     try:
         key, value, pairs = join_letter(values)
     except (ValueError, KeyError, TypeError):

@@ -51,7 +51,7 @@ def plan_replay(letter: Letter, topic: str, state: State, rules: ReplayRules) ->
     """What to send for a dead letter with all its bytes, or why it is not replayed.
 
     Args:
-        letter: joined from its parts, if it has several.
+        letter: joined from its pieces, if it has several.
         topic: the topic whose dead letter it is, by the name of the topic on which it was found.
         state: what was done about it so far.
         rules: see `ReplayRules`.
@@ -70,7 +70,7 @@ def plan_replay(letter: Letter, topic: str, state: State, rules: ReplayRules) ->
 
 
 def _refusal(letter: Letter, topic: str, state: State, rules: ReplayRules) -> Refusal | None:
-    if letter.part is not None and not letter.is_joined:
+    if letter.piece is not None and not letter.is_joined:
         return Refusal.INCOMPLETE
     if state is not State.OPEN and not rules.again:
         return Refusal.HANDLED

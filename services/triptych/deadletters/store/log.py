@@ -1,4 +1,4 @@
-"""Reads dead-letter topics, outside any consumer group: ranges of a partition, single records, and parts to join.
+"""Reads dead-letter topics, outside any consumer group: ranges of a partition, single records, and pieces to join.
 
 Memory is bounded: a poll returns few records, since a record may have megabytes when it is decompressed.
 """
@@ -23,10 +23,10 @@ from triptych.kit.process.settings import KitSettings
 ANSWER_SECONDS = 10.0
 """How long Kafka may take for an answer, or to return the next record."""
 RECORDS_AT_ONCE = 8
-PART_SCANNED_MAX = 2_000
-"""How many records after the first part of a dead letter are searched for the other parts."""
-PARTS_BYTES_MAX = 96 * 1024 * 1024
-"""Bytes of all parts of a dead letter. A record has at most 64 MiB, and its parts are in base64."""
+PIECES_SCANNED_MAX = 2_000
+"""How many records after the first piece of a dead letter are searched for the other pieces."""
+PIECES_BYTES_MAX = 96 * 1024 * 1024
+"""Bytes of all pieces of a dead letter. A record has at most 64 MiB, and its pieces are in base64."""
 CLOCKS_DIFFER = timedelta(hours=1)
 """Records of different writers may be this much out of order in time."""
 FETCH_MAX_WAIT_MS = 10
@@ -113,7 +113,7 @@ class LetterLog:
                 return found.get(topic_partition, []), after
 
     async def find(self, position: Position) -> Letter | None:
-        """The dead letter that begins at a position, without its other parts; None if there is none."""
+        """The dead letter that begins at a position, without its other pieces; None if there is none."""
         facts = (await self.facts([position.topic])).get(position.topic)
         if facts is None or position.partition >= facts.partitions:
             return None
@@ -124,22 +124,22 @@ class LetterLog:
         return None
 
     async def whole(self, first: Letter) -> Letter | None:
-        """A dead letter with key, value and headers of its record; None if parts of it are missing.
+        """A dead letter with key, value and headers of its record; None if pieces of it are missing.
 
         Parts follow each other, perhaps with other records between them, or repeated.
         """
-        if first.part is None:
+        if first.piece is None:
             return first
         values: list[bytes] = []
         topic, partition, begin = first.position
         for stretch in await self.stretches(topic, [partition]):
-            end = min(stretch.end, begin + PART_SCANNED_MAX)
+            end = min(stretch.end, begin + PIECES_SCANNED_MAX)
             async for letter in self.read(Stretch(topic, partition, begin, end)):
-                if letter.is_part_of(first) and letter.part is not None and letter.part.number == len(values) + 1:
+                if letter.is_piece_of(first) and letter.piece is not None and letter.piece.number == len(values) + 1:
                     values.append(letter.value or b"")
-                    if sum(map(len, values)) > PARTS_BYTES_MAX:
+                    if sum(map(len, values)) > PIECES_BYTES_MAX:
                         return None  # no service has written it
-                    if len(values) == first.part.total:
+                    if len(values) == first.piece.total:
                         return joined(first, values)
         return None
 

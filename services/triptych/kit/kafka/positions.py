@@ -8,7 +8,7 @@ _FORM = re.compile(r"([A-Za-z0-9._-]{1,249})-([0-9]{1,10})@([0-9]{1,19})")
 
 
 class Position(NamedTuple):
-    """The place of a record in Kafka."""
+    """Where a record is in Kafka."""
 
     topic: str
     partition: int

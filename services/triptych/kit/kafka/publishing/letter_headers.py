@@ -11,16 +11,16 @@ ERROR = "dead-letter-error"
 ATTEMPTS = "dead-letter-attempts"
 OFFSETS = "dead-letter-offsets"
 """First and last offset of a record or batch that no client can read."""
-PART = "dead-letter-part"
+PIECE = "dead-letter-part"
 """Header of a piece: its number from 1, a slash, and the number of pieces."""
 UNREADABLE_REASON = "UNREADABLE"
 
 _ALWAYS = (ORIGIN, REASON, ERROR, ATTEMPTS)
-_PART_MAX = 20
+_PIECE_MAX = 20
 
 
-class Part(NamedTuple):
-    """The place of a piece among the pieces of its dead letter, from 1."""
+class Piece(NamedTuple):
+    """The number of a piece, from 1, and the number of all pieces of its dead letter."""
 
     number: int
     total: int
@@ -34,7 +34,7 @@ class AddedHeaders(NamedTuple):
     error: str
     attempts: str
     offsets: str | None = None
-    part: Part | None = None
+    piece: Piece | None = None
 
 
 def split_headers(headers: Sequence[tuple[str, bytes]]) -> tuple[Headers, AddedHeaders] | None:
@@ -43,15 +43,15 @@ def split_headers(headers: Sequence[tuple[str, bytes]]) -> tuple[Headers, AddedH
     The refused record may have headers with the same names, if somebody copied a dead letter.
     """
     rest = list(headers)
-    part = rest.pop() if rest and rest[-1][0] == PART else None
+    header = rest.pop() if rest and rest[-1][0] == PIECE else None
     offsets = rest.pop() if rest and rest[-1][0] == OFFSETS else None
     if tuple(name for name, _ in rest[-len(_ALWAYS) :]) != _ALWAYS:
         return None
-    place = _part_of(_text(part[1])) if part is not None else None
-    if part is not None and place is None:
+    piece = _piece_of(_text(header[1])) if header is not None else None
+    if header is not None and piece is None:
         return None
     origin, reason, error, attempts = [_text(value) for _, value in rest[-len(_ALWAYS) :]]
-    added = AddedHeaders(origin, reason, error, attempts, None if offsets is None else _text(offsets[1]), place)
+    added = AddedHeaders(origin, reason, error, attempts, None if offsets is None else _text(offsets[1]), piece)
     return tuple(rest[: -len(_ALWAYS)]), added
 
 
@@ -59,9 +59,9 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode(errors="replace")
 
 
-def _part_of(text: str) -> Part | None:
+def _piece_of(text: str) -> Piece | None:
     number, _, total = text.partition("/")
-    if not (text.isascii() and number.isdecimal() and total.isdecimal() and len(text) <= _PART_MAX):
+    if not (text.isascii() and number.isdecimal() and total.isdecimal() and len(text) <= _PIECE_MAX):
         return None
-    part = Part(int(number), int(total))
-    return part if 1 <= part.number <= part.total else None
+    piece = Piece(int(number), int(total))
+    return piece if 1 <= piece.number <= piece.total else None

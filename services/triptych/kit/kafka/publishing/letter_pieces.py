@@ -7,7 +7,7 @@ import orjson
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import BATCH_BYTES
-from triptych.kit.kafka.publishing.letter_headers import PART, Headers
+from triptych.kit.kafka.publishing.letter_headers import PIECE, Headers
 from triptych.kit.kafka.publishing.record_batches import OutgoingRecord
 from triptych.kit.kafka.publishing.record_sizes import bound
 
@@ -30,7 +30,7 @@ def split_letter(letter: OutgoingRecord, added: Headers, limit: int) -> list[Out
         TransientFailure: the limit is too low even for pieces; it has to be raised.
     """
     key = added[0][1]
-    piece_bytes = min(BATCH_BYTES, (limit - bound(key, b"", (*added, (PART, bytes(20))))) * 6 // 7)
+    piece_bytes = min(BATCH_BYTES, (limit - bound(key, b"", (*added, (PIECE, bytes(20))))) * 6 // 7)
     if piece_bytes < LEAST_BYTES:
         raise TransientFailure(f"topic {letter.topic} takes batches of {limit} bytes only: too few for dead letters")
     original = letter.headers[: len(letter.headers) - len(added)]
@@ -43,7 +43,7 @@ def split_letter(letter: OutgoingRecord, added: Headers, limit: int) -> list[Out
     )
     pieces = [document[start : start + piece_bytes] for start in range(0, len(document), piece_bytes)]
     return [
-        letter._replace(key=key, value=piece, headers=(*added, (PART, f"{number}/{len(pieces)}".encode())))
+        letter._replace(key=key, value=piece, headers=(*added, (PIECE, f"{number}/{len(pieces)}".encode())))
         for number, piece in enumerate(pieces, 1)
     ]
 
