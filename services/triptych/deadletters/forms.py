@@ -13,13 +13,13 @@ KEY_SHOWN, VALUE_SHOWN, HEADER_SHOWN, HEADERS_SHOWN = 1_024, 64 * 1024, 4 * 1024
 TEXT_SHOWN = 1_000
 
 
-def entry_form(entry: Entry, source: str) -> dict[str, Any]:
-    """A dead letter in a list. `source` is the topic whose dead letter it is."""
+def entry_form(entry: Entry, topic: str) -> dict[str, Any]:
+    """A dead letter in a list. `topic` is the one on which the record was refused."""
     letter, subject, mark = entry.letter, entry.subject, entry.mark
     return {
         "id": str(letter.position),
         "state": entry.state.value,
-        "topic": source,
+        "topic": topic,
         "partition": letter.position.partition,
         "date": format_instant(letter.date),
         "reason": _clean(letter.reason),
@@ -44,11 +44,11 @@ def entry_form(entry: Entry, source: str) -> dict[str, Any]:
     }
 
 
-def full_form(entry: Entry, source: str) -> dict[str, Any]:
+def full_form(entry: Entry, topic: str) -> dict[str, Any]:
     """A dead letter with the beginning of its record's content."""
     letter = entry.letter
     return {
-        **entry_form(entry, source),
+        **entry_form(entry, topic),
         "key": None if letter.key is None else content_form(letter.key, KEY_SHOWN),
         "headers": [header_form(name, value) for name, value in letter.headers[:HEADERS_SHOWN]],
         "headerCount": len(letter.headers),

@@ -78,11 +78,11 @@ def show_page(
                 if printed == limit:
                     print(f"there are more: add --after {last}", file=sys.stderr)
                     return
-                source = letters.origin_topic(entry)
+                origin = letters.origin_topic(entry)
                 if as_json:
-                    show_json(entry_form(entry, source))
+                    show_json(entry_form(entry, origin))
                 else:
-                    print(entry_line(entry, source))
+                    print(entry_line(entry, origin))
                 printed, last = printed + 1, entry.letter.position
 
     _run(work)
@@ -98,14 +98,14 @@ def show(
 
     async def work(letters: OpenDeadLetters, _topics: Topics) -> None:
         entry = await _found(letters, read_id(letter_id))
-        source = letters.origin_topic(entry)
+        origin = letters.origin_topic(entry)
         if raw:
             sys.stdout.buffer.write(entry.letter.value or b"")
             sys.stdout.buffer.flush()
         elif as_json:
-            show_json(full_form(entry, source))
+            show_json(full_form(entry, origin))
         else:
-            print("\n".join(entry_lines(entry, source)))
+            print("\n".join(entry_lines(entry, origin)))
 
     _run(work)
 

@@ -18,17 +18,17 @@ _FIELDS = (
 )
 
 
-def entry_line(entry: Entry, source: str) -> str:
+def entry_line(entry: Entry, topic: str) -> str:
     """`triptych.commands.dead-letter-3@17  2026-01-01T00:00:00.000Z  open  NOT_JSON  order-7  expected value ...`."""
-    form = entry_form(entry, source)
+    form = entry_form(entry, topic)
     problem = f"  ({form['problem']})" if form["problem"] and form["problem"] != form["reason"] else ""
     columns = (form["id"], form["date"], f"{form['state']:<8}", f"{form['reason']:<16}", form["messageId"] or "-")
     return one_line("  ".join([*columns, form["error"]]) + problem)
 
 
-def entry_lines(entry: Entry, source: str) -> Iterator[str]:
+def entry_lines(entry: Entry, topic: str) -> Iterator[str]:
     """All of a dead letter: a line for each field, action and header, and then the value."""
-    form, letter = entry_form(entry, source), entry.letter
+    form, letter = entry_form(entry, topic), entry.letter
     for name in _FIELDS:
         if form[name] not in (None, ""):
             yield f"{name:<10} {one_line(str(form[name]))}"
