@@ -31,4 +31,4 @@ def test_no_other_module_names_the_arguments_of_a_connection() -> None:
             named = node.arg if isinstance(node, ast.keyword) else getattr(node, "value", None)
             if isinstance(named, str) and named in names:
                 naming.add(path.name)
-    assert naming == {"security.py", "access.py"}
+    assert naming == {"security.py", "refusals.py"}

@@ -43,6 +43,7 @@ from triptych.kit.mongo.driver import Database, IndexModel
 from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
+from triptych.kit.process.secrets import text_of_secret
 from triptych.kit.process.tls import TlsFiles, server_context
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
@@ -72,12 +73,11 @@ def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
     """The context of the HTTPS server; None for plain HTTP. Raises StartRefused if a file cannot be used."""
     if settings.gateway_tls_certificate_file is None:
         return None
-    password = settings.gateway_tls_key_password
     files = TlsFiles(
         "TRIPTYCH_GATEWAY_TLS",
         certificate=settings.gateway_tls_certificate_file,
         key=settings.gateway_tls_key_file,
-        password=password.get_secret_value() if password is not None else None,
+        password=text_of_secret(settings.gateway_tls_key_password),
     )
     minimum = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[settings.gateway_tls_minimum]
     return server_context(files, minimum)

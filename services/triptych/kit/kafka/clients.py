@@ -6,8 +6,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.kafka import fast_gzip
-from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, Reader
+from triptych.kit.kafka.refusals import starting
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.process.settings import KitSettings
 

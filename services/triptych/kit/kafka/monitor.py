@@ -11,8 +11,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
-from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.errors import NO_ANSWER, no_answer
+from triptych.kit.kafka.refusals import starting
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.settings import KitSettings

@@ -1,4 +1,4 @@
-"""The one place that says how Kafka clients connect: the arguments of aiokafka that the settings mean."""
+"""Says how every Kafka client connects: the arguments of aiokafka that the settings mean."""
 
 import logging
 import ssl
@@ -7,6 +7,7 @@ from typing import Any
 
 from triptych.kit.kafka import oauth_refusals, tls_closing
 from triptych.kit.process.kafka_settings import KafkaSettings
+from triptych.kit.process.secrets import text_of_secret
 from triptych.kit.process.tls import TlsFiles, client_context
 
 oauth_refusals.install()
@@ -39,19 +40,17 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
         case mechanism:
             options["sasl_mechanism"] = mechanism
             options["sasl_plain_username"] = settings.kafka_username
-            password = settings.kafka_password
-            options["sasl_plain_password"] = password.get_secret_value() if password is not None else None
+            options["sasl_plain_password"] = text_of_secret(settings.kafka_password)
     return options
 
 
 def _files(settings: KafkaSettings) -> TlsFiles:
-    password = settings.kafka_tls_key_password
     return TlsFiles(
         "TRIPTYCH_KAFKA_TLS",
         settings.kafka_tls_ca_file,
         settings.kafka_tls_certificate_file,
         settings.kafka_tls_key_file,
-        password.get_secret_value() if password is not None else None,
+        text_of_secret(settings.kafka_tls_key_password),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.address import has_user, options_of
 from triptych.kit.process.mongo_settings import MongoSettings
+from triptych.kit.process.secrets import text_of_secret
 from triptych.kit.process.tls import TlsFiles, client_context
 
 _TLS_OPTIONS = ("tlscafile", "tlscertificatekeyfile", "tlscertificatekeyfilepassword")
@@ -22,12 +23,11 @@ def client_options(settings: MongoSettings) -> dict[str, Any]:
             raise StartRefused("TRIPTYCH_MONGO_USERNAME is set, but TRIPTYCH_MONGO_URI has a user too. Remove one.")
         options["username"] = settings.mongo_username
         options["password"] = settings.mongo_password.get_secret_value()
-    password = settings.mongo_tls_key_password
     files = TlsFiles(
         "TRIPTYCH_MONGO_TLS",
         settings.mongo_tls_ca_file,
         settings.mongo_tls_certificate_file,
-        password=password.get_secret_value() if password is not None else None,
+        password=text_of_secret(settings.mongo_tls_key_password),
     )
     if files.paths:
         _require_agreement(settings.mongo_uri)

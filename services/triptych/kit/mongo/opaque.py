@@ -25,7 +25,7 @@ def pack(document: Mapping[str, Any], paths: Sequence[FieldPath]) -> Mapping[str
 def unpack(stored: dict[str, Any], paths: Sequence[FieldPath]) -> dict[str, Any]:
     """The document as it was before `pack`. Changes `stored` in place; a second call changes nothing.
 
-    Documents that were stored before this module existed have plain objects or references at these paths.
+    A document of an earlier version has plain objects or references at these paths.
     """
     for outer, inner in paths:
         parent = stored.get(outer)

@@ -30,6 +30,11 @@ def secret_fields(kind: type[BaseModel]) -> list[str]:
     return [name for name, field in kind.model_fields.items() if is_secret(field)]
 
 
+def text_of_secret(secret: SecretStr | None) -> str | None:
+    """The secret itself, for a library that needs it."""
+    return None if secret is None else secret.get_secret_value()
+
+
 def read_secret_files(
     kind: type[BaseModel], prefix: str, environ: Mapping[str, str] = os.environ
 ) -> tuple[dict[str, str], list[str]]:

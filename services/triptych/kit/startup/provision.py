@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.kafka.access import start_failure, starting
 from triptych.kit.kafka.errors import ANSWER_SECONDS
+from triptych.kit.kafka.refusals import start_failure, starting
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.mongo.codes import BUILDING_CODES, INDEX_OPTIONS_CONFLICT, NAMESPACE_EXISTS
 from triptych.kit.mongo.driver import (

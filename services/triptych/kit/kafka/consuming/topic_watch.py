@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from triptych.kit.kafka.access import starting
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
+from triptych.kit.kafka.refusals import starting
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.logs.loggers import get_logger

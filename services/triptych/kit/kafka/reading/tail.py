@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
-from triptych.kit.kafka.access import start_failure
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.consuming.lag_tracker import PartitionState
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
+from triptych.kit.kafka.refusals import start_failure
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
