@@ -23,7 +23,9 @@ from triptych.kit.process.telemetry import UNREADABLE
 
 log = get_logger(__name__)
 
-UNPROCESSED = Counter("triptych_gateway_records_not_heard_total", "Records that could not be processed", ["topic"])
+UNPROCESSED = Counter(
+    "triptych_gateway_records_not_heard_total", "Records that the gateway failed to process", ["topic"]
+)
 
 FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
 ReceiveRecord: TypeAlias = Callable[[FeedRecord], None]

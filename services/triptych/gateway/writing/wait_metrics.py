@@ -6,7 +6,7 @@ from prometheus_client import Histogram
 _BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 REPLY_SECONDS = Histogram(
     "triptych_gateway_reply_seconds",
-    "From a command's place on the topic to its reply, by outcome: accepted, rejected, or timeout",
+    "From the publication of a command to its reply, by outcome: accepted, rejected, or timeout",
     ["outcome"],
     buckets=_BUCKETS,
 )

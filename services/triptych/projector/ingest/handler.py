@@ -45,7 +45,7 @@ _COUNTS = {
 }
 REASONS = (*(reason.value for reason in Reason), FoldResult.CONTRADICTORY.value)
 """Why events are dead-lettered."""
-GAPS = Counter("triptych_projection_gaps_total", "Times that a gallery's events were found to have a hole")
+GAPS = Counter("triptych_projection_gaps_total", "Times that a gap was found in a gallery's events")
 
 # A full batch of small items has a few MB. A full batch of the largest items would have a hundred.
 TRANSACTION_BYTES = 8 * 1024 * 1024

@@ -23,7 +23,7 @@ DELIVERIES = Counter("triptych_webhook_deliveries_total", "Deliveries that have 
 # From 0.01 s, when a listener answers at once, to a day of retries.
 DELIVERY_SECONDS = Histogram(
     "triptych_webhook_delivery_seconds",
-    "From the event to its success",
+    "From an event to its successful delivery",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
 )
 # The longest timeout that a listener may have is 30 s.
