@@ -24,7 +24,8 @@ from triptych.gateway.api.openapi import complete_openapi, operation_id
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import install_handlers
 from triptych.gateway.http.forwarded import ForwardedHeaders
-from triptych.gateway.http.middleware import REQUEST_ID_HEADER, OuterMiddleware
+from triptych.gateway.http.middleware import OuterMiddleware
+from triptych.gateway.http.request_ids import REQUEST_ID_HEADER
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
 from triptych.gateway.live.feed import FeedRecord, TopicFeed, following_topic
 from triptych.gateway.live.streams import Streams

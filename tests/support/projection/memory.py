@@ -156,7 +156,7 @@ class _Expiry:
         return tuple(dict.fromkeys(partitions, offset) for offset in self._offsets)
 
     async def confirm(self, gaps: Sequence[OffsetRange]) -> list[MissingRecords]:
-        return list(gaps)
+        return [MissingRecords(*gap) for gap in gaps]
 
     async def partition_of(self, gallery_id: str) -> int:
         return PARTITION
