@@ -26,8 +26,9 @@ from triptych.command.settings import CommandSettings
 from triptych.contract.topics import Topics
 from triptych.kit.failures import OwnershipLost, TransientFailure
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.mongo.driver import open_database
 from triptych.kit.startup.provision import ensure_indexes
 

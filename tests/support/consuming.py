@@ -7,9 +7,10 @@ from tests.support.installation import Installation
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.process.settings import KitSettings
 
 

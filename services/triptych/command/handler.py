@@ -10,9 +10,10 @@ from triptych.command.flow.runner import JobRunner
 from triptych.command.flow.sorting import refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.topics import Topics
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.kafka.transit import REJECTED, REPLAYED
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership

@@ -18,7 +18,7 @@ from triptych.kit.kafka.consuming import retries as retries_module
 from triptych.kit.kafka.consuming import standstill
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress

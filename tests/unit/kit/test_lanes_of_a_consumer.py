@@ -15,8 +15,9 @@ from triptych.kit.kafka.consuming import consumer as consumer_module
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.finishing import ATTEMPTS_BEFORE_DEAD_LETTER
 from triptych.kit.kafka.consuming.lanes import Lanes
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import IncomingRecord
 
 TOPIC = "topic"
 PARTITIONS = 4

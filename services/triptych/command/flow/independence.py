@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from triptych.contract.commands import COMMAND_TYPE_PREFIX, CreateItems, DeleteItems, MoveItem, UpdateItem
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 
 # The effect of these commands depends on nothing outside their gallery.
 _TYPES_ON_ITEMS = {

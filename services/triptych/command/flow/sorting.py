@@ -20,8 +20,8 @@ from triptych.contract.codec.envelope import (
 from triptych.contract.replies import ErrorCode, Reply, ReplyError, Violation
 from triptych.contract.sizes import COMMAND_BYTES_MAX, record_bytes, too_large
 from triptych.kit.kafka.partitions import partition_of
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.kafka.transit import FORWARDED, as_sent, is_replay
 
 TOO_LARGE = Reason.TOO_LARGE.value

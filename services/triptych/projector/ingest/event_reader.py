@@ -3,7 +3,7 @@
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.projector.view.batch import Input
 from triptych.projector.view.snapshots import read_snapshot_record
 

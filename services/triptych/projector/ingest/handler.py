@@ -14,9 +14,10 @@ from triptych.contract.codec.trace_context import sampled_context
 from triptych.contract.joined import gallery_key, item_key
 from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.consuming.spans import record_spans
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.kafka.transit import DONE, HELD_BACK, REPLAYED, STALE, is_replay
 from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.logs.batch_lines import report

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import Gauge
 
 from triptych.kit.kafka.consuming.gaps import NextOffsets, OffsetRange, ends_of
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 
 LAG_RECORDS = Gauge("triptych_projection_lag_records", "Events of this process's partitions that are not in the views")
 LAG_SECONDS = Gauge(

@@ -11,7 +11,7 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from triptych.kit.kafka.consuming.gaps import expired
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.logs.loggers import get_logger
 from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus

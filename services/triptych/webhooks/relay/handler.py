@@ -14,9 +14,10 @@ from triptych.contract.codec.trace_context import sampled_context
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.chunks import until_full
 from triptych.kit.kafka.consuming.spans import record_spans
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.kafka.transit import replay_of
 from triptych.kit.mongo.driver import Binary, Document
 from triptych.kit.process.supervision import progress

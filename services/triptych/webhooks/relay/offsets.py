@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from triptych.kit.kafka.consuming.gaps import NextOffsets, OffsetRange, ends_of
-from triptych.kit.kafka.publishing.dead_letters import IncomingRecord
+from triptych.kit.kafka.reading.reader import IncomingRecord
 
 
 @dataclass(frozen=True, slots=True)

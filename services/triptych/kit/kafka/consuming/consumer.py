@@ -19,9 +19,9 @@ from triptych.kit.kafka.consuming.commits import OffsetCommits
 from triptych.kit.kafka.consuming.finishing import BatchFinisher
 from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.consuming.retries import Retries
-from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.reading.fetched import Unreadable
-from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader
+from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader, IncomingRecord
 from triptych.kit.kafka.reading.subscription import subscribe
 from triptych.kit.logs.batch_lines import one_line_each
 from triptych.kit.logs.loggers import get_logger

@@ -14,8 +14,9 @@ from triptych.kit.kafka.consuming.batch_handler import BatchHandler
 from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.kafka.consuming.lanes import Lane, Lanes
 from triptych.kit.kafka.consuming.retries import Retries
-from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher, IncomingRecord
+from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher
 from triptych.kit.kafka.reading.fetched import Unreadable
+from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import progress

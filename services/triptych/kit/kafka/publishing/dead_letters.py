@@ -18,15 +18,13 @@ from triptych.kit.kafka.publishing.letter_headers import (
 from triptych.kit.kafka.publishing.letter_pieces import split_letter
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
-from triptych.kit.kafka.reading.reader import IncomingRecord, report_unreadable
+from triptych.kit.kafka.reading.reader import report_unreadable
 from triptych.kit.kafka.transit import DEAD_LETTERED, OUTCOMES, REPLAYED, is_replay
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.telemetry import DEAD_LETTERS
 
 log = get_logger(__name__)
-
-__all__ = ["DeadLetterPublisher", "IncomingRecord", "RefusedRecord"]
 
 MAX_TEXT = 1_000
 HANDLER_FAILED = "handler-failed"
