@@ -37,7 +37,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
-from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.opening import answering, open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
@@ -97,16 +97,12 @@ async def compose(
         async def check_topics() -> str | None:
             return topic_watch.problem
 
-        async def check_mongo() -> str | None:
-            await database.command("ping")
-            return None
-
         async def check_outbox() -> str | None:
             return outbox_watch.problem
 
         health.add("outbox", check_outbox)
         health.add("topics", check_topics)
-        health.add("mongodb", check_mongo)
+        health.add("mongodb", answering(database))
         health.add("kafka", publisher.problem)
         try:
             await publisher.start()

@@ -12,7 +12,7 @@ from triptych.deadletters.model.letter import Refusal
 from triptych.deadletters.model.replaying import ReplayPlan, ReplayRules, plan_replay
 from triptych.deadletters.model.selection import Selection, State
 from triptych.deadletters.model.subject import subject_of
-from triptych.deadletters.scan import Budget, Entry, Scan
+from triptych.deadletters.scan import Entry, Scan, ScanBudget
 from triptych.deadletters.sending import ReplaySender
 from triptych.deadletters.store.log import LetterLog, counts_of, open_log
 from triptych.deadletters.store.marks import Action, Marks
@@ -112,7 +112,7 @@ class OpenDeadLetters:
         """The topic on which the record of an entry was refused."""
         return self._sources[entry.letter.position.topic]
 
-    def scan(self, selection: Selection, *, with_content: bool = False, budget: Budget | None = None) -> Scan:
+    def scan(self, selection: Selection, *, with_content: bool = False, budget: ScanBudget | None = None) -> Scan:
         """A pass over the dead letters of a selection; read its chunks of `topics_of` the selection."""
         return Scan(self._log, self._marks, self._facts, selection, with_content=with_content, budget=budget)
 

@@ -32,7 +32,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class ScanBudget:
     """How many records one scan reads, and for how many seconds."""
 
     records: int
@@ -55,7 +55,7 @@ class Scan:
         selection: Selection,
         *,
         with_content: bool = False,
-        budget: Budget | None = None,
+        budget: ScanBudget | None = None,
     ) -> None:
         self._log = log
         self._marks = marks

@@ -41,7 +41,7 @@ from triptych.kit.kafka.monitor import KafkaMonitor, monitor_kafka
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.driver import Database, IndexModel
-from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.opening import answering, open_settings_database
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.secrets import text_of_secret
@@ -129,7 +129,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         streams.start_at(feeds[-1].positions())
         counts = topics.counts(settings.topic_partitions)
         topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
-        stack.enter_context(DEPENDENCIES.on(lambda: _ping(database), lambda: _problem_of(kafka_monitor)))
+        stack.enter_context(DEPENDENCIES.on(answering(database), lambda: _problem_of(kafka_monitor)))
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)
         stack.push_async_callback(publisher.stop)
@@ -205,11 +205,6 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     return app
 
 
-async def _ping(database: Database) -> str | None:
-    await database.command("ping")
-    return None
-
-
 async def _problem_of(kafka_monitor: KafkaMonitor) -> str | None:
     return kafka_monitor.problem
 
@@ -220,7 +215,7 @@ def _health(database: Database, feeds: list[TopicFeed], kafka_monitor: KafkaMoni
     async def check_feeds() -> str | None:
         return kafka_monitor.problem or next((feed.problem for feed in feeds if feed.problem), None)
 
-    health.add("mongodb", lambda: _ping(database))
+    health.add("mongodb", answering(database))
 
     async def check_topics() -> str | None:
         return topic_watch.problem

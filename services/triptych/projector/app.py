@@ -14,7 +14,7 @@ from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.driver import Database, PyMongoError
-from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.opening import answering, open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
@@ -50,7 +50,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         projector = Projector(settings, database)
         health = Health()
         health.add("events", projector.problem)
-        health.add("mongodb", lambda: _ping(database))
+        health.add("mongodb", answering(database))
 
         async def check_topics() -> str | None:
             return topic_watch.problem
@@ -133,7 +133,3 @@ class Projector:
             with contextlib.suppress(PyMongoError):
                 if await self._versions.active() != version:
                     return
-
-
-async def _ping(database: Database) -> None:
-    await database.command("ping")

@@ -19,7 +19,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import PyMongoError
-from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.opening import answering, open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
@@ -120,15 +120,11 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             async def check_topics() -> str | None:
                 return topic_watch.problem
 
-            async def check_mongo() -> str | None:
-                await database.command("ping")
-                return None
-
             async def check_claimer() -> str | None:
                 return claimer.problem
 
             health.add("topics", check_topics)
-            health.add("mongodb", check_mongo)
+            health.add("mongodb", answering(database))
             health.add("kafka", publisher.problem)
             health.add("deliveries", check_claimer)
             health.add_detail("losses", expiry_reporter.detail)

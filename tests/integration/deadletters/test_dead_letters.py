@@ -20,7 +20,7 @@ from tests.support.ours import everything_on
 from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission
 from triptych.deadletters.model.letter import Refusal
 from triptych.deadletters.model.selection import Selection, State
-from triptych.deadletters.scan import Budget, Entry
+from triptych.deadletters.scan import Entry, ScanBudget
 from triptych.deadletters.store.marks import MARKS
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.partitions import partition_of
@@ -89,7 +89,7 @@ async def test_every_dead_letter_is_listed_once_in_order_whatever_the_budget(
         paged: list[Position] = []
         after = None
         while True:
-            scan = letters.scan(wanted, budget=Budget(4, 60))
+            scan = letters.scan(wanted, budget=ScanBudget(4, 60))
             async for chunk in scan.chunks(letters.topics_of(wanted), after):
                 paged += [entry.letter.position for entry in chunk]
             if scan.is_complete:

@@ -13,7 +13,8 @@ from triptych.kit.kafka.transit import Replay, replay_of
 
 NO_REASON = "NOT_A_DEAD_LETTER"
 """The reason shown for a record that others have put on a dead-letter topic."""
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999 in milliseconds since the epoch: a `datetime` cannot be later."""
 
 
 class Refusal(StrEnum):
@@ -168,4 +169,4 @@ def joined(first: Letter, values: Iterable[bytes]) -> Letter | None:
 
 
 def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(min(max(milliseconds, 0), _LATEST_MS) / 1000, UTC)
+    return datetime.fromtimestamp(min(max(milliseconds, 0), LATEST_MS) / 1000, UTC)

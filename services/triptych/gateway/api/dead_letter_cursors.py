@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from triptych.contract.base import ViolatedRule, broken
+from triptych.deadletters.model.letter import LATEST_MS
 from triptych.kit.kafka.positions import Position, parse_position
 
 CURSOR_EXAMPLE = "triptych.commands.dead-letter-3@17"
 STEP_EXAMPLE = f"1767225600000~{CURSOR_EXAMPLE}"
 _EXPECTED = "the cursor of an earlier answer"
-_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 class StepCursor(NamedTuple):
@@ -31,12 +31,12 @@ def write_step(until: datetime, after: Position) -> str:
 
 def read_step(cursor: str) -> StepCursor | None:
     """What a cursor of a step says; None if it is not one."""
-    moment, _, place = cursor.partition("~")
-    after = parse_position(place)
-    if after is None or not (moment.isascii() and moment.isdecimal() and len(moment) <= len(str(_LATEST_MS))):
+    moment, _, position = cursor.partition("~")
+    after = parse_position(position)
+    if after is None or not (moment.isascii() and moment.isdecimal() and len(moment) <= len(str(LATEST_MS))):
         return None
     milliseconds = int(moment)
-    if milliseconds > _LATEST_MS:
+    if milliseconds > LATEST_MS:
         return None
     return StepCursor(datetime.fromtimestamp(milliseconds / 1000, UTC), after)
 

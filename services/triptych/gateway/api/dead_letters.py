@@ -13,7 +13,7 @@ from starlette.responses import Response
 from triptych.contract.topics import Topics
 from triptych.deadletters.administration import OpenDeadLetters, Permission, Result
 from triptych.deadletters.forms import entry_form, full_form, result_form
-from triptych.deadletters.scan import Budget, Entry
+from triptych.deadletters.scan import Entry, ScanBudget
 from triptych.gateway.access.keys import Scope
 from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dead_letter_cursors import CURSOR_EXAMPLE, read_step, write_step
@@ -39,7 +39,7 @@ from triptych.kit.kafka.positions import Position, parse_position
 
 router = APIRouter(prefix="/v1", tags=["dead-letters"])
 
-STEP_BUDGET = Budget(records=5_000, seconds=3.0)
+STEP_BUDGET = ScanBudget(records=5_000, seconds=3.0)
 """How much of the topics one request reads."""
 VALUE_MAX = 16 * 1024 * 1024
 """Bytes of the largest value that is sent. The command line shows larger ones."""

@@ -1,5 +1,6 @@
-"""Opens the database that the settings name. Every process and command uses this one function."""
+"""Opens the database that the settings name, and checks whether it answers. Every process and command uses this."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from triptych.kit.mongo.credentials import client_options
@@ -14,3 +15,12 @@ def open_settings_database(settings: MongoSettings) -> AbstractAsyncContextManag
         StartRefused: a setting cannot be used, as well as what `open_database` raises.
     """
     return open_database(settings.mongo_uri, settings.mongo_database, settings.mongo_driver, client_options(settings))
+
+
+def answering(database: Database) -> Callable[[], Awaitable[None]]:
+    """A check for readiness. It raises an error of the driver if the server does not answer."""
+
+    async def ping() -> None:
+        await database.command("ping")
+
+    return ping
