@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -48,6 +49,17 @@ class TopicOffsets:
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """The offset after the last record of the topic, by partition."""
         return await self._read(lambda reader: reader.end_offsets(self._partitions(partitions)))
+
+    async def since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset of the first record with a time of `moment` or later, by partition; without one, the end."""
+        wanted = self._partitions(partitions)
+
+        async def read(reader: AIOKafkaConsumer) -> Mapping[TopicPartition, int]:
+            found = await reader.offsets_for_times(dict.fromkeys(wanted, int(moment.timestamp() * 1000)))
+            ends: Mapping[TopicPartition, int] = await reader.end_offsets(wanted)
+            return {one: found[one].offset if found.get(one) else ends[one] for one in wanted}
+
+        return await self._read(read)
 
     async def all_ends(self) -> dict[int, int]:
         """The offset after the last record of each partition that the topic has."""
@@ -109,6 +121,18 @@ class GroupOffsets(TopicOffsets):
             for topic_partition, committed in offsets.items()
             if topic_partition.topic == self.name and committed.offset >= 0
         }
+
+    async def has_members(self) -> bool:
+        """Whether a process is a member of the group. A process that was killed counts until its session ends."""
+        admin = AIOKafkaAdminClient(**connection_options(self._settings), client_id="triptych")
+        try:
+            await admin.start()
+            described = await admin.describe_consumer_groups([self.group])
+        except KafkaError as error:
+            raise KafkaAway(f"no description of {self.group}: {error!r}") from error
+        finally:
+            await admin.close()
+        return any(group["members"] for answer in described for group in answer.to_object()["groups"])
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Set offsets of the group, which must have no members."""
