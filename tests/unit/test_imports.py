@@ -40,7 +40,7 @@ ROOMS = {
         ("kafka", "mongo"),  # neither knows the other
         ("startup",),
     ),
-    "command": (("domain",), ("store",), ("flow",), ("",)),
+    "command": (("domain",), ("store",), ("flow",), ("",), ("restore",)),
     "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),
     "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("api",), ("",)),
     "deadletters": (("model",), ("store",), ("",)),

@@ -24,6 +24,7 @@ from triptych.command.store.jobs import JobStore
 from triptych.command.store.loader import Loader
 from triptych.command.store.outbox import Outbox
 from triptych.command.store.outbox_watch import OutboxWatch
+from triptych.command.store.repairs import refuse_unfinished_repair
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
 from triptych.contract.topics import Topics
@@ -72,6 +73,7 @@ async def compose(
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))
+        await refuse_unfinished_repair(database)
         group = settings.command_group
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
