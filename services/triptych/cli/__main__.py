@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 GROUPS = {
     "status": ("triptych.cli.status.command", "Show services, lag, outbox, jobs, deliveries and dead letters."),
     "republish": ("triptych.cli.republish", "Publish the state of galleries on the events topic again."),
+    "restore-check": (
+        "triptych.cli.restore.check_command",
+        "Say what would happen after a restore of MongoDB or Kafka.",
+    ),
+    "restore-repair": ("triptych.cli.restore.repair_command", "Make MongoDB and the topics fit after a restore."),
     "export": ("triptych.cli.transfer.export_command", "Write galleries with their items to a file, as NDJSON."),
     "import": ("triptych.cli.transfer.import_command", "Create galleries and items from a file."),
     "jobs": ("triptych.cli.jobs", "Long-running work on large galleries."),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from triptych.contract.topics import Topics
@@ -9,9 +10,10 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.settings import KitSettings
 from triptych.projector.ingest.republication import ITEMS_AT_ONCE, RepublicationRequests
+from triptych.projector.rebuild.digests import GalleryStore
 from triptych.projector.rebuild.join_check import compare_join, differences
 from triptych.projector.rebuild.join_copy import JoinedCopy
-from triptych.projector.rebuild.verification import Difference
+from triptych.projector.rebuild.verification import Difference, unequal
 
 POLL_SECONDS = 0.2
 # How long the projector may make no progress. Requests stay stored, and the next projector that runs carries them out.
@@ -68,6 +70,31 @@ async def restore_join(
         if count := copy.count_suspects():
             some = await differences(database, copy, DIFFERENCES_SHOWN)
             raise JoinUnequal(count, some, "Publishing them again did not help.")
+
+
+async def request_differing(settings: KitSettings, database: Database, report: Callable[[str, int, int], None]) -> int:
+    """Store a request for each gallery of the joined topic that differs from the write model, while nothing changes.
+
+    A projector that starts later publishes them.
+
+    Returns:
+        The number of these galleries.
+
+    Raises:
+        StartRefused, TransientFailure: Kafka or MongoDB is away. The call can safely be repeated.
+    """
+    written = GalleryStore(database)
+    async with JoinedCopy(settings, Topics(settings.topic_prefix).galleries) as copy:
+        await copy.read(lambda done, total: report("joined records read", done, total))
+        total, done = await written.count(), 0
+        async for ids in written.ids():
+            copy.suspect(unequal(ids, await written.digests(ids), copy.digests(ids)))
+            done += len(ids)
+            report("joined galleries", done, max(done, total))
+        for ids in copy.ids():
+            copy.suspect(dict.fromkeys(set(ids) - await written.known(ids), 0))
+        await _request(settings, copy, RepublicationRequests(database))
+        return copy.count_suspects()
 
 
 async def _request(settings: KitSettings, copy: JoinedCopy, requests: RepublicationRequests) -> None:

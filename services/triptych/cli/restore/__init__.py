@@ -1,0 +1,1 @@
+"""`triptych restore-check` and `triptych restore-repair`: what a restored backup would do, and its repair."""
