@@ -39,6 +39,7 @@ ROOMS = {
         ("tracing",),
         ("kafka", "mongo"),  # neither knows the other
         ("startup",),
+        ("upgrading",),
     ),
     "command": (("domain",), ("store",), ("flow",), ("",), ("restore",)),
     "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),

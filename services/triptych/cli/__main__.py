@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "status": ("triptych.cli.status.command", "Show services, lag, outbox, jobs, deliveries and dead letters."),
+    "migrate": ("triptych.cli.migrate", "Change stored data to the shape of this version."),
     "republish": ("triptych.cli.republish", "Publish the state of galleries on the events topic again."),
     "restore-check": (
         "triptych.cli.restore.check_command",
@@ -90,7 +91,7 @@ def provision(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Create missing topics and indexes."""
+    """Create missing topics and indexes, and store the schema version."""
     with reporting_refusals():
         from triptych.cli.provision import provision_within as run
 

@@ -20,6 +20,13 @@ _STATUS_KEYS = (
     ("deadLetters", "for each dead-letter topic `topic` and `records`: what it has now, handled or not"),
     ("outbox", "`rows` and `oldestSeconds`: committed events that are not marked as published"),
     ("jobs", "`running`, `failing`, `finishing`, `oldestSeconds`, and `waitingCommands`"),
+    (
+        "schema",
+        "the `version` of the data, the `oldestBuild` that may use it, the version that this build has `known`, and "
+        "`migrations`: for each that has begun or is due `name`, `version`, `state` (`due`, `running`, `interrupted`, "
+        "`done`), `done` and `total` (documents), `startedDate`, `movedDate`, and the `instance` that works on it",
+    ),
+    ("processes", "for each service that runs anywhere `service`, `instance`, `release` and `schemaVersion`"),
     ("deliveries", "`due` and `oldestDueSeconds` of active listeners; `dead` of all listeners"),
 )
 
@@ -56,10 +63,10 @@ def commands_page(heading: str) -> str:
             "## The status as JSON",
             "",
             "`.venv/bin/triptych status --json` prints one object. These keys are stable. `lag` and `deadLetters` are",
-            "`null` if Kafka was not reached; `outbox`, `jobs` and `deliveries` if MongoDB was not. A time in seconds",
-            "is `null` if there is nothing to measure. The exit status is 1 if `ok` is false: a server was not",
-            "reached, a service is not ready, a job is failing, or something has waited for more than 60 s. Dead",
-            "letters and dead deliveries alone do not change it.",
+            "`null` if Kafka was not reached; `outbox`, `jobs`, `deliveries`, `schema` and `processes` if MongoDB was",
+            "not. A time in seconds is `null` if there is nothing to measure. The exit status is 1 if `ok` is false: a",
+            "server was not reached, a service is not ready, a job is failing, a migration was interrupted, or",
+            "something has waited for more than 60 s. Dead letters and dead deliveries alone do not change it.",
             "",
             "| key | content |",
             "|---|---|",

@@ -29,7 +29,7 @@ class ExitStatus(IntEnum):
     )
     REFUSED = (
         os.EX_CONFIG,
-        "The command cannot do its work: no server answers, a setting cannot be used, topics are missing, or what was "
-        "named does not exist. The message says what to do.",
+        "The command cannot do its work: no server answers, a setting cannot be used, topics are missing, the data "
+        "needs a newer version, or what was named does not exist. The message says what to do.",
     )
     CANCELLED = 130, "Ctrl-C ended the command before its work was done."

@@ -1,21 +1,17 @@
-"""`triptych provision`: creates missing topics and indexes."""
-
-import sys
-import time
+"""`triptych provision`: creates missing topics and indexes, and stores the schema version."""
 
 from triptych.cli.settings import CliSettings
+from triptych.cli.waiting import repeated_within
 from triptych.command import provision as command
 from triptych.contract.topics import Topics
 from triptych.gateway.access import keys
-from triptych.kit.backoff import Backoff
-from triptych.kit.failures import NotYetAvailable
 from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.schema_version import THIS_BUILD
 from triptych.kit.startup.provision import ensure_indexes, ensure_topics
+from triptych.kit.upgrading.adoption import adopt, exclude_older
 from triptych.projector import provision as projector
 from triptych.readmodel.versions import Versions
 from triptych.webhooks.store import provision as webhooks
-
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 2.0
 
 
 async def provision_within(settings: CliSettings, wait_seconds: float) -> list[str]:
@@ -27,29 +23,24 @@ async def provision_within(settings: CliSettings, wait_seconds: float) -> list[s
     Raises:
         StartRefused: Kafka or MongoDB cannot be used as configured, or does not answer in time.
     """
-    ends = time.monotonic() + wait_seconds
-    backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-    while True:
-        try:
-            return await provision(settings)
-        except NotYetAvailable as problem:
-            if time.monotonic() >= ends:
-                raise
-            print(f"waiting: {problem}", file=sys.stderr, flush=True)
-        await backoff.pause()
+    return await repeated_within(wait_seconds, lambda: provision(settings))
 
 
 async def provision(settings: CliSettings) -> list[str]:
-    """Create missing topics and indexes; the names of the created topics.
+    """Create missing topics and indexes, and store the schema version; the names of the created topics.
 
     Raises:
-        StartRefused: Kafka or MongoDB cannot be used as configured.
+        StartRefused: Kafka or MongoDB cannot be used as configured, or the data needs a newer build.
+        NotYetAvailable: a server does not answer, or processes run that cannot read what this build writes.
     """
     topics = Topics(settings.topic_prefix)
-    created = await ensure_topics(
-        settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
-    )
     async with open_settings_database(settings) as database:
+        # Before there are topics: services wait for those, so a new database is still empty.
+        await adopt(database)
+        await exclude_older(database, THIS_BUILD.written_for)
+        created = await ensure_topics(
+            settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
+        )
         views = projector.indexes(await Versions(database).active())
         for indexes in (command.indexes(settings), views, keys.INDEXES, webhooks.INDEXES):
             await ensure_indexes(database, indexes)

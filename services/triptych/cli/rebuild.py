@@ -6,6 +6,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.startup.provision import require_topics
+from triptych.kit.upgrading.presence import present
 from triptych.projector.rebuild.join_restoration import JoinUnequal
 from triptych.projector.rebuild.rebuild import Rebuild, ViewsUnequal
 
@@ -19,7 +20,7 @@ async def rebuild(settings: CliSettings) -> str:
     """
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.galleries])
-    async with open_settings_database(settings) as database:
+    async with open_settings_database(settings) as database, present(database, "rebuild"):
         with PhaseBars() as phases:
             try:
                 differing = await Rebuild(settings, database, phases).run()

@@ -16,6 +16,7 @@ import httpx
 
 from triptych.cli.demo import ensure_demo
 from triptych.cli.installation import DATA_DIR, announced
+from triptych.cli.migrations import MIGRATIONS
 from triptych.cli.provision import provision
 from triptych.cli.settings import CliSettings
 from triptych.cli.watch import watch
@@ -30,6 +31,7 @@ from triptych.kit.mongo.address import without_user
 from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.process.secrets import SUFFIX
 from triptych.kit.process.settings import PREFIX
+from triptych.kit.upgrading.migrating import Migrator
 
 START_SECONDS = 60.0
 # More than a service takes at most (`triptych.kit.process.stopping`).
@@ -97,6 +99,9 @@ async def _prepare(settings: CliSettings) -> None:
     _say("provisioning topics and indexes")
     await provision(settings)
     async with open_settings_database(settings) as database:
+        # Nothing else uses this installation, so what an earlier checkout has stored can be migrated before the start.
+        for name in await Migrator(database, MIGRATIONS).run():
+            _say(f"migrated {name}")
         await store_key(database, DEV_KEY, site_id=None, scopes=list(Scope), name="local development")
 
 

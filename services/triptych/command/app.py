@@ -45,6 +45,7 @@ from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, RELEASE, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.upgrading.presence import present
 from triptych.writemodel.galleries import GALLERIES
 
 # While MongoDB works for one lane, Python decodes and decides another. A fourth lane gains nothing (measured).
@@ -70,6 +71,7 @@ async def compose(
     counts = topics.counts(settings.topic_partitions)
     async with (
         open_settings_database(settings) as database,
+        present(database, "command"),
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))

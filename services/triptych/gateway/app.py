@@ -49,6 +49,7 @@ from triptych.kit.process.tls import TlsFiles, server_context
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.tracing.spans import request_telemetry
+from triptych.kit.upgrading.presence import present
 from triptych.readmodel.queries import Views
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
@@ -96,6 +97,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
     await require_topics(settings, [topics.commands, topics.replies, topics.events, topics.galleries])
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_settings_database(settings))
+        await stack.enter_async_context(present(database, "gateway"))
         await ensure_indexes(database, indexes(settings))
         replies, write_events, gallery_waiters, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
         offsets = TopicOffsets(settings, topics.events)

@@ -20,6 +20,7 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.upgrading.presence import present
 from triptych.projector.ingest import republication
 from triptych.projector.pipeline import Projection, running_projection
 from triptych.projector.provision import indexes as indexes
@@ -44,6 +45,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
     async with (
         open_settings_database(settings) as database,
+        present(database, "projector"),
         watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
     ):
         await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})

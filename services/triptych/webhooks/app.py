@@ -26,6 +26,7 @@ from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, PRODUCERS, RELEASE, stop_deadline
 from triptych.kit.process.supervision import STALLED_SECONDS, SUPERVISOR
 from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.upgrading.presence import present
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
 from triptych.webhooks.relay import shards as shards_module
@@ -63,6 +64,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     counts = topics.counts(settings.topic_partitions)
     async with (
         open_settings_database(settings) as database,
+        present(database, "webhooks"),
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, INDEXES)

@@ -29,6 +29,7 @@ from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.kafka.reading.tail import TopicTail
 from triptych.kit.process import supervision
 from triptych.kit.process.coalescer import Coalescer
+from triptych.kit.upgrading.presence import Presence
 from triptych.projector import pipeline
 from triptych.projector.app import Projector
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -83,6 +84,7 @@ SERVICES: dict[str, tuple[Start, Use, Sequence[tuple[str, object, str]]]] = {
             ("jobs", JobRunner, "_run"),
             ("flushing (", Coalescer, "_run"),
             ("outbox watch", OutboxWatch, "run"),
+            ("presence", Presence, "run"),
         ],
     ),
     "relay": (

@@ -3,6 +3,7 @@
 import pytest
 
 from triptych.cli import provision as module
+from triptych.cli import waiting
 from triptych.cli.provision import provision_within
 from triptych.cli.settings import CliSettings
 from triptych.kit.failures import NotYetAvailable, StartRefused
@@ -23,8 +24,8 @@ class Servers:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(module, "LONGEST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(waiting, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE_SECONDS", 0.001)
 
 
 async def test_servers_that_come_later_are_waited_for(

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import httpx
 
+from triptych.cli.migrations import MIGRATIONS
 from triptych.cli.settings import CliSettings
 from triptych.cli.status.kafka import kafka_status, lag_of
 from triptych.cli.status.report import (
@@ -16,6 +17,7 @@ from triptych.cli.status.report import (
     JobsStatus,
     OutboxStatus,
     Report,
+    SchemaStatus,
     ServerStatus,
     ServiceStatus,
 )
@@ -23,7 +25,11 @@ from triptych.command.store.overview import JobState, Overview
 from triptych.contract.base import format_instant
 from triptych.contract.topics import Topics
 from triptych.kit.failures import Fault, fault_of
+from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.mongo.schema_version import THIS_BUILD, read_stored_version
+from triptych.kit.upgrading.presence import running_processes
+from triptych.kit.upgrading.progress import migration_progress
 from triptych.readmodel.versions import Versions
 from triptych.webhooks.store.overview import deliveries_state
 
@@ -87,12 +93,13 @@ async def _service(name: str, address: str) -> ServiceStatus:
 async def _database(settings: CliSettings, now: datetime) -> DatabaseStatus:
     async with open_settings_database(settings) as database:
         overview = Overview(database)
-        outbox, jobs, parked, deliveries, version = await asyncio.gather(
+        outbox, jobs, parked, deliveries, version, schema = await asyncio.gather(
             overview.outbox(),
             overview.jobs(None, JOBS_MAX),
             overview.count_parked(),
             deliveries_state(database, now),
             Versions(database).active(),
+            _schema(database),
         )
     counts = {state: sum(job["state"] == state.value for job in jobs) for state in JobState}
     started = [job["startedDate"] for job in jobs if job["startedDate"]]
@@ -106,8 +113,17 @@ async def _database(settings: CliSettings, now: datetime) -> DatabaseStatus:
             waiting_commands=parked,
         ),
         DeliveriesStatus(deliveries.due, _seconds(deliveries.oldest_due, now), deliveries.dead),
+        schema,
         version,
     )
+
+
+async def _schema(database: Database) -> SchemaStatus:
+    stored = await read_stored_version(database)
+    migrations, processes = await asyncio.gather(
+        migration_progress(database, MIGRATIONS, stored), running_processes(database)
+    )
+    return SchemaStatus(stored.version, stored.oldest_build, THIS_BUILD.version, tuple(migrations), tuple(processes))
 
 
 def _age(time: str | None, now: datetime) -> float | None:

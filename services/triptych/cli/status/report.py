@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from triptych.contract.base import format_instant
+from triptych.kit.own_command import as_typed
+from triptych.kit.upgrading.presence import RunningProcess
+from triptych.kit.upgrading.progress import MigrationProgress, MigrationState
+
 LAG_SECONDS_MAX = 60.0
 """An older record that a service has not handled is a problem."""
 OUTBOX_SECONDS_MAX = 60.0
@@ -81,6 +86,20 @@ class DeliveriesStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """The schema version of the data, the oldest build that may use it, and the version that this build knows.
+
+    `migrations` has those that have begun or are due, and `processes` all services that run, wherever that is.
+    """
+
+    version: int
+    oldest_build: int
+    known: int
+    migrations: tuple[MigrationProgress, ...]
+    processes: tuple[RunningProcess, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KafkaStatus:
     """What Kafka knows."""
 
@@ -95,6 +114,7 @@ class DatabaseStatus:
     outbox: OutboxStatus
     jobs: JobsStatus
     deliveries: DeliveriesStatus
+    schema: SchemaStatus
     view_version: int
 
 
@@ -129,6 +149,8 @@ class Report:
             "outbox": None if database is None else _camel(asdict(database.outbox)),
             "jobs": None if database is None else _camel(asdict(database.jobs)),
             "deliveries": None if database is None else _camel(asdict(database.deliveries)),
+            "schema": None if database is None else _schema(database.schema),
+            "processes": None if database is None else [_camel(asdict(one)) for one in database.schema.processes],
         }
 
 
@@ -166,7 +188,34 @@ def _work(database: DatabaseStatus | None) -> list[str]:
         found.append(f"{jobs.failing} jobs are failing")
     if deliveries.oldest_due_seconds is not None and deliveries.oldest_due_seconds > DUE_SECONDS_MAX:
         found.append(f"a delivery has been due for {deliveries.oldest_due_seconds:.0f} s")
+    found += [
+        f"the migration {each.name} was interrupted; {as_typed('migrate')} resumes it"
+        for each in database.schema.migrations
+        if each.state is MigrationState.INTERRUPTED
+    ]
     return found
+
+
+def _schema(schema: SchemaStatus) -> dict[str, Any]:
+    return {
+        "version": schema.version,
+        "oldestBuild": schema.oldest_build,
+        "known": schema.known,
+        "migrations": [_migration(each) for each in schema.migrations],
+    }
+
+
+def _migration(progress: MigrationProgress) -> dict[str, Any]:
+    return {
+        "name": progress.name,
+        "version": progress.version,
+        "state": progress.state.value,
+        "done": progress.done,
+        "total": progress.total,
+        "startedDate": None if progress.started_at is None else format_instant(progress.started_at),
+        "movedDate": None if progress.moved_at is None else format_instant(progress.moved_at),
+        "instance": progress.instance,
+    }
 
 
 def _camel(fields: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from triptych.cli.status.report import Report
+from triptych.cli.status.report import Report, SchemaStatus
+from triptych.kit.upgrading.progress import MigrationState
 
 _STYLES = {"ready": "green", "not ready": "yellow", "not reached": "red"}
 
@@ -26,11 +27,21 @@ def screen(report: Report, installation: str) -> RenderableType:
             ("jobs", f"{states}; {jobs.waiting_commands:,} commands wait", _age(jobs.oldest_seconds)),
             ("deliveries", f"{deliveries.due:,} due, {deliveries.dead:,} dead", _age(deliveries.oldest_due_seconds)),
         ]
-        parts.append(_table("work", rows))
+        parts.append(_table("work", [*rows, *_schema(report.database.schema)]))
     problems = report.problems()
     lines = "\n".join(f"- {problem}" for problem in problems)
     parts.append(Text(f"\n{lines}", style="red") if problems else Text("\nall is well", style="green"))
     return Group(*parts)
+
+
+def _schema(schema: SchemaStatus) -> Iterable[tuple[str, str, str]]:
+    older = sum(process.schema_version < schema.known for process in schema.processes)
+    processes = f"processes: {len(schema.processes):,}" + (f", of older builds: {older:,}" if older else "")
+    yield "schema", f"version {schema.version}, this build knows {schema.known}; {processes}", ""
+    for each in schema.migrations:
+        if each.state is not MigrationState.DONE:
+            share = f"{each.done:,} of {each.total:,}" if each.total is not None else ""
+            yield "migration", f"{each.name} is {each.state.value}", share
 
 
 def _services(report: Report) -> RenderableType:
