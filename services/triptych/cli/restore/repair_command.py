@@ -15,6 +15,7 @@ from triptych.kit.mongo.opening import open_settings_database
 from triptych.kit.own_command import as_typed
 from triptych.kit.startup.lifecycle import run_work
 from triptych.kit.startup.provision import require_topics
+from triptych.kit.upgrading.presence import present
 
 app = typer.Typer(add_completion=False)
 
@@ -57,7 +58,7 @@ async def repair(settings: CliSettings, *, discards_commands: bool = False, rais
     """Repair and show progress. Raises what `RepairRun.carry_out` raises."""
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.commands, topics.events, topics.galleries])
-    async with open_settings_database(settings) as database:
+    async with open_settings_database(settings) as database, present(database, "restore-repair"):
         with PhaseBars() as bars:
             run = RepairRun(settings, database, bars.report)
             return await run.carry_out(discards_commands=discards_commands, raises_all=raises_all)
