@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from tests.support import http_page, listeners_page
 from tests.support.installation import open_installation
 from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed, program, steps
+from tests.support.preloaded import preloaded_python
 from tests.support.shell import Outcome, Shell, empty_shell
 from triptych.cli.__main__ import app
 from triptych.cli.lazy import loaded
@@ -96,9 +98,14 @@ def beginning(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def place(beginning: Beginning) -> Place:
-    """What the pages of docs/ share: each makes galleries of its own where it counts."""
-    return beginning.place
+def place(beginning: Beginning) -> Iterator[Place]:
+    """What the pages of docs/ share: each makes galleries of its own where it counts.
+
+    The README has started the programs themselves. What other pages start is forked, which saves most of each start.
+    """
+    with preloaded_python() as python:
+        write_commands(beginning.place.folder / ".venv" / "bin", python)
+        yield beginning.place
 
 
 @contextmanager
@@ -106,10 +113,7 @@ def checkout(stack: Addresses, folder: Path) -> Iterator[Place]:
     """A checkout after `make up`, whose shell knows nothing of where the servers are."""
     commands = folder / ".venv" / "bin"
     commands.mkdir(parents=True)
-    for name, words in (("triptych", "-m triptych.cli"), ("python", "")):
-        script = commands / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        script.chmod(0o755)
+    write_commands(commands, shlex.quote(sys.executable))
     *ports, hooks_port = free_ports(5)
     services = ("gateway", "command", "projector", "webhooks")
     with asyncio.Runner() as runner:
@@ -150,6 +154,14 @@ def checkout(stack: Addresses, folder: Path) -> Iterator[Place]:
             assert not any(Path(f"/proc/{pid}").exists() for pid in children)
         finally:
             runner.run(opened.__aexit__(None, None, None))
+
+
+def write_commands(folder: Path, python: str) -> None:
+    """Write what a checkout has in `.venv/bin`; `python` is what a shell runs for it."""
+    for name, words in (("triptych", "-m triptych.cli"), ("python", "")):
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec {python} {words} "$@"\n')
+        script.chmod(0o755)
 
 
 def children_of(pid: int) -> list[str]:

@@ -1,5 +1,7 @@
 """Programs that call the functions of `docs/listeners.md`."""
 
+from collections.abc import Callable
+
 # The calls of the page's functions. Headers, body and key are in files; the exit status is the result.
 CALLS = {
     ("python", "verify"): """
@@ -48,3 +50,14 @@ func main() {
 }
 """,
 }
+
+# The names of the page's functions follow the conventions of each language.
+NAMES: dict[str, Callable[[str], str]] = {
+    "python": str,
+    "javascript": lambda name: name.replace("_ed", "Ed"),
+    "go": lambda name: name.replace("_ed", "Ed")[:1].upper() + name.replace("_ed", "Ed")[1:],
+}
+for (language, name), call in list(CALLS.items()):
+    if name.lower() == "verify":
+        named = NAMES[language]("verify_ed25519")
+        CALLS[language, named] = call.replace(f"{name}(", f"{named}(")

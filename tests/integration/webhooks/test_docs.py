@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import pytest_asyncio
 from tests.support.histories import History
 from tests.support.installation import open_installation
 from tests.support.kafka import raw_producer
-from tests.support.listeners_page import CALLS
+from tests.support.listeners_page import CALLS, NAMES
 from tests.support.receiver import Received, open_receiver
 from tests.support.relay import ALL_TYPES, SITE, Admin, relay_settings
 from triptych.devstack.stack import Addresses
@@ -27,18 +26,6 @@ from triptych.webhooks.store.sealing import make_sealer
 pytestmark = pytest.mark.xdist_group("webhooks-docs")
 
 PAGE = (Path(__file__).parents[3] / "docs" / "listeners.md").read_text()
-
-
-# The names of the page's functions follow the conventions of each language.
-NAMES: dict[str, Callable[[str], str]] = {
-    "python": str,
-    "javascript": lambda name: name.replace("_ed", "Ed"),
-    "go": lambda name: name.replace("_ed", "Ed")[:1].upper() + name.replace("_ed", "Ed")[1:],
-}
-for (language, name), call in list(CALLS.items()):
-    if name.lower() == "verify":
-        named = NAMES[language]("verify_ed25519")
-        CALLS[language, named] = call.replace(f"{name}(", f"{named}(")
 
 
 def accepts(language: str, function: str, folder: Path) -> bool:
