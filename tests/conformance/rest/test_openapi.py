@@ -73,7 +73,7 @@ async def _run(address: str, phases: Sequence[str], folder: Path) -> Any:
         f"--checks={','.join(CHECKS)}",
         "--seed=1",
         "--generation-deterministic",
-        f"--max-examples={CASES or 6}",
+        f"--max-examples={CASES or 3}",
         "--workers=1",
         "--continue-on-failure",
         "--no-shrink",
