@@ -15,13 +15,16 @@ from tests.support.relay import Admin, relay_settings
 from tests.support.secrets import watching_secrets
 from tests.support.stack import stack as stack
 from tests.support.traces import traces as traces
+from tests.support.volume import examples
 from triptych.contract.codec.envelope import Message
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.store.provision import INDEXES
 from triptych.webhooks.store.sealing import make_sealer
 
 # A busy machine is no fault: how long a case takes, or its first draw, which reads Hypothesis' tables, is not judged.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "tests", max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("tests")
 
 SERVERS = {"stack", "failing_mongo"}

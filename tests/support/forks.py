@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import cast
@@ -25,7 +25,10 @@ from triptych.devstack.children import Child
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    [__name__, *(f"triptych.{name}.app" for name in ("command", "projector", "webhooks", "gateway"))]
+    [
+        *(__name__, "triptych.cli.provision", "triptych.cli.send", "triptych.cli.watch"),
+        *(f"triptych.{name}.app" for name in ("command", "projector", "webhooks", "gateway")),
+    ]
 )
 
 
@@ -55,10 +58,10 @@ class _Fork(Child):
             super()._signal(number)
 
 
-def start_fork(module: str, *, env: Mapping[str, str], log: Path) -> Child:
-    """Start `python -m module`, as `start_child` would."""
+def start_fork(module: str, *arguments: str, env: Mapping[str, str], log: Path) -> Child:
+    """Start `python -m module arguments`, as `start_child` would."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = _CONTEXT.Process(target=_run, args=(module, dict(env), log), name=module)
+    process = _CONTEXT.Process(target=_run, args=((module, *arguments), dict(env), log), name=module)
     process.start()
     assert process.pid is not None
     with contextlib.suppress(ProcessLookupError):  # it has ended
@@ -67,7 +70,7 @@ def start_fork(module: str, *, env: Mapping[str, str], log: Path) -> Child:
     return _Fork(cast("subprocess.Popen[bytes]", _Process(process)), log)
 
 
-def _run(module: str, env: dict[str, str], log: Path) -> None:
+def _run(words: Sequence[str], env: dict[str, str], log: Path) -> None:
     with log.open("wb") as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
@@ -77,8 +80,8 @@ def _run(module: str, env: dict[str, str], log: Path) -> None:
     if sys.platform == "linux":
         # The process that was forked ends with the one that runs the tests, however that ends.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    sys.argv = [module]
+    sys.argv = list(words)
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     finally:
         logging.shutdown()  # at the end of a forked process, multiprocessing calls nothing that `atexit` knows

@@ -6,6 +6,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from tests.support.sources import READS_SOURCES, parsed
+
+pytestmark = READS_SOURCES
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = tuple(ROOT / name for name in ("services", "schemas", "deploy"))
 
@@ -85,10 +89,9 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-@cache
 def tree_of(name: str) -> ast.Module:
     """The parsed module."""
-    return ast.parse(MODULES[name].read_text())
+    return parsed(MODULES[name])
 
 
 @cache
@@ -170,7 +173,7 @@ def test_tests_share_code_only_through_support() -> None:
     tests = Path(__file__).parents[1]
     faults = []
     for path in sorted(tests.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("tests"):
                 continue
             names = {f"{node.module}.{alias.name}" for alias in node.names}

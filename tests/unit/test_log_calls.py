@@ -5,6 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.sources import READS_SOURCES, parsed
+
+pytestmark = READS_SOURCES
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "operations" / "logs.md"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -51,7 +55,7 @@ def documented() -> set[str]:
 def test_events_are_constant_sentences_and_values_are_fields() -> None:
     faults, count = [], 0
     for module in modules():
-        for call, event in calls(ast.parse(module.read_text())):
+        for call, event in calls(parsed(module)):
             count += 1
             where = f"{module.relative_to(ROOT)}:{call.lineno}"
             if not isinstance(event, ast.Constant) or not isinstance(event.value, str):
@@ -67,7 +71,7 @@ def test_events_are_constant_sentences_and_values_are_fields() -> None:
 def test_every_field_is_documented_once_for_all() -> None:
     used: dict[str, str] = {}
     for module in modules():
-        tree, name = ast.parse(module.read_text()), str(module.relative_to(ROOT))
+        tree, name = parsed(module), str(module.relative_to(ROOT))
         for call, _ in calls(tree):
             used.update({keyword.arg: name for keyword in call.keywords if keyword.arg})
             # What is described in place: `lambda record: {"offset": record.offset}`.

@@ -5,6 +5,10 @@ import importlib
 from collections import defaultdict
 from pathlib import Path
 
+from tests.support.sources import READS_SOURCES, parsed
+
+pytestmark = READS_SOURCES
+
 ROOT = Path(__file__).parents[2] / "services" / "triptych"
 # They write on behalf of the service that hands them its collection.
 GENERIC = {"kit"}
@@ -26,7 +30,7 @@ WRITES = {
 def opened(module: Path) -> set[str]:
     """The collections that a module opens: `database[NAME]`, `database["name"]`, or those of a version of the views."""
     found = set()
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] in {"database", "_database"}:
             for part in ast.walk(node.slice):
                 if isinstance(part, ast.Constant):
@@ -43,9 +47,7 @@ def dotted(module: Path) -> str:
 
 
 def is_writing(module: Path) -> bool:
-    return any(
-        isinstance(node, ast.Attribute) and node.attr in WRITES for node in ast.walk(ast.parse(module.read_text()))
-    )
+    return any(isinstance(node, ast.Attribute) and node.attr in WRITES for node in ast.walk(parsed(module)))
 
 
 def test_each_collection_is_written_by_one_package() -> None:

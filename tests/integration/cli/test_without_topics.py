@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.support.children import wait_for
+from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from triptych.cli.watch import watch
 from triptych.devstack.ports import LOOPBACK
@@ -17,20 +18,17 @@ from triptych.kit.startup import provision
 
 
 @pytest.mark.parametrize("arguments", [("send", "CreateGallery"), ("watch",), ("rebuild",)])
-def test_commands_without_topics_say_what_to_run(installation: Installation, arguments: tuple[str, ...]) -> None:
+def test_commands_without_topics_say_what_to_run(
+    installation: Installation, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     environ = {**os.environ, **installation.environ(topic_prefix=f"{installation.name}.none.")}
-    done = subprocess.run(
-        [sys.executable, "-m", "triptych.cli", *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert done.returncode == os.EX_CONFIG
-    installation_line, *lines = done.stderr.splitlines()
+    command = start_fork("triptych.cli", *arguments, env=environ, log=tmp_path / "printed")
+    wait_for(lambda: command.poll() is not None, seconds=30)
+    assert command.stop(0) == os.EX_CONFIG
+    printed = command.log.read_text()
+    installation_line, *lines = printed.splitlines()
     assert installation_line.startswith("installation:")
-    assert len(lines) == 1, done.stderr
+    assert len(lines) == 1, printed
     assert lines[0].endswith("triptych provision")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import ssl
-import sys
 import uuid
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import httpx
 import orjson
 import pytest
 
+from tests.support.forks import start_fork
 from tests.support.plain_http import NO_TLS
 from tests.support.secure.links import Links, settings_of
 from tests.support.secure.servers import KAFKA_PASSWORD, PASSWORD
 from tests.support.waiting import eventually
-from triptych.devstack.children import Child, start_child
+from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.kit.process.settings import PREFIX
 
@@ -48,7 +48,7 @@ class Processes:
         """Start `python -m triptych.<arguments>`."""
         environ = {**self.environ, **{f"{PREFIX}{name.upper()}": str(value) for name, value in fields.items()}}
         log = self.folder / f"{uuid.uuid4().hex}.log"
-        return start_child([sys.executable, "-m", f"triptych.{arguments[0]}", *arguments[1:]], env=environ, log=log)
+        return start_fork(f"triptych.{arguments[0]}", *arguments[1:], env=environ, log=log)
 
     async def run(self, *arguments: str) -> tuple[int, str]:
         """Run it to its end. Returns its exit status and what it printed."""

@@ -18,7 +18,7 @@ def _item(css: dict[str, Any]) -> StoredItem:
     return StoredItem("i", "g", "s", 1.5, {"id": "i", "sortOrder": 1.5, "text": {"html": "h", "css": css}})
 
 
-@settings(max_examples=examples(50))
+@settings(max_examples=examples(25))
 @given(OBJECTS)
 def test_any_free_form_object_is_read_back_and_the_driver_does_not_interpret_it(css: dict[str, Any]) -> None:
     item = _item(css)
@@ -28,7 +28,7 @@ def test_any_free_form_object_is_read_back_and_the_driver_does_not_interpret_it(
     assert read._replace(body={}) == item._replace(body={})
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 @given(OBJECTS)
 async def test_staged_items_are_read_back_too(css: dict[str, Any]) -> None:
     stored = bson.decode(bson.encode({"body": stored_body(_item(css).body)}))

@@ -256,4 +256,4 @@ class Galleries(RuleBasedStateMachine):
 
 
 TestGalleries = Galleries.TestCase
-TestGalleries.settings = settings(max_examples=examples(50), stateful_step_count=50, deadline=None, derandomize=True)
+TestGalleries.settings = settings(max_examples=examples(30), stateful_step_count=50, deadline=None, derandomize=True)

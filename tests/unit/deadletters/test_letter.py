@@ -103,7 +103,7 @@ HEADERS = st.lists(st.tuples(NAMES.map(lambda name: f"{name}\udcff"[: len(name) 
 
 
 @given(HEADERS, VALUES, VALUES, st.booleans())
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 def test_whatever_is_on_the_topic_has_a_form_in_json(
     headers: list[tuple[str, bytes]], key: bytes | None, value: bytes | None, is_letter: bool
 ) -> None:

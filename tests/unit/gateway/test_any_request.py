@@ -114,7 +114,7 @@ VALUES = BYTES.map(lambda value: bytes(byte for byte in value if byte >= 0x20 an
 
 
 @given(PARAMETERS, st.lists(st.tuples(st.integers(0, 4), BYTES), min_size=1, max_size=3))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_parameters(route: tuple[str, str, tuple[str, ...]], values: list[tuple[int, bytes]]) -> None:
     method, path, names = route
     query = "&".join(f"{names[number % len(names)]}={quote_from_bytes(value)}" for number, value in values)
@@ -122,14 +122,14 @@ def test_parameters(route: tuple[str, str, tuple[str, ...]], values: list[tuple[
 
 
 @given(st.sampled_from(["GET", "DELETE", "PATCH", "POST", "OPTIONS"]), st.lists(BYTES, max_size=3), KINDS)
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_paths(method: str, segments: list[bytes], kind: str) -> None:
     prefix = f"{kind}/"
     ask(method, prefix + "/".join(quote_from_bytes(segment, safe="") for segment in segments))
 
 
 @given(WITH_HEADERS, st.lists(st.tuples(st.sampled_from(HEADERS), VALUES), min_size=1, max_size=3))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @example(("GET", "/progallery/v2/events"), [("last-event-id", b"0:0")])
 @example(("GET", "/progallery/v2/events"), [("last-event-id", b"0:0,0:999999999999999999,7:1")])
 @example(("PATCH", f"{GALLERIES}/{G}"), [("content-length", b"9" * 5_000)])
@@ -165,7 +165,7 @@ BODIES = st.sampled_from(
 
 
 @given(BODIES, st.lists(st.tuples(st.integers(0, 3), JSON), max_size=2))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @example(("POST", f"{LISTENER}/replay", ("cursor",)), [(0, "0001-01-01T00:00:00+14:00|x")])
 @example(("POST", f"{LISTENER}/replay", ("cursor",)), [(0, "9999-12-31T23:59:59-14:00|x")])
 @example(("POST", f"{LISTENER}/replay", ("since",)), [(0, "0001-01-01T00:00:00+14:00")])
@@ -177,7 +177,7 @@ def test_bodies(route: tuple[str, str, tuple[str, ...]], values: list[tuple[int,
 
 
 @given(BODIES, st.binary(max_size=30), st.booleans())
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_bytes_that_are_not_json(route: tuple[str, str, tuple[str, ...]], body: bytes, is_gzip: bool) -> None:
     ask(route[0], route[1], [("content-encoding", b"gzip")] if is_gzip else [], body)
 

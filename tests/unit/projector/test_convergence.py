@@ -13,7 +13,7 @@ from tests.support.volume import examples
 
 
 @given(plans())
-@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_views_and_join_converge(plan: Plan) -> None:
     asyncio.run(carry_out(plan, MemoryWorld()))
 

@@ -80,7 +80,7 @@ def test_any_structured_body(body: dict[str, Any]) -> None:
     assert isinstance(_decode(orjson.dumps({"specversion": "1.0", **body}), []), CommandEnvelope | None)
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(75))
 @given(_damaged(), st.sampled_from(["CreateItems", "CreateGallery", "UpdateItem", "DeleteItems", "UpdateGallery"]))
 def test_an_accepted_command_can_be_sent_again(body: Any, name: str) -> None:
     value = orjson.dumps(body)
