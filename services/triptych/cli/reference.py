@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from triptych.cli.command_reference import commands_page
 from triptych.cli.metrics_reference import metrics_page
+from triptych.cli.setting_descriptions import descriptions
 from triptych.cli.settings import SETTINGS_OF, Process
 from triptych.kit.process.secrets import is_secret
 from triptych.kit.process.settings import PREFIX
@@ -32,10 +33,11 @@ def pages() -> dict[str, str]:
 
 def settings_page() -> str:
     """The page of settings: environment variable, type, default, the processes that read it, and meaning."""
-    rows: dict[str, list[tuple[str, FieldInfo]]] = {}
+    rows: dict[str, list[tuple[str, FieldInfo, str]]] = {}
     for process, kind in SETTINGS_OF.items():
+        described = descriptions(kind)
         for name, field in kind.model_fields.items():
-            rows.setdefault(name, []).append((process, field))
+            rows.setdefault(name, []).append((process, field, described.get(name, "")))
     return "\n".join(
         [
             GENERATED,
@@ -57,11 +59,11 @@ def settings_page() -> str:
     )
 
 
-def _setting(name: str, found: list[tuple[str, FieldInfo]]) -> Iterator[str]:
+def _setting(name: str, found: list[tuple[str, FieldInfo, str]]) -> Iterator[str]:
     """The row of a setting, or one row for each default if processes differ."""
     groups: dict[tuple[str, str], list[tuple[str, FieldInfo]]] = {}
-    for process, field in found:
-        groups.setdefault((_default(field), field.description or ""), []).append((process, field))
+    for process, field, description in found:
+        groups.setdefault((_default(field), description), []).append((process, field))
     for (default, description), members in groups.items():
         read_by = [process for process, _ in members]
         cells = (f"`{PREFIX}{name.upper()}`", _type(members[0][1]), default, _processes(read_by), description)

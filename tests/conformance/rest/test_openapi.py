@@ -24,13 +24,16 @@ CASES_MIN = 3_000 if CASES else 2_000
 # Each of these runs has a process of its own, both at a time: one client waits most of its time, and Python up to 3.12
 # fails now and then where several threads of a process parse code, as Hypothesis does.
 RUNS = (("examples", "coverage"), ("fuzzing", "stateful"))
-# Their bodies consist of items and gallery fields; the body of `PATCH .../galleries/{galleryId}` has all of these, and
+# Their bodies consist of items and gallery fields, and the body of `PATCH .../galleries/{galleryId}` has all of these;
+# or their bodies have the fields of `POST /v1/listeners` and of `.../replay-matching`. Also,
 # tests/conformance/rest/test_near_right.py sends odd values in the parameters, headers and fields of each operation.
 COVERED_ELSEWHERE = (
     "POST /progallery/v2/galleries",
     "POST /progallery/v2/galleries/{galleryId}/items",
     "POST /progallery/v2/galleries/{galleryId}/items/bulk",
     "PATCH /progallery/v2/galleries/{galleryId}/items/{itemId}",
+    "PATCH /v1/listeners/{listenerId}",
+    "POST /v1/dead-letters/drop-matching",
 )
 CHECKS = (
     "not_a_server_error",

@@ -8,4 +8,4 @@ PREFIX = "TRIPTYCH_"
 class SettingsBase(BaseSettings):
     """The base of every class of settings. The field `x` is read from the variable `TRIPTYCH_X`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
