@@ -78,7 +78,9 @@ def _serve(path: str) -> list[str]:
         os.close(stream)
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(word.split("=", 1) for word in words[int(count) :])
+    for word in words[int(count) :]:
+        name, _, value = word.partition("=")
+        os.environ[name] = value
     return words[: int(count)]
 
 
@@ -86,7 +88,7 @@ def _attend(pid: int, client: socket.socket) -> None:
     """Pass signals on to a fork, and its status to the client. It is killed if the client has ended. Never returns."""
     ended = os.pidfd_open(pid)
     while True:
-        ready, _, _ = select.select([ended, client], [], [])
+        ready, _, _ = select.select([ended, client.fileno()], [], [])
         if ended in ready:
             break
         received = client.recv(1)
