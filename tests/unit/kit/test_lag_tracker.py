@@ -48,6 +48,14 @@ def test_records_that_an_open_transaction_withholds_are_distinguished() -> None:
     assert tracker.stalled().keys() == {1}
 
 
+def test_what_waits_grows_older_while_nothing_can_be_measured() -> None:
+    tracker = LagTracker()
+    tracker.update({0: PartitionState(5, 9), 1: PartitionState(9, 9)}, 100)
+    tracker.update({0: PartitionState(5, 9), 1: PartitionState(9, 9)}, 103)
+    assert {partition: lag[:2] for partition, lag in tracker.aged(163).items()} == {0: (4, 63.0), 1: (0, 0.0)}
+    assert tracker.lags[0].seconds == 3
+
+
 def test_partitions_of_others_are_forgotten() -> None:
     tracker = LagTracker()
     tracker.update({0: PartitionState(5, 9)}, 0)

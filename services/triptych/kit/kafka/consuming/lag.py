@@ -78,6 +78,8 @@ class LagWatch:
                         await self.measure()
                 except (KafkaError, TimeoutError):
                     self._standstill.reset()  # Kafka is away, which other checks report
+                    # Records that wait grow older meanwhile: a lag that stood still would look like a short one.
+                    show_lags(self._consumer.topic, self._tracker.aged(time.time()))
                 else:
                     await self._end_standstill()
                 await asyncio.sleep(INTERVAL_SECONDS)

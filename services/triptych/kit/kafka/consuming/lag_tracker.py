@@ -65,6 +65,7 @@ class LagTracker:
 
     def __init__(self) -> None:
         self._histories: dict[int, _History] = {}
+        self._updated_at = 0.0
         self.lags: dict[int, Lag] = {}
 
     def update(self, states: Mapping[int, PartitionState], now: float) -> None:
@@ -74,6 +75,18 @@ class LagTracker:
             for partition, state in states.items()
         }
         self.lags = {partition: self._lag(partition, state, now) for partition, state in states.items()}
+        self._updated_at = now
+
+    def aged(self, now: float) -> dict[int, Lag]:
+        """The lags at `now`, in seconds since 1970, if nothing could be measured since the last update.
+
+        The records that waited then are older by the time that has passed.
+        """
+        passed = max(0.0, now - self._updated_at)
+        return {
+            partition: lag._replace(seconds=lag.seconds + passed) if lag.records else lag
+            for partition, lag in self.lags.items()
+        }
 
     def _lag(self, partition: int, state: PartitionState, now: float) -> Lag:
         history = self._histories[partition]
