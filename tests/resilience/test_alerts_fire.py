@@ -176,9 +176,8 @@ async def test_mongodb_stands_still(fleet: Fleet, sender: Sender, alerts: Promet
     await put_items(sender, 1_000)
     with standing_still(pids_of(data / "mongo")):
         await alerts.fires("TriptychRetrying", 100, job="triptych-command", cause="mongodb")
-        for job in ("triptych-command", "triptych-projector"):
-            await alerts.fires("TriptychLag", job=job)
-        for job in ("triptych-command", "triptych-projector", "triptych-webhooks"):
+        await alerts.fires("TriptychLag", job="triptych-command")
+        for job in ("triptych-command", "triptych-webhooks"):
             await alerts.fires("TriptychWaiting", job=job)
     await fleet.ready(*SERVICES)
 
