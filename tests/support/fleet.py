@@ -12,11 +12,11 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from tests.support.alerting import Prometheus
+from tests.support.alerting import Prometheus, running_prometheus
 from tests.support.commands import TEXT
 from tests.support.exposed import SERVICES, scrape
 from tests.support.forks import start_fork
-from tests.support.installation import Installation
+from tests.support.installation import Installation, open_installation
 from tests.support.plain_http import NO_TLS
 from tests.support.receiver import Behaviour, Receiver, open_receiver
 from tests.support.relay import Admin, relay_settings
@@ -24,8 +24,12 @@ from tests.support.secrets import check_logs
 from tests.support.sender import Sender
 from tests.support.servers import Service
 from tests.support.waiting import eventually
+from triptych.devstack.addresses import Addresses
 from triptych.devstack.children import Child
 from triptych.devstack.ports import LOOPBACK, free_ports
+from triptych.gateway.access.keys import Scope, store_key
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.store.provision import INDEXES
 from triptych.webhooks.store.sealing import make_sealer
 
 KEY = "alerts-key"
@@ -38,6 +42,7 @@ FIELDS = {
     "gateway_reply_timeout": "PT2S",
     "gateway_view_timeout": "PT3S",
 }
+"""Settings of all services. The gateway waits less long than usual: a rule looks at the last 5 s of its answers."""
 
 
 class Fleet:
@@ -137,6 +142,24 @@ class Fleet:
                 os.kill(child.pid, signal.SIGCONT)
             child.stop(20)
         check_logs(sorted(self._folder.glob("*.log")))
+
+
+@contextlib.asynccontextmanager
+async def running_fleet(stack: Addresses, folder: Path) -> AsyncIterator[Fleet]:
+    """All services, ready, and a Prometheus that scrapes them, during the block."""
+    async with open_installation(stack) as installation:
+        await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="alerts")
+        await ensure_indexes(installation.database, INDEXES)
+        with running_prometheus(folder / "prometheus") as prometheus:
+            made = Fleet(installation, folder, prometheus)
+            try:
+                for name in SERVICES:
+                    made.start(name)
+                await made.ready(*SERVICES)
+                made.watched()
+                yield made
+            finally:
+                await asyncio.to_thread(made.stop)
 
 
 async def put_items(sender: Sender, count: int) -> None:
