@@ -2,6 +2,7 @@
 
 import pytest
 from prometheus_client import REGISTRY
+from pymongo.errors import AutoReconnect
 
 from tests.support.histories import History
 from tests.support.kafka import Publish
@@ -64,6 +65,28 @@ async def test_due_deliveries_that_are_not_claimed_are_reported_until_they_are(
                 return claimers[0].problem is None and REGISTRY.get_sample_value(STUCK) == 0
 
             await eventually(is_well, "nothing waits any more")
+
+
+async def test_a_relay_that_cannot_ask_for_due_deliveries_waits_for_all_to_see(
+    open_relay: OpenRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waited() -> float:
+        return REGISTRY.get_sample_value("triptych_waiting_seconds", {"for": "due deliveries to be claimed"}) or 0.0
+
+    async def fail(*_arguments: object) -> dict[str, object]:
+        raise AutoReconnect
+
+    async def waits() -> bool:
+        return waited() > 0.5
+
+    async def has_what_it_waited_for() -> bool:
+        return not waited()
+
+    async with open_relay():
+        with monkeypatch.context() as planted:
+            planted.setattr(DeliveryRepository, "due", fail)
+            await eventually(waits, "the wait grows over several attempts")
+        await eventually(has_what_it_waited_for, "the wait is over")
 
 
 async def test_a_listener_that_is_slow_is_no_fault_of_the_relay(

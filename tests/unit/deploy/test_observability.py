@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.alerting import shortened_rules
 from tests.support.citations import anchors
 from tests.support.exposed import documented, documented_series
 from tests.support.pages import ROOT
@@ -47,6 +48,20 @@ def test_the_rules_are_valid() -> None:
 @promtool
 def test_every_alert_fires_when_it_should_and_only_then() -> None:
     run_promtool("test", "rules", ALERTS_TEST)
+
+
+@promtool
+def test_the_shorter_rules_of_the_trial_are_valid(tmp_path: Path) -> None:
+    lasting = {rule["for"] for group in shortened_rules()["groups"] for rule in group["rules"]}
+    assert lasting == {"1s", "5s", "10s", "15s", "30s"}
+    file = tmp_path / "shorter.yaml"
+    file.write_text(yaml.safe_dump(shortened_rules()))
+    run_promtool("check", "rules", file)
+
+
+def test_the_trial_names_every_alert() -> None:
+    trial = (ROOT / "tests" / "resilience" / "test_alerts_fire.py").read_text()
+    assert [rule["alert"] for rule in rules() if rule["alert"] not in trial] == []
 
 
 def test_every_alert_is_made_to_fire() -> None:

@@ -48,6 +48,18 @@ def test_records_that_an_open_transaction_withholds_are_distinguished() -> None:
     assert tracker.stalled().keys() == {1}
 
 
+def test_what_waits_grows_older_while_nothing_can_be_measured() -> None:
+    tracker = LagTracker()
+    tracker.update({0: PartitionState(5, 9), 1: PartitionState(9, 9), 2: PartitionState(9, 9)}, 100)
+    tracker.update({0: PartitionState(5, 9), 1: PartitionState(9, 9), 2: PartitionState(9, 9)}, 103)
+    aged = tracker.aged(163, {})
+    assert {partition: lag[:2] for partition, lag in aged.items()} == {0: (4, 63.0), 1: (0, 0.0), 2: (0, 0.0)}
+    # Records that came after the last measurement, and are being handled ever since.
+    aged = tracker.aged(163, {0: 90_000, 1: 105_000, 2: -1})
+    assert {partition: lag[:2] for partition, lag in aged.items()} == {0: (4, 73.0), 1: (1, 58.0), 2: (1, 0.0)}
+    assert tracker.lags[0].seconds == 3
+
+
 def test_partitions_of_others_are_forgotten() -> None:
     tracker = LagTracker()
     tracker.update({0: PartitionState(5, 9)}, 0)

@@ -13,6 +13,7 @@ from triptych.kit.backoff import Backoff, is_set_within
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import progress, unlimited
+from triptych.kit.process.waits import Trouble
 from triptych.webhooks.relay.lanes import Lane, LaneState
 from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.outcome_metrics import count_cancelled
@@ -70,6 +71,7 @@ class DeliveryClaimer:
         self._behind: set[str] = set()
         self._stuck: list[str] = []
         self._trouble: str | None = None
+        self._wait = Trouble("due deliveries to be claimed")
         self.is_stopping = False
 
     @property
@@ -130,11 +132,13 @@ class DeliveryClaimer:
                     reconcile_at = started + RECONCILE_SECONDS
                 await self._claim_due()
                 self._trouble = None
+                self._wait.end()
                 backoff.reset()
             except Exception as error:
                 if self._trouble is None:
                     log.warning("deliveries cannot be claimed", exc_info=error)
                 self._trouble = f"{type(error).__name__}: {error}"
+                self._wait.begin()  # an alert has to see it: the ages of deliveries are not measured meanwhile
                 for lane in self._lanes.values():
                     lane.waits_since = None  # no fault of the lane
                 await backoff.pause()
@@ -142,6 +146,7 @@ class DeliveryClaimer:
     def stop(self) -> None:
         """Claim nothing more, and release deliveries that were not started."""
         self.is_stopping = True
+        self._wait.end()
         self._worker.has_room.set()
         for lane in self._lanes.values():
             self._worker.release_queue(lane)

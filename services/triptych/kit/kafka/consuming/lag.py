@@ -78,6 +78,7 @@ class LagWatch:
                         await self.measure()
                 except (KafkaError, TimeoutError):
                     self._standstill.reset()  # Kafka is away, which other checks report
+                    self._show_aged()
                 else:
                     await self._end_standstill()
                 await asyncio.sleep(INTERVAL_SECONDS)
@@ -98,6 +99,11 @@ class LagWatch:
         self._tracker.update(states, time.time())
         show_lags(topic, self._tracker.lags)
         self._log_changes()
+
+    def _show_aged(self) -> None:
+        """Show the lags as they must be at least by now: lags that stood still would look like short ones."""
+        in_progress = {partition: record.timestamp for partition, record in self._consumer.in_progress.items()}
+        show_lags(self._consumer.topic, self._tracker.aged(time.time(), in_progress))
 
     async def _end_standstill(self) -> None:
         """End the process if the consumer is behind and has not moved for `STANDSTILL_SECONDS`, and is to blame."""

@@ -65,6 +65,7 @@ class LagTracker:
 
     def __init__(self) -> None:
         self._histories: dict[int, _History] = {}
+        self._updated_at = 0.0
         self.lags: dict[int, Lag] = {}
 
     def update(self, states: Mapping[int, PartitionState], now: float) -> None:
@@ -74,6 +75,27 @@ class LagTracker:
             for partition, state in states.items()
         }
         self.lags = {partition: self._lag(partition, state, now) for partition, state in states.items()}
+        self._updated_at = now
+
+    def aged(self, now: float, in_progress_ms: Mapping[int, int]) -> dict[int, Lag]:
+        """The lags at `now`, in seconds since 1970, if nothing could be measured since the last update.
+
+        The records that waited then are older by the time that has passed. A partition with a record that is being
+        handled is behind at least by this record.
+
+        Args:
+            now: seconds since 1970.
+            in_progress_ms: when the oldest record being handled was written, in ms since 1970, by partition.
+        """
+        passed = max(0.0, now - self._updated_at)
+        aged = {}
+        for partition, lag in self.lags.items():
+            records, seconds = lag.records, lag.seconds + passed if lag.records else 0.0
+            if (oldest_ms := in_progress_ms.get(partition)) is not None:
+                records = max(1, records)
+                seconds = seconds if oldest_ms < 0 else max(seconds, now - oldest_ms / 1000)
+            aged[partition] = lag._replace(records=records, seconds=seconds)
+        return aged
 
     def _lag(self, partition: int, state: PartitionState, now: float) -> Lag:
         history = self._histories[partition]
