@@ -232,13 +232,19 @@ async def test_a_listener_hangs(fleet: Fleet, sender: Sender, alerts: Prometheus
 async def test_the_limit_of_a_topic_is_lowered(fleet: Fleet, sender: Sender, alerts: Prometheus) -> None:
     gallery_id = await sender.gallery(0)
     topic = fleet.installation.topics.events
+
+    async def keep_sending() -> None:  # the broker says that a limit is in force shortly before it is
+        while True:
+            items = [{**TEXT, "title": os.urandom(100).hex()} for _ in range(50)]
+            await sender.put("CreateItems", {"galleryId": gallery_id, "items": items})
+            await asyncio.sleep(0.5)
+
     await set_limit(fleet, topic, 1_234)
+    task = asyncio.create_task(keep_sending())
     try:
-        items = [{**TEXT, "title": os.urandom(100).hex()} for _ in range(50)]
-        await sender.put("CreateItems", {"galleryId": gallery_id, "items": items})
-        await sender.producer.flush()
         await alerts.fires("TriptychBatchesTooLarge", job="triptych-command", topic=topic)
     finally:
+        task.cancel()
         await set_limit(fleet, topic, 20_000_000)
 
 
