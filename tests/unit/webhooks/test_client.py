@@ -1,6 +1,9 @@
 """Tests posting to servers that answer with any bytes, and to URLs that must not change by a byte."""
 
 import asyncio
+import ssl
+from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -28,6 +31,14 @@ TARGETS = {
     "?a=b": "/?a=b",
     "/hook#": "/hook",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def certificates() -> Iterator[None]:
+    """Read once: that takes 30 ms, and none of these servers has any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 async def post(url: str, seconds: float = 5.0) -> ResponseReader:

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
-from functools import cache
 from types import TracebackType
 from typing import Self, cast
 
@@ -81,12 +80,6 @@ class Connection(asyncio.Protocol):
             self._done.set_result(None)
 
 
-@cache
-def _trusting() -> ssl.SSLContext:
-    """Trusts the certificates of this machine. Reading these takes 30 ms."""
-    return ssl.create_default_context()
-
-
 class Client:
     """Posts to receivers and verifies their certificates. It is an async context manager."""
 
@@ -95,7 +88,7 @@ class Client:
         self._allowed = allowed
         self._resolver = resolver
         self._answer_bytes = answer_bytes
-        self._tls = _trusting()
+        self._tls = ssl.create_default_context()
         self._idle: dict[Origin, list[tuple[float, Connection]]] = {}
         self._sweep_timer: asyncio.TimerHandle | None = None
 
