@@ -76,7 +76,11 @@ async def test_a_stalled_consumer_is_not_ready_and_names_the_partition(
             away = False
             await eventually(shows(topic, {0: 0, 1: 0, 2: 0}), "no lag any more")
             assert lags(topic, "seconds") == {0: 0, 1: 0, 2: 0}
-            assert watch.problem is None
+
+            async def is_ready() -> bool:
+                return watch.problem is None  # on a busy machine, the stalled consumer may have to join its group again
+
+            await eventually(is_ready, "no problem any more")
         assert lags(topic) == {}
 
 

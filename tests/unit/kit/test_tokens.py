@@ -136,7 +136,7 @@ async def test_aiokafka_still_takes_a_refusal_for_success() -> None:
 
 
 def test_no_level_of_the_log_shows_requests_with_passwords(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="aiokafka.conn"):
         logging.getLogger("aiokafka.conn").debug("Request to %s: %s", "broker", "SaslAuthenticateRequest(hidden)")
         logging.getLogger("aiokafka.conn").warning("shown")
     assert caplog.messages == ["shown"]
