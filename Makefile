@@ -31,7 +31,7 @@ test-fast: $(INSTALLED) ## Run the tests that need no servers
 	$(BIN)/pytest tests/unit tests/contract
 
 test-containers: $(INSTALLED) ## Run the tests that need servers on the official images (needs Docker)
-	TRIPTYCH_STACK=containers $(BIN)/pytest tests/integration tests/e2e
+	TRIPTYCH_STACK=containers $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/integration tests/e2e
 
 test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and test what runs (needs Docker)
 	$(BIN)/pytest tests/deploy
