@@ -46,11 +46,11 @@ async def says(asked: Service, words: str) -> bool:
 async def test_services_that_start_before_their_servers_wait_for_them(
     installation: Installation, tmp_path: Path
 ) -> None:
-    mongo_address = installation.addresses.mongo_uri.removeprefix("mongodb://").partition("/")[0]
+    mongo_address, _, options = installation.addresses.mongo_uri.removeprefix("mongodb://").partition("/?")
     async with late_port(installation.addresses.kafka_bootstrap) as kafka, late_port(mongo_address) as mongo:
         away = {
             "kafka_bootstrap": kafka.address,
-            "mongo_uri": f"mongodb://{mongo.address}/?replicaSet=rs0&serverSelectionTimeoutMS=500",
+            "mongo_uri": f"mongodb://{mongo.address}/?{options}&serverSelectionTimeoutMS=500",
             "local": True,
         }
         with ExitStack() as processes:
