@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.alerting import Prometheus, running_prometheus
 from tests.support.commands import TEXT
@@ -23,6 +21,7 @@ from tests.support.relay import Admin, relay_settings
 from tests.support.secrets import check_logs
 from tests.support.sender import Sender
 from tests.support.servers import Service
+from tests.support.topics import configure_topic
 from tests.support.waiting import eventually
 from triptych.devstack.addresses import Addresses
 from triptych.devstack.children import Child
@@ -184,20 +183,8 @@ async def listening(fleet: Fleet, behaviour: Behaviour, **fields: object) -> Asy
 
 
 async def set_limit(fleet: Fleet, topic: str, limit: int) -> None:
-    """Lower or raise the largest size of a batch on a topic, and wait until the broker says that this is in force."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=fleet.installation.addresses.kafka_bootstrap)
-    await admin.start()
-    try:
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(limit)})
-        await admin.alter_configs([resource])
-
-        async def is_in_force() -> bool:
-            (answer,) = await admin.describe_configs([resource])
-            return str(limit) in repr(answer)
-
-        await eventually(is_in_force, f"the limit of {topic} is {limit}")
-    finally:
-        await admin.close()
+    """Lower or raise the largest size of a batch on a topic."""
+    await configure_topic(fleet.installation.addresses.kafka_bootstrap, topic, {"max.message.bytes": str(limit)})
 
 
 def damage_on_disk(folder: Path, found: bytes, replaced: bytes) -> None:

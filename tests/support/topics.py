@@ -1,7 +1,10 @@
-"""Deleting a topic and creating it again."""
+"""Configuring a topic; deleting it and creating it again."""
+
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.installation import PARTITIONS
 from tests.support.waiting import eventually
@@ -32,3 +35,21 @@ async def recreate(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> 
         await eventually(is_empty, "the new topic is empty")
     finally:
         await reader.stop()
+
+
+async def configure_topic(bootstrap: str, topic: str, configs: Mapping[str, str]) -> None:
+    """Set configurations of a topic, and wait until the broker has them: it answers before it applies them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)])
+
+        async def are_in_force() -> bool:
+            (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+            (resource,) = answer.resources
+            found = {name: value for name, value, *_ in resource[-1]}
+            return configs.items() <= found.items()
+
+        await eventually(are_in_force, f"{topic} has {dict(configs)}")
+    finally:
+        await admin.close()

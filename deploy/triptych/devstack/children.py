@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from triptych.devstack.errors import StackUnavailable
@@ -80,27 +80,51 @@ def start_child(
     ends, so call it from a thread that lives as long as the child. Raises OSError if the program cannot be run.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603
-            [str(arg) for arg in args],
-            env=None if env is None else dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
-        )
+    process = None
+    try:
+        with log.open("wb") as output, _signals_deferred() as mask:
+            process = subprocess.Popen(  # noqa: S603
+                [str(arg) for arg in args],
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_prepare_child(mask),
+            )
+    except KeyboardInterrupt:
+        if process is not None:  # nobody else knows of it yet
+            process.kill()
+            process.wait()
+        raise
     return Child(process, log)
 
 
-def _die_with_parent() -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # loaded before the fork, since only simple calls are safe afterwards
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[set[signal.Signals]]:
+    """Handle SIGINT and SIGTERM only after the block, and yield the signal mask from before it.
+
+    Python runs callbacks after a fork, and ignores what they raise: also the KeyboardInterrupt of a signal's handler.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare_child(mask: set[signal.Signals]) -> Callable[[], None]:
+    # Loaded before the fork, since only simple calls are safe afterwards.
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     parent = os.getpid()
 
-    def request_signal() -> None:
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if libc is None:
+            return
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # the parent died before the request
             os._exit(1)
 
-    return request_signal
+    return prepare

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.commands import body, structured
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
 from tests.support.log_lines import logged
 from tests.support.sender import Sender
+from tests.support.topics import configure_topic
 from tests.support.waiting import eventually
 from triptych.command.flow import reply_publisher
 from triptych.command.flow.reply_publisher import PATIENCE_SECONDS
@@ -64,9 +64,7 @@ async def test_a_topic_that_refuses_replies_is_not_tried_for_a_while(
     refusals = logged(caplog.records, "a topic does not take replies, which go to the usual one")
     assert [line["topic"] for line in refusals] == [foreign_topic]
 
-    await admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, foreign_topic, {"max.message.bytes": "100000"})]
-    )
+    await configure_topic(sender.installation.addresses.kafka_bootstrap, foreign_topic, {"max.message.bytes": "100000"})
     partition = TopicPartition(foreign_topic, 0)
     async with AIOKafkaConsumer(bootstrap_servers=sender.installation.addresses.kafka_bootstrap) as consumer:
 

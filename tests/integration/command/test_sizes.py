@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.commands import TEXT, body, header, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record, topic_reader
+from tests.support.topics import configure_topic
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
 from triptych.contract.sizes import COMMAND_BYTES_MAX
@@ -83,11 +82,7 @@ async def test_a_reply_that_its_topic_does_not_take_is_shortened(
     installation: Installation, compressing_producer: AIOKafkaProducer
 ) -> None:
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    limit = {"max.message.bytes": "2000"}
-    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.replies, configs=limit)])
-    await admin.close()
+    await configure_topic(bootstrap, topics.replies, {"max.message.bytes": "2000"})
     async with (
         topic_reader(bootstrap, topics.replies) as replies,
         compose(installation.settings(CommandSettings)),

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.gateway import shared
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import expire_records, raw_producer
 from tests.support.ours import everything_on
+from tests.support.topics import configure_topic
 from triptych.deadletters.administration import DeadLetters, OpenDeadLetters, Permission
 from triptych.deadletters.model.letter import Refusal
 from triptych.deadletters.model.selection import Selection, State
@@ -184,12 +183,7 @@ async def test_a_dead_letter_in_parts_is_replayed_as_one_record(
     installation: Installation, dead_letters: DeadLetters, reason: str
 ) -> None:
     topics, bootstrap = installation.topics, installation.addresses.kafka_bootstrap
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    limit = {"max.message.bytes": "20000"}
-    resource = ConfigResource(ConfigResourceType.TOPIC, topics.dead_letter(topics.events), configs=limit)
-    await admin.alter_configs([resource])
-    await admin.close()
+    await configure_topic(bootstrap, topics.dead_letter(topics.events), {"max.message.bytes": "20000"})
     value = random.Random(3).randbytes(30_000)
     record = replace(refused(installation, 0, value, b"k", (("h\udcff", b"v"),)), topic=topics.events)
     async with refusing(installation) as publisher:

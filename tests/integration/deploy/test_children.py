@@ -90,6 +90,32 @@ def test_waiting_has_a_deadline(start: Callable[[str], Child]) -> None:
         start(SLEEPER).wait_until(lambda: False, what="Thing", timeout=0.05)
 
 
+def test_ctrl_c_during_a_start_is_not_lost_and_leaves_no_child(tmp_path: Path) -> None:
+    """Python ignores what is raised in a callback after a fork, and a signal's handler may run there."""
+    parent = f"""
+import os, signal, sys
+from pathlib import Path
+from triptych.devstack.children import start_child
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
+try:
+    start_child([sys.executable, "-c", {SLEEPER!r}], log=Path(sys.argv[1]))
+except KeyboardInterrupt:
+    print("interrupted", Path(f"/proc/{{os.getpid()}}/task/{{os.getpid()}}/children").read_text())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", parent, str(tmp_path / "log")], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout.split(), done.stderr) == (["interrupted"], "")
+
+
+def test_a_child_hears_signals(start: Callable[[str], Child]) -> None:
+    """The signals that its parent defers while it starts are not blocked in the child."""
+    child = start("import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))")
+    child.wait_until(lambda: child.poll() == 0, what="the child", timeout=30)
+    assert child.log.read_text() == "set()\n"
+
+
 def test_program_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         start_child([tmp_path / "nothing"], log=tmp_path / "log")

@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import nullcontext
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import REGISTRY
 
 from tests.support.installation import Installation
 from tests.support.kafka import topic_reader
-from tests.support.waiting import eventually
+from tests.support.topics import configure_topic
 from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.clients import BATCH_BYTES, make_producer
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
@@ -35,20 +33,7 @@ async def publisher(installation: Installation) -> AsyncIterator[Publisher]:
 
 
 async def set_limit(installation: Installation, topic: str, limit: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
-    await admin.start()
-    try:
-        configs = {"max.message.bytes": str(limit)}
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)
-        await admin.alter_configs([resource])
-
-        async def is_in_force() -> bool:
-            (answer,) = await admin.describe_configs([resource])
-            return str(limit) in repr(answer)
-
-        await eventually(is_in_force, f"the limit of {topic} is {limit}")
-    finally:
-        await admin.close()
+    await configure_topic(installation.addresses.kafka_bootstrap, topic, {"max.message.bytes": str(limit)})
 
 
 async def values_on(installation: Installation, topic: str, wanted: set[bytes]) -> list[bytes]:

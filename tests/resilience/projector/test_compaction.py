@@ -3,12 +3,10 @@
 import contextlib
 from collections import Counter
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
+from tests.support.topics import configure_topic
 from tests.support.waiting import eventually
 from triptych.client import Galleries
 from triptych.projector.app import compose
@@ -21,7 +19,7 @@ COMPACTION = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "delete
 
 async def test_a_consumer_that_comes_after_compaction_sees_what_is_right(installation: Installation) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.galleries
-    await _configure(bootstrap, topic)
+    await configure_topic(bootstrap, topic, {"cleanup.policy": "compact", **COMPACTION})
     kept, deleted = History().create(), History().create()
     items = [kept.add_item(order) for order in range(6)]
     for item_id in items[:4]:
@@ -54,16 +52,6 @@ async def test_a_consumer_that_comes_after_compaction_sees_what_is_right(install
     assert list(consumer) == [kept.gallery_id]
     assert consumer.get(kept.gallery_id) == {**kept.head(), "items": kept.shown_items()}
     assert consumer.sequence(kept.gallery_id) == len(kept.wire)
-
-
-async def _configure(bootstrap: str, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        configs = {"cleanup.policy": "compact", **COMPACTION}
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
-    finally:
-        await admin.close()
 
 
 async def _publish(installation: Installation, *histories: History, behind: dict[str, int] | None = None) -> None:
