@@ -56,7 +56,9 @@ async def _fresh_round(addresses: Addresses, folder: Path, servers: Servers | No
         specs = [
             # Timestamps of the broker's clock are comparable, whichever process has produced the record.
             replace(spec, config={**spec.config, "message.timestamp.type": "LogAppendTime"})
-            for spec in fresh.topics.catalogue(settings.topic_partitions, settings.topic_replication)
+            for spec in fresh.topics.catalogue(
+                settings.topic_partitions, settings.topic_replication, reply_topics=settings.reply_topics
+            )
         ]
         await ensure_topics(settings, specs)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.installation import PARTITIONS, Installation
+from tests.support.installation import Installation
 from tests.support.own_kafka import OwnKafka
 from tests.support.product import running_product
 from tests.support.waiting import eventually
@@ -38,7 +38,7 @@ async def own_installation(own_kafka: OwnKafka, stack: Addresses) -> AsyncIterat
     name = f"t{uuid.uuid4().hex[:10]}"
     async with open_database(stack.mongo_uri, name) as database:
         made = Installation(Addresses(own_kafka.bootstrap, stack.mongo_uri, stack.provider), name, database)
-        await ensure_topics(made.settings(KitSettings), made.topics.catalogue(PARTITIONS, 1))
+        await ensure_topics(made.settings(KitSettings), made.topic_specs)
         yield made
         await database.client.drop_database(name)
 

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.commands import TEXT
-from tests.support.installation import PARTITIONS, Installation
+from tests.support.installation import Installation
 from tests.support.product import running_command_service, running_projector
 from tests.support.rebuilding import (
     GALLERIES,
@@ -67,7 +67,7 @@ async def make_anew(installation: Installation, *names: str) -> None:
         await eventually(are_gone, "the topics are deleted")
     finally:
         await admin.close()
-    await ensure_topics(installation.settings(CliSettings), installation.topics.catalogue(PARTITIONS, 1))
+    await ensure_topics(installation.settings(CliSettings), installation.topic_specs)
 
 
 async def test_a_join_with_wrong_missing_and_foreign_records_is_put_right(

@@ -14,7 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.support.commands import TEXT, structured
-from tests.support.installation import PARTITIONS, Installation
+from tests.support.installation import Installation
 from tests.support.kafka import raw_producer
 from tests.support.own_kafka import OwnKafka
 from tests.support.plain_http import NO_TLS
@@ -52,7 +52,7 @@ async def installation(stack: Addresses, kafka: OwnKafka) -> AsyncIterator[Insta
     name = f"t{uuid.uuid4().hex[:10]}"
     async with open_database(stack.mongo_uri, name) as database:
         made = Installation(Addresses(kafka.bootstrap, stack.mongo_uri, stack.provider), name, database)
-        await ensure_topics(made.settings(KitSettings), made.topics.catalogue(PARTITIONS, 1))
+        await ensure_topics(made.settings(KitSettings), made.topic_specs)
         await store_key(database, KEY, site_id=None, scopes=list(Scope), name="quiet")
         try:
             yield made

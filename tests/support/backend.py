@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 from aiokafka import AIOKafkaProducer
 
-from tests.support.installation import PARTITIONS, Installation
+from tests.support.installation import REPLY_TOPICS, Installation
 from tests.support.kafka import raw_producer
-from triptych.contract.codec.envelope import CommandEnvelope, decode_command, encode_reply
-from triptych.contract.joined import gallery_key, item_key
+from triptych.contract.codec.envelope import CommandEnvelope, Message, decode_command, encode_reply
+from triptych.contract.codec.notices import Shown, encode_notice
 from triptych.contract.replies import Reply
-from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.reading.tail import TopicTail, tail
 from triptych.kit.process.settings import KitSettings
 from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, item_document
@@ -50,9 +48,17 @@ class Backend:
 
     async def answer(self, command: CommandEnvelope, reply: Reply) -> None:
         """Publish the reply to a command."""
-        message = encode_reply(reply, correlation_id=command.correlation_id, site_id=command.site_id)
+        await self._send(command, encode_reply(reply, correlation_id=command.correlation_id, site_id=command.site_id))
+
+    async def tell(self, command: CommandEnvelope, gallery_id: str, sequence: int) -> None:
+        """Publish a notice to the gateway that has sent a command."""
+        await self._send(command, encode_notice([Shown(command.site_id, gallery_id, sequence)]))
+
+    async def _send(self, command: CommandEnvelope, message: Message) -> None:
+        assert command.reply_to is not None
+        assert command.reply_to in {self._topics.gateway_replies(number) for number in range(REPLY_TOPICS)}
         await self._producer.send_and_wait(
-            self._topics.replies, message.value, key=message.key, headers=list(message.headers)
+            command.reply_to, message.value, key=message.key, headers=list(message.headers)
         )
 
     async def accept(self, command: CommandEnvelope, gallery_id: str, sequence: int, *item_ids: str) -> None:
@@ -80,22 +86,12 @@ class Backend:
         document = gallery_document(site_id, gallery, total_items=len(items), sequence=sequence)
         await self._database[GALLERY_VIEWS].replace_one({"_id": gallery_id}, document, upsert=True)
 
-    async def show(self, gallery_id: str, sequence: int, items: Sequence[dict[str, Any]] = ()) -> None:
-        """Write views and publish the gallery's record."""
+    async def show(
+        self, command: CommandEnvelope, gallery_id: str, sequence: int, items: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """Write views and publish the notice to the gateway that has sent a command."""
         await self.store(gallery_id, sequence, items)
-        await self.publish_head(gallery_id, orjson.dumps({"galleryId": gallery_id, "sequence": sequence}))
-
-    async def publish_item(self, gallery_id: str, sequence: int, item: dict[str, Any]) -> None:
-        """Publish an item's record."""
-        record = orjson.dumps({"galleryId": gallery_id, "sequence": sequence, "item": item})
-        # On the partition of the gallery's record, as the projector does.
-        partition = partition_of(gallery_id.encode(), PARTITIONS)
-        key = item_key(gallery_id, item["id"])
-        await self._producer.send_and_wait(self._topics.galleries, record, key=key, partition=partition)
-
-    async def publish_head(self, gallery_id: str, value: bytes | None) -> None:
-        """Publish a gallery's record, or its tombstone."""
-        await self._producer.send_and_wait(self._topics.galleries, value, key=gallery_key(gallery_id))
+        await self.tell(command, gallery_id, sequence)
 
 
 @asynccontextmanager

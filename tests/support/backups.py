@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.support.installation import PARTITIONS, Installation
+from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
 from tests.support.waiting import eventually
 from triptych.kit.kafka.reading.offsets import GroupOffsets, TopicOffsets
@@ -45,7 +45,7 @@ async def records_of(installation: Installation, topic: str) -> list[Record]:
 
 async def bring_back(installation: Installation, backup: Mapping[str, Iterable[Record]]) -> None:
     """Delete these topics, create them again, and fill them with older records."""
-    settings, topics = installation.settings(KitSettings), installation.topics
+    settings = installation.settings(KitSettings)
     bootstrap = installation.addresses.kafka_bootstrap
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -58,7 +58,7 @@ async def bring_back(installation: Installation, backup: Mapping[str, Iterable[R
         await eventually(are_gone, "the topics are deleted")
     finally:
         await admin.close()
-    await ensure_topics(settings, topics.catalogue(PARTITIONS, 1))
+    await ensure_topics(settings, installation.topic_specs)
     async with raw_producer(bootstrap) as producer:
         for topic, records in backup.items():
             for record in records:

@@ -37,6 +37,11 @@ class RunningGateway:
         state: GatewayState = self.app.state.gateway
         return state
 
+    @property
+    def reply_topic(self) -> str:
+        """The topic on which this gateway reads replies."""
+        return self.state.writes.reply_topic
+
     def assert_nothing_waits(self) -> None:
         """Check that no request waits for a gallery or a reply."""
         assert len(self.state.gallery_waiters) == 0

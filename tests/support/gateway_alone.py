@@ -28,6 +28,7 @@ from triptych.gateway.http.errors import HttpFailure
 from triptych.gateway.live.streams import Positions, Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.read_your_writes import GalleryWaiters
+from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.write_request import WriteRequest
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.health import Health
@@ -144,17 +145,23 @@ async def _ends(_partitions: Any) -> Positions:
     return {0: 5}
 
 
+@asynccontextmanager
+async def _following() -> AsyncIterator[None]:
+    yield
+
+
 def standalone_gateway(**fields: Any) -> FastAPI:
     """The application."""
     settings = GatewaySettings(**{"gateway_stream_lifetime": 0.001, "gateway_stream_heartbeat": 0.001, **fields})
     database = cast("Database", _Empty())
-    streams = _Streams(settings, "events", _ends)
+    streams = _Streams(settings, "events", _following, _ends)
     streams.start_at({0: 0})
     state: Any = SimpleNamespace(
         settings=settings,
         keys=_Keys(),
         limit=RateLimit(None),
         views=Views(database),
+        unshown=UnshownWrites(database),
         gallery_waiters=GalleryWaiters(),
         writes=_Writes(),
         streams=streams,

@@ -10,7 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.secrets import issue
-from triptych.contract.topics import Topics
+from triptych.contract.topics import Topics, TopicSpec
 from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import Database, DriverName, open_database
 from triptych.kit.process.settings import PREFIX, KitSettings
@@ -18,6 +18,7 @@ from triptych.kit.startup.provision import ensure_topics
 
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
 PARTITIONS = 3
+REPLY_TOPICS = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Installation:
     def topics(self) -> Topics:
         """The topics of this installation; they exist."""
         return Topics(f"{self.name}.")
+
+    @property
+    def topic_specs(self) -> tuple[TopicSpec, ...]:
+        """The topics to create."""
+        return self.topics.catalogue(PARTITIONS, 1, reply_topics=REPLY_TOPICS)
 
     def settings(self, kind: type[SettingsT], **fields: object) -> SettingsT:
         """Settings of a service that belong to this installation."""
@@ -50,6 +56,7 @@ class Installation:
             "mongo_database": self.name,
             "topic_prefix": f"{self.name}.",
             "topic_partitions": PARTITIONS,
+            "reply_topics": REPLY_TOPICS,
         }
 
 
@@ -67,7 +74,7 @@ async def open_installation(stack: Addresses) -> AsyncIterator[Installation]:
     async with open_database(stack.mongo_uri, name) as database:
         made = Installation(stack, name, database)
         settings = made.settings(KitSettings)
-        specs = made.topics.catalogue(PARTITIONS, 1)
+        specs = made.topic_specs
         await ensure_topics(settings, specs)
         try:
             yield made

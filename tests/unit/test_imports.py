@@ -25,7 +25,10 @@ MAY_IMPORT = {
     "projector": ("contract", "kit", "readmodel", "writemodel"),
     "webhooks": ("contract", "kit"),
     "deadletters": ("contract", "kit"),
-    "gateway": ("contract", "deadletters", "kit", "readmodel", "webhooks.admin", "webhooks.model", "webhooks.store"),
+    "gateway": (
+        *("contract", "deadletters", "kit", "readmodel", "writemodel"),
+        *("webhooks.admin", "webhooks.model", "webhooks.store"),
+    ),
     "cli": (
         *("client", "command", "contract", "deadletters", "devstack"),
         *("gateway", "kit", "projector", "readmodel", "webhooks", "writemodel"),

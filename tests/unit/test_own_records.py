@@ -9,11 +9,14 @@ from aiokafka import ConsumerRecord
 from tests.support.histories import History
 from tests.support.listener_examples import listener
 from triptych.command.flow.sorting import sort_records
-from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_command
+from triptych.contract.codec.envelope import CommandEnvelope, Message, encode_command, encode_reply
 from triptych.contract.codec.events import EventType
+from triptych.contract.codec.notices import Shown, encode_notice
 from triptych.contract.commands import COMMANDS
+from triptych.contract.replies import Reply
 from triptych.contract.snapshots import SNAPSHOT_RECORDS
-from triptych.gateway.writing.write_events import WriteEvents
+from triptych.gateway.writing.read_your_writes import GalleryWaiters
+from triptych.gateway.writing.replies import ReplyTopic, ReplyWaiters
 from triptych.kit.kafka.partitions import partition_of
 from triptych.projector.ingest.event_reader import EventReader
 from triptych.webhooks.relay.handler import DeliveryPlanner as Planning
@@ -71,15 +74,18 @@ async def test_the_relay_refuses_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_projector_refuses_none(name: str) -> None:
-    site_id, thing = EventReader().read(record(EVENTS[name]))
-    assert (site_id, thing.gallery_id) == ("s", GALLERY)
+    site_id, thing, notice_to = EventReader().read(record(EVENTS[name]))
+    assert (site_id, thing.gallery_id, notice_to) == ("s", GALLERY, None)
 
 
-@pytest.mark.parametrize("name", EVENTS)
-def test_the_gateway_refuses_none(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    write_events = WriteEvents()
-    with write_events.listen("s", "c", "us", "c"):
-        write_events.receive(record(EVENTS[name]))
+async def test_the_gateway_refuses_neither_replies_nor_notices(caplog: pytest.LogCaptureFixture) -> None:
+    replies, galleries = ReplyWaiters(), GalleryWaiters()
+    reply = Reply(command_id="c", outcome="accepted", gallery_id=GALLERY, sequence=3)
+    topic = ReplyTopic(replies, galleries)
+    with replies.expect("k") as future, galleries.watch("s", GALLERY) as waiter:
+        topic.receive(record(encode_reply(reply, correlation_id="k", site_id="s")))
+        topic.receive(record(encode_notice([Shown("s", GALLERY, 3)])))
+        assert (await future, waiter.sequence) == (reply, 3)
     assert not caplog.records
 
 

@@ -1,7 +1,7 @@
 """Names and policies of the topics (contract, section 10)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 COMMANDS_RETENTION = timedelta(days=7)
@@ -40,6 +40,10 @@ class Topics:
         """Replies, by correlation id."""
         return f"{self.prefix}replies"
 
+    def gateway_replies(self, number: int) -> str:
+        """Replies and notices to one gateway; it has one partition. Only gateways and services of ours use it."""
+        return f"{self.replies}.{number}"
+
     @property
     def events(self) -> str:
         """Domain events, by gallery id."""
@@ -60,13 +64,27 @@ class Topics:
         return f"{topic}.dead-letter"
 
     def counts(self, partitions: int) -> dict[str, int]:
-        """The number of partitions of each topic, by its name, if all topics are as the settings say."""
+        """The number of partitions of each topic, by its name, if all topics are as the settings say.
+
+        Without the topics of single gateways: nobody but a gateway needs one of them.
+        """
         return {spec.name: spec.partitions for spec in self.catalogue(partitions, 1)}
 
     def catalogue(
-        self, partitions: int, replication: int, events_retention: timedelta | None = timedelta(days=30)
+        self,
+        partitions: int,
+        replication: int,
+        events_retention: timedelta | None = timedelta(days=30),
+        reply_topics: int = 0,
     ) -> tuple[TopicSpec, ...]:
-        """Every topic with its policy; events are kept for ever if their retention is None."""
+        """Every topic with its policy.
+
+        Args:
+            partitions: of each topic but those of single gateways, which have one.
+            replication: replicas of each topic.
+            events_retention: how long events are kept; for ever if None.
+            reply_topics: the number of topics of single gateways.
+        """
 
         def spec(name: str, **policy: str) -> TopicSpec:
             config = {key.replace("_", "."): value for key, value in policy.items()}
@@ -84,19 +102,27 @@ class Topics:
                 max_message_bytes=str(_DEAD_LETTER_BYTES),
             )
 
+        def replies(name: str) -> TopicSpec:
+            # Kafka deletes whole segments only, and by default a segment lasts a week.
+            kept = _milliseconds(REPLIES_RETENTION)
+            return spec(name, cleanup_policy="delete", retention_ms=kept, segment_ms=kept)
+
         return (
             spec(self.commands, cleanup_policy="delete", retention_ms=_milliseconds(COMMANDS_RETENTION)),
-            spec(
-                self.replies,
-                cleanup_policy="delete",
-                retention_ms=_milliseconds(REPLIES_RETENTION),
-                # Kafka deletes whole segments only, and by default a segment lasts a week.
-                segment_ms=_milliseconds(REPLIES_RETENTION),
-            ),
+            replies(self.replies),
             spec(self.events, cleanup_policy="delete", retention_ms=_milliseconds(events_retention)),
             spec(self.galleries, cleanup_policy="compact"),
             *(dead_letters(topic) for topic in self.dead_lettering.values()),
+            *(replace(replies(self.gateway_replies(number)), partitions=1) for number in range(reply_topics)),
         )
+
+
+def is_gateway_topic(topic: str | None) -> bool:
+    """Whether a topic has the name of one for replies to a single gateway, under any prefix (`gateway_replies`)."""
+    if topic is None:
+        return False
+    replies, _, number = topic.rpartition(".")
+    return number.isascii() and number.isdigit() and replies.endswith("replies")
 
 
 def _milliseconds(retention: timedelta | None) -> str:

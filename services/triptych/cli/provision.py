@@ -38,9 +38,10 @@ async def provision(settings: CliSettings) -> list[str]:
         # Before there are topics: services wait for those, so a new database is still empty.
         await adopt(database)
         await exclude_older(database, THIS_BUILD.written_for)
-        created = await ensure_topics(
-            settings, topics.catalogue(settings.topic_partitions, settings.topic_replication, settings.events_retention)
+        specs = topics.catalogue(
+            settings.topic_partitions, settings.topic_replication, settings.events_retention, settings.reply_topics
         )
+        created = await ensure_topics(settings, specs)
         views = projector.indexes(await Versions(database).active())
         for indexes in (command.indexes(settings), views, keys.INDEXES, webhooks.INDEXES):
             await ensure_indexes(database, indexes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
@@ -27,13 +27,15 @@ from triptych.gateway.http.forwarded import ForwardedHeaders
 from triptych.gateway.http.middleware import OuterMiddleware
 from triptych.gateway.http.request_ids import REQUEST_ID_HEADER
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
-from triptych.gateway.live.feed import FeedRecord, TopicFeed, following_topic
+from triptych.gateway.live.event_feed import EventFeed
+from triptych.gateway.live.feed import TopicFeed, following_topic
 from triptych.gateway.live.streams import Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, GalleryWaiters
-from triptych.gateway.writing.replies import ReplyWaiters
-from triptych.gateway.writing.write_events import WriteEvents
+from triptych.gateway.writing.replies import ReplyTopic, ReplyWaiters
+from triptych.gateway.writing.reply_topic import leased_reply_topic
+from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
@@ -45,6 +47,7 @@ from triptych.kit.mongo.opening import answering, open_settings_database
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.secrets import text_of_secret
+from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.process.tls import TlsFiles, server_context
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
@@ -53,11 +56,10 @@ from triptych.kit.upgrading.presence import present
 from triptych.readmodel.queries import Views
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
-# Only streams and fallback responses read events: a write waits for its reply and the join. Polling the events every
-# 200 ms saves each write 1 ms.
+# Events are read for streams only. A fetch every 200 ms costs less than one for each event.
 EVENTS_BATCH_MS = 200
-ENDS_SECONDS = 5.0
-"""How long a new stream waits for the end offsets of the events topic."""
+STREAM_SECONDS = 5.0
+"""How long a new stream waits until the events topic is read, and how long for its end offsets."""
 EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
 """Response headers that pages in browsers may read."""
 UNTRACED = ("/health/live", "/health/ready", "/metrics", "/events")
@@ -87,48 +89,44 @@ def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
 
 @asynccontextmanager
 async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
-    """The gateway, ready to serve: it follows replies, the join and events before the first request.
+    """The gateway, ready to serve: it follows its reply topic before the first request, and events for streams only.
 
     Raises:
         StartRefused: a setting, a topic or a server cannot be used as it is.
         TransientFailure: MongoDB or Kafka does not answer.
     """
     topics = Topics(settings.topic_prefix)
-    await require_topics(settings, [topics.commands, topics.replies, topics.events, topics.galleries])
+    reply_topics = [topics.gateway_replies(number) for number in range(settings.reply_topics)]
+    await require_topics(settings, [topics.commands, topics.events, *reply_topics])
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_settings_database(settings))
         await stack.enter_async_context(present(database, "gateway"))
         await ensure_indexes(database, indexes(settings))
-        replies, write_events, gallery_waiters, views = ReplyWaiters(), WriteEvents(), GalleryWaiters(), Views(database)
+        replies, gallery_waiters, views = ReplyWaiters(), GalleryWaiters(), Views(database)
         offsets = TopicOffsets(settings, topics.events)
         stack.push_async_callback(offsets.stop)
         kafka_monitor = await stack.enter_async_context(monitor_kafka(settings))
 
         async def ends_of(partitions: Iterable[int]) -> Mapping[int, int]:
-            async with kafka_monitor.fail_fast(ENDS_SECONDS):
+            async with kafka_monitor.fail_fast(STREAM_SECONDS):
                 return await offsets.ends(partitions)
 
-        streams = Streams(settings, topics.events, ends_of)
+        @asynccontextmanager
+        async def following_events() -> AsyncIterator[None]:
+            async with AsyncExitStack() as following:
+                async with kafka_monitor.fail_fast(STREAM_SECONDS):
+                    await following.enter_async_context(event_feed.following())
+                yield
+
+        streams = Streams(settings, topics.events, following_events, ends_of)
+        event_feed = EventFeed(lambda: _following_events(settings, topics.events, streams))
+        await stack.enter_async_context(SUPERVISOR.running("events for streams", event_feed.run))
         await stack.enter_async_context(_end_streams_at_stop(streams, stop_requested()))
 
-        def receive_event(record: FeedRecord) -> None:
-            write_events.receive(record)
-            streams.receive(record)
-
-        def restart_streams(offsets: Mapping[TopicPartition, int]) -> None:
-            streams.restart({topic_partition.partition: offset for topic_partition, offset in offsets.items()})
-
-        feeds = [
-            await stack.enter_async_context(
-                following_topic(settings, topic, receive, batch_ms=batch_ms, restarted=restarted)
-            )
-            for topic, receive, batch_ms, restarted in (
-                (topics.replies, lambda record: replies.receive(record.key, record.value), None, None),
-                (topics.galleries, lambda record: gallery_waiters.receive(record.key, record.value), None, None),
-                (topics.events, receive_event, EVENTS_BATCH_MS, restart_streams),
-            )
-        ]
-        streams.start_at(feeds[-1].positions())
+        reply_topic = reply_topics[await stack.enter_async_context(leased_reply_topic(database, len(reply_topics)))]
+        reply_feed = await stack.enter_async_context(
+            following_topic(settings, reply_topic, ReplyTopic(replies, gallery_waiters).receive)
+        )
         counts = topics.counts(settings.topic_partitions)
         topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
         stack.enter_context(DEPENDENCIES.on(answering(database), lambda: _problem_of(kafka_monitor)))
@@ -144,12 +142,13 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                 keys=Keys(database, settings.gateway_key_cache),
                 limit=RateLimit(settings.gateway_requests_per_minute),
                 views=views,
+                unshown=UnshownWrites(database),
                 gallery_waiters=gallery_waiters,
-                writes=Writes(settings, topics, sender, kafka_monitor, replies, write_events, gallery_waiters, views),
+                writes=Writes(settings, topics, reply_topic, sender, kafka_monitor, replies, gallery_waiters, views),
                 streams=streams,
                 budget=Budget(settings.gateway_answers_limit),
             ),
-            _health(database, feeds, kafka_monitor, topic_watch),
+            _health(database, [reply_feed, event_feed], kafka_monitor, topic_watch),
             topics,
         )
         letters = DeadLetters(settings, database)
@@ -157,6 +156,21 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         app.state.dead_letters = LetterAccess(letters, kafka_monitor)
         app.state.administration = await listeners.administration_of(settings, database)
         yield app
+
+
+@asynccontextmanager
+async def _following_events(settings: GatewaySettings, topic: str, streams: Streams) -> AsyncIterator[TopicFeed]:
+    """Read the events topic from its end for the streams. Raises StartRefused."""
+
+    def restarted(offsets: Mapping[TopicPartition, int]) -> None:
+        streams.restart({topic_partition.partition: offset for topic_partition, offset in offsets.items()})
+
+    async with following_topic(settings, topic, streams.receive, batch_ms=EVENTS_BATCH_MS, restarted=restarted) as feed:
+        streams.start_at(feed.positions())
+        try:
+            yield feed
+        finally:
+            streams.end()  # those that are still open would miss events
 
 
 @asynccontextmanager
@@ -211,7 +225,9 @@ async def _problem_of(kafka_monitor: KafkaMonitor) -> str | None:
     return kafka_monitor.problem
 
 
-def _health(database: Database, feeds: list[TopicFeed], kafka_monitor: KafkaMonitor, topic_watch: TopicWatch) -> Health:
+def _health(
+    database: Database, feeds: Sequence[TopicFeed | EventFeed], kafka_monitor: KafkaMonitor, topic_watch: TopicWatch
+) -> Health:
     health = Health()
 
     async def check_feeds() -> str | None:

@@ -43,7 +43,7 @@ class GatewaySettings(ListenerSettings, IdempotencySettings):
     gateway_reply_timeout: timedelta = Field(timedelta(seconds=10), gt=_NOTHING)
     """How long a write waits for the reply to its command; 504 beyond."""
     gateway_view_timeout: timedelta = Field(timedelta(seconds=5), gt=_NOTHING)
-    """How long a write waits until the read model shows it; beyond, its own events are the source of the response."""
+    """How long a write waits until the read model shows it; beyond, the response comes from the write model."""
     gateway_key_cache: timedelta = Field(timedelta(seconds=5), ge=_NOTHING)
     """How long a revoked key may still be accepted."""
     gateway_requests_per_minute: int | None = Field(None, ge=1)

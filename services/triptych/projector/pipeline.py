@@ -27,6 +27,7 @@ from triptych.projector.ingest.handler import REASONS, ProjectionHandler
 from triptych.projector.ingest.repairs import INCOMPLETE, Repairs
 from triptych.projector.ingest.republication import Republisher
 from triptych.projector.join.audit import AuditedJoinPublisher
+from triptych.projector.join.notices import PATIENCE_SECONDS, Notices
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.settings import LossPolicy, ProjectorSettings
 from triptych.projector.view.repository import ViewRepository
@@ -105,6 +106,8 @@ async def running_projection(
     # A new version starts over. It requests snapshots for expired events, whatever the policy of the active version.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
     join_publisher = JoinPublisher(repository, publisher, audit, topics.galleries) if is_active else None
+    notice_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS)
+    notices = Notices(notice_publisher, topics, settings.reply_topics) if is_active else None
     handler = ProjectionHandler(
         repository,
         ownership,
@@ -113,6 +116,7 @@ async def running_projection(
         ExpiryHandler(database, repository, publisher, group_offsets, policy),
         join_publisher,
         lambda: versions.check_writable(version),
+        notices=notices,
     )
     broker = make_broker(settings)
     consumer = BatchConsumer(
@@ -150,7 +154,9 @@ async def running_projection(
         async with deadline.step("the current batch of events", BATCH):
             await consumer.give_up()
             await broker.stop()
-        await publisher.stop()
+        if notices is not None:
+            await notices.stop()
+        await asyncio.gather(publisher.stop(), notice_publisher.stop())
         async with deadline.step("the readers of offsets", PRODUCERS):
             await audit.stop()
             await group_offsets.stop()

@@ -223,14 +223,22 @@ class Views:
         items = found.items[:limit]
         return ViewItemsPage(items, write_cursor(items[-1]["sortOrder"]))
 
-    async def get_item(self, site_id: str, gallery_id: str, item_id: str) -> dict[str, Any] | None:
-        """One item; None if there is none, or if it belongs to another gallery or site."""
+    async def get_item(
+        self, site_id: str, gallery_id: str, item_id: str, *, is_gallery_shown: bool = False
+    ) -> dict[str, Any] | None:
+        """One item; None if there is none, or if it belongs to another gallery or site.
+
+        The items of a gallery that is not complete yet are stored, but not shown. A caller that knows that the gallery
+        has been shown says so (`is_gallery_shown`), which saves a query.
+        """
 
         async def read(views: _VersionCollections) -> dict[str, Any] | None:
-            # The items of a gallery that is not complete yet are stored, but not shown.
+            finding = views.items.find_one({"_id": item_view_id(gallery_id, item_id), "siteId": site_id})
+            if is_gallery_shown:
+                found = await finding
+                return None if found is None else item_wire(found)
             head, found = await asyncio.gather(
-                views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}),
-                views.items.find_one({"_id": item_view_id(gallery_id, item_id), "siteId": site_id}),
+                views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}), finding
             )
             return None if head is None or found is None or not is_shown(head) else item_wire(found)
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.commands import body, structured
-from tests.support.installation import Installation
+from tests.support.installation import REPLY_TOPICS, Installation
 from tests.support.kafka import topic_reader
 from tests.support.log_lines import logged
 from tests.support.sender import Sender
@@ -26,6 +26,26 @@ async def test_a_reply_that_cannot_go_to_the_requested_topic_delays_nobody(sende
     await sender.producer.send_and_wait(topics.commands, create, partition=0)
     assert (await sender.send("CreateGallery", {}, "usual"))["outcome"] == "accepted"
     assert (await sender.reply_to("strange"))["outcome"] == "accepted"
+
+
+async def test_a_gateway_gets_the_reply_on_its_topic_and_its_events_name_the_topic(sender: Sender) -> None:
+    topics, bootstrap = sender.installation.topics, sender.installation.addresses.kafka_bootstrap
+    gateway_topic = topics.gateway_replies(1)
+    async with topic_reader(bootstrap, gateway_topic) as replies, topic_reader(bootstrap, topics.events) as events:
+        await _ask(sender, "of a gateway", gateway_topic)
+        (reply,) = await replies.read_count(1)
+        assert body(reply)["outcome"] == "accepted"
+        assert (await sender.send("CreateGallery", {}, "of a producer"))["outcome"] == "accepted"
+        named = {
+            body(event)["entityId"]: dict(event.headers).get("ce_noticeto") for event in await events.read_count(2)
+        }
+        assert named.pop(body(reply)["galleryId"]) == gateway_topic.encode()
+        assert list(named.values()) == [None]
+
+
+async def test_a_reply_to_a_gateway_whose_topic_is_missing_goes_to_the_usual_one(sender: Sender) -> None:
+    await _ask(sender, "nowhere", sender.installation.topics.gateway_replies(REPLY_TOPICS))
+    assert (await sender.reply_to("nowhere"))["outcome"] == "accepted"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ async def test_replies_are_read_from_a_recreated_topic(installation: Installatio
             return answer.status_code == 404
 
         await eventually(delete, "a command is answered")
-        await recreate(installation.addresses.kafka_bootstrap, installation.topics.replies)
+        await recreate(installation.addresses.kafka_bootstrap, gateway.reply_topic, partitions=1)
         await eventually(delete, "a command is answered again")
         assert (await gateway.client.get("/health/ready")).status_code == 200
 

@@ -35,6 +35,7 @@ def test_many_small_events_with_the_longest_ids_are_split_into_several_rows() ->
         traceparent="t" * TRACEPARENT_MAX,
         command_source="\U0001f5bc" * SOURCE_MAX,
         tracestate="t" * TRACESTATE_MAX,
+        notice_to="t" * 249,
     )
     command = ReceivedCommand(
         0, GALLERY_ID, cast("CommandEnvelope", None), ReceivedRecord("commands", 0, 0, None, b"", ())

@@ -1,22 +1,45 @@
 """Waiting for the read model, without a read model."""
 
 import asyncio
-import uuid
+import time
+from typing import cast
 
-import orjson
 import pytest
 
-from triptych.contract.gallery import ITEMS_MAX
-from triptych.contract.joined import gallery_key, item_key
-from triptych.gateway.writing import read_your_writes
-from triptych.gateway.writing.read_your_writes import GalleryWaiters, Position, format_positions, parse_positions
+from triptych.contract.codec.notices import Shown, encode_notice
+from triptych.gateway.writing.read_your_writes import (
+    GalleryWaiters,
+    Position,
+    format_positions,
+    parse_positions,
+    wait_until_all_shown,
+    wait_until_shown,
+)
+from triptych.readmodel.queries import Views
 
 G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
 OTHER = "4dbae4a7-a303-465d-a437-4c2a785ed61d"
 
 
-def head(sequence: int) -> bytes:
-    return orjson.dumps({"galleryId": G, "sequence": sequence})
+def notice(sequence: int, gallery_id: str = G, site_id: str = "s") -> bytes:
+    return encode_notice([Shown(site_id, gallery_id, sequence)]).value
+
+
+class Shows:
+    """Views that show the gallery at each of these sequences in turn, and then at the last one."""
+
+    def __init__(self, *sequences: int | None) -> None:
+        self._sequences = list(sequences)
+        self.queries = 0
+
+    async def sequence_of(self, site_id: str, gallery_id: str) -> int | None:
+        assert (site_id, gallery_id) == ("s", G)
+        self.queries += 1
+        return self._sequences.pop(0) if len(self._sequences) > 1 else self._sequences[0]
+
+    @property
+    def views(self) -> Views:
+        return cast("Views", self)
 
 
 def test_positions_survive_the_header() -> None:
@@ -43,98 +66,81 @@ def test_the_header_carries_the_newest_position_of_a_few_galleries() -> None:
 
 async def test_a_waiter_follows_its_gallery_from_its_start() -> None:
     waiters = GalleryWaiters()
-    with waiters.watch(G) as waiter:
-        for key, value in [
-            (gallery_key(OTHER), head(9)),
-            (item_key(G, OTHER), head(9)),
-            (None, None),
-            (b"not a key", head(9)),
-            (gallery_key(G), b"not json"),
-            (gallery_key(G), b"{}"),
+    with waiters.watch("s", G) as waiter:
+        for value in [
+            notice(9, OTHER),
+            notice(9, site_id="another"),
+            encode_notice([]).value,
+            None,
+            b"not json",
+            b"{}",
+            b"[]",
+            b'{"shown":1}',
+            b'{"shown":[["s"]]}',
+            b'{"shown":["abc"]}',
         ]:
-            waiters.receive(key, value)
+            waiters.receive(value)
         assert waiter.sequence == -1
-        waiters.receive(gallery_key(G), head(3))
-        waiters.receive(gallery_key(G), head(2))
+        waiters.receive(encode_notice([Shown("s", OTHER, 9), Shown("s", G, 3)]).value)
+        waiters.receive(notice(2))
         assert waiter.sequence == 3
         await waiter.wait_for(3)  # returns at once for a sequence that was shown before the call
 
 
-def shown(sequence: int, title: str) -> bytes:
-    return orjson.dumps({"sequence": sequence, "item": {"title": title}})
-
-
-async def test_a_waiter_follows_the_items_of_its_gallery() -> None:
-    waiters = GalleryWaiters()
-    with waiters.watch(G) as waiter:
-        for key, value in [
-            (item_key(OTHER, OTHER), shown(1, "of another")),
-            (item_key(G, OTHER), shown(2, "old")),
-            (item_key(G, OTHER), shown(4, "new")),
-            (item_key(G, OTHER), shown(3, "outdated, of a former owner")),
-            (item_key(G, G), shown(5, "gone")),
-            (item_key(G, G), None),
-            (item_key(G, G), shown(4, "outdated, of a former owner")),
-            (item_key(G, OTHER), b'{"sequence": 9}'),
-            (item_key(G, OTHER), b'{"sequence": 9, "item": 1}'),
-        ]:
-            waiters.receive(key, value)
-        assert waiter.items == {OTHER: {"title": "new"}}
-        assert waiter.sequence == -1
-
-
-async def test_a_waiter_keeps_as_many_items_as_a_response_can_have() -> None:
-    waiters = GalleryWaiters()
-    ids = [str(uuid.uuid4()) for _ in range(ITEMS_MAX + 1)]
-    with waiters.watch(G) as waiter:
-        for item_id in ids:
-            waiters.receive(item_key(G, item_id), shown(1, "first"))
-        waiters.receive(item_key(G, ids[0]), shown(2, "changed"))
-        assert list(waiter.items) == ids[:ITEMS_MAX]
-        assert waiter.items[ids[0]] == {"title": "changed"}
-
-
-async def test_the_bytes_that_a_waiter_keeps_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_your_writes, "KEPT_BYTES", 2 * len(shown(1, "first")))
-    waiters, ids = GalleryWaiters(), [str(uuid.uuid4()) for _ in range(4)]
-    with waiters.watch(G) as waiter:
-        for item_id in ids:
-            waiters.receive(item_key(G, item_id), shown(1, "first"))
-        assert list(waiter.items) == ids[:2]
-        # An item that is no longer kept must not be returned in an older state.
-        waiters.receive(item_key(G, ids[0]), shown(2, "changed"))
-        assert list(waiter.items) == ids[1:2]
-
-
 async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:
     waiters = GalleryWaiters()
-    with waiters.watch(G) as waiter:
+    with waiters.watch("s", G) as waiter:
         waiting = asyncio.create_task(waiter.wait_for(5))
         await asyncio.sleep(0)
-        waiters.receive(gallery_key(G), head(4))
+        waiters.receive(notice(4))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not waiting.done()
-        waiters.receive(gallery_key(G), head(6))
+        waiters.receive(notice(6))
         await waiting
-
-
-async def test_a_tombstone_ends_one_wait_only() -> None:
-    waiters = GalleryWaiters()
-    with waiters.watch(G) as waiter:
-        waiters.receive(gallery_key(G), None)
-        await waiter.wait_for(5)
-        again = asyncio.create_task(waiter.wait_for(5))
-        await asyncio.sleep(0)
-        assert not again.done()
-        again.cancel()
 
 
 async def test_several_requests_wait_for_one_gallery() -> None:
     waiters = GalleryWaiters()
-    with waiters.watch(G) as first:
-        with waiters.watch(G) as second:
-            waiters.receive(gallery_key(G), head(1))
-        waiters.receive(gallery_key(G), head(2))
+    with waiters.watch("s", G) as first:
+        with waiters.watch("s", G) as second:
+            waiters.receive(notice(1))
+        waiters.receive(notice(2))
         assert (first.sequence, second.sequence) == (2, 1)
     assert len(waiters) == 0
+
+
+async def test_a_notice_saves_every_query() -> None:
+    waiters, shows = GalleryWaiters(), Shows(None)
+    with waiters.watch("s", G) as waiter:
+        waiting = asyncio.create_task(wait_until_shown(shows.views, waiter, "s", Position(G, 3), 5, 5))
+        await asyncio.sleep(0)
+        waiters.receive(notice(3))
+        assert await waiting
+    assert shows.queries == 0
+
+
+async def test_a_lost_notice_costs_a_few_queries() -> None:
+    waiters, shows = GalleryWaiters(), Shows(None, 1, 2, 3)
+    with waiters.watch("s", G) as waiter:
+        assert await wait_until_shown(shows.views, waiter, "s", Position(G, 3), 5, 0.001)
+    assert shows.queries == 4
+
+
+@pytest.mark.parametrize(("last", "is_shown"), [(3, True), (2, False)])
+async def test_the_last_query_is_made_when_the_time_is_up(last: int, *, is_shown: bool) -> None:
+    waiters, shows = GalleryWaiters(), Shows(last)
+    begun = time.monotonic()
+    with waiters.watch("s", G) as waiter:
+        assert await wait_until_shown(shows.views, waiter, "s", Position(G, 3), 0.05, 60) is is_shown
+    assert shows.queries == 1
+    assert time.monotonic() - begun < 5
+
+
+async def test_a_position_of_another_gateway_needs_no_notice() -> None:
+    shows = Shows(3)
+    assert await wait_until_all_shown(shows.views, GalleryWaiters(), "s", [Position(G, 3)] * 2, 0)
+    assert shows.queries == 2
+    shows = Shows(2, 2, 3)
+    assert await wait_until_all_shown(shows.views, GalleryWaiters(), "s", [Position(G, 3)], 5)
+    assert not await wait_until_all_shown(Shows(2).views, GalleryWaiters(), "s", [Position(G, 3)], 0)

@@ -1,7 +1,7 @@
 """Which events a stream carries, and its positions, without Kafka."""
 
-from collections.abc import Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.events import _live
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
 from triptych.gateway.live import streams as streams_module
-from triptych.gateway.live.streams import EventFilter, Positions, Streams, format_event_id, parse_event_id
+from triptych.gateway.live.streams import EventFilter, Following, Positions, Streams, format_event_id, parse_event_id
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
@@ -28,13 +28,20 @@ def record(
     return ConsumerRecord("events", partition, offset, 0, 0, gallery_id.encode(), b"{}", None, 0, 0, tuple(headers))
 
 
-def started_streams(partitions: int = 3, ends: Positions | None = None, **fields: Any) -> Streams:
+@asynccontextmanager
+async def following() -> AsyncIterator[None]:
+    yield
+
+
+def started_streams(
+    partitions: int = 3, ends: Positions | None = None, followed: Following = following, **fields: Any
+) -> Streams:
     """Streams at position 10 of each partition. The topic ends at `ends`, or at 10."""
 
     async def ends_of(asked: Iterable[int]) -> Positions:
         return {partition: (ends or {}).get(partition, 10) for partition in asked}
 
-    streams = Streams(GatewaySettings(topic_partitions=partitions, **fields), "events", ends_of)
+    streams = Streams(GatewaySettings(topic_partitions=partitions, **fields), "events", followed, ends_of)
     streams.start_at(dict.fromkeys(range(partitions), 10))
     return streams
 
@@ -97,13 +104,18 @@ async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
     async def ends_of(_asked: Iterable[int]) -> Positions:
         raise TransientFailure("Kafka is away")
 
-    streams = Streams(GatewaySettings(), "events", ends_of)
-    streams.start_at({0: 10})
-    with pytest.raises(HttpFailure) as caught:
-        async with streams.subscribe(EventFilter("s")):
-            pytest.fail("begun")
-    assert caught.value.status == 503
-    assert len(streams) == 0
+    @asynccontextmanager
+    async def away() -> AsyncIterator[None]:
+        raise TransientFailure("Kafka is away")
+        yield
+
+    for streams in (Streams(GatewaySettings(), "events", following, ends_of), started_streams(followed=away)):
+        streams.start_at({0: 10})
+        with pytest.raises(HttpFailure) as caught:
+            async with streams.subscribe(EventFilter("s")):
+                pytest.fail("begun")
+        assert caught.value.status == 503
+        assert len(streams) == 0
 
 
 @pytest.mark.parametrize(("bound", "value"), [("QUEUE_MAX", 4), ("QUEUE_BYTES", 3 * len(b"{}"))])

@@ -197,7 +197,13 @@ def test_a_written_command_is_read_back(name: str, data: dict[str, Any], reply_t
 def test_an_event_is_written_with_its_headers() -> None:
     event = item_created(ITEM_ID, GALLERY_ID, 7, NOW, complete_item().to_wire())
     message = encode_event(
-        event, site_id="s", correlation_id="k", causation_id="c-1", traceparent=_TRACE, command_source="/shop"
+        event,
+        site_id="s",
+        correlation_id="k",
+        causation_id="c-1",
+        traceparent=_TRACE,
+        command_source="/shop",
+        notice_to="t.replies.3",
     )
     assert message.key == GALLERY_ID.encode()
     assert orjson.loads(message.value) == event
@@ -213,10 +219,19 @@ def test_an_event_is_written_with_its_headers() -> None:
         "ce_correlationid": b"k",
         "ce_causationid": b"c-1",
         "ce_commandsource": b"/shop",
+        "ce_noticeto": b"t.replies.3",
         "content-type": b"application/json",
         "traceparent": _TRACE.encode(),
     }
     assert event_headers(message.headers) == EventHeaders("s", "k", "c-1", _TRACE, "/shop")
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "expected"), [(None, None), ("t.replies", None), ("elsewhere", None), ("t.replies.3", "t.replies.3")]
+)
+def test_only_a_gateway_asks_for_notices(reply_to: str | None, expected: str | None) -> None:
+    command = COMMANDS["ClearGallery"].model_validate({"galleryId": GALLERY_ID})
+    assert CommandEnvelope("c-1", "s", "ClearGallery", command, reply_to, "k", None).notice_to == expected
 
 
 def test_event_headers_may_be_absent_but_not_malformed() -> None:

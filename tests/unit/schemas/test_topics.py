@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from triptych.contract.topics import Topics
+import pytest
+
+from triptych.contract.topics import Topics, is_gateway_topic
 
 
 def test_names_follow_the_prefix() -> None:
@@ -35,6 +37,36 @@ def test_every_topic_has_its_policy() -> None:
 
 def test_replicas_must_be_in_sync_when_there_are_several() -> None:
     assert {spec.config["min.insync.replicas"] for spec in Topics().catalogue(1, 3)} == {"2"}
+
+
+def test_each_gateway_may_have_a_topic_of_its_own() -> None:
+    topics = Topics("t1.")
+    added = topics.catalogue(12, 3, reply_topics=2)[len(topics.catalogue(12, 3)) :]
+    assert [(spec.name, spec.partitions, spec.replication) for spec in added] == [
+        ("t1.replies.0", 1, 3),
+        ("t1.replies.1", 1, 3),
+    ]
+    usual = next(spec for spec in topics.catalogue(12, 3) if spec.name == topics.replies)
+    assert all(spec.config == usual.config for spec in added)
+    assert added[0].name not in topics.counts(12)
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        (Topics("t1.").gateway_replies(17), True),
+        (Topics("").gateway_replies(0), True),
+        (Topics().replies, False),
+        (None, False),
+        ("", False),
+        ("replies.", False),
+        ("replies.1x", False),
+        ("replies.\u0661", False),
+        ("elsewhere.1", False),
+    ],
+)
+def test_the_topic_of_a_gateway_is_known_by_its_name(topic: str | None, *, expected: bool) -> None:
+    assert is_gateway_topic(topic) is expected
 
 
 def test_a_dead_letter_may_be_larger_than_its_record() -> None:

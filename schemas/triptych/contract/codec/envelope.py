@@ -31,6 +31,7 @@ from triptych.contract.commands import COMMAND_TYPE_PREFIX, COMMANDS, CommandDat
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import REPLY_TYPE, Reply, Violation
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
+from triptych.contract.topics import is_gateway_topic
 from triptych.contract.violations import violations_of
 
 __all__ = [
@@ -74,6 +75,11 @@ class CommandEnvelope(NamedTuple):
     source: str | None = None
     request: str | None = None
     tracestate: str | None = None
+
+    @property
+    def notice_to(self) -> str | None:
+        """The topic for notices of the command's events (`contract.codec.notices`); None unless a gateway sent it."""
+        return self.reply_to if is_gateway_topic(self.reply_to) else None
 
 
 class Message(NamedTuple):
@@ -183,8 +189,12 @@ def encode_event(
     traceparent: str | None,
     command_source: str | None = None,
     tracestate: str | None = None,
+    notice_to: str | None = None,
 ) -> Message:
-    """The record of an event of `contract.codec.events`; the key is the gallery's id, `causation_id` a command id."""
+    """The record of an event of `contract.codec.events`; the key is the gallery's id, `causation_id` a command id.
+
+    `notice_to` is the topic on which a gateway waits until the read model shows the event.
+    """
     gallery_id: str = event["entityId"]
     return Message(
         key=gallery_id.encode(),
@@ -200,6 +210,7 @@ def encode_event(
             ce_correlationid=correlation_id,
             ce_causationid=causation_id,
             ce_commandsource=command_source,
+            ce_noticeto=notice_to,
             traceparent=traceparent,
             tracestate=tracestate,
         ),

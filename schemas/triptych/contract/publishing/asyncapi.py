@@ -44,6 +44,7 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "ce_correlationid",
         "ce_causationid",
         "ce_commandsource",
+        "ce_noticeto",
         "traceparent",
         "tracestate",
     ),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_reply
 from triptych.contract.replies import Reply
-from triptych.contract.topics import Topics
+from triptych.contract.topics import Topics, is_gateway_topic
 from triptych.kit.failures import RecordTooLarge, TransientFailure
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.logs.batch_lines import report
@@ -60,9 +60,13 @@ class ReplyPublisher:
         by_topic: dict[str, list[AddressedReply]] = {}
         for addressed in replies:
             by_topic.setdefault(await self._topic(addressed.reply_to), []).append(addressed)
-        usual = await self._records(self._publisher, self._topics.replies, by_topic.pop(self._topics.replies, ()))
-        others = [self._publish_to_foreign_topic(topic, addressed) for topic, addressed in by_topic.items()]
-        await run_all([self._publish_to_own_topics([*records, *usual], len(records)), *others])
+        own, others = list(records), []
+        for topic, addressed_to_it in by_topic.items():
+            if self._is_own(topic):
+                own += await self._records(self._publisher, topic, addressed_to_it)
+            else:
+                others.append(self._publish_to_foreign_topic(topic, addressed_to_it))
+        await run_all([self._publish_to_own_topics(own, len(records)), *others])
 
     async def _publish_to_own_topics(self, records: Sequence[OutgoingRecord], first_reply: int) -> None:
         """Publish records, the replies last; a reply that is too large for its topic is shortened."""
@@ -104,11 +108,19 @@ class ReplyPublisher:
             )
         return records
 
+    def _is_own(self, topic: str) -> bool:
+        """Whether a topic is for replies and is Triptych's: the usual one, or that of a gateway."""
+        usual = self._topics.replies
+        return topic == usual or (topic.rpartition(".")[0] == usual and is_gateway_topic(topic))
+
     async def _topic(self, asked: str | None) -> str:
         """The topic that a sender asked for, or the usual one if that is not for replies, is missing or refused one."""
         topics = self._topics
         if asked is None or asked == topics.replies:
             return topics.replies
+        if self._is_own(asked):
+            # A gateway's topic. It is asked for again after each failure, since the publisher forgets topics then.
+            return asked if await self._publisher.has_topic(asked) else topics.replies
         if asked in (topics.commands, topics.events, topics.galleries) or asked.endswith(topics.dead_letter("")):
             report(log, logging.WARNING, "replies were asked for on a topic that is not for replies", [asked], _topic)
         elif self._refused_until.get(asked, 0.0) < time.monotonic() and await self._foreign_publisher.has_topic(asked):

@@ -23,6 +23,7 @@ from triptych.gateway.writing.read_your_writes import (
     parse_positions,
     wait_until_all_shown,
 )
+from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.write_request import WriteRequest
 from triptych.gateway.writing.writes import Writes
 from triptych.readmodel.queries import Views
@@ -36,6 +37,7 @@ class GatewayState:
     keys: Keys
     limit: RateLimit
     views: Views
+    unshown: UnshownWrites
     gallery_waiters: GalleryWaiters
     writes: Writes
     streams: Streams

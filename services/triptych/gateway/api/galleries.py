@@ -1,6 +1,6 @@
 """Endpoints of galleries (contract, section 2)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -33,7 +33,7 @@ from triptych.gateway.writing.writes import Written
 router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
 
 PARTIAL_HEADER = "X-Triptych-Partial"
-"""Names the field of a response that is incomplete: it is too large, or the read model does not show the write yet."""
+"""Names the field of a response that is incomplete, because it is too large."""
 
 
 class CreateGalleryBody(WireModel):
@@ -134,30 +134,22 @@ async def rebalance_gallery(write: Write, gateway: Gateway, gallery_id: GalleryI
 
 
 async def answer_gallery(request: Request, gateway: GatewayState, site_id: str, written: Written) -> Response:
-    """The gallery after a write, with its first items.
-
-    A gallery that the write created is complete in the write's own events. Any other gallery is read from the read
-    model. While the read model does not show the write, the response is made from the events: it has the gallery, and
-    the items that the write changed.
+    """The gallery after a write, with its first items: from the read model, or, until that shows it, the write model.
 
     Raises:
-        HttpFailure: 404 if the gallery was deleted meanwhile, 504 if neither the events nor the read model have it.
+        HttpFailure: 404 if the gallery was deleted meanwhile, 504 if neither model has it.
     """
-    gallery_id, limit, effect, headers = (
-        written.position.gallery_id,
-        ItemsPageQuery().item_limit,
-        written.effect,
-        written.headers,
-    )
-    if written.is_shown and not effect.is_whole_gallery:
-        room = await budget_of(request, gateway.budget, site_id)
-        found = await gateway.views.get_gallery(site_id, gallery_id, limit, room=room)
-        if found is None:
-            raise not_found("gallery", galleryId=gallery_id)
-        partial = {} if found.next_cursor is None else {PARTIAL_HEADER: "items"}
-        return JsonAnswer({"gallery": found.to_wire()}, headers={**headers, **partial})
-    if effect.gallery is None or (effect.created and not effect.is_whole_gallery):
-        raise written.not_shown()
-    gallery: dict[str, Any] = {**effect.gallery, "items": effect.page(limit)}
-    partial = {} if effect.created else {PARTIAL_HEADER: "items"}
-    return JsonAnswer({"gallery": gallery}, headers={**headers, **partial})
+    position, limit = written.position, ItemsPageQuery().item_limit
+    room = await budget_of(request, gateway.budget, site_id)
+    if written.is_shown:
+        shown = await gateway.views.get_gallery(site_id, position.gallery_id, limit, room=room)
+        if shown is None:
+            raise not_found("gallery", galleryId=position.gallery_id)
+        gallery, is_cut = shown.to_wire(), shown.next_cursor is not None
+    else:
+        unshown = await gateway.unshown.get_gallery(site_id, position, limit, room)
+        if unshown is None:
+            raise written.not_shown()
+        gallery, is_cut = unshown.to_wire(), unshown.is_cut
+    partial = {PARTIAL_HEADER: "items"} if is_cut else {}
+    return JsonAnswer({"gallery": gallery}, headers={**written.headers, **partial})

@@ -232,19 +232,20 @@ def request_path(field: str) -> str:
 
 
 async def _answer_item(gateway: GatewayState, site_id: str, written: Written, item_id: str) -> Response:
-    """The item after a write, from its joined record, from the write's own event, or else from the read model.
+    """The item after a write, from the read model, or from the write model until the read model shows the write.
 
     Raises:
-        HttpFailure: 404 if the item was deleted meanwhile, 504 if none of the three has it.
+        HttpFailure: 404 if the item was deleted meanwhile, 504 if neither model has it.
     """
     gallery_id = written.position.gallery_id
-    item = written.items.get(item_id) or written.effect.items.get(item_id)
-    if item is None and not written.is_shown:
-        raise written.not_shown()
-    if item is None:
-        item = await gateway.views.get_item(site_id, gallery_id, item_id)
-    if item is None:
-        raise not_found("item", galleryId=gallery_id, itemId=item_id)
+    if written.is_shown:
+        item = await gateway.views.get_item(site_id, gallery_id, item_id, is_gallery_shown=True)
+        if item is None:
+            raise not_found("item", galleryId=gallery_id, itemId=item_id)
+    else:
+        item = await gateway.unshown.get_item(site_id, written.position, item_id)
+        if item is None:
+            raise written.not_shown()
     return JsonAnswer({"item": item}, headers=written.headers)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -35,6 +35,9 @@ Positions: TypeAlias = Mapping[int, int]
 
 EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Positions]]
 """Returns the end offsets of these partitions of the topic. Raises TransientFailure."""
+
+Following: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+"""Every record that is published while the block runs is received (`Streams.receive`). Raises TransientFailure."""
 
 
 def type_of(record: FeedRecord) -> EventType | None:
@@ -117,9 +120,10 @@ class Subscription:
 class Streams:
     """The open streams, and the positions up to which the events topic has been read."""
 
-    def __init__(self, settings: GatewaySettings, topic: str, ends_of: EndsOf) -> None:
+    def __init__(self, settings: GatewaySettings, topic: str, following: Following, ends_of: EndsOf) -> None:
         self._settings = settings
         self._topic = topic
+        self._following = following
         self._ends_of = ends_of
         self._positions: dict[int, int] = {}
         self._subscriptions: set[Subscription] = set()
@@ -128,9 +132,8 @@ class Streams:
         return len(self._subscriptions)
 
     def start_at(self, positions: Positions) -> None:
-        """Set the positions from which the events topic is read, before the first record comes."""
-        for partition, offset in positions.items():
-            self._positions.setdefault(partition, offset)
+        """Set the positions from which the events topic is read from now on, before the first record comes."""
+        self._positions = dict(positions)
 
     def receive(self, record: FeedRecord) -> None:
         """Process a record of the events topic."""
@@ -158,23 +161,24 @@ class Streams:
 
         Raises:
             ApplicationFailure: 429, too many streams are open.
-            HttpFailure: 503, Kafka does not report the end offsets of the topic.
+            HttpFailure: 503, the topic cannot be read, or Kafka does not report its end offsets.
         """
         if len(self._subscriptions) >= self._settings.gateway_streams:
             raise ApplicationFailure(
                 429, "RESOURCE_EXHAUSTED", "too many streams are open", headers={"Retry-After": "10"}
             )
-        subscription = Subscription(event_filter, self.positions_of(event_filter))
+        subscription = Subscription(event_filter, {})
         self._subscriptions.add(subscription)
-        try:
-            # The positions of this process are a little behind the end of the topic.
+        async with AsyncExitStack() as stack:
+            stack.callback(self._subscriptions.discard, subscription)
             try:
-                subscription.start_positions = await self._ends_of(subscription.start_positions)
+                await stack.enter_async_context(self._following())
+                # The positions of this process are a little behind the end of the topic. Records up to the end are left
+                # out, and those after it are received, because reading began before.
+                subscription.start_positions = await self._ends_of(self.positions_of(event_filter))
             except TransientFailure as error:
                 raise _away(error) from error
             yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
 
     def positions_of(self, event_filter: EventFilter) -> dict[int, int]:
         """The current positions in the partitions that can have events for the filter."""

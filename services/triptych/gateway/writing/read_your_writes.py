@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import orjson
-
-from triptych.contract.gallery import ITEMS_MAX
-from triptych.contract.joined import parse_key
+from triptych.contract.codec.notices import decode_notice
 from triptych.gateway.writing.waiters import Waiters
+from triptych.kit.backoff import Backoff
 from triptych.kit.logs.loggers import get_logger
 from triptych.readmodel.queries import Views
 
@@ -20,7 +18,10 @@ log = get_logger(__name__)
 
 CONSISTENT_HEADER = "X-Wix-Consistent"
 POSITIONS_MAX = 8
-KEPT_BYTES = 8 * 1024 * 1024
+FIRST_PAUSE_SECONDS = 0.02
+"""The first pause of a read that waits: its position is usually a few milliseconds old."""
+LONGEST_PAUSE_SECONDS = 1.0
+"""The longest pause between two queries that ask whether the read model shows a gallery."""
 _POSITION = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
 
 
@@ -59,94 +60,59 @@ def format_positions(newest: Position, others: Iterable[Position]) -> str:
 
 
 class GalleryWaiter:
-    """One request that waits for one gallery, and what the joined topic has said of the gallery since then.
-
-    Attributes:
-        sequence: the highest at which the read model showed the gallery, -1 before the first record.
-        items: items that changed since then, by id, as the read model shows them: the first `ITEMS_MAX` of them, and no
-            more than `KEPT_BYTES`.
-    """
+    """One request that waits for one gallery. `sequence` is the highest of all notices, -1 before the first."""
 
     def __init__(self) -> None:
         self.sequence = -1
-        self.items: dict[str, dict[str, Any]] = {}
-        self._item_sequences: dict[str, int] = {}
-        self._free_bytes = KEPT_BYTES
-        self._is_deleted = False
         self._changed = asyncio.Event()
 
-    def note(self, sequence: int | None) -> None:
-        """Note that the read model shows the gallery at this sequence, or no longer shows it (None)."""
-        if sequence is None:
-            self._is_deleted = True
-        else:
-            self.sequence = max(self.sequence, sequence)
+    def note(self, sequence: int) -> None:
+        """Note that the read model shows the gallery at this sequence."""
+        self.sequence = max(self.sequence, sequence)
         self._changed.set()
 
-    def note_item(self, item_id: str, sequence: int | None, item: dict[str, Any] | None, size: int = 0) -> None:
-        """Note that the read model shows the item as of this sequence, or no longer shows it (None).
-
-        `size` is the number of bytes of the record.
-        """
-        known = self._item_sequences.get(item_id, -1 if len(self._item_sequences) < ITEMS_MAX else None)
-        if sequence is None or item is None:
-            self.items.pop(item_id, None)
-        elif known is not None and sequence >= known:  # a former owner may publish outdated records
-            self._free_bytes -= size
-            if self._free_bytes < 0:
-                self.items.pop(item_id, None)  # a response that needs the item reads it from the read model
-            else:
-                self.items[item_id], self._item_sequences[item_id] = item, sequence
-
     async def wait_for(self, sequence: int) -> None:
-        """Wait until the read model shows the gallery at this sequence or a later one, or no longer shows it."""
-        while self.sequence < sequence and not self._is_deleted:
+        """Wait for a notice that the read model shows the gallery at this sequence or a later one."""
+        while self.sequence < sequence:
             self._changed.clear()
             await self._changed.wait()
-        self._is_deleted = False
 
 
-class GalleryWaiters(Waiters[str, GalleryWaiter]):
-    """The requests that wait for galleries to change.
+class GalleryWaiters(Waiters[tuple[str, str], GalleryWaiter]):
+    """The requests that wait for galleries to change, by site and gallery.
 
-    Reads the joined topic: the projector publishes a record there after it has stored the view.
+    After the projector has stored and published a gallery, it sends a notice to the gateway that has sent the command.
     """
 
-    def watch(self, gallery_id: str) -> AbstractContextManager[GalleryWaiter]:
+    def watch(self, site_id: str, gallery_id: str) -> AbstractContextManager[GalleryWaiter]:
         """Watch one gallery; enter before sending the command that changes it."""
-        return self.waiting(gallery_id, GalleryWaiter())
+        return self.waiting((site_id, gallery_id), GalleryWaiter())
 
-    def receive(self, key: bytes | None, value: bytes | None) -> None:
-        """Process a record of the joined topic."""
+    def receive(self, value: bytes | None) -> None:
+        """Process a notice."""
         if not self._waiting:
             return
         try:
-            gallery_id, item_id = parse_key(key or b"")
-            waiters = self.waiting_for(gallery_id)
-            if not waiters:
-                return
-            record = None if value is None else orjson.loads(value)
-            sequence = None if record is None else int(record["sequence"])
-            item = None if record is None or item_id is None else dict(record["item"])
+            shown = decode_notice(value or b"")
         except (ValueError, KeyError, TypeError):
-            log.error("a record of the galleries topic cannot be read", key=key)
+            log.error("a notice cannot be read")
             return
-        for waiter in waiters:
-            if item_id is None:
+        for site_id, gallery_id, sequence in shown:
+            for waiter in self.waiting_for((site_id, gallery_id)):
                 waiter.note(sequence)
-            else:
-                waiter.note_item(item_id, sequence, item, len(value or b""))
 
 
 async def wait_until_all_shown(
     views: Views, gallery_waiters: GalleryWaiters, site_id: str, positions: Sequence[Position], timeout_seconds: float
 ) -> bool:
-    """Whether the read model shows all of these positions before the time is up."""
+    """Whether the read model shows all of these positions, of writes through any gateway, before the time is up."""
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     for position in positions:
-        with gallery_waiters.watch(position.gallery_id) as waiter:
+        with gallery_waiters.watch(site_id, position.gallery_id) as waiter:
             remaining = max(0.0, deadline - asyncio.get_running_loop().time())
-            if not await wait_until_shown(views, waiter, site_id, position, remaining):
+            if not await is_shown(views, site_id, position) and not await wait_until_shown(
+                views, waiter, site_id, position, remaining, FIRST_PAUSE_SECONDS
+            ):
                 return False
     return True
 
@@ -157,30 +123,26 @@ async def wait_until_shown(
     site_id: str,
     position: Position,
     timeout_seconds: float,
-    query_after_seconds: float = 0.0,
+    first_pause_seconds: float,
 ) -> bool:
     """Whether the read model shows the gallery at this position before the time is up.
 
-    For the first `query_after_seconds` it waits for the joined topic only, and does not query the read model, since the
-    record usually arrives by then.
+    Only a gateway's own writes bring notices, and a notice may be lost. So the read model is queried too: first after
+    about `first_pause_seconds`, then with longer pauses, and at the end.
     """
-
-    async def is_shown() -> bool:
-        sequence = await views.sequence_of(site_id, position.gallery_id)
-        return sequence is not None and sequence >= position.sequence
-
-    if timeout_seconds <= 0:
-        return await is_shown()
-    if query_after_seconds:
+    backoff = Backoff(first_pause_seconds, LONGEST_PAUSE_SECONDS)
+    deadline = asyncio.get_running_loop().time() + timeout_seconds
+    while (remaining := deadline - asyncio.get_running_loop().time()) > 0:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(query_after_seconds, timeout_seconds)):
+            async with asyncio.timeout(min(backoff.next_pause(), remaining)):
                 await waiter.wait_for(position.sequence)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            # Query before waiting, since a repeated command publishes nothing more. Query again after a tombstone,
-            # which has no sequence.
-            while waiter.sequence < position.sequence and not await is_shown():
-                await waiter.wait_for(position.sequence)
-    except TimeoutError:
-        return await is_shown()
-    return True
+                return True
+        if await is_shown(views, site_id, position):
+            return True
+    return False
+
+
+async def is_shown(views: Views, site_id: str, position: Position) -> bool:
+    """Whether the read model shows a gallery at this position now. Raises the driver's errors."""
+    sequence = await views.sequence_of(site_id, position.gallery_id)
+    return sequence is not None and sequence >= position.sequence

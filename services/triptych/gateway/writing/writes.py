@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command, gallery_id_of
 from triptych.contract.commands import CommandData, CreateItems, command_name
@@ -28,7 +27,6 @@ from triptych.gateway.writing.rejections import Rename, failure_of, key_reused, 
 from triptych.gateway.writing.replies import ReplyWaiters
 from triptych.gateway.writing.spans import in_its_span, send_span
 from triptych.gateway.writing.wait_metrics import TIMEOUT, observe_reply, observe_visibility
-from triptych.gateway.writing.write_events import WriteEffect, WriteEvents
 from triptych.gateway.writing.write_request import WriteRequest
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.monitor import KafkaMonitor
@@ -42,7 +40,7 @@ COMMAND_ID_HEADER = "X-Triptych-Command-Id"
 """Present if the outcome is open: a request that is repeated with this id as `Idempotency-Key` takes effect once."""
 
 POLL_VIEW_AFTER_SECONDS = 0.2
-"""How long a write waits for the joined topic before it queries the read model; the record usually arrives by then."""
+"""About how long a write waits for its notice before it queries the read model; the notice usually arrives by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +52,7 @@ class Written:
         item_ids: ids of the items that the write created, changed or deleted; empty after a large write.
         headers: headers of the response.
         command_id: the id of its command.
-        is_shown: whether the read model shows the write.
-        effect: its events. None have arrived if the command had been carried out before; if the read model shows the
-            write, they may not have arrived yet.
-        items: items of the gallery that changed since the write began, by id, as the read model shows them; not
-            necessarily all of them.
+        is_shown: whether the read model shows the write. Otherwise the write model has it (`writing.unshown`).
     """
 
     position: Position
@@ -66,11 +60,9 @@ class Written:
     headers: dict[str, str]
     command_id: str
     is_shown: bool
-    effect: WriteEffect
-    items: dict[str, dict[str, Any]]
 
     def not_shown(self) -> HttpFailure:
-        """The failure when neither the read model nor the write's events have the content of the response."""
+        """The failure when neither the read model nor the write model has the content of the response."""
         return HttpFailure(504, {COMMAND_ID_HEADER: self.command_id, **self.headers})
 
 
@@ -81,18 +73,18 @@ class Writes:
         self,
         settings: GatewaySettings,
         topics: Topics,
+        reply_topic: str,
         sender: CommandSender,
         kafka_monitor: KafkaMonitor,
         replies: ReplyWaiters,
-        write_events: WriteEvents,
         gallery_waiters: GalleryWaiters,
         views: Views,
     ) -> None:
         self._topics = topics
+        self.reply_topic = reply_topic
         self._sender = sender
         self._kafka_monitor = kafka_monitor
         self.replies = replies
-        self.write_events = write_events
         self._gallery_waiters = gallery_waiters
         self._views = views
         # The publisher has its own deadline; this one also covers finding a broker.
@@ -113,9 +105,8 @@ class Writes:
         """
         envelope = self._envelope(write, data)
         gallery_id = gallery_id_of(envelope)
-        # Waiting begins before the command is sent: its effects may arrive at once, and in any order.
-        collecting = self.write_events.listen(write.site_id, write.command_id, write.source, write.correlation_id)
-        with self._gallery_waiters.watch(gallery_id) as waiter, collecting as effect:
+        # Waiting begins before the command is sent: the reply and the notice may arrive at once, and in any order.
+        with self._gallery_waiters.watch(write.site_id, gallery_id) as waiter:
             reply = await self._send(envelope)
             if reply.error is not None:
                 raise failure_of(reply.error, rename)
@@ -132,9 +123,6 @@ class Writes:
                 headers=await self._headers(write, position),
                 command_id=write.command_id,
                 is_shown=is_shown,
-                effect=effect,
-                # A gallery's record follows those of its items.
-                items=waiter.items if waiter.sequence >= position.sequence else {},
             )
 
     async def perform_each(
@@ -157,7 +145,7 @@ class Writes:
             number: self._envelope(write.numbered(number) if index else write, data)
             for index, (number, data) in enumerate(commands.items())
         }
-        with self._gallery_waiters.watch(gallery_id) as waiter:
+        with self._gallery_waiters.watch(write.site_id, gallery_id) as waiter:
             outcomes: dict[int, Reply | HttpFailure] = {}
             if envelopes and (write.has_client_key or write.expected is not None):
                 first = next(iter(envelopes))
@@ -183,7 +171,7 @@ class Writes:
             site_id=write.site_id,
             name=command_name(data),
             data=data,
-            reply_to=self._topics.replies,
+            reply_to=self.reply_topic,
             correlation_id=write.correlation_id,
             traceparent=write.traceparent,
             source=write.source,

@@ -33,6 +33,8 @@ class KitSettings(MongoSettings, KafkaSettings):
     """Partitions of each topic. They are created with this number, and a service is not ready if one has another."""
     topic_replication: int = Field(1, ge=1)
     """Replicas of each topic, used when a topic is created."""
+    reply_topics: int = Field(8, ge=1, le=1_000)
+    """Topics for replies to single gateways, of one partition each. Gateways beyond this number share topics."""
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "gzip"
     """Compression of published records. Every consumer must be able to read it (why gzip: decision 5)."""
     events_retention: timedelta = Field(timedelta(days=30), gt=timedelta(0))

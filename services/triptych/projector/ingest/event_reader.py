@@ -1,9 +1,14 @@
 """Reads the records of the events topic: events, and records of snapshots."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from triptych.contract.codec.cloudevents import Undecodable
 from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.kafka.reading.reader import IncomingRecord
+from triptych.projector.join.notices import Wanted
 from triptych.projector.view.batch import Input
 from triptych.projector.view.snapshots import read_snapshot_record
 
@@ -12,18 +17,51 @@ SITES_MAX = 10_000
 _SNAPSHOT_TYPE = SNAPSHOT_TYPE_PREFIX.encode()
 
 
+class ReadRecords(NamedTuple):
+    """The content of several records.
+
+    Attributes:
+        inputs: the site and content of each record that can be read.
+        sources: these records.
+        refused: the other records, each with the reason and the error in words.
+        wanted: the notices that gateways wait for.
+    """
+
+    inputs: list[tuple[str, Input]]
+    sources: list[IncomingRecord]
+    refused: list[tuple[IncomingRecord, str, str]]
+    wanted: list[Wanted]
+
+
 class EventReader:
-    """Reads records one by one. Sites are few, so each name is decoded once."""
+    """Reads records. Sites are few, so each name is decoded once."""
 
     def __init__(self) -> None:
         self._sites: dict[bytes, str] = {}
 
-    def read(self, record: IncomingRecord) -> tuple[str, Input]:
-        """A record's site and content. Raises Undecodable."""
-        site, is_snapshot = b"", False
+    def read_all(self, records: Sequence[IncomingRecord]) -> ReadRecords:
+        """The content of records, in order."""
+        found = ReadRecords([], [], [], [])
+        for record in records:
+            try:
+                site_id, entry, notice_to = self.read(record)
+            except Undecodable as error:
+                found.refused.append((record, error.reason, error.text))
+                continue
+            found.inputs.append((site_id, entry))
+            found.sources.append(record)
+            if notice_to is not None:
+                found.wanted.append(Wanted(notice_to, entry.gallery_id))
+        return found
+
+    def read(self, record: IncomingRecord) -> tuple[str, Input, bytes | None]:
+        """A record's site, its content, and the topic for notices that it names. Raises Undecodable."""
+        site, is_snapshot, notice_to = b"", False, None
         for name, value in record.headers:
             if name == "ce_siteid":
                 site = value
+            elif name == "ce_noticeto":
+                notice_to = value
             elif name == "ce_type":
                 is_snapshot = bool(value) and value.startswith(_SNAPSHOT_TYPE)  # a header's value may be null
         site_id = self._sites.get(site)
@@ -31,4 +69,4 @@ class EventReader:
             site_id = event_headers(record.headers).site_id
             if site and len(self._sites) < SITES_MAX:
                 self._sites[site] = site_id
-        return site_id, read_snapshot_record(record.value) if is_snapshot else decode_event(record.value)
+        return site_id, read_snapshot_record(record.value) if is_snapshot else decode_event(record.value), notice_to

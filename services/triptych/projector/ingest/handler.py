@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
-from triptych.contract.codec.cloudevents import Reason, Undecodable
+from triptych.contract.codec.cloudevents import Reason
 from triptych.contract.codec.events import Event, EventType
 from triptych.contract.codec.trace_context import sampled_context
 from triptych.contract.joined import gallery_key, item_key
@@ -28,8 +28,9 @@ from triptych.kit.tracing.spans import NO_SPANS
 from triptych.projector.ingest.event_reader import EventReader
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
+from triptych.projector.join.notices import Notices, Wanted
 from triptych.projector.join.publisher import JoinPublisher
-from triptych.projector.view.batch import Batch, Input, fold, remove_item
+from triptych.projector.view.batch import Batch, fold, remove_item
 from triptych.projector.view.fold import FoldResult, View
 from triptych.projector.view.repository import ViewRepository
 
@@ -62,7 +63,7 @@ _REPLAY_OUTCOMES = {
 class ProjectionHandler:
     """A `BatchHandler` for the events topic and one version of the views.
 
-    `join_publisher` is None as long as nobody reads this version.
+    `join_publisher` and `notices` are None as long as nobody reads this version.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class ProjectionHandler:
         join_publisher: JoinPublisher | None,
         check_writable: Callable[[], Awaitable[None]],
         transaction_bytes: int = TRANSACTION_BYTES,
+        notices: Notices | None = None,
     ) -> None:
         self._repository = repository
         self._ownership = ownership
@@ -84,6 +86,7 @@ class ProjectionHandler:
         self._join_publisher = join_publisher
         self._check_writable = check_writable
         self._transaction_bytes = transaction_bytes
+        self._notices = notices
         self._reader = EventReader()
         self.offsets = ProjectedOffsets()
         self.locks: KeyedLocks[int] = KeyedLocks()
@@ -208,27 +211,25 @@ class ProjectionHandler:
     async def _project_chunks(self, chunks: Sequence[Sequence[IncomingRecord]]) -> None:
         views: dict[str, View] = {}
         publishable: dict[str, None] = {}
+        wanted: list[Wanted] = []
         for chunk in chunks:
-            batch = await self._project(chunk)
+            batch = await self._project(chunk, wanted)
             views |= batch.views
             publishable |= batch.publishable
             progress()
             if self._join_publisher is not None:
                 galleries = [views[gallery_id] for gallery_id in publishable] if chunk is chunks[-1] else []
                 await self._join_publisher.publish(batch, galleries)
+        if wanted and self._notices is not None:
+            self._notices.send_soon(wanted, views)
 
-    async def _project(self, records: Sequence[IncomingRecord]) -> Batch:
-        """Fold these events, store the result, and dead-letter the events that do not fit."""
-        inputs: list[tuple[str, Input]] = []
-        sources: list[IncomingRecord] = []
-        refused: list[tuple[IncomingRecord, str, str]] = []
-        for record in records:
-            try:
-                inputs.append(self._reader.read(record))
-                sources.append(record)
-            except Undecodable as error:
-                refused.append((record, error.reason, error.text))
+    async def _project(self, records: Sequence[IncomingRecord], wanted: list[Wanted]) -> Batch:
+        """Fold these events, store the result, and dead-letter the events that do not fit.
 
+        The notices that the events ask for are added to `wanted`.
+        """
+        inputs, sources, refused, asked = self._reader.read_all(records)
+        wanted += asked
         loaded = await self._load({entry.gallery_id for _, entry in inputs})
         batch = fold(loaded, inputs)
         await self._store(loaded, batch, {record.partition for record in records})
