@@ -70,8 +70,8 @@ async def test_every_wrong_parameter_is_reported(gateway: RunningGateway) -> Non
 async def test_a_read_waits_for_the_position_that_it_carries(gateway: RunningGateway, backend: Backend) -> None:
     await backend.store(G, 4)
     reading = asyncio.create_task(gateway.client.get(f"{GALLERIES}/{G}", headers={CONSISTENT_HEADER: f"{G}:6"}))
-    await backend.show(G, 5)
-    await backend.show(G, 6, [item(I1)])
+    await backend.store(G, 5)
+    await backend.store(G, 6, [item(I1)])
     assert (await reading).json()["gallery"]["totalItems"] == 1
     gateway.assert_nothing_waits()
 

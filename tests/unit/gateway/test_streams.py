@@ -1,7 +1,7 @@
 """Which events a stream carries, and its positions, without Kafka."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -104,10 +104,8 @@ async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
     async def ends_of(_asked: Iterable[int]) -> Positions:
         raise TransientFailure("Kafka is away")
 
-    @asynccontextmanager
-    async def away() -> AsyncIterator[None]:
+    def away() -> AbstractAsyncContextManager[None]:
         raise TransientFailure("Kafka is away")
-        yield
 
     for streams in (Streams(GatewaySettings(), "events", following, ends_of), started_streams(followed=away)):
         streams.start_at({0: 10})

@@ -19,7 +19,9 @@ from triptych.kit.process.supervision import SUPERVISOR, progress
 
 log = get_logger(__name__)
 
-SHARED = Gauge("triptych_gateway_reply_topic_shared", "Whether other gateways may use the same reply topic: 1 or 0")
+SHARED = Gauge(
+    "triptych_gateway_reply_topic_shared", "1 if the gateway found no reply topic of its own, and shares one"
+)
 
 LEASES = "reply_topics"
 LEASE_SECONDS = 30.0
