@@ -226,8 +226,12 @@ def encode_snapshot(
     traceparent: str | None,
     command_source: str | None = None,
     tracestate: str | None = None,
+    notice_to: str | None = None,
 ) -> Message:
-    """A record of `triptych.contract.snapshots` for the events topic; the key is the gallery's id."""
+    """A record of `triptych.contract.snapshots` for the events topic; the key is the gallery's id.
+
+    `notice_to` is that of `encode_event`.
+    """
     gallery_id: str = snapshot_record["galleryId"]
     part = snapshot_record["part"]
     return Message(
@@ -243,6 +247,7 @@ def encode_snapshot(
             ce_correlationid=correlation_id,
             ce_causationid=causation_id,
             ce_commandsource=command_source,
+            ce_noticeto=notice_to,
             traceparent=traceparent,
             tracestate=tracestate,
         ),

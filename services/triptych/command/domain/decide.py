@@ -119,18 +119,20 @@ def accepted(envelope: CommandEnvelope, head: GalleryHead, item_ids: tuple[str, 
 
 def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
     """The messages that a change publishes, in order."""
-    common: Mapping[str, Any] = {
-        "site_id": envelope.site_id,
-        "correlation_id": envelope.correlation_id,
-        "causation_id": envelope.command_id,
-        "traceparent": envelope.traceparent,
-        "command_source": envelope.source,
-        "tracestate": envelope.tracestate,
-    }
     notice_to = envelope.notice_to
     return [
-        *(encode_event(event, notice_to=notice_to, **common) for event in change.events),
-        *(encode_snapshot(record, **common) for record in change.snapshot),
+        encode(
+            content,
+            site_id=envelope.site_id,
+            correlation_id=envelope.correlation_id,
+            causation_id=envelope.command_id,
+            traceparent=envelope.traceparent,
+            command_source=envelope.source,
+            tracestate=envelope.tracestate,
+            notice_to=notice_to,
+        )
+        for encode, contents in ((encode_event, change.events), (encode_snapshot, change.snapshot))
+        for content in contents
     ]
 
 
