@@ -91,7 +91,7 @@ def _attributes(root: Path) -> set[str]:
 
 @cache
 def _topics() -> set[str]:
-    return {spec.name for spec in Topics().catalogue(1, 1)}
+    return {spec.name for spec in Topics().catalogue(1, 1, reply_topics=2)}
 
 
 @cache

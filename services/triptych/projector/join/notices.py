@@ -90,5 +90,5 @@ class Notices:
             if fault_of(error) is Fault.OURS:
                 log.exception("notices to gateways cannot be published")
             else:
-                log.warning("notices to gateways cannot be published", topics=sorted(latest), error=error)
+                log.warning("notices to gateways cannot be published", count=len(waiting), error=error)
             DROPPED.inc(len(waiting))
