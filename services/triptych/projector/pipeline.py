@@ -122,7 +122,7 @@ async def running_projection(
         join_publisher,
         lambda: versions.check_writable(version),
     )
-    broker = make_broker(settings, presence and presence.holdings(group))
+    broker = make_broker(settings, None if presence is None else presence.holdings(group))
     consumer = BatchConsumer(
         broker,
         topics.events,
