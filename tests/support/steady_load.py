@@ -22,7 +22,7 @@ from triptych.gateway.api.examples import DEV_KEY
 
 INTERVAL_SECONDS = 0.1
 """Between two commands of one way."""
-REQUEST_SECONDS = 20.0
+REQUEST_SECONDS = 25.0
 """A request that gets no response is sent again, with the same idempotency key."""
 
 

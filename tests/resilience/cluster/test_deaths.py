@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.support.cluster import KINDS, STOP_SECONDS, LocalCluster, installation_of, local_cluster, subscribe
 from tests.support.installation import Installation
+from tests.support.local_cluster import KINDS, STOP_SECONDS, LocalCluster, installation_of, local_cluster, subscribe
 from tests.support.ours import assert_no_record_of_ours_is_dead
 from tests.support.receiver import Receiver, open_receiver
 from tests.support.secrets import check_logs
@@ -26,8 +26,8 @@ from tests.support.write_model import audit, until_all_is_marked
 
 ANSWER_SECONDS = 15.0
 """How soon the next command is answered after the deaths."""
-RESTART_SECONDS = 25.0
-BEFORE_SECONDS, AFTER_SECONDS = 3.0, 30.0
+RESTART_SECONDS = 18.0
+BEFORE_SECONDS, AFTER_SECONDS = 3.0, 22.0
 """How long the load lasts before and after the deaths."""
 WHOLE_SECONDS = 90.0
 GALLERIES = 6
@@ -83,7 +83,7 @@ async def test_one_of_each_dies_at_the_same_moment(cluster: LocalCluster, choose
         async with sending(installation) as sender:
             galleries = [await sender.gallery(0) for _ in range(2 * GALLERIES)]
         killed = [await choose(cluster, installation), cluster.primary(), *(f"{kind}-{worker}" for kind in KINDS)]
-        load = await die_under_load(cluster, installation, galleries, killed)
+        load, slowest = await die_under_load(cluster, installation, galleries, killed)
         await cluster.until_whole(WHOLE_SECONDS)
         async with sending(installation) as sender:
             await check_galleries(sender, load.sent())
@@ -91,12 +91,14 @@ async def test_one_of_each_dies_at_the_same_moment(cluster: LocalCluster, choose
         await assert_no_record_of_ours_is_dead(installation)
         compared = await asyncio.to_thread(cluster.run, "verify")
         assert compared.returncode == 0, compared.stdout + compared.stderr
+    # At the end: whether something was lost is to be known in any case.
+    assert slowest.seconds < ANSWER_SECONDS, slowest
 
 
 async def die_under_load(
     cluster: LocalCluster, installation: Installation, galleries: list[str], killed: list[str]
-) -> SteadyLoad:
-    """Kill these parts under load; every command is answered, and those sent afterwards are answered in time."""
+) -> tuple[SteadyLoad, Sent]:
+    """Kill these parts under load. Every command is acknowledged and accepted; the slowest is of those sent later."""
     gateways = cluster.gateways()
     async with steady_load(installation, lambda: gateways, galleries[:GALLERIES], galleries[GALLERIES:]) as load:
         await asyncio.sleep(BEFORE_SECONDS)
@@ -106,13 +108,12 @@ async def die_under_load(
     assert all(sent.acknowledged for sent in load.sent())
     assert {sent.outcome for sent in load.sent()} == {"accepted"}
     print("\nkilled", *killed)
-    check_times("Kafka", list(load.by_topic.values()), died_at)
-    check_times("HTTP", load.by_http, died_at)
-    return load
+    slowest = (slowest_of("Kafka", list(load.by_topic.values()), died_at), slowest_of("HTTP", load.by_http, died_at))
+    return load, max(slowest, key=lambda sent: sent.seconds)
 
 
-def check_times(way: str, commands: list[Sent], died_at: float) -> None:
-    """Print how long commands of one way waited; those that were sent after the deaths are answered in time."""
+def slowest_of(way: str, commands: list[Sent], died_at: float) -> Sent:
+    """The slowest of the commands that were sent after the deaths. Prints how long the commands of one way waited."""
     after = [sent for sent in commands if sent.at >= died_at]
     waiting = [sent for sent in commands if sent.at < died_at <= (sent.answered_at or 0)]
     slowest = max(after, key=lambda sent: sent.seconds)
@@ -123,7 +124,7 @@ def check_times(way: str, commands: list[Sent], died_at: float) -> None:
         f"{max((sent.seconds for sent in waiting), default=0):.1f} s; sent again because of "
         f"{sorted({reason for sent in commands for reason in sent.refusals})}"
     )
-    assert slowest.seconds < ANSWER_SECONDS, slowest
+    return slowest
 
 
 async def check_galleries(sender: Sender, everything: list[Sent]) -> None:
