@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.support.installation import Installation
+from tests.support.installation import PARTITIONS, Installation
 from tests.support.local_cluster import KINDS, STOP_SECONDS, LocalCluster, installation_of, local_cluster, subscribe
 from tests.support.ours import assert_no_record_of_ours_is_dead
 from tests.support.receiver import Receiver, open_receiver
 from tests.support.secrets import check_logs
-from tests.support.sender import Sender, sending
+from tests.support.sender import Sender, galleries_on, sending
 from tests.support.servers import command_line
 from tests.support.steady_load import Sent, SteadyLoad, steady_load
 from tests.support.waiting import eventually
@@ -81,7 +81,9 @@ async def test_one_of_each_dies_at_the_same_moment(cluster: LocalCluster, choose
         await cluster.until_whole(WHOLE_SECONDS)
         await subscribe(cluster, receiver.url())
         async with sending(installation) as sender:
-            galleries = [await sender.gallery(0) for _ in range(2 * GALLERIES)]
+            # Each way has galleries on all partitions, also on those of the worker that dies.
+            ids = galleries_on(*(number % PARTITIONS for number in range(2 * GALLERIES)))
+            galleries = [await sender.gallery(0, gallery_id=gallery_id) for gallery_id in ids]
         killed = [await choose(cluster, installation), cluster.primary(), *(f"{kind}-{worker}" for kind in KINDS)]
         load, slowest = await die_under_load(cluster, installation, galleries, killed)
         await cluster.until_whole(WHOLE_SECONDS)
