@@ -36,6 +36,7 @@ TERMINAL = re.compile(r"\d\d:\d\d:\d\d")
 NOT_TYPED = {
     "make up": "the fixture has done what it does, with servers that were there",
     "make test": "this is it",
+    "make cluster": "tests/resilience/cluster does, in `make soak`",
     "docker compose up": "`make test-deploy` does, because it needs a Docker engine",
 }
 # They run until somebody ends them; they have printed enough when they have printed what the page says.

@@ -26,7 +26,8 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from triptych.devstack.addresses import Addresses, Provider
 from triptych.devstack.errors import StackUnavailable
-from triptych.devstack.kafka import BROKER_SETTINGS, CLUSTER_ID, STARTED
+from triptych.devstack.kafka import STARTED
+from triptych.devstack.kafka_folder import BROKER_SETTINGS, CLUSTER_ID
 from triptych.devstack.mongo import REPLICA_SET, make_primary
 from triptych.devstack.ports import LOOPBACK
 

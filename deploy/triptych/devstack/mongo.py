@@ -53,25 +53,28 @@ def running_mongo(
     raise StackUnavailable.
     """
     data.mkdir(parents=True, exist_ok=True)
-    child = start_child(
-        [
-            runnable_mongod(cache),
-            *("--replSet", REPLICA_SET),
-            *("--dbpath", data),
-            *("--bind_ip", LOOPBACK),
-            *("--port", str(port)),
-            "--nounixsocket",  # otherwise mongod puts a socket named for the port into /tmp
-            *("--wiredTigerCacheSizeGB", "0.5"),  # the default is half of the machine's memory
-            *("--oplogSize", "512"),
-            *(argument for parameter in parameters for argument in ("--setParameter", parameter)),
-            *options,
-        ],
-        log=log,
-    )
+    child = start_child([*member_command(data=data, port=port, cache=cache, parameters=parameters), *options], log=log)
     try:
         yield lambda: _make_primary(child, port)
     finally:
         child.stop(_STOP_SECONDS)
+
+
+def member_command(
+    *, data: Path, port: int, cache: Path, parameters: Sequence[str] = (), cache_gigabytes: str = "0.5"
+) -> list[str | Path]:
+    """Return the command line of a member of the replica set; see `running_mongo`. Raises StackUnavailable."""
+    return [
+        runnable_mongod(cache),
+        *("--replSet", REPLICA_SET),
+        *("--dbpath", data),
+        *("--bind_ip", LOOPBACK),
+        *("--port", str(port)),
+        "--nounixsocket",  # otherwise mongod puts a socket named for the port into /tmp
+        *("--wiredTigerCacheSizeGB", cache_gigabytes),  # the default is half of the machine's memory
+        *("--oplogSize", "512"),
+        *(argument for parameter in parameters for argument in ("--setParameter", parameter)),
+    ]
 
 
 def make_primary(client: MongoClient[dict[str, Any]], host: str) -> bool:

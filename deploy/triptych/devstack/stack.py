@@ -96,7 +96,7 @@ def local_stack(
         yield Addresses(environ["TRIPTYCH_KAFKA_BOOTSTRAP"], environ["TRIPTYCH_MONGO_URI"], provider)
         return
     data_dir = data_dir.resolve()
-    with _exclusive(data_dir):
+    with exclusive(data_dir):
         require_free(kafka_port, server="Kafka", setting="TRIPTYCH_KAFKA_PORT")
         require_free(mongo_port, server="MongoDB", setting="TRIPTYCH_MONGO_PORT")
         if provider is Provider.CONTAINERS:
@@ -123,7 +123,7 @@ def _containers_missing(say: Callable[[str], None]) -> Sequence[str]:
 
 
 @contextmanager
-def _exclusive(data_dir: Path) -> Iterator[None]:
+def exclusive(data_dir: Path) -> Iterator[None]:
     """Lock the data folder against a second stack. Raises StackUnavailable if there is one."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with data_dir.joinpath("stack.lock").open("wb") as lock:

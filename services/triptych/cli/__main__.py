@@ -30,6 +30,11 @@ GROUPS = {
     "import": ("triptych.cli.transfer.import_command", "Create galleries and items from a file."),
     "jobs": ("triptych.cli.jobs", "Long-running work on large galleries."),
     "config": ("triptych.cli.config", "The settings of this installation."),
+    "cluster": (
+        "triptych.cli.cluster.command",
+        "Run three Kafka nodes, three MongoDB members and two processes of each service until Ctrl-C.",
+    ),
+    "cluster-kill": ("triptych.cli.cluster.kill_command", "Kill parts of the cluster that runs in this folder."),
     "keys": ("triptych.cli.keys", "API keys of the gateway."),
     "listeners": ("triptych.cli.listener_test", "External listeners of events (webhooks)."),
     "deliveries": ("triptych.cli.deliveries", "Show deliveries to listeners, and send them again."),

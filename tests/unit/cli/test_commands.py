@@ -26,7 +26,7 @@ from triptych.kit.mongo import driver
 from triptych.kit.startup import lifecycle
 
 COMMANDS = dict(all_commands())
-LOCAL = {("up",), ("completion",), ("config", "show")}
+LOCAL = {("up",), ("cluster",), ("cluster-kill",), ("completion",), ("config", "show")}
 """Commands that need no server."""
 HEAVY = ("aiokafka", "pymongo", "fastapi", "faststream", "pydantic", "httpx")
 

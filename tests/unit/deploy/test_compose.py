@@ -9,7 +9,7 @@ from tests.support.compose_file import COMPOSE, DEPLOY, OURS, ROOT, SERVICES, re
 from triptych.cli.settings import CliSettings
 from triptych.cli.up import SERVICES as SERVICES_OF_THE_CODE
 from triptych.devstack.containers import KAFKA_IMAGE, MONGO_IMAGE
-from triptych.devstack.kafka import BROKER_SETTINGS
+from triptych.devstack.kafka_folder import BROKER_SETTINGS
 from triptych.kit.process.settings import PREFIX
 from triptych.kit.process.stopping import FORCED_SECONDS
 

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.errors import NO_ANSWER, no_answer
+from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.refusals import starting
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.logs.loggers import get_logger
@@ -23,6 +24,8 @@ log = get_logger(__name__)
 INTERVAL_SECONDS = 0.5
 # A refused connection fails at once; this limit is for a broker that accepts the connection and is slow.
 ANSWER_SECONDS = 5.0
+# Of several brokers, a silent one must leave time to ask another. Otherwise one dead machine would fail all writes.
+BROKER_SECONDS = ANSWER_SECONDS / 2
 
 
 class KafkaMonitor:
@@ -90,7 +93,7 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
     """
     # The monitor has its own connection: on a consumer's connection, a question waits behind a fetch, which waits for
     # records.
-    client = AIOKafkaClient(**connection_options(settings), client_id="triptych")
+    client = make_client(settings)
     try:
         async with starting(settings, ANSWER_SECONDS):
             await client.bootstrap()
@@ -98,6 +101,17 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
             yield monitor
     finally:
         await client.close()
+
+
+def make_client(settings: KitSettings) -> AIOKafkaClient:
+    """A client that asks another broker if one is silent, and forgets a dead broker when the others do. Not started."""
+    has_one = "," not in settings.kafka_bootstrap
+    return AIOKafkaClient(
+        **connection_options(settings),
+        client_id="triptych",
+        request_timeout_ms=int(1000 * (ANSWER_SECONDS if has_one else BROKER_SECONDS)),
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+    )
 
 
 @asynccontextmanager
