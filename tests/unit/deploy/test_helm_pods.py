@@ -21,6 +21,7 @@ from triptych.kit.process.settings import PREFIX
 from triptych.kit.process.stopping import FORCED_SECONDS
 
 JOBS = ("provision", "migrate")
+CLI = "cli"
 PODS = [(example, pod) for example in EXAMPLES for pod in pods(example)]
 RUNNING = [(example, pod) for example, pod in PODS if pod.component in SERVICES]
 SECRETS, FILES = set(secrets()), set(files())
@@ -57,10 +58,10 @@ def given_settings(pod: Pod) -> dict[str, Any]:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_service_runs_and_the_jobs_are_commands(example: str) -> None:
     made = {pod.component: pod for pod in pods(example)}
-    assert set(SERVICES) | {"provision"} <= set(made) <= {*SERVICES, *JOBS}
+    assert set(SERVICES) | {"provision"} <= set(made) <= {*SERVICES, *JOBS, CLI}
     assert all(made[service].container["args"] == [service] for service in SERVICES)
     commands: Any = get_command(app)
-    for job in set(made) - set(SERVICES):
+    for job in set(made) & set(JOBS):
         command, option, seconds = made[job].container["args"]
         assert (command, option) == (job, "--wait")
         assert command in commands.commands
@@ -113,7 +114,7 @@ def test_each_process_gets_its_own_secrets_only(pod: Pod) -> None:
         assert given & limited <= read_by(process_of(pod))
         assert ("TRIPTYCH_SECRETS_KEY" in given) is ("TRIPTYCH_SECRETS_KEY" in read_by(process_of(pod)))
     else:
-        assert not given & limited
+        assert given & limited == ({"TRIPTYCH_SECRETS_KEY"} if pod.component == CLI else set())
 
 
 @every_pod
@@ -204,6 +205,13 @@ def test_memory_is_limited_and_processor_time_is_not(pod: Pod) -> None:
     resources = pod.container["resources"]
     assert set(resources["requests"]) == {"cpu", "memory"}
     assert set(resources["limits"]) == {"memory"}
+
+
+def test_a_pod_for_commands_waits_for_them() -> None:
+    (waiting,) = [pod for pod in pods("secure") if pod.component == CLI]
+    assert waiting.container["command"] == ["sleep", "infinity"], "the entry point would run a command"
+    assert "args" not in waiting.container
+    assert not [pod for pod in pods("plain") if pod.component == CLI]
 
 
 def test_a_job_that_is_refused_is_not_tried_again() -> None:

@@ -32,7 +32,7 @@ The settings of a process, as JSON: its own win over those of all. Takes {root, 
 
 {{/*
 The names in `secrets` that a process needs, as JSON: {"names": […]}. Takes {root, component}.
-Nobody but the gateway and the relay handles secrets of listeners, and nobody but the gateway has its key.
+No other service than the gateway and the relay handles secrets of listeners, and only the gateway has its own key.
 */}}
 {{- define "triptych.secretNames" -}}
 {{- $component := .component -}}
@@ -40,7 +40,7 @@ Nobody but the gateway and the relay handles secrets of listeners, and nobody bu
 {{- range $name := keys .root.Values.secrets | sortAlpha -}}
 {{- $isGateways := hasPrefix "TRIPTYCH_GATEWAY_" $name -}}
 {{- $isListeners := eq $name "TRIPTYCH_SECRETS_KEY" -}}
-{{- if not (or (and $isGateways (ne $component "gateway")) (and $isListeners (not (has $component (list "gateway" "webhooks"))))) -}}
+{{- if not (or (and $isGateways (ne $component "gateway")) (and $isListeners (not (has $component (list "gateway" "webhooks" "cli"))))) -}}
 {{- $names = append $names $name -}}
 {{- end -}}
 {{- end -}}
