@@ -17,7 +17,8 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up cluster test test-fast test-containers test-deploy soak conformance lint types bench schemas reference clean
+.PHONY: help up cluster test test-fast test-containers test-deploy test-helm soak conformance lint types bench schemas \
+  reference helm clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ test-containers: $(INSTALLED) ## Run the tests that need servers on the official
 
 test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and test what runs (needs Docker)
 	$(BIN)/pytest tests/deploy
+
+test-helm: $(VENV)/.installed-helm ## Render the Helm chart, and check it against the schemas of Kubernetes (needs helm)
+	$(BIN)/pytest tests/helm
 
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
@@ -66,8 +70,15 @@ schemas: $(INSTALLED) ## Publish the contract as JSON Schema and AsyncAPI
 reference: $(INSTALLED) ## Write docs/settings.md, docs/metrics.md and docs/command-line.md from the code
 	$(BIN)/python -m triptych.cli.reference
 
+helm: $(INSTALLED) ## Write the manifests of the Helm chart and the settings in its schema (needs helm)
+	$(BIN)/python -m tests.support.helm
+
 clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych
+
+$(VENV)/.installed-helm: $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[helm]'
+	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

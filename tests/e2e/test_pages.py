@@ -51,6 +51,8 @@ KCAT = shutil.which("kcat") is not None
 README = ROOT / "README.md"
 DEPLOYING = ROOT / "docs" / "deploying.md"
 """`tests/deploy` types this page: its commands need a Docker engine."""
+KUBERNETES = ROOT / "docs" / "kubernetes.md"
+"""`tests/helm` types of this page what needs no cluster."""
 
 
 def name_of(page: Path) -> str:
@@ -254,7 +256,7 @@ def test_the_readme_works_as_printed(beginning: Beginning) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in (README, DEPLOYING)], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in (README, DEPLOYING, KUBERNETES)], ids=name_of)
 def test_a_page_works_as_printed(page: Path, place: Place, tmp_path: Path) -> None:
     type_page(page, place, tmp_path)
 

@@ -3,8 +3,11 @@
 import ast
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import yaml
 
 from triptych.contract.commands import COMMAND_TYPE_PREFIX
 from triptych.contract.replies import REPLY_TYPE
@@ -28,7 +31,7 @@ def is_missing(code: str, root: Path) -> bool:
         return False
     if _FILE.fullmatch(code) or (code.split("/")[0] in ROOTS and re.fullmatch(r"[\w./-]+", code) and "/" in code):
         return not _is_file(code.removesuffix("/"), root)
-    if not _DOTTED.fullmatch(code) or code.startswith(_NOT_CODE) or code in _attributes(root):
+    if not _DOTTED.fullmatch(code) or code.startswith(_NOT_CODE) or code in _attributes(root) | _values(root):
         return False
     names = code.removeprefix("triptych.").split(".")
     is_ours = code.startswith("triptych.") and code not in _topics()
@@ -87,6 +90,18 @@ def _attributes(root: Path) -> set[str]:
     folder = root / "services" / "triptych"
     modules = [*folder.rglob("spans.py"), *(folder / "kit" / "tracing").glob("*.py")]
     return {found for module in modules for found in _ATTRIBUTE.findall(module.read_text())}
+
+
+@cache
+def _values(root: Path) -> set[str]:
+    """The names of the values of the Helm chart, with those of the maps that they are in."""
+
+    def names(values: object, above: str) -> Iterator[str]:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            yield f"{above}{name}"
+            yield from names(value, f"{above}{name}.")
+
+    return set(names(yaml.safe_load((root / "deploy" / "helm" / "triptych" / "values.yaml").read_text()), ""))
 
 
 @cache

@@ -1,0 +1,13 @@
+"""Skips everything here on a machine without helm."""
+
+import pytest
+
+from tests.support.helm.chart import helm_missing
+
+
+@pytest.fixture(autouse=True, scope="session")
+def helm() -> None:
+    """That there is a helm to run."""
+    missing = helm_missing()
+    if missing:
+        pytest.skip(f"the chart cannot be rendered here: {missing}")

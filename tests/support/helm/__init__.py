@@ -1,0 +1,1 @@
+"""The Helm chart: the names of settings in its schema, the manifests that it makes, and Kubernetes' schemas of them."""
