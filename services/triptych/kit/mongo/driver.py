@@ -44,6 +44,7 @@ from triptych.kit.mongo import network
 from triptych.kit.mongo.address import NOT_ENCODED, has_bare_secret, is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from triptych.kit.mongo.refusals import STANDALONE, start_failure
+from triptych.kit.mongo.routers import note_server
 from triptych.kit.process.stopping import DATABASE, stop_deadline
 from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
@@ -192,6 +193,7 @@ async def _require_transactions(client: AsyncMongoClient[Document], name: str, *
         raise NotYetAvailable("MongoDB's replica set has no members yet: run rs.initiate() once.")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise StartRefused(STANDALONE)
+    note_server(client, hello)
     if is_direct and len(hello.get("hosts", ())) > 1:
         raise StartRefused(
             "TRIPTYCH_MONGO_URI has directConnection=true, but the replica set has several members: nothing could be "

@@ -22,7 +22,9 @@ from triptych.kit.mongo.driver import (
     begin_transaction,
     is_transient,
     open_session,
+    snapshot_session,
 )
+from triptych.kit.mongo.routers import has_shards
 from triptych.kit.process.waits import waiting_for
 
 log = get_logger(__name__)
@@ -88,11 +90,34 @@ async def end_left_open(database: Database) -> None:
 
 
 async def wait_for_majority(database: Database) -> None:
-    """Return when majority reads show everything that was written before. Raises the driver's errors."""
+    """Return when majority reads show everything that was written before. Raises the driver's errors.
+
+    On a cluster, this holds for the collections that are not divided; see `settled_reads`.
+    """
     with waiting_for("MongoDB to confirm writes by a majority"):
         # A majority has this write only after it has all earlier ones. A linearizable read proves the same, but takes
         # 100 ms instead of 4 (measured), because it does not wake the journal.
         await database["barrier"].update_one({"_id": 0}, {"$inc": {"count": 1}}, upsert=True)
+
+
+@asynccontextmanager
+async def settled_reads(database: Database) -> AsyncIterator[Session | None]:
+    """A session for the block's reads, which show everything that was written before; None if they need no session.
+
+    On a cluster, a majority on one shard says nothing of the others. Besides, a transaction on several shards may be
+    committed on one and still be prepared on another, where majority reads show the state before it. A read at a moment
+    waits until each shard has a majority for that moment and knows the outcome of transactions that were prepared
+    before. The moment is not before the last answer that this process has received from MongoDB. MongoDB keeps it for
+    five minutes; a block that takes longer fails with a transient error.
+
+    Raises the driver's errors.
+    """
+    if not has_shards(database):
+        await wait_for_majority(database)
+        yield None
+        return
+    async with snapshot_session(database) as session:
+        yield session
 
 
 async def _commit(database: Database, session: Session) -> None:
