@@ -16,7 +16,7 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-fast test-containers test-deploy soak conformance lint types bench schemas reference clean
+.PHONY: help up test test-fast test-containers test-deploy test-shards soak conformance lint types bench schemas reference clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-containers: $(INSTALLED) ## Run the tests that need servers on the official
 
 test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and test what runs (needs Docker)
 	$(BIN)/pytest tests/deploy
+
+test-shards: $(INSTALLED) ## Run the tests of command service and projector as on a sharded cluster
+	TRIPTYCH_TEST_SHARDS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/integration/command tests/integration/projector
 
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \

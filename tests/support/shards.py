@@ -254,3 +254,21 @@ def assert_kept(router: Router) -> None:
     """Fail if a router would have refused a command, or sent one to all shards that is not named above."""
     assert not router.refused
     assert router.on_all_shards <= ON_ALL_SHARDS.keys()
+
+
+@pytest.fixture(autouse=True)
+def in_all_tests() -> Iterator[None]:
+    """With `TRIPTYCH_TEST_SHARDS`, the tests of this folder check all commands of the product."""
+    if not IN_ALL_TESTS:
+        yield
+        return
+    with as_on_a_cluster() as router:
+        yield
+        assert_kept(router)
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    """The rules that the product's commands of this test are checked by; to be asked for before any database."""
+    with as_on_a_cluster() as made:
+        yield made

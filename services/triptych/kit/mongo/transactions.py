@@ -104,6 +104,18 @@ async def wait_for_majority(database: Database) -> None:
 async def settled_reads(database: Database) -> AsyncIterator[Session | None]:
     """A session for the block's reads, which show everything that was written before; None if they need no session.
 
+    Raises the driver's errors.
+    """
+    if not has_shards(database):
+        await wait_for_majority(database)
+    async with reads_of_all_shards(database) as session:
+        yield session
+
+
+@asynccontextmanager
+async def reads_of_all_shards(database: Database) -> AsyncIterator[Session | None]:
+    """A session for the block's reads, which show each committed transaction whole; None on a replica set.
+
     On a cluster, a majority on one shard says nothing of the others. Besides, a transaction on several shards may be
     committed on one and still be prepared on another, where majority reads show the state before it. A read at a moment
     waits until each shard has a majority for that moment and knows the outcome of transactions that were prepared
@@ -113,7 +125,6 @@ async def settled_reads(database: Database) -> AsyncIterator[Session | None]:
     Raises the driver's errors.
     """
     if not has_shards(database):
-        await wait_for_majority(database)
         yield None
         return
     async with snapshot_session(database) as session:

@@ -150,7 +150,9 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
 
 async def _ensure(database: Database, name: str, models: Sequence[IndexModel]) -> None:
     await ensure_divided(database, name, models)
-    models = indexes_for(models, on_cluster=has_shards(database))
+    declared, models = models, indexes_for(models, on_cluster=has_shards(database))
+    if declared and not models:
+        return  # it has a shard key and no index: only a cluster needs it
     if models:
         await _adjust_lifetimes(database, name, models)
         with building_indexes():
