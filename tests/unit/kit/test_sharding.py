@@ -164,6 +164,24 @@ def test_only_a_router_has_shards() -> None:
     assert within(on_member, {"_id": 1}, owner="a") == {"_id": 1}
 
 
+def test_a_client_is_not_taken_for_an_equal_one() -> None:
+    class Client:
+        """Equal to every other, as PyMongo's clients of one address are."""
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 0
+
+    first, second, member = Client(), Client(), Client()
+    note_server(first, {"msg": "isdbgrid"})
+    note_server(second, {"msg": "isdbgrid"})
+    del first
+    assert has_shards(SimpleNamespace(client=second))
+    assert not has_shards(SimpleNamespace(client=member))
+
+
 def test_every_collection_has_a_shard_key_or_a_reason_to_have_none() -> None:
     undivided = {name for name, models in declared().items() if shard_key_of(models) is None}
     assert undivided == ON_ONE_SHARD.keys()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeAlias, cast
 
-from bson import Binary
+from bson import Binary, Timestamp
 from pymongo import (
     ASCENDING,
     DESCENDING,
@@ -70,6 +70,7 @@ __all__ = [
     "ReadConcern",
     "ReplaceOne",
     "Session",
+    "Timestamp",
     "UpdateOne",
     "WriteConcern",
     "aggregate",
@@ -226,11 +227,11 @@ async def snapshot_session(database: Database) -> AsyncIterator[Session]:
 
 
 async def aggregate(
-    collection: Collection, pipeline: Sequence[Mapping[str, Any]], *, at_once: int | None = None
+    collection: Collection, pipeline: Sequence[Mapping[str, Any]], session: Session | None = None, *, at_once: int = 0
 ) -> list[Document]:
-    """The results of an aggregation, `at_once` of them in the first response. Raises the driver's errors."""
-    options: dict[str, Any] = {} if at_once is None else {"batchSize": at_once}
-    starting: Any = collection.aggregate(list(pipeline), **options)
+    """The results of an aggregation, `at_once` of them, if given, in the first response. Raises the driver's errors."""
+    options: dict[str, Any] = {"batchSize": at_once} if at_once else {}
+    starting: Any = collection.aggregate(list(pipeline), session=session, **options)
     # PyMongo returns cursors from a coroutine, Motor directly.
     cursor = await starting if asyncio.iscoroutine(starting) else starting
     found: list[Document] = await cursor.to_list(None)

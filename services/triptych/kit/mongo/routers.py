@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import ref
 
-_ROUTED: WeakSet[Any] = WeakSet()
+# By identity: two clients of the same address are equal to PyMongo, and the second would disappear with the first.
+_ROUTED: dict[int, ref[Any]] = {}
 
 
 class HasClient(Protocol):
@@ -17,12 +18,15 @@ class HasClient(Protocol):
 def note_server(client: object, hello: Mapping[str, Any]) -> None:
     """Remember what kind of server has answered `hello` to this client."""
     if hello.get("msg") == "isdbgrid":
-        _ROUTED.add(client)
+        number = id(client)
+        _ROUTED[number] = ref(client, lambda _: _ROUTED.pop(number, None))
 
 
 def has_shards(database: HasClient) -> bool:
     """Whether the database belongs to a sharded cluster; False before the server was asked (`open_database`)."""
-    return database.client in _ROUTED
+    client = database.client
+    found = _ROUTED.get(id(client))
+    return found is not None and found() is client
 
 
 def within(database: HasClient, query: Mapping[str, Any], **key: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from triptych.kit.mongo.driver import (
     OperationFailure,
     PyMongoError,
     Session,
+    Timestamp,
     begin_transaction,
     is_transient,
     open_session,
@@ -109,6 +110,25 @@ async def settled_reads(database: Database) -> AsyncIterator[Session | None]:
     if not has_shards(database):
         await wait_for_majority(database)
     async with reads_of_all_shards(database) as session:
+        yield session
+
+
+@asynccontextmanager
+async def committed_reads(database: Database) -> AsyncIterator[Session | None]:
+    """A session for the block's reads before a write: they wait for transactions whose outcome is being distributed.
+
+    The outcome of a transaction on several shards reaches each of them at another moment. Until then, a plain read on a
+    shard shows the state before the transaction. This concerns the transactions of an owner that died, and those whose
+    commit was not answered. A write on top of such a read would undo what was committed. None on a replica set.
+
+    Raises the driver's errors.
+    """
+    if not has_shards(database):
+        yield None
+        return
+    async with await open_session(database) as session:
+        # Any moment will do: MongoDB waits for prepared transactions in every read after a moment.
+        session.advance_operation_time(Timestamp(1, 1))
         yield session
 
 

@@ -21,7 +21,7 @@ from triptych.kit.mongo.driver import (
 )
 from triptych.kit.mongo.fencing import Ownership, all_documents
 from triptych.kit.mongo.routers import within
-from triptych.kit.mongo.transactions import transaction
+from triptych.kit.mongo.transactions import committed_reads, transaction
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
 from triptych.projector.view.mapping import document_of, item_view_of, view_of
@@ -57,21 +57,21 @@ class ViewRepository:
         """The stored views of these galleries, by id. No site is needed: a gallery id belongs to one site only."""
         if not gallery_ids:
             return {}
-        found = await self._galleries.find({"_id": {"$in": list(gallery_ids)}}).to_list(None)
+        found = await self._read(self._galleries, {"_id": {"$in": list(gallery_ids)}})
         return {document["_id"]: view_of(document) for document in found}
 
     async def load_items(self, items: AbstractCollection[ItemKey]) -> dict[str, ItemView]:
         """The views of those items that exist, by item id."""
         if not items:
             return {}
-        found = await self._items.find(self._by_id(items)).to_list(None)
+        found = await self._read(self._items, self._by_id(items))
         return {item.item_id: item for item in map(item_view_of, found)}
 
     async def load_item_sequences(self, items: AbstractCollection[ItemKey]) -> dict[str, int]:
         """The sequences of those items that exist, by item id."""
         if not items:
             return {}
-        found = await self._items.find(self._by_id(items), {"item.id": 1, "sequence": 1}).to_list(None)
+        found = await self._read(self._items, self._by_id(items), {"item.id": 1, "sequence": 1})
         return {document["item"]["id"]: document["sequence"] for document in found}
 
     async def first_items(self, views: Iterable[View], limit: int = HEAD_ITEMS_MAX) -> dict[str, list[dict[str, Any]]]:
@@ -95,13 +95,20 @@ class ViewRepository:
 
     async def _find_items(self, views: Sequence[View], limit: int = 0) -> list[Document]:
         """All items of several galleries, or, with a limit, the first items of a single gallery."""
-        found = self._items.find(_items_of(views))
-        return await (found.sort("sortOrder", DESCENDING).limit(limit) if limit else found).to_list(None)
+        return await self._read(self._items, _items_of(views), limit=limit)
+
+    async def _read(
+        self, collection: Collection, query: Document, fields: Document | None = None, *, limit: int = 0
+    ) -> list[Document]:
+        """The documents that are found; with a limit, those of the highest sort orders."""
+        async with committed_reads(self._database) as session:
+            found = collection.find(query, fields, session=session)
+            return await (found.sort("sortOrder", DESCENDING).limit(limit) if limit else found).to_list(None)
 
     async def items_before(self, gallery_id: str, sequence: int) -> list[str]:
         """The ids of a gallery's items with a lower sequence."""
         query = {"galleryId": gallery_id, "sequence": {"$lt": sequence}}
-        return [found["item"]["id"] for found in await self._items.find(query, {"item.id": 1}).to_list(None)]
+        return [found["item"]["id"] for found in await self._read(self._items, query, {"item.id": 1})]
 
     async def item_ids(self, gallery_id: str, after: str, count: int) -> list[str]:
         """Up to `count` ids of a gallery's items after the id `after`, in order."""
