@@ -59,7 +59,8 @@ async def test_of_all_readers_only_the_list_of_a_site_asks_all_shards(router: Ro
     ownership = Ownership(database, "scope", "gallery_views")
     await ownership.claim([0])
     repository, history = ViewRepository(database, ownership), History(site_id=SITE).create()
-    history.add_item(1).add_item(2)
+    history.add_item(1)
+    history.add_item(2)
     await repository.save({}, fold({}, [(SITE, event) for event in history.events]), [0])
     views, id_ = Views(database), history.gallery_id
     page = await views.get_gallery(SITE, id_, 10)

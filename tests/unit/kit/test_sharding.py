@@ -26,6 +26,7 @@ ON_ONE_SHARD = {
     "dead_letter_marks": "what operators have done",
     "listeners": "one document for each listener",
     "signing_keys": "one document for each site and format",
+    "listener_state": "two documents",
     "operational_events": "one document for each listener, kind and day",
 }
 """The collections that are not divided. Their size depends on configuration, not on traffic."""
