@@ -12,6 +12,9 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
   TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_RECORDS=6000 \
   TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1
 
+# The tests that also pass if MongoDB is a sharded cluster.
+OF_SHARDS := tests/integration/command tests/integration/projector
+
 # Without the compiled files, each process that a test starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -36,8 +39,9 @@ test-containers: $(INSTALLED) ## Run the tests that need servers on the official
 test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and test what runs (needs Docker)
 	$(BIN)/pytest tests/deploy
 
-test-shards: $(INSTALLED) ## Run the tests of command service and projector as on a sharded cluster
-	TRIPTYCH_TEST_SHARDS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/integration/command tests/integration/projector
+test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
+	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
+	TRIPTYCH_TEST_SHARDS=cluster $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
 
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \

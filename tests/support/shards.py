@@ -29,9 +29,11 @@ from triptych.projector.ingest import republication
 from triptych.readmodel import queries
 from triptych.webhooks.store import provision as webhooks
 
-IN_ALL_TESTS = "TRIPTYCH_TEST_SHARDS" in os.environ
-"""Whether all tests of this run take MongoDB for a cluster, and check the commands of the product."""
+MODE = os.environ.get("TRIPTYCH_TEST_SHARDS")
+"""With `rules`, tests take MongoDB for a cluster, and check the commands of the product. With `cluster`, they also have
+one (`tests.support.cluster`)."""
 
+CLUSTER = "cluster"
 _PRODUCT, _TESTS = "/services/triptych/", "/tests/"
 
 
@@ -231,8 +233,9 @@ _LISTENER = _Listener()
 def as_on_a_cluster() -> Iterator[Router]:
     """Let databases that are opened in the block count as those of a cluster, and check the product's commands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "note_server", lambda client, _hello: routers.note_server(client, {"msg": "isdbgrid"}))
-        patch.setattr(provision, "ensure_divided", _not_divided)
+        if MODE != CLUSTER:
+            patch.setattr(driver, "note_server", _note_router)
+            patch.setattr(provision, "ensure_divided", _not_divided)
         listeners = driver._listeners
         patch.setattr(driver, "_listeners", lambda: _with_listener(listeners()))
         _LISTENER.router = Router.of_product()
@@ -240,6 +243,10 @@ def as_on_a_cluster() -> Iterator[Router]:
             yield _LISTENER.router
         finally:
             _LISTENER.router = None
+
+
+def _note_router(client: object, _hello: Mapping[str, Any]) -> None:
+    routers.note_server(client, {"msg": "isdbgrid"})
 
 
 async def _not_divided(_database: Database, _name: str, _models: Sequence[IndexModel]) -> None:
@@ -259,7 +266,7 @@ def assert_kept(router: Router) -> None:
 @pytest.fixture(autouse=True)
 def in_all_tests() -> Iterator[None]:
     """With `TRIPTYCH_TEST_SHARDS`, the tests of this folder check all commands of the product."""
-    if not IN_ALL_TESTS:
+    if MODE is None:
         yield
         return
     with as_on_a_cluster() as router:
