@@ -214,7 +214,10 @@ class _Listener(pymongo.monitoring.CommandListener):
 
 
 def _is_of_product() -> bool:
-    """Whether the nearest caller that belongs to product or tests belongs to the product."""
+    """Whether the nearest caller that belongs to product or tests belongs to the product.
+
+    A task that only waits for the driver has no such caller; the product starts such tasks.
+    """
     frame = sys._getframe()
     while frame is not None:
         path = frame.f_code.co_filename
@@ -223,7 +226,7 @@ def _is_of_product() -> bool:
         if _TESTS in path and not path.endswith("shards.py"):
             return False
         frame = frame.f_back  # type: ignore[assignment]
-    return False
+    return True
 
 
 _LISTENER = _Listener()

@@ -4,8 +4,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from bson import SON
-
 from tests.support.cluster.keys import HIGHEST, LOWEST, Placement
 from tests.support.cluster.transactions import SHARD_KEY_NOT_FOUND, Transactions
 from tests.support.cluster.wire import Document, Link, Message, read, written
@@ -73,10 +71,10 @@ class Connection:
             return await self._router.transactions.run(message, placement, self._send)
         match name:
             case "hello" | "isMaster" | "ismaster":
-                found = await self._send(self._primary, SON([(name, 1), ("$db", "admin")]))
-                return SON(msg="isdbgrid", **{key: found[key] for key in found if key not in _OF_A_MEMBER})
+                found = await self._send(self._primary, {name: 1, "$db": "admin"})
+                return {"msg": "isdbgrid", **{key: found[key] for key in found if key not in _OF_A_MEMBER}}
             case "enableSharding" | "killCursors":
-                return SON(ok=1.0)
+                return {"ok": 1.0}
             case "shardCollection":
                 return await self._divide(str(body[name]), body["key"])
             case "findAndModify":
@@ -88,7 +86,7 @@ class Connection:
         if name in _BY_A_SHARD:
             # A shard's router code has no retryable writes.
             others = ((key, value) for key, value in body.items() if key not in (name, "txnNumber"))
-            body = SON([(_BY_A_SHARD[name], body[name]), *others])
+            body = dict([(_BY_A_SHARD[name], body[name]), *others])
         return await self._send(self._primary, body, message.sequences)
 
     @property
@@ -101,14 +99,14 @@ class Connection:
         return await self._links[server].run(body, sequences)
 
     async def _configured(self, collection: str, query: dict[str, object]) -> list[Document]:
-        command = SON([("find", collection), ("filter", query), ("batchSize", 1_000), ("$db", "config")])
+        command = {"find": collection, "filter": query, "batchSize": 1_000, "$db": "config"}
         return list((await self._send(CONFIG, command))["cursor"]["firstBatch"])
 
     async def _ensure(self, database: str) -> None:
         """Make the first shard the primary of a database."""
         if database not in self._router.databases:
             place = [("primaryShardId", self._primary), ("enableSharding", True), _MAJORITY, ("$db", "admin")]
-            await self._send(CONFIG, SON([("_configsvrCreateDatabase", database), *place]))
+            await self._send(CONFIG, dict([("_configsvrCreateDatabase", database), *place]))
             self._router.databases.add(database)
 
     async def _placement(self, name: str) -> Placement | None:
@@ -130,12 +128,12 @@ class Connection:
         await self._ensure(database)
         entries = await self._configured("collections", {"_id": name})
         if entries and entries[0]["key"] != key:
-            return SON(ok=0.0, errmsg=f"{name} is sharded by {entries[0]['key']}", code=_ALREADY_INITIALIZED)
+            return {"ok": 0.0, "errmsg": f"{name} is sharded by {entries[0]['key']}", "code": _ALREADY_INITIALIZED}
         if entries:
-            return SON(ok=1.0)
+            return {"ok": 1.0}
         (entry,) = await self._configured("databases", {"_id": database})
         options = [("shardKey", key), ("databaseVersion", entry["version"]), _MAJORITY, ("$db", database)]
-        return await self._send(self._primary, SON([("_shardsvrCreateCollection", collection), *options]))
+        return await self._send(self._primary, dict([("_shardsvrCreateCollection", collection), *options]))
 
     async def _drop(self, name: str, body: Document) -> Document:
         database = body["$db"]
@@ -150,13 +148,13 @@ class Connection:
         if name == "dropDatabase":
             self._router.databases.discard(database)
         options = [("databaseVersion", found[0]["version"]), _MAJORITY, ("$db", database)]
-        return await self._send(self._primary, SON([command, *options]))
+        return await self._send(self._primary, dict([command, *options]))
 
     async def _on_all(self, body: Document) -> Document:
         """Send a command to each shard that has the collection."""
         name = next(iter(body))
         is_divided = name == "killSessions" or await self._placement(f"{body['$db']}.{body[name]}") is not None
-        answer: Document = SON()
+        answer: Document = {}
         for shard in self._router.shards if is_divided else [self._primary]:
             answer = await self._send(shard, body)
             if not answer["ok"]:
@@ -165,13 +163,13 @@ class Connection:
 
     async def _find_and_modify(self, body: Document) -> Document:
         """A shard's router code does not have this command."""
-        body = SON((key, value) for key, value in body.items() if key != "txnNumber")
+        body = {key: value for key, value in body.items() if key != "txnNumber"}
         placement = await self._placement(f"{body['$db']}.{body['findAndModify']}")
         if placement is None:
             return await self._send(self._primary, body)
         if placement.field not in body["query"]:
             text = "Query for sharded findAndModify must contain the shard key"
-            return SON(ok=0.0, errmsg=text, code=SHARD_KEY_NOT_FOUND, codeName="ShardKeyNotFound")
+            return {"ok": 0.0, "errmsg": text, "code": SHARD_KEY_NOT_FOUND, "codeName": "ShardKeyNotFound"}
         return await self._send(placement.shard_of(body["query"][placement.field]), body)
 
 

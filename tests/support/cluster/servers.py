@@ -2,12 +2,11 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bson import SON
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -37,7 +36,7 @@ def running_cluster(directory: Path, cache: Path) -> Iterator[str]:
             for shard in SHARDS:
                 at = f"{shard}/{LOOPBACK}:{named[shard]}"
                 adding = [("_configsvrAddShard", at), ("name", shard), ("writeConcern", {"w": "majority"})]
-                config.admin.command(SON(adding))
+                config.admin.command(dict(adding))
         arguments = [str(router_port), *(f"{name}={port}" for name, port in named.items())]
         command = [sys.executable, "-m", "tests.support.cluster.router", *arguments]
         router = _start(running, "router", command, directory)
@@ -46,7 +45,7 @@ def running_cluster(directory: Path, cache: Path) -> Iterator[str]:
         yield f"mongodb://{LOOPBACK}:{router_port}/"
 
 
-def _start(running: ExitStack, name: str, command: list[str | Path], directory: Path) -> Child:
+def _start(running: ExitStack, name: str, command: Sequence[str | Path], directory: Path) -> Child:
     child = start_child(command, log=directory / f"{name}.log", cwd=_ROOT)
     running.callback(child.stop, _STOP_SECONDS)
     return child

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import SON
-
 from tests.support.cluster.keys import Placement
 from tests.support.cluster.wire import Document, Message
 
@@ -45,8 +43,8 @@ class Transactions:
         of_session = [(field, body[field]) for field in _SESSION]
         if name == "abortTransaction":
             for shard in known.shards:
-                await send(shard, SON([(name, 1), *of_session, ("$db", "admin")]))
-            return SON(ok=1.0)
+                await send(shard, dict([(name, 1), *of_session, ("$db", "admin")]))
+            return {"ok": 1.0}
         if name == "commitTransaction":
             return await self._commit(known, [*of_session, ("writeConcern", body["writeConcern"])], send)
         return await self._write(known, message, placement, of_session, send)
@@ -58,12 +56,12 @@ class Transactions:
         send: Callable[[str, Document], Awaitable[Document]],
     ) -> Document:
         if not known.shards:
-            return SON(ok=1.0)
+            return {"ok": 1.0}
         name, participants = "commitTransaction", {}
         if len(known.shards) > 1:
             name = "coordinateCommitTransaction"
             participants = {"participants": [{"shardId": shard} for shard in known.shards]}
-        command = SON([(name, 1), *participants.items(), *options, ("$db", "admin")])
+        command = dict([(name, 1), *participants.items(), *options, ("$db", "admin")])
         return await send(known.shards[0], command)
 
     async def _write(
@@ -80,14 +78,14 @@ class Transactions:
             shards = self._shards_of(name, statement, placement)
             if statement.get("upsert") and len(shards) > 1:
                 text = "An upsert on a sharded collection must contain the shard key"
-                return SON(ok=0.0, errmsg=text, code=SHARD_KEY_NOT_FOUND, codeName="ShardKeyNotFound")
+                return {"ok": 0.0, "errmsg": text, "code": SHARD_KEY_NOT_FOUND, "codeName": "ShardKeyNotFound"}
             for shard in shards:
                 by_shard.setdefault(shard, []).append((index, statement))
         indexes, commands = [], []
         for shard, numbered in by_shard.items():
-            command = SON([(name, body[name]), (STATEMENTS[name], [statement for _, statement in numbered])])
+            command = {name: body[name], STATEMENTS[name]: [statement for _, statement in numbered]}
             command.update([("ordered", body.get("ordered", True)), *of_session, *_beginning(known, shard)])
-            commands.append((shard, SON([*command.items(), ("$db", body["$db"])])))
+            commands.append((shard, dict([*command.items(), ("$db", body["$db"])])))
             indexes.append([index for index, _ in numbered])
         answers = await asyncio.gather(*(send(shard, command) for shard, command in commands))
         failed = next((answer for answer in answers if not answer["ok"]), None)
@@ -114,7 +112,7 @@ def _beginning(known: Transaction, shard: str) -> list[tuple[str, Any]]:
 
 def _combined(answers: list[tuple[Document, list[int]]]) -> Document:
     """One answer out of those of several shards, each with the indexes of its statements."""
-    combined: Document = SON(n=0, ok=1.0)
+    combined: Document = {"n": 0, "ok": 1.0}
     errors: list[Document] = []
     for answer, indexes in answers:
         combined["n"] += answer.get("n", 0)
@@ -122,7 +120,7 @@ def _combined(answers: list[tuple[Document, list[int]]]) -> Document:
             combined["nModified"] = combined.get("nModified", 0) + answer["nModified"]
         for inserted in answer.get("upserted", ()):
             combined.setdefault("upserted", []).append({**inserted, "index": indexes[inserted["index"]]})
-        errors += [SON({**error, "index": indexes[error["index"]]}) for error in answer.get("writeErrors", ())]
+        errors += [{**error, "index": indexes[error["index"]]} for error in answer.get("writeErrors", ())]
         combined.update({name: answer[name] for name in ("operationTime", "$clusterTime")})
     if errors:
         combined["writeErrors"] = errors

@@ -6,15 +6,12 @@ import struct
 from typing import Any, NamedTuple, TypeAlias
 
 import bson
-from bson import SON
-from bson.codec_options import CodecOptions
 
 from triptych.devstack.ports import LOOPBACK
 
-Document: TypeAlias = SON[str, Any]
+Document: TypeAlias = dict[str, Any]
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
 _HEADER = struct.Struct("<iiii")
-_OPTIONS: CodecOptions[Any] = CodecOptions(document_class=SON)
 _CHECKSUM = 1
 _numbers = itertools.count(1)
 
@@ -41,7 +38,7 @@ class Message(NamedTuple):
             (length,) = struct.unpack_from("<i", self.sequences, at + 1)
             label, _, content = self.sequences[at + 5 : at + 1 + length].partition(b"\0")
             if label.decode() == name:
-                return list(bson.decode_all(content, _OPTIONS))
+                return list(bson.decode_all(content))
             at += 1 + length
         return list(self.body.get(name, ()))
 
@@ -53,7 +50,7 @@ async def read(reader: asyncio.StreamReader) -> Message:
     if kind == OP_QUERY:  # only the first message of a client: flags, name of a collection, two numbers, the document
         start = content.index(b"\0", 4) + 9
         (size,) = struct.unpack_from("<i", content, start)
-        return Message(number, kind, SON({**_decoded(content[start : start + size]), "$db": "admin"}))
+        return Message(number, kind, {**_decoded(content[start : start + size]), "$db": "admin"})
     (flags,) = struct.unpack_from("<I", content)
     sections = content[4:-4] if flags & _CHECKSUM else content[4:]
     body, sequences, at = b"", b"", 0
@@ -69,7 +66,7 @@ async def read(reader: asyncio.StreamReader) -> Message:
 
 
 def _decoded(content: bytes) -> Document:
-    return bson.decode(content, _OPTIONS)
+    return bson.decode(content)
 
 
 def written(body: Document, sequences: bytes = b"", answer_to: Message | None = None) -> bytes:
