@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import FrameType
 from typing import Any, NamedTuple
 
 import pymongo.monitoring
@@ -218,14 +219,14 @@ def _is_of_product() -> bool:
 
     A task that only waits for the driver has no such caller; the product starts such tasks.
     """
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         path = frame.f_code.co_filename
         if _PRODUCT in path:
             return True
         if _TESTS in path and not path.endswith("shards.py"):
             return False
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return True
 
 
