@@ -17,6 +17,7 @@ from triptych.kit.mongo.driver import (
     DeleteOne,
     Document,
     ReplaceOne,
+    UpdateOne,
     is_duplicate_key,
 )
 from triptych.kit.mongo.fencing import Ownership, all_documents
@@ -159,7 +160,8 @@ class ViewRepository:
             # One kind of write in each call: after a failure, the driver would send the next kind, and fail again,
             # since the failure has ended the transaction. Unordered: a cluster carries out ordered writes shard by
             # shard, one after another.
-            writes = [*await self._ownership.fence(session, partitions), *known]
+            fences = await self._ownership.fence(session, partitions)
+            writes: list[UpdateOne | ReplaceOne[Document]] = [*fences, *known]
             written = await self._galleries.bulk_write(writes, ordered=False, session=session)
             if written.matched_count != len(writes):
                 raise _OtherWriter("a gallery's view was changed by another writer")
