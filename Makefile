@@ -13,12 +13,15 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
   TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1 \
   TRIPTYCH_TEST_RESTARTS=20 TRIPTYCH_TEST_CLUSTER=1
 
+# The tests that also pass if MongoDB is a sharded cluster.
+OF_SHARDS := tests/integration/command tests/integration/projector
+
 # Without the compiled files, each process that a test starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up cluster test test-fast test-containers test-deploy test-helm soak conformance lint types bench schemas \
-  reference helm clean
+.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-shards soak conformance lint types \
+  bench schemas reference helm clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +46,10 @@ test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and tes
 
 test-helm: $(VENV)/.installed-helm ## Render the Helm chart, and check it against the schemas of Kubernetes (needs helm)
 	$(BIN)/pytest tests/helm
+
+test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
+	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
+	TRIPTYCH_TEST_SHARDS=cluster $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
 
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \

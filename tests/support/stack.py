@@ -1,15 +1,18 @@
 """The `stack` fixture: one real Kafka and one real MongoDB for a run of pytest, shared by all its workers."""
 
 import fcntl
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from triptych.devstack.cache import cache_dir
 from triptych.devstack.stack import Addresses, Provider, StackUnavailable, local_stack
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - what is made there has a name that nobody can foresee
@@ -45,6 +48,11 @@ def _shared_stack(directory: Path) -> Iterator[Addresses]:
             if is_first:
                 data_dir = servers.enter_context(_folder_in_memory()) or directory / "stack"
                 addresses = servers.enter_context(local_stack(data_dir=data_dir, keep=False))
+                if os.environ.get("TRIPTYCH_TEST_SHARDS") == "cluster":
+                    from tests.support.cluster.servers import running_cluster
+
+                    router = running_cluster(data_dir / "cluster", cache_dir(os.environ))
+                    addresses = replace(addresses, mongo_uri=servers.enter_context(router))
                 written.write_text("\n".join((addresses.kafka_bootstrap, addresses.mongo_uri, addresses.provider)))
             else:
                 kafka_bootstrap, mongo_uri, provider = written.read_text().splitlines()

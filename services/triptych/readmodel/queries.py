@@ -17,6 +17,8 @@ from triptych.kit.mongo.driver import (
     aggregate,
     is_dropped,
 )
+from triptych.kit.mongo.routers import within
+from triptych.kit.mongo.sharding import ShardKey
 from triptych.readmodel.cursors import read_cursor, write_cursor
 from triptych.readmodel.documents import Gap, gallery_wire, is_shown, item_view_id, item_wire
 from triptych.readmodel.versions import FIRST_VERSION, Versions, names_of
@@ -38,12 +40,14 @@ def indexes(version: int = FIRST_VERSION) -> dict[str, list[IndexModel]]:
     names = names_of(version)
     return {
         names.galleries: [
+            ShardKey("_id"),
             IndexModel([("siteId", ASCENDING), ("createdAt", DESCENDING), ("_id", ASCENDING)]),
             # Empty as long as no gallery lacks events.
             IndexModel([("gap.received", ASCENDING)], sparse=True),
         ],
         # Without the site, which the gallery id implies: one query of the projector reads galleries of many sites.
         names.items: [
+            ShardKey("galleryId"),
             IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)]),
             IndexModel([("galleryId", ASCENDING), ("type", ASCENDING), ("sortOrder", DESCENDING)]),
             IndexModel([("galleryId", ASCENDING), ("tags", ASCENDING), ("sortOrder", DESCENDING)]),
@@ -55,7 +59,7 @@ def first_indexes(version: int) -> dict[str, list[IndexModel]]:
     """The indexes that a version needs while it is being built, by collection name."""
     names = names_of(version)
     all_indexes = indexes(version)
-    return {names.galleries: all_indexes[names.galleries], names.items: all_indexes[names.items][:1]}
+    return {names.galleries: all_indexes[names.galleries], names.items: all_indexes[names.items][:2]}
 
 
 INDEXES: Mapping[str, list[IndexModel]] = indexes()
@@ -233,7 +237,8 @@ class Views:
         """
 
         async def read(views: _VersionCollections) -> dict[str, Any] | None:
-            finding = views.items.find_one({"_id": item_view_id(gallery_id, item_id), "siteId": site_id})
+            by_id = {"_id": item_view_id(gallery_id, item_id), "siteId": site_id}
+            finding = views.items.find_one(within(self._database, by_id, galleryId=gallery_id))
             if is_gallery_shown:
                 found = await finding
                 return None if found is None else item_wire(found)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.installation import Installation
 from tests.support.sender import Sender, sending
+from tests.support.shards import in_all_tests as in_all_tests
+from tests.support.shards import router as router
 from triptych.command.app import compose
 from triptych.command.settings import CommandSettings
 

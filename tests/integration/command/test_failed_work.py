@@ -102,7 +102,7 @@ async def test_a_clone_that_fails_is_deleted(installation: Installation) -> None
         assert "deletedEvent" in (await sender.events_of(clone, head["sequence"]))[-1]
         # Its sort order is free.
         assert (await sender.send("CreateGallery", {"gallery": {"sortOrder": 5}}))["outcome"] == "accepted"
-    await database["items"].update_one({"item.txt": {"$exists": True}}, {"$rename": {"item.txt": "item.text"}})
+    await database["items"].update_many({"item.txt": {"$exists": True}}, {"$rename": {"item.txt": "item.text"}})
     await audit(database)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.installation import Installation
 from tests.support.kafka import TopicReader, topic_reader
+from tests.support.shards import in_all_tests as in_all_tests
+from tests.support.shards import router as router
 
 
 @pytest.fixture

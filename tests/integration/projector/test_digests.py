@@ -51,7 +51,7 @@ def driver() -> DriverName:
 
 
 async def _change(database: Database, fields: Document, item: str = f"{IDS[2]}-1") -> None:
-    changed = await database["item_views"].update_one({"item.id": item}, {"$set": fields})
+    changed = await database["item_views"].update_many({"item.id": item}, {"$set": fields})
     assert changed.modified_count == 1
 
 

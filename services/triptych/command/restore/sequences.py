@@ -16,6 +16,7 @@ from triptych.command.settings import CommandSettings
 from triptych.command.store.documents import head_document, head_of
 from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.repairs import Ledger
+from triptych.command.store.reservations import ChangedHead, Reservations
 from triptych.contract.base import format_instant
 from triptych.contract.codec.envelope import Message, encode_event
 from triptych.contract.codec.events import gallery_deleted, gallery_updated
@@ -42,6 +43,7 @@ class Sequences:
         self._database = database
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
+        self._reservations = Reservations(database)
         self._ledger = ledger
         self._repair_id = repair_id
         self._ownership = Ownership(database, settings.command_group, GALLERIES)
@@ -80,10 +82,12 @@ class Sequences:
         at = datetime.now(UTC)
         writes: list[InsertOne[dict[str, object]] | ReplaceOne[dict[str, object]] | UpdateOne] = []
         rows: list[OutboxRow] = []
+        changed: list[ChangedHead] = []
         for published in batch:
             head = heads.get(published.gallery_id)
             correction = correction_of(head, published)
             after = _after(head or _unknown(published, at), correction)
+            changed.append((head, after))
             document = {"_id": after.gallery_id, **head_document(after)}
             if head is None:
                 writes.append(InsertOne(document))
@@ -96,6 +100,7 @@ class Sequences:
             written = await self._galleries.bulk_write([*fences, *writes], ordered=True, session=session)
             if written.matched_count + written.inserted_count != len(fences) + len(writes):
                 raise OwnershipLost("a claim or a gallery was changed by another process")
+            await self._reservations.follow(changed, session)
             await self._outbox.insert(rows, session)
             await self._ledger.done([published.gallery_id for published in batch], session)
 

@@ -8,9 +8,11 @@ from triptych.command.domain.state import GalleryHead, StoredItem
 from triptych.contract.item import FREE_FORM_PATHS
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Document, IndexModel
 from triptych.kit.mongo.opaque import pack, unpack
+from triptych.kit.mongo.sharding import ShardKey, UniqueOnReplicaSet
 from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
 GALLERY_PLACES = "gallery_places"
+RESERVATIONS = "gallery_sort_orders"
 PROCESSED = "processed_commands"
 JOBS = "jobs"
 PARKED = "parked_commands"
@@ -21,20 +23,34 @@ def indexes(processed_retention: timedelta) -> dict[str, list[IndexModel]]:
     """Indexes of the write model, by collection; unique ones enforce sort orders (contract, section 4, rule 3)."""
     return {
         GALLERIES: [
-            # Deleted galleries keep their document, but not their sort order.
-            IndexModel(
+            ShardKey("_id"),
+            # Deleted galleries keep their document, but not their sort order. On a cluster, the galleries of a site are
+            # on all shards, and `triptych.command.store.reservations` refuses duplicates.
+            UniqueOnReplicaSet(
                 [("siteId", ASCENDING), ("sortOrder", ASCENDING)],
                 unique=True,
                 partialFilterExpression={"sortOrder": {"$type": "double"}},
-            )
+            ),
         ],
         # In the same order as the views' index, so that a comparison can read both in step.
-        ITEMS: [IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)], unique=True)],
+        ITEMS: [
+            ShardKey("galleryId"),
+            IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)], unique=True),
+        ],
         GALLERY_PLACES: [],
-        PROCESSED: [IndexModel([("at", ASCENDING)], expireAfterSeconds=int(processed_retention.total_seconds()))],
+        RESERVATIONS: [ShardKey("_id")],
+        # By id, so that a command id is known in the whole installation, whichever gallery the command names.
+        PROCESSED: [
+            ShardKey("_id"),
+            IndexModel([("at", ASCENDING)], expireAfterSeconds=int(processed_retention.total_seconds())),
+        ],
         JOBS: [IndexModel([("partition", ASCENDING)])],
-        PARKED: [IndexModel([("galleryId", ASCENDING), ("epoch", ASCENDING), ("number", ASCENDING)])],
-        STAGED: [IndexModel([("job", ASCENDING), ("position", ASCENDING)])],
+        # By id: the gallery of a command that cannot be read is replaced (`JobStore.quarantine`).
+        PARKED: [
+            ShardKey("_id"),
+            IndexModel([("galleryId", ASCENDING), ("epoch", ASCENDING), ("number", ASCENDING)]),
+        ],
+        STAGED: [ShardKey("job"), IndexModel([("job", ASCENDING), ("position", ASCENDING)])],
     }
 
 

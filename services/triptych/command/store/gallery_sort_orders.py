@@ -7,6 +7,7 @@ from triptych.command.domain.unit_of_work import ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import GALLERY_PLACES
 from triptych.contract.commands import CreateGallery, UpdateGallery
 from triptych.kit.mongo.driver import Database
+from triptych.kit.mongo.transactions import reads_of_all_shards
 from triptych.writemodel.galleries import GALLERIES
 
 
@@ -14,6 +15,7 @@ class GallerySortOrders:
     """Sort orders of galleries (contract, section 4). Those of one site have many writers; those of items have one."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._galleries = database[GALLERIES]
         self._counters = database[GALLERY_PLACES]
 
@@ -46,8 +48,10 @@ class GallerySortOrders:
     async def _add_taken(self, unit: UnitOfWork, site_id: str, values: Sequence[float]) -> None:
         if values:
             query = {"siteId": site_id, "sortOrder": {"$in": list(values)}}
-            async for found in self._galleries.find(query, {"sortOrder": 1}):
-                unit.gallery_sort_orders[site_id, found["sortOrder"]] = found["_id"]
+            # A reservation may be refused for a gallery on another shard, which the next attempt has to see.
+            async with reads_of_all_shards(self._database) as session:
+                async for found in self._galleries.find(query, {"sortOrder": 1}, session=session):
+                    unit.gallery_sort_orders[site_id, found["sortOrder"]] = found["_id"]
 
     async def _reserve(self, site_id: str, count: int, now_ms: int) -> list[float]:
         """Reserve `count` milliseconds that no other default of the site gets, in whichever process (D1)."""

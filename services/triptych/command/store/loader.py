@@ -14,12 +14,15 @@ from triptych.command.store.documents import PROCESSED, head_of, item_of
 from triptych.command.store.former_outcomes import FormerOutcomes
 from triptych.command.store.gallery_sort_orders import GallerySortOrders
 from triptych.command.store.head_cache import HeadCache
+from triptych.command.store.named import asked_sort_orders, created_at_most, galleries_of, items_of
 from triptych.command.store.neighbourhoods import load_neighbourhoods
 from triptych.command.store.outcomes import outcome_ids, outcomes_of
 from triptych.command.store.pages import fill_page
-from triptych.contract.commands import CreateGallery, CreateItems, DeleteItems, MoveItem, UpdateGallery, UpdateItem
+from triptych.contract.commands import CreateGallery, MoveItem
 from triptych.contract.identity import derived_item_id
-from triptych.kit.mongo.driver import Database, Document, aggregate, snapshot_session
+from triptych.kit.mongo.driver import Database, Document, Session, aggregate, snapshot_session
+from triptych.kit.mongo.routers import within
+from triptych.kit.mongo.transactions import committed_reads
 from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 # From this many moves in one gallery on, the whole gallery is loaded instead of each move's neighbourhood.
@@ -60,26 +63,33 @@ class Loader:
             at: the time of execution; default sort orders follow from it.
             hints: facts from earlier attempts.
         """
+        async with committed_reads(self._database) as session:
+            return await self._load(commands, at, hints, session)
+
+    async def _load(
+        self, commands: Sequence[ReceivedCommand], at: datetime, hints: LoadHints, session: Session | None
+    ) -> UnitOfWork:
         unit = UnitOfWork(neighbours_known=dict(hints.neighbours_known))
         has_former = await self.former_outcomes.exist()
         # No index refuses the repetition of a command that an earlier version of the service has carried out.
         cached = None if hints.must_look_up or has_former else self._head_cache.heads_for(commands)
         if cached is None:
-            await self._load_named(unit, commands, has_former)
+            await self._load_named(unit, commands, has_former, session)
         else:
             for head in cached:
                 unit.load_head(head)
-            if item_ids := _items_of(commands):
-                unit.load_items([item_of(found) async for found in self._items.find({"_id": {"$in": list(item_ids)}})])
+            if item_ids := items_of(commands):
+                query = self._named_items(item_ids, commands)
+                unit.load_items([item_of(found) async for found in self._items.find(query, session=session)])
         fresh = commands
         if unit.outcomes:  # seldom
             fresh = [command for command in commands if not unit.is_known(CommandKey.of(command.envelope))]
         now_ms = int(at.timestamp() * 1000)
         # Sequentially: there is seldom more than one to do, and concurrent tasks would slow each single command down.
         await self._gallery_sort_orders.load(unit, fresh, now_ms)
-        await self._load_taken(unit, fresh, now_ms)
+        await self._load_taken(unit, fresh, now_ms, session)
         await self._load_whole_galleries(unit, fresh)
-        await load_neighbourhoods(self._items, unit, fresh)
+        await load_neighbourhoods(self._items, unit, fresh, session)
         if hints.conflicted:
             for command in fresh:
                 if CommandKey.of(command.envelope) in hints.conflicted:
@@ -107,19 +117,21 @@ class Loader:
         size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
         return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
 
-    async def _load_named(self, unit: UnitOfWork, commands: Sequence[ReceivedCommand], has_former: bool) -> None:
+    async def _load_named(
+        self, unit: UnitOfWork, commands: Sequence[ReceivedCommand], has_former: bool, session: Session | None
+    ) -> None:
         """Load the galleries and items that commands name, and the commands' earlier outcomes.
 
         One query does it, because three cost a single command 2 ms more (measured). MongoDB reads the pipelines of a
         union one after the other, so that no item is older than its gallery, whose sequence is the fence of the write.
         """
-        outcome_union = _union_with(PROCESSED, outcome_ids(commands, has_former=has_former))
-        pipeline: list[Document] = [_by_ids(_galleries_of(commands)), outcome_union]
-        if item_ids := _items_of(commands):
-            pipeline.append(_union_with(ITEMS, item_ids))
+        outcome_union = _union_with(PROCESSED, _by_ids(outcome_ids(commands, has_former=has_former)))
+        pipeline: list[Document] = [{"$match": _by_ids(galleries_of(commands))}, outcome_union]
+        if item_ids := items_of(commands):
+            pipeline.append(_union_with(ITEMS, self._named_items(item_ids, commands)))
         items: list[StoredItem] = []
         outcomes: dict[str, Document] = {}
-        for found in await aggregate(self._galleries, pipeline):
+        for found in await aggregate(self._galleries, pipeline, session):
             if "fingerprint" in found or "reply" in found:
                 outcomes[found["_id"]] = found
             elif "item" in found:
@@ -129,35 +141,46 @@ class Loader:
         unit.load_items(items)
         unit.load_outcomes(outcomes_of(commands, outcomes))
 
-    async def _load_taken(self, unit: UnitOfWork, commands: Sequence[ReceivedCommand], now_ms: int) -> None:
+    def _named_items(self, item_ids: Iterable[str], commands: Sequence[ReceivedCommand]) -> Document:
+        """The filter for items by id, in the galleries of these commands."""
+        return within(
+            self._database, _by_ids(item_ids), galleryId={"$in": sorted({command.gallery_id for command in commands})}
+        )
+
+    async def _load_taken(
+        self, unit: UnitOfWork, commands: Sequence[ReceivedCommand], now_ms: int, session: Session | None
+    ) -> None:
         asked: dict[str, list[float]] = defaultdict(list)
         missing: dict[str, int] = defaultdict(int)
         for command in commands:
-            for sort_order in _asked_sort_orders(command):
+            for sort_order in asked_sort_orders(command):
                 if sort_order is None:
                     missing[command.gallery_id] += 1
                 else:
                     asked[command.gallery_id].append(sort_order)
         if asked:
             clauses = [{"galleryId": gallery, "sortOrder": {"$in": values}} for gallery, values in asked.items()]
-            await self._add_taken(unit, {"$or": clauses})
+            await self._add_taken(unit, {"$or": clauses}, session)
         for gallery_id, count in missing.items():
             head = unit.heads.get(gallery_id)
             if head is not None and head.highest >= default_base(head, now_ms):
-                await self._load_window(unit, head, now_ms, count + len(asked[gallery_id]))
+                await self._load_window(unit, head, now_ms, count + len(asked[gallery_id]), session)
 
-    async def _load_window(self, unit: UnitOfWork, head: GalleryHead, now_ms: int, count: int) -> None:
+    async def _load_window(
+        self, unit: UnitOfWork, head: GalleryHead, now_ms: int, count: int, session: Session | None
+    ) -> None:
         """Load which values are taken from the first default up, until `count` free values are known."""
         base = default_base(head, now_ms)
         known, width = 0, count
         while known < width:
             bounds = {"$gte": base + known, "$lt": base + width}
             known = width
-            width += await self._add_taken(unit, {"galleryId": head.gallery_id, "sortOrder": bounds})
+            query: Document = {"galleryId": head.gallery_id, "sortOrder": bounds}
+            width += await self._add_taken(unit, query, session)
 
-    async def _add_taken(self, unit: UnitOfWork, query: Document) -> int:
+    async def _add_taken(self, unit: UnitOfWork, query: Document, session: Session | None) -> int:
         found = 0
-        async for item in self._items.find(query, {"galleryId": 1, "sortOrder": 1}):
+        async for item in self._items.find(query, {"galleryId": 1, "sortOrder": 1}, session=session):
             unit.taken[item["galleryId"]][item["sortOrder"]] = item["_id"]
             found += 1
         return found
@@ -189,7 +212,7 @@ class Loader:
         envelope = command.envelope
         ids = [
             derived_item_id(envelope.site_id, envelope.command_id, index, envelope.source)
-            for index in range(_created_at_most(command, unit))
+            for index in range(created_at_most(command, unit))
         ]
         if await self._items.find_one({"_id": {"$in": ids}}, {"_id": 1}):
             unit.creations_found.add(CommandKey.of(envelope))
@@ -204,11 +227,12 @@ class Loader:
         query: Document = {"galleryId": gallery_id}
         if bounds:
             query["sortOrder"] = bounds
-        if has_bodies:
-            found = self._items.find(query).sort("sortOrder", direction).limit(count)
-            return [item_of(document) for document in await fill_page(found, "item")]
-        found = self._items.find(query, {"item": 0}).sort("sortOrder", direction).limit(count)
-        return [item_of({**document, "item": {}}) async for document in found]
+        async with committed_reads(self._database) as session:
+            fields = None if has_bodies else {"item": 0}
+            found = self._items.find(query, fields, session=session).sort("sortOrder", direction).limit(count)
+            if has_bodies:
+                return [item_of(document) for document in await fill_page(found, "item")]
+            return [item_of({**document, "item": {}}) async for document in found]
 
     async def sweep(self, gallery_id: str) -> None:
         """Delete the items of a gallery whose deletion was already published."""
@@ -216,64 +240,8 @@ class Loader:
 
 
 def _by_ids(ids: Iterable[str]) -> Document:
-    return {"$match": {"_id": {"$in": list(ids)}}}
+    return {"_id": {"$in": list(ids)}}
 
 
-def _union_with(collection: str, ids: Iterable[str]) -> Document:
-    return {"$unionWith": {"coll": collection, "pipeline": [_by_ids(ids)]}}
-
-
-def _galleries_of(commands: Sequence[ReceivedCommand]) -> set[str]:
-    ids = {command.gallery_id for command in commands}
-    for command in commands:
-        data = command.envelope.data
-        if isinstance(data, CreateGallery) and data.clone_from_gallery_id:
-            ids.add(data.clone_from_gallery_id)
-    return ids
-
-
-def _items_of(commands: Sequence[ReceivedCommand]) -> set[str]:
-    """The ids of the items that commands name."""
-    ids: set[str] = set()
-    for command in commands:
-        match command.envelope.data:
-            case UpdateItem(item_id=item_id):
-                ids.add(item_id)
-            case MoveItem(item_id=item_id, before=before, after=after):
-                ids.update(filter(None, (item_id, before, after)))
-            case DeleteItems(item_ids=item_ids):
-                ids.update(item_ids)
-            case UpdateGallery(gallery=gallery):
-                ids.update(entry.id for entry in gallery.items or () if entry.id)
-            case _:
-                pass
-    return ids
-
-
-def _created_at_most(command: ReceivedCommand, unit: UnitOfWork) -> int:
-    """The largest number of items that a command can create in its own transaction."""
-    match command.envelope.data:
-        case CreateItems(items=items):
-            return len(items)
-        case UpdateGallery(gallery=patch):
-            return len(patch.items or ())
-        case CreateGallery(clone_from_gallery_id=str(source)):
-            head = unit.heads.get(source)
-            return min(head.total_items, DIRECT_ITEMS) if head else 0
-        case CreateGallery(gallery=gallery) if gallery is not None:
-            return len(gallery.items)
-        case _:
-            return 0
-
-
-def _asked_sort_orders(command: ReceivedCommand) -> list[float | None]:
-    """The sort orders of items that a command asks for; None for each item that may need a default."""
-    match command.envelope.data:
-        case CreateItems(items=items):
-            return [item.sort_order for item in items]
-        case UpdateItem(item=patch):
-            return [] if patch.sort_order is None else [patch.sort_order]
-        case UpdateGallery(gallery=gallery):
-            return [entry.sort_order for entry in gallery.items or ()]
-        case _:
-            return []
+def _union_with(collection: str, query: Document) -> Document:
+    return {"$unionWith": {"coll": collection, "pipeline": [{"$match": query}]}}

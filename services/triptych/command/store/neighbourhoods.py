@@ -9,7 +9,7 @@ from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, Un
 from triptych.command.store.documents import item_of
 from triptych.contract.commands import MoveItem
 from triptych.kit.chunks import by_count
-from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Document, aggregate
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Document, Session, aggregate
 
 # Measured: 40 pipelines in one query cost the processor a ninth, and the caller a third, of what 40 queries cost.
 PIPELINES_AT_ONCE = 200
@@ -52,13 +52,15 @@ class _Search:
         return OrderRange(low, high, sorted(entries))
 
 
-async def load_neighbourhoods(items: Collection, unit: UnitOfWork, commands: Sequence[ReceivedCommand]) -> None:
+async def load_neighbourhoods(
+    items: Collection, unit: UnitOfWork, commands: Sequence[ReceivedCommand], session: Session | None = None
+) -> None:
     """Load into the unit of work what the moves among these commands need; the items they name are loaded already."""
     searches = [search for command in commands if (search := _search(unit, command)) is not None]
     pipelines = [pipeline for search in searches for pipeline in search.pipelines()]
     pages: list[list[Document]] = []
     for chunk in by_count(pipelines, PIPELINES_AT_ONCE):
-        pages += await _find(items, chunk)
+        pages += await _find(items, chunk, session)
     remaining = iter(pages)
     for search in searches:
         found = [next(remaining) for _ in search.directions]
@@ -87,11 +89,13 @@ def _search(unit: UnitOfWork, command: ReceivedCommand) -> _Search | None:
     return _Search(gallery_id, sort_order, directions, neighbours_known + 2, neighbours_known > NEIGHBOURS_FIRST)
 
 
-async def _find(items: Collection, pipelines: Sequence[list[Document]]) -> list[list[Document]]:
+async def _find(
+    items: Collection, pipelines: Sequence[list[Document]], session: Session | None
+) -> list[list[Document]]:
     """Run several pipelines as one query; the results of each, in its order."""
     numbered = [[*pipeline, {"$set": {"pipeline": {"$literal": number}}}] for number, pipeline in enumerate(pipelines)]
     unions = [{"$unionWith": {"coll": items.name, "pipeline": pipeline}} for pipeline in numbered[1:]]
     pages: list[list[Document]] = [[] for _ in pipelines]
-    for document in await aggregate(items, [*numbered[0], *unions]):
+    for document in await aggregate(items, [*numbered[0], *unions], session):
         pages[document["pipeline"]].append(document)
     return pages

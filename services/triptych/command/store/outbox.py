@@ -24,7 +24,8 @@ from triptych.kit.mongo.driver import (
     WriteConcern,
 )
 from triptych.kit.mongo.fencing import Ownership
-from triptych.kit.mongo.transactions import wait_for_majority
+from triptych.kit.mongo.sharding import ShardKey
+from triptych.kit.mongo.transactions import settled_reads
 from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.supervision import progress
 
@@ -43,6 +44,7 @@ def indexes(retention: timedelta) -> dict[str, list[IndexModel]]:
     """Indexes to find pending rows in order, and to expire published rows after `retention`."""
     return {
         "outbox": [
+            ShardKey("_id"),
             IndexModel(
                 [("partition", ASCENDING), ("epoch", ASCENDING), ("number", ASCENDING)],
                 partialFilterExpression={"pending": True},
@@ -130,17 +132,17 @@ class Outbox:
             TransientFailure: Kafka or MongoDB is unavailable; the next call publishes the remaining rows.
         """
         await self._unacknowledged.flush()
+        published = 0
         # A commit whose outcome is unknown may have no majority yet, and reads do not show its rows before it has one.
         # Without this wait, its events could be published after those of later commits.
-        await wait_for_majority(self._database)
-        published = 0
-        async for rows in until_full(self._pending(partitions), limit=FLUSH_BYTES, weigh=_size):
-            published += await self._publish(rows)
+        async with settled_reads(self._database) as session:
+            async for rows in until_full(self._pending(partitions, session), limit=FLUSH_BYTES, weigh=_size):
+                published += await self._publish(rows)
         return published
 
-    async def _pending(self, partitions: Iterable[int]) -> AsyncIterator[OutboxRow]:
+    async def _pending(self, partitions: Iterable[int], session: Session | None) -> AsyncIterator[OutboxRow]:
         for partition in sorted(partitions):
-            async for document in self._rows.find({"partition": partition, "pending": True}).sort(
+            async for document in self._rows.find({"partition": partition, "pending": True}, session=session).sort(
                 [("epoch", ASCENDING), ("number", ASCENDING)]
             ):
                 yield _row(document)

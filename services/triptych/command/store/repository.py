@@ -8,18 +8,19 @@ from triptych.command.store.documents import PROCESSED, head_document, item_docu
 from triptych.command.store.jobs import JobStore, JobUpdate
 from triptych.command.store.outbox import Outbox, OutboxRow
 from triptych.command.store.outcomes import outcome_document
+from triptych.command.store.reservations import Reservations
 from triptych.kit.mongo.driver import (
     BulkWriteError,
     Database,
     Document,
     DuplicateKeyError,
-    InsertOne,
     ReplaceOne,
     Session,
     UpdateOne,
     is_duplicate_key,
 )
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.routers import within
 from triptych.kit.mongo.transactions import transaction
 from triptych.writemodel.galleries import GALLERIES, ITEMS
 
@@ -36,6 +37,7 @@ class WriteModelRepository:
         self._ownership = ownership
         self._outbox = outbox
         self._jobs = jobs
+        self._reservations = Reservations(database)
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
         self._processed = database[PROCESSED]
@@ -56,6 +58,8 @@ class WriteModelRepository:
         try:
             async with transaction(self._database) as session:
                 await self._write_heads(unit, await self._ownership.fence(session, partitions), session)
+                changed = ((unit.loaded_heads.get(gallery_id), head) for gallery_id, head in unit.heads.items())
+                await self._reservations.follow(changed, session)
                 await self._write_items(unit, session)
                 await self._outbox.insert(rows, session)
                 await self._write_outcomes(unit, at, session)
@@ -74,24 +78,27 @@ class WriteModelRepository:
         await self._ownership.check(partitions)
 
     async def _write_heads(self, unit: UnitOfWork, fences: Sequence[UpdateOne], session: Session) -> None:
-        writes: list[InsertOne[Document] | ReplaceOne[Document] | UpdateOne] = [*fences]
-        new: list[InsertOne[Document]] = []
+        writes: list[ReplaceOne[Document] | UpdateOne] = [*fences]
+        new: list[Document] = []
         for gallery_id, head in unit.heads.items():
             loaded = unit.loaded_heads.get(gallery_id)
             if head is None or head == loaded:
                 continue
             document = {"_id": gallery_id, **head_document(head)}
             if loaded is None:
-                new.append(InsertOne(document))
+                new.append(document)
             else:
                 # A fence against other writers: the gallery must be at the sequence and job that were loaded.
                 fence = {"_id": gallery_id, "sequence": loaded.sequence, "job": loaded.job}
                 writes.append(ReplaceOne(fence, document))
-        writes += new  # last, so that there is a command of each kind
-        # Ordered: otherwise the driver continues after a failure, and fails again because the transaction is aborted.
-        done = await self._galleries.bulk_write(writes, ordered=True, session=session)
-        if done.inserted_count + done.matched_count != len(writes):
+        # One kind of write in each call: after a failure, the driver would send the next kind, and fail again because
+        # the transaction is aborted. Unordered: a cluster carries out ordered writes shard by shard, one after another.
+        if writes and (await self._galleries.bulk_write(writes, ordered=False, session=session)).matched_count != len(
+            writes
+        ):
             raise Conflict("a gallery has moved on, or has another owner")
+        if new:
+            await self._galleries.insert_many(new, ordered=False, session=session)
 
     async def _write_outcomes(self, unit: UnitOfWork, at: datetime, session: Session) -> None:
         new: list[Document] = []
@@ -109,7 +116,7 @@ class WriteModelRepository:
             await self._processed.bulk_write(ended, ordered=False, session=session)
 
     async def _write_items(self, unit: UnitOfWork, session: Session) -> None:
-        gone: list[str] = []
+        gone: dict[str, str] = {}
         new: list[Document] = []
         changed: list[ReplaceOne[Document]] = []
         for item_id, item in unit.items.items():
@@ -118,16 +125,18 @@ class WriteModelRepository:
                 continue
             if loaded is not None and (item is None or item.sort_order != loaded.sort_order):
                 # Items may swap sort orders: delete them all before inserting, or the unique index refuses.
-                gone.append(item_id)
+                gone[item_id] = loaded.gallery_id
             if item is not None:
                 if loaded is None or item.sort_order != loaded.sort_order:
                     new.append(item_document(item))
                 else:
                     # By id alone, which takes MongoDB two thirds of the time that more conditions take. The gallery of
                     # the item was checked when it was loaded, and is still the same unless the gallery has changed.
-                    changed.append(ReplaceOne({"_id": item_id}, item_document(item)))
+                    by_id = within(self._database, {"_id": item_id}, galleryId=item.gallery_id)
+                    changed.append(ReplaceOne(by_id, item_document(item)))
         if gone:
-            await self._items.delete_many({"_id": {"$in": gone}}, session=session)
+            by_ids = within(self._database, {"_id": {"$in": list(gone)}}, galleryId={"$in": sorted(set(gone.values()))})
+            await self._items.delete_many(by_ids, session=session)
         if changed:
             await self._items.bulk_write(changed, ordered=False, session=session)
         if new:

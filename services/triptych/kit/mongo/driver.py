@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeAlias, cast
 
-from bson import Binary
+from bson import Binary, Timestamp
 from pymongo import (
     ASCENDING,
     DESCENDING,
@@ -44,6 +44,7 @@ from triptych.kit.mongo import network
 from triptych.kit.mongo.address import NOT_ENCODED, has_bare_secret, is_direct, weaknesses
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from triptych.kit.mongo.refusals import STANDALONE, start_failure
+from triptych.kit.mongo.routers import note_server
 from triptych.kit.process.stopping import DATABASE, stop_deadline
 from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
@@ -69,6 +70,7 @@ __all__ = [
     "ReadConcern",
     "ReplaceOne",
     "Session",
+    "Timestamp",
     "UpdateOne",
     "WriteConcern",
     "aggregate",
@@ -192,6 +194,7 @@ async def _require_transactions(client: AsyncMongoClient[Document], name: str, *
         raise NotYetAvailable("MongoDB's replica set has no members yet: run rs.initiate() once.")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise StartRefused(STANDALONE)
+    note_server(client, hello)
     if is_direct and len(hello.get("hosts", ())) > 1:
         raise StartRefused(
             "TRIPTYCH_MONGO_URI has directConnection=true, but the replica set has several members: nothing could be "
@@ -224,11 +227,11 @@ async def snapshot_session(database: Database) -> AsyncIterator[Session]:
 
 
 async def aggregate(
-    collection: Collection, pipeline: Sequence[Mapping[str, Any]], *, at_once: int | None = None
+    collection: Collection, pipeline: Sequence[Mapping[str, Any]], session: Session | None = None, *, at_once: int = 0
 ) -> list[Document]:
-    """The results of an aggregation, `at_once` of them in the first response. Raises the driver's errors."""
-    options: dict[str, Any] = {} if at_once is None else {"batchSize": at_once}
-    starting: Any = collection.aggregate(list(pipeline), **options)
+    """The results of an aggregation, `at_once` of them, if given, in the first response. Raises the driver's errors."""
+    options: dict[str, Any] = {"batchSize": at_once} if at_once else {}
+    starting: Any = collection.aggregate(list(pipeline), session=session, **options)
     # PyMongo returns cursors from a coroutine, Motor directly.
     cursor = await starting if asyncio.iscoroutine(starting) else starting
     found: list[Document] = await cursor.to_list(None)

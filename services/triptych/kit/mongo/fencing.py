@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from triptych.kit.failures import OwnershipLost
 from triptych.kit.mongo.driver import Collection, Cursor, Database, Document, IndexModel, Session, UpdateOne
-from triptych.kit.mongo.transactions import end_left_open, end_sessions, wait_for_majority
+from triptych.kit.mongo.transactions import end_left_open, end_sessions, settled_reads
 
 SESSIONS = "owner_sessions"
 INDEXES: dict[str, list[IndexModel]] = {SESSIONS: []}
@@ -105,10 +105,12 @@ class Ownership:
         Raises:
             OwnershipLost: another process has claimed one of these partitions.
         """
-        # An earlier commit may still wait for its majority. Until then no read shows it, and writes conflict with it.
-        await wait_for_majority(self._database)
         ids = [self._id(partition) for partition in set(partitions)]
-        if await self._owners.count_documents({"_id": {"$in": ids}, "token": self._token}) != len(ids):
+        # An earlier commit may still wait for its majority. Until then no read shows it, and writes conflict with it.
+        async with settled_reads(self._database) as session:
+            query = {"_id": {"$in": ids}, "token": self._token}
+            count = await self._owners.count_documents(query, session=session)
+        if count != len(ids):
             raise OwnershipLost(f"{self._scope}: partitions {sorted(set(partitions))} have another owner")
 
     def _id(self, partition: int) -> Document:

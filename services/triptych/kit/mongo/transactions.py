@@ -19,10 +19,13 @@ from triptych.kit.mongo.driver import (
     OperationFailure,
     PyMongoError,
     Session,
+    Timestamp,
     begin_transaction,
     is_transient,
     open_session,
+    snapshot_session,
 )
+from triptych.kit.mongo.routers import has_shards
 from triptych.kit.process.waits import waiting_for
 
 log = get_logger(__name__)
@@ -88,11 +91,64 @@ async def end_left_open(database: Database) -> None:
 
 
 async def wait_for_majority(database: Database) -> None:
-    """Return when majority reads show everything that was written before. Raises the driver's errors."""
+    """Return when majority reads show everything that was written before. Raises the driver's errors.
+
+    On a cluster, this holds for the collections that are not divided; see `settled_reads`.
+    """
     with waiting_for("MongoDB to confirm writes by a majority"):
         # A majority has this write only after it has all earlier ones. A linearizable read proves the same, but takes
         # 100 ms instead of 4 (measured), because it does not wake the journal.
         await database["barrier"].update_one({"_id": 0}, {"$inc": {"count": 1}}, upsert=True)
+
+
+@asynccontextmanager
+async def settled_reads(database: Database) -> AsyncIterator[Session | None]:
+    """A session for the block's reads, which show everything that was written before; None if they need no session.
+
+    Raises the driver's errors.
+    """
+    if not has_shards(database):
+        await wait_for_majority(database)
+    async with reads_of_all_shards(database) as session:
+        yield session
+
+
+@asynccontextmanager
+async def committed_reads(database: Database) -> AsyncIterator[Session | None]:
+    """A session for the block's reads before a write: they wait for transactions whose outcome is being distributed.
+
+    The outcome of a transaction on several shards reaches each of them at another moment. Until then, a plain read on a
+    shard shows the state before the transaction. This concerns the transactions of an owner that died, and those whose
+    commit was not answered. A write on top of such a read would undo what was committed. None on a replica set.
+
+    Raises the driver's errors.
+    """
+    if not has_shards(database):
+        yield None
+        return
+    async with await open_session(database) as session:
+        # Any moment will do: MongoDB waits for prepared transactions in every read after a moment.
+        session.advance_operation_time(Timestamp(1, 1))
+        yield session
+
+
+@asynccontextmanager
+async def reads_of_all_shards(database: Database) -> AsyncIterator[Session | None]:
+    """A session for the block's reads, which show each committed transaction whole; None on a replica set.
+
+    On a cluster, a majority on one shard says nothing of the others. Besides, a transaction on several shards may be
+    committed on one and still be prepared on another, where majority reads show the state before it. A read at a moment
+    waits until each shard has a majority for that moment and knows the outcome of transactions that were prepared
+    before. The moment is not before the last answer that this process has received from MongoDB. MongoDB keeps it for
+    five minutes; a block that takes longer fails with a transient error.
+
+    Raises the driver's errors.
+    """
+    if not has_shards(database):
+        yield None
+        return
+    async with snapshot_session(database) as session:
+        yield session
 
 
 async def _commit(database: Database, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Creates topics and indexes, idempotently. No other module of the product creates either."""
+"""Creates topics, collections and indexes, idempotently. No other module of the product creates any of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,6 +22,8 @@ from triptych.kit.mongo.driver import (
     building_indexes,
     is_transient,
 )
+from triptych.kit.mongo.routers import has_shards
+from triptych.kit.mongo.sharding import ensure_divided, indexes_for
 from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
@@ -121,11 +123,13 @@ def _is_led(topic: Mapping[str, Any]) -> bool:
 async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
     """Create collections and their indexes, and adjust the lifetimes of expiring documents to the wanted ones.
 
-    Any number of processes may do this at the same time.
+    On a sharded cluster, also divide the collections by the shard keys that are declared among the indexes. Any number
+    of processes may do this at the same time.
 
     Raises:
         NotYetAvailable: the server went away, or another process takes long to build indexes.
-        StartRefused: the server refuses an index, for instance because that name has another definition.
+        StartRefused: the server refuses an index, for instance because that name has another definition; or a
+            collection is divided by another shard key.
     """
     for name, models in indexes.items():
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
@@ -145,6 +149,10 @@ async def ensure_indexes(database: Database, indexes: Mapping[str, Sequence[Inde
 
 
 async def _ensure(database: Database, name: str, models: Sequence[IndexModel]) -> None:
+    await ensure_divided(database, name, models)
+    declared, models = models, indexes_for(models, on_cluster=has_shards(database))
+    if declared and not models:
+        return  # it has a shard key and no index: only a cluster needs it
     if models:
         await _adjust_lifetimes(database, name, models)
         with building_indexes():

@@ -16,12 +16,13 @@ from triptych.kit.mongo.driver import (
     Database,
     DeleteOne,
     Document,
-    InsertOne,
     ReplaceOne,
+    UpdateOne,
     is_duplicate_key,
 )
 from triptych.kit.mongo.fencing import Ownership, all_documents
-from triptych.kit.mongo.transactions import transaction
+from triptych.kit.mongo.routers import within
+from triptych.kit.mongo.transactions import committed_reads, transaction
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
 from triptych.projector.view.mapping import document_of, item_view_of, view_of
@@ -57,21 +58,21 @@ class ViewRepository:
         """The stored views of these galleries, by id. No site is needed: a gallery id belongs to one site only."""
         if not gallery_ids:
             return {}
-        found = await self._galleries.find({"_id": {"$in": list(gallery_ids)}}).to_list(None)
+        found = await self._read(self._galleries, {"_id": {"$in": list(gallery_ids)}})
         return {document["_id"]: view_of(document) for document in found}
 
     async def load_items(self, items: AbstractCollection[ItemKey]) -> dict[str, ItemView]:
         """The views of those items that exist, by item id."""
         if not items:
             return {}
-        found = await self._items.find(_by_id(items)).to_list(None)
+        found = await self._read(self._items, self._by_id(items))
         return {item.item_id: item for item in map(item_view_of, found)}
 
     async def load_item_sequences(self, items: AbstractCollection[ItemKey]) -> dict[str, int]:
         """The sequences of those items that exist, by item id."""
         if not items:
             return {}
-        found = await self._items.find(_by_id(items), {"item.id": 1, "sequence": 1}).to_list(None)
+        found = await self._read(self._items, self._by_id(items), {"item.id": 1, "sequence": 1})
         return {document["item"]["id"]: document["sequence"] for document in found}
 
     async def first_items(self, views: Iterable[View], limit: int = HEAD_ITEMS_MAX) -> dict[str, list[dict[str, Any]]]:
@@ -95,13 +96,20 @@ class ViewRepository:
 
     async def _find_items(self, views: Sequence[View], limit: int = 0) -> list[Document]:
         """All items of several galleries, or, with a limit, the first items of a single gallery."""
-        found = self._items.find(_items_of(views))
-        return await (found.sort("sortOrder", DESCENDING).limit(limit) if limit else found).to_list(None)
+        return await self._read(self._items, _items_of(views), limit=limit)
+
+    async def _read(
+        self, collection: Collection, query: Document, fields: Document | None = None, *, limit: int = 0
+    ) -> list[Document]:
+        """The documents that are found; with a limit, those of the highest sort orders."""
+        async with committed_reads(self._database) as session:
+            found = collection.find(query, fields, session=session)
+            return await (found.sort("sortOrder", DESCENDING).limit(limit) if limit else found).to_list(None)
 
     async def items_before(self, gallery_id: str, sequence: int) -> list[str]:
         """The ids of a gallery's items with a lower sequence."""
         query = {"galleryId": gallery_id, "sequence": {"$lt": sequence}}
-        return [found["item"]["id"] for found in await self._items.find(query, {"item.id": 1}).to_list(None)]
+        return [found["item"]["id"] for found in await self._read(self._items, query, {"item.id": 1})]
 
     async def item_ids(self, gallery_id: str, after: str, count: int) -> list[str]:
         """Up to `count` ids of a gallery's items after the id `after`, in order."""
@@ -143,21 +151,27 @@ class ViewRepository:
             for item in batch.items.values()
             if item.item is not None and item.item_id in new
         ]
-        changed = [_item_write(item) for item in batch.items.values() if item.item is None or item.item_id not in new]
-        heads = [_head_write(batch.views[gallery_id], loaded.get(gallery_id)) for gallery_id in batch.changed]
-        heads.sort(key=lambda write: isinstance(write, InsertOne))  # the driver sends one command for each kind
+        changed = [
+            self._item_write(item) for item in batch.items.values() if item.item is None or item.item_id not in new
+        ]
+        known = [_head_write(batch.views[id_], loaded[id_]) for id_ in batch.changed if id_ in loaded]
+        unknown = [document_of(batch.views[id_]) for id_ in batch.changed if id_ not in loaded]
         async with transaction(self._database) as session:
-            writes = [*await self._ownership.fence(session, partitions), *heads]
-            try:
-                # Ordered: an unordered write would continue after a failure, and fail again, since the failure has
-                # ended the transaction.
-                written = await self._galleries.bulk_write(writes, ordered=True, session=session)
-            except BulkWriteError as error:
-                if is_duplicate_key(error):
-                    raise _OtherWriter("a gallery's view was created by another writer") from error
-                raise
-            if written.matched_count + written.inserted_count != len(writes):
+            # One kind of write in each call: after a failure, the driver would send the next kind, and fail again,
+            # since the failure has ended the transaction. Unordered: a cluster carries out ordered writes shard by
+            # shard, one after another.
+            fences = await self._ownership.fence(session, partitions)
+            writes: list[UpdateOne | ReplaceOne[Document]] = [*fences, *known]
+            written = await self._galleries.bulk_write(writes, ordered=False, session=session)
+            if written.matched_count != len(writes):
                 raise _OtherWriter("a gallery's view was changed by another writer")
+            if unknown:
+                try:
+                    await self._galleries.insert_many(unknown, ordered=False, session=session)
+                except BulkWriteError as error:
+                    if is_duplicate_key(error):
+                        raise _OtherWriter("a gallery's view was created by another writer") from error
+                    raise
             if changed:
                 await self._items.bulk_write(changed, ordered=False, session=session)
             if added:
@@ -167,6 +181,18 @@ class ViewRepository:
                     if is_duplicate_key(error):
                         raise _ItemExists from error
                     raise
+
+    def _by_id(self, items: AbstractCollection[ItemKey]) -> Document:
+        """The filter for these items."""
+        ids = {"$in": [item_view_id(*key) for key in items]}
+        return within(self._database, {"_id": ids}, galleryId={"$in": sorted({gallery_id for gallery_id, _ in items})})
+
+    def _item_write(self, item: ItemView) -> DeleteOne | ReplaceOne[Document]:
+        view_id = item_view_id(item.gallery_id, item.item_id)
+        by_id = within(self._database, {"_id": view_id}, galleryId=item.gallery_id)
+        if item.item is None:
+            return DeleteOne(by_id)
+        return ReplaceOne(by_id, _item_document(item, item.item), upsert=True)
 
     async def incomplete(self) -> AsyncIterator[View]:
         """The views that wait for missing events."""
@@ -192,23 +218,9 @@ def _items_of(views: Sequence[View]) -> Document:
     }
 
 
-def _by_id(items: AbstractCollection[ItemKey]) -> Document:
-    """The filter for these items."""
-    return {"_id": {"$in": [item_view_id(*key) for key in items]}}
-
-
-def _head_write(view: View, loaded: View | None) -> InsertOne[Document] | ReplaceOne[Document]:
-    document = document_of(view)
-    if loaded is None:
-        return InsertOne(document)
-    return ReplaceOne({"_id": view.gallery_id, "siteId": view.site_id, "sequence": loaded.sequence}, document)
-
-
-def _item_write(item: ItemView) -> DeleteOne | ReplaceOne[Document]:
-    by_id = {"_id": item_view_id(item.gallery_id, item.item_id)}
-    if item.item is None:
-        return DeleteOne(by_id)
-    return ReplaceOne(by_id, _item_document(item, item.item), upsert=True)
+def _head_write(view: View, loaded: View) -> ReplaceOne[Document]:
+    stored = {"_id": view.gallery_id, "siteId": view.site_id, "sequence": loaded.sequence}
+    return ReplaceOne(stored, document_of(view))
 
 
 def _item_document(item: ItemView, wire: Mapping[str, Any]) -> Document:

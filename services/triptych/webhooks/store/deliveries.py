@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from triptych.kit.mongo.driver import ASCENDING, Binary, BulkWriteError, Database, Document, UpdateOne, aggregate
+from triptych.kit.mongo.routers import within
 from triptych.webhooks.model.delivery import Dead, Delivered, Retry, SentRequest, Verdict
 from triptych.webhooks.model.failing import FailureRun
 from triptych.webhooks.store.delivery_documents import (
@@ -172,11 +173,17 @@ class DeliveryRepository:
             change["$inc"] = {"failures": 1}
         if sent is not None:
             change["$push"] = {"log": _log_entry(sent, now)}
-        return UpdateOne(_claimed_filter(claimed), change)
+        return UpdateOne(self._claimed_filter(claimed), change)
 
     def release_update(self, claimed: ClaimedDelivery, now: datetime) -> UpdateOne:
         """The update that releases a claimed delivery whose attempt did not start."""
-        return UpdateOne(_claimed_filter(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}})
+        return UpdateOne(
+            self._claimed_filter(claimed), {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}}
+        )
+
+    def _claimed_filter(self, claimed: ClaimedDelivery) -> Document:
+        by_lease = {"_id": claimed.delivery_id, "lease": claimed.lease}
+        return within(self._database, by_lease, listenerId=claimed.listener_id)
 
     async def promote(self, listener_id: str, gallery_ids: Iterable[str], now: datetime) -> None:
         """See `triptych.webhooks.store.ordering`."""
@@ -253,10 +260,6 @@ def claimed_of(delivery: Mapping[str, Any], until: float, event: Mapping[str, An
         value=None if event is None else bytes(event["value"]),
         trace=None if event is None else trace_of(event),
     )
-
-
-def _claimed_filter(claimed: ClaimedDelivery) -> Document:
-    return {"_id": claimed.delivery_id, "lease": claimed.lease}
 
 
 def _log_entry(sent: SentRequest, now: datetime) -> Document:

@@ -9,6 +9,7 @@ import uuid_utils
 
 from triptych.contract.base import format_instant
 from triptych.kit.mongo.driver import ASCENDING, Document, IndexModel
+from triptych.kit.mongo.sharding import ShardKey
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 
 DELIVERIES = "deliveries"
@@ -35,6 +36,8 @@ OPEN_STATUSES = (DeliveryStatus.PENDING.value, DeliveryStatus.WAITING.value)
 
 INDEXES: Mapping[str, list[IndexModel]] = {
     DELIVERIES: [
+        # The unique indexes begin with the listener, and one process at a time serves it.
+        ShardKey("listenerId"),
         # One delivery for each event and listener. Resent deliveries are marked `manual` and are not counted.
         IndexModel(
             [("listenerId", ASCENDING), ("eventId", ASCENDING)],
@@ -61,6 +64,7 @@ INDEXES: Mapping[str, list[IndexModel]] = {
         IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),
     ],
     EVENTS: [
+        ShardKey("_id"),
         IndexModel([("siteId", ASCENDING), ("occurredAt", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("siteId", ASCENDING), ("galleryId", ASCENDING), ("occurredAt", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("expiresAt", ASCENDING)], expireAfterSeconds=0),

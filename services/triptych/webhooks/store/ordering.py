@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from triptych.kit.mongo.driver import ASCENDING, Collection, DuplicateKeyError
+from triptych.kit.mongo.routers import within
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
 _LANE = [("galleryId", ASCENDING), ("sequence", ASCENDING), ("_id", ASCENDING)]
@@ -53,7 +54,11 @@ async def _promote_first(
     # If a delivery of this gallery is pending, the index refuses the update. Its outcome will promote the next one.
     with contextlib.suppress(DuplicateKeyError):
         await deliveries.update_one(
-            {"_id": first["_id"], "status": DeliveryStatus.WAITING.value},
+            within(
+                deliveries.database,
+                {"_id": first["_id"], "status": DeliveryStatus.WAITING.value},
+                listenerId=listener_id,
+            ),
             {"$set": {"status": DeliveryStatus.PENDING.value, "dueAt": now}},
         )
     return str(first["galleryId"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, UpdateOne
+from triptych.kit.mongo.routers import within
 from triptych.webhooks.store.cursors import read_cursor, write_cursor
 from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
 from triptych.webhooks.store.example_event import example_event
@@ -42,6 +43,7 @@ class DeliveryLog:
     """The deliveries of all sites. Every query names one site."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._database = database
         self._deliveries = database[DELIVERIES]
         self._events = database[EVENTS]
         self._clock = clock
@@ -125,9 +127,11 @@ class DeliveryLog:
         events = [{**delivery, "_id": delivery["eventId"]} for delivery in deliveries]
         sent = await self._insert(listener, events)
         if deliveries:
+            by_id = (
+                within(self._database, {"_id": delivery["_id"]}, listenerId=listener.id) for delivery in deliveries
+            )
             await self._deliveries.bulk_write(
-                [UpdateOne({"_id": delivery["_id"]}, {"$set": {"resentAt": now}}) for delivery in deliveries],
-                ordered=False,
+                [UpdateOne(query, {"$set": {"resentAt": now}}) for query in by_id], ordered=False
             )
         return sent
 
