@@ -90,7 +90,8 @@ def names_in(folder: Path) -> set[str]:
 
 
 def test_data_outlives_a_killed_owner_and_a_restart_and_a_second_stack_is_refused(tmp_path: Path) -> None:
-    kept, environ = [], preferred()
+    kept: list[bytes] = []
+    environ = preferred()
     if environ is PROCESSES and sys.platform == "linux":
         write_and_kill_the_owner(tmp_path, b"confirmed")
         kept.append(b"confirmed")
