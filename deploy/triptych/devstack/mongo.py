@@ -63,6 +63,8 @@ def running_mongo(
             "--nounixsocket",  # otherwise mongod puts a socket named for the port into /tmp
             *("--wiredTigerCacheSizeGB", "0.5"),  # the default is half of the machine's memory
             *("--oplogSize", "512"),
+            # Half of what an idle mongod does is to collect diagnostic data, each second.
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *(argument for parameter in parameters for argument in ("--setParameter", parameter)),
             *options,
         ],
