@@ -1,7 +1,9 @@
 """Fixtures for all tests, the marker of those that need servers, and the order in which several workers take them."""
 
 import gc
+import os
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,10 +19,13 @@ from tests.support.stack import stack as stack
 from tests.support.traces import traces as traces
 from tests.support.volume import examples
 from triptych.contract.codec.envelope import Message
+from triptych.devstack.cache import cache_dir
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.store.provision import INDEXES
 from triptych.webhooks.store.sealing import make_sealer
 
+# Hypothesis' tables of characters take seconds to make. They are kept for all checkouts, and for all workers.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_dir(os.environ) / "hypothesis"))
 # A busy machine is no fault: how long a case takes, or its first draw, which reads Hypothesis' tables, is not judged.
 settings.register_profile(
     "tests", max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -29,12 +34,24 @@ settings.load_profile("tests")
 
 SERVERS = {"stack", "failing_mongo"}
 """The fixtures that start servers."""
+TESTS = Path(__file__).parent
+QUICK = ("unit", "contract")
+"""The levels whose tests take milliseconds. Each of their files is a group: it makes what its tests share once."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what uses servers by a fixture. Tests that start a server themselves carry the marker where they are."""
-    if not SERVERS.isdisjoint(getattr(item, "fixturenames", ())):
+    """Mark what uses servers by a fixture, and what one worker should do because it shares something expensive.
+
+    Tests that start a server themselves carry the marker `stack` where they are.
+    """
+    fixtures = getattr(item, "fixturenames", ())
+    if not SERVERS.isdisjoint(fixtures):
         item.add_marker("stack")
+    if item.get_closest_marker("xdist_group") is None:
+        if "failing_mongo" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("failing-mongo"))
+        elif _is_quick(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,13 +68,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that are granted most time: a long one at the end would leave the other workers idle."""
-    items.sort(key=_seconds_granted, reverse=True)
+    """Begin with the tests that are granted most time, then with groups, and end with the quick tests.
+
+    A long one at the end would leave the other workers idle.
+    """
+    items.sort(key=_place)
 
 
-def _seconds_granted(item: pytest.Item) -> float:
+def _place(item: pytest.Item) -> tuple[bool, float, bool]:
     marker = item.get_closest_marker("timeout")
-    return float(marker.args[0]) if marker and marker.args else 0.0
+    seconds_granted = float(marker.args[0]) if marker and marker.args else 0.0
+    return _is_quick(item), -seconds_granted, item.get_closest_marker("xdist_group") is None
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    return item.path.relative_to(TESTS).parts[0] in QUICK
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,18 +1,16 @@
 """The gateway as a process of its own: its keys from the command line, and an orderly end while somebody listens."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 from typer.testing import CliRunner, Result
 
+from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS
 from tests.support.secrets import check_logs, issue
 from triptych.cli.__main__ import app
-from triptych.devstack.children import start_child
 from triptych.devstack.ports import free_ports
 
 GALLERIES = "/progallery/v2/galleries"
@@ -24,9 +22,7 @@ def triptych(installation: Installation, *arguments: str) -> Result:
 
 
 def test_keys_from_the_command_line(installation: Installation, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "triptych.cli", "keys", "create", "shop window", "--site", "shop"]
-    environ = {**os.environ, **installation.environ()}
-    created = subprocess.run([*command, "--scope", "read"], env=environ, capture_output=True, text=True, check=True)
+    created = triptych(installation, "keys", "create", "shop window", "--site", "shop", "--scope", "read")
     key = created.stdout.strip()
     issue(key)
     assert key.startswith("tk_")
@@ -37,7 +33,7 @@ def test_keys_from_the_command_line(installation: Installation, tmp_path: Path) 
     (port,) = free_ports(1)
     base = f"http://127.0.0.1:{port}"
     environ = {**os.environ, **installation.environ(gateway_port=port, gateway_key_cache=0)}
-    child = start_child([sys.executable, "-m", "triptych.gateway"], env=environ, log=tmp_path / "gateway.log")
+    child = start_fork("triptych.gateway", env=environ, log=tmp_path / "gateway.log")
     try:
         child.wait_until(lambda: _is_ready(base), what="the gateway", timeout=60)
         with httpx.Client(base_url=base, headers={"Authorization": key}, timeout=20, verify=NO_TLS) as client:

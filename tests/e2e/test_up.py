@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.children import wait_for
 from tests.support.exposed import documented, names, scrape, series
+from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from tests.support.promql import unanswered
 from tests.support.secrets import check_logs, issue
 from tests.support.waiting import eventually
 from triptych.cli.up import SERVICES
+from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.gateway.api.examples import DEV_KEY
 
@@ -31,8 +34,10 @@ CLI = [sys.executable, "-m", "triptych.cli"]
 class Up:
     """A running `triptych up` and what it has printed."""
 
-    def __init__(self, process: subprocess.Popen[str], output: Path, ports: Mapping[str, int]) -> None:
-        self.process = process
+    def __init__(self, process: subprocess.Popen[bytes] | Child, output: Path, ports: Mapping[str, int]) -> None:
+        self.pid = process.pid
+        self.status = process.poll
+        """Its exit status; None while it runs."""
         self.ports = ports
         """The port of each service, by the field of the settings."""
         self._output = output
@@ -42,37 +47,53 @@ class Up:
 
     def services(self) -> set[int]:
         """The processes that it has started."""
-        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return {int(pid) for pid in listed}
+
+    def end(self) -> int | None:
+        """Wait until it has ended; its exit status."""
+        wait_for(lambda: self.status() is not None, seconds=30)
+        return self.status()
 
     async def until(self, words: str) -> str:
         async def printed() -> str | None:
-            assert self.process.poll() is None, self.text()
+            assert self.status() is None, self.text()
             return self.text() if words in self.text() else None
 
         return await eventually(printed, f"{words!r} is printed", deadline_seconds=60)
 
 
-@contextmanager
-def running_up(installation: Installation, directory: Path, **fields: object) -> Iterator[Up]:
+def where_to_run(installation: Installation, **fields: object) -> tuple[dict[str, int], dict[str, str]]:
+    """Free ports of the services by the field of the settings, and the environment of `triptych up`."""
     ports = dict(zip(("command_port", "projector_port", "gateway_port", "webhooks_port"), free_ports(4), strict=True))
-    environ = {**os.environ, **installation.environ(**{**ports, **fields}), "TRIPTYCH_STACK": "external"}
+    return ports, {**os.environ, **installation.environ(**{**ports, **fields}), "TRIPTYCH_STACK": "external"}
+
+
+@contextmanager
+def running_up(installation: Installation, directory: Path) -> Iterator[Up]:
+    """Run it as it is typed."""
+    ports, environ = where_to_run(installation)
     output = directory / "up.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [*CLI, "up"],
-            env=environ,
-            cwd=directory,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=_hear_ctrl_c,
+            [*CLI, "up"], env=environ, cwd=directory, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_hear_ctrl_c
         )
     try:
         yield Up(process, output, ports)
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def forked_up(installation: Installation, directory: Path, **fields: object) -> Iterator[Up]:
+    """Run a fork of what has imported it: only its services start as they always do."""
+    ports, environ = where_to_run(installation, **fields)
+    process = start_fork("triptych.cli", "up", env=environ, log=directory / "up.txt", cwd=directory)
+    try:
+        yield Up(process, process.log, ports)
+    finally:
+        process.stop(0)
 
 
 def _hear_ctrl_c() -> None:
@@ -114,8 +135,8 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(shared: In
 
         services = up.services()
         assert len(services) == 4
-        up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(30) == 0
+        os.kill(up.pid, signal.SIGINT)
+        assert up.end() == 0
         assert all_gone(services)
     issue(DEV_KEY)
     logs = folder / ".triptych" / "logs"
@@ -147,21 +168,21 @@ async def test_ending_it_otherwise_ends_its_services_too(
     shared: Installation, tmp_path: Path, number: signal.Signals
 ) -> None:
     """As soon as they are started; that SIGTERM ends it later, too, is shown where the pages of docs/ are tested."""
-    with running_up(shared, tmp_path) as up:
+    with forked_up(shared, tmp_path) as up:
 
         async def started() -> set[int] | None:
-            assert up.process.poll() is None, up.text()
+            assert up.status() is None, up.text()
             services = up.services()
             return services if len(services) == 4 else None
 
         services = await eventually(started, "four services are started", deadline_seconds=60)
-        up.process.send_signal(number)
+        os.kill(up.pid, number)
 
         async def gone() -> bool:
             return all_gone(services)
 
         await eventually(gone, "the services are gone", deadline_seconds=30)
-        assert up.process.wait(30) == (0 if number == signal.SIGTERM else -number)
+        assert up.end() == (0 if number == signal.SIGTERM else -number)
 
 
 def test_a_busy_port_is_said_so_and_nothing_is_started(shared: Installation, tmp_path: Path) -> None:
@@ -169,21 +190,18 @@ def test_a_busy_port_is_said_so_and_nothing_is_started(shared: Installation, tmp
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        with running_up(shared, tmp_path, gateway_port=port) as up:
-            assert up.process.wait(30) == os.EX_CONFIG
+        with forked_up(shared, tmp_path, gateway_port=port) as up:
+            assert up.end() == os.EX_CONFIG
             assert f"Port {port}" in up.text()
             assert "TRIPTYCH_GATEWAY_PORT" in up.text()
         assert not (tmp_path / ".triptych" / "logs").exists()
 
 
-def test_a_wrong_command_is_explained(shared: Installation) -> None:
-    done = subprocess.run(
-        [*CLI, "send", "CreateItems", '{"items": []}'],
-        env={**os.environ, **shared.environ()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == os.EX_CONFIG
-    assert "galleryId: is required" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_wrong_command_is_explained(shared: Installation, tmp_path: Path) -> None:
+    environ = {**os.environ, **shared.environ()}
+    command = start_fork("triptych.cli", "send", "CreateItems", '{"items": []}', env=environ, log=tmp_path / "printed")
+    wait_for(lambda: command.poll() is not None, seconds=30)
+    assert command.stop(0) == os.EX_CONFIG
+    printed = command.log.read_text()
+    assert "galleryId: is required" in printed
+    assert "Traceback" not in printed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.own_venv import PIP, OwnVenv, run
+from tests.support.own_venv import OwnVenv, built_wheel, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,10 +33,7 @@ print(len(names))
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 def test_triptych_is_the_only_name_at_the_top(wheel: Path) -> None:

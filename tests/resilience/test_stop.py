@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +15,15 @@ import pytest
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
+from tests.support.own_servers import OwnServers
 from tests.support.plain_http import NO_TLS
 from tests.support.receiver import Receiver, hang, open_receiver
 from tests.support.relay import Admin, relay_settings
 from tests.support.sender import Sender, sending
-from tests.support.servers import Service, pids_of, service, standing_still
+from tests.support.servers import Service, service, standing_still
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 from triptych.devstack.addresses import Addresses
-from triptych.devstack.stack import StackUnavailable, local_stack
 from triptych.gateway.access.keys import Scope, store_key
 from triptych.kit.process.stopping import FORCED_SECONDS
 from triptych.kit.startup.provision import ensure_indexes
@@ -40,20 +39,9 @@ RECOVERY_SECONDS = 90.0
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The folder in which the servers of this test store their data."""
-    return (tmp_path / "servers").resolve()
-
-
-@pytest.fixture
-def stack(data: Path) -> Iterator[Addresses]:
-    """Servers that can stand still, for this test alone."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
-    try:
-        with local_stack(data_dir=data, keep=False, environ={**environ, "TRIPTYCH_STACK": "processes"}) as addresses:
-            yield addresses
-    except StackUnavailable as unavailable:
-        pytest.skip(str(unavailable))
+def stack(servers: OwnServers) -> Addresses:
+    """Servers that can stand still."""
+    return servers.addresses
 
 
 class Load:
@@ -120,7 +108,8 @@ async def all_running(installation: Installation, directory: Path) -> AsyncItera
 
 
 @pytest.mark.timeout(420)
-async def test_told_to_stop_under_load(installation: Installation, data: Path, tmp_path: Path) -> None:
+@pytest.mark.xdist_group("own-servers")
+async def test_told_to_stop_under_load(installation: Installation, servers: OwnServers, tmp_path: Path) -> None:
     database = installation.database
     await store_key(database, KEY, site_id=None, scopes=list(Scope), name="stop")
     await ensure_indexes(database, INDEXES)
@@ -141,7 +130,7 @@ async def test_told_to_stop_under_load(installation: Installation, data: Path, t
                 await stuck.until(1)
                 writing = [asyncio.create_task(load.write(address)) for _ in range(WRITES)]
                 await asyncio.sleep(0.05)
-                with standing_still(pids_of(data / frozen)) if frozen else nullcontext():
+                with standing_still(servers.pids(frozen)) if frozen else nullcontext():
                     ended = await asyncio.gather(*map(stop, running.values()))
                 await asyncio.gather(*following, *writing)
             assert {status for _, status in ended} == {0}, (frozen, dict(zip(SERVICES, ended, strict=True)))

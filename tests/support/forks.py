@@ -1,8 +1,7 @@
 """Starts services as forks of a process that has imported them and opened nothing: the imports take most of a start.
 
 What runs is what `python -m` runs, in a process, session and process group of its own, with its own environment and
-log. Tests of the commands themselves (tests/e2e/test_up.py, test_pages.py and test_http_process.py) start them without
-this module.
+log. The start itself is tested without this module: in tests/e2e/test_up.py, and for the README in test_pages.py.
 """
 
 import contextlib
@@ -58,10 +57,11 @@ class _Fork(Child):
             super()._signal(number)
 
 
-def start_fork(module: str, *arguments: str, env: Mapping[str, str], log: Path) -> Child:
+def start_fork(module: str, *arguments: str, env: Mapping[str, str], log: Path, cwd: Path | None = None) -> Child:
     """Start `python -m module arguments`, as `start_child` would."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = _CONTEXT.Process(target=_run, args=((module, *arguments), dict(env), log), name=module)
+    words = (module, *arguments)
+    process = _CONTEXT.Process(target=_run, args=(words, dict(env), log, cwd or Path.cwd()), name=module)
     process.start()
     assert process.pid is not None
     with contextlib.suppress(ProcessLookupError):  # it has ended
@@ -70,7 +70,8 @@ def start_fork(module: str, *arguments: str, env: Mapping[str, str], log: Path) 
     return _Fork(cast("subprocess.Popen[bytes]", _Process(process)), log)
 
 
-def _run(words: Sequence[str], env: dict[str, str], log: Path) -> None:
+def _run(words: Sequence[str], env: dict[str, str], log: Path, cwd: Path) -> None:
+    os.chdir(cwd)
     with log.open("wb") as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.installation import Installation
-from tests.support.own_venv import PIP, run
+from tests.support.own_venv import built_wheel
 from tests.support.plain_http import NO_TLS
 from triptych.devstack.ports import LOOPBACK, free_ports
 
@@ -63,9 +63,7 @@ def unpacked_wheel(commit: str, folder: Path) -> Path:
         packed.extractall(source)
     if not (source / "services" / PACKAGE).exists():
         return source
-    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, source)
-    (wheel,) = wheels.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
+    with zipfile.ZipFile(built_wheel(source, wheels)) as packed:
         packed.extractall(unpacked)
     return unpacked
 

@@ -1,4 +1,4 @@
-"""A port that does not answer until it is opened; then it forwards connections to a real server."""
+"""A port that answers only while it is open; then it forwards connections to a real server."""
 
 import asyncio
 import contextlib
@@ -9,12 +9,12 @@ from triptych.devstack.ports import LOOPBACK, free_ports
 
 
 class LatePort:
-    """A TCP proxy that starts later than its clients."""
+    """A TCP proxy that starts later than its clients, or ends before them. It may be opened again."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """`host` and `port` are those of the real server."""
+    def __init__(self, host: str, port: int, own_port: int | None = None) -> None:
+        """`host` and `port` are those of the real server; without a port of its own, the proxy takes a free one."""
         self._target = (host, port)
-        (self.port,) = free_ports(1)
+        self.port = own_port or free_ports(1)[0]
         self.address = f"{LOOPBACK}:{self.port}"
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
@@ -30,6 +30,15 @@ class LatePort:
         for pipe in self._pipes:
             pipe.cancel()
         await asyncio.gather(*self._pipes, return_exceptions=True)
+
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Let nobody through during the block."""
+        await self.close()
+        try:
+            yield
+        finally:
+            await self.open()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(*self._target)

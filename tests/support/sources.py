@@ -13,3 +13,9 @@ READS_SOURCES = pytest.mark.xdist_group("sources")
 def parsed(module: Path) -> ast.Module:
     """The syntax tree of a module. It is shared: do not change it."""
     return ast.parse(module.read_text())
+
+
+@cache
+def nodes(module: Path) -> tuple[ast.AST, ...]:
+    """All nodes of that tree, as `ast.walk` finds them: to find them takes longer than to look at them."""
+    return tuple(ast.walk(parsed(module)))

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from tests.support.sources import READS_SOURCES, parsed
+from tests.support.sources import READS_SOURCES, nodes
 
 pytestmark = READS_SOURCES
 
@@ -92,16 +92,11 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def tree_of(name: str) -> ast.Module:
-    """The parsed module."""
-    return parsed(MODULES[name])
-
-
 @cache
 def imports(name: str) -> frozenset[str]:
     """What a module imports, by full names; modules of ours rather than the names in them."""
     found: set[str] = set()
-    for node in ast.walk(tree_of(name)):
+    for node in nodes(MODULES[name]):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -153,7 +148,7 @@ def test_imports_are_absolute_and_go_by_one_name() -> None:
     assert not [
         (name, node.lineno)
         for name in MODULES
-        for node in ast.walk(tree_of(name))
+        for node in nodes(MODULES[name])
         if isinstance(node, ast.ImportFrom) and node.level
     ]
 
@@ -176,7 +171,7 @@ def test_tests_share_code_only_through_support() -> None:
     tests = Path(__file__).parents[1]
     faults = []
     for path in sorted(tests.rglob("*.py")):
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("tests"):
                 continue
             names = {f"{node.module}.{alias.name}" for alias in node.names}

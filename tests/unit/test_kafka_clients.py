@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.sources import READS_SOURCES, parsed
+from tests.support.sources import READS_SOURCES, nodes
 
 pytestmark = READS_SOURCES
 
@@ -16,7 +16,7 @@ SOURCE = "connection_options"
 def clients() -> Iterator[tuple[str, ast.Call]]:
     """The calls that make a client, each with where it is."""
     for path in sorted(SERVICES.rglob("*.py")):
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLIENTS:
                 yield f"{path.relative_to(SERVICES)}:{node.lineno}", node
 
@@ -31,7 +31,7 @@ def test_no_other_module_names_the_arguments_of_a_connection() -> None:
     names = {"bootstrap_servers", "security_protocol", "sasl_mechanism", "sasl_plain_password", "ssl_context"}
     naming = set()
     for path in SERVICES.rglob("*.py"):
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             named = node.arg if isinstance(node, ast.keyword) else getattr(node, "value", None)
             if isinstance(named, str) and named in names:
                 naming.add(path.name)

@@ -5,7 +5,7 @@ import importlib
 from collections import defaultdict
 from pathlib import Path
 
-from tests.support.sources import READS_SOURCES, parsed
+from tests.support.sources import READS_SOURCES, nodes
 
 pytestmark = READS_SOURCES
 
@@ -30,8 +30,8 @@ WRITES = {
 def opened(module: Path) -> set[str]:
     """The collections that a module opens: `database[NAME]`, `database["name"]`, or those of a version of the views."""
     found = set()
-    for node in ast.walk(parsed(module)):
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] in {"database", "_database"}:
+    for node in nodes(module):
+        if isinstance(node, ast.Subscript) and named(node.value) in {"database", "_database"}:
             for part in ast.walk(node.slice):
                 if isinstance(part, ast.Constant):
                     found.add(str(part.value))
@@ -42,12 +42,19 @@ def opened(module: Path) -> set[str]:
     return found
 
 
+def named(node: ast.expr) -> str | None:
+    """The last name of `database` or `self._database`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else None
+
+
 def dotted(module: Path) -> str:
     return ".".join(("triptych", *module.relative_to(ROOT).with_suffix("").parts))
 
 
 def is_writing(module: Path) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr in WRITES for node in ast.walk(parsed(module)))
+    return any(isinstance(node, ast.Attribute) and node.attr in WRITES for node in nodes(module))
 
 
 def test_each_collection_is_written_by_one_package() -> None:

@@ -73,6 +73,8 @@ def member_command(
         "--nounixsocket",  # otherwise mongod puts a socket named for the port into /tmp
         *("--wiredTigerCacheSizeGB", cache_gigabytes),  # the default is half of the machine's memory
         *("--oplogSize", "512"),
+        # Half of what an idle mongod does is to collect diagnostic data, each second.
+        *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         *(argument for parameter in parameters for argument in ("--setParameter", parameter)),
     ]
 

@@ -33,6 +33,7 @@ async def test_views_that_were_replaced_do_not_come_back(installation: Installat
     assert not {"gallery_views", "item_views"} & names
 
 
+@pytest.mark.without_topics
 async def test_a_service_without_topics_says_what_to_run(installation: Installation) -> None:
     settings = installation.settings(CommandSettings, topic_prefix=f"{installation.name}.missing.")
     with pytest.raises(StartRefused, match="triptych provision"):
@@ -40,6 +41,7 @@ async def test_a_service_without_topics_says_what_to_run(installation: Installat
             pass
 
 
+@pytest.mark.without_topics
 async def test_a_kafka_address_without_a_server_is_reported(installation: Installation) -> None:
     settings = installation.settings(CliSettings, kafka_bootstrap="127.0.0.1:1")
     with pytest.raises(StartRefused, match=r"Kafka does not answer at 127\.0\.0\.1:1"):

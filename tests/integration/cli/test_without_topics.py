@@ -17,6 +17,7 @@ from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup import provision
 
 
+@pytest.mark.without_topics
 @pytest.mark.parametrize("arguments", [("send", "CreateGallery"), ("watch",), ("rebuild",)])
 def test_commands_without_topics_say_what_to_run(
     installation: Installation, tmp_path: Path, arguments: tuple[str, ...]

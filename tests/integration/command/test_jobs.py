@@ -9,6 +9,8 @@ from triptych.command.store.staging import Staging
 from triptych.kit.mongo.transactions import transaction
 from triptych.writemodel.galleries import GALLERIES, ITEMS
 
+pytestmark = pytest.mark.without_topics
+
 FROM_BEFORE_STEPS_WERE_COUNTED = {"_id": "s/c", "state": {"next": 250}, "isDone": False}
 
 

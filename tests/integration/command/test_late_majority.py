@@ -13,6 +13,8 @@ from triptych.devstack.addresses import Addresses
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.kit.mongo.driver import WriteConcern
 
+pytestmark = pytest.mark.without_topics
+
 
 @pytest.fixture(scope="module")
 def stack(stack: Addresses, failing_mongo: FailingMongo) -> Addresses:

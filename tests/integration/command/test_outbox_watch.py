@@ -8,6 +8,8 @@ from tests.support.log_lines import logged
 from triptych.command.store.outbox_watch import WAITING_SECONDS, OutboxWatch
 from triptych.kit.process.dependencies import DEPENDENCIES
 
+pytestmark = pytest.mark.without_topics
+
 
 async def test_events_that_stay_in_the_outbox_are_reported_until_they_are_published(
     installation: Installation, caplog: pytest.LogCaptureFixture

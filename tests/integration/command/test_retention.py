@@ -39,6 +39,7 @@ async def test_lifetimes_follow_the_settings_even_when_they_change(installation:
             }
 
 
+@pytest.mark.without_topics
 async def test_an_index_with_another_definition_is_refused(installation: Installation) -> None:
     await ensure_indexes(installation.database, indexes(installation.settings(CommandSettings)))
     other = IndexModel([("galleryId", ASCENDING), ("sortOrder", DESCENDING)])

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import MongoClient
 
-from tests.support.children import linux_only, wait_for
+from tests.support.children import wait_for
 from triptych.devstack.cache import cache_dir
 from triptych.devstack.jars import jars_dir, kafka_jars
 from triptych.devstack.ports import is_free
@@ -36,6 +36,15 @@ DATA = {"kafka", "mongo"}
 
 if os.environ.get("TRIPTYCH_STACK") == "external":
     pytest.skip("TRIPTYCH_STACK=external allows only given servers", allow_module_level=True)
+
+
+def preferred() -> dict[str, str]:
+    """An environment that chooses processes if it can: only they can lose their owner.
+
+    `make test-containers` tests containers.
+    """
+    is_possible = os.environ.get("TRIPTYCH_STACK") != "containers" and not processes_missing(PROCESSES)
+    return PROCESSES if is_possible else OURS
 
 
 many_stacks = pytest.mark.skipif(
@@ -80,22 +89,57 @@ def names_in(folder: Path) -> set[str]:
     return {found.name for found in folder.iterdir()}
 
 
-async def test_a_restart_on_the_same_folder_keeps_the_data_and_a_second_stack_there_is_refused(tmp_path: Path) -> None:
-    with local_stack(data_dir=tmp_path, environ=OURS) as first:
-        await write(first, b"kept")
+def test_data_outlives_a_killed_owner_and_a_restart_and_a_second_stack_is_refused(tmp_path: Path) -> None:
+    kept: list[bytes] = []
+    environ = preferred()
+    if environ is PROCESSES and sys.platform == "linux":
+        write_and_kill_the_owner(tmp_path, b"confirmed")
+        kept.append(b"confirmed")
+    with local_stack(data_dir=tmp_path, environ=environ) as first:
+        assert not kept or asyncio.run(read(first)) == (kept, kept)
+        asyncio.run(write(first, b"kept"))
+        kept.append(b"kept")
         with (
             pytest.raises(StackUnavailable, match="Another local stack is running"),
-            local_stack(data_dir=tmp_path, environ=OURS),
+            local_stack(data_dir=tmp_path, environ=environ),
         ):
             pytest.fail("two stacks share their data")
-    with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as second:
-        assert await read(second) == ([b"kept"], [b"kept"])
+    with local_stack(data_dir=tmp_path, environ=environ, keep=False) as second:
+        assert asyncio.run(read(second)) == (kept, kept)
         assert second.provider is not Provider.PROCESSES or names_in(tmp_path) >= DATA
     if second.provider is Provider.PROCESSES:
         assert not names_in(tmp_path) & DATA  # where another stack would look for it
         return
-    with local_stack(data_dir=tmp_path, environ=OURS, keep=False) as third, MongoClient[Any](third.mongo_uri) as client:
+    with (
+        local_stack(data_dir=tmp_path, environ=environ, keep=False) as third,
+        MongoClient[Any](third.mongo_uri) as client,
+    ):
         assert client.notebook.notes.count_documents({}) == 0
+
+
+# Runs a stack on the given folder, prints its addresses, then waits to be killed.
+OWNER = """
+import sys, time
+from pathlib import Path
+from triptych.devstack.stack import local_stack
+with local_stack(data_dir=Path(sys.argv[1])) as addresses:
+    print(addresses.kafka_bootstrap, addresses.mongo_uri, flush=True)
+    time.sleep(600)
+"""
+
+
+def write_and_kill_the_owner(folder: Path, value: bytes) -> None:
+    """Write the value to the servers of another process, and kill that. The servers die with it."""
+    command = [sys.executable, "-c", OWNER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=PROCESSES) as owner:
+        try:
+            assert owner.stdout is not None
+            kafka, mongo = owner.stdout.readline().split()
+            asyncio.run(write(Addresses(kafka, mongo, Provider.PROCESSES), value))
+        finally:
+            owner.send_signal(signal.SIGKILL)
+    hosts = (kafka, mongo.removeprefix("mongodb://").partition("/")[0])
+    wait_for(lambda: all(is_free(int(host.partition(":")[2])) for host in hosts))
 
 
 @many_stacks
@@ -129,42 +173,10 @@ def test_addresses_given_are_passed_on(tmp_path: Path) -> None:
         assert addresses == Addresses("kafka:9092", "mongodb://mongo", Provider.EXTERNAL)
 
 
-needs_processes = pytest.mark.skipif(
-    bool(processes_missing(PROCESSES)), reason="this machine cannot run the servers as processes"
-)
-
-# Runs a stack on the given folder, prints its addresses, then waits to be killed.
-OWNER = """
-import sys, time
-from pathlib import Path
-from triptych.devstack.stack import local_stack
-with local_stack(data_dir=Path(sys.argv[1])) as addresses:
-    print(addresses.kafka_bootstrap, addresses.mongo_uri, flush=True)
-    time.sleep(600)
-"""
-
-
-@linux_only
-@needs_processes
-def test_servers_die_with_a_killed_owner_and_confirmed_data_is_kept(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OWNER, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=PROCESSES) as owner:
-        try:
-            assert owner.stdout is not None
-            kafka, mongo = owner.stdout.readline().split()
-            abandoned = Addresses(kafka, mongo, Provider.PROCESSES)
-            asyncio.run(write(abandoned, b"confirmed"))
-        finally:
-            owner.send_signal(signal.SIGKILL)
-    hosts = (abandoned.kafka_bootstrap, abandoned.mongo_uri.removeprefix("mongodb://").partition("/")[0])
-    wait_for(lambda: all(is_free(int(host.partition(":")[2])) for host in hosts))
-    with local_stack(data_dir=tmp_path, environ=PROCESSES, keep=False) as recovered:
-        assert asyncio.run(read(recovered)) == ([b"confirmed"], [b"confirmed"])
-
-
 @many_stacks
-@needs_processes
 def test_class_data_archive_is_made_once_and_a_damaged_one_is_no_obstacle(tmp_path: Path) -> None:
+    if processes_missing(PROCESSES):
+        pytest.skip("this machine cannot run the servers as processes")
     kafka_jars(cache_dir(PROCESSES), PROCESSES, print)
     cache = tmp_path / "cache"
     cache.mkdir()

@@ -11,6 +11,7 @@ from tests.support.installation import Installation
 from triptych.gateway.access.keys import ApiKey, Keys, hash_key, list_keys, new_key, revoke_key, store_key
 
 
+@pytest.mark.without_topics
 async def test_a_stored_key_is_found_and_only_its_hash_is_stored(installation: Installation) -> None:
     keys = Keys(installation.database, timedelta(0))
     assert await keys.find("secret-1") is None
@@ -20,6 +21,7 @@ async def test_a_stored_key_is_found_and_only_its_hash_is_stored(installation: I
     assert "secret-1" not in repr(document)
 
 
+@pytest.mark.without_topics
 async def test_storing_a_key_again_changes_it_and_does_not_undo_its_revocation(installation: Installation) -> None:
     keys = Keys(installation.database, timedelta(0))
     for scopes in (["read"], ["manage", "read"]):
@@ -30,6 +32,7 @@ async def test_storing_a_key_again_changes_it_and_does_not_undo_its_revocation(i
     assert await keys.find("k") is None
 
 
+@pytest.mark.without_topics
 async def test_the_list_of_keys_does_not_reveal_them(installation: Installation) -> None:
     key = new_key()
     assert key.startswith("tk_")
@@ -45,11 +48,13 @@ async def test_the_list_of_keys_does_not_reveal_them(installation: Installation)
     assert (await list_keys(installation.database))[0].revoked_at == first
 
 
+@pytest.mark.without_topics
 async def test_unknown_scopes_are_refused(installation: Installation) -> None:
     with pytest.raises(ValueError, match="admin"):
         await store_key(installation.database, "k", site_id=None, scopes=["admin"], name="n")
 
 
+@pytest.mark.without_topics
 async def test_a_key_is_cached_for_a_limited_time(installation: Installation) -> None:
     now = 0.0
     keys = Keys(installation.database, timedelta(seconds=5), lambda: now)

@@ -19,6 +19,8 @@ from triptych.projector import app as projector
 from triptych.readmodel.versions import FIRST_VERSION
 from triptych.webhooks import app as webhooks
 
+pytestmark = pytest.mark.without_topics
+
 ROUNDS, PROCESSES, REPEATS = 3, 4, 4
 
 

@@ -23,6 +23,8 @@ from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.mongo.driver import Database, Document, connect, is_duplicate_key, is_transient, open_database
 from triptych.kit.mongo.transactions import transaction
 
+pytestmark = pytest.mark.without_topics
+
 Driver = Literal["pymongo", "motor"]
 REQUESTS = 100
 both_drivers = pytest.mark.parametrize("driver", ["pymongo", "motor"])

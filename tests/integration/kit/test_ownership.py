@@ -15,6 +15,8 @@ from triptych.kit.mongo.fencing import Ownership, count_documents
 from triptych.kit.mongo.transactions import transaction
 from triptych.kit.startup.provision import ensure_indexes
 
+pytestmark = pytest.mark.without_topics
+
 
 def owner(database: Database, scope: str = "s") -> Ownership:
     return Ownership(database, scope, "facts")

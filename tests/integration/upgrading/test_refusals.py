@@ -36,6 +36,7 @@ async def test_a_service_ends_with_78_and_one_line(installation: Installation, t
     assert await installation.database.list_collection_names() == ["schema"]
 
 
+@pytest.mark.without_topics
 async def test_a_command_does_nothing(installation: Installation) -> None:
     await installation.database["schema"].insert_one({"_id": "installation", "version": 9, "oldestBuild": 8})
     settings = installation.settings(CliSettings, topic_prefix=f"{installation.name}.other.")

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,52 +15,32 @@ import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.support import servers
 from tests.support.commands import TEXT, body
 from tests.support.installation import Installation, open_installation
 from tests.support.kafka import Record, topic_reader
 from tests.support.ours import assert_no_record_of_ours_is_dead
+from tests.support.own_servers import OwnServers
 from tests.support.sender import Sender, sending
-from tests.support.servers import Service, command_line, command_service, pids_of, standing_still
+from tests.support.servers import Service, command_line, command_service, standing_still
+from tests.support.servers import service as running_service
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 from triptych.devstack.addresses import Addresses
-from triptych.devstack.children import Child, start_child
+from triptych.devstack.children import start_child
 from triptych.devstack.ports import is_free
-from triptych.devstack.stack import StackUnavailable, local_stack
 
 OUTAGE_SECONDS = float(os.environ.get("TRIPTYCH_TEST_OUTAGE", "8"))
 RECOVERY_SECONDS = 60.0
-# One worker, so that the servers of this module, and the service that lives through all that befalls them, start once.
-pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.asyncio(loop_scope="module")]
+# One worker, so that the servers, and the service that lives through all that befalls them, start once.
+pytestmark = [pytest.mark.xdist_group("own-servers"), pytest.mark.asyncio(loop_scope="module")]
 GALLERIES = 6
 OTHERS = ("projector", "webhooks")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the servers of these tests store their data."""
-    return tmp_path_factory.mktemp("servers").resolve()
-
-
-@pytest.fixture(scope="module")
-def stack(data: Path) -> Iterator[Addresses]:
-    """Servers as processes that can be stopped, for the tests of this module alone."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
-    try:
-        with local_stack(data_dir=data, keep=False, environ={**environ, "TRIPTYCH_STACK": "processes"}) as addresses:
-            yield addresses
-    except StackUnavailable as unavailable:
-        pytest.skip(str(unavailable))
-
-
-@pytest.fixture(scope="module")
-def restarts(stack: Addresses) -> Iterator[list[Child]]:
-    """Servers that a test has restarted; they end with the tests of this module."""
-    children: list[Child] = []
-    yield children
-    for child in children:
-        child.stop(20)
+def stack(servers: OwnServers) -> Addresses:
+    """Servers that can be stopped."""
+    return servers.addresses
 
 
 @dataclass
@@ -97,8 +77,8 @@ class Producer:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def installation(stack: Addresses, restarts: list[Child]) -> AsyncIterator[Installation]:
-    """An installation in which no record of the product's own is dead afterwards; it ends before what is restarted."""
+async def installation(stack: Addresses) -> AsyncIterator[Installation]:
+    """An installation in which no record of the product's own is dead afterwards."""
     async with open_installation(stack) as made:
         yield made
         await assert_no_record_of_ours_is_dead(made)
@@ -171,10 +151,12 @@ async def unready_through(service: Service, seconds: float) -> float:
 
 
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
-async def test_mongodb_stands_still(installation: Installation, at_work: tuple[Producer, Service], data: Path) -> None:
+async def test_mongodb_stands_still(
+    installation: Installation, at_work: tuple[Producer, Service], servers: OwnServers
+) -> None:
     producer, service = at_work
     await producer.add(50)
-    with standing_still(pids_of(data / "mongo")):
+    with standing_still(servers.pids("mongo")):
         stopped_at = datetime.now(UTC)
         await producer.add(100)
         used = await unready_through(service, OUTAGE_SECONDS)
@@ -188,15 +170,15 @@ async def test_mongodb_stands_still(installation: Installation, at_work: tuple[P
 
 @pytest.mark.timeout(180 + 4 * OUTAGE_SECONDS)
 async def test_kafka_stands_still(
-    installation: Installation, at_work: tuple[Producer, Service], data: Path, tmp_path: Path
+    installation: Installation, at_work: tuple[Producer, Service], servers: OwnServers, tmp_path: Path
 ) -> None:
     producer, service = at_work
     with ExitStack() as stack:
-        others = [stack.enter_context(servers.service(installation, tmp_path, name, local=True)) for name in OTHERS]
+        others = [stack.enter_context(running_service(installation, tmp_path, name, local=True)) for name in OTHERS]
         for other in others:
             await eventually(other.is_ready, "the others are ready", deadline_seconds=60)
         await producer.add(100)
-        with standing_still(pids_of(data / "kafka")):
+        with standing_still(servers.pids("kafka")):
             used = await unready_through(service, OUTAGE_SECONDS)
             assert not any([await other.is_ready() for other in others])
     assert used < 0.3 * OUTAGE_SECONDS
@@ -210,14 +192,13 @@ async def test_kafka_stands_still(
 async def test_a_server_dies_and_comes_back_with_what_it_had(
     installation: Installation,
     at_work: tuple[Producer, Service],
-    data: Path,
+    servers: OwnServers,
     tmp_path: Path,
-    restarts: list[Child],
     server: str,
 ) -> None:
     producer, service = at_work
     await producer.add(100)
-    (pid,) = pids_of(data / server)
+    (pid,) = servers.pids(server)
     command = command_line(pid)
     os.kill(pid, signal.SIGKILL)
 
@@ -226,7 +207,7 @@ async def test_a_server_dies_and_comes_back_with_what_it_had(
 
     await eventually(is_unready, "readiness is false")
     restarted = start_child(command, log=tmp_path / f"{server}.log")
-    restarts.append(restarted)
+    servers.restarted.append(restarted)
     addresses = {"mongo": installation.addresses.mongo_uri, "kafka": installation.addresses.kafka_bootstrap}
     port = int(re.findall(r":(\d+)", addresses[server])[0])
     # Should it not come back, its log says why.

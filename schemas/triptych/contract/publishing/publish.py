@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,8 @@ def direction_of(file_name: str) -> Direction:
     return "input" if file_name.startswith("commands/") else "output"
 
 
-def documents() -> dict[str, str]:
+@cache
+def documents() -> Mapping[str, str]:
     """Every published file by name, as text."""
     published = {**message_schemas(), ASYNCAPI: asyncapi_document()}
     return {name: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for name, document in published.items()}

@@ -1,5 +1,7 @@
 """Serves the page and the document that describe the topics, as FastAPI's `/docs` describes HTTP."""
 
+from functools import cache
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -29,13 +31,19 @@ AsyncApiStandalone.render({{schema: {{url: "/asyncapi.json"}}}}, document.getEle
 
 
 def asyncapi_routes(topics: Topics) -> list[Route]:
-    """The routes `/asyncapi` for people and `/asyncapi.json` for programs, with the topics of this installation."""
-    document = orjson.dumps(asyncapi_document(topics), option=orjson.OPT_INDENT_2)
+    """The routes `/asyncapi` for people and `/asyncapi.json` for programs, with the topics of this installation.
+
+    The document is made when it is first asked for. Making it takes a tenth of a second, and few processes need it.
+    """
+
+    @cache
+    def document() -> bytes:
+        return orjson.dumps(asyncapi_document(topics), option=orjson.OPT_INDENT_2)
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(_PAGE)
 
     async def json(_request: Request) -> Response:
-        return Response(document, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     return [Route("/asyncapi", page), Route("/asyncapi.json", json)]

@@ -1,0 +1,60 @@
+"""The gateway while Kafka is away, and after it has come back."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.installation import Installation
+from tests.support.late_port import LatePort
+from tests.support.own_servers import OwnServers
+from tests.support.product import running_product
+from tests.support.waiting import eventually
+from triptych.devstack.addresses import Addresses
+from triptych.gateway.writing.writes import COMMAND_ID_HEADER
+
+pytestmark = pytest.mark.xdist_group("own-servers")
+
+
+@pytest.fixture
+def stack(servers: OwnServers) -> Addresses:
+    """Servers whose Kafka can be away."""
+    return servers.addresses_cut_off
+
+
+@pytest.fixture
+async def kafka(servers: OwnServers) -> AsyncIterator[LatePort]:
+    """The only way to that Kafka."""
+    async with servers.way_to_kafka() as port:
+        yield port
+
+
+@pytest.fixture
+def installation(kafka: LatePort, installation: Installation) -> Installation:
+    """An installation there."""
+    return installation
+
+
+async def test_writes_are_refused_and_reads_are_not(kafka: LatePort, installation: Installation) -> None:
+    async with running_product(installation) as gateway:
+        gallery = (await gateway.client.post("/v2/galleries")).raise_for_status().json()["gallery"]
+        path = f"/v2/galleries/{gallery['id']}"
+        async with kafka.closed():
+            refused = await gateway.client.post(f"{path}/items", json={"item": {"text": {"html": "x"}}})
+            assert (refused.status_code, refused.json()) == (503, {"message": "", "details": {}})
+            assert refused.headers["Retry-After"] == "1"
+            again = {"Idempotency-Key": refused.headers[COMMAND_ID_HEADER]}
+            assert (await gateway.client.get(path)).json()["gallery"] == gallery
+            for since in ({}, {"Last-Event-ID": "0:0,1:0,2:0"}):
+                stream = await gateway.client.get("/v2/events", headers=since)
+                assert (stream.status_code, stream.headers["Retry-After"]) == (503, "1")
+            ready = await gateway.client.get(f"{gateway.address}/health/ready")
+            assert (ready.status_code, ready.json()["problems"]) == (503, {"kafka": "Kafka does not answer"})
+
+        async def is_written() -> bool:
+            body = {"item": {"text": {"html": "x"}}}
+            return (await gateway.client.post(f"{path}/items", json=body, headers=again)).status_code == 200
+
+        # However often it was tried, and whether or not a try that was refused had reached Kafka, it is there once.
+        await eventually(is_written, "the write is taken", deadline_seconds=60)
+        await is_written()
+        assert (await gateway.client.get(path)).json()["gallery"]["totalItems"] == 1
