@@ -9,6 +9,7 @@ from pathlib import Path
 from triptych.cli.local import is_ready, say, service_environ
 from triptych.cli.settings import CliSettings
 from triptych.cli.up import SERVICES, START_SECONDS, STOP_SECONDS
+from triptych.devstack.children import Child
 from triptych.devstack.parts import Part
 from triptych.devstack.ports import LOOPBACK, free_ports
 from triptych.kit.process.settings import PREFIX
@@ -37,9 +38,12 @@ def running_services(settings: CliSettings, logs: Path) -> Iterator[Mapping[str,
             stack.callback(part.stop, STOP_SECONDS)
             part.start()
         for part in parts:
-            answers = partial(is_ready, f"http://{LOOPBACK}:{part.port}")
-            part.wait_until(lambda _, answers=answers: answers(), timeout=START_SECONDS)
+            part.wait_until(partial(_answers, f"http://{LOOPBACK}:{part.port}"), timeout=START_SECONDS)
         yield services
+
+
+def _answers(address: str, _process: Child) -> bool:
+    return is_ready(address)
 
 
 def _part(name: str, number: int, port: int, environ: Mapping[str, str], logs: Path) -> Part:
