@@ -37,6 +37,7 @@ NOT_TYPED = {
     "make up": "the fixture has done what it does, with servers that were there",
     "make test": "this is it",
     "make cluster": "tests/resilience/cluster does, in `make soak`",
+    "TRIPTYCH_TEST_RESTARTS": "`make soak` does",
     "docker compose up": "`make test-deploy` does, because it needs a Docker engine",
 }
 # They run until somebody ends them; they have printed enough when they have printed what the page says.
@@ -301,7 +302,7 @@ def test_commands_within_the_text_exist(page: Path) -> None:
                     assert word in command.commands, code
                     command = command.commands[word]
                 elif word.startswith("--"):
-                    assert any(word in parameter.opts for parameter in command.params), code
+                    assert any(word in (*one.opts, *one.secondary_opts) for one in command.params), code
 
 
 def test_the_readme_is_among_the_pages() -> None:

@@ -24,7 +24,7 @@ DATA_DIR = Path(".triptych")
 """The data of `triptych up`, in the folder where it was started."""
 NOTE = "installation.json"
 ADDRESSES = ("kafka_bootstrap", "mongo_uri")
-NAMES = (*ADDRESSES, "mongo_database", "mongo_driver", "topic_prefix", "topic_partitions")
+NAMES = (*ADDRESSES, "mongo_database", "mongo_driver", "topic_prefix", "topic_partitions", "reply_topics")
 SettingsT = TypeVar("SettingsT", bound=KitSettings)
 
 

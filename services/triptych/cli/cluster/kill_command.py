@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 def cluster_kill(
     names: Annotated[list[str], typer.Argument(help="Parts of the cluster, such as kafka-2, mongo-1 or command-1.")],
 ) -> None:
-    """Kill parts of the cluster that `triptych cluster` runs in this folder, all at the same moment, with SIGKILL."""
+    """Kill parts of the cluster that `make cluster` runs in this folder, all at the same moment, with SIGKILL."""
     with reporting_refusals():
         for name, pid in kill(names).items():
             print(f"killed {name}, process {pid}")

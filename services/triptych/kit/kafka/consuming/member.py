@@ -46,7 +46,7 @@ class GroupMember(GroupReader):
         self._memberships = memberships
         self._session_seconds = options.get("session_timeout_ms", 0) / 1000
         # The broker answers a request to join when all members have joined. A shorter timeout would repeat the request.
-        shortest_ms = options.get("rebalance_timeout_ms", 0) + JOIN_MARGIN_MS
+        shortest_ms = (options.get("rebalance_timeout_ms") or 0) + JOIN_MARGIN_MS
         options["request_timeout_ms"] = max(options.get("request_timeout_ms", 0), shortest_ms)
         super().__init__(*topics, **options)
 
