@@ -36,6 +36,7 @@ from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.kafka.reading.subscription import GroupTimes
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.opening import answering, open_settings_database
@@ -71,7 +72,7 @@ async def compose(
     counts = topics.counts(settings.topic_partitions)
     async with (
         open_settings_database(settings) as database,
-        present(database, "command"),
+        present(database, "command", instance_id=settings.instance_id) as presence,
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))
@@ -84,7 +85,7 @@ async def compose(
         handler = make_handler(
             database, publisher, foreign_publisher, dead_letters, topics, group, settings.command_job_patience
         )
-        broker = make_broker(settings)
+        broker = make_broker(settings, presence.holdings(group))
         consumer = BatchConsumer(
             broker,
             topics.commands,
@@ -94,6 +95,7 @@ async def compose(
             max_records=settings.command_batch_size,
             partition_bytes=PARTITION_BYTES,
             lanes=LANES,
+            times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
         )
         outbox_watch = OutboxWatch(database, consumer.reached)
         health = Health()

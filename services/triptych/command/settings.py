@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 
 from triptych.command.flow.step_retries import RETRY_PERIOD
-from triptych.kit.process.settings import IdempotencySettings
+from triptych.kit.process.settings import ConsumerSettings, IdempotencySettings
 
 
-class CommandSettings(IdempotencySettings):
+class CommandSettings(IdempotencySettings, ConsumerSettings):
     """Settings of the command service and those of `KitSettings`; durations are seconds or ISO 8601."""
 
     command_port: int = Field(8081, ge=0, le=65_535)

@@ -20,7 +20,7 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.startup.provision import ensure_indexes, require_topics
-from triptych.kit.upgrading.presence import present
+from triptych.kit.upgrading.presence import Presence, present
 from triptych.projector.ingest import republication
 from triptych.projector.pipeline import Projection, running_projection
 from triptych.projector.provision import indexes as indexes
@@ -45,11 +45,11 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
     async with (
         open_settings_database(settings) as database,
-        present(database, "projector"),
+        present(database, "projector", instance_id=settings.instance_id) as presence,
         watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
     ):
         await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})
-        projector = Projector(settings, database)
+        projector = Projector(settings, database, presence)
         health = Health()
         health.add("events", projector.problem)
         health.add("mongodb", answering(database))
@@ -71,9 +71,10 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
 class Projector:
     """Projects into the active version of the views, and switches to the next version once that becomes active."""
 
-    def __init__(self, settings: ProjectorSettings, database: Database) -> None:
+    def __init__(self, settings: ProjectorSettings, database: Database, presence: Presence) -> None:
         self._settings = settings
         self._database = database
+        self._presence = presence
         self._versions = Versions(database)
         self._projection: Projection | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -91,7 +92,9 @@ class Projector:
             progress()
             try:
                 version = await self._versions.active()
-                async with running_projection(self._settings, self._database, version, is_active=True) as projection:
+                async with running_projection(
+                    self._settings, self._database, version, self._presence, is_active=True
+                ) as projection:
                     self._projection = projection
                     backoff.reset()
                     if not self.started.done():

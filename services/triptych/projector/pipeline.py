@@ -16,12 +16,14 @@ from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
+from triptych.kit.kafka.reading.subscription import GroupTimes
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
 from triptych.kit.startup.provision import ensure_indexes
+from triptych.kit.upgrading.presence import Presence
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.handler import REASONS, ProjectionHandler
 from triptych.projector.ingest.repairs import INCOMPLETE, Repairs
@@ -76,7 +78,12 @@ class Projection:
 
 @asynccontextmanager
 async def running_projection(
-    settings: ProjectorSettings, database: Database, version: int, *, is_active: bool
+    settings: ProjectorSettings,
+    database: Database,
+    version: int,
+    presence: Presence | None = None,
+    *,
+    is_active: bool,
 ) -> AsyncIterator[Projection]:
     """Project into `version` until the block ends.
 
@@ -84,6 +91,7 @@ async def running_projection(
         settings: the service's settings.
         database: the database of the views.
         version: the version of the views.
+        presence: of this process, if its successor need not wait for the end of its session after a kill.
         is_active: whether readers see this version. Only the projection into the active version publishes the join
             and dead-letters refused records.
 
@@ -118,7 +126,7 @@ async def running_projection(
         lambda: versions.check_writable(version),
         notices=notices,
     )
-    broker = make_broker(settings)
+    broker = make_broker(settings, presence and presence.holdings(group))
     consumer = BatchConsumer(
         broker,
         topics.events,
@@ -128,6 +136,7 @@ async def running_projection(
         max_records=settings.projector_batch_size,
         partition_bytes=PARTITION_BYTES,
         lanes=LANES,
+        times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
     )
     repairs = Repairs(settings, repository, ownership, publisher, handler)
     try:

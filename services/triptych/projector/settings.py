@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from triptych.kit.process.settings import KitSettings
+from triptych.kit.process.settings import ConsumerSettings
 
 
 class LossPolicy(StrEnum):
@@ -14,7 +14,7 @@ class LossPolicy(StrEnum):
     REBUILD = "rebuild"
 
 
-class ProjectorSettings(KitSettings):
+class ProjectorSettings(ConsumerSettings):
     """See `KitSettings`.
 
     The batch size is an upper bound: a single event is projected at once, and batches grow with the backlog.

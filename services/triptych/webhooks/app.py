@@ -18,6 +18,7 @@ from triptych.kit.kafka.consuming.topic_watch import watching_topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
+from triptych.kit.kafka.reading.subscription import GroupTimes
 from triptych.kit.mongo.driver import PyMongoError
 from triptych.kit.mongo.opening import answering, open_settings_database
 from triptych.kit.mongo.transactions import wait_for_majority
@@ -37,7 +38,7 @@ from triptych.webhooks.relay.listener_cache import ListenerCache
 from triptych.webhooks.relay.listener_health import ListenerHealth
 from triptych.webhooks.relay.outcome_writer import OutcomeWriter
 from triptych.webhooks.relay.sender import DeliverySender, Signer
-from triptych.webhooks.relay.shards import Shards
+from triptych.webhooks.relay.shards import HOLDINGS, Shards
 from triptych.webhooks.relay.worker import Worker
 from triptych.webhooks.settings import WebhookSettings
 from triptych.webhooks.store.deliveries import DeliveryRepository
@@ -64,7 +65,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     counts = topics.counts(settings.topic_partitions)
     async with (
         open_settings_database(settings) as database,
-        present(database, "webhooks"),
+        present(database, "webhooks", instance_id=settings.instance_id) as presence,
         watching_topics(settings, counts) as topic_watch,
     ):
         await ensure_indexes(database, INDEXES)
@@ -74,8 +75,9 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             Client(settings.webhooks_allowed_networks, resolver, settings.webhooks_answer_bytes) as client,
         ):
             listener_cache = ListenerCache(database, sealer)
+            holdings = presence.holdings(HOLDINGS)
             shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease)
-            repository = DeliveryRepository(database, settings.webhooks_lease, settings.webhooks_retention)
+            repository = DeliveryRepository(database, settings.webhooks_lease, settings.webhooks_retention, shards.id)
             outcome_writer = OutcomeWriter(repository)
             operational_events = OperationalEvents(database, settings.webhooks_retention)
             worker = Worker(
@@ -86,7 +88,9 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 ListenerHealth(repository, operational_events, settings.webhooks_disable_after),
                 shards.owns,
             )
-            claimer = DeliveryClaimer(settings, repository, listener_cache, shards, worker, operational_events)
+            claimer = DeliveryClaimer(
+                settings, repository, listener_cache, shards, worker, operational_events, holdings.left_behind
+            )
             publisher = Publisher(lambda: make_producer(settings), partitions=counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
             dead_letters.count_from_zero(topics.events, (reason.value for reason in Reason))
@@ -108,7 +112,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 settings.webhooks_lease,
                 settings.webhooks_retention,
             )
-            broker = make_broker(settings)
+            broker = make_broker(settings, presence.holdings(group))
             consumer = BatchConsumer(
                 broker,
                 topics.events,
@@ -116,6 +120,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 handler,
                 dead_letters,
                 max_records=settings.webhooks_batch_size,
+                times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
             )
             health = Health()
 
@@ -130,6 +135,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             health.add("kafka", publisher.problem)
             health.add("deliveries", check_claimer)
             health.add_detail("losses", expiry_reporter.detail)
+            await shards.succeed(holdings)
             await shards.balance()
             loops = AsyncExitStack()
             try:

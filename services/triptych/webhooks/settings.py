@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from triptych.kit.process.settings import ConsumerSettings
 from triptych.webhooks.model.addresses import Network, parse_networks
 from triptych.webhooks.model.registration import TIMEOUT_MAX_SECONDS
 from triptych.webhooks.store.settings import ListenerSettings
@@ -16,7 +17,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 _NOTHING = timedelta(0)
 
 
-class WebhookSettings(ListenerSettings):
+class WebhookSettings(ListenerSettings, ConsumerSettings):
     """See `KitSettings`. Durations accept seconds or ISO 8601."""
 
     webhooks_port: int = Field(8083, ge=0, le=65_535)
@@ -28,7 +29,8 @@ class WebhookSettings(ListenerSettings):
     webhooks_name_servers: Annotated[tuple[str, ...], NoDecode] = ()
     """Name servers that look up receivers, as address or address:port, separated by commas; the system's if empty."""
     webhooks_lease: timedelta = timedelta(seconds=45)
-    """How long a delivery belongs to the process that claimed it. A crash delays the delivery by at most this time."""
+    """How long a delivery belongs to the process that claimed it, and waits if that process is killed and nothing is
+    started in its place."""
     webhooks_concurrency: int = Field(1_000, ge=1, le=10_000)
     """The most requests of one process that are in flight at the same time."""
     webhooks_listener_concurrency: int = Field(32, ge=1, le=1_000)
@@ -41,7 +43,7 @@ class WebhookSettings(ListenerSettings):
     """The most bytes of a response body that are read and kept in the log."""
     webhooks_shards: int = Field(16, ge=1, le=1_024)
     """Number of shards that spread listeners over the relay's processes. All processes must have the same value."""
-    webhooks_shard_lease: timedelta = Field(timedelta(seconds=15), ge=timedelta(seconds=1))
+    webhooks_shard_lease: timedelta = Field(timedelta(seconds=6), ge=timedelta(seconds=1))
     """How long the shards of a dead process stay without an owner, at most."""
 
     @property

@@ -106,6 +106,19 @@ class IdempotencySettings(KitSettings):
     """How long a repeated command is recognised by its site, source and id."""
 
 
+class ConsumerSettings(KitSettings):
+    """See `KitSettings`. For processes that are members of a consumer group."""
+
+    instance_id: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,249}$")
+    """A name that a process keeps when it is started again, and that no other process of its service has at the same
+    time, such as the name of a pod of a StatefulSet; the host's name if unset. See decision 38."""
+    group_session_timeout: timedelta = Field(timedelta(seconds=6), ge=timedelta(seconds=1), le=timedelta(seconds=30))
+    """After this time without a sign of life, Kafka gives the partitions of a process to others. Brokers permit 6 s or
+    more unless their `group.min.session.timeout.ms` is lower."""
+    group_rebalance_timeout: timedelta = Field(timedelta(seconds=15), ge=timedelta(seconds=3))
+    """How long Kafka waits for a process when partitions are divided anew. A batch has a third of it to end."""
+
+
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 

@@ -37,6 +37,7 @@ SCAN_SHARE = 0.1
 RECONCILE_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 LANES_AT_ONCE = 64
+LISTENERS_AT_ONCE = 500
 # The most deliveries to claim together. Their events are read too; the largest event is a quarter of a megabyte.
 CLAIMED_AT_ONCE = 500
 # A listener whose deliveries have been due for longer is reported (docs/architecture/relay.md).
@@ -58,8 +59,11 @@ class DeliveryClaimer:
         shards: Shards,
         worker: Worker,
         operational_events: OperationalEvents,
+        left_behind: Sequence[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`left_behind` has the ids among relays of killed processes in whose place this one was started."""
+        self._left_behind = left_behind
         self._concurrency = settings.webhooks_listener_concurrency
         self._repository = repository
         self._listener_cache = listener_cache
@@ -230,6 +234,8 @@ class DeliveryClaimer:
     async def _reconcile(self) -> None:
         """Finish cancellations and promotions that a crash of any process may have left undone."""
         now = self._clock()
+        if self._left_behind:
+            await self._release_left_behind(now)
         for listener in list(self._listener_cache.listeners.values()):
             progress()
             if not self._shards.owns(listener.id):
@@ -238,6 +244,17 @@ class DeliveryClaimer:
                 count_cancelled(await self._repository.cancel(listener.id, listener.status, now))
             elif listener.ordered:
                 await self._repository.promote_all(listener.id, now)
+
+    async def _release_left_behind(self, now: datetime) -> None:
+        """Release what killed predecessors had claimed, also for listeners of shards that other processes own now."""
+        listener_ids = list(self._listener_cache.listeners)
+        for start in range(0, len(listener_ids), LISTENERS_AT_ONCE):
+            progress()
+            some = listener_ids[start : start + LISTENERS_AT_ONCE]
+            if count := await self._repository.release_left_behind(some, self._left_behind, now):
+                log.info("claims of a killed process were released", count=count)
+        self._left_behind = ()
+        self.notice(listener_ids)
 
     async def _claim_due(self) -> None:
         lanes = [

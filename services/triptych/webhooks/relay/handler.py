@@ -1,7 +1,6 @@
 """Plans the deliveries for batches of events, and stores them before the offsets are committed."""
 
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -138,7 +137,7 @@ class DeliveryPlanner:
 
     async def _plan(self, chunk: Sequence[tuple[Document, list[Listener]]]) -> None:
         now = self._clock()
-        token, until = str(uuid.uuid4()), time.monotonic() + self._lease.total_seconds()
+        token, until = self._repository.new_token(), time.monotonic() + self._lease.total_seconds()
         free_slots: dict[str, int] = {}
         deliveries: list[Document] = []
         claims: list[ClaimedDelivery] = []

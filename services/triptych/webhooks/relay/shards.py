@@ -14,11 +14,14 @@ from zlib import crc32
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database, Document, PyMongoError
 from triptych.kit.process.supervision import progress
+from triptych.kit.upgrading.presence import Holdings
 
 log = get_logger(__name__)
 
 WORKERS = "webhook_workers"
 SHARDS = "webhook_shards"
+HOLDINGS = "webhook shards"
+"""Where processes note the ids under which they own shards and claim deliveries (`Presence.holdings`)."""
 # How many times a lease is renewed within its duration.
 RENEWALS = 3
 
@@ -40,7 +43,8 @@ class Shards:
         self._lease = lease
         self._lease_end = {"$add": ["$$NOW", lease // timedelta(milliseconds=1)]}
         self._clock = clock
-        self._id = str(uuid.uuid4())
+        self.id = str(uuid.uuid4())
+        """The id of this process among relays."""
         self._owned: frozenset[int] = frozenset()
         self._valid_until = 0.0
 
@@ -52,6 +56,14 @@ class Shards:
     def owns(self, listener_id: str) -> bool:
         """Whether this process serves a listener."""
         return shard_of(listener_id, self._count) in self.owned
+
+    async def succeed(self, holdings: Holdings) -> None:
+        """Release the shards of killed predecessors, and note the id of this process. Raises the driver's errors."""
+        await holdings.note(self.id)
+        left_behind = list(holdings.left_behind)
+        if left_behind:
+            await self._shards.delete_many({"owner": {"$in": left_behind}})
+            await self._workers.delete_many({"_id": {"$in": left_behind}})
 
     async def run(self) -> None:
         """Call `balance` regularly until cancelled."""
@@ -68,15 +80,15 @@ class Shards:
         started_at = self._clock()
         renewal: list[Document] = [{"$set": {"until": self._lease_end}}]
         live = {"$expr": {"$gt": ["$until", "$$NOW"]}}
-        await self._workers.update_one({"_id": self._id}, renewal, upsert=True)
-        await self._shards.update_many({"owner": self._id}, renewal)
+        await self._workers.update_one({"_id": self.id}, renewal, upsert=True)
+        await self._shards.update_many({"owner": self.id}, renewal)
         workers = await self._workers.count_documents(live)
         await self._workers.delete_many({"$expr": {"$lte": ["$until", "$$NOW"]}})
         share = -(-self._count // max(1, workers))
         owners = {row["_id"]: row["owner"] async for row in self._shards.find(live)}
-        mine = sorted(shard for shard, owner in owners.items() if owner == self._id and shard < self._count)
+        mine = sorted(shard for shard, owner in owners.items() if owner == self.id and shard < self._count)
         for shard in mine[share:]:
-            await self._shards.delete_one({"_id": shard, "owner": self._id})
+            await self._shards.delete_one({"_id": shard, "owner": self.id})
         mine = mine[:share]
         for shard in sorted(set(range(self._count)) - owners.keys()):
             if len(mine) < share and await self._claim(shard):
@@ -87,8 +99,8 @@ class Shards:
     async def release(self) -> None:
         """Release all shards, so that other processes can claim them at once. Raises the driver's errors."""
         self._owned = frozenset()
-        await self._shards.delete_many({"owner": self._id})
-        await self._workers.delete_one({"_id": self._id})
+        await self._shards.delete_many({"owner": self.id})
+        await self._workers.delete_one({"_id": self.id})
 
     async def _claim(self, shard: int) -> bool:
         """Claim a shard without a live lease; False if another process was faster."""
@@ -98,7 +110,7 @@ class Shards:
             [
                 {
                     "$set": {
-                        "owner": {"$cond": [is_live, "$owner", self._id]},
+                        "owner": {"$cond": [is_live, "$owner", self.id]},
                         "until": {"$cond": [is_live, "$until", self._lease_end]},
                     }
                 }
@@ -106,4 +118,4 @@ class Shards:
             upsert=True,
             return_document=True,
         )
-        return row is not None and row["owner"] == self._id
+        return row is not None and row["owner"] == self.id

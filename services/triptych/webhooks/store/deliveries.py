@@ -1,5 +1,6 @@
 """Plans, claims and ends deliveries in MongoDB. Every write after a claim carries the token of the lease."""
 
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,13 +61,19 @@ class Due:
 class DeliveryRepository:
     """The deliveries in MongoDB. All methods raise the driver's errors."""
 
-    def __init__(self, database: Database, lease: timedelta, retention: timedelta) -> None:
+    def __init__(self, database: Database, lease: timedelta, retention: timedelta, claimer: str) -> None:
+        """`claimer` is the id of this process among relays."""
+        self._claimer = claimer
         self._database = database
         self._deliveries = database[DELIVERIES]
         self._events = database[EVENTS]
         self._listeners = database[LISTENERS]
         self._lease = lease
         self._retention = retention
+
+    def new_token(self) -> str:
+        """A token for claims that are made together. It begins with the id of this process."""
+        return f"{self._claimer}/{uuid.uuid4()}"
 
     def lease(self, delivery: Document, token: str, now: datetime) -> Document:
         """The new delivery as if it had been claimed: inserting it claims it."""
@@ -106,7 +113,7 @@ class DeliveryRepository:
 
     async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[ClaimedDelivery]:
         """Claim deliveries and count the attempt. Deliveries that another process claimed first are left out."""
-        token = str(uuid.uuid4())
+        token = self.new_token()
         until = time.monotonic() + self._lease.total_seconds()
         ids = {"$in": list(delivery_ids)}
         await self._deliveries.update_many(
@@ -119,6 +126,29 @@ class DeliveryRepository:
         events = {event["_id"]: event async for event in found}
         claimed.sort(key=lambda delivery: str(delivery["_id"]))
         return [claimed_of(delivery, until, events.get(delivery["eventId"])) for delivery in claimed]
+
+    async def release_left_behind(self, listener_ids: Iterable[str], claimers: Iterable[str], now: datetime) -> int:
+        """Make deliveries due that killed processes had claimed. Their receivers may get them twice.
+
+        Args:
+            listener_ids: of the listeners whose deliveries are meant.
+            claimers: the ids of the killed processes among relays.
+            now: the current time.
+
+        Returns:
+            How many were released.
+        """
+        tokens = f"^(?:{'|'.join(map(re.escape, claimers))})/"
+        done = await self._deliveries.update_many(
+            {
+                "listenerId": {"$in": list(listener_ids)},
+                "status": DeliveryStatus.PENDING.value,
+                "dueAt": {"$gt": now, "$lte": now + self._lease},
+                "lease": {"$regex": tokens},
+            },
+            {"$set": {"dueAt": now, "lease": None}},
+        )
+        return done.modified_count
 
     async def write(self, outcomes: Sequence[UpdateOne]) -> int:
         """Write the outcomes of claimed deliveries; the number not written because the lease was lost."""

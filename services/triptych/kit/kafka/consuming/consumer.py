@@ -22,7 +22,7 @@ from triptych.kit.kafka.consuming.retries import Retries
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import FetchingStopped, GroupReader, IncomingRecord
-from triptych.kit.kafka.reading.subscription import subscribe
+from triptych.kit.kafka.reading.subscription import GroupTimes, subscribe
 from triptych.kit.logs.batch_lines import one_line_each
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.stopping import BATCH, stop_deadline
@@ -31,8 +31,6 @@ from triptych.kit.process.waits import waiting_for
 
 log = get_logger(__name__)
 
-# How long a rebalance waits for the current batch; the broker waits longer before it expels this member.
-REVOKE_TIMEOUT_SECONDS = 15.0
 # How long a consumer that ends waits for the current batch and its offsets, before its broker is stopped.
 END_TIMEOUT_SECONDS = 5.0
 # A quarter of aiokafka's own value: records that are fetched ahead of the current batch wait in memory.
@@ -53,8 +51,10 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         max_records: int = 500,
         partition_bytes: int = PARTITION_BYTES,
         lanes: Lanes = Lanes(),  # noqa: B008 - immutable
+        times: GroupTimes = GroupTimes(),  # noqa: B008 - immutable
     ) -> None:
         self.topic = topic
+        self._times = times
         self._handler = handler
         self._metrics = BatchMetrics(topic)
         self._owned: frozenset[int] = frozenset()
@@ -89,6 +89,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self,
             max_records=max_records,
             partition_bytes=partition_bytes,
+            times=times,
         )
 
     @property
@@ -140,7 +141,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._preparing is not None:
             self._preparing.cancel()
             self._preparing = None
-        if not await self._wait_until_idle(REVOKE_TIMEOUT_SECONDS):
+        if not await self._wait_until_idle(self._times.revocation_seconds):
             log.warning("partitions were revoked before the current batch was finished", topic=self.topic)
         self._owned = frozenset()
         self._commits.discard()

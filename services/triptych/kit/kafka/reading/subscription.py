@@ -1,6 +1,8 @@
 """Makes a FastStream batch subscriber that passes records on as they are: raw, unacknowledged, without delay."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain
 from typing import Any
 
@@ -13,11 +15,37 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from triptych.kit.backoff import Backoff
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
-REBALANCE_TIMEOUT_MS = 30_000
-SESSION_TIMEOUT_MS = 10_000
+# How often a member shows that it lives, and asks whether it has to join again: a rebalance begins with that answer.
+HEARTBEAT_MS = 500
+HEARTBEATS_PER_SESSION = 4
 # How long one poll waits when nothing comes.
 POLL_MS = 1_000
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTimes:
+    """How long a group waits for a member."""
+
+    session: timedelta = timedelta(seconds=6)
+    """Without a sign of life for this time, a member is expelled."""
+    rebalance: timedelta = timedelta(seconds=15)
+    """A member that has not joined again within this time after a rebalance began is expelled."""
+
+    @property
+    def revocation_seconds(self) -> float:
+        """How long a rebalance waits for the current batch of a member. The rest is for the request to join."""
+        return self.rebalance.total_seconds() / 3
+
+    def options(self) -> dict[str, int]:
+        """The options of a consumer."""
+        session_ms = self.session // timedelta(milliseconds=1)
+        return {
+            "session_timeout_ms": session_ms,
+            "rebalance_timeout_ms": self.rebalance // timedelta(milliseconds=1),
+            "heartbeat_interval_ms": min(HEARTBEAT_MS, session_ms // HEARTBEATS_PER_SESSION),
+        }
+
 
 Consume = Callable[[Sequence[IncomingRecord]], Awaitable[None]]
 
@@ -33,6 +61,7 @@ def subscribe(
     *,
     max_records: int,
     partition_bytes: int,
+    times: GroupTimes,
 ) -> BatchSubscriber:
     """Subscribe `consume` to one topic: it gets one batch after another once the broker has started.
 
@@ -46,6 +75,7 @@ def subscribe(
         listener: of rebalances.
         max_records: in a batch.
         partition_bytes: fetched from a partition at a time. Records that do not fit into the batch wait in memory.
+        times: of the group.
     """
     subscriber = broker.subscriber(
         topic,
@@ -56,8 +86,7 @@ def subscribe(
         listener=listener,
         max_records=max_records,
         max_partition_fetch_bytes=partition_bytes,
-        session_timeout_ms=SESSION_TIMEOUT_MS,
-        rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+        **times.options(),
         isolation_level="read_committed",
         parser=_parser_of(lambda: subscriber.consumer),
         decoder=_raw_records,
