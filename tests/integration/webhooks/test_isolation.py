@@ -13,6 +13,7 @@ from tests.support.kafka import Publish
 from tests.support.receiver import Receiver, hang, open_receiver
 from tests.support.relay import Admin, OpenRelay
 from tests.support.waiting import eventually
+from triptych.kit.upgrading.presence import Holdings
 from triptych.webhooks.relay.lanes import AHEAD_MAX
 from triptych.webhooks.relay.shards import Shards
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus, new_delivery
@@ -141,3 +142,26 @@ async def test_shards_are_shared_taken_over_and_released(installation: Installat
     third = Shards(installation.database, 8, timedelta(seconds=1), lambda: now)
     await third.balance()
     assert len(third.owned) == 8
+
+
+async def test_the_successor_of_a_killed_relay_has_its_shards_at_once(installation: Installation) -> None:
+    noted: list[str] = []
+
+    async def note(name: str) -> None:
+        noted.append(name)
+
+    lease = timedelta(minutes=1)
+    killed, other = Shards(installation.database, 8, lease), Shards(installation.database, 8, lease)
+    await killed.succeed(Holdings((), note))
+    assert noted == [killed.id]
+    await killed.balance()
+    await other.balance()  # so that the first one leaves a share to it
+    await killed.balance()
+    await other.balance()
+    assert len(other.owned) == len(killed.owned) == 4
+    successor = Shards(installation.database, 8, lease)
+    await successor.succeed(Holdings((killed.id,), note))
+    await successor.balance()
+    assert successor.owned == killed.owned
+    await other.balance()
+    assert len(other.owned) == 4

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import Publish, members_leave
 from tests.support.processes import service_process
-from tests.support.receiver import Receiver, status
+from tests.support.receiver import Receiver, hang, status
 from tests.support.relay import Admin, OpenRelay
 from tests.support.waiting import eventually
+from triptych.webhooks.settings import WebhookSettings
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 
 FIELDS = {"local": True, "webhooks_allowed_networks": "127.0.0.0/8", "webhooks_shard_lease": "PT1S"}
@@ -110,6 +112,32 @@ async def test_killed_under_load_again_and_again(
     received = Counter(request.id for request in receiver.requests)
     assert set(received) == {event.id for history in histories for event in history.events}
     assert max(received.values()) <= 1 + kills
+
+
+async def test_the_successor_of_a_killed_relay_sends_at_once_what_was_in_flight(
+    installation: Installation,
+    open_relay: OpenRelay,
+    admin: Admin,
+    publish: Publish,
+    receiver: Receiver,
+    tmp_path: Path,
+) -> None:
+    receiver.script = [hang, hang]
+    ordered = await admin.subscribe(receiver.url("/ordered"), ordered=True)
+    listener = await admin.subscribe(receiver.url("/hook"))
+    await publish(history_of(2).messages[:1])
+    lasting = {**FIELDS, "webhooks_shard_lease": "PT60S", "group_session_timeout": "PT30S"}
+    with service_process(installation, "triptych.webhooks", tmp_path, **lasting) as child:
+        await receiver.until(1, "/ordered")
+        await receiver.until(1)
+        os.kill(child.pid, signal.SIGKILL)
+        await asyncio.to_thread(child.stop, 5)
+    before = time.monotonic()
+    async with open_relay(webhooks_shard_lease=60, group_session_timeout=30):
+        (delivery,) = await admin.until(listener, DeliveryStatus.DELIVERED)
+        assert delivery["attempts"] == 2
+        await admin.until(ordered, DeliveryStatus.DELIVERED)
+    assert time.monotonic() - before < 30 < WebhookSettings().webhooks_lease.total_seconds()
 
 
 async def test_an_interrupted_attempt_takes_nothing_from_the_schedule(
