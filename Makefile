@@ -10,7 +10,8 @@ INSTALLED := $(VENV)/.installed
 # The long forms of the tests whose length can be set (CONTRIBUTING.md).
 SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=200 TRIPTYCH_TEST_OUTAGE=60 \
   TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_RECORDS=6000 \
-  TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1
+  TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1 \
+  TRIPTYCH_TEST_RESTARTS=20
 
 # Without the compiled files, each process that a test starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,7 +40,7 @@ test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and tes
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
 	  tests/integration/command/test_neighbours.py tests/resilience/command tests/resilience/test_upgrade.py \
-	  tests/resilience/test_alerts_fire.py tests/e2e/test_everything_is_answered.py \
+	  tests/resilience/test_alerts_fire.py tests/resilience/test_restarts.py tests/e2e/test_everything_is_answered.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
 
 conformance: $(INSTALLED) ## Run the official client against Triptych (needs Node.js 20); part of `make test`
