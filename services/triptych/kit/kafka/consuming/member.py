@@ -23,6 +23,7 @@ log = get_logger(__name__)
 HEAD_START_SECONDS = 0.05
 """How long after a request to join the memberships of predecessors are ended. If the last member left before, the group
 would be empty, and the broker waits for `group.initial.rebalance.delay.ms` (3 s) before an empty group begins."""
+JOIN_MARGIN_MS = 1_000
 NOTE_SECONDS = 1.0
 """How long a member waits until its id is noted. A consumer must be able to join while MongoDB is away."""
 
@@ -44,6 +45,9 @@ class GroupMember(GroupReader):
     def __init__(self, *topics: str, memberships: Memberships | None = None, **options: Any) -> None:
         self._memberships = memberships
         self._session_seconds = options.get("session_timeout_ms", 0) / 1000
+        # The broker answers a request to join when all members have joined. A shorter timeout would repeat the request.
+        shortest_ms = options.get("rebalance_timeout_ms", 0) + JOIN_MARGIN_MS
+        options["request_timeout_ms"] = max(options.get("request_timeout_ms", 0), shortest_ms)
         super().__init__(*topics, **options)
 
     async def start(self) -> None:

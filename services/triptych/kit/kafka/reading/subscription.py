@@ -29,13 +29,13 @@ class GroupTimes:
 
     session: timedelta = timedelta(seconds=6)
     """Without a sign of life for this time, a member is expelled."""
-    rebalance: timedelta = timedelta(seconds=15)
+    rebalance: timedelta = timedelta(seconds=9)
     """A member that has not joined again within this time after a rebalance began is expelled."""
 
     @property
     def revocation_seconds(self) -> float:
         """How long a rebalance waits for the current batch of a member. The rest is for the request to join."""
-        return self.rebalance.total_seconds() / 3
+        return self.rebalance.total_seconds() / 2
 
     def options(self) -> dict[str, int]:
         """The options of a consumer."""
