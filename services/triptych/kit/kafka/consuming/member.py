@@ -92,6 +92,8 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
         if not isinstance(request, JoinGroupRequest) or not self.member_id:
             return await super()._send_req(request)
         await self._note()
+        if not self.left_behind:
+            return await super()._send_req(request)
         ending = asyncio.create_task(self._end_left_behind())
         try:
             return await super()._send_req(request)

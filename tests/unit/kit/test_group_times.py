@@ -1,0 +1,40 @@
+"""How long a group waits for a member: the times have to fit together, whatever the settings say."""
+
+from datetime import timedelta
+
+import pytest
+
+from triptych.kit.kafka.clients import REQUEST_TIMEOUT_MS
+from triptych.kit.kafka.consuming.member import GroupMember
+from triptych.kit.kafka.reading.subscription import GroupTimes
+from triptych.kit.process.settings import ConsumerSettings
+
+SETTINGS = ConsumerSettings()
+DEFAULT = GroupTimes(SETTINGS.group_session_timeout, SETTINGS.group_rebalance_timeout)
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    assert DEFAULT == GroupTimes()
+
+
+@pytest.mark.parametrize("session", [1, 6, 30])
+def test_some_lost_heartbeats_do_not_end_a_session(session: float) -> None:
+    options = GroupTimes(session=timedelta(seconds=session)).options()
+    assert 3 * options["heartbeat_interval_ms"] < options["session_timeout_ms"] == 1_000 * session
+    assert options["heartbeat_interval_ms"] <= 500  # a rebalance begins with a heartbeat
+
+
+@pytest.mark.parametrize("rebalance", [2, 9, 60])
+async def test_a_member_can_join_until_the_rebalance_ends(rebalance: float) -> None:
+    times = GroupTimes(rebalance=timedelta(seconds=rebalance))
+    assert times.revocation_seconds < rebalance
+    one = GroupMember(group_id="group", request_timeout_ms=REQUEST_TIMEOUT_MS, **times.options())
+    assert one._client._request_timeout_ms > 1_000 * rebalance
+    assert one._client._request_timeout_ms >= REQUEST_TIMEOUT_MS
+    await one.stop()
+
+
+async def test_by_default_a_dead_broker_is_noticed_as_early_as_by_other_clients() -> None:
+    one = GroupMember(group_id="group", request_timeout_ms=REQUEST_TIMEOUT_MS, **DEFAULT.options())
+    assert one._client._request_timeout_ms == REQUEST_TIMEOUT_MS
+    await one.stop()
