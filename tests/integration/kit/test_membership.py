@@ -44,8 +44,8 @@ async def member(
         | options,
     )
     made.subscribe([installation.topics.commands])
-    await made.start()
     try:
+        await made.start()
         yield made
     finally:
         if dies:

@@ -14,7 +14,7 @@ DEFAULT = GroupTimes(SETTINGS.group_session_timeout, SETTINGS.group_rebalance_ti
 
 
 def test_the_defaults_are_those_of_the_settings() -> None:
-    assert DEFAULT == GroupTimes()
+    assert GroupTimes() == DEFAULT
 
 
 @pytest.mark.parametrize("session", [1, 6, 30])

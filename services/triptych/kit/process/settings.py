@@ -116,7 +116,8 @@ class ConsumerSettings(KitSettings):
     """After this time without a sign of life, Kafka gives the partitions of a process to others. Brokers permit 6 s or
     more unless their `group.min.session.timeout.ms` is lower."""
     group_rebalance_timeout: timedelta = Field(timedelta(seconds=9), ge=timedelta(seconds=2))
-    """How long Kafka waits for a process when partitions are divided anew. The batch in progress has half of it to end."""
+    """How long Kafka waits for a process when partitions are divided anew. The batch in progress has half of this
+    time to end."""
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

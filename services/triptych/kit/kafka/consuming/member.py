@@ -121,14 +121,12 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
                 # Not on the coordinator's connection: the broker answers one request after another, and the one to
                 # join has to wait.
                 response = await self._client.send(self.coordinator_id, request, group=ConnectionGroup.DEFAULT)
+                error_type = for_code(response.error_code)
+                if error_type not in (NoError, UnknownMemberIdError):
+                    raise error_type
             except KafkaError as error:
                 log.info("the membership of a killed process was not ended", group=self.group_id, error=error)
                 return
             member_id = self.left_behind.pop()
-            error_type = for_code(response.error_code)
-            if error_type is NoError:
+            if error_type is NoError:  # otherwise its session has run out already
                 log.info("the membership of a killed process was ended", group=self.group_id, member_id=member_id)
-            elif error_type is not UnknownMemberIdError:  # otherwise its session has run out already
-                log.info(
-                    "the membership of a killed process was not ended", group=self.group_id, error=error_type.__name__
-                )
