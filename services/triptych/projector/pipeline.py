@@ -126,7 +126,7 @@ async def running_projection(
         lambda: versions.check_writable(version),
         notices=notices,
     )
-    broker = make_broker(settings, presence and presence.holdings(group))
+    broker = make_broker(settings, None if presence is None else presence.holdings(group))
     consumer = BatchConsumer(
         broker,
         topics.events,

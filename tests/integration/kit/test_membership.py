@@ -49,8 +49,12 @@ async def member(
         yield made
     finally:
         if dies:
-            made._coordinator._maybe_leave_group = _do_nothing  # aiokafka's own
+            coordinator_of(made)._maybe_leave_group = _do_nothing  # aiokafka's own
         await made.stop()
+
+
+def coordinator_of(one: GroupMember) -> Any:
+    return one._coordinator
 
 
 async def _do_nothing() -> None:
@@ -69,7 +73,7 @@ async def test_a_member_does_not_wait_for_its_killed_predecessors(installation: 
         async with member(installation, memberships, dies=True) as one:
             assert len(one.assignment()) == PARTITIONS
             assert time.monotonic() - before < SESSION_MS / 1000 / 2
-            assert memberships.noted == [one._coordinator.member_id]
+            assert memberships.noted == [coordinator_of(one).member_id]
         killed += memberships.noted
 
 

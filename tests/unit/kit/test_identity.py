@@ -32,10 +32,18 @@ def test_an_instance_id_belongs_to_one_process_at_a_time() -> None:
     assert HERE.replaces(elsewhere, lambda _: 5_000)
 
 
-@pytest.mark.parametrize("changed", [{"instance": "host-2"}, {"table": ""}])
-def test_it_does_not_replace_what_is_another_instance_or_unknown(changed: dict[str, str]) -> None:
-    assert not HERE.replaces(replace(FORMER, **changed), lambda _: None)
-    assert not replace(HERE, **changed).replaces(FORMER, lambda _: None)
+@pytest.mark.parametrize(
+    ("here", "former"),
+    [
+        (HERE, replace(FORMER, instance="host-2")),
+        (HERE, replace(FORMER, table="")),
+        (replace(HERE, table=""), FORMER),
+    ],
+)
+def test_it_does_not_replace_what_is_another_instance_or_unknown(
+    here: ProcessIdentity, former: ProcessIdentity
+) -> None:
+    assert not here.replaces(former, lambda _: None)
 
 
 def test_the_host_stands_for_an_instance_id_that_is_not_set() -> None:

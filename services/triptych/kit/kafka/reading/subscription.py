@@ -37,14 +37,20 @@ class GroupTimes:
         """How long a rebalance waits for the current batch of a member. The rest is for the request to join."""
         return self.rebalance.total_seconds() / 2
 
-    def options(self) -> dict[str, int]:
-        """The options of a consumer."""
-        session_ms = self.session // timedelta(milliseconds=1)
-        return {
-            "session_timeout_ms": session_ms,
-            "rebalance_timeout_ms": self.rebalance // timedelta(milliseconds=1),
-            "heartbeat_interval_ms": min(HEARTBEAT_MS, session_ms // HEARTBEATS_PER_SESSION),
-        }
+    @property
+    def session_ms(self) -> int:
+        """The session in milliseconds."""
+        return self.session // timedelta(milliseconds=1)
+
+    @property
+    def rebalance_ms(self) -> int:
+        """The time for a rebalance in milliseconds."""
+        return self.rebalance // timedelta(milliseconds=1)
+
+    @property
+    def heartbeat_ms(self) -> int:
+        """The interval of the signs of life, in milliseconds."""
+        return min(HEARTBEAT_MS, self.session_ms // HEARTBEATS_PER_SESSION)
 
 
 Consume = Callable[[Sequence[IncomingRecord]], Awaitable[None]]
@@ -86,7 +92,9 @@ def subscribe(
         listener=listener,
         max_records=max_records,
         max_partition_fetch_bytes=partition_bytes,
-        **times.options(),
+        session_timeout_ms=times.session_ms,
+        rebalance_timeout_ms=times.rebalance_ms,
+        heartbeat_interval_ms=times.heartbeat_ms,
         isolation_level="read_committed",
         parser=_parser_of(lambda: subscriber.consumer),
         decoder=_raw_records,
