@@ -157,8 +157,13 @@ class Presence:
         await self._processes.delete_one({"_id": self._id})
 
     async def find_predecessors(self) -> None:
-        """Find what killed predecessors have left behind. Raises the driver's errors."""
-        query = {"service": self._service, "identity.instance": self._identity.instance, "_id": {"$ne": self._id}}
+        """Find what killed predecessors have left behind in the last `LEASE_SECONDS`. Raises the driver's errors."""
+        query = {
+            "service": self._service,
+            "identity.instance": self._identity.instance,
+            "_id": {"$ne": self._id},
+            "$expr": {"$gt": ["$until", "$$NOW"]},
+        }
         found = await self._processes.find(query, {"identity": 1, "held": 1}).to_list(None)
         killed = [each for each in found if self._identity.replaces(_identity_of(each["identity"]))]
         self._left_behind = [held for each in killed for held in each.get("held", ())]
