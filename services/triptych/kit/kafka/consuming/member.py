@@ -86,20 +86,22 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
     left_behind: list[str]
     """The memberships that are still to be ended."""
     _noted = ""
+    _ending: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Leave the group."""
+        if self._ending is not None:
+            self._ending.cancel()
+        await super().close()
 
     async def _send_req(self, request: Any) -> Any:
         # The first request to join has no id yet. The broker's response to it has one (KIP-394).
         if not isinstance(request, JoinGroupRequest) or not self.member_id:
             return await super()._send_req(request)
         await self._note()
-        if not self.left_behind:
-            return await super()._send_req(request)
-        ending = asyncio.create_task(self._end_left_behind())
-        try:
-            return await super()._send_req(request)
-        finally:
-            ending.cancel()
-            await asyncio.wait({ending})
+        if self.left_behind and (self._ending is None or self._ending.done()):
+            self._ending = asyncio.create_task(self._end_left_behind())
+        return await super()._send_req(request)
 
     async def _note(self) -> None:
         if self.memberships is None or self._noted == self.member_id:
