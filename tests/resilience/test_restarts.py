@@ -51,6 +51,7 @@ async def kill_again_and_again(running: Instances, name: str, ask: Ask, kills: i
     waits: list[Wait] = []
     for _ in range(kills):
         waits.append(await restart_after_kill(running, name, ask))
+        print(waits[-1], flush=True)
     print(f"\n{name} killed and started again")
     print(summary("  from the kill", [wait.from_kill for wait in waits]))
     print(summary("  from the start of the process", [wait.from_start for wait in waits]))
