@@ -1,7 +1,7 @@
 """A killed process is missed for no longer than its successor takes to start, and a replaced one not at all.
 
 `TRIPTYCH_TEST_RESTARTS` sets the number of kills of the command service. Then the processes are started as in
-production, more is measured, and all figures are printed. Otherwise the session of a dead member is far longer than a
+production where their start counts, more is measured, and all figures are printed. Otherwise the session of a dead member is far longer than a
 test may take, so a successor that waits for its end fails.
 """
 
@@ -137,7 +137,7 @@ async def test_another_instance_takes_over(installation: Installation, tmp_path:
         sending(installation) as sender,
         reply_clock(installation) as clock,
         open_receiver() as receiver,
-        instances(installation, tmp_path, are_forks=False) as running,
+        instances(installation, tmp_path, are_forks=True) as running,
     ):
         await subscribe(installation, receiver)
         for name in names:
@@ -167,7 +167,7 @@ async def test_a_rolling_restart_of_everything_keeps_nobody_waiting(installation
         sending(installation) as sender,
         reply_clock(installation) as clock,
         open_receiver() as receiver,
-        instances(installation, tmp_path, are_forks=False) as running,
+        instances(installation, tmp_path, are_forks=True) as running,
     ):
         await subscribe(installation, receiver)
         names = [
@@ -175,7 +175,7 @@ async def test_a_rolling_restart_of_everything_keeps_nobody_waiting(installation
         ]
         for name in names:
             running.start(name)
-            await running.ready(name)
+        await running.ready(*names)
         galleries = [await sender.gallery(0, gallery_id=found) for found in galleries_on(*range(PARTITIONS))]
         load = Load(sender, clock, galleries, [running.address("gateway-1"), running.address("gateway-2")])
         async with load.running(KEY):
