@@ -1,7 +1,7 @@
 """A killed process is missed for no longer than its successor takes to start, and a replaced one not at all.
 
-`TRIPTYCH_TEST_RESTARTS` sets the number of kills of the command service. Then the processes are started as in
-production where their start counts, more is measured, and all figures are printed. Otherwise the session of a dead member is far longer than a
+`TRIPTYCH_TEST_RESTARTS` sets the number of kills of the command service. Then the processes that are killed start as in
+production, more is measured, and all figures are printed. Otherwise the session of a dead member is far longer than a
 test may take, so a successor that waits for its end fails.
 """
 
