@@ -184,6 +184,6 @@ async def test_a_rolling_restart_of_everything_keeps_nobody_waiting(installation
         print(
             f"\nrolling restart of {len(names)} processes: {len(delays)} commands, the longest wait {max(delays):.1f} s"
         )
-        print(f"  {len(load.writes)} writes over HTTP, the longest {max(load.writes):.1f} s")
+        print(summary("  writes over HTTP", load.writes))
         assert max(delays) < EXPECTED_SECONDS
     await audit(installation.database)
