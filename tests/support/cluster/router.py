@@ -83,6 +83,10 @@ class Connection:
                 return await self._drop(name, body)
             case "killSessions" | "createIndexes" | "dropIndexes" | "collMod":
                 return await self._on_all(body)
+        concern = body.get("readConcern", {})
+        if concern.get("level") == "snapshot" and "atClusterTime" not in concern and "$clusterTime" in body:
+            # As a router does: at the latest moment that it knows. A shard would take its own last moment instead.
+            body = {**body, "readConcern": {**concern, "atClusterTime": body["$clusterTime"]["clusterTime"]}}
         if name in _BY_A_SHARD:
             # A shard's router code has no retryable writes.
             others = ((key, value) for key, value in body.items() if key not in (name, "txnNumber"))
