@@ -1,8 +1,12 @@
 """One broker with a listener for each way to connect, and one MongoDB with a user, both with certificates."""
 
+import contextlib
+import hashlib
 import os
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from tests.support.secure.certificates import HOUR, Authority
 from triptych.devstack.cache import cache_dir
+from triptych.devstack.jars import jars_dir
 from triptych.devstack.kafka import running_kafka
 from triptych.devstack.mongo import REPLICA_SET, running_mongo
 from triptych.devstack.ports import LOOPBACK, free_ports
@@ -89,6 +94,9 @@ def secure_kafka(folder: Path, authority: Authority) -> Iterator[SecureKafka]:
         for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
         for option in ("--add-scram", f'{mechanism}=[name="{USER}",password="{KAFKA_PASSWORD}",iterations=4096]')
     ]
+    made = _folder_made(users)
+    if made.is_dir():
+        shutil.copytree(made, folder / "kafka" / "records")
     with running_kafka(
         data=folder / "kafka",
         logs=folder / "logs",
@@ -101,7 +109,26 @@ def secure_kafka(folder: Path, authority: Authority) -> Iterator[SecureKafka]:
         format_options=users,
     ) as until_ready:
         until_ready()
+        if not made.is_dir():
+            _keep(folder / "kafka" / "records", made)
         yield SecureKafka(*addresses)
+
+
+def _folder_made(options: Sequence[str]) -> Path:
+    """Where a data folder that Kafka has formatted with these options is kept: another JVM makes it in seconds."""
+    jars = jars_dir(cache_dir(os.environ))
+    return jars.with_name(f"{jars.name}-formatted-{hashlib.sha256(repr(options).encode()).hexdigest()[:16]}")
+
+
+def _keep(records: Path, made: Path) -> None:
+    """Keep what Kafka's formatting has made; the broker reads it at its first start, and does not change it."""
+    with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
+        kept = Path(scratch, "records")
+        kept.mkdir()
+        for name in ("bootstrap.checkpoint", "meta.properties"):
+            shutil.copyfile(records / name, kept / name)
+        with contextlib.suppress(OSError):  # another run has put its own there
+            kept.rename(made)
 
 
 @contextmanager
