@@ -1,7 +1,7 @@
 """The `installation` fixture: topics and a database for each test, on the shared servers."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -64,38 +64,37 @@ class Installation:
 async def installation(stack: Addresses, request: pytest.FixtureRequest) -> AsyncIterator[Installation]:
     """Topics with three partitions and an empty database, removed afterwards.
 
-    The marker `without_topics` leaves the topics out. They take a third of a second of processor time.
+    All topics take a third of a second of processor time. The marker `without_topics` makes none, and
+    `only_topics` those that it names.
     """
-    has_topics = request.node.get_closest_marker("without_topics") is None
-    async with open_installation(stack) if has_topics else _without_topics(stack) as made:
+    marker = request.node.get_closest_marker("without_topics") or request.node.get_closest_marker("only_topics")
+    async with open_installation(stack, None if marker is None else marker.args) as made:
         yield made
 
 
 @asynccontextmanager
-async def _without_topics(stack: Addresses) -> AsyncIterator[Installation]:
+async def open_installation(stack: Addresses, only: Collection[str] | None = None) -> AsyncIterator[Installation]:
+    """An installation that may outlive one test; its topics and database are removed at the end of the block.
+
+    Unless `only` is None, it names the topics that exist, without their prefix.
+    """
     async with open_own_database(stack) as database:
-        yield Installation(stack, database.name, database)
-
-
-@asynccontextmanager
-async def open_installation(stack: Addresses) -> AsyncIterator[Installation]:
-    """An installation that may outlive one test; its topics and database are removed at the end of the block."""
-    name = f"t{uuid.uuid4().hex[:10]}"
-    async with open_database(stack.mongo_uri, name) as database:
-        made = Installation(stack, name, database)
-        settings = made.settings(KitSettings)
-        specs = made.topic_specs
-        await ensure_topics(settings, specs)
+        made = Installation(stack, database.name, database)
+        prefix = made.topics.prefix
+        specs = [spec for spec in made.topic_specs if only is None or spec.name.removeprefix(prefix) in only]
+        assert only is None or len(specs) == len(only), only
+        if specs:
+            await ensure_topics(made.settings(KitSettings), specs)
         try:
             yield made
         finally:
-            await database.client.drop_database(name)
-            admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
-            await admin.start()
-            try:
-                await admin.delete_topics([spec.name for spec in specs])
-            finally:
-                await admin.close()
+            if specs:
+                admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+                await admin.start()
+                try:
+                    await admin.delete_topics([spec.name for spec in specs])
+                finally:
+                    await admin.close()
 
 
 @asynccontextmanager

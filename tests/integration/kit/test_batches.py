@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -11,6 +12,8 @@ from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.waiting import eventually
 from triptych.kit.failures import OwnershipLost, TransientFailure
+
+pytestmark = pytest.mark.only_topics("commands", "commands.dead-letter")
 
 
 async def test_a_record_that_breaks_the_handler_is_dead_lettered_and_its_neighbours_are_handled(

@@ -10,6 +10,8 @@ from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.process.settings import KitSettings
 
+pytestmark = pytest.mark.only_topics("events")
+
 
 @pytest.mark.parametrize("compression", get_args(KitSettings.model_fields["compression"].annotation))
 async def test_records_of_every_compression_are_read(installation: Installation, compression: str) -> None:

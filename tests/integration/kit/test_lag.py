@@ -17,6 +17,8 @@ from triptych.kit.kafka.consuming import lag_tracker as tracker_module
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.process.settings import KitSettings
 
+pytestmark = pytest.mark.only_topics("commands", "commands.dead-letter")
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

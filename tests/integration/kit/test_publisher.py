@@ -15,6 +15,8 @@ from triptych.kit.kafka.publishing import producer_owner
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.process.settings import KitSettings
 
+pytestmark = pytest.mark.only_topics("events")
+
 TIMEOUT_SECONDS = 1.0
 
 

@@ -21,6 +21,8 @@ from triptych.kit.kafka.reading.fetched import Fetched
 from triptych.kit.kafka.reading.tail import tail
 from triptych.kit.process.settings import KitSettings
 
+pytestmark = pytest.mark.only_topics("commands", "commands.dead-letter")
+
 ODD = b"gr\xf6\xdfe"
 ODD_NAME = ODD.decode("utf-8", "surrogateescape")
 DAMAGED, DAMAGE = b"to be damaged", b"to be dam\x00ged"

@@ -17,6 +17,8 @@ from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.kafka.publishing.record_sizes import TopicLimits
 from triptych.kit.process.settings import KitSettings
 
+pytestmark = pytest.mark.only_topics("events")
+
 MAX_MESSAGE_BYTES = 1024 * 1024
 
 

@@ -23,6 +23,8 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 
+pytestmark = pytest.mark.only_topics("commands", "commands.dead-letter")
+
 LIMIT_SECONDS = 0.5
 
 

@@ -12,6 +12,8 @@ from tests.support.kafka import raw_producer
 from tests.support.waiting import eventually
 from triptych.kit.kafka.reading.subscription import POLL_MS
 
+pytestmark = pytest.mark.only_topics("commands", "commands.dead-letter")
+
 
 async def test_polls_wait_for_records_instead_of_sleeping_between(
     installation: Installation, monkeypatch: pytest.MonkeyPatch

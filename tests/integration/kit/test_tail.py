@@ -12,6 +12,8 @@ from triptych.kit.kafka.reading import tail as tail_module
 from triptych.kit.kafka.reading.tail import TopicTail, resume_at, tail
 from triptych.kit.process.settings import KitSettings
 
+pytestmark = pytest.mark.only_topics("replies")
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
