@@ -18,6 +18,8 @@ from triptych.webhooks.model.delivery import AttemptFailure
 from triptych.webhooks.relay.sender import classify
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 LOOPBACK = parse_networks(["127.0.0.0/8"])
 
 

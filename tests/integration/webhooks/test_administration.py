@@ -15,6 +15,8 @@ from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 from triptych.webhooks.store.listeners import LISTENERS
 from triptych.webhooks.store.resending import Range
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 
 async def test_a_paused_listener_waits_and_gets_all_when_resumed(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver

@@ -19,6 +19,8 @@ from tests.support.relay import SITE, Admin, OpenRelay
 from triptych.contract.codec.envelope import Message
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
 async def test_every_event_is_delivered_once(

@@ -19,6 +19,8 @@ from triptych.webhooks.relay.shards import Shards
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus, new_delivery
 from triptych.webhooks.store.listener_documents import Listener
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 
 async def test_a_hanging_listener_delays_no_other(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,8 @@ from tests.support.waiting import eventually
 from triptych.webhooks.settings import WebhookSettings
 from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 FIELDS = {"local": True, "webhooks_allowed_networks": "127.0.0.0/8", "webhooks_shard_lease": "PT1S"}
 EVENTS = 40
 

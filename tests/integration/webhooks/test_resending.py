@@ -12,6 +12,8 @@ from tests.support.relay import SITE, Admin, OpenRelay
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 from triptych.webhooks.store.resending import Range
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 
 async def test_each_resend_sends_and_is_marked(
     open_relay: OpenRelay, admin: Admin, publish: Publish, receiver: Receiver

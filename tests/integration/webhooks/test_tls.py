@@ -12,6 +12,8 @@ from tests.support.relay import Admin, OpenRelay
 from tests.support.self_signed import self_signed
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
 
+pytestmark = pytest.mark.only_topics("events", "events.dead-letter")
+
 
 async def test_an_unknown_certificate_is_a_failure_and_a_known_one_is_not(
     open_relay: OpenRelay, admin: Admin, publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
