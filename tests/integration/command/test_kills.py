@@ -1,19 +1,18 @@
 """A command is done completely or not at all, whenever the service is killed: I1 to I3 of docs/architecture."""
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import body
+from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from tests.support.kafka import Record, topic_reader
 from tests.support.waiting import eventually
 from tests.support.write_model import audit, until_all_is_marked
 from triptych.command.domain.decide import DIRECT_ITEMS
-from triptych.devstack.children import start_child
 
 KILLS = int(os.environ.get("TRIPTYCH_TEST_KILLS", "12"))
 
@@ -22,7 +21,7 @@ KILLS = int(os.environ.get("TRIPTYCH_TEST_KILLS", "12"))
 async def test_a_kill_at_any_moment_leaves_no_command_done_by_half(installation: Installation, tmp_path: Path) -> None:
     environ = {**os.environ, **installation.environ(), "WORKER_SEED": "11", "WORKER_KILLS": str(KILLS)}
     log = tmp_path / "workers.log"
-    workers = start_child([sys.executable, "-m", "tests.support.command_worker"], env=environ, log=log)
+    workers = start_fork("tests.support.command_worker", env=environ, log=log)
     try:
 
         async def have_ended() -> bool:
