@@ -30,9 +30,8 @@ from tests.support.installation import PARTITIONS
 from tests.support.kafka import expire_records
 from tests.support.receiver import hang, status
 from tests.support.sender import Sender, galleries_on, sending
-from tests.support.servers import pids_of, standing_still
+from tests.support.servers import pids_of, servers_alone, standing_still
 from triptych.devstack.addresses import Addresses
-from triptych.devstack.stack import StackUnavailable, local_stack
 from triptych.readmodel.versions import names_of
 
 pytestmark = [
@@ -53,12 +52,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stack(data: Path) -> Iterator[Addresses]:
     """Servers that can stand still, for these tests alone."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
-    try:
-        with local_stack(data_dir=data, keep=False, environ={**environ, "TRIPTYCH_STACK": "processes"}) as addresses:
-            yield addresses
-    except StackUnavailable as unavailable:
-        pytest.skip(str(unavailable))
+    with servers_alone(data) as addresses:
+        yield addresses
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -206,7 +201,7 @@ async def test_a_sender_sends_what_is_refused(fleet: Fleet, sender: Sender, aler
 
 async def test_a_listener_refuses(fleet: Fleet, sender: Sender, alerts: Prometheus) -> None:
     async with listening(fleet, status(500)) as receiver:
-        await asyncio.sleep(1.5)
+        await fleet.counts("webhooks", 'triptych_webhook_listeners{state="active"}')
         for _ in range(8):
             await sender.gallery(0)
         await alerts.all_fire("TriptychListenersFailing", "TriptychDeliveriesDead")

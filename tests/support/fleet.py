@@ -87,7 +87,7 @@ class Fleet:
         await eventually(are_ready, f"{names} are ready", deadline_seconds=90)
 
     async def counts(self, name: str, metric: str) -> None:
-        """Wait until a counter without labels is above 0 in the process itself, whoever scrapes it."""
+        """Wait until a metric is above 0 in the process itself, whoever scrapes it. Give its labels with its name."""
 
         async def does() -> bool:
             with contextlib.suppress(OSError):

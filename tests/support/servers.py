@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.forks import start_fork
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS
 from tests.support.secrets import check_logs
+from triptych.devstack.addresses import Addresses
 from triptych.devstack.children import Child
 from triptych.devstack.ports import LOOPBACK, free_ports
+from triptych.devstack.stack import StackUnavailable, local_stack
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,20 @@ def pids_of(data: Path) -> list[int]:
     """The processes whose command line names this folder or a file in it."""
     pids = [int(process.name) for process in Path("/proc").iterdir() if process.name.isdigit()]
     return [pid for pid in pids if pid != os.getpid() and any(str(data) in word for word in command_line(pid))]
+
+
+@contextmanager
+def servers_alone(data: Path) -> Iterator[Addresses]:
+    """Servers as processes with their data in this folder, which only the caller stops or freezes.
+
+    The test is skipped if they cannot run on this machine.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
+    try:
+        with local_stack(data_dir=data, keep=False, environ={**environ, "TRIPTYCH_STACK": "processes"}) as addresses:
+            yield addresses
+    except StackUnavailable as unavailable:
+        pytest.skip(str(unavailable))
 
 
 @contextmanager
