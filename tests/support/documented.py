@@ -1,12 +1,20 @@
 """Reads an OpenAPI document: its operations with their inputs, and whether a response is a documented one."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import jsonschema_rs
+
+from triptych.contract.topics import Topics
+from triptych.gateway.app import PREFIXES, make_app
+from triptych.gateway.settings import GatewaySettings
+from triptych.kit.process.health import Health
 
 JSON = "application/json"
 
@@ -82,6 +90,35 @@ class Operation:
 def operations(document: Mapping[str, Any]) -> list[Operation]:
     """All operations of a document."""
     return [Operation(document, method, path) for path, methods in document["paths"].items() for method in methods]
+
+
+@cache
+def of_gateway() -> Mapping[str, Any]:
+    """The document that a gateway serves; no server is needed to make it."""
+    return make_app(Mock(settings=GatewaySettings()), Health(), Topics("triptych.")).openapi()
+
+
+async def check_status(answer: httpx.Response) -> None:
+    """Raise AssertionError if the operation that answered does not document the status. A hook of an HTTP client."""
+    method, path = answer.request.method.lower(), answer.request.url.path
+    for prefix in PREFIXES:
+        if path.startswith(f"{prefix}/"):
+            path = PREFIXES[0] + path.removeprefix(prefix)
+    for pattern, statuses in _statuses().get(method, ()):
+        if pattern.fullmatch(path):
+            assert str(answer.status_code) in statuses, f"{method} {path} answers {answer.status_code}: {statuses}"
+            return
+
+
+@cache
+def _statuses() -> Mapping[str, Sequence[tuple[re.Pattern[str], frozenset[str]]]]:
+    """The documented statuses of each operation, by method, with a pattern of its path; fixed paths come first."""
+    found: dict[str, list[tuple[re.Pattern[str], frozenset[str]]]] = {}
+    for path, methods in sorted(of_gateway()["paths"].items(), key=lambda one: one[0].count("{")):
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+        for method, described in methods.items():
+            found.setdefault(method, []).append((pattern, frozenset(described["responses"])))
+    return found
 
 
 def _fault_of_failure(status: int, body: Mapping[str, Any]) -> str | None:

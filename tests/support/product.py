@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 from fastapi import FastAPI
 
+from tests.support.documented import check_status
 from tests.support.installation import Installation
 from tests.support.plain_http import NO_TLS, listening_socket
 from triptych.command.app import compose as compose_command
@@ -36,7 +37,10 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
-    """Run a gateway only; paths given to its client begin after the prefix, with `/v2`."""
+    """Run a gateway only; paths given to its client begin after the prefix, with `/v2`.
+
+    The client raises AssertionError for a response whose status is not documented.
+    """
     await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="tests")
     async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
         listener = listening_socket()
@@ -46,7 +50,11 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with httpx.AsyncClient(
-                base_url=f"{address}/progallery", headers={"Authorization": KEY}, timeout=60, verify=NO_TLS
+                base_url=f"{address}/progallery",
+                headers={"Authorization": KEY},
+                timeout=60,
+                verify=NO_TLS,
+                event_hooks={"response": [check_status]},
             ) as client:
                 yield Gateway(app, address, client)
         finally:

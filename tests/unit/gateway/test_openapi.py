@@ -1,20 +1,16 @@
 """Client generators can use the whole OpenAPI document."""
 
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from triptych.contract.topics import Topics
-from triptych.gateway.app import make_app
-from triptych.gateway.settings import GatewaySettings
-from triptych.kit.process.health import Health
+from tests.support.documented import of_gateway
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    """The document that a gateway serves; no server is needed to make it."""
-    return make_app(Mock(settings=GatewaySettings()), Health(), Topics("triptych.")).openapi()
+    """The document that a gateway serves."""
+    return dict(of_gateway())
 
 
 def test_no_two_types_share_a_title(document: dict[str, Any]) -> None:
@@ -41,3 +37,11 @@ def test_a_write_may_refuse_a_key_that_was_used_before(document: dict[str, Any])
         for operation in path.values():
             takes_keys = any(one["name"] == "Idempotency-Key" for one in operation["parameters"])
             assert ("422" in operation["responses"]) == takes_keys
+
+
+def test_every_write_may_refuse_a_condition_and_only_galleries_have_one(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert ("412" in operation["responses"]) == (method != "get"), (method, path)
+            takes_tags = any(one["name"] == "If-Match" for one in operation["parameters"])
+            assert takes_tags == (method != "get" and not path.startswith("/v1")), (method, path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -58,19 +59,27 @@ def _complete(document: dict[str, Any], bodies: Iterable[type[BaseModel]]) -> No
         schemas.pop(unused, None)
     document["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": KEY_HEADER}}
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
             if _is_of_framework(operation["responses"].get("422", {})):
                 del operation["responses"]["422"]
             operation["security"] = [{"key": []}]
             of_all_sites = ABOUT_ALL_SITES.intersection(operation.get("tags", ()))
             headers = () if of_all_sites else _headers(operation["responses"])
             operation["parameters"] = [*operation.get("parameters", ()), *headers]
+            if method != "get":
+                # Other writes than those to galleries name no If-Match, and refuse it: nothing there has an entity tag.
+                operation["responses"].setdefault("412", _precondition_failed(operation["responses"]))
 
 
 def _is_of_framework(response: Mapping[str, Any]) -> bool:
     """Whether FastAPI added this response by default; the gateway answers 400 to wrong parameters."""
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     return str(schema.get("$ref", "")).endswith("/HTTPValidationError")
+
+
+def _precondition_failed(responses: Mapping[str, Any]) -> dict[str, Any]:
+    """The response to a condition that cannot be met; it has the shape of every failure."""
+    return {**responses["409"], "description": HTTPStatus.PRECONDITION_FAILED.phrase}
 
 
 def _headers(responses: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
