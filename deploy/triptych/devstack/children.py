@@ -37,12 +37,8 @@ class Child:
 
         Sends SIGTERM, and kills the group after `timeout` seconds. Stopping a child that has ended is harmless.
         """
-        if self.poll() is None:
-            self._signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout)
-        self._signal(signal.SIGKILL)
-        return self._process.wait()
+        self._ask_to_end()
+        return self._end_within(timeout)
 
     def wait_until(self, ready: Callable[[], bool], *, what: str, timeout: float) -> None:
         """Wait until `ready` returns true.
@@ -60,6 +56,16 @@ class Child:
                 raise StackUnavailable(f"{what} was not ready after {timeout:.0f} s.\n{self._log_tail()}")
             time.sleep(_POLL_SECONDS)
 
+    def _ask_to_end(self) -> None:
+        if self.poll() is None:
+            self._signal(signal.SIGTERM)
+
+    def _end_within(self, timeout: float) -> int:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        self._signal(signal.SIGKILL)
+        return self._process.wait()
+
     def _signal(self, number: signal.Signals) -> None:
         # The child leads its own process group. The group no longer exists once all its members have ended.
         with contextlib.suppress(ProcessLookupError):
@@ -68,6 +74,18 @@ class Child:
     def _log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return "\n".join([f"The end of {self.log}:", *lines])
+
+
+def stop_all(children: Sequence[Child], timeout: float) -> None:
+    """Stop children and the processes of their groups, all within `timeout` seconds together.
+
+    Sends SIGTERM to one after another in this order, and then kills the groups that still run at the end of the time.
+    """
+    deadline = time.monotonic() + timeout
+    for child in children:
+        child._ask_to_end()
+    for child in children:
+        child._end_within(max(0.0, deadline - time.monotonic()))
 
 
 def start_child(

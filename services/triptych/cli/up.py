@@ -22,7 +22,7 @@ from triptych.cli.local import (
 from triptych.cli.settings import CliSettings
 from triptych.cli.watch import watch
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
-from triptych.devstack.children import Child, start_child
+from triptych.devstack.children import Child, start_child, stop_all
 from triptych.devstack.ports import require_free
 from triptych.devstack.stack import Addresses, local_stack
 from triptych.gateway.api.examples import DEV_KEY
@@ -30,10 +30,10 @@ from triptych.kit.mongo.address import without_user
 from triptych.kit.process.settings import PREFIX
 
 START_SECONDS = 60.0
-# More than a service takes at most (`triptych.kit.process.stopping`).
+# For all services together: more than one takes at most (`triptych.kit.process.stopping`).
 STOP_SECONDS = 25.0
 
-# In the order of starting. They stop in reverse order.
+# In the order of starting. They are told to stop in reverse order: the gateway takes no more requests first.
 SERVICES: Mapping[str, Callable[[CliSettings], int]] = {
     "command": lambda settings: settings.command_port,
     "projector": lambda settings: settings.projector_port,
@@ -95,8 +95,7 @@ def _services(settings: CliSettings) -> Iterator[None]:
             child.wait_until(answers, what=f"The {name} service", timeout=START_SECONDS)
         yield
     finally:
-        for _, _, child in reversed(children):
-            child.stop(STOP_SECONDS)
+        stop_all([child for _, _, child in reversed(children)], STOP_SECONDS)
 
 
 def ready_block(settings: CliSettings, gateway: str, gallery_id: str, seconds: float) -> str:

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.children import linux_only, wait_for
-from triptych.devstack.children import Child, start_child
+from triptych.devstack.children import Child, start_child, stop_all
 from triptych.devstack.errors import StackUnavailable
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -29,6 +30,14 @@ import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], stdout=subprocess.DEVNULL).pid, flush=True)
 time.sleep(600)
+"""
+# Does not end when it is told to, and says each time when it was.
+CLOCK = """
+import signal, time
+signal.signal(signal.SIGTERM, lambda number, frame: print(time.monotonic(), flush=True))
+print("up", flush=True)
+while True:
+    time.sleep(600)
 """
 
 
@@ -133,3 +142,25 @@ def test_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
         finally:
             os.kill(parent.pid, signal.SIGKILL)
     wait_for(lambda: not is_alive(child))
+
+
+def test_several_children_stop_in_order_and_within_one_time(start: Callable[[str], Child]) -> None:
+    children = [start(CLOCK) for _ in range(3)]
+    for child in children:
+        wait_for(lambda log=child.log: log.read_text().startswith("up"))  # type: ignore[misc]
+    begun = time.monotonic()
+    stop_all(children, timeout=1)
+    assert time.monotonic() - begun < 2  # none of them ends by itself
+    assert [child.poll() for child in children] == [-signal.SIGKILL] * 3
+    told = [float(child.log.read_text().split()[1]) for child in children]
+    assert told == sorted(told)
+    assert told[-1] - begun < 1
+
+
+def test_children_that_end_by_themselves_are_asked_once(start: Callable[[str], Child]) -> None:
+    children = [start(CLOCK), start(SLEEPER)]
+    for child in children:
+        wait_for(lambda log=child.log: log.read_text().startswith("up"))  # type: ignore[misc]
+    stop_all(children, timeout=1)
+    assert [child.poll() for child in children] == [-signal.SIGKILL, -signal.SIGTERM]
+    assert len(children[0].log.read_text().split()) == 2
