@@ -144,7 +144,7 @@ def test_child_dies_when_its_parent_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: not is_alive(child))
 
 
-def test_several_children_stop_in_order_and_within_one_time(start: Callable[[str], Child]) -> None:
+def test_several_children_stop_within_one_time(start: Callable[[str], Child]) -> None:
     children = [start(CLOCK) for _ in range(3)]
     for child in children:
         wait_for(lambda log=child.log: log.read_text().startswith("up"))  # type: ignore[misc]
@@ -153,8 +153,7 @@ def test_several_children_stop_in_order_and_within_one_time(start: Callable[[str
     assert time.monotonic() - begun < 2  # none of them ends by itself
     assert [child.poll() for child in children] == [-signal.SIGKILL] * 3
     told = [float(child.log.read_text().split()[1]) for child in children]
-    assert told == sorted(told)
-    assert told[-1] - begun < 1
+    assert max(told) - begun < 1  # the last one is told before the time of the first one is over
 
 
 def test_children_that_end_by_themselves_are_asked_once(start: Callable[[str], Child]) -> None:
