@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from tests.support.installation import Installation
 from triptych.kit.kafka.clients import make_producer
+from triptych.kit.kafka.consuming.batch_handler import Gate
 from triptych.kit.kafka.consuming.broker import make_broker
-from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.consumer import OPEN, BatchConsumer
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
@@ -43,12 +44,12 @@ class Recorder:
 
 
 @asynccontextmanager
-async def consuming(installation: Installation, handler: Recorder) -> AsyncIterator[BatchConsumer]:
+async def consuming(installation: Installation, handler: Recorder, gate: Gate = OPEN) -> AsyncIterator[BatchConsumer]:
     settings = installation.settings(KitSettings)
     publisher = Publisher(lambda: make_producer(settings))
     broker = make_broker(settings)
     letters = DeadLetterPublisher(publisher, installation.topics.dead_letter)
-    consumer = BatchConsumer(broker, installation.topics.commands, "tests", handler, letters)
+    consumer = BatchConsumer(broker, installation.topics.commands, "tests", handler, letters, gate=gate)
     await broker.start()
     try:
         yield consumer

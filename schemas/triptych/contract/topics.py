@@ -8,6 +8,9 @@ COMMANDS_RETENTION = timedelta(days=7)
 REPLIES_RETENTION = timedelta(hours=1)
 DEAD_LETTERS_RETENTION = timedelta(days=30)
 
+COMMANDS, EVENTS = "commands", "events"
+"""The names without the prefix of the topics that Triptych reads in consumer groups."""
+
 _MESSAGE_BYTES = 1024 * 1024
 _DEAD_LETTER_BYTES = 12 * _MESSAGE_BYTES
 """A dead letter is the refused record with additional headers, perhaps less compressed than its sender compressed it. A
@@ -33,7 +36,7 @@ class Topics:
     @property
     def commands(self) -> str:
         """Commands, by gallery id."""
-        return f"{self.prefix}commands"
+        return f"{self.prefix}{COMMANDS}"
 
     @property
     def replies(self) -> str:
@@ -47,7 +50,7 @@ class Topics:
     @property
     def events(self) -> str:
         """Domain events, by gallery id."""
-        return f"{self.prefix}events"
+        return f"{self.prefix}{EVENTS}"
 
     @property
     def galleries(self) -> str:
@@ -57,7 +60,7 @@ class Topics:
     @property
     def dead_lettering(self) -> dict[str, str]:
         """The topics that have a dead-letter topic, by their names without the prefix."""
-        return {"commands": self.commands, "events": self.events}
+        return {COMMANDS: self.commands, EVENTS: self.events}
 
     def dead_letter(self, topic: str) -> str:
         """The dead-letter topic of this topic."""

@@ -28,6 +28,7 @@ GROUPS = {
     "restore-repair": ("triptych.cli.restore.repair_command", "Make MongoDB and the topics fit after a restore."),
     "export": ("triptych.cli.transfer.export_command", "Write galleries with their items to a file, as NDJSON."),
     "import": ("triptych.cli.transfer.import_command", "Create galleries and items from a file."),
+    "partitions": ("triptych.cli.partitions.command", "The number of partitions of the topics, and adding some."),
     "jobs": ("triptych.cli.jobs", "Long-running work on large galleries."),
     "config": ("triptych.cli.config", "The settings of this installation."),
     "cluster": (

@@ -4,6 +4,7 @@ from triptych.cli.progress import PhaseBars
 from triptych.cli.settings import CliSettings
 from triptych.contract.topics import Topics
 from triptych.kit.mongo.opening import open_settings_database
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import require_topics
 from triptych.projector.rebuild.join_check import compare_join, differences
 from triptych.projector.rebuild.join_copy import JoinedCopy
@@ -25,7 +26,8 @@ async def verify(settings: CliSettings) -> list[str]:
     await require_topics(settings, [topic])
     async with open_settings_database(settings) as database:
         version = await Versions(database).active()
-        async with JoinedCopy(settings, topic) as copy:
+        layout = await StoredLayout(database, settings.topic_partitions).read()
+        async with JoinedCopy(settings, topic, layout) as copy:
             with PhaseBars() as phases:
                 compared = await compare(
                     database, version, lambda done, total: phases.report("galleries compared", done, total)

@@ -27,13 +27,14 @@ from triptych.command.store.outbox_watch import OutboxWatch
 from triptych.command.store.repairs import refuse_unfinished_repair
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
-from triptych.contract.topics import Topics
+from triptych.contract.topics import COMMANDS, Topics
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.subscription import GroupTimes
@@ -45,6 +46,8 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, RELEASE, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout, watching_layout
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import present
 from triptych.writemodel.galleries import GALLERIES
@@ -69,21 +72,34 @@ async def compose(
     await require_topics(
         settings, [topics.commands, topics.events, topics.replies, topics.dead_letter(topics.commands)]
     )
-    counts = topics.counts(settings.topic_partitions)
+    names = topics.counts(settings.topic_partitions)
     async with (
         open_settings_database(settings) as database,
         present(database, "command", instance_id=settings.instance_id) as presence,
-        watching_topics(settings, counts) as topic_watch,
+        watching_layout(
+            StoredLayout(database, settings.topic_partitions), LiveCounts(names, settings.topic_partitions)
+        ) as layout_watch,
+        watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))
         await refuse_unfinished_repair(database)
         group = settings.command_group
+        # These change only when partitions are prepared: nothing that is in progress may be placed in two ways.
+        counts = LiveCounts(names, layout_watch.layout.partitions)
+        layout = LayoutOfConsumer(
+            StoredLayout(database, settings.topic_partitions),
+            counts,
+            topics.commands,
+            COMMANDS,
+            lambda: consumer.reader,
+            holds_new=False,
+        )
         publisher = make_publisher(lambda: make_producer(settings), partitions=counts)
         dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
         dead_letters.count_from_zero(topics.commands, REASONS)
         foreign_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS, counts)
         handler = make_handler(
-            database, publisher, foreign_publisher, dead_letters, topics, group, settings.command_job_patience
+            database, publisher, foreign_publisher, dead_letters, topics, group, settings.command_job_patience, layout
         )
         broker = make_broker(settings, presence.holdings(group))
         consumer = BatchConsumer(
@@ -96,6 +112,7 @@ async def compose(
             partition_bytes=PARTITION_BYTES,
             lanes=LANES,
             times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
+            gate=layout,
         )
         outbox_watch = OutboxWatch(database, consumer.reached)
         health = Health()
@@ -116,6 +133,7 @@ async def compose(
             with DEPENDENCIES.on(lambda: wait_for_majority(database), publisher.problem):
                 async with (
                     watching_lag(settings, consumer) as lag,
+                    following_layout(consumer, layout),
                     SUPERVISOR.running("outbox watch", outbox_watch.run),
                 ):
                     lag.report_to(health, "commands")
@@ -138,15 +156,16 @@ def make_handler(
     topics: Topics,
     group: str,
     job_patience: timedelta = RETRY_PERIOD,
+    layout: LayoutOfConsumer | None = None,
 ) -> CommandHandler:
     """The handler of records from the commands topic, without a consumer; claims are made in the name of `group`.
 
     `foreign_publisher` publishes replies to topics that are not Triptych's. The service gives up a job whose step has
-    failed for `job_patience`.
+    failed for `job_patience`. `layout` follows a change of the number of partitions.
     """
     ownership = Ownership(database, group, GALLERIES)
     outbox = Outbox(database, publisher, topics.events)
-    jobs = JobStore(database)
+    jobs = JobStore(database, layout.place if layout is not None else None)
     head_cache = HeadCache()
     loader = Loader(database, head_cache)
     reply_publisher = ReplyPublisher(publisher, foreign_publisher, topics)
@@ -155,7 +174,7 @@ def make_handler(
     executor = Executor(loader, repository, writer, reply_publisher, dead_letters, _new_event_id)
     failed_work = JobFailures(writer, jobs, loader, reply_publisher, dead_letters, _new_event_id)
     runner = JobRunner(executor, writer, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)
-    return CommandHandler(executor, runner, ownership, publisher, reply_publisher, dead_letters, topics)
+    return CommandHandler(executor, runner, ownership, publisher, reply_publisher, dead_letters, topics, layout)
 
 
 def _new_event_id() -> str:

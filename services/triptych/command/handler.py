@@ -17,6 +17,7 @@ from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.kafka.transit import REJECTED, REPLAYED
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.startup.layout_following import LayoutOfConsumer
 
 log = get_logger(__name__)
 
@@ -33,7 +34,10 @@ class CommandHandler:
         reply_publisher: ReplyPublisher,
         dead_letters: DeadLetterPublisher,
         topics: Topics,
+        layout: LayoutOfConsumer | None = None,
     ) -> None:
+        """`layout` follows a change of the number of partitions. Without it, the number does not change."""
+        self._layout = layout
         self._executor = executor
         self._runner = runner
         self._ownership = ownership
@@ -46,6 +50,8 @@ class CommandHandler:
         """Fence off the previous owner, publish the events that it left in the outbox, and resume its jobs."""
         await self._runner.stop()
         await self._ownership.claim(partitions)
+        if self._layout is not None:
+            await self._layout.confirm()
         count = await self._executor.take_over(partitions)
         self._runner.start(partitions)
         log.info(
@@ -67,7 +73,8 @@ class CommandHandler:
     async def handle(self, records: Sequence[IncomingRecord]) -> None:
         """Carry out the commands in these records; see `BatchHandler`."""
         partitions = await self._publisher.partitions(self._topics.commands)
-        sorted_records = sort_records(records, partitions, DEFAULT_SITE_ID)
+        of_topic = None if self._layout is None else self._layout.of_topic
+        sorted_records = sort_records(records, partitions, DEFAULT_SITE_ID, of_topic)
         result = await self._executor.carry_out(sorted_records.commands)
         if sorted_records.forwards:
             refuse_forwards(

@@ -39,6 +39,7 @@ from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.monitor import KafkaMonitor, monitor_kafka
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import TopicOffsets
@@ -49,6 +50,8 @@ from triptych.kit.process.health import Health
 from triptych.kit.process.secrets import text_of_secret
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.process.tls import TlsFiles, server_context
+from triptych.kit.startup.layout_following import watching_layout
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.tracing.spans import request_telemetry
@@ -111,6 +114,10 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
             async with kafka_monitor.fail_fast(STREAM_SECONDS):
                 return await offsets.ends(partitions)
 
+        stored_layout = StoredLayout(database, settings.topic_partitions)
+        counts = LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions)
+        layout_watch = await stack.enter_async_context(watching_layout(stored_layout, counts))
+
         @asynccontextmanager
         async def following_events() -> AsyncIterator[None]:
             async with AsyncExitStack() as following:
@@ -118,7 +125,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                     await following.enter_async_context(event_feed.following())
                 yield
 
-        streams = Streams(settings, topics.events, following_events, ends_of)
+        streams = Streams(settings, topics.events, following_events, ends_of, lambda: layout_watch.layout)
         event_feed = EventFeed(lambda: _following_events(settings, topics.events, streams))
         await stack.enter_async_context(SUPERVISOR.running("events for streams", event_feed.run))
         await stack.enter_async_context(_end_streams_at_stop(streams, stop_requested()))
@@ -127,8 +134,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         reply_feed = await stack.enter_async_context(
             following_topic(settings, reply_topic, ReplyTopic(replies, gallery_waiters).receive)
         )
-        counts = topics.counts(settings.topic_partitions)
-        topic_watch = await stack.enter_async_context(watching_topics(settings, counts))
+        topic_watch = await stack.enter_async_context(watching_topics(settings, counts, layout_watch.allowed))
         stack.enter_context(DEPENDENCIES.on(answering(database), lambda: _problem_of(kafka_monitor)))
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)

@@ -11,6 +11,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, StartRefused, fault_of
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.driver import Database, PyMongoError
@@ -19,6 +20,8 @@ from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR, progress
+from triptych.kit.startup.layout_following import watching_layout
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import Presence, present
 from triptych.projector.ingest import republication
@@ -46,7 +49,11 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
     async with (
         open_settings_database(settings) as database,
         present(database, "projector", instance_id=settings.instance_id) as presence,
-        watching_topics(settings, topics.counts(settings.topic_partitions)) as topic_watch,
+        watching_layout(
+            StoredLayout(database, settings.topic_partitions),
+            LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions),
+        ) as layout_watch,
+        watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})
         projector = Projector(settings, database, presence)

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from triptych.contract.topics import Topics
+from triptych.contract.topics import EVENTS, Topics
 from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import LagWatch, watching_lag
 from triptych.kit.kafka.consuming.lanes import Lanes
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
@@ -22,6 +23,8 @@ from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
+from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.kit.upgrading.presence import Presence
 from triptych.projector.ingest.expired_events import ExpiryHandler
@@ -106,7 +109,16 @@ async def running_projection(
     group = settings.projector_group(version)
     ownership = Ownership(database, group, names_of(version).galleries)
     repository = ViewRepository(database, ownership, version)
-    publisher = Publisher(lambda: make_producer(settings), partitions=topics.counts(settings.topic_partitions))
+    counts = LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions)
+    layout = LayoutOfConsumer(
+        StoredLayout(database, settings.topic_partitions),
+        counts,
+        topics.events,
+        EVENTS,
+        lambda: consumer.reader,
+        holds_new=True,
+    )
+    publisher = Publisher(lambda: make_producer(settings), partitions=counts)
     dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
     dead_letters.count_from_zero(topics.events, REASONS)
     group_offsets = GroupOffsets(settings, topics.events, group)
@@ -116,6 +128,11 @@ async def running_projection(
     join_publisher = JoinPublisher(repository, publisher, audit, topics.galleries) if is_active else None
     notice_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS)
     notices = Notices(notice_publisher, topics, settings.reply_topics) if is_active else None
+
+    async def check_writable() -> None:
+        await versions.check_writable(version)
+        await layout.confirm()
+
     handler = ProjectionHandler(
         repository,
         ownership,
@@ -123,7 +140,7 @@ async def running_projection(
         dead_letters,
         ExpiryHandler(database, repository, publisher, group_offsets, policy),
         join_publisher,
-        lambda: versions.check_writable(version),
+        check_writable,
         notices=notices,
     )
     broker = make_broker(settings, None if presence is None else presence.holdings(group))
@@ -137,12 +154,17 @@ async def running_projection(
         partition_bytes=PARTITION_BYTES,
         lanes=LANES,
         times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
+        gate=layout,
     )
     repairs = Repairs(settings, repository, ownership, publisher, handler)
     try:
         await publisher.start()
         await broker.start()
-        async with watching_lag(settings, consumer) as lag_watch, AsyncExitStack() as loops:
+        async with (
+            watching_lag(settings, consumer) as lag_watch,
+            following_layout(consumer, layout),
+            AsyncExitStack() as loops,
+        ):
             projection = Projection(
                 version, consumer, handler, repository, ownership, publisher, group_offsets, lag_watch
             )

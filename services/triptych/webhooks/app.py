@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 
 from triptych.contract.codec.cloudevents import Reason
-from triptych.contract.topics import Topics
+from triptych.contract.topics import EVENTS, Topics
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.offsets import GroupOffsets
@@ -26,6 +27,8 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, PRODUCERS, RELEASE, stop_deadline
 from triptych.kit.process.supervision import STALLED_SECONDS, SUPERVISOR
+from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout, watching_layout
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import present
 from triptych.webhooks.http.client import Client
@@ -62,11 +65,14 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.events, topics.dead_letter(topics.events)])
     _allow_sockets(settings.webhooks_concurrency)
-    counts = topics.counts(settings.topic_partitions)
     async with (
         open_settings_database(settings) as database,
         present(database, "webhooks", instance_id=settings.instance_id) as presence,
-        watching_topics(settings, counts) as topic_watch,
+        watching_layout(
+            StoredLayout(database, settings.topic_partitions),
+            LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions),
+        ) as layout_watch,
+        watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, INDEXES)
         await require_same_key(database, sealer)
@@ -91,7 +97,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             claimer = DeliveryClaimer(
                 settings, repository, listener_cache, shards, worker, operational_events, holdings.left_behind
             )
-            publisher = Publisher(lambda: make_producer(settings), partitions=counts)
+            publisher = Publisher(lambda: make_producer(settings), partitions=layout_watch.counts)
             dead_letters = DeadLetterPublisher(publisher, topics.dead_letter)
             dead_letters.count_from_zero(topics.events, (reason.value for reason in Reason))
             group = settings.webhooks_group
@@ -113,6 +119,14 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 settings.webhooks_retention,
             )
             broker = make_broker(settings, presence.holdings(group))
+            layout = LayoutOfConsumer(
+                StoredLayout(database, settings.topic_partitions),
+                LiveCounts((), layout_watch.layout.partitions),  # it places nothing: dead letters stay where they were
+                topics.events,
+                EVENTS,
+                lambda: consumer.reader,
+                holds_new=True,
+            )
             consumer = BatchConsumer(
                 broker,
                 topics.events,
@@ -121,6 +135,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 dead_letters,
                 max_records=settings.webhooks_batch_size,
                 times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
+                gate=layout,
             )
             health = Health()
 
@@ -148,7 +163,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
                 )
                 await publisher.start()
                 await broker.start()
-                async with watching_lag(settings, consumer) as lag:
+                async with watching_lag(settings, consumer) as lag, following_layout(consumer, layout):
                     lag.report_to(health, "events")
                     yield Starlette(routes=health.routes())
             finally:

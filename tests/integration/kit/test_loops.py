@@ -29,6 +29,7 @@ from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.kafka.reading.tail import TopicTail
 from triptych.kit.process import supervision
 from triptych.kit.process.coalescer import Coalescer
+from triptych.kit.startup.layout_following import LayoutOfConsumer, LayoutWatch
 from triptych.kit.upgrading.presence import Presence
 from triptych.projector import pipeline
 from triptych.projector.app import Projector
@@ -81,6 +82,8 @@ SERVICES: dict[str, tuple[Start, Use, Sequence[tuple[str, object, str]]]] = {
         [
             ("lag of", LagWatch, "run"),
             ("topics", TopicWatch, "run"),
+            ("topic layout", LayoutWatch, "run"),
+            ("layout of", LayoutOfConsumer, "finish"),
             ("jobs", JobRunner, "_run"),
             ("flushing (", Coalescer, "_run"),
             ("outbox watch", OutboxWatch, "run"),

@@ -10,6 +10,7 @@ from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id
 from triptych.contract.replies import ReplyError
 from triptych.contract.sizes import COMMAND_BYTES_MAX
+from triptych.kit.kafka.layout import TopicLayout
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.transit import FORWARDED, REPLAY
 
@@ -26,6 +27,12 @@ def record(
 
 def sort(*records: ConsumerRecord[Any, Any]) -> SortedRecords:
     return sort_records(records, PARTITIONS, DEFAULT_SITE_ID)
+
+
+def sort_grown(record: ConsumerRecord[Any, Any], end: int) -> SortedRecords:
+    """Sort after partitions were added; each former partition ended at `end`."""
+    layout = TopicLayout(PARTITIONS, ((PARTITIONS // 2, dict.fromkeys(range(PARTITIONS // 2), end)),))
+    return sort_records([record], PARTITIONS, DEFAULT_SITE_ID, layout)
 
 
 def rules(error: ReplyError) -> list[str]:
@@ -145,3 +152,32 @@ def test_a_replayed_command_that_is_rejected_is_counted() -> None:
     value = structured("ClearGallery", {}, id="c")
     found = sort(record(value, headers=((REPLAY, b"1 l-0@0 commands-1@7 0"),)), record(value))
     assert (len(found.replies), found.rejected_replays) == (2, 1)
+
+
+def test_a_command_from_before_partitions_were_added_is_carried_out_on_its_former_partition() -> None:
+    former = PARTITIONS // 2
+    gallery_id = next(
+        id_
+        for number in range(100)
+        if partition_of((id_ := f"{number:08}{GALLERY[8:]}").encode(), PARTITIONS) >= former
+    )
+    home = partition_of(gallery_id.encode(), PARTITIONS)
+    value = structured("ClearGallery", {"galleryId": gallery_id}, id="c")
+    (command,) = sort_grown(record(value, home % former), end=8).commands
+    assert command.partition == home % former
+    ((forward, _, _),) = sort_grown(record(value, home % former), end=7).forwards
+    assert forward.partition == home
+    (command,) = sort_grown(record(value, home), end=8).commands
+    assert command.partition == home
+    # On a wrong partition already before.
+    ((forward, _, _),) = sort_grown(record(value, (home + 1) % former), end=8).forwards
+    assert forward.partition == home
+
+
+def test_a_command_that_was_forwarded_by_the_former_number_is_forwarded_once_more() -> None:
+    value = structured("ClearGallery", {"galleryId": GALLERY}, id="c")
+    elsewhere = (HOME + 1) % PARTITIONS
+    ((forward, _, _),) = sort_grown(record(value, elsewhere, ((FORWARDED, b"x"),)), end=0).forwards
+    assert [name for name, _ in forward.headers] == [FORWARDED, FORWARDED]
+    ((_, reason, _),) = sort_grown(record(value, elsewhere, forward.headers), end=0).refused
+    assert reason == "misplaced"

@@ -13,9 +13,19 @@ from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.events import _live
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
 from triptych.gateway.live import streams as streams_module
-from triptych.gateway.live.streams import EventFilter, Following, Positions, Streams, format_event_id, parse_event_id
+from triptych.gateway.live.streams import (
+    EventFilter,
+    Following,
+    Positions,
+    Streams,
+    format_event_id,
+    in_order,
+    parse_event_id,
+    with_added,
+)
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.layout import Growth, Layout
 from triptych.kit.kafka.partitions import partition_of
 
 G, OTHER = "49fbb84b-52a6-46d3-896c-ebf52f06c0df", "4dbae4a7-a303-465d-a437-4c2a785ed61d"
@@ -98,6 +108,30 @@ async def test_a_heartbeat_never_goes_back_and_includes_added_partitions() -> No
         streams.receive(record(site="another", partition=1, offset=0))
         async with aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames:
             assert b"id: 0:12,1:1\n" in await anext(frames)
+
+
+GROWN = Layout(12, (Growth(3, 6, {}), Growth(6, 12, {})))
+
+
+def test_an_event_id_from_before_partitions_were_added_means_their_beginnings() -> None:
+    assert with_added({0: 7, 1: 8, 2: 9}, Layout(3)) == {0: 7, 1: 8, 2: 9}
+    assert with_added({1: 8}, GROWN) == {1: 8, **dict.fromkeys(range(3, 12), 0)}
+    assert with_added({1: 8, 4: 9}, GROWN) == {1: 8, 4: 9, **dict.fromkeys(range(6, 12), 0)}
+    assert with_added({1: 8, 7: 9}, GROWN) == {1: 8, 7: 9}
+
+
+def test_added_partitions_are_read_after_the_former_ones() -> None:
+    assert in_order([7, 1, 11, 4, 0], GROWN) == [[0, 1], [4], [7, 11]]
+    assert in_order([2, 1], Layout(3)) == [[1, 2]]
+
+
+async def test_a_gallerys_stream_reads_every_partition_that_the_gallery_had() -> None:
+    async def ends_of(asked: Iterable[int]) -> Positions:
+        return dict.fromkeys(asked, 5)
+
+    streams = Streams(GatewaySettings(topic_partitions=3), "events", ends_of, lambda: GROWN)
+    async with streams.subscribe(EventFilter("s", G)) as subscription:
+        assert set(subscription.start_positions) == {partition_of(G.encode(), count) for count in (3, 6, 12)}
 
 
 async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:

@@ -5,6 +5,7 @@ import typer
 from triptych.cli.exits import ExitStatus
 from triptych.cli.installation import find_installation
 from triptych.cli.output import AsJson, show_json
+from triptych.cli.partitions.in_force import settings_in_force
 from triptych.cli.progress import PhaseBars
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.restore.examination import find
@@ -41,5 +42,6 @@ async def check(settings: CliSettings) -> Findings:
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.commands, topics.events, topics.galleries])
     async with open_settings_database(settings) as database:
+        settings = await settings_in_force(settings, database)
         with PhaseBars() as bars:
             return await find(settings, database, bars.report)

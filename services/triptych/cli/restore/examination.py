@@ -23,6 +23,7 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.reading.offsets import GroupOffsets, TopicOffsets
 from triptych.kit.kafka.reading.ranges import read_ranges
 from triptych.kit.mongo.driver import Database
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.projector.rebuild.join_copy import JoinedCopy
 from triptych.readmodel.versions import Versions
 from triptych.writemodel.galleries import Status
@@ -187,7 +188,8 @@ async def _joined(settings: CliSettings, database: Database, report: ReportProgr
     extra: list[str] = []
     counts = [0, 0, 0]
     write_model = WriteModel(database)
-    async with JoinedCopy(settings, Topics(settings.topic_prefix).galleries) as copy:
+    layout = await StoredLayout(database, settings.topic_partitions).read()
+    async with JoinedCopy(settings, Topics(settings.topic_prefix).galleries, layout) as copy:
         await copy.read(lambda done, total: report("joined records read", done, total))
         async for heads in until_full(write_model.heads(), count=GALLERIES_AT_ONCE):
             live = {head["_id"]: head["sequence"] for head in heads if head["status"] == Status.LIVE.value}

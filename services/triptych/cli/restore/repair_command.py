@@ -6,6 +6,7 @@ import typer
 
 from triptych.cli.installation import find_installation
 from triptych.cli.output import AsJson, show_json
+from triptych.cli.partitions.in_force import settings_in_force
 from triptych.cli.progress import PhaseBars
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.restore.repair import Repaired, RepairRun
@@ -59,6 +60,7 @@ async def repair(settings: CliSettings, *, discards_commands: bool = False, rais
     topics = Topics(settings.topic_prefix)
     await require_topics(settings, [topics.commands, topics.events, topics.galleries])
     async with open_settings_database(settings) as database, present(database, "restore-repair"):
+        settings = await settings_in_force(settings, database)
         with PhaseBars() as bars:
             run = RepairRun(settings, database, bars.report)
             return await run.carry_out(discards_commands=discards_commands, raises_all=raises_all)

@@ -19,6 +19,7 @@ from triptych.contract.codec.envelope import (
 )
 from triptych.contract.replies import ErrorCode, Reply, ReplyError, Violation
 from triptych.contract.sizes import COMMAND_BYTES_MAX, record_bytes, too_large
+from triptych.kit.kafka.layout import TopicLayout
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.kit.kafka.reading.reader import IncomingRecord
@@ -50,15 +51,21 @@ class SortedRecords:
     """How many of the rejected commands, which are not dead-lettered, were replayed dead letters."""
 
 
-def sort_records(records: Sequence[IncomingRecord], partitions: int, default_site: str) -> SortedRecords:
+def sort_records(
+    records: Sequence[IncomingRecord], partitions: int, default_site: str, layout: TopicLayout | None = None
+) -> SortedRecords:
     """Sort records, each on its own.
 
     Args:
         records: records of the commands topic.
         partitions: the number of partitions of that topic.
         default_site: the site of replies to records without a readable site.
+        layout: the layout of that topic. A record from before a growth is carried out on its former partition.
     """
     sorted_records = SortedRecords()
+    layout = layout or TopicLayout(partitions)
+    # A process may have forwarded a record by the former number, shortly after partitions were added.
+    hops = 2 if layout.formers else 1
     for record in records:
         try:
             # Before decoding: a megabyte on the topic can be many megabytes when it is decompressed.
@@ -75,18 +82,20 @@ def sort_records(records: Sequence[IncomingRecord], partitions: int, default_sit
             )
         else:
             gallery_id = gallery_id_of(envelope)
-            partition = partition_of(gallery_id.encode(), partitions)
+            key = gallery_id.encode()
+            partition = partition_of(key, layout.count_at(record.partition, record.offset))
             if partition == record.partition:
                 received = ReceivedRecord(
                     record.topic, record.partition, record.offset, record.key, record.value, record.headers
                 )
                 sorted_records.commands.append(ReceivedCommand(partition, gallery_id, envelope, received))
-            elif any(name == FORWARDED for name, _ in record.headers):
+            elif sum([name == FORWARDED for name, _ in record.headers]) >= hops:
                 # The forwarding process counted partitions differently: forwarding again could go on for ever.
                 text = f"forwarded here, but belongs to partition {partition} of {partitions}"
                 _refuse(sorted_records, record, _origin(envelope), MISPLACED, text, default_site)
             else:
-                sorted_records.forwards.append(Forward(_forward(record, partition), record, envelope))
+                moved = _forward(record, partition_of(key, partitions))
+                sorted_records.forwards.append(Forward(moved, record, envelope))
     return sorted_records
 
 

@@ -1,6 +1,6 @@
 """Stores jobs and parked commands in MongoDB, so that both survive any crash."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,13 @@ from triptych.command.store.documents import JOBS, PARKED
 from triptych.command.store.received import record_document, record_of
 from triptych.contract.codec.envelope import CommandEnvelope, decode_command
 from triptych.contract.sizes import record_bytes
-from triptych.kit.mongo.driver import ASCENDING, Database, Document, Session
+from triptych.kit.chunks import until_full
+from triptych.kit.mongo.driver import ASCENDING, Database, Document, Session, UpdateOne
 from triptych.kit.mongo.fencing import Ownership
 
 JOBS_AT_ONCE = 20
 """Jobs that one batch of the cursor brings."""
+MOVED_AT_ONCE = 500
 PARKED_AT_ONCE, PARKED_BYTES = 200, 8 * 1024 * 1024
 """The most parked commands that are carried out at a time, and the most bytes of them."""
 
@@ -107,7 +109,13 @@ class ParkedCommands:
 class JobStore:
     """The jobs and parked commands of one installation."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, place: Callable[[str], int] | None = None) -> None:
+        """`place` gives the partition of a gallery; by default, it is the one on which the command came.
+
+        Commands that came before partitions were added are carried out on the gallery's former partition. Their jobs
+        belong to the new one, whose owner continues when the former partition is finished.
+        """
+        self._place = place
         self._jobs = database[JOBS]
         self._parked = database[PARKED]
         self._number = 0
@@ -118,7 +126,7 @@ class JobStore:
             {
                 "_id": str(CommandKey.of(command.envelope)),
                 "kind": request.kind.value,
-                "partition": command.partition,
+                "partition": self._partition(command),
                 "galleryId": command.gallery_id,
                 "state": request.state,
                 "again": request.again,
@@ -142,11 +150,33 @@ class JobStore:
         return {
             "_id": f"{command.gallery_id}/{epoch}/{self._number}",
             "galleryId": command.gallery_id,
-            "partition": command.partition,
+            "partition": self._partition(command),
             "epoch": epoch,
             "number": self._number,
             "record": record_document(command.record),
         }
+
+    def _partition(self, command: ReceivedCommand) -> int:
+        return command.partition if self._place is None else self._place(command.gallery_id)
+
+    async def move(self, place: Callable[[str], int]) -> int:
+        """Give jobs and parked commands to the present partitions of their galleries; the number of those that moved.
+
+        Nobody may write meanwhile.
+        """
+        moved = 0
+        for collection in (self._jobs, self._parked):
+            async for documents in until_full(
+                collection.find({}, {"galleryId": 1, "partition": 1}), count=MOVED_AT_ONCE
+            ):
+                writes = [
+                    UpdateOne({"_id": document["_id"]}, {"$set": {"partition": partition}})
+                    for document in documents
+                    if (partition := place(str(document.get("galleryId")))) != document["partition"]
+                ]
+                if writes:
+                    moved += (await collection.bulk_write(writes, ordered=False)).modified_count
+        return moved
 
     async def apply(self, update: JobUpdate, session: Session) -> None:
         """Write a job's new state, or delete an ended job, in the transaction of `session`.
@@ -221,4 +251,4 @@ class JobStore:
 def _parked_command(document: Document, parked_id: str | None = None) -> ReceivedCommand:
     record = record_of(document["record"], document["partition"])
     envelope = decode_command(record.value, record.headers)
-    return ReceivedCommand(record.partition, document["galleryId"], envelope, record, parked_id)
+    return ReceivedCommand(document["partition"], document["galleryId"], envelope, record, parked_id)

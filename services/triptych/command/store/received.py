@@ -7,10 +7,11 @@ from triptych.kit.mongo.driver import Binary, Document
 
 
 def record_document(record: ReceivedRecord) -> Document:
-    """The document of a record, without its partition; header names need not be UTF-8, and values may be null."""
+    """The document of a record; header names need not be UTF-8, and values may be null."""
     headers: list[tuple[str, bytes | None]] = [*record.headers]
     return {
         "topic": record.topic,
+        "partition": record.partition,
         "offset": record.offset,
         "key": _binary(record.key),
         "value": Binary(record.value),
@@ -19,10 +20,13 @@ def record_document(record: ReceivedRecord) -> Document:
 
 
 def record_of(stored: Document, partition: int) -> ReceivedRecord:
-    """The record of a document, also if an earlier version stored the header names as text."""
+    """The record of a document, also if an earlier version stored the header names as text.
+
+    Earlier versions stored no partition with the record: it is `partition` then.
+    """
     return ReceivedRecord(
         stored["topic"],
-        partition,
+        stored.get("partition", partition),
         stored["offset"],
         _bytes(stored["key"]),
         bytes(stored["value"]),

@@ -74,7 +74,7 @@ async def _frames(gateway: GatewayState, event_filter: EventFilter, since: Posit
     async with gateway.streams.subscribe(event_filter) as subscription:
         if since is not None:
             async with gateway.streams.replay(since, subscription.start_positions) as missed:
-                positions = {partition: since[partition] for partition in subscription.start_positions}
+                positions = {partition: since.get(partition, 0) for partition in subscription.start_positions}
                 yield _position_frame(positions)
                 async for record in missed:
                     if event_filter.includes(record):

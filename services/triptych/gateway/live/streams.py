@@ -16,7 +16,7 @@ from triptych.gateway.live.feed import FeedRecord
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
-from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.kafka.layout import Layout
 from triptych.kit.logs.loggers import get_logger
 
 log = get_logger(__name__)
@@ -120,8 +120,17 @@ class Subscription:
 class Streams:
     """The open streams, and the positions up to which the events topic has been read."""
 
-    def __init__(self, settings: GatewaySettings, topic: str, following: Following, ends_of: EndsOf) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        topic: str,
+        following: Following,
+        ends_of: EndsOf,
+        layout: Callable[[], Layout] | None = None,
+    ) -> None:
+        """`layout` gives the number of partitions; by default, it is that of the settings."""
         self._settings = settings
+        self._layout = layout or (lambda: Layout(settings.topic_partitions))
         self._topic = topic
         self._following = following
         self._ends_of = ends_of
@@ -184,16 +193,21 @@ class Streams:
         """The current positions in the partitions that can have events for the filter."""
         if event_filter.gallery_id is None:
             return dict(self._positions)
-        partition = partition_of(event_filter.gallery_id.encode(), self._settings.topic_partitions)
-        return {partition: self._positions.get(partition, 0)}
+        places = self._layout().places(event_filter.gallery_id.encode())
+        return {partition: self._positions.get(partition, 0) for partition in sorted(places)}
 
     @asynccontextmanager
     async def replay(self, since: Positions, until: Positions) -> AsyncIterator[AsyncIterator[FeedRecord]]:
         """Read all records between two positions again, whether or not they pass a filter.
 
+        Records of one gallery come in their order, also if partitions were added meanwhile: partitions that were added
+        are read after the former ones.
+
         Raises:
             ApplicationFailure: 410, the topic no longer has all of them, or they are too many.
         """
+        layout = self._layout()
+        since = with_added(since, layout)
         async with _reading(self._settings) as reader:
             ends = {TopicPartition(self._topic, partition): end for partition, end in until.items()}
             starts = await reader.beginning_offsets(list(ends))
@@ -208,10 +222,25 @@ class Streams:
             unread = {
                 topic_partition: end for topic_partition, end in ends.items() if since[topic_partition.partition] < end
             }
-            reader.assign(list(unread))
-            for topic_partition in unread:
-                reader.seek(topic_partition, since[topic_partition.partition])
-            yield _read(reader, unread)
+            yield _read_in_order(reader, unread, since, layout)
+
+
+def with_added(positions: Positions, layout: Layout) -> Positions:
+    """The positions that an event id names, and the beginnings of partitions that were added after it was given."""
+    added: dict[int, int] = {}
+    for growth in layout.growths:
+        if positions and max(positions) < growth.former:
+            added |= dict.fromkeys(range(growth.former, growth.partitions), 0)
+    return {**added, **positions}
+
+
+def in_order(partitions: Iterable[int], layout: Layout) -> list[list[int]]:
+    """The partitions in groups: those of the first layout, and then those that each growth has added."""
+    left, groups = sorted(partitions), []
+    for former in (*(growth.former for growth in layout.growths), layout.partitions):
+        groups.append([partition for partition in left if partition < former])
+        left = [partition for partition in left if partition >= former]
+    return [group for group in (*groups, left) if group]
 
 
 @asynccontextmanager
@@ -230,6 +259,19 @@ async def _reading(settings: GatewaySettings) -> AsyncIterator[AIOKafkaConsumer]
 def _away(error: Exception) -> HttpFailure:
     log.warning("a stream cannot begin", error=error)
     return HttpFailure(503, RETRY_AFTER)
+
+
+async def _read_in_order(
+    reader: AIOKafkaConsumer, unread: Mapping[TopicPartition, int], since: Positions, layout: Layout
+) -> AsyncIterator[FeedRecord]:
+    by_partition = {topic_partition.partition: topic_partition for topic_partition in unread}
+    for group in in_order(by_partition, layout):
+        assigned = {by_partition[partition]: unread[by_partition[partition]] for partition in group}
+        reader.assign(list(assigned))
+        for topic_partition in assigned:
+            reader.seek(topic_partition, since[topic_partition.partition])
+        async for record in _read(reader, assigned):
+            yield record
 
 
 async def _read(reader: AIOKafkaConsumer, unread: dict[TopicPartition, int]) -> AsyncIterator[FeedRecord]:

@@ -12,7 +12,7 @@ owner therefore stores the ids of the sessions in which it runs transactions, an
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from triptych.kit.failures import OwnershipLost
 from triptych.kit.mongo.driver import Collection, Cursor, Database, Document, IndexModel, Session, UpdateOne
@@ -53,8 +53,16 @@ class Ownership:
         self._token = ""
         self._epochs: dict[int, int] = {}
 
-    async def claim(self, partitions: Iterable[int]) -> None:
-        """Become the owner. Former owners can no longer commit anything for these partitions."""
+    @property
+    def token(self) -> str:
+        """What all claims that were made together have in common, and no other claim has."""
+        return self._token
+
+    async def claim(self, partitions: Iterable[int], above: Mapping[int, int] | None = None) -> None:
+        """Become the owner. Former owners can no longer commit anything for these partitions.
+
+        The epoch of a claim is higher than what `above` has for its partition.
+        """
         partitions = sorted(partitions)
         await end_left_open(self._database)
         await self._end_transactions(partitions)
@@ -62,7 +70,7 @@ class Ownership:
         self._epochs = {}
         self._stored_sessions = set()
         for partition in partitions:
-            epoch = {"$max": [{"$add": ["$epoch", 1]}, int(time.time())]}
+            epoch = {"$max": [{"$add": ["$epoch", 1]}, int(time.time()), (above or {}).get(partition, 0) + 1]}
             claimed = await self._owners.find_one_and_update(
                 {"_id": self._id(partition)},
                 [{"$set": {"epoch": epoch, "token": self._token, "writes": 0}}],

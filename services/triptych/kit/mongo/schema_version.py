@@ -31,7 +31,7 @@ class Build:
     written_for: int = FIRST
 
 
-THIS_BUILD = Build(version=2)
+THIS_BUILD = Build(version=3)
 """Change it together with the shape of a stored document or of a record (docs/upgrading.md)."""
 
 

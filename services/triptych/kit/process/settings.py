@@ -30,7 +30,8 @@ class KitSettings(MongoSettings, KafkaSettings):
     topic_prefix: str = Field("triptych.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """The prefix of the names of all topics and consumer groups of this installation."""
     topic_partitions: int = Field(12, ge=1, le=10_000)
-    """Partitions of each topic. They are created with this number, and a service is not ready if one has another."""
+    """Partitions of each topic when it is created. A service is not ready if one has another number. After
+    `triptych partitions grow`, the number that is stored in MongoDB counts instead."""
     topic_replication: int = Field(1, ge=1)
     """Replicas of each topic, used when a topic is created."""
     reply_topics: int = Field(8, ge=1, le=1_000)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import Counter
 
 from triptych.contract.joined import gallery_key
-from triptych.kit.chunks import by_count
+from triptych.kit.chunks import by_count, until_full
 from triptych.kit.failures import Fault, TransientFailure, fault_of
 from triptych.kit.logs.loggers import get_logger
-from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, ReplaceOne
+from triptych.kit.mongo.driver import ASCENDING, Collection, Database, Document, IndexModel, ReplaceOne, UpdateOne
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -63,6 +63,22 @@ class RepublicationRequests:
         }
         await self._requests.bulk_write([ReplaceOne({"_id": request_id}, document, upsert=True)])
 
+    async def add_whole(self, gallery_ids: Sequence[str], place: Callable[[str], int]) -> None:
+        """Request galleries with all their items; `place` gives the partition of each."""
+        if gallery_ids:
+            await self._requests.bulk_write([_whole(id_, place(id_)) for id_ in gallery_ids], ordered=False)
+
+    async def move(self, place: Callable[[str], int]) -> None:
+        """Give the requests to the partitions where their galleries are now. Nobody may carry them out meanwhile."""
+        async for found in until_full(self._requests.find({}, {"galleryId": 1}), count=ITEMS_AT_ONCE):
+            await self._requests.bulk_write(
+                [
+                    UpdateOne({"_id": request["_id"]}, {"$set": {"partition": place(request["galleryId"])}})
+                    for request in found
+                ],
+                ordered=False,
+            )
+
     async def count(self) -> int:
         """The number of open requests."""
         return await self._requests.count_documents({})
@@ -75,6 +91,11 @@ class RepublicationRequests:
     async def done(self, request: Document) -> None:
         """Delete a request, unless it was replaced by a newer one meanwhile."""
         await self._requests.delete_one({"_id": request["_id"], "items": request["items"]})
+
+
+def _whole(gallery_id: str, partition: int) -> ReplaceOne[Document]:
+    document = {"_id": gallery_id, "galleryId": gallery_id, "partition": partition, "items": [], "isWhole": True}
+    return ReplaceOne({"_id": gallery_id}, document, upsert=True)
 
 
 class Republisher:

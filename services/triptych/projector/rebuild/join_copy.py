@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from triptych.contract.joined import HEAD_ITEMS_MAX, parse_key
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.kafka.layout import Layout
 from triptych.kit.process.settings import KitSettings
 from triptych.projector.rebuild.digests import GALLERIES_AT_ONCE, Digest, fields_of, hash_of
 from triptych.projector.rebuild.verification import ReportProgress
@@ -38,7 +39,9 @@ _TRUNCATED = b"not"
 class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
     """The topic up to the offsets that were read last, without records whose key is of neither form."""
 
-    def __init__(self, settings: KitSettings, topic: str) -> None:
+    def __init__(self, settings: KitSettings, topic: str, layout: Layout | None = None) -> None:
+        """`layout` has the partitions; records that a gallery has left behind on a former partition are ignored."""
+        self._layout = layout
         self._settings = settings
         self._topic = topic
         self._directory = tempfile.TemporaryDirectory(prefix="triptych-joined-")
@@ -144,6 +147,8 @@ class JoinedCopy(AbstractAsyncContextManager["JoinedCopy"]):
             try:
                 gallery_id, item_id = parse_key(record.key or b"")
             except ValueError:
+                continue
+            if self._layout and self._layout.is_former_place(gallery_id.encode(), record.partition):
                 continue
             latest[gallery_id, item_id or _HEAD] = record.value
         rows = [_row(*key, value) for key, value in latest.items() if value is not None]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from triptych.contract.topics import Topics
+from triptych.kit.kafka.layout import Layout
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.driver import Database
 from triptych.kit.process.settings import KitSettings
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.projector.ingest.republication import ITEMS_AT_ONCE, RepublicationRequests
 from triptych.projector.rebuild.digests import GalleryStore
 from triptych.projector.rebuild.join_check import compare_join, differences
@@ -56,13 +58,14 @@ async def restore_join(
     """
     topic = Topics(settings.topic_prefix).galleries
     requests = RepublicationRequests(database)
-    async with JoinedCopy(settings, topic) as copy:
+    layout = await StoredLayout(database, settings.topic_partitions).read()
+    async with JoinedCopy(settings, topic, layout) as copy:
         await copy.read(lambda done, total: reporter.report("joined records read", done, total))
         await compare_join(database, copy, lambda done, total: reporter.report("joined galleries", done, total))
         for _ in range(RESTORE_ATTEMPTS):
             if not copy.count_suspects():
                 return
-            await _request(settings, copy, requests)
+            await _request(layout, copy, requests)
             if not await _until_published(requests, reporter, patience_seconds):
                 reason = "They are published again as soon as a projector runs."
                 raise JoinUnequal(copy.count_suspects(), await differences(database, copy, DIFFERENCES_SHOWN), reason)
@@ -84,7 +87,8 @@ async def request_differing(settings: KitSettings, database: Database, report: C
         StartRefused, TransientFailure: Kafka or MongoDB is away. The call can safely be repeated.
     """
     written = GalleryStore(database)
-    async with JoinedCopy(settings, Topics(settings.topic_prefix).galleries) as copy:
+    layout = await StoredLayout(database, settings.topic_partitions).read()
+    async with JoinedCopy(settings, Topics(settings.topic_prefix).galleries, layout) as copy:
         await copy.read(lambda done, total: report("joined records read", done, total))
         total, done = await written.count(), 0
         async for ids in written.ids():
@@ -93,15 +97,15 @@ async def request_differing(settings: KitSettings, database: Database, report: C
             report("joined galleries", done, max(done, total))
         for ids in copy.ids():
             copy.suspect(dict.fromkeys(set(ids) - await written.known(ids), 0))
-        await _request(settings, copy, RepublicationRequests(database))
+        await _request(layout, copy, RepublicationRequests(database))
         return copy.count_suspects()
 
 
-async def _request(settings: KitSettings, copy: JoinedCopy, requests: RepublicationRequests) -> None:
+async def _request(layout: Layout, copy: JoinedCopy, requests: RepublicationRequests) -> None:
     """Store a request for each suspect, with the gallery's item ids in the topic."""
     for chunk in copy.all_suspects():
         for gallery_id in chunk:
-            partition, after, number = partition_of(gallery_id.encode(), settings.topic_partitions), "", 0
+            partition, after, number = partition_of(gallery_id.encode(), layout.partitions), "", 0
             while len(item_ids := copy.item_ids(gallery_id, after, ITEMS_AT_ONCE)) == ITEMS_AT_ONCE:
                 await requests.add(gallery_id, partition, item_ids, number)
                 after, number = item_ids[-1], number + 1

@@ -1,6 +1,6 @@
 """The interface that a service implements to handle batches (`triptych.kit.kafka.consuming.consumer`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from triptych.kit.kafka.reading.fetched import Unreadable
@@ -32,3 +32,22 @@ class BatchHandler(Protocol):
         Raises:
             TransientFailure, OwnershipLost: as `handle`.
         """
+
+
+class Gate(Protocol):
+    """Decides which partitions of a consumer have to wait, because others have to be finished first."""
+
+    async def held(self, partitions: frozenset[int]) -> Mapping[int, str]:
+        """The partitions that must not be handled yet, with the reason. Called before partitions are prepared.
+
+        Raises:
+            TransientFailure: nothing may be prepared now.
+        """
+
+
+class OpenGate:
+    """A gate at which no partition waits."""
+
+    async def held(self, partitions: frozenset[int]) -> Mapping[int, str]:  # noqa: ARG002
+        """Hold nothing."""
+        return {}

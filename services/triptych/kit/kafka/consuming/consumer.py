@@ -13,7 +13,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from triptych.kit.kafka.consuming.batch_handler import BatchHandler
+from triptych.kit.kafka.consuming.batch_handler import BatchHandler, Gate, OpenGate
 from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.kafka.consuming.commits import OffsetCommits
 from triptych.kit.kafka.consuming.finishing import BatchFinisher
@@ -35,6 +35,7 @@ log = get_logger(__name__)
 END_TIMEOUT_SECONDS = 5.0
 # A quarter of aiokafka's own value: records that are fetched ahead of the current batch wait in memory.
 PARTITION_BYTES = 256 * 1024
+OPEN = OpenGate()
 
 
 class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -52,9 +53,16 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         partition_bytes: int = PARTITION_BYTES,
         lanes: Lanes = Lanes(),  # noqa: B008 - immutable
         times: GroupTimes = GroupTimes(),  # noqa: B008 - immutable
+        gate: Gate = OPEN,
     ) -> None:
         self.topic = topic
         self._times = times
+        self.group = group
+        self._gate = gate
+        self._held: Mapping[int, str] = {}
+        self._batch: Sequence[IncomingRecord] = ()
+        self._turn = asyncio.Lock()
+        """Held while a batch is handled, and while partitions are prepared again between two batches."""
         self._handler = handler
         self._metrics = BatchMetrics(topic)
         self._owned: frozenset[int] = frozenset()
@@ -76,7 +84,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             lanes,
             self._metrics,
             self._retries,
-            lambda: self._prepare(self._owned),
+            self._prepare_for_batch,
             self._note_current,
         )
         self._subscriber = subscribe(
@@ -115,11 +123,20 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._first_of_current = {record.partition: record for record in reversed(self._current)}
         return self._first_of_current
 
-    def reached(self) -> dict[int, int]:
-        """The offset after the last finished record, by owned partition, as soon as it is known."""
+    @property
+    def held(self) -> Mapping[int, str]:
+        """The owned partitions that wait for others, with the reason."""
+        return self._held
+
+    def reached(self, *, also_held: bool = False) -> dict[int, int]:
+        """The offset after the last finished record, by owned partition, as soon as it is known.
+
+        Partitions that wait for others are left out unless `also_held`.
+        """
         reader = self.reader
         positions = reader.positions() if reader is not None else {}
-        reached = {tp.partition: offset for tp, offset in positions.items() if tp.partition in self._owned}
+        owned = self._owned if also_held else self._owned - self._held.keys()
+        reached = {tp.partition: offset for tp, offset in positions.items() if tp.partition in owned}
         for partition, record in self.in_progress.items():
             if partition in reached:
                 first = record.first_offset if isinstance(record, Unreadable) else record.offset
@@ -135,6 +152,17 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._wait_until_idle(min(END_TIMEOUT_SECONDS, stop_deadline().remaining(BATCH)))
         await self._commits.stop()
 
+    async def prepare_again(self) -> None:
+        """Prepare the owned partitions again between two batches: other ones may have to wait now, or none any more."""
+        async with self._turn:
+            if self._preparing is not None and self._preparing.done():
+                self._preparing = asyncio.create_task(self._prepare(self._owned))
+                await asyncio.wait({self._preparing})
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit these offsets of owned partitions soon, although no record before them was handled."""
+        self._commits.add([{TopicPartition(self.topic, number): offset for number, offset in offsets.items()}])
+
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - always all of them
         """Let the current batch finish within a deadline. After that, the fence of the next owner protects the data."""
         self._retries.interrupted.set()
@@ -143,7 +171,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._preparing = None
         if not await self._wait_until_idle(self._times.revocation_seconds):
             log.warning("partitions were revoked before the current batch was finished", topic=self.topic)
-        self._owned = frozenset()
+        self._owned, self._held = frozenset(), {}
         self._commits.discard()
         await self._handler.released()
 
@@ -157,7 +185,45 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _prepare(self, partitions: frozenset[int]) -> None:
         with waiting_for(f"{self.topic}: partitions to be prepared"), self.progress.noted():
-            await self._retries.until_done(partial(self._handler.assigned, partitions))
+            await self._retries.until_done(partial(self._prepare_once, partitions))
+
+    async def _prepare_once(self, partitions: frozenset[int]) -> None:
+        self._hold(await self._gate.held(partitions))
+        await self._handler.assigned(partitions - self._held.keys())
+
+    def _hold(self, held: Mapping[int, str]) -> None:
+        """Fetch nothing from these partitions, and fetch again from those that are not held any more."""
+        before, self._held = self._held, held
+        reader = self.reader
+        if reader is None:
+            return
+        assigned = {topic_partition.partition: topic_partition for topic_partition in reader.assignment()}
+        reader.pause(*(assigned[number] for number in held if number in assigned))
+        reader.resume(*(assigned[number] for number in before if number in assigned and number not in held))
+
+    async def _prepare_for_batch(self) -> bool:
+        """Prepare again for the current batch; False if some of its records have to wait now."""
+        await self._prepare(self._owned)
+        return not any(record.partition in self._held for record in self._batch)
+
+    def _without_held(self, records: Sequence[IncomingRecord]) -> Sequence[IncomingRecord]:
+        """The records to handle now. The others were fetched before their partitions were held, and come again."""
+        held = [record for record in records if record.partition in self._held]
+        if not held:
+            return records
+        self._read_again(held)
+        kept = [record for record in records if record.partition not in self._held]
+        self._note_current(kept)
+        return kept
+
+    def _read_again(self, records: Sequence[IncomingRecord]) -> None:
+        """Let the next polls return these records once more."""
+        firsts = {record.partition: record for record in reversed(records)}
+        if (reader := self.reader) is not None:
+            for topic_partition in reader.assignment():
+                if (record := firsts.get(topic_partition.partition)) is not None:
+                    first = record.first_offset if isinstance(record, Unreadable) else record.offset
+                    reader.seek(topic_partition, first)
 
     def _on_batch(self, records: Sequence[IncomingRecord]) -> None:
         self._note_current(records)
@@ -174,6 +240,10 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._poll_trouble = f"polling Kafka fails: {error!r}"
 
     async def _consume(self, records: Sequence[IncomingRecord]) -> None:
+        async with self._turn:
+            await self._consume_alone(records)
+
+    async def _consume_alone(self, records: Sequence[IncomingRecord]) -> None:
         self._idle.clear()
         started = time.perf_counter()
         try:
@@ -181,15 +251,21 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             # A record may have been polled before a rebalance took its partition. The new owner reads it again.
             records = [record for record in records if record.partition in self._owned]
+            records = self._without_held(records)
             if not records:
                 return
             with waiting_for(f"{self.topic}: a batch to be finished"), self.progress.noted(), one_line_each():
+                self._batch = records
                 is_finished = await self._finisher.finish(records)
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
                 self._commits.after(records)
                 self._metrics.finished(len(records), time.perf_counter() - started)
+            elif not self._retries.interrupted.is_set():
+                self._note_current(())
+                self._read_again(records)
         finally:
+            self._batch = ()
             self._idle.set()
 
     async def _is_prepared(self) -> bool:

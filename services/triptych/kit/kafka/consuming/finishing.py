@@ -29,7 +29,10 @@ ATTEMPTS_BEFORE_DEAD_LETTER = 3
 
 
 class BatchFinisher:
-    """Finishes the batches of one consumer. Every method returns False if the assignment of partitions ended first."""
+    """Finishes the batches of one consumer.
+
+    Every method returns False if the assignment of partitions ended first, or if some records have to be read again.
+    """
 
     def __init__(
         self,
@@ -39,14 +42,14 @@ class BatchFinisher:
         lanes: Lanes,
         metrics: BatchMetrics,
         retries: Retries,
-        prepare: Callable[[], Awaitable[None]],
+        prepare: Callable[[], Awaitable[bool]],
         note_current: Callable[[Sequence[IncomingRecord]], None],
     ) -> None:
         """
         Args:
             topic, handler, dead_letters, lanes: see `BatchConsumer`.
             metrics, retries: of the same consumer.
-            prepare: prepares the owned partitions again.
+            prepare: prepares the owned partitions again; False if records of the batch must not be handled now.
             note_current: called with the records that are in progress from now on.
         """
         self._topic = topic
@@ -89,7 +92,8 @@ class BatchFinisher:
                         unfinished = dict(enumerate(lanes))
                         if len(lanes) > 1:
                             self._note_current([record for lane in lanes for record in lane])
-                        await self._prepare()
+                        if not await self._prepare():
+                            return False
                     continue
                 failed = list(unfinished.values())
                 self._report_failure(failed, error)

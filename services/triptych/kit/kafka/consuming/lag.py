@@ -88,11 +88,11 @@ class LagWatch:
     async def measure(self) -> None:
         """Measure once. Raises KafkaError."""
         topic = self._consumer.topic
-        owned = self._consumer.reached()
+        owned = self._consumer.reached(also_held=True)
         ends = await self._reader.end_offsets([TopicPartition(topic, partition) for partition in owned])
         states = {}
         # The consumer is asked again: meanwhile it may have finished more records or lost partitions.
-        for partition, reached in self._consumer.reached().items():
+        for partition, reached in self._consumer.reached(also_held=True).items():
             topic_partition = TopicPartition(topic, partition)
             if topic_partition in ends:
                 states[partition] = self._state(topic_partition, reached, ends[topic_partition])
@@ -128,7 +128,8 @@ class LagWatch:
         # While records are being handled, nothing is fetched, so the last stable offset is outdated.
         stable = None if in_progress else reader.last_stable_offset(topic_partition)
         oldest = in_progress.timestamp if in_progress else None
-        return PartitionState(reached, end, stable, oldest, reader.trouble(topic_partition))
+        trouble = self._consumer.held.get(topic_partition.partition) or reader.trouble(topic_partition)
+        return PartitionState(reached, end, stable, oldest, trouble)
 
     def _log_changes(self) -> None:
         stalled, withheld = self._tracker.stalled(), self._tracker.waiting_for_transaction()

@@ -1,7 +1,7 @@
 """Reports a topic that is missing, was created again, or has another number of partitions than the settings say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
@@ -22,11 +22,18 @@ INTERVAL_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 
 
+def no_other() -> None:
+    """No number of partitions but the expected one is right."""
+
+
 class TopicWatch:
     """Compares topics with the settings at regular intervals."""
 
-    def __init__(self, client: AIOKafkaClient, partitions: Mapping[str, int]) -> None:
-        """`partitions` has the expected number of partitions for each topic to check."""
+    def __init__(
+        self, client: AIOKafkaClient, partitions: Mapping[str, int], allowed: Callable[[], int | None] = no_other
+    ) -> None:
+        """`partitions` has the expected number of partitions by topic; `allowed` gives another one that is right."""
+        self._allowed = allowed
         self._client = client
         self._partitions = partitions
         self._known: dict[str, TopicFacts] = {}
@@ -46,7 +53,7 @@ class TopicWatch:
                 if known is not None and known.topic_id != facts.topic_id:
                     log.error("a topic was deleted and created again, and its former records are lost", topic=name)
                 self._known[name] = facts
-        problem = problem_of(found, self._partitions)
+        problem = problem_of(found, self._partitions, self._allowed())
         if problem != self._problem:
             if problem is not None:
                 log.error("topics are not as they should be", problem=problem)
@@ -64,22 +71,33 @@ class TopicWatch:
                 log.debug("the topics cannot be checked", error=error)
 
 
-def problem_of(found: Mapping[str, TopicFacts | None], partitions: Mapping[str, int]) -> str | None:
-    """The differences from the expected numbers of partitions, in words; None if there are none."""
+def problem_of(
+    found: Mapping[str, TopicFacts | None], partitions: Mapping[str, int], allowed: int | None = None
+) -> str | None:
+    """The differences from the expected numbers of partitions, in words; None if there are none.
+
+    Args:
+        found: the topics as they are.
+        partitions: the expected number of partitions by topic.
+        allowed: another number that is right, because partitions are being added.
+    """
     differences = []
     for name, expected in partitions.items():
         facts = found.get(name)
         if facts is None:
             differences.append(f"topic {name} does not exist (run: {as_typed('provision')})")
-        elif facts.partitions != expected:
+        elif facts.partitions not in (expected, allowed):
             differences.append(
-                f"topic {name} has {facts.partitions} partitions, and TRIPTYCH_TOPIC_PARTITIONS says {expected}"
+                f"topic {name} has {facts.partitions} partitions, and the installation uses {expected} "
+                f"(TRIPTYCH_TOPIC_PARTITIONS; to add some, run: {as_typed('partitions grow')})"
             )
     return "; ".join(differences) or None
 
 
 @asynccontextmanager
-async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) -> AsyncIterator[TopicWatch]:
+async def watching_topics(
+    settings: KitSettings, partitions: Mapping[str, int], allowed: Callable[[], int | None] = no_other
+) -> AsyncIterator[TopicWatch]:
     """A `TopicWatch` that has checked once, and checks at each interval until the block ends.
 
     Raises:
@@ -89,7 +107,7 @@ async def watching_topics(settings: KitSettings, partitions: Mapping[str, int]) 
         **connection_options(settings), client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
     )
     try:
-        watch = TopicWatch(client, partitions)
+        watch = TopicWatch(client, partitions, allowed)
         async with starting(settings, ANSWER_SECONDS):
             await client.bootstrap()
             await watch.check_topics()

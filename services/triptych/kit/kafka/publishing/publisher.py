@@ -70,9 +70,9 @@ class Publisher:
         timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS,
         partitions: Mapping[str, int] | None = None,
     ) -> None:
-        """`partitions` has the configured number of partitions by topic; all processes must use the same number."""
+        """`partitions` has the number of partitions by topic; it may change, in all processes at the same time."""
         self._producer = ProducerOwner(make)
-        self._counts = dict(partitions or {})
+        self._counts: Mapping[str, int] = {} if partitions is None else partitions
         self._timeout = timeout_seconds
         # aiokafka sends one batch per partition at a time: concurrent calls would starve each other.
         self._locks: KeyedLocks[Destination] = KeyedLocks()

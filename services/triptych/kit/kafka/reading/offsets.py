@@ -1,6 +1,7 @@
 """Reads where a topic begins and ends, and reads and sets the committed offsets of a consumer group on it."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Self
@@ -60,6 +61,17 @@ class TopicOffsets:
             return {one: found[one].offset if found.get(one) else ends[one] for one in wanted}
 
         return await self._read(read)
+
+    async def topic_id(self) -> uuid.UUID:
+        """The id of the topic; another one if the topic was deleted and created again."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                facts = (await describe_topics((await self._started_reader())._client, [self.name]))[self.name]
+        except (KafkaError, TimeoutError) as error:
+            raise no_answer(error) from error
+        if facts is None:
+            raise KafkaAway(f"topic {self.name} does not exist")
+        return facts.topic_id
 
     async def all_ends(self) -> dict[int, int]:
         """The offset after the last record of each partition that the topic has."""

@@ -1,0 +1,350 @@
+"""All topics of a running installation get more partitions, while producers and HTTP clients write."""
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from tests.support.commands import TEXT, body, structured
+from tests.support.installation import PARTITIONS, Installation
+from tests.support.kafka import Record, raw_producer
+from tests.support.ours import ours
+from tests.support.product import Gateway, running_command_service, running_gateway, running_projector
+from tests.support.rebuilding import Phases
+from tests.support.receiver import Receiver, open_receiver
+from tests.support.relay import Admin, relay_settings
+from tests.support.waiting import eventually
+from tests.support.write_model import audit, until_no_work_is_left
+from triptych.cli.partitions.command import grow_installation, trim_installation
+from triptych.cli.partitions.growing import Growing
+from triptych.cli.settings import CliSettings
+from triptych.cli.verify import verify
+from triptych.client import Galleries
+from triptych.contract.joined import parse_key
+from triptych.kit.failures import StartRefused
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.app import compose as compose_relay
+from triptych.webhooks.store.delivery_documents import DELIVERIES, DeliveryStatus
+from triptych.webhooks.store.provision import INDEXES
+from triptych.webhooks.store.sealing import make_sealer
+
+NOW = 2 * PARTITIONS
+GALLERIES = 8
+# Longer than a producer of this test takes to notice new partitions, unless it is one that does not.
+PRODUCERS_SECONDS = 2.5
+FRESH = {"metadata_max_age_ms": 1_000}
+PATIENCE = {"gateway_reply_timeout": 50, "gateway_view_timeout": 30, "gateway_stream_lifetime": 3}
+
+
+async def everything_on(installation: Installation, topic: str, partitions: int = NOW) -> list[Record]:
+    """All records that are on a topic now, partition by partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=installation.addresses.kafka_bootstrap, group_id=None)
+    await consumer.start()
+    try:
+        numbers = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer.assign(numbers)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(numbers)
+        records: list[Record] = []
+        for number in numbers:
+            while await consumer.position(number) < ends[number]:
+                records += (await consumer.getmany(number, timeout_ms=200)).get(number, [])
+        return records
+    finally:
+        await consumer.stop()
+
+
+class Writer:
+    """A producer that adds items to galleries of its own, without waiting for replies, as fast as it is told."""
+
+    def __init__(self, installation: Installation, producer: AIOKafkaProducer) -> None:
+        self._topic = installation.topics.commands
+        self._producer = producer
+        self.sent: dict[str, list[str]] = {}
+        """The titles of each gallery, in the order in which they were sent."""
+        self.partitions: dict[str, set[int]] = defaultdict(set)
+
+    async def write(self, stop: asyncio.Event) -> None:
+        """Create galleries, and then add items until it is told to stop; wait for acknowledgements at the end only."""
+        acknowledgements = []
+        for _ in range(GALLERIES):
+            gallery_id = str(uuid.uuid4())
+            self.sent[gallery_id] = []
+            acknowledgements.append(await self._put("CreateGallery", gallery_id, {}))
+        count = 0
+        while not stop.is_set():
+            for gallery_id, titles in self.sent.items():
+                titles.append(str(count))
+                items = [{**TEXT, "title": str(count)}]
+                acknowledgements.append(await self._put("CreateItems", gallery_id, {"items": items}))
+                count += 1
+            await asyncio.sleep(0.05)
+        for gallery_id, acknowledgement in acknowledgements:
+            self.partitions[gallery_id].add((await acknowledgement).partition)
+
+    async def _put(self, name: str, gallery_id: str, data: dict[str, Any]) -> tuple[str, asyncio.Future[Any]]:
+        value = structured(name, {"galleryId": gallery_id, **data})
+        return gallery_id, await self._producer.send(self._topic, value, key=gallery_id.encode())
+
+
+async def write_over_http(gateway: Gateway, stop: asyncio.Event) -> dict[str, int]:
+    """Add items over HTTP until told to stop; the number of items by gallery. Every write has to succeed."""
+    made = [await gateway.client.post("/v2/galleries", json={"gallery": {}}) for _ in range(4)]
+    counts = {answer.raise_for_status().json()["gallery"]["id"]: 0 for answer in made}
+
+    async def add(gallery_id: str) -> None:
+        while not stop.is_set():
+            answer = await gateway.client.post(f"/v2/galleries/{gallery_id}/items", json={"item": TEXT})
+            assert answer.status_code == 200, answer.text
+            counts[gallery_id] += 1
+            await asyncio.sleep(0.02)
+
+    await asyncio.gather(*(add(gallery_id) for gallery_id in counts))
+    return counts
+
+
+class EventReader:
+    """A consumer that goes by the sequence: it drops repeats, and keeps early events until their predecessors come."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._early: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+
+    def feed(self, records: Iterable[Record]) -> None:
+        for record in records:
+            event = body(record)
+            if "entityEventSequence" not in event:
+                continue
+            gallery_id, sequence = event["entityId"], int(event["entityEventSequence"])
+            known, early = self.events[gallery_id], self._early[gallery_id]
+            if sequence <= len(known):
+                assert known[sequence - 1]["id"] == event["id"]
+                continue
+            early[sequence] = event
+            while (following := early.pop(len(known) + 1, None)) is not None:
+                known.append(following)
+
+    def check(self) -> None:
+        """Nothing is kept back any more."""
+        assert not any(self._early.values())
+
+
+def galleries_of(records: Iterable[Record]) -> Galleries:
+    galleries = Galleries()
+    for record in records:
+        galleries.feed(record.key, record.value)
+    return galleries
+
+
+async def live(installation: Installation, field: str) -> dict[str, Any]:
+    """A field of each live gallery of the write model, by id."""
+    found = installation.database["galleries"].find({"status": "live"})
+    return {document["_id"]: document[field] async for document in found}
+
+
+async def check_galleries(installation: Installation, galleries: Galleries) -> None:
+    """The galleries that a consumer of the joined topic has are those of the write model, with their items."""
+    written = {
+        found["_id"]: found["sequence"] async for found in installation.database["galleries"].find({"status": "live"})
+    }
+    assert {gallery_id: galleries.sequence(gallery_id) for gallery_id in galleries} == written
+    for gallery_id in written:
+        found = installation.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
+        gallery = galleries.get(gallery_id)
+        assert gallery is not None
+        assert [item["id"] for item in gallery["items"]] == [item["_id"] async for item in found]
+
+
+async def stream(gateway: Gateway, last_event_id: str | None = None) -> tuple[str, list[dict[str, Any]]]:
+    """The first position of a stream of all events, and the events until it ends."""
+    headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+    text = (await gateway.client.get("/v2/events", headers=headers)).raise_for_status().text
+    frames = [dict(line.split(": ", 1) for line in frame.splitlines()) for frame in text.split("\n\n") if frame]
+    return frames[0]["id"], [json.loads(frame["data"]) for frame in frames if "data" in frame]
+
+
+@contextlib.asynccontextmanager
+async def listening(installation: Installation) -> AsyncIterator[tuple[Receiver, Admin, Any]]:
+    """A relay, and a receiver that wants all events in order."""
+    await ensure_indexes(installation.database, INDEXES)
+    settings = relay_settings(installation)
+    admin = Admin(installation.database, make_sealer(settings))
+    async with open_receiver() as receiver, compose_relay(settings):
+        yield receiver, admin, await admin.subscribe(receiver.url(), ordered=True)
+
+
+@pytest.mark.timeout(240)
+async def test_all_topics_get_partitions_under_load(installation: Installation) -> None:
+    bootstrap, topics, database = installation.addresses.kafka_bootstrap, installation.topics, installation.database
+    settings = installation.settings(CliSettings)
+    stop = asyncio.Event()
+    async with contextlib.AsyncExitStack() as running:
+        for _ in range(2):  # two owners of each kind
+            await running.enter_async_context(running_command_service(installation))
+            await running.enter_async_context(running_projector(installation))
+        receiver, admin, listener = await running.enter_async_context(listening(installation))
+        gateway = await running.enter_async_context(running_gateway(installation, **PATIENCE))
+        follower = AIOKafkaConsumer(
+            topics.galleries, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None, **FRESH
+        )
+        await follower.start()
+        running.push_async_callback(follower.stop)
+        # One producer notices new partitions within a second, the other one not during this test.
+        fresh = Writer(installation, await running.enter_async_context(raw_producer(bootstrap, **FRESH)))
+        stale = Writer(installation, await running.enter_async_context(raw_producer(bootstrap)))
+        before, _ = await stream(gateway)
+        writers = [asyncio.create_task(writer.write(stop)) for writer in (fresh, stale)]
+        over_http = asyncio.create_task(write_over_http(gateway, stop))
+        await asyncio.sleep(1)
+        await grow_installation(settings, NOW, PRODUCERS_SECONDS)
+        await asyncio.sleep(2)
+        stop.set()
+        await asyncio.gather(*writers)
+        counts = await over_http
+
+        # The producers did what this test is about.
+        moved = {id_ for id_ in (*fresh.sent, *stale.sent) if partition_of(id_.encode(), NOW) >= PARTITIONS}
+        assert all(len(fresh.partitions[id_]) == 2 for id_ in moved & fresh.sent.keys())
+        assert all(len(stale.partitions[id_]) == 1 for id_ in stale.sent)
+        assert moved & stale.sent.keys()
+
+        sent = {**fresh.sent, **stale.sent}
+
+        async def is_carried_out() -> bool:
+            wanted = {**{id_: len(titles) for id_, titles in sent.items()}, **counts}
+            return await live(installation, "totalItems") == wanted
+
+        await eventually(is_carried_out, "every command is carried out", deadline_seconds=60)
+        await until_no_work_is_left(database)
+        assert await verify(settings) == []
+
+        # Each event is there once for whoever goes by the sequence, in the order in which the commands were sent.
+        records = await everything_on(installation, topics.events)
+        reader = EventReader()
+        reader.feed(records)
+        reader.check()
+        for gallery_id, titles in sent.items():
+            created = [event["actionEvent"]["body"]["item"] for event in reader.events[gallery_id][1:]]
+            assert [item["title"] for item in created] == titles
+        ids = Counter(event["id"] for events in reader.events.values() for event in events)
+        assert set(ids.values()) == {1}
+        await audit(database)
+        # Of each gallery, later events are on the new partition, and none is on the former one after that.
+        for partition_records in _by_gallery(records).values():
+            assert [one.partition for one in sorted(partition_records, key=lambda one: one.timestamp)] == sorted(
+                one.partition for one in partition_records
+            )
+
+        # A stream that is resumed from before has every event, each gallery's in order.
+        _, missed = await stream(gateway, before)
+        seen: dict[str, list[int]] = defaultdict(list)
+        for event in missed:
+            seen[event["entityId"]].append(int(event["entityEventSequence"]))
+        assert {id_: list(dict.fromkeys(sequences)) for id_, sequences in seen.items()} == {
+            id_: list(range(1, len(events) + 1)) for id_, events in reader.events.items()
+        }
+
+        # The joined topic, for a consumer that has followed it, and for one that begins now.
+        galleries = Galleries()
+
+        async def has_followed() -> bool:
+            for found in (await follower.getmany(timeout_ms=200)).values():
+                for record in found:
+                    galleries.feed(record.key, record.value)
+            return {id_: galleries.sequence(id_) for id_ in reader.events} == {
+                id_: len(events) for id_, events in reader.events.items()
+            }
+
+        await eventually(has_followed, "a follower of the joined topic has everything")
+        await check_galleries(installation, galleries)
+        joined = await everything_on(installation, topics.galleries)
+        for order in (joined, sorted(joined, key=lambda one: -one.partition)):
+            await check_galleries(installation, galleries_of(order))
+
+        # The listener gets every event, each gallery's in order.
+        total = sum(len(events) for events in reader.events.values())
+        delivered = {"listenerId": listener.id, "status": DeliveryStatus.DELIVERED.value}
+
+        async def is_delivered() -> bool:
+            return await database[DELIVERIES].count_documents(delivered) == total
+
+        await eventually(is_delivered, f"{total} deliveries", deadline_seconds=60)
+        assert await database[DELIVERIES].count_documents({"listenerId": listener.id}) == total
+        received: dict[str, list[int]] = defaultdict(list)
+        for request in receiver.at("/hook"):
+            event = json.loads(request.body)
+            received[event["entityId"]].append(int(event["entityEventSequence"]))
+        assert all(list(dict.fromkeys(sequences)) == sorted(set(sequences)) for sequences in received.values())
+
+        # What galleries left behind is deleted, and then a consumer that begins has the same.
+        with pytest.raises(StartRefused, match="may still need"):
+            await trim_installation(settings, timedelta(days=1))
+        await trim_installation(settings, timedelta(0))
+        left = await everything_on(installation, topics.galleries)
+        assert all(partition_of(parse_key(one.key)[0].encode(), NOW) == one.partition for one in left)
+        await check_galleries(installation, galleries_of(left))
+        assert (await gateway.client.get(f"{gateway.address}/health/ready")).status_code == 200
+    for topic in (topics.commands, topics.events):
+        assert not ours(await everything_on(installation, topics.dead_letter(topic)))
+        assert not await everything_on(installation, topics.dead_letter(topic))
+    assert admin
+
+
+def _by_gallery(records: Iterable[Record]) -> dict[bytes, list[Record]]:
+    found: dict[bytes, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.key].append(record)
+    return found
+
+
+@pytest.mark.parametrize("phase", ["topics", "seconds for producers", "galleries to be published"])
+async def test_an_interrupted_growth_goes_on(installation: Installation, phase: str) -> None:
+    settings = installation.settings(CliSettings)
+    async with (
+        running_command_service(installation),
+        running_projector(installation),
+        raw_producer(installation.addresses.kafka_bootstrap, **FRESH) as producer,
+    ):
+        stop = asyncio.Event()
+        writer = Writer(installation, producer)
+        writing = asyncio.create_task(writer.write(stop))
+        await asyncio.sleep(0.5)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(
+                "triptych.cli.partitions.command.PhaseBars", lambda: contextlib.nullcontext(Phases(after=phase))
+            )
+            await grow_installation(settings, NOW, 0.2)
+        await asyncio.sleep(0.5)
+        await grow_installation(settings, NOW, 0)
+        stop.set()
+        await writing
+
+        async def is_carried_out() -> bool:
+            found = {
+                one["_id"]: one["totalItems"]
+                async for one in installation.database["galleries"].find({"status": "live"})
+            }
+            return found == {id_: len(titles) for id_, titles in writer.sent.items()}
+
+        await eventually(is_carried_out, "every command is carried out")
+        assert await verify(settings) == []
+        await check_galleries(
+            installation, galleries_of(await everything_on(installation, installation.topics.galleries))
+        )
+
+
+async def test_what_cannot_be_reached_is_refused_and_changes_nothing(installation: Installation) -> None:
+    settings = installation.settings(CliSettings)
+    for wrong in (PARTITIONS - 1, PARTITIONS + 1):
+        with pytest.raises(StartRefused, match=f"such as {NOW}"):
+            await Growing(settings, installation.database, wrong, Phases()).run(0)
+    assert await Growing(settings, installation.database, PARTITIONS, Phases()).run(0) is False
+    assert len(await everything_on(installation, installation.topics.commands, PARTITIONS)) == 0
