@@ -46,7 +46,8 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, RELEASE, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
-from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout, watching_layout
+from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
+from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import present

@@ -50,7 +50,7 @@ from triptych.kit.process.health import Health
 from triptych.kit.process.secrets import text_of_secret
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.process.tls import TlsFiles, server_context
-from triptych.kit.startup.layout_following import watching_layout
+from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics

@@ -20,7 +20,7 @@ from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR, progress
-from triptych.kit.startup.layout_following import watching_layout
+from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import Presence, present

@@ -1,7 +1,7 @@
 """A consumer handles nothing of a partition that has to wait, and loses nothing of it."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from tests.support.consuming import Recorder, consuming
 from tests.support.installation import Installation
@@ -36,17 +36,12 @@ class Worker(Recorder):
         self.prepared = partitions
         await super().assigned(partitions)
 
-    async def handle(self, records: object) -> None:
-        assert isinstance(records, tuple | list)
+    async def handle(self, records: Sequence[IncomingRecord]) -> None:
         if self.loses:
             raise OwnershipLost("the test says so")
-        for record in self._ours(records):
-            self.of.setdefault(record.partition, []).append(record.value)
-
-    def _ours(self, records: tuple[IncomingRecord, ...]) -> Iterator[IncomingRecord]:
         for record in records:
             assert record.partition in self.prepared
-            yield record
+            self.of.setdefault(record.partition, []).append(record.value)
 
 
 async def put(installation: Installation, first: int, last: int) -> None:

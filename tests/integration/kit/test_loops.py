@@ -29,7 +29,8 @@ from triptych.kit.kafka.monitor import KafkaMonitor
 from triptych.kit.kafka.reading.tail import TopicTail
 from triptych.kit.process import supervision
 from triptych.kit.process.coalescer import Coalescer
-from triptych.kit.startup.layout_following import LayoutOfConsumer, LayoutWatch
+from triptych.kit.startup.layout_following import LayoutOfConsumer
+from triptych.kit.startup.layout_watch import LayoutWatch
 from triptych.kit.upgrading.presence import Presence
 from triptych.projector import pipeline
 from triptych.projector.app import Projector
