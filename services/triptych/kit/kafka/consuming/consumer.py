@@ -195,7 +195,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Fetch nothing from these partitions, and fetch again from those that are not held any more."""
         before, self._held = self._held, held
         reader = self.reader
-        if reader is None:
+        if reader is None or not (before or held):
             return
         assigned = {topic_partition.partition: topic_partition for topic_partition in reader.assignment()}
         reader.pause(*(assigned[number] for number in held if number in assigned))
