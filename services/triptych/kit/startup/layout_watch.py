@@ -1,4 +1,4 @@
-"""Lets a process know the number of partitions of its topics at any time (`triptych.kit.startup.layouts`)."""
+"""Keeps the number of partitions that a process uses up to date (`triptych.kit.startup.layouts`)."""
 
 import asyncio
 from collections.abc import AsyncIterator
