@@ -84,8 +84,8 @@ async def test_one_that_was_taken_for_dead_joins_again(installation: Installatio
         async with member(installation, second) as successor:
 
             async def is_shared() -> bool:
-                owned = running.assignment() | successor.assignment()
-                return len(owned) == PARTITIONS and not running.assignment() & successor.assignment()
+                owned = running.assignment(), successor.assignment()
+                return all(owned) and not owned[0] & owned[1] and len(owned[0] | owned[1]) == PARTITIONS
 
             await eventually(is_shared, "both have partitions")
             assert len(first.noted) == 2
