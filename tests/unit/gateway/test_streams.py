@@ -129,7 +129,7 @@ async def test_a_gallerys_stream_reads_every_partition_that_the_gallery_had() ->
     async def ends_of(asked: Iterable[int]) -> Positions:
         return dict.fromkeys(asked, 5)
 
-    streams = Streams(GatewaySettings(topic_partitions=3), "events", ends_of, lambda: GROWN)
+    streams = Streams(GatewaySettings(topic_partitions=3), "events", following, ends_of, lambda: GROWN)
     async with streams.subscribe(EventFilter("s", G)) as subscription:
         assert set(subscription.start_positions) == {partition_of(G.encode(), count) for count in (3, 6, 12)}
 
