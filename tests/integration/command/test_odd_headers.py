@@ -87,5 +87,5 @@ async def test_partitions_are_counted_by_the_settings(installation: Installation
             response = await client.get("/health/ready")
     for event in found:
         assert event.partition == partition_of(event.key or b"", PARTITIONS - 1)
-    assert f"topic {topics.commands} has 3 partitions, and TRIPTYCH_TOPIC_PARTITIONS says 2" in response.text
+    assert f"topic {topics.commands} has 3 partitions, and the installation uses 2" in response.text
     assert response.status_code == 503

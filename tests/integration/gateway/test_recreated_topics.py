@@ -47,5 +47,5 @@ async def test_a_gateway_without_one_of_its_topics_is_not_ready(
     async with start_gateway(topic_partitions=12) as gateway:
         answer = await gateway.client.get("/health/ready")
         assert answer.status_code == 503
-        wanted = f"topic {installation.topics.replies} has 3 partitions, and TRIPTYCH_TOPIC_PARTITIONS says 12"
+        wanted = f"topic {installation.topics.replies} has 3 partitions, and the installation uses 12"
         assert wanted in answer.json()["problems"]["topics"]

@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -49,12 +49,18 @@ async def wide(stack: Addresses) -> AsyncIterator[Installation]:
             await admin.close()
 
 
+def projector(wide: Installation) -> AbstractAsyncContextManager[object]:
+    return compose(wide.settings(ProjectorSettings, topic_partitions=PARTITIONS))
+
+
 async def test_the_partitions_are_split(wide: Installation) -> None:
     async with AsyncExitStack() as running:
         started = 0
         for count in (1, 2, 4):
             while started < count:
-                await running.enter_async_context(compose(wide.settings(ProjectorSettings)))
+                await running.enter_async_context(
+                    projector(wide)
+                )
                 started += 1
 
             async def is_split(count: int = count) -> bool:
@@ -96,7 +102,9 @@ async def test_projectors_come_and_go_under_load(wide: Installation) -> None:
         for change in ("come", "come", "go", "come", "come", "go", "come"):
             if change == "come":
                 running = AsyncExitStack()
-                await running.enter_async_context(compose(wide.settings(ProjectorSettings)))
+                await running.enter_async_context(
+                    projector(wide)
+                )
                 leaving.append(running)
             else:
                 await leaving.pop(0).aclose()

@@ -31,7 +31,7 @@ class KitSettings(MongoSettings, KafkaSettings):
     """The prefix of the names of all topics and consumer groups of this installation."""
     topic_partitions: int = Field(12, ge=1, le=10_000)
     """Partitions of each topic when it is created. A service is not ready if one has another number. After
-    `triptych partitions grow`, the number that is stored in MongoDB counts instead."""
+    `.venv/bin/triptych partitions grow`, the number that is stored in MongoDB counts instead."""
     topic_replication: int = Field(1, ge=1)
     """Replicas of each topic, used when a topic is created."""
     reply_topics: int = Field(8, ge=1, le=1_000)
