@@ -58,9 +58,7 @@ async def test_the_partitions_are_split(wide: Installation) -> None:
         started = 0
         for count in (1, 2, 4):
             while started < count:
-                await running.enter_async_context(
-                    projector(wide)
-                )
+                await running.enter_async_context(projector(wide))
                 started += 1
 
             async def is_split(count: int = count) -> bool:
@@ -102,9 +100,7 @@ async def test_projectors_come_and_go_under_load(wide: Installation) -> None:
         for change in ("come", "come", "go", "come", "come", "go", "come"):
             if change == "come":
                 running = AsyncExitStack()
-                await running.enter_async_context(
-                    projector(wide)
-                )
+                await running.enter_async_context(projector(wide))
                 leaving.append(running)
             else:
                 await leaving.pop(0).aclose()
