@@ -43,13 +43,18 @@ class Recorder:
         return set(values) <= set(self.values)
 
 
+def group_of(installation: Installation) -> str:
+    """The consumer group of `consuming`. Members of one group on other topics would divide its partitions anew."""
+    return f"{installation.name}.tests"
+
+
 @asynccontextmanager
 async def consuming(installation: Installation, handler: Recorder, gate: Gate = OPEN) -> AsyncIterator[BatchConsumer]:
     settings = installation.settings(KitSettings)
     publisher = Publisher(lambda: make_producer(settings))
     broker = make_broker(settings)
     letters = DeadLetterPublisher(publisher, installation.topics.dead_letter)
-    consumer = BatchConsumer(broker, installation.topics.commands, "tests", handler, letters, gate=gate)
+    consumer = BatchConsumer(broker, installation.topics.commands, group_of(installation), handler, letters, gate=gate)
     await broker.start()
     try:
         yield consumer

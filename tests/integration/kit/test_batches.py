@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.commands import header
-from tests.support.consuming import Recorder, consuming
+from tests.support.consuming import Recorder, consuming, group_of
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.waiting import eventually
@@ -99,7 +99,7 @@ async def test_what_was_not_finished_is_handled_by_the_next_member(installation:
 
 async def test_offsets_are_committed_while_records_keep_coming(installation: Installation) -> None:
     topics, bootstrap = installation.topics, installation.addresses.kafka_bootstrap
-    topic_partition = TopicPartition(topics.commands, 1)
+    topic_partition, group = TopicPartition(topics.commands, 1), group_of(installation)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -107,7 +107,7 @@ async def test_offsets_are_committed_while_records_keep_coming(installation: Ins
 
             async def are_committed() -> bool:
                 await producer.send_and_wait(topics.commands, b"x", partition=1)
-                offsets = await admin.list_consumer_group_offsets("tests", partitions=[topic_partition])
+                offsets = await admin.list_consumer_group_offsets(group, partitions=[topic_partition])
                 return bool(offsets[topic_partition].offset > 2)
 
             await eventually(are_committed, "offsets are committed although records keep coming")
