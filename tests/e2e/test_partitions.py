@@ -91,9 +91,9 @@ async def test_all_topics_get_partitions_under_load(installation: Installation) 
         before, _ = await stream(gateway)
         writers = [asyncio.create_task(writer.write(stop)) for writer in (fresh, stale)]
         over_http = asyncio.create_task(write_over_http(gateway, stop))
-        await asyncio.sleep(1)
+        await fresh.has_sent(5)
         await grow_installation(settings, NOW, PRODUCERS_SECONDS)
-        await asyncio.sleep(2)
+        await fresh.has_sent(10)
         stop.set()
         await asyncio.gather(*writers)
         counts = await over_http
@@ -203,13 +203,13 @@ async def test_an_interrupted_growth_goes_on(installation: Installation, phase: 
         stop = asyncio.Event()
         writer = Writer(installation, producer)
         writing = asyncio.create_task(writer.write(stop))
-        await asyncio.sleep(0.5)
+        await writer.has_sent(3)
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(
                 "triptych.cli.partitions.command.PhaseBars", lambda: contextlib.nullcontext(Phases(after=phase))
             )
             await grow_installation(settings, NOW, 0.2)
-        await asyncio.sleep(0.5)
+        await writer.has_sent(3)
         await grow_installation(settings, NOW, 0)
         stop.set()
         await writing

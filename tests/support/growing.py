@@ -12,6 +12,7 @@ from tests.support.commands import TEXT, body, structured
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
 from tests.support.product import Gateway
+from tests.support.waiting import eventually
 from triptych.client import Galleries
 
 NOW = 2 * PARTITIONS
@@ -65,6 +66,18 @@ class Writer:
             await asyncio.sleep(0.2)
         for gallery_id, acknowledgement in acknowledgements:
             self.partitions[gallery_id].add((await acknowledgement).partition)
+
+    async def has_sent(self, items: int) -> None:
+        """Wait until this number of items was added to each gallery from now on: five in a second."""
+        before = self._fewest()
+
+        async def are_sent() -> bool:
+            return self._fewest() >= before + items
+
+        await eventually(are_sent, f"{items} more items in each gallery")
+
+    def _fewest(self) -> int:
+        return min(map(len, self.sent.values()), default=0)
 
     async def _put(self, name: str, gallery_id: str, data: dict[str, Any]) -> tuple[str, asyncio.Future[Any]]:
         value = structured(name, {"galleryId": gallery_id, **data})

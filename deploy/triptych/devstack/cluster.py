@@ -19,7 +19,7 @@ from triptych.devstack.processes import processes_missing
 from triptych.devstack.replica_set import ReplicaSet
 
 COUNT = 3
-"""Kafka nodes, and members of the replica set: the smallest number of which a majority is left when one dies."""
+"""Kafka nodes, and members of the replica set: with fewer, no majority would be left when one dies."""
 REPLICATION = 3
 HEAP = "256m"
 MONGO_CACHE_GIGABYTES = "0.25"  # the least that mongod takes

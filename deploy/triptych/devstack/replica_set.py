@@ -69,7 +69,7 @@ class ReplicaSet:
 
 
 def configuration(hosts: Sequence[str]) -> dict[str, Any]:
-    """The configuration of a set whose members listen on these hosts, any of which may become the primary."""
+    """The configuration of a set whose members listen on these hosts. Each may become the primary."""
     return {
         "_id": REPLICA_SET,
         "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)],

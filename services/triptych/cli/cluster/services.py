@@ -15,7 +15,7 @@ from triptych.devstack.ports import LOOPBACK, free_ports
 from triptych.kit.process.settings import PREFIX
 
 PROCESSES = 2
-"""Processes of each service: the smallest number of which one is left when one dies."""
+"""Processes of each service: with fewer, none would be left when one dies."""
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class TopicChanges:
         self._admin = admin
 
     async def add_partitions(self, counts: Mapping[str, int]) -> None:
-        """Give these topics, by name, so many partitions, and wait until each partition has a leader."""
+        """Give these topics these numbers of partitions, by name, and wait until each partition has a leader."""
         async with _answered():
             if counts:
                 await self._admin.create_partitions({name: NewPartitions(count) for name, count in counts.items()})
