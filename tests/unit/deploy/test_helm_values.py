@@ -47,7 +47,7 @@ def test_the_schema_has_no_other_values_than_the_chart() -> None:
         if schema.get("additionalProperties") is not False or not isinstance(values, dict) or "oneOf" in schema:
             return
         if "patternProperties" in schema or where.endswith(".secrets"):
-            return  # names of settings, of which the chart has none
+            return  # the chart has no settings under these names
         assert set(schema["properties"]) - {"global"} == set(values), where
         for name, value in values.items():
             compare(value, schema["properties"][name], f"{where}.{name}")

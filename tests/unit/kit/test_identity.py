@@ -1,4 +1,4 @@
-"""Which process was started in place of which: a mistake delays a restart, or disturbs a process that runs."""
+"""How a process finds its predecessors. A mistake delays a restart, or disturbs a process that runs."""
 
 import subprocess
 from dataclasses import replace

@@ -59,7 +59,7 @@ class Growing:
         self._stored = StoredLayout(database, settings.topic_partitions)
 
     async def run(self, producers_seconds: float) -> bool:
-        """Add the partitions, and let them be used; False if they are in use already.
+        """Add the partitions, and make them count; False if they count already.
 
         Args:
             producers_seconds: how long producers get to notice the new partitions (their `metadata.max.age.ms`).
