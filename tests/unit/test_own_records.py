@@ -57,8 +57,8 @@ def test_all_types_are_here() -> None:
 @pytest.mark.parametrize("name", EVENTS)
 async def test_the_relay_refuses_none(name: str) -> None:
     wanted = listener(event_types=frozenset(EventType), site_id="s")
-    repository, publisher, letters = AsyncMock(), AsyncMock(), MagicMock(letters=AsyncMock(return_value=[]))
-    repository.plan.return_value = set()
+    repository = MagicMock(plan=AsyncMock(return_value=set()), promote=AsyncMock())
+    publisher, letters = AsyncMock(), MagicMock(letters=AsyncMock(return_value=[]))
     listener_cache = MagicMock(of_site=lambda _site: [wanted])
     claimer = MagicMock(refresh=AsyncMock(), free_slots=lambda _listener: 0)
     expiry_reporter = MagicMock(check=AsyncMock())
