@@ -56,6 +56,7 @@ from triptych.kit.startup.lifecycle import stop_requested
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.tracing.spans import request_telemetry
 from triptych.kit.upgrading.presence import present
+from triptych.readmodel.item_reads import ItemReads
 from triptych.readmodel.queries import Views
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
@@ -142,12 +143,15 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         await publisher.start()
         sender = CommandSender(publisher)
         stack.push_async_callback(sender.close)
+        item_reads = ItemReads(views)
+        stack.push_async_callback(item_reads.stop)
         app = make_app(
             GatewayState(
                 settings=settings,
                 keys=Keys(database, settings.gateway_key_cache),
                 limit=RateLimit(settings.gateway_requests_per_minute),
                 views=views,
+                item_reads=item_reads,
                 unshown=UnshownWrites(database),
                 gallery_waiters=gallery_waiters,
                 writes=Writes(settings, topics, reply_topic, sender, kafka_monitor, replies, gallery_waiters, views),

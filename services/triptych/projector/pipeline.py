@@ -32,7 +32,7 @@ from triptych.projector.ingest.handler import REASONS, ProjectionHandler
 from triptych.projector.ingest.repairs import INCOMPLETE, Repairs
 from triptych.projector.ingest.republication import Republisher
 from triptych.projector.join.audit import AuditedJoinPublisher
-from triptych.projector.join.notices import PATIENCE_SECONDS, Notices
+from triptych.projector.join.notices import Notices
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.settings import LossPolicy, ProjectorSettings
 from triptych.projector.view.repository import ViewRepository
@@ -126,8 +126,7 @@ async def running_projection(
     # A new version starts over. It requests snapshots for expired events, whatever the policy of the active version.
     policy = settings.projector_lost_events if is_active else LossPolicy.REPAIR
     join_publisher = JoinPublisher(repository, publisher, audit, topics.galleries) if is_active else None
-    notice_publisher = Publisher(lambda: make_producer(settings), PATIENCE_SECONDS)
-    notices = Notices(notice_publisher, topics, settings.reply_topics) if is_active else None
+    reply_topics = [topics.gateway_replies(number) for number in range(settings.reply_topics if is_active else 0)]
 
     async def check_writable() -> None:
         await versions.check_writable(version)
@@ -141,7 +140,7 @@ async def running_projection(
         ExpiryHandler(database, repository, publisher, group_offsets, policy),
         join_publisher,
         check_writable,
-        notices=notices,
+        notices=Notices(publisher.has_topic, reply_topics),
     )
     broker = make_broker(settings, None if presence is None else presence.holdings(group))
     consumer = BatchConsumer(
@@ -185,9 +184,7 @@ async def running_projection(
         async with deadline.step("the current batch of events", BATCH):
             await consumer.give_up()
             await broker.stop()
-        if notices is not None:
-            await notices.stop()
-        await asyncio.gather(publisher.stop(), notice_publisher.stop())
+        await publisher.stop()
         async with deadline.step("the readers of offsets", PRODUCERS):
             await audit.stop()
             await group_offsets.stop()

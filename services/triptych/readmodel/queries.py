@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from triptych.kit.mongo.driver import (
     ASCENDING,
@@ -117,6 +118,14 @@ class ItemFilter:
 ALL = ItemFilter()
 
 
+class ItemName(NamedTuple):
+    """The site, the gallery and the id of an item."""
+
+    site_id: str
+    gallery_id: str
+    item_id: str
+
+
 class _VersionCollections:
     """The collections of one version."""
 
@@ -227,27 +236,39 @@ class Views:
         items = found.items[:limit]
         return ViewItemsPage(items, write_cursor(items[-1]["sortOrder"]))
 
-    async def get_item(
-        self, site_id: str, gallery_id: str, item_id: str, *, is_gallery_shown: bool = False
-    ) -> dict[str, Any] | None:
+    async def get_item(self, site_id: str, gallery_id: str, item_id: str) -> dict[str, Any] | None:
         """One item; None if there is none, or if it belongs to another gallery or site.
 
-        The items of a gallery that is not complete yet are stored, but not shown. A caller that knows that the gallery
-        has been shown says so (`is_gallery_shown`), which saves a query.
+        The items of a gallery that is not complete yet are stored, but not shown.
         """
 
         async def read(views: _VersionCollections) -> dict[str, Any] | None:
             by_id = {"_id": item_view_id(gallery_id, item_id), "siteId": site_id}
-            finding = views.items.find_one(within(self._database, by_id, galleryId=gallery_id))
-            if is_gallery_shown:
-                found = await finding
-                return None if found is None else item_wire(found)
             head, found = await asyncio.gather(
-                views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}), finding
+                views.galleries.find_one({"_id": gallery_id, "siteId": site_id}, {"createdAt": 1}),
+                views.items.find_one(within(self._database, by_id, galleryId=gallery_id)),
             )
             return None if head is None or found is None or not is_shown(head) else item_wire(found)
 
         return await self._read(read, lambda item: item is not None)
+
+    async def get_items(self, names: AbstractSet[ItemName]) -> dict[ItemName, dict[str, Any]]:
+        """Items of galleries that are known to be shown, by name; those that do not exist are left out."""
+
+        async def read(views: _VersionCollections) -> dict[ItemName, dict[str, Any]]:
+            by_id = {
+                "_id": {"$in": [item_view_id(name.gallery_id, name.item_id) for name in names]},
+                "siteId": {"$in": list({name.site_id for name in names})},
+            }
+            galleries = {"$in": list({name.gallery_id for name in names})}
+            items = await views.items.find(within(self._database, by_id, galleryId=galleries)).to_list(None)
+            found = {
+                ItemName(document["siteId"], document["galleryId"], document["item"]["id"]): item_wire(document)
+                for document in items
+            }
+            return {name: item for name, item in found.items() if name in names}
+
+        return await self._read(read, lambda items: len(items) == len(names))
 
     async def sequence_of(self, site_id: str, gallery_id: str) -> int | None:
         """The sequence of a gallery's view, deleted galleries included; None if the site has no such view."""

@@ -6,7 +6,7 @@ from tests.support.profiling import profiled, unindexed
 from tests.support.stored_views import HOUR, filled, store_views
 from triptych.kit.mongo.driver import Database
 from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, hidden_gallery_document
-from triptych.readmodel.queries import ItemFilter, ViewItemsPage, Views
+from triptych.readmodel.queries import ItemFilter, ItemName, ViewItemsPage, Views
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
@@ -28,6 +28,11 @@ async def test_a_gallery_and_a_page_of_its_items(database: Database) -> None:
     (item_id, item), *_ = history.items.items()
     assert await views.get_item("s", history.gallery_id, item_id) == item
     assert await views.get_item("s", other.gallery_id, item_id) is None
+
+    (other_id, other_item), *_ = other.items.items()
+    found = {ItemName("s", history.gallery_id, item_id): item, ItemName("s", other.gallery_id, other_id): other_item}
+    elsewhere = [("theirs", history.gallery_id, item_id), ("s", other.gallery_id, item_id), ("s", "none", other_id)]
+    assert await views.get_items({*found, *(ItemName(*name) for name in elsewhere)}) == found
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])
@@ -101,6 +106,7 @@ async def test_every_query_is_served_by_an_index(database: Database) -> None:
         await views.list_galleries("s", 2, 1, 3)
         await views.list_items("s", gallery_id, 2, 1)
         await views.get_item("s", gallery_id, next(iter(histories[0].items)))
+        await views.get_items({ItemName("s", gallery_id, item_id) for item_id in histories[0].items})
         await views.sequence_of("s", gallery_id)
         for wanted in (ItemFilter(), ItemFilter(type="TEXT"), ItemFilter(tag="t"), ItemFilter("TEXT", "t")):
             await views.list_items("s", gallery_id, 2, 1, wanted)

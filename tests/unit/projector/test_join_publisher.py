@@ -38,7 +38,7 @@ class Publisher:
     async def partitions(self, _topic: str) -> int:
         return 1
 
-    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
+    async def publish(self, records: Sequence[OutgoingRecord], _others: Sequence[OutgoingRecord]) -> None:
         self.heads.update((record.key or b"", orjson.loads(record.value or b"")) for record in records)
 
 

@@ -26,6 +26,7 @@ from triptych.gateway.writing.read_your_writes import (
 from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.write_request import WriteRequest
 from triptych.gateway.writing.writes import Writes
+from triptych.readmodel.item_reads import ItemReads
 from triptych.readmodel.queries import Views
 
 
@@ -37,6 +38,7 @@ class GatewayState:
     keys: Keys
     limit: RateLimit
     views: Views
+    item_reads: ItemReads
     unshown: UnshownWrites
     gallery_waiters: GalleryWaiters
     writes: Writes

@@ -36,7 +36,7 @@ from triptych.gateway.writing.log_fields import named_in_log
 from triptych.gateway.writing.rejections import key_reused
 from triptych.gateway.writing.writes import Written
 from triptych.kit.logs.loggers import get_logger
-from triptych.readmodel.queries import ALL, ItemFilter, ViewItemsPage
+from triptych.readmodel.queries import ALL, ItemFilter, ItemName, ViewItemsPage
 
 log = get_logger(__name__)
 
@@ -239,7 +239,7 @@ async def _answer_item(gateway: GatewayState, site_id: str, written: Written, it
     """
     gallery_id = written.position.gallery_id
     if written.is_shown:
-        item = await gateway.views.get_item(site_id, gallery_id, item_id, is_gallery_shown=True)
+        item = await gateway.item_reads.get(ItemName(site_id, gallery_id, item_id))
         if item is None:
             raise not_found("item", galleryId=gallery_id, itemId=item_id)
     else:

@@ -28,7 +28,7 @@ from triptych.kit.tracing.spans import NO_SPANS
 from triptych.projector.ingest.event_reader import EventReader
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.ingest.offsets import MissingRecords, ProjectedOffsets
-from triptych.projector.join.notices import Notices, Wanted
+from triptych.projector.join.notices import NO_NOTICES, Notices, Wanted
 from triptych.projector.join.publisher import JoinPublisher
 from triptych.projector.view.batch import Batch, fold, remove_item
 from triptych.projector.view.fold import FoldResult, View
@@ -63,7 +63,7 @@ _REPLAY_OUTCOMES = {
 class ProjectionHandler:
     """A `BatchHandler` for the events topic and one version of the views.
 
-    `join_publisher` and `notices` are None as long as nobody reads this version.
+    `join_publisher` is None as long as nobody reads this version.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ProjectionHandler:
         join_publisher: JoinPublisher | None,
         check_writable: Callable[[], Awaitable[None]],
         transaction_bytes: int = TRANSACTION_BYTES,
-        notices: Notices | None = None,
+        notices: Notices = NO_NOTICES,
     ) -> None:
         self._repository = repository
         self._ownership = ownership
@@ -218,10 +218,10 @@ class ProjectionHandler:
             publishable |= batch.publishable
             progress()
             if self._join_publisher is not None:
-                galleries = [views[gallery_id] for gallery_id in publishable] if chunk is chunks[-1] else []
-                await self._join_publisher.publish(batch, galleries)
-        if wanted and self._notices is not None:
-            self._notices.send_soon(wanted, views)
+                is_last = chunk is chunks[-1]
+                galleries = [views[gallery_id] for gallery_id in publishable] if is_last else []
+                async with self._notices.of(wanted if is_last else (), views) as notices:
+                    await self._join_publisher.publish(batch, galleries, notices)
 
     async def _project(self, records: Sequence[IncomingRecord], wanted: list[Wanted]) -> Batch:
         """Fold these events, store the result, and dead-letter the events that do not fit.

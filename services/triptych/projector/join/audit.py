@@ -65,10 +65,13 @@ class AuditedJoinPublisher:
         """Stop watching; the next owner starts at the stored offset."""
         self._checked, self._expected, self._claimed, self._audited_until = {}, {}, {}, {}
 
-    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
-        """Publish records whose partitions are given. Raises TransientFailure, as `Publisher.publish` does."""
+    async def publish(self, records: Sequence[OutgoingRecord], others: Sequence[OutgoingRecord] = ()) -> None:
+        """Publish joined records whose partitions are given, and records for other topics, all at the same time.
+
+        Raises TransientFailure, as `Publisher.publish` does.
+        """
         try:
-            await self._publisher.publish(records)
+            await self._publisher.publish([*records, *others])
         except BaseException:
             self._expected.update(dict.fromkeys({record.partition or 0 for record in records} & self._expected.keys()))
             raise

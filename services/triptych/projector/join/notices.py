@@ -1,31 +1,30 @@
-"""Tells gateways which of their writes the read model shows, by records on their reply topics (decision 37).
+"""Makes the notices that tell gateways which of their writes the read model shows (decision 37).
 
-A notice saves a gateway some queries, and decides nothing. So the projection never waits for one: notices are sent in
-the background. If one cannot be published, it is dropped and counted, and the gateway queries the views instead.
+They are published together with the joined records of the same events, which costs no request more. A notice saves a
+gateway some queries, and decides nothing: if it is left out, the gateway queries the views instead. So a reply topic
+that takes no records delays the join once, and then no notice is published for a while.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from prometheus_client import Counter
 
 from triptych.contract.codec.notices import NOTICE_GALLERIES_MAX, Shown, encode_notice
-from triptych.contract.topics import Topics
+from triptych.kit.backoff import Backoff
 from triptych.kit.chunks import by_count
-from triptych.kit.failures import Fault, fault_of
-from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.kit.logs.loggers import get_logger
-from triptych.kit.process.coalescer import Coalescer
 from triptych.projector.view.fold import View
 
 log = get_logger(__name__)
 
 DROPPED = Counter("triptych_notices_dropped_total", "Galleries in notices to gateways that were not published")
 
-PATIENCE_SECONDS = 2.0
-"""How long Kafka may take to store notices. Their gateways query the views meanwhile."""
-PENDING_MAX = 20_000
-"""Galleries in notices that wait to be published; further ones are dropped."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""How long no notices are published after a publication with notices has failed: their topic may be the cause."""
 
 
 class Wanted(NamedTuple):
@@ -35,60 +34,67 @@ class Wanted(NamedTuple):
     gallery_id: str
 
 
-class _Addressed(NamedTuple):
-    topic: str
-    shown: Shown
+async def _has_none(_topic: str) -> bool:
+    return False
 
 
 class Notices:
-    """The notices that wait to be published."""
+    """Makes the records of notices, as long as they can be published.
 
-    def __init__(self, publisher: Publisher, topics: Topics, reply_topics: int) -> None:
-        """`publisher` is for notices alone: a topic that is missing must not delay other records."""
-        names = [topics.gateway_replies(number) for number in range(reply_topics)]
+    Their topics may be missing, or take no records. The joined records must not wait for that more than now and then.
+    """
+
+    def __init__(self, has_topic: Callable[[str], Awaitable[bool]], names: Iterable[str]) -> None:
+        """
+        Args:
+            has_topic: says whether a topic exists. A record for a missing topic would delay the joined records.
+            names: the reply topics of gateways. Others get no notices, because anybody may write headers.
+        """
         self._topics = {name.encode(): name for name in names}
-        self._publisher = publisher
-        self._pending = 0
-        self._waiting: Coalescer[_Addressed] = Coalescer("Kafka to take notices", self._publish)
+        self._has_topic = has_topic
+        self._backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        self._paused_until = 0.0
 
-    def send_soon(self, wanted: Iterable[Wanted], views: Mapping[str, View]) -> None:
-        """Send notices of galleries as they are stored and published now, one for each topic and gallery.
+    @asynccontextmanager
+    async def of(
+        self, wanted: Collection[Wanted], views: Mapping[str, View]
+    ) -> AsyncIterator[Sequence[OutgoingRecord]]:
+        """The notices of galleries as they are stored now, to be published in the block.
 
         Args:
-            wanted: by whom they are wanted. Topics that are no gateway's are ignored: anybody may write headers.
-            views: the stored views by gallery id; a gallery that is not there has no notice.
+            wanted: by whom they are wanted.
+            views: the stored views by gallery id. A gallery that is not there has no notice.
+
+        Raises:
+            TransientFailure: Kafka does not say whether a topic exists.
         """
-        found = [
-            _Addressed(topic, Shown(view.site_id, view.gallery_id, view.sequence))
-            for one in dict.fromkeys(wanted)
-            if (topic := self._topics.get(one.topic)) and (view := views.get(one.gallery_id))
-        ]
-        room = PENDING_MAX - self._pending
-        if len(found) > room:
-            DROPPED.inc(len(found) - room)
-            found = found[:room]
-        self._pending += len(found)
-        self._waiting.add(found)
+        records = await self._records(wanted, views) if wanted else ()
+        try:
+            yield records
+        except Exception as error:
+            if records:
+                pause = self._backoff.next_pause()
+                self._paused_until = time.monotonic() + pause
+                log.warning("gateways get no notices for a while", seconds=round(pause, 1), error=error)
+            raise
+        if records:
+            self._backoff.reset()
 
-    async def stop(self) -> None:
-        """Send nothing more. The producer has to be stopped by its owner."""
-        await self._waiting.stop()
-
-    async def _publish(self, waiting: list[_Addressed]) -> None:
-        self._pending -= len(waiting)
-        latest: dict[str, dict[str, Shown]] = {}
-        for topic, shown in waiting:
-            latest.setdefault(topic, {})[shown.gallery_id] = shown
+    async def _records(self, wanted: Collection[Wanted], views: Mapping[str, View]) -> Sequence[OutgoingRecord]:
+        by_topic: dict[str, list[Shown]] = {}
+        for one in dict.fromkeys(wanted):
+            if (topic := self._topics.get(one.topic)) and (view := views.get(one.gallery_id)):
+                by_topic.setdefault(topic, []).append(Shown(view.site_id, view.gallery_id, view.sequence))
         records = []
-        for topic, by_gallery in latest.items():
-            for chunk in by_count(list(by_gallery.values()), NOTICE_GALLERIES_MAX):
+        for topic, galleries in by_topic.items():
+            if time.monotonic() < self._paused_until or not await self._has_topic(topic):
+                DROPPED.inc(len(galleries))
+                continue
+            for chunk in by_count(galleries, NOTICE_GALLERIES_MAX):
                 message = encode_notice(chunk)
                 records.append(OutgoingRecord(topic, message.key, message.value, message.headers, 0))
-        try:
-            await self._publisher.publish(records)
-        except Exception as error:
-            if fault_of(error) is Fault.OURS:
-                log.exception("notices to gateways cannot be published")
-            else:
-                log.warning("notices to gateways cannot be published", count=len(waiting), error=error)
-            DROPPED.inc(len(waiting))
+        return records
+
+
+NO_NOTICES = Notices(_has_none, ())
+"""For views that nobody reads yet."""

@@ -51,12 +51,15 @@ class JoinPublisher:
         """Publish tombstones."""
         await self._send([(key, None) for key in keys])
 
-    async def publish(self, batch: Batch, galleries: Iterable[View] | None = None) -> Counter[int]:
+    async def publish(
+        self, batch: Batch, galleries: Iterable[View] | None = None, notices: Sequence[OutgoingRecord] = ()
+    ) -> Counter[int]:
         """Publish every item that a stored batch touched, and then galleries.
 
         Args:
             batch: the batch as it was stored.
             galleries: the galleries as they are stored; by default those that the batch touched.
+            notices: records for other topics, published together with the last galleries.
 
         Returns:
             The number of records published, by partition.
@@ -68,15 +71,16 @@ class JoinPublisher:
             galleries = [batch.views[gallery_id] for gallery_id in batch.touched]
         pairs, sent = await self._item_records(batch), Counter[int]()
         views = list(galleries)
-        for chunk in by_weight(views, map(self._weight, views), CHUNK_BYTES):
+        chunks = list(by_weight(views, map(self._weight, views), CHUNK_BYTES))
+        for chunk in chunks:
             first_items = await self._first_items(chunk)
             for view in chunk:
                 cached = first_items.get(view.gallery_id)
                 pairs += head_records(view, cached.first() if cached else ())
-            sent += await self._send(pairs)
+            sent += await self._send(pairs, notices if chunk is chunks[-1] else ())
             pairs = []
             self.head_cache.trim()
-        return sent + await self._send(pairs)
+        return sent + await self._send(pairs, () if chunks else notices)
 
     async def republish_overwritten(self, partitions: Container[int]) -> int:
         """Republish the records that another process has overwritten with an older record.
@@ -160,13 +164,13 @@ class JoinPublisher:
         first_items = self.head_cache.first_items(view.gallery_id)
         return first_items.size if first_items else min(view.total_items, CACHED_ITEMS_MAX) * UNREAD_ITEM_BYTES
 
-    async def _send(self, pairs: Sequence[KeyValue]) -> Counter[int]:
+    async def _send(self, pairs: Sequence[KeyValue], notices: Sequence[OutgoingRecord] = ()) -> Counter[int]:
         partitions = await self._publisher.partitions(self._topic)
         records = [
             OutgoingRecord(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_of(key), partitions))
             for key, value in pairs
         ]
-        await self._audit.publish(records)
+        await self._audit.publish(records, notices)
         return Counter(record.partition or 0 for record in records)
 
 

@@ -54,6 +54,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         lanes: Lanes = Lanes(),  # noqa: B008 - immutable
         times: GroupTimes = GroupTimes(),  # noqa: B008 - immutable
         gate: Gate = OPEN,
+        linger_seconds: float = 0.0,
     ) -> None:
         self.topic = topic
         self._times = times
@@ -98,6 +99,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             max_records=max_records,
             partition_bytes=partition_bytes,
             times=times,
+            linger_seconds=linger_seconds,
         )
 
     @property

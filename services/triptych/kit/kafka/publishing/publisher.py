@@ -103,7 +103,10 @@ class Publisher:
         return known
 
     async def has_topic(self, topic: str) -> bool:
-        """Whether the topic exists now. Check it before sending to a name from outside. Raises TransientFailure."""
+        """Whether the topic exists; the answer holds until the producer is replaced.
+
+        Check it before sending to a name from outside. Raises TransientFailure.
+        """
         if topic in self._partitions:
             return True
         producer = await self._producer.current()
@@ -112,7 +115,9 @@ class Publisher:
                 cluster = await producer.client.fetch_all_metadata()
         except (KafkaError, TimeoutError) as error:
             raise KafkaAway(f"no metadata from Kafka: {error!r}") from error
-        return topic in cluster.topics()
+        if found := cluster.partitions_for_topic(topic):
+            self._partitions[topic] = len(found)
+        return bool(found)
 
     async def problem(self) -> str | None:
         """Check whether Kafka answers: None if it does, otherwise what is wrong. The caller sets a deadline."""

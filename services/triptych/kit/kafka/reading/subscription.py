@@ -1,5 +1,6 @@
 """Makes a FastStream batch subscriber that passes records on as they are: raw, unacknowledged, without delay."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from triptych.kit.backoff import Backoff
+from triptych.kit.kafka.reading.pace import Pace
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
 # How often a member shows that it lives, and asks whether it has to join again: a rebalance begins with that answer.
@@ -68,6 +70,7 @@ def subscribe(
     max_records: int,
     partition_bytes: int,
     times: GroupTimes,
+    linger_seconds: float = 0.0,
 ) -> BatchSubscriber:
     """Subscribe `consume` to one topic: it gets one batch after another once the broker has started.
 
@@ -82,6 +85,8 @@ def subscribe(
         max_records: in a batch.
         partition_bytes: fetched from a partition at a time. Records that do not fit into the batch wait in memory.
         times: of the group.
+        linger_seconds: how long records gather before the next poll, at most, after a small batch of several records.
+            After a single record and after a large batch, the poll follows at once.
     """
     subscriber = broker.subscriber(
         topic,
@@ -101,8 +106,11 @@ def subscribe(
     )
     subscriber(consume)
     backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    pace = Pace(linger_seconds)
 
     async def next_records(consumer: AIOKafkaConsumer) -> tuple[IncomingRecord, ...]:
+        if pause := pace.pause():
+            await asyncio.sleep(pause)
         try:
             found = await consumer.getmany(timeout_ms=POLL_MS, max_records=max_records)
         except ConsumerStoppedError:
@@ -113,6 +121,7 @@ def subscribe(
             return ()
         backoff.reset()
         records = tuple(chain.from_iterable(found.values()))
+        pace.polled(len(records))
         on_batch(records)
         return records
 
