@@ -41,7 +41,7 @@ NOT_TYPED = {
     "docker compose up": "`make test-deploy` does, because it needs a Docker engine",
 }
 # They run until somebody ends them; they have printed enough when they have printed what the page says.
-ENDLESS = ("curl -sN", "galleries.py")
+ENDLESS = ("curl -sN", "galleries.py", "shop_events.py")
 # A reader's next command comes seconds later; a test's comes at once, and what it looks for may not be there yet.
 LOOKS_AGAIN = ("kcat -C", "cat received.txt")
 PATIENCE_SECONDS = 15.0
@@ -136,6 +136,10 @@ def checkout(stack: Addresses, folder: Path) -> Iterator[Place]:
                 ("triptych.commands", topics.commands),
                 ("triptych.replies", topics.replies),
                 ("triptych.galleries", topics.galleries),
+                # The client has the prefix of the topics as a default.
+                ('source="shop"', f'source="shop", topic_prefix="{topics.prefix}"'),
+                ('SQLiteStorage("galleries.db")', f'SQLiteStorage("galleries.db"), topic_prefix="{topics.prefix}"'),
+                ('group_id="shop"', f'group_id="{topics.prefix}shop", topic_prefix="{topics.prefix}"'),
             )
             output = folder / "up.txt"
             with output.open("w") as file:

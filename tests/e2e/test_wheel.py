@@ -18,7 +18,36 @@ from triptych.client import Galleries, SnapshotAssembler
 from triptych.contract.codec.envelope import decode_command
 from triptych.contract.topics import Topics
 assert not {"aiokafka", "pymongo", "fastapi", "faststream"} & set(sys.modules)
+from triptych.client.webhooks import WebhookVerifier
+WebhookVerifier("whsec_c2VjcmV0")
+for needs, use in (
+    ("triptych[client]", "from triptych.client import Commands"),
+    ("triptych[client]", "from triptych.client import GalleryConsumer"),
+    ("triptych[faststream]", "import triptych.client.faststream"),
+    ("triptych[webhooks]", "WebhookVerifier('whpk_" + "A" * 43 + "=')"),
+):
+    try:
+        exec(use)
+    except ImportError as missing:
+        assert needs in str(missing), missing
+    else:
+        raise AssertionError(use)
 print(Topics().galleries)
+"""
+CLIENT = """
+import sys
+from triptych.client import Commands, GalleryConsumer, SQLiteStorage
+import cramjam
+assert not {"pymongo", "fastapi", "faststream", "jwt"} & set(sys.modules)
+"""
+FASTSTREAM = """
+from triptych.client.faststream import GalleryEvents
+GalleryEvents(group_id="g")
+"""
+WEBHOOKS = """
+from triptych.client.webhooks import WebhookVerifier
+WebhookVerifier("whpk_" + "A" * 43 + "=")
+import jwt
 """
 EVERYTHING = """
 import importlib, pkgutil, triptych
@@ -51,9 +80,7 @@ def test_triptych_is_the_only_name_at_the_top(wheel: Path) -> None:
     ]
 
 
-def test_a_consumer_needs_pydantic_and_orjson_alone_and_the_extra_server_brings_the_rest(
-    wheel: Path, tmp_path: Path
-) -> None:
+def test_a_consumer_needs_pydantic_and_orjson_alone_and_extras_bring_the_rest(wheel: Path, tmp_path: Path) -> None:
     venv = OwnVenv(tmp_path / "venv")
     python, triptych = venv.python, venv.python.with_name("triptych")
     venv.install(wheel)
@@ -62,6 +89,10 @@ def test_a_consumer_needs_pydantic_and_orjson_alone_and_the_extra_server_brings_
     for name in ("services", "schemas", "deploy"):
         assert "ModuleNotFoundError" in run(python, "-c", f"import {name}", status=1)
     assert "pip install 'triptych[server]'" in run(triptych, "--help", status=78)
+
+    for extra, program in (("client", CLIENT), ("webhooks", WEBHOOKS), ("faststream", FASTSTREAM)):
+        venv.add_needs_of("triptych", extra)
+        run(python, "-c", program)
 
     venv.add_needs_of("triptych", "server")
     assert "Usage: triptych" in run(triptych, "--help")

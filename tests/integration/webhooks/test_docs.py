@@ -1,4 +1,7 @@
-"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in its three languages."""
+"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in its three languages.
+
+So does the verifier of the Python client.
+"""
 
 import json
 import re
@@ -16,6 +19,8 @@ from tests.support.kafka import raw_producer
 from tests.support.listeners_page import CALLS, NAMES
 from tests.support.receiver import Received, open_receiver
 from tests.support.relay import ALL_TYPES, SITE, Admin, relay_settings
+from triptych.client.webhooks import InvalidDelivery, WebhookVerifier
+from triptych.contract.domain_event import GalleryCreated
 from triptych.devstack.stack import Addresses
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.app import compose
@@ -86,3 +91,15 @@ def test_the_page_verifies(sent: dict[str, tuple[Received, str]], tmp_path: Path
     altered = request.body.replace(b"false", b"true") if dialect != "wix-jwt" else request.body[:-4] + b"AAAA"
     tmp_path.joinpath("body").write_bytes(altered)
     assert not accepts(language, function, tmp_path)
+
+
+@pytest.mark.parametrize("dialect", FUNCTIONS)
+def test_the_client_verifies(sent: dict[str, tuple[Received, str]], dialect: str) -> None:
+    request, key = sent[dialect]
+    verifier = WebhookVerifier(key)
+    delivery = verifier.verify(request.headers, request.body)
+    assert isinstance(delivery.event, GalleryCreated)
+    assert delivery.site_id == (SITE if dialect == "wix-jwt" else None)
+    altered = request.body.replace(b"false", b"true") if dialect != "wix-jwt" else request.body[:-4] + b"AAAA"
+    with pytest.raises(InvalidDelivery, match="WRONG_SIGNATURE"):
+        verifier.verify(request.headers, altered)

@@ -1,0 +1,1 @@
+"""Sends commands over Kafka and returns their replies; the extra `client` installs what it needs."""

@@ -1,0 +1,1 @@
+"""Assembles galleries from the records of the joined topic, and stores them."""
