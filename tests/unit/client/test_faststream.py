@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pytest
-from faststream import AckPolicy, Context, Depends
+from faststream import AckPolicy, Depends
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 
 from tests.support.histories import History
@@ -60,7 +60,7 @@ async def test_each_handler_gets_its_events_typed_and_once() -> None:
     @events.on(GalleryItemUpdated)
     async def on_change(
         event: GalleryItemUpdated,
-        message: Annotated[KafkaMessage, Context("message")],
+        message: KafkaMessage,
         tenant: Annotated[str, Depends(lambda: "dependency")],
     ) -> None:
         handled.append((tenant, message.headers["ce_siteid"]))

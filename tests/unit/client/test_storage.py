@@ -43,8 +43,8 @@ def put(storage: GalleryStorage, *fed: JoinedRecord, partition: int = 0) -> list
     return [change for change in changes if change]
 
 
-@given(st.lists(records, max_size=40))
-@settings(max_examples=examples(150), deadline=None)
+@given(st.lists(records, max_size=30))
+@settings(max_examples=examples(60), deadline=None)
 def test_sqlite_shows_what_memory_shows_after_every_record(fed: list[JoinedRecord]) -> None:
     memory, sqlite = MemoryStorage(), SQLiteStorage(":memory:")
     for key, value in fed:
