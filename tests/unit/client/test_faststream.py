@@ -158,9 +158,7 @@ async def test_snapshots_are_skipped_unless_there_is_a_handler() -> None:
     assert handled == [4]
 
 
-@pytest.mark.parametrize(
-    ("policy", "is_seen"), [(AckPolicy.NACK_ON_ERROR, False), (AckPolicy.REJECT_ON_ERROR, True), (AckPolicy.ACK, True)]
-)
+@pytest.mark.parametrize(("policy", "is_seen"), [(AckPolicy.NACK_ON_ERROR, False), (AckPolicy.ACK, True)])
 async def test_an_event_counts_as_handled_if_it_will_not_come_again(policy: AckPolicy, is_seen: bool) -> None:
     events = GalleryEvents(group_id="tests", retry_pause=0.01, ack_policy=policy)
 

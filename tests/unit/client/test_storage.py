@@ -146,6 +146,7 @@ def test_no_statement_for_a_record_reads_a_whole_table(tmp_path: Path) -> None:
     put(storage, item(G, FIRST, 1), item(G, ITEMS[1], 1, 2), head(G, 1, 2), no_item(G, FIRST), head(G, 2, 1))
     put(storage, no_item(G, ITEMS[2]), item(G, ITEMS[1], 2, 3), no_head(G))
     storage.items(G, None, 10)
+    storage.items(G, 5.0, 10)
     storage._connection.set_trace_callback(None)
     read = [one for one in statements if one.split()[0] in ("SELECT", "UPDATE", "DELETE")]
     assert len(read) > 8

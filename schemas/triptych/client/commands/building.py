@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, TypeVar
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from triptych.client.commands.errors import CommandRejected
 from triptych.contract.base import ViolatedRule, WireModel
@@ -57,7 +58,8 @@ def build(kind: type[CommandT], command_id: str, fields: Mapping[str, Any]) -> C
 
     Raises CommandRejected with INVALID_ARGUMENT and all violations, as the command service would.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
+    # By the names of the wire, by which violations name fields.
+    given = {to_camel(name): value for name, value in fields.items() if value is not None}
     try:
         return kind.model_validate(given)
     except ValidationError as error:

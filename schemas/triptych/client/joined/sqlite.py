@@ -130,10 +130,12 @@ class SQLiteStorage:
 
     def items(self, gallery_id: str, after: float | None, limit: int) -> list[dict[str, Any]]:
         """See `GalleryStorage`."""
+        before = "" if after is None else " AND sort_order < ?"
+        values = (gallery_id, limit) if after is None else (gallery_id, after, limit)
         found = self._connection.execute(
-            "SELECT item FROM items WHERE gallery_id = ? AND item IS NOT NULL AND sort_order < ?"
+            f"SELECT item FROM items WHERE gallery_id = ? AND item IS NOT NULL{before}"  # noqa: S608 - two constants
             " ORDER BY sort_order DESC LIMIT ?",
-            (gallery_id, float("inf") if after is None else after, limit),
+            values,
         )
         return [orjson.loads(item) for (item,) in found]
 
