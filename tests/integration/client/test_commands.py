@@ -48,7 +48,8 @@ async def test_every_command_is_carried_out(commands: Commands) -> None:
         commands.rebalance_items(gallery_id, site_id="red"),
         commands.republish_gallery(gallery_id, site_id="red"),
     ]
-    sequences = [reply.sequence, *[(await step).sequence for step in steps]]
+    sequences = [reply.sequence or 0, *[(await step).sequence or 0 for step in steps]]
+    assert all(sequences)
     assert sequences == sorted(sequences)
     copy = await commands.clone_gallery(gallery_id, {"name": "Copy"}, site_id="red")
     assert copy.gallery_id != gallery_id
@@ -96,10 +97,11 @@ async def test_a_lost_reply_is_asked_for_again_and_the_command_has_one_effect(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking, "FIRST_RETRY_SECONDS", 0.5)
-    receive, lost = Replies._receive, []
+    receive = Replies._receive
+    lost: list[bytes] = []
 
     def lose_one(self: Replies, key: bytes | None, value: bytes | None) -> None:
-        if key in self._waiting and not lost:
+        if key is not None and key in self._waiting and not lost:
             lost.append(key)
         else:
             receive(self, key, value)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.joined_records import JoinedRecord, head, item, no_head
@@ -213,6 +214,29 @@ async def test_a_partition_waits_until_its_last_batch_is_handled(
             assert told == []
             async with looping(slow):
                 await eventually(lambda: slow.is_caught_up and other.is_caught_up)
+
+
+async def test_new_partitions_are_read_from_their_beginning(
+    installation: Installation, publish: Callable[..., Any], producer: AIOKafkaProducer, tmp_path: Path
+) -> None:
+    bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.galleries
+    before, after = galleries_on(0, 0)
+    await publish(head(before, 1, 0))
+    async with (
+        consumer(installation, SQLiteStorage(tmp_path / "g.db"), metadata_max_age_ms=200) as galleries,
+        looping(galleries) as told,
+    ):
+        await eventually(lambda: len(told) == 1)
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(PARTITIONS + 1)})
+        await admin.close()
+        async with raw_producer(bootstrap, metadata_max_age_ms=200) as late:
+            while PARTITIONS not in await late.partitions_for(topic):
+                await asyncio.sleep(0.05)
+            key, value = head(after, 1, 0)
+            await late.send_and_wait(topic, value, key=key, partition=PARTITIONS)
+        await eventually(lambda: [one.gallery_id for one in told] == [before, after])
 
 
 async def test_a_missing_topic_is_one_error_by_the_deadline(installation: Installation) -> None:
