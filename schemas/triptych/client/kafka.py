@@ -1,4 +1,7 @@
-"""Owns how the client gets aiokafka, how it connects, and how it reads all partitions of a topic outside any group."""
+"""Owns how the client gets aiokafka, how it connects, and how it reads all partitions of a topic outside any group.
+
+No other module of the client imports aiokafka, apart from the router for FastStream: whoever lacks the extra is told so.
+"""
 
 import asyncio
 import logging
@@ -9,15 +12,25 @@ from typing import Any
 from triptych.client.failures import KafkaUnavailable
 
 try:
-    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-    from aiokafka.errors import KafkaError
+    from aiokafka import (
+        AIOKafkaConsumer,
+        AIOKafkaProducer,
+        ConsumerRebalanceListener,
+        ConsumerRecord,
+        TopicPartition,
+    )
+    from aiokafka.errors import IllegalStateError, KafkaError, MessageSizeTooLargeError
 except ImportError as missing:
     raise ImportError("This part of triptych.client needs aiokafka: pip install 'triptych[client]'") from missing
 
 __all__ = [
     "AIOKafkaConsumer",
     "AIOKafkaProducer",
+    "ConsumerRebalanceListener",
+    "ConsumerRecord",
+    "IllegalStateError",
     "KafkaError",
+    "MessageSizeTooLargeError",
     "TopicPartition",
     "WholeTopic",
     "close_producer",

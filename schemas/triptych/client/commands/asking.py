@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aiokafka.errors import MessageSizeTooLargeError
-
 from triptych.client.commands.building import too_large
 from triptych.client.commands.errors import CommandRejected, NoReply
 from triptych.client.commands.replies import Replies
-from triptych.client.kafka import KafkaError
+from triptych.client.kafka import KafkaError, MessageSizeTooLargeError
 from triptych.contract.replies import Reply
 
 FIRST_RETRY_SECONDS = 5.0

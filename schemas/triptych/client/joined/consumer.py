@@ -11,14 +11,20 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord
-
 from triptych.client.galleries import TOMBSTONE_RETENTION
 from triptych.client.joined.memory import MemoryStorage
 from triptych.client.joined.positions import end_of, position_of, start_at
 from triptych.client.joined.rules import Change, feed, whole
 from triptych.client.joined.storage import GalleryStorage, Position
-from triptych.client.kafka import AIOKafkaConsumer, TopicPartition, WholeTopic, connection, open_by
+from triptych.client.kafka import (
+    AIOKafkaConsumer,
+    ConsumerRebalanceListener,
+    ConsumerRecord,
+    TopicPartition,
+    WholeTopic,
+    connection,
+    open_by,
+)
 from triptych.contract.topics import Topics
 
 log = logging.getLogger(__name__)

@@ -4,10 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from aiokafka.errors import IllegalStateError
-
 from triptych.client.joined.storage import Position
-from triptych.client.kafka import AIOKafkaConsumer, TopicPartition
+from triptych.client.kafka import AIOKafkaConsumer, IllegalStateError, TopicPartition
 
 POSITION_SECONDS = 1.0
 
