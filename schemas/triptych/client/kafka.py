@@ -1,6 +1,6 @@
 """Owns how the client gets aiokafka, how it connects, and how it reads all partitions of a topic outside any group.
 
-No other module of the client imports aiokafka, apart from the router for FastStream: whoever lacks the extra is told so.
+No other module of the client imports aiokafka, apart from the router for FastStream: the error names the extra.
 """
 
 import asyncio
