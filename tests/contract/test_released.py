@@ -114,14 +114,16 @@ def _joined(record: str, name: str) -> tuple[str | None, Any]:
 
 
 def _fields(schema: Any, root: Mapping[str, Any], path: str = "") -> set[str]:
-    """The paths of all fields that a schema names."""
+    """The paths of all fields that a schema names, except those of the items of a gallery: it has none (D19)."""
     if "$ref" in schema:
         return _fields(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, path)
     found: set[str] = set()
     for alternative in schema.get("anyOf", ()):
         found |= _fields(alternative, root, path)
     for name, field in schema.get("properties", {}).items():
-        found |= {f"{path}.{name}"} | _fields(field, root, f"{path}.{name}")
+        found.add(f"{path}.{name}")
+        if (schema.get("title"), name) != ("Gallery", "items"):
+            found |= _fields(field, root, f"{path}.{name}")
     return found | (_fields(schema["items"], root, f"{path}[]") if "items" in schema else set())
 
 

@@ -96,7 +96,8 @@ NAMELESS: dict[str, Any] = {key: value for key, value in GALLERY.items() if key 
 
 _AT_GALLERY: dict[str, Any] = {"galleryId": GALLERY_ID}
 _ITEM_AT: dict[str, Any] = {"galleryId": GALLERY_ID, "itemId": ITEM_ID}
-_PATCHES: list[dict[str, Any]] = [{"id": ITEM_ID, **IMAGE}, VIDEO, {"id": OTHER_ITEM_ID, "title": None, "tags": None}]
+_CLEARED: dict[str, Any] = {"id": OTHER_ITEM_ID, "title": None, "tags": None}
+_PATCHES: list[dict[str, Any]] = [{"id": ITEM_ID, **IMAGE}, VIDEO, TEXT, _CLEARED]
 
 COMMANDS: dict[str, dict[str, dict[str, Any]]] = {
     "CreateGallery": {
@@ -116,7 +117,6 @@ COMMANDS: dict[str, dict[str, dict[str, Any]]] = {
         name: {
             "plain": _AT_GALLERY,
             "other-spelling": {"galleryId": GALLERY_ID.upper().replace("-", ""), "expectedSequence": None},
-            "expecting": {**_AT_GALLERY, "expectedSequence": 4, "expectedSequences": [4]},
         }
         for name in ("DeleteGallery", "ClearGallery", "RebalanceItems", "RepublishGallery")
     },

@@ -49,9 +49,10 @@ def _read_event(_: str, example: Example) -> Any:
     value = orjson.dumps(example.value)
     if "snapshotId" in example.value:
         return decode_snapshot(value).to_wire()
+    complete = DomainEvent.model_validate_json(value).to_wire()
     fast = decode_event(value)._asdict()
     del fast["body"]
-    return {**DomainEvent.model_validate_json(value).to_wire(), "read": fast}
+    return {**complete, "read": fast}
 
 
 def _read_body(_: str, example: Example) -> Any:

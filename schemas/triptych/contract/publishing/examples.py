@@ -63,9 +63,11 @@ def _commands(name: str, examples: Mapping[str, Mapping[str, Any]]) -> list[Exam
     envelope = {"specversion": "1.0", "id": content.COMMAND_ID, "type": type_, "source": content.SOURCE}
     first = binary[0]
     structured = {**envelope, "data": first.value}
+    expecting = {**first.value, "expectedSequence": 4, "expectedSequences": [4, 5]}
     unknown = {**first.value, "unknownField": {"kept": False}}
     return [
         *binary,
+        _example(file_name, "expecting", first.key, attributes, expecting),
         _example(file_name, "unknown-fields", first.key, {**attributes, "ce_unknown": "1"}, unknown),
         _example(file_name, "structured", first.key, _STRUCTURED, structured),
         _example(file_name, "structured-without-content-type", first.key, {}, structured),

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
+from pydantic import ValidationError
+
+from triptych.contract.codec.command_records import InvalidCommand
 from triptych.contract.publishing.compatibility import Direction, Rule, Schema, compare
 from triptych.contract.publishing.example_meaning import Example
 
@@ -99,9 +102,9 @@ def _read_failures(released: Contract, present: Contract, read: Read) -> Iterato
             try:
                 meaning = read(name, old)
             except Exception as error:  # noqa: BLE001 - whatever a reader raises, it does not read the record
-                detail = " ".join(str(error).split())
+                field, detail = _reason(error)
                 rule = WireRule.EXAMPLE_REFUSED
-                yield Failure(released.version, _record(name), old.name, _field_of(error), rule, detail)
+                yield Failure(released.version, _record(name), old.name, field, rule, detail)
                 continue
             for field, detail in _lost(old.meaning, meaning):
                 rule = WireRule.MEANING_CHANGED
@@ -146,13 +149,15 @@ def _lost(old: Any, new: Any, path: str = "") -> Iterator[Problem]:
         yield path or "root", f"was {old!r}, is {new!r}"
 
 
-def _field_of(error: Exception) -> str:
-    """The first field that a refusal names, for `InvalidCommand` and pydantic's errors."""
-    if violations := getattr(error, "violations", None):
-        return violations[0].field or "root"
-    errors = getattr(error, "errors", None)
-    location = errors()[0]["loc"] if callable(errors) else ()
-    return ".".join(map(str, location)) or "root"
+def _reason(error: Exception) -> Problem:
+    """The first field that a refusal names, for `InvalidCommand` and pydantic's errors, and what is wrong with it."""
+    if isinstance(error, InvalidCommand) and error.violations:
+        violation = error.violations[0]
+        return violation.field or "root", violation.description
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False)[0]
+        return ".".join(map(str, first["loc"])) or "root", first["msg"]
+    return "root", " ".join(str(error).split()) or type(error).__name__
 
 
 def _bare(schema: Any) -> Any:
