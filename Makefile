@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-shards soak conformance lint types \
-  bench schemas reference helm clean
+  bench schemas compat reference helm clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench: $(INSTALLED) ## Run benchmarks; ARGS chooses them
 
 schemas: $(INSTALLED) ## Publish the contract as JSON Schema and AsyncAPI
 	$(BIN)/python -m triptych.contract.publishing.publish
+
+compat: $(INSTALLED) ## Check that the contract keeps what its released versions have promised
+	$(BIN)/python -m triptych.contract.publishing.release --check
 
 reference: $(INSTALLED) ## Write docs/settings.md, docs/metrics.md and docs/command-line.md from the code
 	$(BIN)/python -m triptych.cli.reference

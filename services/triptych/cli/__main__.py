@@ -29,6 +29,7 @@ GROUPS = {
     "export": ("triptych.cli.transfer.export_command", "Write galleries with their items to a file, as NDJSON."),
     "import": ("triptych.cli.transfer.import_command", "Create galleries and items from a file."),
     "partitions": ("triptych.cli.partitions.command", "The number of partitions of the topics, and adding some."),
+    "schemas": ("triptych.cli.schemas.command", "The JSON Schemas of the contract."),
     "jobs": ("triptych.cli.jobs", "Long-running work on large galleries."),
     "config": ("triptych.cli.config", "The settings of this installation."),
     "cluster": (

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from triptych.command.settings import CommandSettings
 from triptych.gateway.settings import GatewaySettings
@@ -27,6 +28,20 @@ class CliSettings(CommandSettings, ProjectorSettings, GatewaySettings, WebhookSe
     """Port of the Kafka that `make up` starts."""
     mongo_port: int = Field(27017, ge=1, le=65_535)
     """Port of the MongoDB that `make up` starts."""
+
+    schema_registry_user: str = ""
+    """The user of a schema registry, for `.venv/bin/triptych schemas register`."""
+    schema_registry_password: SecretStr | None = None
+    """The password of the user of a schema registry. It is sent over TLS only, or to this machine."""
+    schema_registry_token: SecretStr | None = None
+    """A bearer token for a schema registry, instead of user and password. It is sent over TLS only, or to this
+    machine."""
+    schema_registry_ca_file: Path | None = None
+    """Certificates of the authorities that a schema registry is verified by, in PEM; those of the system if unset."""
+    schema_registry_certificate_file: Path | None = None
+    """The certificate that the command line shows to a schema registry, in PEM."""
+    schema_registry_key_file: Path | None = None
+    """The key of that certificate, unless it is in the same file."""
 
 
 class Process(StrEnum):

@@ -12,33 +12,26 @@ from pydantic import BaseModel
 
 from triptych.contract.exports import GalleryLine, ItemLine
 from triptych.contract.publishing.asyncapi import MESSAGES, asyncapi_document, mode_of
-from triptych.contract.publishing.compatibility import Direction
+from triptych.contract.webhooks import StandardBody
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "published"
 ASYNCAPI = "asyncapi.json"
-BASELINE = PUBLISHED / "baseline"
-"""The schemas of the last release, on which existing producers and consumers rely."""
 
-
-EXPORTS: tuple[type[BaseModel], ...] = (GalleryLine, ItemLine)
-"""The lines of an export. They are on no topic, so the AsyncAPI document does not have them."""
+OTHERS: Mapping[str, tuple[type[BaseModel], ...]] = {"exports": (GalleryLine, ItemLine), "webhooks": (StandardBody,)}
+"""Lines of an export and bodies of webhooks. They are on no topic, so the AsyncAPI document does not have them."""
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of every message and line by file name, such as `commands/CreateGallery.json`."""
     published = [(channel, model) for channel, messages in MESSAGES.items() for model, _ in messages]
+    published += [(folder, model) for folder, models in OTHERS.items() for model in models]
     return {
         f"{channel}/{model.__name__}.json": {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             **model.model_json_schema(mode=mode_of(channel)),
         }
-        for channel, model in [*published, *(("exports", model) for model in EXPORTS)]
+        for channel, model in published
     }
-
-
-def direction_of(file_name: str) -> Direction:
-    """Whether Triptych reads the message of this schema (input) or writes it (output)."""
-    return "input" if file_name.startswith("commands/") else "output"
 
 
 @cache
@@ -52,9 +45,7 @@ def outdated(directory: Path = PUBLISHED) -> list[str]:
     """The names of files that are missing, differ from the code, or are no longer needed."""
     expected = documents()
     found = {
-        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
-        for path in directory.rglob("*.json")
-        if not path.is_relative_to(directory / BASELINE.name)
+        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8") for path in directory.rglob("*.json")
     }
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 
@@ -71,20 +62,10 @@ def write(directory: Path = PUBLISHED) -> None:
             path.unlink()
 
 
-def release(baseline: Path = BASELINE) -> None:
-    """Make the current schemas the baseline that later changes are compared with."""
-    for name, text in documents().items():
-        if name != ASYNCAPI:
-            path = baseline / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run as a command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m triptych.contract.publishing.publish", description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if the files differ from the code")
-    parser.add_argument("--release", action="store_true", help="also make them the baseline for compatibility")
     options = parser.parse_args(arguments)
     if options.check:
         names = outdated()
@@ -92,8 +73,6 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stderr.write(f"{name} differs from the code; run python -m triptych.contract.publishing.publish\n")
         return 1 if names else 0
     write()
-    if options.release:
-        release()
     return 0
 
 

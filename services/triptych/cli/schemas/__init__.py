@@ -1,0 +1,1 @@
+"""`triptych schemas`: registers the JSON Schemas of the contract in a schema registry."""
