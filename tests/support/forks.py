@@ -27,6 +27,7 @@ _CONTEXT.set_forkserver_preload(
     [
         *(__name__, "triptych.cli.provision", "triptych.cli.send", "triptych.cli.watch"),
         *(f"triptych.{name}.app" for name in ("command", "projector", "webhooks", "gateway")),
+        "tests.support.frozen",
     ]
 )
 
