@@ -8,6 +8,8 @@ from cryptography.fernet import Fernet
 
 from tests.support.backups import back_up, bring_back, records_of, restore, set_offsets
 from tests.support.commands import TEXT
+from tests.support.early_jobs import DIRECT_ITEMS
+from tests.support.early_jobs import early_jobs as early_jobs
 from tests.support.event_reader import EventReader
 from tests.support.installation import Installation
 from tests.support.own_cli import printed, typed
@@ -38,7 +40,7 @@ CHANGED, DELETED, WITH_ITEMS, SAME, CREATED, FLEETING, LARGE = (
 )
 BEFORE = (CHANGED, DELETED, WITH_ITEMS, SAME)
 ALL = (*BEFORE, CREATED, FLEETING, LARGE)
-MANY = 1_001
+MANY = DIRECT_ITEMS + 1
 """Items of the large gallery: its commands become long-running work."""
 
 
@@ -176,6 +178,7 @@ async def repaired(installation: Installation, **choices: bool) -> None:
 
 
 @pytest.mark.timeout(150)
+@pytest.mark.usefixtures("early_jobs")
 @pytest.mark.parametrize("discards_commands", [False, True], ids=["carried out again", "discarded"])
 async def test_an_older_write_model_is_made_safe(installation: Installation, discards_commands: bool) -> None:
     follower = Follower(installation)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.early_jobs import early_jobs as early_jobs
 from tests.support.installation import Installation
 from tests.support.sender import Sender, sending
 from tests.support.shards import in_all_tests as in_all_tests

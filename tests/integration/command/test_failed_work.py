@@ -6,15 +6,19 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.support.commands import TEXT, body, header
+from tests.support.early_jobs import DIRECT_ITEMS
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import topic_reader
 from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
 from triptych.command.app import compose
-from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.settings import CommandSettings
+
+pytestmark = pytest.mark.usefixtures("early_jobs")
 
 MANY = DIRECT_ITEMS + 10
 SOON = timedelta(seconds=0.4)

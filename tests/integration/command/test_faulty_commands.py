@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tests.support.commands import TEXT, body, header, structured
+from tests.support.early_jobs import DIRECT_ITEMS
 from tests.support.installation import Installation
 from tests.support.kafka import raw_producer, topic_reader
 from tests.support.sender import Sender
 from triptych.command.app import compose
 from triptych.command.domain import decide as decide_module
-from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.domain.state import Change
 from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.command.settings import CommandSettings
@@ -56,6 +56,7 @@ async def test_a_command_that_breaks_the_domain_is_dead_lettered_and_its_neighbo
     assert b'"id": "poison"' in letter.value
 
 
+@pytest.mark.usefixtures("early_jobs")
 async def test_a_command_that_breaks_the_domain_after_waiting_for_a_job_delays_nobody(
     sender: Sender, poison: str
 ) -> None:

@@ -4,15 +4,17 @@ import asyncio
 import uuid
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.support.commands import TEXT, structured
+from tests.support.early_jobs import DIRECT_ITEMS
 from tests.support.installation import Installation
 from tests.support.sender import Sender, sending
 from triptych.command.app import compose
-from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.settings import CommandSettings
 from triptych.contract.replies import Reply
 
-MANY = DIRECT_ITEMS + 100
+MANY = DIRECT_ITEMS + 10
 REUSED = "IDEMPOTENCY_KEY_REUSED"
 
 
@@ -27,12 +29,13 @@ def outcome(reply: dict[str, object]) -> object:
     return error["code"] if isinstance(error, dict) else reply["outcome"]
 
 
+@pytest.mark.usefixtures("early_jobs")
 async def test_long_work_under_one_key_in_two_galleries(sender: Sender) -> None:
     galleries = await asyncio.gather(*(sender.gallery(0) for _ in range(4)))
-    items = [{**TEXT, "title": str(number)} for number in range(500)]
+    items = [{**TEXT, "title": str(number)} for number in range(DIRECT_ITEMS // 2)]
     large = galleries[:2]
     for gallery_id in large:
-        for part in (items, items, items[:100]):
+        for part in (items, items, items[:10]):
             await sender.put("CreateItems", {"galleryId": gallery_id, "items": part})
         await sender.send("RepublishGallery", {"galleryId": gallery_id})
     for number, gallery_id in enumerate(large):
@@ -81,6 +84,7 @@ async def test_a_command_that_an_earlier_version_has_carried_out_is_not_repeated
         assert await installation.database["items"].count_documents({}) == 1
 
 
+@pytest.mark.usefixtures("early_jobs")
 async def test_a_repetition_that_waits_for_its_own_job_gets_the_same_reply(sender: Sender) -> None:
     gallery_id = await sender.gallery(MANY)
     for number in range(3):

@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.support.commands import structured
+from tests.support.early_jobs import DIRECT_ITEMS
 from tests.support.installation import PARTITIONS
 from tests.support.kafka import Record
 from tests.support.log_lines import Fields, logged
 from tests.support.sender import Sender
 from tests.support.waiting import eventually
-from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.kit.kafka.partitions import partition_of
 
 MISSING = "10000000-0000-4000-8000-000000000000"
@@ -39,6 +39,7 @@ async def headers_of(sender: Sender, command_id: str, count: int) -> list[dict[s
     return found
 
 
+@pytest.mark.usefixtures("early_jobs")
 @pytest.mark.parametrize("count", [1, DIRECT_ITEMS + 1])
 async def test_events_and_snapshots_name_the_sender_of_their_command(sender: Sender, count: int) -> None:
     gallery_id = await sender.gallery(count)
