@@ -28,7 +28,7 @@ from triptych.webhooks.app import compose as compose_webhooks
 from triptych.webhooks.settings import WebhookSettings
 
 SEED = 14
-RECORDS = int(os.environ.get("TRIPTYCH_TEST_RECORDS", "400"))
+RECORDS = int(os.environ.get("TRIPTYCH_TEST_RECORDS", "250"))
 REQUESTS = RECORDS // 4
 AT_ONCE = 20
 SECRETS = Fernet.generate_key().decode()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
@@ -46,6 +47,8 @@ from triptych.webhooks.store.listener_documents import Listener
 from triptych.webhooks.store.provision import INDEXES
 from triptych.webhooks.store.sealing import make_sealer
 
+ITEMS = int(os.environ.get("TRIPTYCH_TEST_GROWTH", "4"))
+"""What each producer adds to each of its galleries before the growth, and twice as much after it."""
 # Longer than a producer of this test takes to notice new partitions, unless it is one that does not.
 PRODUCERS_SECONDS = 2.5
 PATIENCE = {"gateway_reply_timeout": 50, "gateway_view_timeout": 30, "gateway_stream_lifetime": 3}
@@ -69,7 +72,7 @@ async def listening(installation: Installation) -> AsyncIterator[tuple[Receiver,
         yield receiver, await admin.subscribe(receiver.url(), ordered=True)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240 + 10 * ITEMS)
 async def test_all_topics_get_partitions_under_load(installation: Installation) -> None:
     bootstrap, topics, database = installation.addresses.kafka_bootstrap, installation.topics, installation.database
     settings = installation.settings(CliSettings)
@@ -91,9 +94,9 @@ async def test_all_topics_get_partitions_under_load(installation: Installation) 
         before, _ = await stream(gateway)
         writers = [asyncio.create_task(writer.write(stop)) for writer in (fresh, stale)]
         over_http = asyncio.create_task(write_over_http(gateway, stop))
-        await fresh.has_sent(5)
+        await fresh.has_sent(ITEMS)
         await grow_installation(settings, NOW, PRODUCERS_SECONDS)
-        await fresh.has_sent(10)
+        await fresh.has_sent(2 * ITEMS)
         stop.set()
         await asyncio.gather(*writers)
         counts = await over_http

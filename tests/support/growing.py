@@ -14,9 +14,12 @@ from tests.support.kafka import Record
 from tests.support.product import Gateway
 from tests.support.waiting import eventually
 from triptych.client import Galleries
+from triptych.kit.kafka.partitions import partition_of
 
 NOW = 2 * PARTITIONS
-GALLERIES = 5
+GALLERIES = 4
+PAUSE_SECONDS = 0.4
+"""Between the items that are added to one gallery."""
 FRESH = {"metadata_max_age_ms": 1_000}
 """Options of a client that notices new partitions within a second."""
 
@@ -52,8 +55,8 @@ class Writer:
     async def write(self, stop: asyncio.Event) -> None:
         """Create galleries, and then add items until it is told to stop; wait for acknowledgements at the end only."""
         acknowledgements = []
-        for _ in range(GALLERIES):
-            gallery_id = str(uuid.uuid4())
+        for number in range(GALLERIES):
+            gallery_id = _gallery_id(moves=number % 2 == 0)
             self.sent[gallery_id] = []
             acknowledgements.append(await self._put("CreateGallery", gallery_id, {}))
         count = 0
@@ -63,18 +66,18 @@ class Writer:
                 items = [{**TEXT, "title": str(count)}]
                 acknowledgements.append(await self._put("CreateItems", gallery_id, {"items": items}))
                 count += 1
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(PAUSE_SECONDS)
         for gallery_id, acknowledgement in acknowledgements:
             self.partitions[gallery_id].add((await acknowledgement).partition)
 
     async def has_sent(self, items: int) -> None:
-        """Wait until this number of items was added to each gallery from now on: five in a second."""
+        """Wait until this number of items was added to each gallery from now on."""
         before = self._fewest()
 
         async def are_sent() -> bool:
             return self._fewest() >= before + items
 
-        await eventually(are_sent, f"{items} more items in each gallery")
+        await eventually(are_sent, f"{items} more items in each gallery", deadline_seconds=20 + items)
 
     def _fewest(self) -> int:
         return min(map(len, self.sent.values()), default=0)
@@ -82,6 +85,14 @@ class Writer:
     async def _put(self, name: str, gallery_id: str, data: dict[str, Any]) -> tuple[str, asyncio.Future[Any]]:
         value = structured(name, {"galleryId": gallery_id, **data})
         return gallery_id, await self._producer.send(self._topic, value, key=gallery_id.encode())
+
+
+def _gallery_id(*, moves: bool) -> str:
+    """The id of a gallery that moves to one of the new partitions, or of one that stays."""
+    while True:
+        gallery_id = str(uuid.uuid4())
+        if moves == (partition_of(gallery_id.encode(), NOW) >= PARTITIONS):
+            return gallery_id
 
 
 async def write_over_http(gateway: Gateway, stop: asyncio.Event) -> dict[str, int]:
@@ -94,7 +105,7 @@ async def write_over_http(gateway: Gateway, stop: asyncio.Event) -> dict[str, in
             answer = await gateway.client.post(f"/v2/galleries/{gallery_id}/items", json={"item": TEXT})
             assert answer.status_code == 200, answer.text
             counts[gallery_id] += 1
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     await asyncio.gather(*(add(gallery_id) for gallery_id in counts))
     return counts

@@ -22,7 +22,7 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 
-LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "4"))
+LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "3"))
 
 
 @pytest.mark.timeout(600 + LISTS)
