@@ -38,6 +38,9 @@ TESTS = Path(__file__).parent
 QUICK = ("unit", "contract")
 """The levels whose tests take milliseconds. Each of their files is a group: it makes what its tests share once."""
 
+LONGEST_ID = 200
+"""Characters, or bytes."""
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what uses servers by a fixture, and what one worker should do because it shares something expensive.
@@ -83,6 +86,11 @@ def _place(item: pytest.Item) -> tuple[bool, float, bool]:
 
 def _is_quick(item: pytest.Item) -> bool:
     return item.path.relative_to(TESTS).parts[0] in QUICK
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long value by its argument: workers send the ids of all tests, and that of a test with each report."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
 
 
 @pytest.hookimpl(wrapper=True)
