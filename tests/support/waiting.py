@@ -17,11 +17,13 @@ async def eventually(
     deadline = time.monotonic() + deadline_seconds
     pause = FIRST_PAUSE_SECONDS
     while True:
+        looked_at = time.monotonic()
         answer = await condition()
         if answer:
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {deadline_seconds:g} s: {what} (last answer: {answer!r})")
-        await asyncio.sleep(pause)
-        # What takes long is looked at less often: looking takes the time of those that are waited for.
+        # What takes long is looked at less often, and so is what is costly to look at: looking takes the time of those
+        # that are waited for.
+        await asyncio.sleep(max(pause, time.monotonic() - looked_at))
         pause = min(1.2 * pause, LONGEST_PAUSE_SECONDS)
