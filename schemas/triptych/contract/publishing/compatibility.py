@@ -82,7 +82,8 @@ def _breaks(old: Schema, new: Schema, direction: Direction, path: str) -> Iterat
     for index, form in enumerate(written):
         kind = form.get("type", "any")
         # The one at the same place comes first, and so is preferred among readers that fit equally well.
-        candidates = [reader for reader in (*read[index : index + 1], *read) if _reads_type(reader, kind)]
+        places = sorted(range(len(read)), key=lambda place: place != index)
+        candidates = [read[place] for place in places if _reads_type(read[place], kind)]
         found = [list(_breaks_of_form(form, reader, direction, path)) for reader in candidates]
         if found:
             yield from min(found, key=len)
