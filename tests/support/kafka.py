@@ -55,9 +55,11 @@ class TopicReader:
 
 
 @asynccontextmanager
-async def topic_reader(bootstrap: str, topic: str) -> AsyncIterator[TopicReader]:
-    """A reader of one topic."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None)
+async def topic_reader(bootstrap: str, topic: str, **options: Any) -> AsyncIterator[TopicReader]:
+    """A reader of one topic, with aiokafka's defaults, except for `options`."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None, **options
+    )
     await consumer.start()
     try:
         yield TopicReader(consumer)

@@ -4,24 +4,21 @@ import asyncio
 import contextlib
 import os
 import signal
-import statistics
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.commands import TEXT
 from tests.support.forks import start_fork
 from tests.support.histories import History
 from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import TopicReader, raw_producer, topic_reader
-from tests.support.plain_http import NO_TLS
+from tests.support.kafka import raw_producer, topic_reader
 from tests.support.receiver import Receiver
+from tests.support.rolling_load import ReplyClock
 from tests.support.secrets import check_logs
 from tests.support.sender import Sender, galleries_on
 from tests.support.servers import Service
@@ -61,9 +58,16 @@ class Instances:
         self._ports: dict[str, int] = {}
         self._children: dict[str, Child] = {}
         self._starts = 0
+        self.timeline: list[tuple[float, str]] = []
+        """What happened to the processes, with the times of `time.monotonic`."""
+
+    def note(self, what: str) -> None:
+        """Add to the timeline."""
+        self.timeline.append((time.monotonic(), what))
 
     def start(self, name: str) -> None:
         """Start a process; it is not ready yet."""
+        self.note(f"{name} is started")
         service = name.partition("-")[0]
         if name not in self._ports:
             (self._ports[name],) = free_ports(1)
@@ -88,10 +92,12 @@ class Instances:
             return all([await Service(self._children[name], self.address(name)).is_ready() for name in names])
 
         await eventually(are_ready, f"{names} are ready", deadline_seconds=PATIENCE_SECONDS)
+        self.note(f"{' and '.join(names)} ready")
         return time.monotonic()
 
     async def kill(self, name: str) -> float:
         """Kill a process and wait until it has ended; gives the time of the kill."""
+        self.note(f"{name} is killed")
         before = time.monotonic()
         os.killpg(self._children[name].pid, signal.SIGKILL)
         await asyncio.to_thread(self._children[name].stop, 10)
@@ -99,7 +105,9 @@ class Instances:
 
     async def stop(self, name: str) -> None:
         """Tell a process to stop, and wait until it has ended."""
+        self.note(f"{name} is told to stop")
         assert await asyncio.to_thread(self._children[name].stop, 30) == 0, name
+        self.note(f"{name} has ended")
 
     def end(self) -> None:
         """Stop all processes, and check their logs."""
@@ -154,44 +162,6 @@ async def until_shared(installation: Installation, group: str, members: int) -> 
         await admin.close()
 
 
-class ReplyClock:
-    """When the reply to each command came first, by the command's id."""
-
-    def __init__(self, reader: TopicReader) -> None:
-        self._reader = reader
-        self.came: dict[str, float] = {}
-
-    async def run(self) -> None:
-        """Read replies until cancelled."""
-        while True:
-            for records in (await self._reader._consumer.getmany(timeout_ms=1_000)).values():
-                now = time.monotonic()
-                for record in records:
-                    self.came.setdefault(record.key.decode(), now)
-
-    async def all_came(self, command_ids: Sequence[str]) -> float:
-        """Wait for the replies to these commands; gives the time of the last."""
-
-        async def are_there() -> bool:
-            return self.came.keys() >= set(command_ids)
-
-        await eventually(are_there, "all replies", deadline_seconds=PATIENCE_SECONDS)
-        return max(self.came[command_id] for command_id in command_ids)
-
-
-@contextlib.asynccontextmanager
-async def reply_clock(installation: Installation) -> AsyncIterator[ReplyClock]:
-    """A clock of replies that runs during the block."""
-    async with topic_reader(installation.addresses.kafka_bootstrap, installation.topics.replies) as reader:
-        clock = ReplyClock(reader)
-        running = asyncio.create_task(clock.run())
-        try:
-            yield clock
-        finally:
-            running.cancel()
-            await asyncio.wait({running})
-
-
 def commands(sender: Sender, clock: ReplyClock, galleries: Sequence[str]) -> Ask:
     """Sends a command for each of these galleries."""
 
@@ -231,6 +201,25 @@ def projections(installation: Installation) -> Ask:
     return ask
 
 
+def joined_records(installation: Installation) -> Ask:
+    """Publishes events, whose galleries are to be on the joined topic."""
+
+    async def until_joined(histories: Sequence[History]) -> float:
+        wanted = {history.gallery_id.encode() for history in histories}
+        async with topic_reader(installation.addresses.kafka_bootstrap, installation.topics.galleries) as reader:
+            await reader.read_until(
+                lambda records: {record.key for record in records} >= wanted,
+                "the galleries are on the joined topic",
+                deadline_seconds=PATIENCE_SECONDS,
+            )
+        return time.monotonic()
+
+    async def ask() -> Awaitable[float]:
+        return until_joined(await publish_histories(installation))
+
+    return ask
+
+
 def deliveries(installation: Installation, receiver: Receiver) -> Ask:
     """Publishes events, which are to be delivered to each listener of `receiver`."""
 
@@ -247,75 +236,3 @@ def deliveries(installation: Installation, receiver: Receiver) -> Ask:
         return until_delivered(await publish_histories(installation))
 
     return ask
-
-
-class Load:
-    """Commands on the topic at a steady rate, and writes over HTTP, each repeated at another gateway if one is away."""
-
-    def __init__(
-        self, sender: Sender, clock: ReplyClock, galleries: Sequence[str], gateways: Sequence[str] = ()
-    ) -> None:
-        self._sender = sender
-        self._clock = clock
-        self._galleries = galleries
-        self._gateways = gateways
-        self._sent: dict[str, float] = {}
-        self.writes: list[float] = []
-        """The seconds of each write over HTTP."""
-
-    @contextlib.asynccontextmanager
-    async def running(self, key: str = "") -> AsyncIterator[None]:
-        """Send during the block, and wait for all answers at its end."""
-        stop = asyncio.Event()
-        sending = [asyncio.create_task(self._send(stop))]
-        if self._gateways:
-            sending.append(asyncio.create_task(self._write(stop, key)))
-        try:
-            yield
-        finally:
-            stop.set()
-            await asyncio.gather(*sending)
-        await self._clock.all_came(list(self._sent))
-
-    def delays(self) -> list[float]:
-        """The seconds from each command to its reply."""
-        return [self._clock.came[command_id] - at for command_id, at in self._sent.items()]
-
-    async def _send(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            for gallery_id in self._galleries:
-                at = time.monotonic()
-                self._sent[await self._sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})] = at
-            await asyncio.sleep(0.1)
-
-    async def _write(self, stop: asyncio.Event, key: str) -> None:
-        async with httpx.AsyncClient(timeout=30, verify=NO_TLS, headers={"Authorization": key}) as client:
-            turn = 0
-            while not stop.is_set():
-                before, request = time.monotonic(), str(uuid.uuid4())
-                while not await self._is_written(client, self._gateways[turn % len(self._gateways)], request):
-                    turn += 1
-                    await asyncio.sleep(0.05)
-                self.writes.append(time.monotonic() - before)
-                turn += 1
-
-    @staticmethod
-    async def _is_written(client: httpx.AsyncClient, address: str, request: str) -> bool:
-        try:
-            answer = await client.post(
-                f"{address}/progallery/v2/galleries",
-                json={"gallery": {"name": "written"}},
-                headers={"Idempotency-Key": request},
-            )
-        except httpx.TransportError:
-            return False
-        assert answer.status_code in (200, 503, 504), answer.text
-        return answer.status_code == 200
-
-
-def summary(what: str, seconds: Sequence[float]) -> str:
-    """Count, median and maximum, in words."""
-    return (
-        f"{what}: {len(seconds)} times, median {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s, "
-        f"all {[round(each, 1) for each in seconds]}"
-    )

@@ -107,13 +107,13 @@ class Sender:
 
 
 @asynccontextmanager
-async def sending(installation: Installation) -> AsyncIterator[Sender]:
-    """A sender; the test starts the service itself."""
+async def sending(installation: Installation, **options: Any) -> AsyncIterator[Sender]:
+    """A sender; the test starts the service itself. `options` are those of its Kafka clients."""
     bootstrap, topics = installation.addresses.kafka_bootstrap, installation.topics
     async with (
-        raw_producer(bootstrap) as producer,
-        topic_reader(bootstrap, topics.replies) as replies,
-        topic_reader(bootstrap, topics.events) as events,
+        raw_producer(bootstrap, **options) as producer,
+        topic_reader(bootstrap, topics.replies, **options) as replies,
+        topic_reader(bootstrap, topics.events, **options) as events,
     ):
         yield Sender(installation, producer, replies, events)
 

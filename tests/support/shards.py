@@ -53,6 +53,7 @@ ON_ALL_SHARDS: Mapping[Shape, str] = {
     Shape("galleries", "aggregate", ("_id", "status")): "the progress of an export or a republication",
     Shape("galleries", "aggregate", ("_id", "siteId", "status")): "the progress of an export or a republication",
     Shape("galleries", "find", ("_id",)): "a comparison of everything",
+    Shape("galleries", "find", ()): "whether there are galleries, before the collection is divided",
     Shape("galleries", "aggregate", ("_id",)): "a comparison of everything",
     Shape("items", "find", ("_id",)): "a command that was refused alone, and the migration of stored items",
     Shape("items", "find", ("galleryId",)): "a comparison of everything, by ranges of galleries",

@@ -90,7 +90,7 @@ async def compose(
         # These change only when partitions are prepared: nothing that is in progress may be placed in two ways.
         counts = LiveCounts(names, layout_watch.layout.partitions)
         layout = LayoutOfConsumer(
-            StoredLayout(database, settings.topic_partitions),
+            layout_watch,
             counts,
             topics.commands,
             COMMANDS,

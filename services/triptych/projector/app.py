@@ -20,7 +20,7 @@ from triptych.kit.mongo.transactions import wait_for_majority
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR, progress
-from triptych.kit.startup.layout_watch import watching_layout
+from triptych.kit.startup.layout_watch import LayoutWatch, watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import Presence, present
@@ -56,7 +56,7 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})
-        projector = Projector(settings, database, presence)
+        projector = Projector(settings, database, presence, layout_watch)
         health = Health()
         health.add("events", projector.problem)
         health.add("mongodb", answering(database))
@@ -78,10 +78,13 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
 class Projector:
     """Projects into the active version of the views, and switches to the next version once that becomes active."""
 
-    def __init__(self, settings: ProjectorSettings, database: Database, presence: Presence) -> None:
+    def __init__(
+        self, settings: ProjectorSettings, database: Database, presence: Presence, layout_watch: LayoutWatch
+    ) -> None:
         self._settings = settings
         self._database = database
         self._presence = presence
+        self._layout_watch = layout_watch
         self._versions = Versions(database)
         self._projection: Projection | None = None
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -100,7 +103,7 @@ class Projector:
             try:
                 version = await self._versions.active()
                 async with running_projection(
-                    self._settings, self._database, version, self._presence, is_active=True
+                    self._settings, self._database, version, self._layout_watch, self._presence, is_active=True
                 ) as projection:
                     self._projection = projection
                     backoff.reset()

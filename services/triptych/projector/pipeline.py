@@ -24,7 +24,7 @@ from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
 from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
-from triptych.kit.startup.layouts import StoredLayout
+from triptych.kit.startup.layout_watch import LayoutWatch
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.kit.upgrading.presence import Presence
 from triptych.projector.ingest.expired_events import ExpiryHandler
@@ -84,6 +84,7 @@ async def running_projection(
     settings: ProjectorSettings,
     database: Database,
     version: int,
+    layout_watch: LayoutWatch,
     presence: Presence | None = None,
     *,
     is_active: bool,
@@ -94,6 +95,7 @@ async def running_projection(
         settings: the service's settings.
         database: the database of the views.
         version: the version of the views.
+        layout_watch: reads the number of partitions.
         presence: of this process, if its successor need not wait for the end of its session after a kill.
         is_active: whether readers see this version. Only the projection into the active version publishes the join
             and dead-letters refused records.
@@ -111,7 +113,7 @@ async def running_projection(
     repository = ViewRepository(database, ownership, version)
     counts = LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions)
     layout = LayoutOfConsumer(
-        StoredLayout(database, settings.topic_partitions),
+        layout_watch,
         counts,
         topics.events,
         EVENTS,

@@ -121,7 +121,7 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
             )
             broker = make_broker(settings, presence.holdings(group))
             layout = LayoutOfConsumer(
-                StoredLayout(database, settings.topic_partitions),
+                layout_watch,
                 LiveCounts((), layout_watch.layout.partitions),  # it places nothing: dead letters stay where they were
                 topics.events,
                 EVENTS,

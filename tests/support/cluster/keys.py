@@ -24,7 +24,7 @@ def _content(value: Any, name: str | None = None) -> bytes:
     if isinstance(value, Mapping):
         fields = b"".join(_content(field, name) for name, field in value.items())
         return _int(_DOCUMENT) + label + fields + _int(_END)
-    return _int(_NUMBER) + label + struct.pack("<q", int(value))
+    return _int(_NUMBER) + label + struct.pack("<q", int(min(max(value, LOWEST), HIGHEST - 1)))
 
 
 def _int(number: int) -> bytes:

@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from bson import Timestamp
 
 from tests.support.cluster.keys import HIGHEST, LOWEST, Placement
 from tests.support.cluster.transactions import SHARD_KEY_NOT_FOUND, Transactions
@@ -21,10 +23,11 @@ _ALREADY_INITIALIZED = 23
 
 
 class Router:
-    """What all connections share: where documents are, and the transactions.
+    """What all connections share: where documents are, the transactions, and the cluster time.
 
     Attributes:
         ports: those of the config server and of the shards, by name; the first shard is the primary of all databases.
+        latest: the latest cluster time that any client or server has named.
     """
 
     def __init__(self, ports: dict[str, int]) -> None:
@@ -33,6 +36,13 @@ class Router:
         self.transactions = Transactions(self.shards[0])
         self.placements: dict[str, Placement] = {}
         self.databases: set[str] = {"admin", "config", "local"}
+        self.latest: Document = {"clusterTime": Timestamp(0, 0)}
+
+    def learn(self, message: Mapping[str, object]) -> None:
+        """Take over a later cluster time from a command or an answer."""
+        gossip = message.get("$clusterTime")
+        if isinstance(gossip, dict) and gossip["clusterTime"] > self.latest["clusterTime"]:
+            self.latest = gossip
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one client until it leaves."""
@@ -64,6 +74,7 @@ class Connection:
     async def answer(self, message: Message) -> Document:
         """Carry out one command."""
         body = message.body
+        self._router.learn(body)
         name, database = next(iter(body)), str(body["$db"])
         await self._ensure(str(body[name]) if name == "enableSharding" else database)
         if "autocommit" in body:
@@ -84,9 +95,12 @@ class Connection:
             case "killSessions" | "createIndexes" | "dropIndexes" | "collMod":
                 return await self._on_all(body)
         concern = body.get("readConcern", {})
-        if concern.get("level") == "snapshot" and "atClusterTime" not in concern and "$clusterTime" in body:
-            # As a router does: at the latest moment that it knows. A shard would take its own last moment instead.
-            body = {**body, "readConcern": {**concern, "atClusterTime": body["$clusterTime"]["clusterTime"]}}
+        if concern.get("level") == "snapshot" and "atClusterTime" not in concern:
+            # As a router does: at the latest moment that it knows, of whichever client. A shard would take its own last
+            # moment instead, and a client that has read nothing lately knows an early one.
+            latest = self._router.latest
+            moment = {**concern, "atClusterTime": latest["clusterTime"]}
+            body = {**body, "readConcern": moment, "$clusterTime": latest}
         if name in _BY_A_SHARD:
             # A shard's router code has no retryable writes.
             others = ((key, value) for key, value in body.items() if key not in (name, "txnNumber"))
@@ -100,7 +114,9 @@ class Connection:
     async def _send(self, server: str, body: Document, sequences: bytes = b"") -> Document:
         if server not in self._links:
             self._links[server] = await Link.to(self._router.ports[server])
-        return await self._links[server].run(body, sequences)
+        answer = await self._links[server].run(body, sequences)
+        self._router.learn(answer)
+        return answer
 
     async def _configured(self, collection: str, query: dict[str, object]) -> list[Document]:
         command = {"find": collection, "filter": query, "batchSize": 1_000, "$db": "config"}

@@ -28,6 +28,7 @@ from triptych.kit.kafka.topic_changes import changing_topics
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.own_command import as_typed
+from triptych.kit.startup.layout_watch import IDLE_SECONDS
 from triptych.kit.startup.layouts import Phase, StoredLayout
 from triptych.kit.upgrading.adoption import adopt, exclude_older
 from triptych.projector.ingest.republication import RepublicationRequests
@@ -40,7 +41,7 @@ KEEPS_TOMBSTONES = {"delete.retention.ms": str(30 * 86_400_000)}
 deleted on its new partition would come back from its former one, for consumers that start at the beginning."""
 FIRST_BUILD = 3
 """The schema version of the first build that follows a growth. Older ones would use the number of their settings."""
-KNOWN_SECONDS = 1.0
+KNOWN_SECONDS = 1.0 + IDLE_SECONDS
 """After this time, all services know that topics may have more partitions than they use."""
 PAUSE_SECONDS = 0.5
 EPOCHS_AHEAD = 1_000_000

@@ -18,7 +18,7 @@ from triptych.kit.kafka.reading.reader import GroupReader
 from triptych.kit.kafka.topic_facts import describe_topics
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import SUPERVISOR, progress, unlimited
-from triptych.kit.startup.layouts import StoredLayout
+from triptych.kit.startup.layout_watch import LayoutWatch
 
 log = get_logger(__name__)
 
@@ -30,7 +30,7 @@ class LayoutOfConsumer:
 
     def __init__(
         self,
-        stored: StoredLayout,
+        watch: LayoutWatch,
         counts: LiveCounts,
         topic: str,
         name: str,
@@ -40,13 +40,13 @@ class LayoutOfConsumer:
     ) -> None:
         """
         Args:
-            stored: the stored layout.
+            watch: reads the stored layout.
             counts: the numbers by which the service places what it publishes; they change with this layout.
             topic, name: the consumer's topic, and its name without the prefix.
             reader_of: returns the consumer's reader, once it has started.
             holds_new: whether a partition is held until the growth that adds it takes effect.
         """
-        self._stored = stored
+        self._watch = watch
         self._counts = counts
         self._topic = topic
         self._name = name
@@ -58,7 +58,7 @@ class LayoutOfConsumer:
 
     async def held(self, partitions: frozenset[int]) -> Mapping[int, str]:
         """See `Gate`: the partitions that wait for a growth, or for a former partition. Adopts the stored layout."""
-        layout = await self._stored.read()
+        layout = await self._watch.read()
         if layout.is_stopped:
             raise TransientFailure("partitions are being added to topics, and nothing is written at this moment")
         reader = self._reader_of()
@@ -85,12 +85,12 @@ class LayoutOfConsumer:
 
     async def confirm(self) -> None:
         """Make sure that the layout is still the stored one, after partitions were claimed. Raises TransientFailure."""
-        if await self._stored.read() != self.layout:
+        if await self._watch.read() != self.layout:
             raise TransientFailure("the number of partitions has changed meanwhile")
 
-    async def has_changed(self) -> bool:
-        """Whether partitions have to be prepared again, since the layout has changed. Raises the driver's errors."""
-        layout = await self._stored.read()
+    def has_changed(self) -> bool:
+        """Whether partitions have to be prepared again, since the layout has changed."""
+        layout = self._watch.layout
         return (layout.partitions, layout.growths) != (self.layout.partitions, self.layout.growths)
 
     async def finish(self, consumer: BatchConsumer) -> None:
@@ -141,7 +141,7 @@ async def following_layout(consumer: BatchConsumer, layout: LayoutOfConsumer) ->
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
                 await layout.finish(consumer)
-                if await layout.has_changed() or await layout.can_release(consumer.held):
+                if layout.has_changed() or await layout.can_release(consumer.held):
                     with unlimited():  # a batch in progress may wait for a server
                         await consumer.prepare_again()
             except Exception as error:

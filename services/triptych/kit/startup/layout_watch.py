@@ -1,4 +1,8 @@
-"""Keeps the number of partitions that a process uses up to date (`triptych.kit.startup.layouts`)."""
+"""Reads the stored layout regularly, once for everything in a process that follows it (`triptych.kit.startup.layouts`).
+
+The data is right however late a change is noticed, because whoever claims partitions reads the layout itself. But work
+on new partitions waits until then. So the layout is read often while partitions are being added, and rarely otherwise.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,11 +16,23 @@ from triptych.kit.startup.layouts import StoredLayout
 
 log = get_logger(__name__)
 
-INTERVAL_SECONDS = 0.5
+IDLE_SECONDS = 2.0
+GROWING_SECONDS = 0.5
+"""The interval while partitions are being added."""
+
+
+def interval(layout: Layout) -> float:
+    """The seconds until the layout is read again."""
+    return IDLE_SECONDS if layout.growing_to is None else GROWING_SECONDS
 
 
 class LayoutWatch:
-    """The layout as a process without a consumer group sees it, and as its checks of topics do."""
+    """The layout as the process has read it last.
+
+    Attributes:
+        counts: the numbers of partitions by this layout.
+        layout: what was read last.
+    """
 
     def __init__(self, stored: StoredLayout, counts: LiveCounts) -> None:
         self._stored = stored
@@ -27,16 +43,17 @@ class LayoutWatch:
         """The other number of partitions that topics may have now."""
         return self.layout.growing_to
 
-    async def read(self) -> None:
-        """Read the layout. Raises the driver's errors."""
-        self.layout = await self._stored.read()
-        self.counts.partitions = self.layout.partitions
+    async def read(self) -> Layout:
+        """Read the layout now. Raises the driver's errors."""
+        self.layout = layout = await self._stored.read()
+        self.counts.partitions = layout.partitions
+        return layout
 
     async def run(self) -> None:
         """Read it at each interval until cancelled."""
         while True:
             progress()
-            await asyncio.sleep(INTERVAL_SECONDS)
+            await asyncio.sleep(interval(self.layout))
             try:
                 await self.read()
             except Exception as error:

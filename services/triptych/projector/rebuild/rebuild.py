@@ -17,9 +17,12 @@ Then the joined topic is compared with the write model, and the projector republ
 import asyncio
 from collections.abc import Sequence
 
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.startup.layout_watch import watching_layout
+from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.projector.pipeline import Projection, running_projection
 from triptych.projector.rebuild.digests import GalleryStore
@@ -63,7 +66,11 @@ class Rebuild:
         new = await self._versions.begin_building()
         switching = False
         try:
-            async with running_projection(self._settings, self._database, new, is_active=False) as projection:
+            partitions = self._settings.topic_partitions
+            async with (
+                watching_layout(StoredLayout(self._database, partitions), LiveCounts((), partitions)) as watch,
+                running_projection(self._settings, self._database, new, watch, is_active=False) as projection,
+            ):
                 await self._catch_up(projection)
                 # The other indexes are created after the bulk of the writes, since each index makes each write slower.
                 indexing = asyncio.create_task(ensure_indexes(self._database, indexes(new)))
