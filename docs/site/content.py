@@ -6,12 +6,11 @@ from typing import TypeAlias
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/**/*.md", "schemas/published/README.md"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/**/*.md"),
+    *("schemas/README.md", "schemas/published/README.md"),
     *("tests/README.md", "tests/conformance/README.md", "benchmarks/README.md"),
 )
 DATA = ("schemas/published/**/*.json",)
-NOT_DATA = "schemas/published/baseline"
-"""Of the former release; nobody is to build on it."""
 
 Entry: TypeAlias = "str | Mapping[str, str | Sequence[Entry]]"
 """An entry of a menu, as in `mkdocs.yml`: a page, a page with a title, or a part of the menu with its title."""
@@ -22,8 +21,7 @@ def files() -> list[str]:
 
     So a relative link between two of them is the same on a forge and in the site.
     """
-    found = [path.relative_to(ROOT).as_posix() for pattern in (*PAGES, *DATA) for path in sorted(ROOT.glob(pattern))]
-    return [name for name in found if not name.startswith(NOT_DATA)]
+    return [path.relative_to(ROOT).as_posix() for pattern in (*PAGES, *DATA) for path in sorted(ROOT.glob(pattern))]
 
 
 def expanded(menu: Iterable[Entry], names: Sequence[str]) -> list[Entry]:

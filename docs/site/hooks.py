@@ -47,7 +47,7 @@ def on_files(found: Files, config: MkDocsConfig) -> Files:
     return found
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+def on_post_page(output: str, page: Page, **_named: object) -> str:
     """Load mermaid from the site on the pages that have a drawing. Its 3 MB are not for the other pages."""
     if 'class="mermaid"' not in output:
         return output

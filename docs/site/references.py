@@ -41,7 +41,8 @@ def _operation(method: str, path: str, operation: Document) -> Iterator[str]:
         for one in parameters:
             schema, need = one.get("schema", {}), "required" if one.get("required") else ""
             about = cell(one.get("description", ""))
-            yield f"| `{one['name']}` | {one['in']} | {cell(type_of(schema))} | {need} | {limits_of(schema)} | {about} |"
+            kind, limits = cell(type_of(schema)), cell(limits_of(schema))
+            yield f"| `{one['name']}` | {one['in']} | {kind} | {need} | {limits} | {about} |"
         yield ""
     if body := operation.get("requestBody"):
         yield from (f"Body: {_contents(body)}", "")
@@ -59,8 +60,8 @@ def _contents(part: Document) -> str:
 def _asyncapi(document: Document, download: str) -> Iterator[str]:
     messages, schemas = document["components"]["messages"], dict(document["components"]["schemas"])
     yield from ("# Topics and messages", "", document["info"]["description"], "")
-    yield f"This page shows the [AsyncAPI document]({download}). A running gateway serves it too, as `/asyncapi.json`, with"
-    yield from ("the names that topics have there.", "")
+    yield f"This page shows the [AsyncAPI document]({download}). A running gateway serves it too, as"
+    yield from ("`/asyncapi.json`, with the names that topics have there.", "")
     for name, channel in document["channels"].items():
         yield from (f"## {channel['address']}", "", channel["description"], *_direction(document, name), "")
         for message in channel["messages"]:
