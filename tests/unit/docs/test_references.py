@@ -34,11 +34,11 @@ def test_every_topic_and_every_message_has_a_section() -> None:
     assert "Triptych writes this topic." in page
 
 
-@pytest.mark.parametrize("page", [openapi_page(of_gateway(), "x"), asyncapi_page(TOPICS, "x")], ids=["http", "topics"])
-def test_every_link_to_an_object_has_a_target(page: str) -> None:
-    inner = [link.removeprefix("#") for link in links(page) if link.startswith("#")]
-    assert inner
-    assert set(inner) <= anchors(page)
+def test_every_link_to_an_object_has_a_target() -> None:
+    for page in (openapi_page(of_gateway(), "x"), asyncapi_page(TOPICS, "x")):
+        inner = [link.removeprefix("#") for link in links(page) if link.startswith("#")]
+        assert inner
+        assert set(inner) <= anchors(page)
 
 
 @pytest.mark.parametrize(
