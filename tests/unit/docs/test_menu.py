@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import yaml
 
-from docs.site.content import ROOT, expanded, files, pages_of
+from docs.site.content import ROOT, Entry, expanded, files, pages_of
 from tests.support.citations import links
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Reads `mkdocs.yml` without what its tags name: functions of Markdown's extensions."""
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_configured_to_come_from_another_host() -> None:
 
 
 def test_a_pattern_is_replaced_by_the_pages_that_it_matches_in_order() -> None:
-    menu = ["a.md", {"Part": ["b/README.md", "b/0*.md", {"Title": "c.md"}]}]
+    menu: list[Entry] = ["a.md", {"Part": ["b/README.md", "b/0*.md", {"Title": "c.md"}]}]
     names = ["a.md", "b/0001.md", "b/0002.md", "b/README.md", "c.md"]
     full = expanded(menu, names)
     assert full == ["a.md", {"Part": ["b/README.md", "b/0001.md", "b/0002.md", {"Title": "c.md"}]}]
