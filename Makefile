@@ -7,6 +7,9 @@ WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# What draws the pictures of the documentation site: the version that mkdocs-material would load from another host.
+MERMAID := 11.17.2
+DRAWING := $(VENV)/share/triptych-docs
 # The long forms of the tests whose length can be set (CONTRIBUTING.md).
 SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=200 TRIPTYCH_TEST_OUTAGE=60 \
   TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_RECORDS=6000 \
@@ -20,8 +23,8 @@ OF_SHARDS := tests/integration/command tests/integration/projector
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-shards soak conformance lint types \
-  bench schemas compat reference helm clean
+.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-shards soak conformance lint \
+  types bench schemas compat reference helm docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +49,9 @@ test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and tes
 
 test-helm: $(VENV)/.installed-helm ## Render the Helm chart, and check it against the schemas of Kubernetes (needs helm)
 	$(BIN)/pytest tests/helm
+
+test-docs: $(VENV)/.installed-docs ## Build the documentation site, and check it (needs npm the first time)
+	$(BIN)/pytest tests/site
 
 test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
 	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
@@ -83,11 +89,23 @@ reference: $(INSTALLED) ## Write docs/settings.md, docs/metrics.md and docs/comm
 helm: $(INSTALLED) ## Write the manifests of the Helm chart and the settings in its schema (needs helm)
 	$(BIN)/python -m tests.support.helm
 
+docs: $(VENV)/.installed-docs ## Build the documentation site into build/site (needs npm the first time)
+	$(BIN)/python -m mkdocs build
+
 clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych
 
 $(VENV)/.installed-helm: $(INSTALLED)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[helm]'
+	@touch $@
+
+# One file of the package is enough: what it depends on is in it.
+$(VENV)/.installed-docs: $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@mkdir -p $(DRAWING)
+	@npm pack --silent --pack-destination $(DRAWING) mermaid@$(MERMAID) >/dev/null
+	@tar -xzf $(DRAWING)/mermaid-$(MERMAID).tgz -C $(DRAWING) --strip-components=2 package/dist/mermaid.min.js
+	@rm $(DRAWING)/mermaid-$(MERMAID).tgz
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -54,6 +54,9 @@ DEPLOYING = ROOT / "docs" / "deploying.md"
 """`tests/deploy` types this page: its commands need a Docker engine."""
 KUBERNETES = ROOT / "docs" / "kubernetes.md"
 """`tests/helm` types of this page what needs no cluster."""
+CONTRIBUTORS = ROOT / "docs" / "users" / "contributors.md"
+"""The only page whose commands are for the sources."""
+TYPED_ELSEWHERE = (README, DEPLOYING, KUBERNETES, CONTRIBUTORS)
 
 
 def name_of(page: Path) -> str:
@@ -118,7 +121,7 @@ def checkout(stack: Addresses, folder: Path) -> Iterator[Place]:
     commands = folder / ".venv" / "bin"
     commands.mkdir(parents=True)
     write_commands(commands, shlex.quote(sys.executable))
-    *ports, hooks_port = free_ports(5)
+    *ports, hooks_port, other_hooks_port = free_ports(6)
     services = ("gateway", "command", "projector", "webhooks")
     with asyncio.Runner() as runner:
         opened = open_installation(stack)
@@ -133,6 +136,8 @@ def checkout(stack: Addresses, folder: Path) -> Iterator[Place]:
                 ("127.0.0.1:9092", stack.kafka_bootstrap),
                 ("127.0.0.1:9000", f"127.0.0.1:{hooks_port}"),
                 ('("127.0.0.1", 9000)', f'("127.0.0.1", {hooks_port})'),
+                ("127.0.0.1:9001", f"127.0.0.1:{other_hooks_port}"),
+                ('("127.0.0.1", 9001)', f'("127.0.0.1", {other_hooks_port})'),
                 ("triptych.commands", topics.commands),
                 ("triptych.replies", topics.replies),
                 ("triptych.galleries", topics.galleries),
@@ -261,9 +266,13 @@ def test_the_readme_works_as_printed(beginning: Beginning) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in (README, DEPLOYING, KUBERNETES)], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TYPED_ELSEWHERE], ids=name_of)
 def test_a_page_works_as_printed(page: Path, place: Place, tmp_path: Path) -> None:
     type_page(page, place, tmp_path)
+
+
+def test_the_page_for_contributors_works_as_printed(tmp_path: Path) -> None:
+    type_page(CONTRIBUTORS, Place(ROOT, ROOT / "none", (), ""), tmp_path)
 
 
 def type_page(page: Path, place: Place, tmp_path: Path) -> None:
