@@ -1,4 +1,7 @@
-"""Runs benchmarks on the local stack: `python -m benchmarks [SCENARIO ...] [--rounds N | --quick]`."""
+"""Runs benchmarks on the local stack: `python -m benchmarks [SCENARIO ...] [--rounds N | --quick]`.
+
+Two other commands are about scale: `points` measures, and `plan` predicts machines (benchmarks.scaling).
+"""
 
 import asyncio
 import logging
@@ -14,6 +17,7 @@ from benchmarks.judgement import beaten_floors
 from benchmarks.machine import describe_machine, package_versions, server_versions
 from benchmarks.report import render, write
 from benchmarks.runner import play
+from benchmarks.scaling import plan_command, run
 from benchmarks.scenario import RoundFailed, Scenario
 from triptych.devstack.stack import Addresses, StackUnavailable, local_stack
 
@@ -25,9 +29,13 @@ def main() -> int:
 
     The exit status is 0, or 1 if there are no figures or if the product has beaten a floor.
     """
+    if sys.argv[1:2] == ["plan"]:
+        return plan_command.main(sys.argv[2:])
     if sys.platform != "linux":
         print("The benchmarks read /proc: they run on Linux only.", file=sys.stderr)
         return 1
+    if sys.argv[1:2] == ["points"]:
+        return run.main(sys.argv[2:])
     scenarios = find_scenarios()
     arguments = parse_arguments(sys.argv[1:], scenarios)
     # A new topic has no leader for a moment, and the client logs a warning for each retry.

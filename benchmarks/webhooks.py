@@ -18,6 +18,7 @@ from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.mongo.driver import Database
 from triptych.kit.startup.provision import ensure_indexes
 from triptych.webhooks.app import INDEXES
 from triptych.webhooks.model.registration import NewListener
@@ -48,8 +49,13 @@ def events_of(count: int) -> list[dict[str, Any]]:
 
 async def subscribe(of_round: Round, port: int, count: int, dialect: str) -> None:
     """Register listeners at this port, each with a path of its own."""
-    await ensure_indexes(of_round.database, INDEXES)
-    listeners = ListenerRepository(of_round.database, make_sealer(ListenerSettings(local=True)), timedelta(days=30))
+    await subscribe_in(of_round.database, port, count, dialect)
+
+
+async def subscribe_in(database: Database, port: int, count: int, dialect: str) -> None:
+    """Register listeners at this port in a database."""
+    await ensure_indexes(database, INDEXES)
+    listeners = ListenerRepository(database, make_sealer(ListenerSettings(local=True)), timedelta(days=30))
     for number in range(count):
         url = f"http://127.0.0.1:{port}/{number}"
         new = NewListener.model_validate(
