@@ -1,4 +1,4 @@
-"""Starts a cluster: a config server, two shards of one member each, and the router."""
+"""Starts a cluster: a config server, shards of one member each, and the router."""
 
 import contextlib
 import sys
@@ -21,10 +21,10 @@ _ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def running_cluster(directory: Path, cache: Path) -> Iterator[str]:
+def running_cluster(directory: Path, cache: Path, shards: Sequence[str] = SHARDS) -> Iterator[str]:
     """The address of the router, while the block runs; the data is in `directory`. Raises StackUnavailable."""
-    *ports, router_port = free_ports(len(SHARDS) + 2)
-    named = dict(zip((CONFIG, *SHARDS), ports, strict=True))
+    *ports, router_port = free_ports(len(shards) + 2)
+    named = dict(zip((CONFIG, *shards), ports, strict=True))
     with ExitStack() as running:
         children = {
             name: _start(running, name, [*_mongod(cache, directory / name, name, port)], directory)
@@ -33,7 +33,7 @@ def running_cluster(directory: Path, cache: Path) -> Iterator[str]:
         for name, child in children.items():
             _make_primary(child, name, named[name])
         with _client(named[CONFIG]) as config:
-            for shard in SHARDS:
+            for shard in shards:
                 at = f"{shard}/{LOOPBACK}:{named[shard]}"
                 adding = [("_configsvrAddShard", at), ("name", shard), ("writeConcern", {"w": "majority"})]
                 config.admin.command(dict(adding))
