@@ -22,6 +22,8 @@ def reporting_refusals() -> Iterator[None]:
         raise _ended(str(refusal), ExitStatus.REFUSED) from None
     except TransientFailure as failure:
         raise _ended(str(failure), ExitStatus.INTERRUPTED_BY_SERVER) from None
+    except BrokenPipeError:
+        raise  # whoever reads the output has ended, and Click ends the command without a message
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise _ended(f"{error.filename}: {error.strerror}", ExitStatus.REFUSED) from None
