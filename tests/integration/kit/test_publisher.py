@@ -4,9 +4,9 @@ import time
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
-from tests.support.installation import Installation
+from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import topic_reader
 from tests.support.waiting import eventually
 from triptych.kit.failures import TransientFailure
@@ -57,3 +57,30 @@ async def test_records_that_are_stuck_delay_no_others_and_are_given_up(
         await admin.close()
     assert len(made) == 2
     assert all(producer._sender.sender_task.done() for producer in made), "a producer is still sending"
+
+
+async def test_a_partition_that_was_just_added_takes_records(installation: Installation) -> None:
+    settings, topic = installation.settings(KitSettings), installation.topics.events
+    publisher = Publisher(lambda: make_producer(settings))
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    try:
+        await publisher.publish([OutgoingRecord(topic, b"key", b"before", partition=0)])
+        await admin.create_partitions({topic: NewPartitions(total_count=PARTITIONS + 1)})
+        await publisher.publish([OutgoingRecord(topic, b"key", b"after", partition=PARTITIONS)])
+        async with topic_reader(settings.kafka_bootstrap, topic) as reader:
+            found = {record.value: record.partition for record in await reader.read_count(2)}
+        assert found == {b"before": 0, b"after": PARTITIONS}
+    finally:
+        await publisher.stop()
+        await admin.close()
+
+
+async def test_a_partition_that_does_not_exist_is_reported_within_seconds(installation: Installation) -> None:
+    settings, topic = installation.settings(KitSettings), installation.topics.events
+    publisher = Publisher(lambda: make_producer(settings))
+    try:
+        with pytest.raises(TransientFailure, match="failed 6 times in a row.*Unrecognized partition"):
+            await publisher.publish([OutgoingRecord(topic, b"key", b"value", partition=PARTITIONS)])
+    finally:
+        await publisher.stop()

@@ -165,8 +165,10 @@ class Publisher:
                 if self._producer.is_current(producer):
                     raise KafkaAway(f"Kafka refused the records: {error!r}") from error
                 failure = error  # another call has replaced the producer
-            except AssertionError as error:  # aiokafka raises it if the topic has fewer partitions
-                raise KafkaAway(f"Kafka does not have that partition: {error!r}") from error
+            except AssertionError as error:
+                # aiokafka raises it if it does not know the partition. It may have been added a moment ago.
+                producer.client.force_metadata_update()
+                failure = error
         raise KafkaAway(f"the producer failed {PUBLISH_ATTEMPTS} times in a row: {failure!r}") from failure
 
     async def too_large(self, records: Sequence[OutgoingRecord]) -> frozenset[int]:
