@@ -80,7 +80,7 @@ async def test_a_partition_that_does_not_exist_is_reported_within_seconds(instal
     settings, topic = installation.settings(KitSettings), installation.topics.events
     publisher = Publisher(lambda: make_producer(settings))
     try:
-        with pytest.raises(TransientFailure, match="failed 6 times in a row.*Unrecognized partition"):
+        with pytest.raises(TransientFailure, match=r"failed 6 times in a row.*Unrecognized partition"):
             await publisher.publish([OutgoingRecord(topic, b"key", b"value", partition=PARTITIONS)])
     finally:
         await publisher.stop()
