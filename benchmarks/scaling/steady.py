@@ -116,7 +116,7 @@ def _balance(gathered: Callable[[float], float], largest: float) -> float:
 
 
 def enough_processes(model: Model, part: str, per_second: float, utilisation: float, given: Conditions) -> Steady:
-    """The fewest processes of which none has to do more than this share of what it can do with its largest batches.
+    """The fewest processes that are enough. None does more than this share of what it can do with its largest batches.
 
     The share of the core that a process uses at the given rate says little: with smaller batches it does the same work
     less cheaply.

@@ -98,5 +98,6 @@ def test_a_consumer_needs_pydantic_and_orjson_alone_and_extras_bring_the_rest(wh
     assert "Usage: triptych" in run(triptych, "--help")
     # The stack of a developer's machine reads one more library, where Docker is used.
     venv.add("testcontainers")
+    venv.add("jsonschema-rs")  # whoever releases a version of the contract validates its examples
     venv.add_needs_of("triptych", "tracing")
     assert int(run(python, "-c", EVERYTHING)) > 200

@@ -1,7 +1,6 @@
 """The examples of `docs/http.md` work: its client program, and each row of its table of calls."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from tests.support.conformance import run_script
@@ -41,7 +40,7 @@ async def test_curl(installation: Installation) -> None:
             names = "".join(f"{name}={value}; " for name, value in (await subject(gateway)).items())
             script += f"{names}{call.curl} > /dev/null && echo {call.name.replace(' ', '-')}\n"
         process = await asyncio.create_subprocess_exec(
-            "bash", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=os.environ
+            "bash", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         output = (await process.communicate())[0].decode()
     assert output.split() == [call.name.replace(" ", "-") for call in calls()]

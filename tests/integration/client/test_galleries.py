@@ -204,13 +204,22 @@ async def test_a_partition_waits_until_its_last_batch_is_handled(
     installation: Installation, publish: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consuming, "HANDLING_SECONDS", 60.0)
+    revoking: list[object] = []
+    wait = consuming._Rebalances.on_partitions_revoked
+
+    async def noted(self: Any, revoked: Any) -> None:
+        revoking.append(revoked)
+        await wait(self, revoked)
+
+    monkeypatch.setattr(consuming._Rebalances, "on_partitions_revoked", noted)
     (gallery_id,) = galleries_on(0)
     await publish(head(gallery_id, 1, 0))
     group = f"{installation.name}-slow"
     async with consumer(installation, group_id=group) as slow:
         await until(slow, lambda _: True)  # and the change is still being handled
+        revoking.clear()
         async with consumer(installation, group_id=group) as other, looping(other) as told:
-            await asyncio.sleep(1.5)
+            await eventually(lambda: any(revoking))
             assert told == []
             async with looping(slow):
                 await eventually(lambda: slow.is_caught_up and other.is_caught_up)

@@ -96,7 +96,7 @@ class Connection:
                 return await self._on_all(body)
         concern = body.get("readConcern", {})
         if concern.get("level") == "snapshot" and "atClusterTime" not in concern:
-            # As a router does: at the latest moment that it knows, of whichever client. A shard would take its own last
+            # As a router does: at the latest moment that it knows from any client. A shard would take its own last
             # moment instead, and a client that has read nothing lately knows an early one.
             latest = self._router.latest
             moment = {**concern, "atClusterTime": latest["clusterTime"]}
