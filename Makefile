@@ -14,7 +14,7 @@ DRAWING := $(VENV)/share/triptych-docs
 SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=200 TRIPTYCH_TEST_OUTAGE=60 \
   TRIPTYCH_TEST_ROUNDS=20 TRIPTYCH_TEST_ITEMS=50000 TRIPTYCH_TEST_RECORDS=6000 \
   TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1 \
-  TRIPTYCH_TEST_RESTARTS=20 TRIPTYCH_TEST_CLUSTER=1 TRIPTYCH_TEST_GROWTH=50
+  TRIPTYCH_TEST_RESTARTS=20 TRIPTYCH_TEST_CLUSTER=1 TRIPTYCH_TEST_GROWTH=50 TRIPTYCH_TEST_DOUBLINGS=3
 
 # The tests that also pass if MongoDB is a sharded cluster.
 OF_SHARDS := tests/integration/command tests/integration/projector
@@ -60,7 +60,8 @@ test-shards: $(INSTALLED) ## Run the tests of command service and projector on a
 soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; takes hours
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
 	  tests/integration/command/test_neighbours.py tests/resilience/command tests/resilience/test_upgrade.py \
-	  tests/resilience/test_alerts_fire.py tests/resilience/test_restarts.py tests/resilience/cluster \
+	  tests/resilience/test_alerts_fire.py tests/resilience/test_restarts.py tests/resilience/test_growth.py \
+	  tests/resilience/cluster \
 	  tests/e2e/test_everything_is_answered.py tests/e2e/test_partitions.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
 

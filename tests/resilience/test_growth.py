@@ -1,6 +1,6 @@
 """How long commands and writes over HTTP wait while all topics get more partitions.
 
-`TRIPTYCH_TEST_GROWTHS` sets how often the number is doubled, and all figures are printed.
+`TRIPTYCH_TEST_DOUBLINGS` sets how often the number is doubled, and all figures are printed.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from triptych.cli.partitions.command import grow_installation, trim_installation
 from triptych.cli.settings import CliSettings
 from triptych.gateway.access.keys import Scope, store_key
 
-GROWTHS = int(os.environ.get("TRIPTYCH_TEST_GROWTHS", "0"))
+DOUBLINGS = int(os.environ.get("TRIPTYCH_TEST_DOUBLINGS", "0"))
 KEY = "growth-key"
 SERVICES = ("command", "projector", "webhooks", "gateway")
 STOPPED_SECONDS = 5.0
@@ -30,8 +30,8 @@ WAIT_SECONDS = 8.0
 """The most that one command or write may wait: those to new partitions wait for former ones too."""
 
 
-@pytest.mark.skipif(not GROWTHS, reason="part of `make soak`")
-@pytest.mark.timeout(120 + 60 * GROWTHS)
+@pytest.mark.skipif(not DOUBLINGS, reason="part of `make soak`")
+@pytest.mark.timeout(120 + 60 * DOUBLINGS)
 async def test_a_growth_keeps_nobody_waiting_for_long(installation: Installation, tmp_path: Path) -> None:
     await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="growth")
     settings = installation.settings(CliSettings)
@@ -48,7 +48,7 @@ async def test_a_growth_keeps_nobody_waiting_for_long(installation: Installation
         galleries = [await sender.gallery(0, gallery_id=found) for found in galleries_on(*[*range(PARTITIONS)] * 4)]
         gateways = [running.address(name) for name in names if name.startswith("gateway")]
         stops, waits, writes = [], [], []
-        for partitions in [PARTITIONS * 2**number for number in range(1, GROWTHS + 1)]:
+        for partitions in [PARTITIONS * 2**number for number in range(1, DOUBLINGS + 1)]:
             load = Load(sender, clock, galleries, gateways)
             async with load.running(KEY):
                 began_at = time.monotonic()
