@@ -26,7 +26,7 @@ KEY = "growth-key"
 SERVICES = ("command", "projector", "webhooks", "gateway")
 STOPPED_SECONDS = 5.0
 """The most that no command at all may be answered. The load sends commands to all partitions ten times a second."""
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 8.0
 """The most that one command or write may wait: those to new partitions wait for former ones too."""
 
 
