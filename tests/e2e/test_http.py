@@ -67,6 +67,7 @@ async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, shared: Ins
         "deleteItems": ("DELETE", f"{path}/items?itemsIds={item_id}", None),
         "bulkDeleteItems": ("POST", f"{path}/items/delete", {"itemIds": [item_id]}),
         "moveItem": ("POST", f"{item}/move", {"to": "end"}),
+        "moveItems": ("POST", f"{path}/items/move", {"itemIds": [item_id], "to": "end"}),
         "bulkCreateItems": ("POST", f"{path}/items/bulk", {"items": [TEXT]}),
     }
     # These name no gallery; what they show to a stranger is below, and in the tests of streams.

@@ -1,4 +1,4 @@
-"""Generates random commands for a few galleries: valid ones of all ten kinds, mixed with every kind of bad record."""
+"""Generates random commands for a few galleries: valid ones of every kind, mixed with every kind of bad record."""
 
 import json
 import random
@@ -63,6 +63,7 @@ class CommandMix:
             "CreateItems": 8,
             "UpdateItem": 6,
             "MoveItem": 8,
+            "MoveItems": 3,
             "DeleteItems": 3,
             "ClearGallery": 1,
             "RebalanceItems": 1,
@@ -115,6 +116,9 @@ class CommandMix:
                 data |= {"itemId": self._item(known), "item": self._patch()}
             case "MoveItem":
                 data |= {"itemId": self._item(known), **self._target(known)}
+            case "MoveItems":
+                block = [self._item(known) for _ in range(chance.randint(1, self.most_items))]
+                data |= {"itemIds": list(dict.fromkeys(block)), **self._target(known)}
             case "DeleteItems":
                 count = chance.randint(1, self.most_items)
                 data["itemIds"] = [self._item(known) for _ in range(count)]

@@ -41,6 +41,7 @@ WEIGHTS = {
     "CreateItems": 12,
     "UpdateItem": 6,
     "MoveItem": 6,
+    "MoveItems": 3,
     "DeleteItems": 3,
     "ClearGallery": 2,
     "RebalanceItems": 1,

@@ -31,6 +31,7 @@ DATA: dict[str, dict[str, Any]] = {
     "CreateItems": {"items": [TEXT]},
     "UpdateItem": {"itemId": ITEM, "item": TEXT},
     "MoveItem": {"itemId": ITEM, "to": "start"},
+    "MoveItems": {"itemIds": [ITEM], "to": "end"},
     "DeleteItems": {"itemIds": [ITEM]},
 }
 

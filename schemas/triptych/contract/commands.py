@@ -1,4 +1,4 @@
-"""Models of the ten commands that producers may send (contract, section 11)."""
+"""Models of the eleven commands that producers may send (contract, section 11)."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -13,6 +13,9 @@ COMMAND_TYPE_PREFIX = "triptych.command.v1."
 
 DELETED_ITEMS_MAX = 1000
 """Ids in one deletion (contract, section 2.2)."""
+
+MOVED_ITEMS_MAX = 1000
+"""Ids in one move of several items (D21)."""
 
 EXPECTED_MAX = 100
 """Sequences that a command may name as expected."""
@@ -86,6 +89,16 @@ class UpdateItem(GalleryCommand):
     item: ItemPatch
 
 
+def _refuse_targets(command: "MoveItem | MoveItems", moved: tuple[str, ...]) -> None:
+    """Raise unless the command names one target, which is not moved itself."""
+    if (command.before is None) + (command.after is None) + (command.to is None) != 2:
+        expected = "exactly one of before, after, to"
+        raise broken(ViolatedRule.CUSTOM, f"must be given as {expected}", field="to", data={"expected": expected})
+    for field in ("before", "after"):
+        if getattr(command, field) in moved:
+            raise broken(ViolatedRule.CUSTOM, "must be another item", field=field)
+
+
 class MoveItem(GalleryCommand):
     """Move an item in display order: directly before or after another item, or to the start or end."""
 
@@ -96,12 +109,29 @@ class MoveItem(GalleryCommand):
 
     @model_validator(mode="after")
     def _check_target(self) -> Self:
-        if (self.before is None) + (self.after is None) + (self.to is None) != 2:
-            expected = "exactly one of before, after, to"
-            raise broken(ViolatedRule.CUSTOM, f"must be given as {expected}", field="to", data={"expected": expected})
-        for field in ("before", "after"):
-            if getattr(self, field) == self.item_id:
-                raise broken(ViolatedRule.CUSTOM, "must be another item", field=field)
+        _refuse_targets(self, (self.item_id,))
+        return self
+
+
+class MoveItems(GalleryCommand):
+    """Move items in display order, as one block in the order given (section 4, rule 7).
+
+    The block goes directly before or after an item that is not one of them, or to the start or end.
+    """
+
+    item_ids: Annotated[tuple[Guid, ...], Field(min_length=1, max_length=MOVED_ITEMS_MAX)]
+    before: Guid | None = None
+    after: Guid | None = None
+    to: Literal["start", "end"] | None = None
+
+    @model_validator(mode="after")
+    def _check_moves(self) -> Self:
+        seen: set[str] = set()
+        for position, item_id in enumerate(self.item_ids):
+            if item_id in seen:
+                raise broken(ViolatedRule.CUSTOM, "must not repeat an earlier id", field=f"itemIds[{position}]")
+            seen.add(item_id)
+        _refuse_targets(self, self.item_ids)
         return self
 
 
@@ -121,6 +151,7 @@ CommandData: TypeAlias = (
     | CreateItems
     | UpdateItem
     | MoveItem
+    | MoveItems
     | DeleteItems
 )
 
@@ -136,6 +167,7 @@ COMMANDS: dict[str, type[CommandData]] = {
         CreateItems,
         UpdateItem,
         MoveItem,
+        MoveItems,
         DeleteItems,
     )
 }

@@ -44,6 +44,7 @@ async def test_every_command_is_carried_out(commands: Commands) -> None:
         commands.update_gallery(gallery_id, {"name": "Two"}, site_id="red"),
         commands.update_item(gallery_id, first, {"title": "first"}, site_id="red"),
         commands.move_item(gallery_id, first, to="start", site_id="red"),
+        commands.move_items(gallery_id, [first, second], to="end", site_id="red"),
         commands.delete_items(gallery_id, [second, str(uuid.uuid4())], site_id="red"),
         commands.rebalance_items(gallery_id, site_id="red"),
         commands.republish_gallery(gallery_id, site_id="red"),

@@ -8,11 +8,14 @@ import pytest
 
 from tests.support.commands import body
 from tests.support.kafka import Record
+from tests.support.profiling import profiled
 from tests.support.sender import Sender
 from tests.support.write_model import audit
+from triptych.command.store import moved_sizes
 
 MOVES = int(os.environ.get("TRIPTYCH_TEST_MOVES", "1000"))
 ITEMS = 200
+BLOCK_MAX = 40
 
 
 @pytest.mark.timeout(120 + MOVES // 20)
@@ -23,22 +26,19 @@ async def test_random_moves_end_in_the_order_of_a_reference_list(sender: Sender)
     order = await sender.item_ids(gallery_id)
     started = time.perf_counter()
     for number in range(MOVES):
-        item_id, other = chance.sample(order, 2)
+        count = chance.randint(2, BLOCK_MAX) if number % 10 == 0 else 1
+        other, *block = chance.sample(order, 1 + count)
         where = chance.choice(["before", "after", "start", "end"])
-        data = {"galleryId": gallery_id, "itemId": item_id}
-        await sender.put(
-            "MoveItem", {**data, **({"to": where} if where in ("start", "end") else {where: other})}, f"m{number}"
-        )
-        order.remove(item_id)
-        match where:
-            case "start":
-                order.insert(0, item_id)
-            case "end":
-                order.append(item_id)
-            case "before":
-                order.insert(order.index(other), item_id)
-            case "after":
-                order.insert(order.index(other) + 1, item_id)
+        target = {"to": where} if where in ("start", "end") else {where: other}
+        if count == 1:
+            await sender.put("MoveItem", {"galleryId": gallery_id, "itemId": block[0], **target}, f"m{number}")
+        else:
+            await sender.put("MoveItems", {"galleryId": gallery_id, "itemIds": block, **target}, f"m{number}")
+        order = [item for item in order if item not in set(block)]
+        position = {"start": 0, "end": len(order)}.get(where)
+        if position is None:
+            position = order.index(other) + (where == "after")
+        order[position:position] = block
     await sender.producer.flush()
 
     def are_answered(records: list[Record]) -> bool:
@@ -56,3 +56,38 @@ async def test_random_moves_end_in_the_order_of_a_reference_list(sender: Sender)
             shown[item["id"]] = item["sortOrder"]
     assert sorted(shown, key=lambda item_id: -shown[item_id]) == order
     await audit(sender.installation.database)
+
+
+async def test_a_block_of_a_large_gallery_moves_without_reading_the_gallery(sender: Sender) -> None:
+    gallery_id = await sender.gallery(1_500)
+    order = await sender.item_ids(gallery_id)
+    # The target is among the items that move, which must not use up the neighbours that are read.
+    block, target = [*order[995:700:-5], *order[705:1_000:5][1::2]], order[851]
+    block = list(dict.fromkeys(block))
+    async with profiled(sender.installation.database) as operations:
+        reply = await sender.send("MoveItems", {"galleryId": gallery_id, "itemIds": block, "after": target})
+    assert (reply["outcome"], reply["itemIds"]) == ("accepted", block)
+    others = [item for item in order if item not in set(block)]
+    place = others.index(target) + 1
+    assert await sender.item_ids(gallery_id) == [*others[:place], *block, *others[place:]]
+    examined = [entry.get("docsExamined", 0) for entry in operations if entry["ns"].endswith(".items")]
+    assert 0 < sum(examined) < 6 * len(block), examined
+    await audit(sender.installation.database)
+
+
+async def test_a_block_with_too_many_bytes_is_refused_without_loading_it(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery_id = await sender.gallery(4)
+    order = await sender.item_ids(gallery_id)
+    monkeypatch.setattr(moved_sizes, "MOVED_BYTES_MAX", 600)
+    monkeypatch.setattr(moved_sizes, "_FROM_ITEMS", 2)
+    move = {"galleryId": gallery_id, "itemIds": order[1:], "to": "start"}
+    refused = await sender.send("MoveItems", move)
+    assert refused["error"]["code"] == "INVALID_ARGUMENT"
+    (violation,) = refused["error"]["violations"]
+    assert (violation["field"], violation["violatedRule"]) == ("itemIds", "MAX_SIZE")
+    assert await sender.item_ids(gallery_id) == order
+    fewer = await sender.send("MoveItems", {**move, "itemIds": order[3:]})
+    assert fewer["outcome"] == "accepted"
+    assert await sender.item_ids(gallery_id) == [order[3], *order[:3]]

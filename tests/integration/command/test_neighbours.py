@@ -22,6 +22,7 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 
+ON_ITEMS = ("CreateItems", "UpdateItem", "MoveItem", "MoveItems", "DeleteItems")
 LISTS = int(os.environ.get("TRIPTYCH_TEST_LISTS", "3"))
 
 
@@ -64,7 +65,7 @@ async def test_lanes_of_a_batch_end_as_if_each_command_had_come_alone(installati
         for number in range(LISTS):
             chance = random.Random(number)
             mix = CommandMix(chance, f"lanes{number}", gallery_count=6, trouble=0.05)
-            mix.weights = {name: mix.weights[name] for name in ("CreateItems", "UpdateItem", "MoveItem", "DeleteItems")}
+            mix.weights = {name: mix.weights[name] for name in ON_ITEMS}
             # The first commands create the galleries, and their batches are not split.
             for sent in (mix.batch(20), mix.batch(chance.randint(2, 40))):
                 await together.handle([one.as_binary() for one in sent])

@@ -46,6 +46,10 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("MoveItem", {"galleryId": GALLERY, "itemId": ITEM, "before": OTHER}),
     ("MoveItem", {"galleryId": GALLERY, "itemId": ITEM, "after": OTHER}),
     ("MoveItem", {"galleryId": GALLERY, "itemId": ITEM, "to": "end"}),
+    ("MoveItems", {"galleryId": GALLERY, "itemIds": [ITEM], "to": "end"}),
+    ("MoveItems", {"galleryId": GALLERY, "itemIds": [ITEM], "to": "start"}),
+    ("MoveItems", {"galleryId": GALLERY, "itemIds": [ITEM, OTHER], "to": "start"}),
+    ("MoveItems", {"galleryId": GALLERY, "itemIds": [OTHER, ITEM], "to": "start"}),
     ("DeleteItems", {"galleryId": GALLERY, "itemIds": [ITEM]}),
     ("DeleteItems", {"galleryId": GALLERY, "itemIds": [ITEM, OTHER]}),
     ("DeleteItems", {"galleryId": GALLERY, "itemIds": [OTHER, ITEM]}),
@@ -111,6 +115,7 @@ SENT: list[tuple[str, dict[str, Any]]] = [
     ("CreateItems", {"items": [TEXT]}),
     ("UpdateItem", {"item": {"title": "changed"}}),
     ("MoveItem", {"to": "start"}),
+    ("MoveItems", {"to": "start"}),
     ("DeleteItems", {}),
 ]
 
@@ -125,7 +130,7 @@ def test_another_request_under_a_key_is_rejected_by_name_and_does_nothing(first:
         data = {**data} if name == "CreateGallery" else {"galleryId": made.gallery_id, **data}
         if name in ("UpdateItem", "MoveItem"):
             data["itemId"] = (made.item_ids or [""])[0]
-        if name == "DeleteItems":
+        if name in ("MoveItems", "DeleteItems"):
             data["itemIds"] = made.item_ids
         return world.send(name, data, "key", "source")
 

@@ -25,7 +25,7 @@ UPDATE: dict[str, Any] = {"itemId": OTHER, "item": {"title": "t"}}
 STRUCTURED = ConsumerRecord("commands", 1, 0, 0, 0, None, structured("UpdateItem", UPDATE), None, 0, 0, ())
 
 
-@pytest.mark.parametrize("name", ["CreateItems", "UpdateItem", "MoveItem", "DeleteItems"])
+@pytest.mark.parametrize("name", ["CreateItems", "UpdateItem", "MoveItem", "MoveItems", "DeleteItems"])
 def test_commands_on_items_are_independent(name: str) -> None:
     assert are_independent(records([0, 1, 0], name))
 

@@ -120,6 +120,37 @@ class Galleries(RuleBasedStateMachine):
             assert reply.sequence is not None
             model.sequence = reply.sequence
 
+    @rule(
+        gallery=galleries,
+        indexes=st.lists(st.integers(0, 4), min_size=1, max_size=4, unique=True),
+        neighbour=st.integers(0, 4),
+        where=st.sampled_from("<>se"),
+    )
+    def move_several(self, gallery: str, indexes: list[int], neighbour: int, where: str) -> None:
+        block, other = [self._item(gallery, index) for index in indexes], self._item(gallery, neighbour)
+        if other in block and where in "<>":
+            return
+        target: dict[str, str] = {
+            "s": {"to": "start"},
+            "e": {"to": "end"},
+            "<": {"before": other},
+            ">": {"after": other},
+        }[where]
+        reply = self.world.send("MoveItems", {"galleryId": gallery, "itemIds": block, **target})
+        model = self.expected.get(gallery)
+        needed = {*block, *([other] if where in "<>" else [])}
+        if model and not needed <= set(model.items):
+            self._is_refused(reply, "NOT_FOUND")
+        elif model := self._existing(gallery, reply):
+            others = [kept for kept in model.items if kept not in block]
+            position = {"s": 0, "e": len(others)}.get(where)
+            if position is None:
+                position = others.index(other) + (where == ">")
+            model.items = [*others[:position], *block, *others[position:]]
+            assert reply.item_ids == block
+            assert reply.sequence is not None
+            model.sequence = reply.sequence
+
     @rule(gallery=galleries, indexes=st.lists(st.integers(0, 4), min_size=1, max_size=4))
     def delete_items(self, gallery: str, indexes: list[int]) -> None:
         ids = [self._item(gallery, index) for index in indexes]

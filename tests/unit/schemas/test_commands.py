@@ -1,4 +1,4 @@
-"""The data of the ten commands."""
+"""The data of the eleven commands."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from tests.support.contract_examples import CREATE_ITEM, GALLERY, GALLERY_ID, ITEM_ID, OTHER_ID, TEXT_ITEM
 from triptych.contract.commands import COMMANDS, command_name
+
+IDS = [f"10000000-0000-4000-8000-{number:012d}" for number in range(1001)]
 
 _GOOD: list[tuple[str, dict[str, Any]]] = [
     ("CreateGallery", {}),
@@ -23,6 +25,9 @@ _GOOD: list[tuple[str, dict[str, Any]]] = [
     ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "before": OTHER_ID}),
     ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "after": OTHER_ID}),
     ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "to": "end"}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID], "before": OTHER_ID}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [OTHER_ID, ITEM_ID], "to": "start"}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": IDS[:1000], "to": "end"}),
     ("DeleteItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID] * 1000}),
 ]
 
@@ -42,14 +47,20 @@ _BAD: list[tuple[str, dict[str, Any]]] = [
     ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "before": OTHER_ID, "to": "end"}),
     ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "to": "middle"}),
     ("MoveItem", {"galleryId": GALLERY_ID, "itemId": ITEM_ID, "after": ITEM_ID}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [], "to": "end"}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": IDS, "to": "end"}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID]}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID], "after": OTHER_ID, "to": "end"}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [OTHER_ID, ITEM_ID], "after": ITEM_ID}),
+    ("MoveItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID, OTHER_ID, ITEM_ID.upper()], "to": "end"}),
     ("DeleteItems", {"galleryId": GALLERY_ID, "itemIds": []}),
     ("DeleteItems", {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID] * 1001}),
 ]
 
 
-def test_there_are_ten_commands() -> None:
+def test_there_are_eleven_commands() -> None:
     assert {name for name, _ in _GOOD} == set(COMMANDS)
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 11
 
 
 @pytest.mark.parametrize(("name", "data"), _GOOD)

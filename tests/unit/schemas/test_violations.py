@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tests.support.contract_examples import GALLERY_ID, ITEM_ID, TEXT_ITEM
-from triptych.contract.commands import CreateGallery, DeleteItems, MoveItem
+from triptych.contract.commands import CreateGallery, DeleteItems, MoveItem, MoveItems
 from triptych.contract.item import NewItem
 from triptych.contract.violations import VIOLATIONS_MAX, violations_of
 
@@ -82,6 +82,9 @@ def test_each_rule_has_its_name(model: type[BaseModel], data: object, field: str
         (DeleteItems, {"galleryId": GALLERY_ID, "itemIds": []}, "itemIds", "MIN_SIZE"),
         (DeleteItems, {"galleryId": "x", "itemIds": [ITEM_ID]}, "galleryId", "FORMAT"),
         (MoveItem, {"galleryId": GALLERY_ID, "itemId": ITEM_ID}, "to", "CUSTOM"),
+        (MoveItems, {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID]}, "to", "CUSTOM"),
+        (MoveItems, {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID], "after": ITEM_ID}, "after", "CUSTOM"),
+        (MoveItems, {"galleryId": GALLERY_ID, "itemIds": [ITEM_ID] * 2, "to": "end"}, "itemIds[1]", "CUSTOM"),
         (
             CreateGallery,
             {"cloneFromGalleryId": GALLERY_ID, "gallery": {"items": [TEXT_ITEM]}},

@@ -25,6 +25,7 @@ from triptych.contract.commands import (
     DeleteGallery,
     DeleteItems,
     MoveItem,
+    MoveItems,
     RebalanceItems,
     RepublishGallery,
     UpdateGallery,
@@ -173,6 +174,23 @@ class Commands:
         """Move an item in display order. Exactly one of `before`, `after` (ids of items) and `to` is given."""
         target = {"before": before, "after": after, "to": to}
         return await self._do(MoveItem, {"gallery_id": gallery_id, "item_id": item_id, **target}, options)
+
+    async def move_items(
+        self,
+        gallery_id: str,
+        item_ids: Iterable[str],
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        to: Literal["start", "end"] | None = None,
+        **options: Unpack[Options],
+    ) -> Reply:
+        """Move 1 to 1,000 items in display order, as one block in the order given.
+
+        Exactly one of `before`, `after` (ids of items that are not moved) and `to` is given.
+        """
+        target = {"before": before, "after": after, "to": to}
+        return await self._do(MoveItems, {"gallery_id": gallery_id, "item_ids": list(item_ids), **target}, options)
 
     async def delete_items(self, gallery_id: str, item_ids: Iterable[str], **options: Unpack[Options]) -> Reply:
         """Delete 1 to 1,000 items; ids that are not in the gallery are skipped (D9)."""

@@ -12,7 +12,7 @@ from triptych.contract.replies import REPLY_TYPE, Reply
 from triptych.contract.snapshots import SNAPSHOT_RECORDS, SNAPSHOT_TYPE_PREFIX
 from triptych.contract.topics import Topics
 
-CONTRACT_VERSION = "1.0.0"
+CONTRACT_VERSION = "1.1.0"
 
 MESSAGES: dict[str, tuple[tuple[type[BaseModel], str | None], ...]] = {
     "commands": tuple((model, COMMAND_TYPE_PREFIX + name) for name, model in COMMANDS.items()),

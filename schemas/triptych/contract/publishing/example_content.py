@@ -133,6 +133,12 @@ COMMANDS: dict[str, dict[str, dict[str, Any]]] = {
         "start": {**_ITEM_AT, "to": "start"},
         "end": {**_ITEM_AT, "to": "end"},
     },
+    "MoveItems": {
+        "before": {**_AT_GALLERY, "itemIds": [ITEM_ID], "before": OTHER_ITEM_ID, "expectedSequences": [4, 5]},
+        "after": {**_AT_GALLERY, "itemIds": [ITEM_ID], "after": OTHER_ITEM_ID, "expectedSequence": 4},
+        "start": {**_AT_GALLERY, "itemIds": [ITEM_ID, OTHER_ITEM_ID], "to": "start"},
+        "end": {**_AT_GALLERY, "itemIds": [OTHER_ITEM_ID, ITEM_ID], "to": "end"},
+    },
     "DeleteItems": {"two": {**_AT_GALLERY, "itemIds": [ITEM_ID, OTHER_ITEM_ID]}},
 }
 """The data of commands as producers send it: by the command's name, then by the example's name."""

@@ -16,7 +16,7 @@ from triptych.command.domain.galleries import (
     update_gallery,
 )
 from triptych.command.domain.items import create_items, delete_items, update_item, without
-from triptych.command.domain.order.moves import NEIGHBOURS_FIRST, NEIGHBOURS_MAX, move_item
+from triptych.command.domain.order.moves import NEIGHBOURS_FIRST, NEIGHBOURS_MAX, move_item, move_items, too_many_bytes
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
 from triptych.command.domain.state import (
     Change,
@@ -37,6 +37,7 @@ from triptych.contract.commands import (
     DeleteGallery,
     DeleteItems,
     MoveItem,
+    MoveItems,
     RebalanceItems,
     RepublishGallery,
     UpdateGallery,
@@ -154,14 +155,19 @@ def _change(command: ReceivedCommand, wire: Mapping[str, Any], unit: UnitOfWork,
             return create_items(head, data.items, wire["items"], taken, context)
         case UpdateItem():
             return update_item(head, find(data.item_id), data.item, wire["item"], taken, context)
-        case MoveItem():
+        case MoveItem() | MoveItems():
+            if CommandKey.of(command.envelope) in unit.over_move_limit:
+                raise too_many_bytes()
             is_whole = gallery_id in unit.fully_loaded
             neighbours_known = (
                 NEIGHBOURS_MAX
                 if is_whole
                 else unit.neighbours_known.get(CommandKey.of(command.envelope), NEIGHBOURS_FIRST)
             )
-            return move_item(head, data, find, unit.loaded_ranges[gallery_id], neighbours_known, context)
+            order = unit.loaded_ranges[gallery_id]
+            if isinstance(data, MoveItem):
+                return move_item(head, data, find, order, neighbours_known, context)
+            return move_items(head, data, find, order, neighbours_known, context)
         case DeleteItems():
             return delete_items(head, data.item_ids, find, context)
         case UpdateGallery():

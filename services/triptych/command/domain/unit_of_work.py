@@ -84,6 +84,7 @@ class UnitOfWork:
         neighbours_known: the number of neighbours that are loaded, for each command that moves an item.
         fully_loaded: galleries whose items are all loaded.
         over_byte_limit: galleries of few items whose bytes are too many to load.
+        over_move_limit: commands that move items with more bytes than one transaction handles; these are not loaded.
         gallery_sort_orders: gallery ids by (site, sort order); complete in the same way as `taken`.
         reserved_sort_orders: sort orders reserved for new galleries, by site, lowest last.
         outcomes: outcomes of commands that were carried out or begun, in this batch or an earlier one.
@@ -103,6 +104,7 @@ class UnitOfWork:
     neighbours_known: dict[CommandKey, int] = field(default_factory=dict)
     fully_loaded: set[str] = field(default_factory=set)
     over_byte_limit: set[str] = field(default_factory=set)
+    over_move_limit: set[CommandKey] = field(default_factory=set)
     gallery_sort_orders: dict[tuple[str, float], str] = field(default_factory=dict)
     reserved_sort_orders: dict[str, list[float]] = field(default_factory=dict)
     outcomes: dict[CommandKey, StoredOutcome] = field(default_factory=dict)

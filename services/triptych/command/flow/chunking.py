@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from triptych.command.domain.decide import DIRECT_BYTES, DIRECT_ITEMS
 from triptych.command.domain.scope import Size, whole_gallery_of
 from triptych.command.domain.unit_of_work import ReceivedCommand
-from triptych.contract.commands import CreateGallery, CreateItems, DeleteItems, UpdateGallery
+from triptych.contract.commands import CreateGallery, CreateItems, DeleteItems, MoveItems, UpdateGallery
 from triptych.kit.chunks import by_weight
 
 # A transaction that writes this many galleries and items takes well under a second and is far below MongoDB's limits.
@@ -40,7 +40,7 @@ def _weight(command: ReceivedCommand, sizes: Mapping[str, Size]) -> int:
             return weight + len(gallery.items)
         case UpdateGallery(gallery=patch):
             return weight + len(patch.items or ())
-        case DeleteItems(item_ids=item_ids):
+        case DeleteItems(item_ids=item_ids) | MoveItems(item_ids=item_ids):
             return weight + len(item_ids)
         case _:
             return weight

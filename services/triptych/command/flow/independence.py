@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from triptych.contract.commands import COMMAND_TYPE_PREFIX, CreateItems, DeleteItems, MoveItem, UpdateItem
+from triptych.contract.commands import COMMAND_TYPE_PREFIX, CreateItems, DeleteItems, MoveItem, MoveItems, UpdateItem
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
 # The effect of these commands depends on nothing outside their gallery.
 _TYPES_ON_ITEMS = {
-    f"{COMMAND_TYPE_PREFIX}{command.__name__}".encode() for command in (CreateItems, UpdateItem, MoveItem, DeleteItems)
+    f"{COMMAND_TYPE_PREFIX}{command.__name__}".encode()
+    for command in (CreateItems, UpdateItem, MoveItem, MoveItems, DeleteItems)
 }
 
 

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from triptych.command.domain.decide import DIRECT_ITEMS
 from triptych.command.domain.unit_of_work import ReceivedCommand, UnitOfWork
-from triptych.contract.commands import CreateGallery, CreateItems, DeleteItems, MoveItem, UpdateGallery, UpdateItem
+from triptych.contract.commands import (
+    CreateGallery,
+    CreateItems,
+    DeleteItems,
+    MoveItem,
+    MoveItems,
+    UpdateGallery,
+    UpdateItem,
+)
 
 
 def galleries_of(commands: Sequence[ReceivedCommand]) -> set[str]:
@@ -26,6 +34,8 @@ def items_of(commands: Sequence[ReceivedCommand]) -> set[str]:
                 ids.add(item_id)
             case MoveItem(item_id=item_id, before=before, after=after):
                 ids.update(filter(None, (item_id, before, after)))
+            case MoveItems(item_ids=item_ids, before=before, after=after):
+                ids.update(item_ids, filter(None, (before, after)))
             case DeleteItems(item_ids=item_ids):
                 ids.update(item_ids)
             case UpdateGallery(gallery=gallery):

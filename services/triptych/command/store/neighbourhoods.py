@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triptych.command.domain.order.moves import NEIGHBOURS_FIRST
-from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, OrderRange, add_range
+from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Entry, OrderRange, add_range
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import item_of
-from triptych.contract.commands import MoveItem
+from triptych.contract.commands import MoveItem, MoveItems
 from triptych.kit.chunks import by_count
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Document, Session, aggregate
 
@@ -17,13 +17,17 @@ PIPELINES_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The items that a move needs: `count` of them in some directions from a sort order, perhaps with their bodies."""
+    """The items that a move needs: `count` of them in some directions from a sort order, perhaps with their bodies.
+
+    `known` are items that are not counted and not loaded again: there may be a thousand of them around the target.
+    """
 
     gallery_id: str
     sort_order: float
     directions: tuple[int, ...]
     count: int
     has_bodies: bool
+    known: frozenset[Entry] = frozenset()
 
     def pipelines(self) -> list[list[Document]]:
         """A query for each direction."""
@@ -31,8 +35,11 @@ class _Search:
 
     def _pipeline(self, direction: int) -> list[Document]:
         bounds = {"$gte" if direction == ASCENDING else "$lte": self.sort_order}
+        query: Document = {"galleryId": self.gallery_id, "sortOrder": bounds}
+        if self.known:
+            query["_id"] = {"$nin": [item_id for _, item_id in self.known]}
         found: list[Document] = [
-            {"$match": {"galleryId": self.gallery_id, "sortOrder": bounds}},
+            {"$match": query},
             {"$sort": {"sortOrder": direction}},
             {"$limit": self.count},
         ]
@@ -49,6 +56,7 @@ class _Search:
             else:
                 low = LOWEST if is_end else min(sort_orders)
         entries = {(document["sortOrder"], document["_id"]) for page in pages for document in page}
+        entries.update(entry for entry in self.known if low <= entry[0] <= high)
         return OrderRange(low, high, sorted(entries))
 
 
@@ -72,7 +80,7 @@ async def load_neighbourhoods(
 def _search(unit: UnitOfWork, command: ReceivedCommand) -> _Search | None:
     """The search for a move: first in one direction, later in both and with bodies; None if nothing is missing."""
     move, gallery_id = command.envelope.data, command.gallery_id
-    if not isinstance(move, MoveItem) or gallery_id in unit.fully_loaded:
+    if not isinstance(move, MoveItem | MoveItems) or gallery_id in unit.fully_loaded:
         return None
     if unit.heads.get(gallery_id) is None:
         return None
@@ -86,7 +94,15 @@ def _search(unit: UnitOfWork, command: ReceivedCommand) -> _Search | None:
     else:
         directions = (DESCENDING,) if move.after or move.to == "start" else (ASCENDING,)
     # Two more: the item at the target and the moved item may be among them.
-    return _Search(gallery_id, sort_order, directions, neighbours_known + 2, neighbours_known > NEIGHBOURS_FIRST)
+    count, has_bodies = neighbours_known + 2, neighbours_known > NEIGHBOURS_FIRST
+    return _Search(gallery_id, sort_order, directions, count, has_bodies, _known(unit, gallery_id, move))
+
+
+def _known(unit: UnitOfWork, gallery_id: str, move: MoveItem | MoveItems) -> frozenset[Entry]:
+    if isinstance(move, MoveItem):
+        return frozenset()
+    found = (unit.find_item(gallery_id, item_id) for item_id in move.item_ids)
+    return frozenset((item.sort_order, item.item_id) for item in found if item is not None)
 
 
 async def _find(

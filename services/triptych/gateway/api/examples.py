@@ -29,4 +29,5 @@ CREATE_ITEM = {"item": IMAGE}
 UPDATE_ITEM = {"item": {"title": "Early morning", "description": "Taken at six"}}
 DELETE_ITEMS = {"itemIds": [ITEM_IDS[1]]}
 MOVE_ITEM = {"to": "end"}
+MOVE_ITEMS = {"itemIds": [ITEM_IDS[2], ITEM_IDS[0]], "to": "start"}
 CREATE_ITEMS = {"items": [IMAGE, TEXT]}

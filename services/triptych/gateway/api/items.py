@@ -1,4 +1,4 @@
-"""Endpoints of items (contract, section 2), including one that moves an item."""
+"""Endpoints of items (contract, section 2), including those that move items."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,16 @@ from pydantic import Field
 from starlette.responses import Response
 
 from triptych.contract.base import Guid, WireModel
-from triptych.contract.commands import DELETED_ITEMS_MAX, ClearGallery, CreateItems, DeleteItems, MoveItem, UpdateItem
+from triptych.contract.commands import (
+    DELETED_ITEMS_MAX,
+    MOVED_ITEMS_MAX,
+    ClearGallery,
+    CreateItems,
+    DeleteItems,
+    MoveItem,
+    MoveItems,
+    UpdateItem,
+)
 from triptych.contract.item import ItemPatch, NewItem
 from triptych.gateway.api import examples
 from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, Write
@@ -71,7 +80,13 @@ class MoveItemBody(WireModel):
     to: Literal["start", "end"] | None = None
 
 
-BODIES = (CreateItemBody, UpdateItemBody, DeleteItemsBody, MoveItemBody)
+class MoveItemsBody(MoveItemBody):
+    """Items to move as one block, in this order, and their new position; exactly one of the other fields is given."""
+
+    item_ids: Annotated[list[Guid], Field(min_length=1, max_length=MOVED_ITEMS_MAX)]
+
+
+BODIES = (CreateItemBody, UpdateItemBody, DeleteItemsBody, MoveItemBody, MoveItemsBody)
 
 
 @router.get("", response_model=ItemsAnswer, responses={**READ, **failures(404)})
@@ -196,6 +211,30 @@ async def bulk_delete_items(write: Write, gateway: Gateway, gallery_id: GalleryI
     refuse_unknown(request, *REPEATED)
     body = parse_body(DeleteItemsBody, await read_body(request, gateway.settings.gateway_body_limit))
     command = DeleteItems(gallery_id=gallery_id, item_ids=tuple(body.item_ids), **write.expectation)
+    written = await gateway.writes.perform(write, command)
+    return JsonAnswer({"itemIds": list(written.item_ids)}, headers=written.headers)
+
+
+@router.post(
+    "/move",
+    response_model=ItemIdsAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404)},
+    openapi_extra=json_body(MoveItemsBody, examples.MOVE_ITEMS),
+    tags=["beyond"],
+)
+async def move_items(write: Write, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Move items as one block in the order given: directly before or after another item, or to the start or end."""
+    refuse_unknown(request, *REPEATED)
+    body = parse_body(MoveItemsBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = make_command(
+        MoveItems,
+        gallery_id=gallery_id,
+        item_ids=tuple(body.item_ids),
+        before=body.before,
+        after=body.after,
+        to=body.to,
+        **write.expectation,
+    )
     written = await gateway.writes.perform(write, command)
     return JsonAnswer({"itemIds": list(written.item_ids)}, headers=written.headers)
 

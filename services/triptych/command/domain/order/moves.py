@@ -1,11 +1,11 @@
-"""Moves an item to another position in the order, without I/O, and spreads its new neighbours if they leave no room."""
+"""Moves items to another position in the order, without I/O, and spreads new neighbours that leave no room."""
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 from triptych.command.domain.items import updated_events
+from triptych.command.domain.order.blocks import keep_in_place
 from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Neighbourhood, OrderRange, neighbourhood_of
+from triptych.command.domain.order.spreading import last_default_of, leaves_room, spread
 from triptych.command.domain.state import (
     Change,
     CommandContext,
@@ -17,16 +17,16 @@ from triptych.command.domain.state import (
     Rejected,
     StoredItem,
 )
-from triptych.contract.commands import MoveItem
-from triptych.contract.replies import ErrorCode
+from triptych.contract.base import ViolatedRule
+from triptych.contract.commands import MoveItem, MoveItems
+from triptych.contract.replies import ErrorCode, Violation
 
-# The gap between neighbours at an end of the list: room for 22 halvings near the present milliseconds.
-END_GAP = 1_000.0
-# Neighbours are spread so that each gap can be halved at least this often before they have to be spread again.
-HALVINGS = 8
-EXACT_MAX = 2.0**50
 # The number of items to load on each side: at first just enough for a midpoint, later more, with their contents.
 NEIGHBOURS_FIRST, NEIGHBOURS_SECOND, NEIGHBOURS_MAX = 2, 16, 256
+# The most ids of missing items in a reply.
+MISSING_MAX = 100
+MOVED_BYTES_MAX = 16 * 1024 * 1024
+"""The most bytes of the items that one command moves (D21): they are written, and published, in one transaction."""
 
 
 def move_item(
@@ -39,42 +39,91 @@ def move_item(
 ) -> Change:
     """Move an item in display order; its new sort order is the middle between its new neighbours.
 
-    If the middle equals a neighbour (contract, section 4, rule 6), the nearest neighbours are spread evenly: the fewest
-    that leave room for HALVINGS halvings in every gap.
-
-    Args:
-        head: the gallery.
-        command: the item to move, and its target.
-        find: finds the item and the item at the target; from NEIGHBOURS_SECOND on also the neighbours to spread.
-        ranges: the loaded ranges of the gallery's order.
-        neighbours_known: the number of items that are loaded on each side of the target, as far as they exist.
-        context: the context of the command.
-
-    Raises:
-        Rejected: one of the items is not in the gallery.
-        NeedsMoreLoaded: more of the order has to be loaded.
+    See `_move` for arguments and errors.
     """
     item = find(command.item_id)
     if item is None:
         raise Rejected(ErrorCode.NOT_FOUND, "item not found", itemId=command.item_id)
+    return _move(head, command, [item], find, ranges, neighbours_known, context)
+
+
+def move_items(
+    head: GalleryHead,
+    command: MoveItems,
+    find: Find,
+    ranges: Sequence[OrderRange],
+    neighbours_known: int,
+    context: CommandContext,
+) -> Change:
+    """Move items in display order, as one block in the order given (contract, section 4, rule 7).
+
+    An item that is not in the gallery refuses the whole command: the order would not be the one that was asked for. See
+    `_move` for arguments and other errors.
+    """
+    found = [find(item_id) for item_id in command.item_ids]
+    missing = [item_id for item_id, item in zip(command.item_ids, found, strict=True) if item is None]
+    if missing:
+        raise Rejected(ErrorCode.NOT_FOUND, "items not found", itemIds=missing[:MISSING_MAX])
+    items = [item for item in found if item is not None]
+    return _move(head, command, items, find, ranges, neighbours_known, context)
+
+
+def too_many_bytes() -> Rejected:
+    """The rejection of a move of items that have more than MOVED_BYTES_MAX together."""
+    description = f"names items with more than {MOVED_BYTES_MAX} bytes together; move fewer at once"
+    violation = Violation(
+        field="itemIds",
+        description=description,
+        violated_rule=ViolatedRule.MAX_SIZE,
+        data={"threshold": MOVED_BYTES_MAX},
+    )
+    return Rejected(ErrorCode.INVALID_ARGUMENT, f"itemIds {description}", [violation])
+
+
+def _move(
+    head: GalleryHead,
+    command: MoveItem | MoveItems,
+    items: Sequence[StoredItem],
+    find: Find,
+    ranges: Sequence[OrderRange],
+    neighbours_known: int,
+    context: CommandContext,
+) -> Change:
+    """Move items as one block to the target of the command.
+
+    Items of the block that are in place keep their sort orders: as many as possible. The others are spread evenly
+    between them. If there is no room (contract, section 4, rule 6), the block is spread together with its nearest
+    neighbours: the fewest that leave room for HALVINGS halvings in every gap.
+
+    Args:
+        head: the gallery.
+        command: names the target.
+        items: the items to move, in display order.
+        find: finds the item at the target; from NEIGHBOURS_SECOND on also the neighbours to spread.
+        ranges: the loaded ranges of the gallery's order.
+        neighbours_known: the number of other items that are loaded on each side of the target, as far as they exist.
+        context: the context of the command.
+
+    Raises:
+        Rejected: the item at the target is not in the gallery.
+        NeedsMoreLoaded: more of the order has to be loaded.
+    """
     sort_order, above = _target(command, find)
-    neighbourhood = neighbourhood_of(ranges, sort_order, neighbours_known)
+    neighbourhood = neighbourhood_of(ranges, sort_order, neighbours_known + len(items) - 1)
     if neighbourhood is None:
         raise NeedsMoreLoaded(neighbours_known)
-    gap = sum(entry[0] < sort_order or (above and entry[0] == sort_order) for entry in neighbourhood.entries)
-    nearest = neighbourhood.entries[gap : gap + 1] if above else neighbourhood.entries[max(0, gap - 1) : gap]
-    if any(entry[1] == item.item_id for entry in nearest):
-        return Change(head, item_ids=(item.item_id,))
-    gap -= any(entry[1] == item.item_id for entry in neighbourhood.entries[:gap])
-    sort_orders = _make_room(neighbourhood.without(item.item_id), gap, item.item_id, neighbours_known, context)
+    moved = {item.item_id for item in items}
+    below = [entry for entry in neighbourhood.entries if entry[0] < sort_order or (above and entry[0] == sort_order)]
+    gap = sum(entry[1] not in moved for entry in below)
+    sort_orders = _make_room(neighbourhood.without(moved), gap, items[::-1], neighbours_known, context)
     if sort_orders is None:
         # Hundreds of neighbours leave hardly a number between them: space out the whole gallery first.
         return Change(head, job=JobRequest(JobKind.REBALANCE, again=True))
-    return _change_sort_orders(head, item, sort_orders, find, context)
+    return _change_sort_orders(head, items, sort_orders, find, context)
 
 
-def _target(command: MoveItem, find: Find) -> tuple[float, bool]:
-    """The sort order of the target, and whether the item goes right above it; otherwise it goes right below."""
+def _target(command: MoveItem | MoveItems, find: Find) -> tuple[float, bool]:
+    """The sort order of the target, and whether the items go right above it; otherwise they go right below."""
     if command.to is not None:
         return (HIGHEST, False) if command.to == "start" else (LOWEST, True)
     anchor_id = command.before or command.after
@@ -85,29 +134,44 @@ def _target(command: MoveItem, find: Find) -> tuple[float, bool]:
 
 
 def _make_room(
-    neighbourhood: Neighbourhood, gap: int, item_id: str, neighbours_known: int, context: CommandContext
+    neighbourhood: Neighbourhood,
+    gap: int,
+    block: Sequence[StoredItem],
+    neighbours_known: int,
+    context: CommandContext,
 ) -> dict[str, float] | None:
-    """New sort orders by item id: of the moved item, and of the neighbours that are spread; None if all leave no room.
+    """New sort orders by item id: of the block, and of neighbours that are spread; None if all leave no room.
+
+    Args:
+        neighbourhood: the neighbours of the block, without its items.
+        gap: the number of neighbours below the block.
+        block: the items to move, by ascending new sort order.
+        neighbours_known: see `_move`.
+        context: the context of the command.
 
     Raises:
         NeedsMoreLoaded: more neighbours, or their contents, have to be loaded.
     """
     more = NEIGHBOURS_SECOND if neighbours_known < NEIGHBOURS_SECOND else NEIGHBOURS_MAX
+    entries = neighbourhood.entries
+    top = entries[-1][0] if entries else None
     width = 0
     while True:
-        first, last = max(0, gap - width), min(len(neighbourhood.entries), gap + width)
-        low = neighbourhood.entries[first - 1][0] if first > 0 else None
-        high = neighbourhood.entries[last][0] if last < len(neighbourhood.entries) else None
+        first, last = max(0, gap - width), min(len(entries), gap + width)
+        low = entries[first - 1][0] if first > 0 else None
+        high = entries[last][0] if last < len(entries) else None
         if (low is None and not neighbourhood.is_bottom) or (high is None and not neighbourhood.is_top):
             break
-        inside = [
-            *(name for _, name in neighbourhood.entries[first:gap]),
-            item_id,
-            *(name for _, name in neighbourhood.entries[gap:last]),
-        ]
-        spread = _spread(low, high, len(inside), neighbourhood, context)
-        if spread is not None and (width == 0 or _leaves_room(low, spread, high)):
-            return dict(zip(inside, spread, strict=True))
+        if width == 0:
+            present = [item.sort_order for item in block]
+            placed = keep_in_place(present, low, high, top, context) or spread(low, high, len(block), top, context)
+            inside = [item.item_id for item in block]
+        else:
+            below = [name for _, name in entries[first:gap]]
+            inside = [*below, *(item.item_id for item in block), *(name for _, name in entries[gap:last])]
+            placed = spread(low, high, len(inside), top, context)
+        if placed is not None and (width == 0 or leaves_room(low, placed, high)):
+            return dict(zip(inside, placed, strict=True))
         if neighbours_known < NEIGHBOURS_SECOND:
             break
         width = max(1, 2 * width)
@@ -116,65 +180,33 @@ def _make_room(
     raise NeedsMoreLoaded(more)
 
 
-def _spread(
-    low: float | None, high: float | None, count: int, neighbourhood: Neighbourhood, context: CommandContext
-) -> list[float] | None:
-    """`count` ascending numbers strictly between the bounds, evenly spaced; None if doubles are too coarse for them."""
-    if low is not None and high is not None:
-        step = high / (count + 1) - low / (count + 1)
-        spread = [low + step * number for number in range(1, count + 1)]
-    elif low is not None:
-        step = max(END_GAP, math.ulp(low) * 2**HALVINGS)
-        spread = [low + step * number for number in range(1, count + 1)]
-    else:
-        top = high
-        if top is None:
-            # The whole list is spread downwards from its present top, or from now if doubles are too coarse there.
-            top = (
-                neighbourhood.entries[-1][0]
-                if neighbourhood.entries and abs(neighbourhood.entries[-1][0]) < EXACT_MAX
-                else float(context.now_ms)
-            )
-            top += END_GAP
-        step = max(END_GAP, math.ulp(top) * 2**HALVINGS)
-        spread = [top - step * number for number in range(count, 0, -1)]
-    bounded = [LOWEST if low is None else low, *spread, HIGHEST if high is None else high]
-    return spread if all(one < other for one, other in itertools.pairwise(bounded)) else None
-
-
-def _leaves_room(low: float | None, spread: Sequence[float], high: float | None) -> bool:
-    bounded = [*([] if low is None else [low]), *spread, *([] if high is None else [high])]
-    return all(
-        other - one >= max(math.ulp(one), math.ulp(other)) * 2**HALVINGS for one, other in itertools.pairwise(bounded)
-    )
-
-
 def _change_sort_orders(
     head: GalleryHead,
-    item: StoredItem,
+    items: Sequence[StoredItem],
     sort_orders: Mapping[str, float],
     find: Find,
     context: CommandContext,
 ) -> Change:
+    item_ids = tuple(item.item_id for item in items)
+    own = {item.item_id: item for item in items}
     moved = []
     for item_id, sort_order in sort_orders.items():
-        before = item if item_id == item.item_id else find(item_id)
+        before = own.get(item_id) or find(item_id)
         if before is None:
             raise NeedsMoreLoaded(NEIGHBOURS_SECOND)
         if before.sort_order != sort_order:
             moved.append(before.moved(sort_order, context.date))
-    highest = max(sort_order for sort_order in sort_orders.values())
+    if not moved:
+        return Change(head, item_ids=item_ids)
+    highest = max(item.sort_order for item in moved)
     after = head._replace(
         sequence=head.sequence + len(moved),
         highest=max(head.highest, highest),
-        # Later defaults must be shown before an item that was moved to the start.
-        last_default=max(head.last_default, float(math.floor(highest)))
-        if abs(highest) < EXACT_MAX
-        else head.last_default,
+        last_default=last_default_of(head.last_default, highest),
     )
     return Change(
         after,
         {stored.item_id: stored for stored in moved},
         events=tuple(updated_events(moved, head.sequence + 1, context)),
-        item_ids=(item.item_id,),
+        item_ids=item_ids,
     )

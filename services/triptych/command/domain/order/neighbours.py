@@ -1,7 +1,7 @@
 """Represents the loaded part of a gallery's order: which items are neighbours, without loading all items."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -57,9 +57,9 @@ class Neighbourhood:
     is_bottom: bool
     is_top: bool
 
-    def without(self, item_id: str) -> "Neighbourhood":
-        """The neighbourhood without one item."""
-        return Neighbourhood([entry for entry in self.entries if entry[1] != item_id], self.is_bottom, self.is_top)
+    def without(self, item_ids: Collection[str]) -> "Neighbourhood":
+        """The neighbourhood without some items."""
+        return Neighbourhood([entry for entry in self.entries if entry[1] not in item_ids], self.is_bottom, self.is_top)
 
 
 def add_range(ranges: list[OrderRange], known: OrderRange) -> None:
