@@ -111,6 +111,8 @@ class CommandMix:
             case "CreateItems":
                 items = self._new_items(1)
                 data["items"] = items
+                if chance.random() < 0.3:
+                    data["to"] = chance.choice(["start", "end"])
                 known += [derived_item_id(SITE, command_id, index, SOURCE) for index in range(len(items))]
             case "UpdateItem":
                 data |= {"itemId": self._item(known), "item": self._patch()}

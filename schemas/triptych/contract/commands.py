@@ -77,9 +77,10 @@ class RepublishGallery(GalleryCommand):
 
 
 class CreateItems(GalleryCommand):
-    """Create items in a gallery, shown in the order given."""
+    """Create items in a gallery, shown in the order given: before the older ones, or at the end (section 4, rule 2)."""
 
     items: Annotated[tuple[NewItem, ...], Field(min_length=1, max_length=ITEMS_MAX)]
+    to: Literal["start", "end"] | None = None
 
 
 class UpdateItem(GalleryCommand):

@@ -38,6 +38,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("RepublishGallery", {"galleryId": GALLERY, "expectedSequences": [0, 1]}),
     ("CreateItems", {"galleryId": GALLERY, "items": [TEXT]}),
     ("CreateItems", {"galleryId": GALLERY, "items": [TEXT, TEXT]}),
+    ("CreateItems", {"galleryId": GALLERY, "items": [TEXT, TEXT], "to": "end"}),
     ("CreateItems", {"galleryId": GALLERY, "items": [FREE_FORM]}),
     ("CreateItems", {"galleryId": GALLERY, "items": [{"text": {"html": "x", "css": {"b": [1, {"c": 2.5}]}}}]}),
     ("UpdateItem", {"galleryId": GALLERY, "itemId": ITEM, "item": {"title": "t"}}),

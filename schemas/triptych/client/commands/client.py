@@ -150,10 +150,18 @@ class Commands:
         return await self._do(RepublishGallery, {"gallery_id": gallery_id}, options)
 
     async def create_items(
-        self, gallery_id: str, items: Sequence[NewItem | Fields], **options: Unpack[Options]
+        self,
+        gallery_id: str,
+        items: Sequence[NewItem | Fields],
+        *,
+        to: Literal["start", "end"] | None = None,
+        **options: Unpack[Options],
     ) -> Reply:
-        """Create 1 to 500 items, shown in the order given, before the older ones. The reply has their ids."""
-        return await self._do(CreateItems, {"gallery_id": gallery_id, "items": list(items)}, options)
+        """Create 1 to 500 items, shown in the order given. The reply has their ids.
+
+        They are shown before the older ones, or after them with `to="end"`.
+        """
+        return await self._do(CreateItems, {"gallery_id": gallery_id, "items": list(items), "to": to}, options)
 
     async def update_item(
         self, gallery_id: str, item_id: str, item: ItemPatch | Fields, **options: Unpack[Options]

@@ -120,7 +120,11 @@ COMMANDS: dict[str, dict[str, dict[str, Any]]] = {
         }
         for name in ("DeleteGallery", "ClearGallery", "RebalanceItems", "RepublishGallery")
     },
-    "CreateItems": {"one": {**_AT_GALLERY, "items": [SHORT]}, "every-medium": {**_AT_GALLERY, "items": list(BODIES)}},
+    "CreateItems": {
+        "one": {**_AT_GALLERY, "items": [SHORT]},
+        "every-medium": {**_AT_GALLERY, "items": list(BODIES)},
+        "at-the-end": {**_AT_GALLERY, "items": [SHORT], "to": "end"},
+    },
     "UpdateItem": {
         "title": {**_ITEM_AT, "item": {"title": "New", "description": None, "link": None}, "expectedSequence": 4},
         "image": {**_ITEM_AT, "item": IMAGE},

@@ -15,7 +15,7 @@ from triptych.command.domain.galleries import (
     republish,
     update_gallery,
 )
-from triptych.command.domain.items import create_items, delete_items, update_item, without
+from triptych.command.domain.items import append_items, create_items, delete_items, update_item, without
 from triptych.command.domain.order.moves import NEIGHBOURS_FIRST, NEIGHBOURS_MAX, move_item, move_items, too_many_bytes
 from triptych.command.domain.order.rebalancing import space_out, spaced_gap
 from triptych.command.domain.state import (
@@ -151,6 +151,9 @@ def _change(command: ReceivedCommand, wire: Mapping[str, Any], unit: UnitOfWork,
     taken = unit.taken[gallery_id]
     find = partial(unit.find_item, gallery_id)
     match data:
+        case CreateItems(to="end"):
+            order = unit.loaded_ranges[gallery_id]
+            return append_items(head, data.items, wire["items"], taken, order, context)
         case CreateItems():
             return create_items(head, data.items, wire["items"], taken, context)
         case UpdateItem():

@@ -5,8 +5,18 @@ from typing import Any
 
 import orjson
 
-from triptych.command.domain.order.sort_orders import first_repeated, sort_orders_above
-from triptych.command.domain.state import Change, CommandContext, Find, GalleryHead, Rejected, StoredItem, shortest
+from triptych.command.domain.order.neighbours import LOWEST, OrderRange, neighbourhood_of
+from triptych.command.domain.order.sort_orders import first_repeated, sort_orders_above, sort_orders_below
+from triptych.command.domain.state import (
+    Change,
+    CommandContext,
+    Find,
+    GalleryHead,
+    NeedsMoreLoaded,
+    Rejected,
+    StoredItem,
+    shortest,
+)
 from triptych.contract.base import ViolatedRule
 from triptych.contract.codec.events import item_created, item_deleted, item_updated
 from triptych.contract.item import ITEM_BYTES_MAX, MEDIA, ItemPatch, NewItem
@@ -37,14 +47,54 @@ def create_items(
         Rejected: a sort order is taken, by an item of the gallery or of this call (contract, section 4).
     """
     sort_orders = sort_orders_above([item.sort_order for item in items], default_base(head, context.now_ms), taken)
+    defaults = [sort_order for item, sort_order in zip(items, sort_orders, strict=True) if item.sort_order is None]
+    head = head._replace(last_default=max(defaults, default=head.last_default))
+    return _add_items(head, contents, sort_orders, taken, context)
+
+
+def append_items(
+    head: GalleryHead,
+    items: Sequence[NewItem],
+    contents: Sequence[Mapping[str, Any]],
+    taken: Mapping[float, str],
+    ranges: Sequence[OrderRange],
+    context: CommandContext,
+) -> Change:
+    """Add items to a gallery. Items without a sort order are shown in the given order, after the older ones.
+
+    Args:
+        head, items, contents, context: see `create_items`.
+        taken: item ids by sort order; complete for the requested values.
+        ranges: the loaded ranges of the gallery's order, with its end.
+
+    Raises:
+        Rejected: a sort order is taken, or the sort orders at the end reach the lowest double.
+        NeedsMoreLoaded: the end of the order is not loaded.
+    """
+    end = neighbourhood_of(ranges, LOWEST, 1)
+    if end is None:
+        raise NeedsMoreLoaded
+    lowest = end.entries[0][0] if end.entries else None
+    asked = [item.sort_order for item in items]
+    sort_orders = sort_orders_below(asked, lowest, default_base(head, context.now_ms), context)
+    if sort_orders is None:
+        raise Rejected(ErrorCode.FAILED_PRECONDITION, "the sort orders reach the lowest number there is")
+    return _add_items(head, contents, sort_orders, taken, context)
+
+
+def _add_items(
+    head: GalleryHead,
+    contents: Sequence[Mapping[str, Any]],
+    sort_orders: Sequence[float],
+    taken: Mapping[float, str],
+    context: CommandContext,
+) -> Change:
     for position, sort_order in enumerate(sort_orders):
         refuse_taken(taken, sort_order, f"items[{position}].sortOrder")
     refuse_repeated(sort_orders, "items")
-    defaults = [sort_order for item, sort_order in zip(items, sort_orders, strict=True) if item.sort_order is None]
     after = head._replace(
-        total_items=head.total_items + len(items),
-        sequence=head.sequence + len(items),
-        last_default=max(defaults, default=head.last_default),
+        total_items=head.total_items + len(contents),
+        sequence=head.sequence + len(contents),
         highest=max(head.highest, *sort_orders),
     )
     created = new_items(head, contents, sort_orders, context)

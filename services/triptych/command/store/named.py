@@ -64,6 +64,8 @@ def created_at_most(command: ReceivedCommand, unit: UnitOfWork) -> int:
 def asked_sort_orders(command: ReceivedCommand) -> list[float | None]:
     """The sort orders of items that a command asks for; None for each item that may need a default."""
     match command.envelope.data:
+        case CreateItems(items=items, to="end"):
+            return [item.sort_order for item in items if item.sort_order is not None]
         case CreateItems(items=items):
             return [item.sort_order for item in items]
         case UpdateItem(item=patch):

@@ -1,4 +1,4 @@
-"""Loads the order around the new positions of moved items: for all moves of a batch in one query, or a few."""
+"""Loads the order around the positions of moved and added items: for all commands of a batch in one query, or a few."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from triptych.command.domain.order.moves import NEIGHBOURS_FIRST
 from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Entry, OrderRange, add_range
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import item_of
-from triptych.contract.commands import MoveItem, MoveItems
+from triptych.contract.commands import CreateItems, MoveItem, MoveItems
 from triptych.kit.chunks import by_count
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Document, Session, aggregate
 
@@ -63,7 +63,7 @@ class _Search:
 async def load_neighbourhoods(
     items: Collection, unit: UnitOfWork, commands: Sequence[ReceivedCommand], session: Session | None = None
 ) -> None:
-    """Load into the unit of work what the moves among these commands need; the items they name are loaded already."""
+    """Load into the unit of work the order that these commands need; the items that they name are loaded already."""
     searches = [search for command in commands if (search := _search(unit, command)) is not None]
     pipelines = [pipeline for search in searches for pipeline in search.pipelines()]
     pages: list[list[Document]] = []
@@ -78,11 +78,13 @@ async def load_neighbourhoods(
 
 
 def _search(unit: UnitOfWork, command: ReceivedCommand) -> _Search | None:
-    """The search for a move: first in one direction, later in both and with bodies; None if nothing is missing."""
+    """The search for a command: first in one direction, later in both and with bodies; None if nothing is missing."""
     move, gallery_id = command.envelope.data, command.gallery_id
-    if not isinstance(move, MoveItem | MoveItems) or gallery_id in unit.fully_loaded:
+    if unit.heads.get(gallery_id) is None or gallery_id in unit.fully_loaded:
         return None
-    if unit.heads.get(gallery_id) is None:
+    if isinstance(move, CreateItems) and move.to == "end":
+        return _Search(gallery_id, LOWEST, (ASCENDING,), 1, has_bodies=False)
+    if not isinstance(move, MoveItem | MoveItems):
         return None
     anchor = unit.find_item(gallery_id, move.before or move.after or "")
     if move.to is None and anchor is None:

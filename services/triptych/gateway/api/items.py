@@ -223,7 +223,10 @@ async def bulk_delete_items(write: Write, gateway: Gateway, gallery_id: GalleryI
     tags=["beyond"],
 )
 async def move_items(write: Write, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
-    """Move items as one block in the order given: directly before or after another item, or to the start or end."""
+    """Move items as one block in the order given: directly before or after another item, or to the start or end.
+
+    The response has those whose place has changed.
+    """
     refuse_unknown(request, *REPEATED)
     body = parse_body(MoveItemsBody, await read_body(request, gateway.settings.gateway_body_limit))
     command = make_command(

@@ -96,7 +96,7 @@ class ItemIdAnswer(WireModel):
 
 
 class ItemIdsAnswer(WireModel):
-    """The items that were deleted."""
+    """The items that were deleted, or that have another place now."""
 
     item_ids: list[Guid]
 

@@ -1,6 +1,7 @@
 """Moves items to another position in the order, without I/O, and spreads new neighbours that leave no room."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from triptych.command.domain.items import updated_events
 from triptych.command.domain.order.blocks import keep_in_place
@@ -44,7 +45,8 @@ def move_item(
     item = find(command.item_id)
     if item is None:
         raise Rejected(ErrorCode.NOT_FOUND, "item not found", itemId=command.item_id)
-    return _move(head, command, [item], find, ranges, neighbours_known, context)
+    change = _move(head, command, [item], find, ranges, neighbours_known, context)
+    return change if change.job is not None else replace(change, item_ids=(item.item_id,))
 
 
 def move_items(
@@ -57,8 +59,8 @@ def move_items(
 ) -> Change:
     """Move items in display order, as one block in the order given (contract, section 4, rule 7).
 
-    An item that is not in the gallery refuses the whole command: the order would not be the one that was asked for. See
-    `_move` for arguments and other errors.
+    An item that is not in the gallery refuses the whole command: the order would not be the one that was asked for. The
+    reply has the ids of those whose place changes. See `_move` for arguments and other errors.
     """
     found = [find(item_id) for item_id in command.item_ids]
     missing = [item_id for item_id, item in zip(command.item_ids, found, strict=True) if item is None]
@@ -187,7 +189,6 @@ def _change_sort_orders(
     find: Find,
     context: CommandContext,
 ) -> Change:
-    item_ids = tuple(item.item_id for item in items)
     own = {item.item_id: item for item in items}
     moved = []
     for item_id, sort_order in sort_orders.items():
@@ -196,6 +197,7 @@ def _change_sort_orders(
             raise NeedsMoreLoaded(NEIGHBOURS_SECOND)
         if before.sort_order != sort_order:
             moved.append(before.moved(sort_order, context.date))
+    item_ids = tuple(item.item_id for item in items if sort_orders[item.item_id] != item.sort_order)
     if not moved:
         return Change(head, item_ids=item_ids)
     highest = max(item.sort_order for item in moved)

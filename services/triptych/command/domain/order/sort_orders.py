@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+from triptych.command.domain.order.spreading import spread
+from triptych.command.domain.state import CommandContext
+
 
 def new_list_sort_orders(asked: Sequence[float | None], now_ms: int) -> list[float]:
     """Sort orders for the items of a new gallery, where none is taken.
@@ -33,6 +36,27 @@ def sort_orders_above(asked: Sequence[float | None], base: float, taken: Collect
         if candidate not in taken and candidate not in explicit:
             free.append(candidate)
         candidate += 1
+    return [free.pop() if value is None else value for value in asked]
+
+
+def sort_orders_below(
+    asked: Sequence[float | None], lowest: float | None, base: float, context: CommandContext
+) -> list[float] | None:
+    """Sort orders for items added to the end of a list, or None if doubles end there.
+
+    Args:
+        asked: those that the items ask for; None for the others, which go below `lowest`, the first item highest.
+        lowest: the lowest sort order of the list; None if it is empty.
+        base: the lowest sort order that a default may get, for an empty list.
+        context: the context of the command.
+    """
+    explicit = {value for value in asked if value is not None}
+    high = base if lowest is None else lowest
+    numbers = spread(None, high, len(asked), None, context)
+    if numbers is None:
+        return None
+    # At most as many are left out as items ask for a sort order.
+    free = [number for number in numbers if number not in explicit]
     return [free.pop() if value is None else value for value in asked]
 
 
