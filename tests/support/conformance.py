@@ -27,20 +27,19 @@ class Outcome:
         return self.output.rstrip().rpartition("\n")[2]
 
 
-def installed_packages() -> Path:
-    """The folder with `node_modules`.
+def installed_packages(package: Path = FOLDER / "package.json") -> Path:
+    """The folder `node_modules` with the packages that a `package.json` pins.
 
     Raises:
         RuntimeError: there is no Node.js, or the packages cannot be installed.
     """
-    package = FOLDER / "package.json"
     version = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
     folder = cache_dir(os.environ) / f"npm-{version}"
     with locked(folder.with_suffix(".lock")):
         if not folder.exists():
             npm = shutil.which("npm")
             if npm is None:
-                raise RuntimeError("the conformance tests need Node.js 20 or newer, with npm")
+                raise RuntimeError("these tests need Node.js 20 or newer, with npm")
             partial = folder.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)

@@ -105,7 +105,7 @@ async def _reader(request: Request) -> Caller:
 async def _write_request(request: Request) -> WriteRequest:
     caller = await admitted(request, Scope.MANAGE)
     headers = request.headers
-    keys, trace = headers.getlist(IDEMPOTENCY_HEADER), _trace_of(headers)
+    keys, trace = headers.getlist(IDEMPOTENCY_HEADER), trace_of(headers)
     return WriteRequest(
         site_id=caller.site_id,
         source=caller.source,
@@ -121,7 +121,7 @@ async def _write_request(request: Request) -> WriteRequest:
     )
 
 
-def _trace_of(headers: Headers) -> TraceContext:
+def trace_of(headers: Headers) -> TraceContext:
     parents = headers.getlist(TRACEPARENT)
     if len(parents) != 1:  # several headers count as none (W3C Trace Context, 3.2)
         return NO_TRACE

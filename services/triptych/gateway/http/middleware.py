@@ -106,6 +106,7 @@ def _named(scope: Scope) -> dict[str, str]:
     fields = {name: state.get(name) for name in ("request_id", "site_id", "source")}
     if client := scope.get("client"):
         fields["client"] = client[0]
-    parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
+    parents = [value for name, value in scope["headers"] if name == b"traceparent"]
+    parent = parents[0] if len(parents) == 1 else b""  # several count as none, as for the write itself
     found = {name: value for name, value in fields.items() if value is not None}
     return {**found, **trace_of(parent.decode("latin-1"))}

@@ -1,0 +1,1 @@
+"""What other people's tools read of the contract, and how they are run."""

@@ -1,0 +1,99 @@
+"""Installs the tools at the versions that `tests/tools` pins, into the cache, and runs one process per language."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tests.support.conformance import installed_packages
+from tests.support.tools.cases import all_cases, webhooks
+from triptych.devstack.cache import cache_dir, locked
+from triptych.devstack.jars import find_java
+
+FOLDER = Path(__file__).parents[2] / "tools"
+
+
+class ToolchainMissing(Exception):
+    """A language's compiler or package manager is not on this machine."""
+
+
+def node_report() -> Mapping[str, Any]:
+    """What the tools for JavaScript found. Raises ToolchainMissing."""
+    _need("node", "npm")
+    packages = installed_packages(FOLDER / "node" / "package.json")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "node_modules").symlink_to(packages)
+        script = shutil.copy(FOLDER / "node" / "read.mjs", folder)
+        return _report(["node", script])
+
+
+def java_report() -> Mapping[str, Any]:
+    """What the tools for Java found. Raises ToolchainMissing."""
+    _need("mvn")
+    java = find_java(os.environ)
+    if java is None:
+        raise ToolchainMissing("there is no java")
+    jars = _made("java", ("pom.xml",), _copy_jars)
+    # Few optimisations: the process lives for a second.
+    options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
+    return _report([str(java), *options, str(FOLDER / "java" / "Read.java")])
+
+
+def go_report() -> Mapping[str, Any]:
+    """What the tools for Go found. Raises ToolchainMissing."""
+    _need("go")
+    return _report([str(_made("go", ("go.mod", "read.go"), _build) / "read")])
+
+
+def _need(*programs: str) -> None:
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise ToolchainMissing(f"not on the PATH: {', '.join(missing)}")
+
+
+def _made(language: str, sources: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills from the sources of a language. Other sources have another folder."""
+    content = b"".join((FOLDER / language / name).read_bytes() for name in sources)
+    folder = cache_dir(os.environ) / f"tools-{language}-{hashlib.sha256(content).hexdigest()[:12]}"
+    with locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            for name in sources:
+                shutil.copy(FOLDER / language / name, partial)
+            make(partial)
+            partial.rename(folder)
+    return folder
+
+
+def _copy_jars(folder: Path) -> None:
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    _run(["mvn", "--quiet", "--batch-mode", "--file", str(folder / "pom.xml"), *goal], folder)
+
+
+def _build(folder: Path) -> None:
+    _run(["go", "build", "-mod=mod", "-o", "read", "."], folder)
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[:2])} failed:\n{done.stdout}{done.stderr}")
+
+
+def _report(command: Sequence[str]) -> Mapping[str, Any]:
+    # The webhooks are signed now: an installation may have taken longer than receivers tolerate.
+    cases = orjson.dumps({**all_cases(), "webhooks": webhooks()})
+    done = subprocess.run(command, input=cases, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stderr.decode()}")
+    report: Mapping[str, Any] = json.loads(done.stdout)
+    return report
