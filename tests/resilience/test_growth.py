@@ -20,6 +20,7 @@ from tests.support.write_model import audit
 from triptych.cli.partitions.command import grow_installation, trim_installation
 from triptych.cli.settings import CliSettings
 from triptych.gateway.access.keys import Scope, store_key
+from triptych.kit.kafka.partitions import partition_of
 
 DOUBLINGS = int(os.environ.get("TRIPTYCH_TEST_DOUBLINGS", "0"))
 KEY = "growth-key"
@@ -63,6 +64,12 @@ async def test_a_growth_keeps_nobody_waiting_for_long(installation: Installation
             writes.append(slowest.seconds)
             print(
                 f"\nto {partitions} partitions: {stops[-1]:.1f} s without a reply, the longest wait {waits[-1]:.1f} s"
+            )
+            command, seconds = load.slowest()
+            place = partition_of(command.gallery_id.encode(), partitions)
+            print(
+                f"  the command that waited longest was sent {command.at - began_at:.1f} s after the growth began, for "
+                f"partition {place} of {partitions}: {seconds:.1f} s"
             )
             print(account(slowest, running.timeline))
         print(summary("the longest time without a reply", stops))

@@ -59,6 +59,14 @@ async def reply_clock(installation: Installation, **options: Any) -> AsyncIterat
             await asyncio.wait({running})
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command on the topic, sent at a time of `time.monotonic`."""
+
+    at: float
+    gallery_id: str
+
+
 @dataclass
 class Write:
     """A write over HTTP; times are those of `time.monotonic`."""
@@ -81,7 +89,7 @@ class Load:
         self._clock = clock
         self._galleries = galleries
         self._gateways = gateways
-        self._sent: dict[str, float] = {}
+        self._sent: dict[str, Command] = {}
         self.writes: list[Write] = []
         """Each write over HTTP."""
 
@@ -101,13 +109,21 @@ class Load:
 
     def delays(self) -> list[float]:
         """The seconds from each command to its reply."""
-        return [self._clock.came[command_id] - at for command_id, at in self._sent.items()]
+        return [self._clock.came[command_id] - command.at for command_id, command in self._sent.items()]
+
+    def slowest(self) -> tuple[Command, float]:
+        """The command whose reply took longest, and the seconds it took."""
+        return max(
+            ((command, self._clock.came[command_id] - command.at) for command_id, command in self._sent.items()),
+            key=lambda pair: pair[1],
+        )
 
     async def _send(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             for gallery_id in self._galleries:
                 at = time.monotonic()
-                self._sent[await self._sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})] = at
+                command_id = await self._sender.put("CreateItems", {"galleryId": gallery_id, "items": [TEXT]})
+                self._sent[command_id] = Command(at, gallery_id)
             await asyncio.sleep(0.1)
 
     async def _write(self, stop: asyncio.Event, key: str) -> None:

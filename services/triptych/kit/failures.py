@@ -9,6 +9,10 @@ class TransientFailure(Exception):
     """A dependency is away or busy. The same work may succeed later, so it is repeated and nothing is skipped."""
 
 
+class BriefStop(TransientFailure):
+    """Nobody may do this work at this moment. That ends soon, so the work is tried again at short intervals."""
+
+
 class OutcomeUnknown(TransientFailure):
     """A commit got no response: it may have taken effect or not.
 

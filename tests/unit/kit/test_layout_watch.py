@@ -4,6 +4,7 @@ from typing import cast
 
 from triptych.cli.partitions.growing import KNOWN_SECONDS
 from triptych.kit.kafka.layout import Growth, Layout, LiveCounts
+from triptych.kit.kafka.reading.reader import GroupReader
 from triptych.kit.startup.layout_following import LayoutOfConsumer
 from triptych.kit.startup.layout_watch import GROWING_SECONDS, IDLE_SECONDS, LayoutWatch, interval
 from triptych.kit.startup.layouts import StoredLayout
@@ -58,3 +59,26 @@ async def test_what_a_consumer_reads_is_known_to_the_whole_process() -> None:
     await layout.held(frozenset({0}))
     assert not layout.has_changed()
     assert watch.layout == GROWN
+
+
+async def test_a_consumer_looks_for_the_partitions_that_are_being_added() -> None:
+    """The group would divide them up to ten seconds later, and commands on them would wait."""
+
+    class Reader:
+        looked_for: tuple[str, int] | None = None
+
+        def look_for_partitions(self, topic: str, count: int) -> None:
+            self.looked_for = (topic, count)
+
+    stored, reader = Stored(), Reader()
+    watch = LayoutWatch(cast("StoredLayout", stored), LiveCounts(("t",), 3))
+    own = cast("GroupReader", reader)
+    layout = LayoutOfConsumer(watch, LiveCounts((), 3), "t", "t", lambda: own, holds_new=True)
+    stored.layout = Layout(3, growing_to=6)
+    await watch.read()
+    layout.look_for_partitions()
+    assert reader.looked_for == ("t", 6)
+    stored.layout = GROWN
+    await watch.read()
+    layout.look_for_partitions()
+    assert reader.looked_for == ("t", 6), "also if they were added before the process started"

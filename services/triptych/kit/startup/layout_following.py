@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
 
-from triptych.kit.failures import Fault, TransientFailure, fault_of
+from triptych.kit.failures import BriefStop, Fault, TransientFailure, fault_of
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.layout import Layout, LiveCounts, TopicLayout, Waits
 from triptych.kit.kafka.reading.reader import GroupReader
@@ -60,7 +60,7 @@ class LayoutOfConsumer:
         """See `Gate`: the partitions that wait for a growth, or for a former partition. Adopts the stored layout."""
         layout = await self._watch.read()
         if layout.is_stopped:
-            raise TransientFailure("partitions are being added to topics, and nothing is written at this moment")
+            raise BriefStop("partitions are being added to topics, and nothing is written at this moment")
         reader = self._reader_of()
         topic_id = None
         if layout.growths and reader is not None:
@@ -92,6 +92,15 @@ class LayoutOfConsumer:
         """Whether partitions have to be prepared again, since the layout has changed."""
         layout = self._watch.layout
         return (layout.partitions, layout.growths) != (self.layout.partitions, self.layout.growths)
+
+    def look_for_partitions(self) -> None:
+        """Let the group divide partitions as soon as they are added: until then, nobody handles commands on them.
+
+        By itself, a consumer looks every ten seconds (`METADATA_MAX_AGE_MS`).
+        """
+        layout, reader = self._watch.layout, self._reader_of()
+        if reader is not None:
+            reader.look_for_partitions(self._topic, max(layout.partitions, layout.growing_to or 0))
 
     async def finish(self, consumer: BatchConsumer) -> None:
         """Commit what others wait for: the end of a partition may be no record, or its records may have expired.
@@ -140,6 +149,7 @@ async def following_layout(consumer: BatchConsumer, layout: LayoutOfConsumer) ->
             progress()
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
+                layout.look_for_partitions()
                 await layout.finish(consumer)
                 if layout.has_changed() or await layout.can_release(consumer.held):
                     with unlimited():  # a batch in progress may wait for a server

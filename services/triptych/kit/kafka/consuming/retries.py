@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from triptych.kit.backoff import Backoff
+from triptych.kit.failures import BriefStop
 from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.supervision import Progress
@@ -47,6 +48,8 @@ class Retries:
                 await work()
             except Exception as error:  # noqa: BLE001 - nothing may be committed before this work has succeeded
                 self.failed(error)
+                if isinstance(error, BriefStop):
+                    backoff.reset()
                 await backoff.pause(self.interrupted)
                 if recover is not None:
                     await recover(error)

@@ -175,6 +175,11 @@ class GroupReader(AIOKafkaConsumer):  # type: ignore[misc]
         subscription = self._subscription.subscription
         return _positions(subscription and subscription.assignment)
 
+    def look_for_partitions(self, topic: str, count: int) -> None:
+        """Look for added partitions of a topic now, unless this many are known already."""
+        if len(self._client.cluster.partitions_for_topic(topic) or ()) < count:
+            self._client.force_metadata_update()
+
     def trouble(self, topic_partition: TopicPartition) -> str | None:
         """Why the broker returns no records of a partition; None if fetching works."""
         return self._fetcher.troubles.get(topic_partition) if self._fetcher is not None else None
