@@ -50,13 +50,16 @@ def ours(letters: Iterable[Record]) -> list[str]:
     return found
 
 
+async def assert_no_record_of_ours_is_dead(installation: Installation) -> None:
+    """Check the dead letters as they are now."""
+    _check_letters(await everything_on(installation, *_letter_topics(installation)))
+
+
 async def assert_our_records_are_right(installation: Installation) -> None:
     """Check all topics as they are now: no record of ours is a dead letter, and each is as its schema says."""
-    topics = installation.topics
-    dead_letters = {topics.dead_letter(topic) for topic in (topics.commands, topics.events)}
-    found = await everything_on(installation, *sorted(dead_letters), topics.replies, topics.events, topics.galleries)
-    dead = ours(record for record in found if record.topic in dead_letters)
-    assert not dead, f"{len(dead)} records of ours are dead letters: {dead[:3]}"
+    topics, letter_topics = installation.topics, _letter_topics(installation)
+    found = await everything_on(installation, *letter_topics, topics.replies, topics.events, topics.galleries)
+    _check_letters(record for record in found if record.topic in letter_topics)
     channels = {topics.replies: "replies", topics.events: "events", topics.galleries: "galleries"}
     invalid = [
         problem
@@ -65,6 +68,16 @@ async def assert_our_records_are_right(installation: Installation) -> None:
         for problem in problems_of_record(channels[record.topic], record)
     ]
     assert not invalid, f"{len(invalid)} violations of published schemas: {invalid[:3]}"
+
+
+def _letter_topics(installation: Installation) -> list[str]:
+    topics = installation.topics
+    return sorted(topics.dead_letter(topic) for topic in (topics.commands, topics.events))
+
+
+def _check_letters(letters: Iterable[Record]) -> None:
+    dead = ours(letters)
+    assert not dead, f"{len(dead)} records of ours are dead letters: {dead[:3]}"
 
 
 def is_ours(channel: str, record: Record) -> bool:
