@@ -19,14 +19,15 @@ async def everything_on(installation: Installation, *topics: str) -> list[Record
     consumer = GroupReader(bootstrap_servers=installation.addresses.kafka_bootstrap, group_id=None)
     await consumer.start()
     try:
-        existing = await consumer.topics()
+        cluster = await consumer._client.fetch_all_metadata()
         # Partitions are assigned directly: just after subscribing there may be none, and no record would be read.
         partitions = [
             TopicPartition(topic, number)
             for topic in topics
-            if topic in existing
-            for number in sorted(consumer.partitions_for_topic(topic) or ())
+            for number in sorted(cluster.partitions_for_topic(topic) or ())
         ]
+        if not partitions:
+            return []
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(partitions)
@@ -50,13 +51,16 @@ def ours(letters: Iterable[Record]) -> list[str]:
     return found
 
 
+async def assert_no_record_of_ours_is_dead(installation: Installation) -> None:
+    """Check both dead-letter topics as they are now."""
+    _check_letters(await everything_on(installation, *_dead_letters(installation)))
+
+
 async def assert_our_records_are_right(installation: Installation) -> None:
     """Check all topics as they are now: no record of ours is a dead letter, and each is as its schema says."""
-    topics = installation.topics
-    dead_letters = {topics.dead_letter(topic) for topic in (topics.commands, topics.events)}
-    found = await everything_on(installation, *sorted(dead_letters), topics.replies, topics.events, topics.galleries)
-    dead = ours(record for record in found if record.topic in dead_letters)
-    assert not dead, f"{len(dead)} records of ours are dead letters: {dead[:3]}"
+    topics, dead_letters = installation.topics, _dead_letters(installation)
+    found = await everything_on(installation, *dead_letters, topics.replies, topics.events, topics.galleries)
+    _check_letters(record for record in found if record.topic in dead_letters)
     channels = {topics.replies: "replies", topics.events: "events", topics.galleries: "galleries"}
     invalid = [
         problem
@@ -65,6 +69,15 @@ async def assert_our_records_are_right(installation: Installation) -> None:
         for problem in problems_of_record(channels[record.topic], record)
     ]
     assert not invalid, f"{len(invalid)} violations of published schemas: {invalid[:3]}"
+
+
+def _dead_letters(installation: Installation) -> list[str]:
+    return [installation.topics.dead_letter(topic) for topic in installation.topics.dead_lettering.values()]
+
+
+def _check_letters(letters: Iterable[Record]) -> None:
+    dead = ours(letters)
+    assert not dead, f"{len(dead)} records of ours are dead letters: {dead[:3]}"
 
 
 def is_ours(channel: str, record: Record) -> bool:
