@@ -81,5 +81,8 @@ def _check_letters(letters: Iterable[Record]) -> None:
 
 
 def is_ours(channel: str, record: Record) -> bool:
-    """Whether the product has published this record, not a test: joined records have no headers that would say so."""
-    return channel == "galleries" or dict(record.headers).get("ce_source") in OURS
+    """Whether the product has published this record, not a test.
+
+    Joined records name no source. Those that tests put on the topic have no headers.
+    """
+    return bool(record.headers) if channel == "galleries" else dict(record.headers).get("ce_source") in OURS
