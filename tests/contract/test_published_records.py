@@ -8,7 +8,8 @@ import pytest
 from tests.support.published import problems_of_record
 from tests.support.tools.cases import WireExample, wire_examples
 
-WRITTEN = [one for one in wire_examples() if one.schema_folder in ("replies", "events", "galleries")]
+KINDS = {"replies", "events", "galleries"}
+WRITTEN = [one for one in wire_examples() if one.name.startswith("present/") and one.schema_folder in KINDS]
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ def found(channel: str, record: OnTopic) -> list[str]:
     return list(problems_of_record(channel, record))
 
 
-@pytest.mark.parametrize("one", WRITTEN, ids=lambda one: one.name)
-def test_a_record_is_as_published(one: WireExample) -> None:
-    assert found(one.schema_folder, on_topic(one)) == []
+def test_every_record_is_as_published() -> None:
+    assert {one.schema_folder for one in WRITTEN} == KINDS
+    assert {one.name: wrong for one in WRITTEN if (wrong := found(one.schema_folder, on_topic(one)))} == {}
 
 
 def example(name: str) -> OnTopic:
@@ -55,7 +56,7 @@ EVENT, REPLY, HEAD = example("events/ItemCreated"), example("replies/Reply"), ex
         ("events", replace(EVENT, value=None), "no value"),
         ("replies", replace(REPLY, headers=REPLY.headers[:-1]), "the content type is None"),
         ("replies", replace(REPLY, value=b'{"commandId":1}'), 'commandId: 1 is not of type "string"'),
-        ("galleries", replace(HEAD, headers=(("ce_id", b"1"),)), "headers .'ce_id'. are not published"),
+        ("galleries", replace(HEAD, headers=(*HEAD.headers, ("ce_id", b"1"))), "headers .'ce_id'. are not published"),
         ("galleries", replace(HEAD, value=b"{}"), '"galleryId" is a required property'),
     ],
 )

@@ -3,12 +3,15 @@
 import uuid
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 import pytest_asyncio
 
 from tests.support.installation import Installation, open_installation
 from tests.support.ours import assert_our_records_are_right
 from tests.support.product import Gateway, running_product
+from tests.support.published import problems_of
+from tests.support.receiver import Receiver
 from tests.support.secrets import LOGGED_HERE
 from triptych.devstack.stack import Addresses
 
@@ -25,6 +28,15 @@ async def installation(installation: Installation) -> AsyncIterator[Installation
     yield installation
     await assert_our_records_are_right(installation)
     LOGGED_HERE.check()
+
+
+@pytest.fixture
+async def receiver(receiver: Receiver) -> AsyncIterator[Receiver]:
+    """A receiver whose Standard Webhooks all have a body as its schema says."""
+    yield receiver
+    bodies = [request.body for request in receiver.requests if "webhook-id" in request.headers]
+    invalid = [wrong for body in bodies if (wrong := problems_of("webhooks/StandardBody.json", orjson.loads(body)))]
+    assert not invalid, f"{len(invalid)} deliveries are not as published: {invalid[:3]}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

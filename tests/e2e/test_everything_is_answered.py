@@ -15,7 +15,7 @@ from tests.support.commands import body
 from tests.support.everything import Everything, Offered
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
-from tests.support.ours import assert_our_records_are_right, everything_on
+from tests.support.ours import assert_no_record_of_ours_is_dead, everything_on
 from tests.support.product import Gateway, running_command_service, running_gateway, running_projector
 from tests.support.putting import put
 from tests.support.requests import Requests
@@ -52,7 +52,7 @@ async def test_every_sender_has_an_answer_or_a_dead_letter(installation: Install
         await eventually(lambda: is_at_the_end(installation), "all is read", deadline_seconds=DEADLINE_SECONDS)
         ready = await gateway.client.get(f"{gateway.address}/health/ready")
         assert ready.status_code == 200, ready.json()
-        await assert_our_records_are_right(installation)
+        await assert_no_record_of_ours_is_dead(installation)
         settings = installation.settings(CliSettings)
 
         async def is_equal() -> bool:

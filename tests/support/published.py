@@ -13,12 +13,18 @@ from triptych.contract.publishing.publish import ASYNCAPI, PUBLISHED
 class PublishedRecord(Protocol):
     """What of a record of Kafka is validated."""
 
-    topic: str
-    partition: int
-    offset: int
-    key: Any
-    value: Any
-    headers: Any
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> Any: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def headers(self) -> Any: ...
 
 
 def problems_of_record(channel: str, record: PublishedRecord) -> Iterator[str]:
@@ -29,10 +35,10 @@ def problems_of_record(channel: str, record: PublishedRecord) -> Iterator[str]:
     if schema is None:
         yield f"{place}: no published message has the type {headers.get('ce_type')!r}"
         return
+    # AsyncAPI does not count it among the headers of a message.
+    if (content_type := headers.pop("content-type", None)) != _document()["defaultContentType"]:
+        yield f"{place}: {schema}: the content type is {content_type}"
     if channel != "galleries":
-        # AsyncAPI does not count it among the headers of a message.
-        if (content_type := headers.pop("content-type", None)) != _document()["defaultContentType"]:
-            yield f"{place}: {schema}: the content type is {content_type}"
         for problem in _found(_of_headers(schema), headers):
             yield f"{place}: {schema}: headers {problem}"
     elif headers:

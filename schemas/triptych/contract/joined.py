@@ -15,6 +15,10 @@ HEAD_BYTES_MAX = 900_000
 """Bytes of a head record's gallery and items: below Kafka's limit of 1 MB with room for the other fields."""
 
 
+JOINED_HEADERS = (("content-type", b"application/json"),)
+"""The headers of every joined record: it is state, not an event, so it has no CloudEvents attributes."""
+
+
 class GalleryRecord(WireModel):
     """A gallery with its first items; `items_truncated` says that some of the first 100 items did not fit."""
 

@@ -63,6 +63,14 @@ async def test_refused_requests_of_known_senders_are_logged(caplog: pytest.LogCa
     assert 0 <= line["seconds"] < 60
 
 
+async def test_of_several_traces_of_a_request_none_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "triptych")
+    async with client(logs_all=True) as opened:
+        await opened.get("/things/200", headers=[("traceparent", HEADERS["traceparent"])] * 2)
+    (line,) = logged(caplog.records, ANSWERED)
+    assert "trace_id" not in line
+
+
 async def test_every_request_is_logged_if_the_setting_says_so(caplog: pytest.LogCaptureFixture) -> None:
     lines = await lines_of(caplog, logs_all=True)
     assert [(line["status"], line.get("source")) for line in lines] == [

@@ -10,7 +10,7 @@ from triptych.contract.codec import events
 from triptych.contract.codec.encoding import Message, encode_event, encode_reply, encode_snapshot
 from triptych.contract.commands import COMMAND_TYPE_PREFIX
 from triptych.contract.exports import gallery_line, item_line
-from triptych.contract.joined import gallery_key, item_key
+from triptych.contract.joined import JOINED_HEADERS, gallery_key, item_key
 from triptych.contract.publishing import example_content as content
 from triptych.contract.publishing.example_meaning import Example, meaning_of
 from triptych.contract.replies import ErrorCode, Reply, ReplyError, Violation
@@ -159,7 +159,7 @@ def _snapshots() -> dict[str, list[Example]]:
 
 
 def _joined() -> dict[str, list[Example]]:
-    """Joined records have no headers: they are state, not events."""
+    headers = {name: value.decode() for name, value in JOINED_HEADERS}
     place = {"galleryId": content.GALLERY_ID, "siteId": content.SITE_ID, "sequence": 4}
     items = list(content.ITEMS)
     heads = {
@@ -178,8 +178,8 @@ def _joined() -> dict[str, list[Example]]:
     head_file, item_file = "galleries/GalleryRecord.json", "galleries/ItemRecord.json"
     head, item = gallery_key(content.GALLERY_ID).decode(), item_key(content.GALLERY_ID, content.ITEM_ID).decode()
     return {
-        head_file: [_example(head_file, name, head, {}, value) for name, value in heads.items()],
-        item_file: [_example(item_file, name, item, {}, value) for name, value in parts.items()],
+        head_file: [_example(head_file, name, head, headers, value) for name, value in heads.items()],
+        item_file: [_example(item_file, name, item, headers, value) for name, value in parts.items()],
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 import orjson
 
-from triptych.contract.joined import parse_key
+from triptych.contract.joined import JOINED_HEADERS, parse_key
 from triptych.kit.chunks import by_weight
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
@@ -16,7 +16,6 @@ from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
 from triptych.projector.view.repository import ViewRepository
 
-CONTENT_TYPE = (("content-type", b"application/json"),)
 # Bounds memory: galleries are published in chunks of up to this much item JSON, or of a single gallery.
 CHUNK_BYTES = 16 * 1024 * 1024
 # The assumed size of an item that is not read yet: more than most items have, and less than the largest.
@@ -167,7 +166,7 @@ class JoinPublisher:
     async def _send(self, pairs: Sequence[KeyValue], notices: Sequence[OutgoingRecord] = ()) -> Counter[int]:
         partitions = await self._publisher.partitions(self._topic)
         records = [
-            OutgoingRecord(self._topic, key, value, CONTENT_TYPE, partition_of(_gallery_of(key), partitions))
+            OutgoingRecord(self._topic, key, value, JOINED_HEADERS, partition_of(_gallery_of(key), partitions))
             for key, value in pairs
         ]
         await self._audit.publish(records, notices)
