@@ -1,13 +1,10 @@
 """The reports of the tools. Each language has one process, which reads everything."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.tools.running import ToolchainMissing, go_report, java_report, node_report
-
-Report: TypeAlias = Mapping[str, Any]
+from tests.support.tools.running import Report, ToolchainMissing, go_report, java_report, node_report
 
 
 def _of(make: Callable[[], Report]) -> Report:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.tools.cases import all_cases
 from tests.support.tools.judging import misread, refused_command
-from tests.tools.conftest import Report
+from tests.support.tools.running import Report
 
 # cloudevents 10.0.0 for JavaScript cannot read a structured event without a time, which the standard makes optional.
 # Only commands are structured, and Triptych alone reads those.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.tools.cases import WRONG, all_cases, schemas
-from tests.tools.conftest import Report
+from tests.support.tools.running import Report
 from triptych.contract.publishing.asyncapi import MESSAGES
 
 ACCEPTED = {

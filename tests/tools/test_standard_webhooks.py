@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.tools.cases import webhooks
-from tests.tools.conftest import Report
+from tests.support.tools.running import Report
 
 
 @pytest.mark.parametrize("report", ["node", "go"], indirect=True)

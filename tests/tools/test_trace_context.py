@@ -1,7 +1,7 @@
 """OpenTelemetry's propagator for JavaScript and our records understand each other's trace contexts."""
 
 from tests.support.tools.cases import SPAN_ID, TRACE_ID, all_cases
-from tests.tools.conftest import Report
+from tests.support.tools.running import Report
 from triptych.contract.codec.trace_context import TraceContext, is_sampled, trace_context
 
 

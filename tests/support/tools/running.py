@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -20,11 +20,15 @@ from triptych.devstack.jars import find_java
 FOLDER = Path(__file__).parents[2] / "tools"
 
 
+Report: TypeAlias = Mapping[str, Any]
+"""What the tools of one language found, by the kind of case."""
+
+
 class ToolchainMissing(Exception):
     """A language's compiler or package manager is not on this machine."""
 
 
-def node_report() -> Mapping[str, Any]:
+def node_report() -> Report:
     """What the tools for JavaScript found. Raises ToolchainMissing."""
     _need("node", "npm")
     packages = installed_packages(FOLDER / "node" / "package.json")
@@ -34,7 +38,7 @@ def node_report() -> Mapping[str, Any]:
         return _report(["node", script])
 
 
-def java_report() -> Mapping[str, Any]:
+def java_report() -> Report:
     """What the tools for Java found. Raises ToolchainMissing."""
     _need("mvn")
     java = find_java(os.environ)
@@ -46,7 +50,7 @@ def java_report() -> Mapping[str, Any]:
     return _report([str(java), *options, str(FOLDER / "java" / "Read.java")])
 
 
-def go_report() -> Mapping[str, Any]:
+def go_report() -> Report:
     """What the tools for Go found. Raises ToolchainMissing."""
     _need("go")
     return _report([str(_made("go", ("go.mod", "read.go"), _build) / "read")])
@@ -89,11 +93,11 @@ def _run(command: Sequence[str], folder: Path) -> None:
         raise RuntimeError(f"{' '.join(command[:2])} failed:\n{done.stdout}{done.stderr}")
 
 
-def _report(command: Sequence[str]) -> Mapping[str, Any]:
+def _report(command: Sequence[str]) -> Report:
     # The webhooks are signed now: an installation may have taken longer than receivers tolerate.
     cases = orjson.dumps({**all_cases(), "webhooks": webhooks()})
     done = subprocess.run(command, input=cases, capture_output=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed:\n{done.stderr.decode()}")
-    report: Mapping[str, Any] = json.loads(done.stdout)
+    report: Report = json.loads(done.stdout)
     return report
