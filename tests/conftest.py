@@ -1,6 +1,7 @@
 """Fixtures for all tests, the marker of those that need servers, and the order in which several workers take them."""
 
 import asyncio
+import functools
 import gc
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         if "failing_mongo" in fixtures:
             item.add_marker(pytest.mark.xdist_group("failing-mongo"))
         elif _is_quick(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+            item.add_marker(pytest.mark.xdist_group(_path_in_tests(item.path)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that are granted most time, then with groups, and end with the quick tests.
 
-    A long one at the end would leave the other workers idle.
+    A long one at the end would leave the other workers idle. So a quick test that waits for seconds has a timeout too.
     """
     items.sort(key=_place)
 
@@ -83,11 +84,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> tuple[bool, float, bool]:
     marker = item.get_closest_marker("timeout")
     seconds_granted = float(marker.args[0]) if marker and marker.args else 0.0
-    return _is_quick(item), -seconds_granted, item.get_closest_marker("xdist_group") is None
+    is_last = _is_quick(item) and not seconds_granted
+    return is_last, -seconds_granted, item.get_closest_marker("xdist_group") is None
 
 
 def _is_quick(item: pytest.Item) -> bool:
-    return item.path.relative_to(TESTS).parts[0] in QUICK
+    return _path_in_tests(item.path).split("/", 1)[0] in QUICK
+
+
+@functools.cache
+def _path_in_tests(file: Path) -> str:
+    return file.relative_to(TESTS).as_posix()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -22,6 +22,8 @@ def weights(galleries: int, exponent: float) -> list[float]:
 @lru_cache(maxsize=256)
 def _buckets(galleries: int, exponent: float) -> tuple[tuple[int, float], ...]:
     """Buckets of consecutive ranks: the number of galleries, and the share of each of them in all operations."""
+    if not exponent:
+        return ((galleries, 1 / galleries),)
     found = list(_ranks(galleries, exponent))
     total = sum(count * weight for count, weight in found)
     return tuple((count, weight / total) for count, weight in found)
@@ -41,6 +43,7 @@ def hottest_share(galleries: int, exponent: float) -> float:
     return _buckets(galleries, exponent)[0][1]
 
 
+@lru_cache(maxsize=65_536)
 def distinct(galleries: int, exponent: float, draws: float, beyond: float = 0.0) -> float:
     """The expected number of different galleries among this many operations, without the `beyond` most popular ones."""
     expected = passed = 0.0

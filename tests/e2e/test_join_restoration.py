@@ -70,6 +70,7 @@ async def make_anew(installation: Installation, *names: str) -> None:
     await ensure_topics(installation.settings(CliSettings), installation.topic_specs)
 
 
+@pytest.mark.timeout(150)
 async def test_a_join_with_wrong_missing_and_foreign_records_is_put_right(
     installation: Installation, send: Send
 ) -> None:

@@ -195,6 +195,7 @@ def _by_gallery(records: Iterable[Record]) -> dict[bytes, list[Record]]:
     return found
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("phase", ["topics", "galleries to be published"])
 async def test_an_interrupted_growth_goes_on(installation: Installation, phase: str) -> None:
     settings = installation.settings(CliSettings)

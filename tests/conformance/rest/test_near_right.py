@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote_from_bytes
 
 import httpx
+import pytest
 from cryptography.fernet import Fernet
 
 from tests.support import near_right
@@ -80,6 +81,7 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
+@pytest.mark.timeout(150)
 async def test_every_response_to_nearly_right_values_is_documented(installation: Installation) -> None:
     fields = {
         "gateway_stream_lifetime": 0.05,

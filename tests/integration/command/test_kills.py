@@ -19,7 +19,7 @@ KILLS = int(os.environ.get("TRIPTYCH_TEST_KILLS", "12"))
 
 @pytest.mark.timeout(120 + 15 * KILLS)
 async def test_a_kill_at_any_moment_leaves_no_command_done_by_half(installation: Installation, tmp_path: Path) -> None:
-    environ = {**os.environ, **installation.environ(), "WORKER_SEED": "11", "WORKER_KILLS": str(KILLS)}
+    environ = {**os.environ, **installation.environ(), "WORKER_SEED": "14", "WORKER_KILLS": str(KILLS)}
     log = tmp_path / "workers.log"
     workers = start_fork("tests.support.command_worker", env=environ, log=log)
     try:

@@ -89,6 +89,7 @@ def names_in(folder: Path) -> set[str]:
     return {found.name for found in folder.iterdir()}
 
 
+@pytest.mark.timeout(150)
 def test_data_outlives_a_killed_owner_and_a_restart_and_a_second_stack_is_refused(tmp_path: Path) -> None:
     kept: list[bytes] = []
     environ = preferred()

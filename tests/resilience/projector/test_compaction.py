@@ -3,6 +3,8 @@
 import contextlib
 from collections import Counter
 
+import pytest
+
 from tests.support.histories import History
 from tests.support.installation import Installation
 from tests.support.kafka import Record, raw_producer, topic_reader
@@ -17,6 +19,7 @@ from triptych.readmodel.queries import Views
 COMPACTION = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"}
 
 
+@pytest.mark.timeout(150)
 async def test_a_consumer_that_comes_after_compaction_sees_what_is_right(installation: Installation) -> None:
     bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.galleries
     await configure_topic(bootstrap, topic, {"cleanup.policy": "compact", **COMPACTION})

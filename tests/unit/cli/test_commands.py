@@ -28,6 +28,7 @@ from triptych.kit.startup import lifecycle
 COMMANDS = dict(all_commands())
 LOCAL = {("up",), ("cluster",), ("cluster-kill",), ("completion",), ("config", "show")}
 """Commands that need no server."""
+pytestmark = pytest.mark.timeout(120)  # so that they begin early: together they wait for 20 s
 HEAVY = ("aiokafka", "pymongo", "fastapi", "faststream", "pydantic", "httpx")
 
 

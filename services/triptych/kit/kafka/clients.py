@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.kafka import fast_gzip
+from triptych.kit.kafka.publishing.metadata_pace import pace_updates
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, Reader
 from triptych.kit.kafka.refusals import starting
 from triptych.kit.kafka.security import connection_options
@@ -20,7 +21,7 @@ fast_gzip.install()
 
 def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProducer:
     """An idempotent producer (acks from all in-sync replicas). Not started."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **connection_options(settings),
         enable_idempotence=True,
         linger_ms=linger_ms,
@@ -30,6 +31,8 @@ def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProdu
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         client_id="triptych",
     )
+    pace_updates(producer.client)
+    return producer
 
 
 def make_reader(settings: KitSettings, **options: Any) -> Reader:
