@@ -20,7 +20,6 @@ from triptych.gateway.writing.writes import Writes
 from triptych.kit.process.http_protocol import LONG_BODY
 from triptych.kit.process.stopping import StopDeadline, set_stop_deadline
 
-
 LINE = b'{"text":{"html":"x"}}\n'
 
 
