@@ -15,6 +15,7 @@ from triptych.gateway.access.keys import Scope, store_key
 from triptych.gateway.api.examples import DEMO_KEY, DEV_KEY, GALLERY_ID, ITEM_IDS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("http")]
+LINES = {"Content-Type": "application/x-ndjson"}
 IMAGE = {
     "title": "Sea",
     "tags": {"values": ["sea", "blue"]},
@@ -69,13 +70,17 @@ async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, shared: Ins
         "moveItem": ("POST", f"{item}/move", {"to": "end"}),
         "moveItems": ("POST", f"{path}/items/move", {"itemIds": [item_id], "to": "end"}),
         "bulkCreateItems": ("POST", f"{path}/items/bulk", {"items": [TEXT]}),
+        "bulkCreateLines": ("POST", f"{path}/items/bulk/lines", b'{"text":{"html":"stolen"}}\n'),
     }
     # These name no gallery; what they show to a stranger is below, and in the tests of streams.
     everything = {operation["operationId"] for _, _, operation in documented(gateway, "/progallery")}
     assert everything - set(requests) == {"listGalleries", "streamSite"}
     stranger = {"Authorization": "stranger", "wix-site-id": "other"}
     for name, (method, url, body) in requests.items():
-        refused = await gateway.client.request(method, url, json=body, headers=stranger)
+        if isinstance(body, bytes):
+            refused = await gateway.client.request(method, url, content=body, headers={**stranger, **LINES})
+        else:
+            refused = await gateway.client.request(method, url, json=body, headers=stranger)
         error = refused.json()["details"].get("applicationError", {})
         assert (refused.status_code, error.get("code")) == (404, "NOT_FOUND"), name
         assert "stolen" not in refused.text
@@ -121,8 +126,12 @@ async def test_every_example_works_when_pasted(product: Gateway, shared: Install
         for parameter in operation["parameters"]:
             if parameter["in"] == "path":
                 path = path.replace(f"{{{parameter['name']}}}", parameter["examples"]["demo"]["value"])
-        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
-        answer = await client.request(method, path, json=body)
+        content = operation.get("requestBody", {}).get("content", {})
+        if lines := content.get(LINES["Content-Type"]):
+            answer = await client.request(method, path, content=lines["example"].encode(), headers=LINES)
+            assert answer.text.count('"status":200') == 2
+        else:
+            answer = await client.request(method, path, json=content.get("application/json", {}).get("example"))
         assert answer.status_code == 200, (method, path, answer.text)
 
 

@@ -17,6 +17,7 @@ from triptych.gateway.settings import GatewaySettings
 from triptych.kit.process.health import Health
 
 JSON = "application/json"
+LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Operation:
         self._body: Mapping[str, Any] = content.get(JSON, {})
         self.example: Any = self._body.get("example")
         """An example of its body; None if it has no body."""
+        self.lines: str | None = content.get(LINES, {}).get("example")
+        """An example of its body, if it has lines."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

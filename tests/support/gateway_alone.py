@@ -25,6 +25,7 @@ from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.app import make_app
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import HttpFailure
+from triptych.gateway.lines.slots import LineSlots
 from triptych.gateway.live.streams import Positions, Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.read_your_writes import GalleryWaiters
@@ -166,6 +167,7 @@ def standalone_gateway(**fields: Any) -> FastAPI:
         writes=_Writes(),
         streams=streams,
         budget=Budget(settings.gateway_answers_limit),
+        line_slots=LineSlots(settings.gateway_lines_requests),
     )
     app = make_app(cast("GatewayState", state), Health(), Topics("t."))
     app.state.dead_letters = LetterAccess(_Letters(database), _Monitor())

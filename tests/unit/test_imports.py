@@ -50,7 +50,7 @@ ROOMS = {
     ),
     "command": (("domain",), ("store",), ("flow",), ("",), ("restore",)),
     "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),
-    "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("api",), ("",)),
+    "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("lines",), ("api",), ("",)),
     "deadletters": (("model",), ("store",), ("",)),
     "webhooks": (("model",), ("http", "store"), ("settings",), ("admin", "relay"), ("",)),
 }

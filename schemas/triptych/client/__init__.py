@@ -16,6 +16,7 @@ from triptych.client.joined.storage import GalleryStorage
 
 if TYPE_CHECKING:
     from triptych.client.commands.client import Commands
+    from triptych.client.commands.many import create_many
     from triptych.client.joined.consumer import GalleryConsumer
     from triptych.client.joined.sqlite import SQLiteStorage
 
@@ -34,10 +35,12 @@ __all__ = [
     "SQLiteStorage",
     "Snapshot",
     "SnapshotAssembler",
+    "create_many",
 ]
 
 _LATER = {
     "Commands": "triptych.client.commands.client",
+    "create_many": "triptych.client.commands.many",
     "GalleryConsumer": "triptych.client.joined.consumer",
     "SQLiteStorage": "triptych.client.joined.sqlite",
 }

@@ -16,7 +16,7 @@ from triptych.deadletters.store.marks import INDEXES as DEAD_LETTER_INDEXES
 from triptych.gateway.access import keys
 from triptych.gateway.access.keys import Keys
 from triptych.gateway.access.limits import RateLimit
-from triptych.gateway.api import bulk, dead_letters, deliveries, events, galleries, items, listeners
+from triptych.gateway.api import bulk, bulk_lines, dead_letters, deliveries, events, galleries, items, listeners
 from triptych.gateway.api.asyncapi_page import asyncapi_routes
 from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
@@ -27,6 +27,7 @@ from triptych.gateway.http.forwarded import ForwardedHeaders
 from triptych.gateway.http.middleware import OuterMiddleware
 from triptych.gateway.http.request_ids import REQUEST_ID_HEADER
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
+from triptych.gateway.lines.slots import LineSlots
 from triptych.gateway.live.event_feed import EventFeed
 from triptych.gateway.live.feed import TopicFeed, following_topic
 from triptych.gateway.live.streams import Streams
@@ -157,6 +158,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                 writes=Writes(settings, topics, reply_topic, sender, kafka_monitor, replies, gallery_waiters, views),
                 streams=streams,
                 budget=Budget(settings.gateway_answers_limit),
+                line_slots=LineSlots(settings.gateway_lines_requests),
             ),
             _health(database, [reply_feed, event_feed], kafka_monitor, topic_watch),
             topics,
@@ -220,7 +222,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     app.add_middleware(OuterMiddleware, logs_all=state.settings.gateway_access_log)
     if proxies := state.settings.gateway_trusted_proxies:
         app.add_middleware(ForwardedHeaders, trusted=proxies, read=state.settings.gateway_proxy_headers)
-    of_galleries = (galleries.router, items.router, bulk.router, events.router)
+    of_galleries = (galleries.router, items.router, bulk.router, bulk_lines.router, events.router)
     for router in of_galleries:
         app.include_router(router, prefix=PREFIXES[0])
     for router in (listeners.router, deliveries.router, dead_letters.router):

@@ -52,6 +52,14 @@ class GatewaySettings(ListenerSettings, IdempotencySettings):
     """Log one line for each request. Otherwise, only requests with a key that are refused are logged."""
     gateway_cors_origins: str = ""
     """Origins whose pages may use the API in browsers, separated by commas, or `*` for all; none if empty."""
+    gateway_lines_requests: int = Field(8, ge=0)
+    """Largest number of requests with lines (`…/items/bulk/lines`) that are open at the same time; 429 beyond."""
+    gateway_lines_count: int = Field(100_000, ge=1)
+    """Largest number of lines in one request, blank ones included; the response ends there."""
+    gateway_lines_bytes: int = Field(1024 * 1024 * 1024, ge=1)
+    """Largest body of a request with lines, in bytes, compressed or not; 413, or the response ends there."""
+    gateway_lines_timeout: timedelta = Field(timedelta(minutes=15), gt=_NOTHING)
+    """How long one request with lines may take before its client has to repeat it with the same idempotency key."""
     gateway_streams: int = Field(1_000, ge=0)
     """Largest number of live streams that are open at the same time; 429 beyond."""
     gateway_stream_lifetime: timedelta = Field(timedelta(minutes=15), gt=_NOTHING)

@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.support import near_right
-from tests.support.documented import InputField, Operation, operations
+from tests.support.documented import LINES, InputField, Operation, operations
 from tests.support.installation import Installation
 from tests.support.near_right import in_header, near
 from tests.support.product import KEY, Gateway, running_product
@@ -64,11 +64,15 @@ class Case:
             headers.append((name.encode(), in_header(self.value)))
         body = b"" if self.operation.example is None else json.dumps(self.operation.example).encode()
         if where == "body":
-            needed = NEEDED.get(self.operation.path.rpartition("/")[2], {})
+            end = self.operation.path.rpartition("/")[2]
+            needed = {"itemIds": [self.ids["itemId"][0].decode()]} if end == "move" else NEEDED.get(end, {})
             body = json.dumps({**needed, name: self.value.decode("utf-8", "surrogateescape")}).encode()
         elif where == "number":
             body = b'{"%b":%b}' % (name.encode(), self.value)
-        if body:
+        if self.operation.lines is not None:
+            body = self.operation.lines.encode()
+            headers.append((b"Content-Type", LINES.encode()))
+        elif body:
             headers.append((b"Content-Type", b"application/json"))
         return RawRequest(self.operation.method, f"{path}{query}", headers, body)
 

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.support.installation import Installation
 from tests.support.product import running_command_service
-from triptych.client import CommandRejected, Commands, KafkaUnavailable, NoReply
+from triptych.client import CommandRejected, Commands, KafkaUnavailable, NoReply, create_many
 from triptych.client.commands import asking
 from triptych.client.commands.replies import Replies
 from triptych.contract.item import NewItem
@@ -59,6 +59,16 @@ async def test_every_command_is_carried_out(commands: Commands) -> None:
     with pytest.raises(CommandRejected) as gone:
         await commands.delete_gallery(gallery_id, site_id="red")
     assert gone.value.code == ErrorCode.NOT_FOUND
+
+
+async def test_many_items_are_shown_in_their_order_and_created_once(served: Installation, commands: Commands) -> None:
+    gallery_id = str((await commands.create_gallery({"items": [ITEM]})).gallery_id)
+    items = [{"title": str(number), "text": {"html": "x"}} for number in range(1_100)]
+    for _ in range(2):
+        replies = [reply async for reply in create_many(commands, gallery_id, items, command_id="import")]
+        assert [len(reply.item_ids or []) for reply in replies] == [500, 500, 100]
+    found = served.database["items"].find({"galleryId": gallery_id}).sort("sortOrder", -1)
+    assert [item["item"].get("title") async for item in found] == [None, *map(str, range(1_100))]
 
 
 async def test_another_site_is_another_tenant(commands: Commands) -> None:

@@ -1,6 +1,7 @@
 """The HTTP server against clients that send too much, too slowly, nothing, or too many at a time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import pytest
 from tests.support.plain_http import listening_socket
 from tests.support.waiting import eventually
 from triptych.kit.process.http_bounds import Bounds, Connections
+from triptych.kit.process.http_protocol import LONG_BODY
 from triptych.kit.process.http_server import Server, make_server
 from triptych.kit.process.settings import KitSettings
 
@@ -30,7 +32,12 @@ MEGABYTE = 1024 * 1024
 
 
 class App:
-    """Responds with the length of the body: `/big` after 20 MB, `/wait` after `go` is set."""
+    """Responds with the length of the body: `/big` after 20 MB, `/wait` after `go` is set.
+
+    `/duplex` gives its client more time after each piece of the body, and responds with as much as `echo` for each.
+    """
+
+    echo = 1
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
@@ -44,6 +51,9 @@ class App:
         """Handle one request."""
         self.running += 1
         try:
+            if scope["path"] == "/duplex":
+                await self._converse(scope, receive, send)
+                return
             body, more = b"", True
             while more:
                 message = await receive()
@@ -58,6 +68,30 @@ class App:
             await send({"type": "http.response.body", "body": b"%d." % len(body), "more_body": False})
         finally:
             self.running -= 1
+
+    async def _converse(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        answered = asyncio.Queue[bytes | None]()
+
+        async def answer() -> None:
+            while (block := await answered.get()) is not None:
+                for start in range(0, len(block), MEGABYTE // 16):
+                    part = block[start : start + MEGABYTE // 16]
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"end.", "more_body": False})
+
+        answering = asyncio.create_task(answer())
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                answering.cancel()
+                return
+            scope["extensions"][LONG_BODY]["renew"]()
+            answered.put_nowait(bytes(self.echo))
+            more = message["more_body"]
+        answered.put_nowait(None)
+        await answering
 
 
 @dataclass
@@ -181,6 +215,50 @@ async def test_a_slow_head_and_a_slow_body_end() -> None:
             assert await running.ask(unfinished)  # each takes as long as a client may
         running.app.go.set()
         assert b"200 OK" in await waiting
+
+
+async def test_a_long_body_may_take_its_time_as_long_as_it_goes_on() -> None:
+    async with serving(body_seconds=0.3) as running:
+        reader, writer = await running.connect()
+        writer.write(b"POST /duplex HTTP/1.1\r\ncontent-length: 9\r\n\r\n")
+        started = time.monotonic()
+        for _ in range(8):
+            writer.write(b"x")
+            await asyncio.sleep(0.1)  # the time that the client takes is what this is about
+        writer.write(b"x")
+        assert b"end." in await read_answers(reader, count=1)
+        assert time.monotonic() - started > 0.6
+        writer.close()
+        # Without the rest of the body it ends, though its response has begun.
+        reader, writer = await running.connect()
+        writer.write(b"POST /duplex HTTP/1.1\r\ncontent-length: 9\r\n\r\nx")
+        assert b"end." not in await read_answers(reader)
+        writer.close()
+
+
+async def test_a_client_of_a_long_body_may_send_all_of_it_before_it_receives_anything() -> None:
+    async with serving(write_seconds=0.2, body_seconds=2.0) as running:
+        running.app.echo = 20 * MEGABYTE
+        reader, writer = await running.connect()
+        writer.write(b"POST /duplex HTTP/1.1\r\ncontent-length: 3\r\n\r\nx")
+        await asyncio.sleep(0.5)  # longer than a client may take to receive an ordinary response
+        writer.write(b"xx")
+        async with asyncio.timeout(20):
+            while block := await reader.read(MEGABYTE):
+                if b"end." in block:
+                    break
+        assert b"end." in block
+        writer.close()
+        # Afterwards, and if it does not go on, it has to receive.
+        for rest in (b"xx", b""):
+            reader, writer = await running.connect()
+            writer.write(b"POST /duplex HTTP/1.1\r\ncontent-length: 3\r\n\r\nx" + rest)
+
+            async def is_closed() -> bool:
+                return running.connections == 0
+
+            await eventually(is_closed, "the connection is closed", deadline_seconds=10)
+            writer.close()
 
 
 async def test_a_drop_now_and_then_does_not_prolong_a_head() -> None:

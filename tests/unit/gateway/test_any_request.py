@@ -79,6 +79,7 @@ PARAMETERS = st.sampled_from(
         ("DELETE", ITEMS, ("itemsIds", "itemIds", "galleryId", "itemsIds[]")),
         ("DELETE", f"{ITEMS}/{G}", ("itemId", "galleryId")),
         ("DELETE", f"{GALLERIES}/{G}", ("galleryId",)),
+        ("POST", f"{ITEMS}/bulk/lines", ("galleryId", "dryRun")),
         ("GET", "/v1/listeners", ("limit", "cursor")),
         ("GET", f"{LISTENER}/deliveries", ("limit", "cursor", "status")),
         ("GET", f"{LISTENER}/public-key", ("keyId",)),

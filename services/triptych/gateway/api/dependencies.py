@@ -15,6 +15,7 @@ from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER, check_idempotenc
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import RETRY_AFTER, HttpFailure
 from triptych.gateway.http.etags import expected_sequences
+from triptych.gateway.lines.slots import LineSlots
 from triptych.gateway.live.streams import Streams
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.read_your_writes import (
@@ -44,6 +45,7 @@ class GatewayState:
     writes: Writes
     streams: Streams
     budget: Budget
+    line_slots: LineSlots
 
 
 # The dependencies read the request themselves: a parameter that FastAPI resolves costs 10 µs and more in every request

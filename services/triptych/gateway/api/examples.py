@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
 from triptych.contract.identity import derived_gallery_id, derived_item_id
 from triptych.gateway.access.keys import hash_key, source_of
@@ -30,4 +32,5 @@ UPDATE_ITEM = {"item": {"title": "Early morning", "description": "Taken at six"}
 DELETE_ITEMS = {"itemIds": [ITEM_IDS[1]]}
 MOVE_ITEM = {"to": "end"}
 MOVE_ITEMS = {"itemIds": [ITEM_IDS[2], ITEM_IDS[0]], "to": "start"}
+ITEM_LINES = "\n".join(orjson.dumps(item).decode() for item in (IMAGE, TEXT)) + "\n"
 CREATE_ITEMS = {"items": [IMAGE, TEXT]}

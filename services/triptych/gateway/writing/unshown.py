@@ -53,6 +53,10 @@ class UnshownWrites:
         found = await self._items.find_one({"_id": item_id, "galleryId": position.gallery_id, "siteId": site_id})
         return None if found is None else item_wire(found)
 
+    async def has_gallery(self, site_id: str, gallery_id: str) -> bool:
+        """Whether clients see this gallery, or will as soon as the read model does."""
+        return await self._head(site_id, Position(gallery_id, 0)) is not None
+
     async def _head(self, site_id: str, position: Position) -> Document | None:
         found = await self._galleries.find_one({"_id": position.gallery_id, "siteId": site_id})
         if found is None or not is_live(found) or found["sequence"] < position.sequence:

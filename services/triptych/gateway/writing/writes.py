@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command, gallery_id_of
@@ -165,6 +166,29 @@ class Writes:
             await self._await_view(write, waiter, position)
             return outcomes, await self._headers(write, position)
 
+    def watch(self, site_id: str, gallery_id: str) -> AbstractContextManager[GalleryWaiter]:
+        """Watch a gallery for `is_shown`; enter before sending the first command."""
+        return self._gallery_waiters.watch(site_id, gallery_id)
+
+    async def send_one(
+        self, write: WriteRequest, data: CommandData, published: asyncio.Future[bool] | None = None
+    ) -> Reply | HttpFailure:
+        """Send one of several commands of a request, and wait for its outcome.
+
+        `published` tells whether Kafka has acknowledged the command, before its reply is there.
+        """
+        try:
+            return await self._send(self._envelope(write, data), published)
+        except HttpFailure as failure:
+            return failure
+        finally:
+            if published is not None and not published.done():
+                published.set_result(False)
+
+    async def is_shown(self, write: WriteRequest, waiter: GalleryWaiter, position: Position) -> bool:
+        """Whether the read model shows a position, before the time limit of a write."""
+        return await self._await_view(write, waiter, position)
+
     def _envelope(self, write: WriteRequest, data: CommandData) -> CommandEnvelope:
         return CommandEnvelope(
             command_id=write.command_id,
@@ -185,10 +209,12 @@ class Writes:
         except HttpFailure as failure:
             return failure
 
-    async def _send(self, envelope: CommandEnvelope) -> Reply:
+    async def _send(self, envelope: CommandEnvelope, published: asyncio.Future[bool] | None = None) -> Reply:
         with self.replies.expect(envelope.correlation_id) as future:
             with send_span(self._topics.commands, envelope) as span:
                 await self._publish(in_its_span(envelope, span))
+            if published is not None and not published.done():
+                published.set_result(True)
             started = time.perf_counter()
             try:
                 async with asyncio.timeout(self._reply_seconds):

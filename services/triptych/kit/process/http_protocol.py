@@ -1,6 +1,7 @@
 """One connection of an HTTP server: uvicorn's protocol for httptools within `Bounds`, which uvicorn itself lacks."""
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,9 @@ PIPELINED_MAX = 32
 """Requests that a client may send ahead on one connection; one read of a socket can contain 14,000 of them."""
 LINGER_SECONDS = 2.0
 """How long a refused client's bytes are still received and discarded: a reset could lose the refusal."""
+LONG_BODY = "triptych.long_body"
+"""An ASGI extension. The application calls its `renew` to give the client another `body_seconds` for the next part of
+the body. From then on, the client need not receive the response before it has sent the whole body."""
 _FRAMING_PER_BYTE = 8
 """Bytes that one byte of a body may take on the wire; with a chunk for each byte it takes six."""
 
@@ -43,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal = refusal
         self._is_admitted = False
         self._is_in_body = False
+        self._is_duplex = False
         self._is_ending = False
         self._refused_with: HTTPStatus | None = None
         self._fed_bytes = 0  # since the last request ended, without the content of bodies
@@ -112,6 +117,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED_MAX:
             raise self._refused(HTTPStatus.BAD_REQUEST)
         super().on_headers_complete()
+        self.scope["extensions"] = {LONG_BODY: {"renew": partial(self._extend_body, self.scope)}}
         self._is_in_body = True
         self._fed_bytes = 0
         if self._is_admitted:
@@ -128,6 +134,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._fed_bytes = 0
         self._read_within(None)
+        if self._is_duplex:
+            self._is_duplex = False
+            if self.flow.write_paused:
+                self._write_within_bounds()
         super().on_message_complete()
         self._mark_if_idle()
 
@@ -139,7 +149,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Start the timer for a client that takes no data at the moment."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self._bounds.write_seconds, self.transport.abort)
+        if not self._is_duplex:
+            self._write_within_bounds()
 
     def resume_writing(self) -> None:
         """Stop the timer: the client takes data again."""
@@ -195,6 +206,16 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {status:d} {status.phrase}", *(f"{name}: {value}" for name, value in fields.items())]
         return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1") + body
 
+    def _extend_body(self, scope: Any) -> None:
+        if self.scope is scope and self._is_in_body and not self._is_ending:
+            self._is_duplex = True
+            self._cancel_write_timer()
+            self._read_within(self._bounds.body_seconds)
+
+    def _write_within_bounds(self) -> None:
+        self._cancel_write_timer()
+        self._write_timer = self.loop.call_later(self._bounds.write_seconds, self.transport.abort)
+
     def _is_between_responses(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
@@ -205,7 +226,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _read_too_long(self) -> None:
         self._read_timer = None
-        if self._fed_bytes or self._is_in_body:
+        if self._is_duplex and self.flow.write_paused:
+            self.transport.abort()  # the client neither sends nor receives
+        elif self._fed_bytes or self._is_in_body:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.transport.close()  # the client has sent nothing, so no response is due
