@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.histories import History as Made
-from triptych.contract.codec.events import decode_event
 from triptych.contract.snapshots import decode_snapshot
 from triptych.history import documents
 from triptych.history.queries import History
@@ -58,5 +57,3 @@ async def as_it_was(history: History, made: Made, sequence: int, page: int = 100
     moment = await history.moment(made.site_id, made.gallery_id, sequence)
     items = [item async for items in history.all_items(moment, page) for item in items]
     return {**moment.gallery, "items": items}
-
-

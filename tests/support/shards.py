@@ -22,6 +22,7 @@ import pytest
 from triptych.command.store import documents, outbox, repairs
 from triptych.deadletters.store import marks
 from triptych.gateway.access import keys
+from triptych.history import documents as history
 from triptych.kit.mongo import driver, fencing, routers
 from triptych.kit.mongo.driver import Database, IndexModel
 from triptych.kit.mongo.sharding import shard_key_of
@@ -87,6 +88,7 @@ def declared() -> dict[str, list[IndexModel]]:
         outbox.indexes(day),
         repairs.INDEXES,
         queries.indexes(),
+        history.indexes(day),
         fencing.INDEXES,
         republication.INDEXES,
         keys.INDEXES,

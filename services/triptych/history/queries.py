@@ -118,14 +118,14 @@ class History:
         next_cursor = None if page.next_row is None else write_events_cursor(page.next_row["sequence"])
         return EventsPage([_event_wire(row) for row in page.rows], next_cursor)
 
-    async def sequence_at(self, site_id: str, gallery_id: str, time: datetime) -> int:
-        """The sequence of a gallery's last event up to a time.
+    async def sequence_at(self, site_id: str, gallery_id: str, time: datetime | None) -> int:
+        """The sequence of a gallery's last event up to a time; without a time, of the last one in the history.
 
         Raises:
             NotShown: the history does not reach back to this time, or the gallery was not there.
         """
         reach = await self._known(site_id, gallery_id)
-        following = await self._first_after(reach, time)
+        following = None if time is None else await self._first_after(reach, time)
         if following is None:
             return reach.sequence
         if following == 1:

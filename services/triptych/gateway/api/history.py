@@ -47,7 +47,10 @@ class HistoryQuery(WireModel):
 
 
 class MomentQuery(WireModel):
-    """A moment of a gallery: after the event with this sequence, or after the last event up to this time."""
+    """A moment of a gallery: after the event with this sequence, or after the last event up to this time.
+
+    Without both, the moment is that of the last event in the history.
+    """
 
     sequence: Annotated[Sequence, Field(ge=1)] | None = None
     time: Instant | None = None
@@ -55,11 +58,8 @@ class MomentQuery(WireModel):
 
     @model_validator(mode="after")
     def _check_moment(self) -> Self:
-        if (self.sequence is None) == (self.time is None):
-            expected = "exactly one of sequence, time"
-            raise broken(
-                ViolatedRule.CUSTOM, f"must be given as {expected}", field="sequence", data={"expected": expected}
-            )
+        if self.sequence is not None and self.time is not None:
+            raise broken(ViolatedRule.CUSTOM, "must be absent when a sequence is given", field="time")
         return self
 
 
@@ -182,7 +182,6 @@ async def _moment(gateway: GatewayState, site_id: str, gallery_id: str, query: M
     try:
         sequence = query.sequence
         if sequence is None:
-            assert query.time is not None  # noqa: S101 - by the query's own check
             sequence = await gateway.history.sequence_at(site_id, gallery_id, query.time)
         try:
             return await gateway.history.moment(site_id, gallery_id, sequence)
