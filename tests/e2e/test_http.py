@@ -58,6 +58,7 @@ async def test_a_stranger_sees_and_changes_nothing(gateway: Gateway, shared: Ins
         "updateGallery": ("PATCH", path, {"gallery": {"name": "stolen"}}),
         "deleteGallery": ("DELETE", path, None),
         "rebalanceGallery": ("POST", f"{path}/rebalance", None),
+        "restoreGallery": ("POST", f"{path}/restore", {"sequence": 1}),
         "streamGallery": ("GET", f"{path}/events", None),
         "listHistory": ("GET", f"{path}/history", None),
         "getGalleryAsOf": ("GET", f"{path}/as-of?sequence=1", None),

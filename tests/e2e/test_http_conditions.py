@@ -31,6 +31,7 @@ def writes(path: str, ids: list[str]) -> list[tuple[str, str, Any]]:
         ("PATCH", f"{path}/items/{ids[0]}", {"item": {"title": "changed"}}),
         ("POST", f"{path}/items/{ids[0]}/move", {"to": "end"}),
         ("POST", f"{path}/rebalance", None),
+        ("POST", f"{path}/restore", {"sequence": 2}),
         ("POST", f"{path}/items/bulk", {"items": [TEXT, TEXT]}),
         ("POST", f"{path}/items/bulk", {"items": [{**TEXT, "title": "another"}, TEXT]}),
         ("POST", f"{path}/items/bulk", {"items": [TEXT, TEXT, TEXT]}),

@@ -1,6 +1,7 @@
 """The history over HTTP on the whole product: events by pages, a gallery as it was, and each refusal."""
 
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -8,7 +9,10 @@ import pytest
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
+from tests.support.own_cli import printed, typed
 from tests.support.product import Gateway
+from tests.support.waiting import eventually
+from triptych.cli.exits import ExitStatus
 from triptych.history.documents import HISTORY_GALLERIES
 from triptych.history.retention import read_retention
 
@@ -45,6 +49,8 @@ async def eventful(gateway: Gateway) -> tuple[str, list[dict[str, Any]]]:
 
 async def test_a_gallery_as_it_was_after_each_write(gateway: Gateway) -> None:
     path, states = await eventful(gateway)
+    # A request that is made before the history has the last event waits for it.
+    assert await get(gateway, f"{path}/as-of") == {"sequence": 8, "gallery": states[-1]}
     for sequence, state in enumerate(states, 3):
         shown = await get(gateway, f"{path}/as-of", sequence=sequence)
         assert shown == {"sequence": sequence, "gallery": state}
@@ -111,3 +117,133 @@ async def test_each_refusal_has_a_name(gateway: Gateway, shared: Installation) -
     await galleries.delete_one({"_id": path.rpartition("/")[2]})
     assert (await get(gateway, f"{path}/history"))["events"] == []
     assert await read_retention(shared.database) is not None
+
+
+def content(gallery: dict[str, Any]) -> list[dict[str, Any]]:
+    """The items without what a restore may change: dates, and the ids of items that were deleted meanwhile."""
+    changing = ("id", "createdDate", "updatedDate")
+    return [{name: value for name, value in item.items() if name not in changing} for item in gallery["items"]]
+
+
+async def restored(gateway: Gateway, path: str, **body: Any) -> dict[str, Any]:
+    response = await gateway.client.post(f"{path}/restore", json=body)
+    gallery: dict[str, Any] = response.raise_for_status().json()["gallery"]
+    return gallery
+
+
+async def test_a_gallery_goes_back_to_each_of_its_states(gateway: Gateway) -> None:
+    path, states = await eventful(gateway)
+    for sequence in (3, 8, 5, 7, 4):
+        wanted = states[sequence - 3]
+        assert await restored(gateway, path, sequence=sequence) == await whole(gateway, path)
+        now = await whole(gateway, path)
+        assert content(now) == content(wanted)
+        assert (now["name"], now["sortOrder"], now["totalItems"]) == (
+            wanted["name"], wanted["sortOrder"], wanted["totalItems"],
+        )  # fmt: skip
+    # An item that was there all the time keeps its id and its first date; one that was deleted has a new id.
+    first = states[0]["items"][0]
+    kept = next(item for item in now["items"] if item["id"] == first["id"])
+    assert kept["createdDate"] == first["createdDate"]
+    deleted = states[0]["items"][1]["id"]
+    assert deleted not in [item["id"] for item in now["items"]]
+    before = await get(gateway, f"{path}/history")
+    await restored(gateway, path, sequence=4)
+    assert await get(gateway, f"{path}/history") == before, "a restore of the present state changes nothing"
+
+
+async def whole(gateway: Gateway, path: str) -> dict[str, Any]:
+    gallery: dict[str, Any] = (await get(gateway, path))["gallery"]
+    return gallery
+
+
+async def test_items_that_have_exchanged_their_sort_orders_exchange_them_back(gateway: Gateway) -> None:
+    client = gateway.client
+    items = [{"title": str(number), "sortOrder": number, **TEXT} for number in range(400)]
+    made = (await client.post("/v2/galleries", json={"gallery": {"items": items}})).raise_for_status().json()
+    path = f"/v2/galleries/{made['gallery']['id']}"
+    then = [item async for item in pages(gateway, path)]
+    turned = [{"id": item["id"], "sortOrder": 399 - item["sortOrder"]} for item in then]
+    (await client.patch(path, json={"gallery": {"items": turned}})).raise_for_status()
+    gone = [item["id"] for item in then[::7]]
+    (await client.post(f"{path}/items/delete", json={"itemIds": gone})).raise_for_status()
+    (await client.post(f"{path}/items", json={"item": {"title": "new", "sortOrder": 350, **TEXT}})).raise_for_status()
+    await restored(gateway, path, sequence=401)
+    now = [item async for item in pages(gateway, path)]
+    assert content({"items": now}) == content({"items": then})
+    assert [item["id"] for item in now if item["id"] not in gone][:5] == [
+        now_item["id"] if then_item["id"] in gone else then_item["id"]
+        for now_item, then_item in zip(now, then, strict=True)
+    ][:5]
+    assert (await client.post(f"{path}/items", json={"item": {"title": "top", **TEXT}})).status_code == 200
+    assert (await whole(gateway, path))["items"][0]["title"] == "top"
+
+
+async def pages(gateway: Gateway, path: str) -> AsyncIterator[dict[str, Any]]:
+    cursor = ""
+    while True:
+        page = await get(gateway, f"{path}/items", itemLimit=200, cursor=cursor)
+        for item in page["items"]:
+            yield item
+        if "nextCursor" not in page:
+            return
+        cursor = page["nextCursor"]
+
+
+async def test_a_deleted_gallery_comes_back_as_a_new_one(gateway: Gateway) -> None:
+    path, states = await eventful(gateway)
+    (await gateway.client.delete(path)).raise_for_status()
+    refused = await gateway.client.post(f"{path}/restore", json={"sequence": 8})
+    assert refusal(refused)[:2] == (404, "NOT_FOUND")
+    copy = await restored(gateway, path, sequence=8, asNewGallery=True)
+    assert copy["id"] != states[-1]["id"]
+    assert copy["name"] == states[-1]["name"]
+    assert [item["title"] for item in copy["items"]] == [item["title"] for item in states[-1]["items"]]
+    assert (await whole(gateway, f"/v2/galleries/{copy['id']}"))["totalItems"] == len(copy["items"])
+    assert (await gateway.client.get(path)).status_code == 404
+
+
+async def test_what_cannot_be_restored_is_refused_by_name(gateway: Gateway, shared: Installation) -> None:
+    path, _ = await eventful(gateway)
+    client = gateway.client
+    for refused, expected in (
+        ({"sequence": 9}, (409, "FAILED_PRECONDITION", {"completeThrough": 8})),
+        ({"time": "2001-01-01T00:00:00Z"}, (404, "NOT_FOUND", {"earliestSequence": 1, "completeThrough": 8})),
+    ):
+        assert refusal(await client.post(f"{path}/restore", json=refused)) == expected
+    wrong: list[dict[str, Any]] = [{}, {"sequence": 1, "time": "2001-01-01T00:00:00Z"}, {"sequence": 0}, {"time": "x"}]
+    for body in wrong:
+        assert (await client.post(f"{path}/restore", json=body)).status_code == 400
+    unknown = await client.post(f"/v2/galleries/{uuid.uuid4()}/restore", json={"sequence": 1, "asNewGallery": True})
+    assert refusal(unknown)[:2] == (404, "NOT_FOUND")
+    conflict = await client.post(f"{path}/restore", json={"sequence": 3}, headers={"If-Match": '"3"'})
+    assert refusal(conflict)[:2] == (412, "SEQUENCE_CONFLICT")
+    # The gallery takes commands again after a restore that was refused.
+    (await client.patch(path, json={"gallery": {"name": "after"}})).raise_for_status()
+    # Its sort order belongs to another gallery now.
+    taken = (await whole(gateway, path))["sortOrder"]
+    (await client.patch(path, json={"gallery": {"sortOrder": taken + 0.5}})).raise_for_status()
+    (await client.post("/v2/galleries", json={"gallery": {"sortOrder": taken}})).raise_for_status()
+    assert (await restored(gateway, path, sequence=3))["sortOrder"] == taken + 0.5
+    assert await read_retention(shared.database) is not None
+
+
+async def test_the_history_of_a_gallery_is_forgotten_on_request(gateway: Gateway, shared: Installation) -> None:
+    path, states = await eventful(gateway)
+    gallery_id = path.rpartition("/")[2]
+    await get(gateway, f"{path}/as-of", sequence=8)
+    forgotten = await typed(shared, "forget-history", gallery_id, "--json")
+    assert printed(forgotten) == [{"galleryId": gallery_id, "removed": 8}]
+    assert (await get(gateway, f"{path}/history"))["events"] == []
+    assert await whole(gateway, path) == states[-1]
+    assert (await typed(shared, "forget-history", "nothing")).exit_code == ExitStatus.REFUSED
+    # With the next change, the gallery gets a new beginning from a snapshot.
+    (await gateway.client.patch(path, json={"gallery": {"name": "after"}})).raise_for_status()
+
+    async def is_shown() -> bool:
+        return (await gateway.client.get(f"{path}/as-of", params={"sequence": 9})).status_code == 200
+
+    await eventually(is_shown, "a snapshot is in the history", deadline_seconds=60)
+    early = await gateway.client.get(f"{path}/as-of", params={"sequence": 8})
+    assert refusal(early) == (410, "OUT_OF_RANGE", {"completeThrough": 9, "earliestSequence": 9})
+    assert content((await get(gateway, f"{path}/as-of", sequence=9))["gallery"]) == content(states[-1])

@@ -200,6 +200,31 @@ async def test_a_deleted_gallery_is_shown_as_it_was_before(database: Database) -
     assert (await absence(history, made, last)).absence is Absence.UNKNOWN
 
 
+async def test_nothing_stays_for_ever_of_a_clone_that_was_given_up(database: Database) -> None:
+    archive, history = await open_archive(database), queries.History(database)
+    made = History(site_id="s").create(first_items=3)
+    made.add_item(1)
+    made.add_item(2)
+    for item_id in list(made.items):
+        del made.items[item_id]  # no event says that they are gone
+    await archive_all(archive, entries_of(made.delete()))
+    assert len(made.wire) == 4
+    assert (await absence(history, made, 4)).absence is Absence.NOT_THERE
+    assert await database["history_events"].count_documents({"supersededAt": {"$exists": False}}) == 0
+
+
+async def test_a_gallery_that_is_gone_without_an_event_stops_waiting(database: Database) -> None:
+    archive, history = await open_archive(database), queries.History(database)
+    made = eventful(11, 20)
+    await archive_all(archive, entries_of(made, 5))
+    (reach,) = [one async for one in archive.waiting(10)]
+    await archive.give_up(reach)
+    assert [one async for one in archive.waiting(10)] == []
+    assert await archive.count_waiting(10) == 0
+    assert await database["history_events"].count_documents({"supersededAt": {"$exists": False}}) == 0
+    assert (await absence(history, made, len(made.wire))).absence is Absence.NOT_KEPT
+
+
 async def test_every_query_is_served_by_an_index(database: Database) -> None:
     archive, history = await open_archive(database), queries.History(database)
     made = eventful(10, 30)

@@ -30,4 +30,5 @@ UPDATE_ITEM = {"item": {"title": "Early morning", "description": "Taken at six"}
 DELETE_ITEMS = {"itemIds": [ITEM_IDS[1]]}
 MOVE_ITEM = {"to": "end"}
 MOVE_ITEMS = {"itemIds": [ITEM_IDS[2], ITEM_IDS[0]], "to": "start"}
+RESTORE_GALLERY = {"sequence": 4, "asNewGallery": True}
 CREATE_ITEMS = {"items": [IMAGE, TEXT]}

@@ -178,10 +178,15 @@ async def list_items_as_of(
 
 
 async def _moment(gateway: GatewayState, site_id: str, gallery_id: str, query: MomentQuery) -> Moment:
-    """The moment that a request names. A sequence that the history has not come to yet is waited for."""
+    """The moment that a request names. What readers see already, and the history has not come to yet, is waited for."""
     try:
         sequence = query.sequence
         if sequence is None:
+            # The last event up to a time may be one that the history does not have yet.
+            shown = await gateway.views.sequence_of(site_id, gallery_id) or 0
+            reach = await gateway.history.reach(site_id, gallery_id)
+            if reach is None or reach.sequence < shown:
+                await _until_reached(gateway, site_id, gallery_id, shown)
             sequence = await gateway.history.sequence_at(site_id, gallery_id, query.time)
         try:
             return await gateway.history.moment(site_id, gallery_id, sequence)
@@ -225,7 +230,7 @@ async def _failure(gateway: GatewayState, site_id: str, gallery_id: str, reason:
         case Absence.UNKNOWN if await gateway.views.sequence_of(site_id, gallery_id) is None:
             return not_found("gallery", galleryId=gallery_id)
         case Absence.UNKNOWN:
-            return ApplicationFailure(410, "OUT_OF_RANGE", "the history does not have this gallery yet", data)
+            return ApplicationFailure(410, "OUT_OF_RANGE", "the history does not have this gallery", data)
         case Absence.NOT_REACHED:
             return ApplicationFailure(409, "FAILED_PRECONDITION", "the history has not come to this sequence", data)
         case Absence.NOT_KEPT:

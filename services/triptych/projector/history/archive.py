@@ -135,7 +135,7 @@ class Archive:
             await self._events.bulk_write(writes, ordered=False)
 
     async def _sweep(self, sweep: Sweep) -> None:
-        """End the open rows that are older than a snapshot, some at a time: it may be a large gallery."""
+        """End the open rows from before a sequence, some at a time: it may be a large gallery."""
         query = {
             "galleryId": sweep.gallery_id,
             "until": OPEN,

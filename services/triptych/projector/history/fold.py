@@ -70,7 +70,7 @@ class Closing(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """All rows of a gallery that are open and older than `sequence` end there: a snapshot does not have them."""
+    """All rows of a gallery that are open and older than `sequence` end there: the gallery does not have them then."""
 
     gallery_id: str
     sequence: int
@@ -85,7 +85,7 @@ class Fold:
         reaches: of all galleries of the batch: first as loaded, then as folded.
         rows: new rows by id.
         closings: rows of earlier batches to close, in order.
-        sweeps: galleries whose snapshot is complete.
+        sweeps: galleries whose snapshot is complete, or that were deleted with items.
         outcomes: one for each entry, in order.
     """
 
@@ -163,6 +163,9 @@ def _event(folded: Fold, entry: ArchivedEvent) -> Archived:
     is_gone = kind is EventType.GALLERY_DELETED
     if is_gone or kind is EventType.ITEM_DELETED:
         row["supersededAt"] = entry.at
+    if is_gone and before != 0:
+        # A clone that is given up is deleted without events of its items.
+        folded.sweeps.append(Sweep(gallery_id, event.sequence, entry.at))
     folded.reaches[gallery_id] = reach._replace(
         sequence=event.sequence,
         complete_from=None if has_gap else reach.complete_from,
