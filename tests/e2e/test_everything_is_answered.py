@@ -67,7 +67,7 @@ async def running_everything(installation: Installation) -> AsyncIterator[Gatewa
     relay = installation.settings(WebhookSettings, secrets_key=SECRETS)
     async with (
         running_command_service(installation),
-        running_projector(installation),
+        running_projector(installation, history_retention=86_400),
         compose_webhooks(relay),
         running_gateway(installation, secrets_key=SECRETS, **PATIENCE) as gateway,
     ):

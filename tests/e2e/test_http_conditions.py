@@ -43,6 +43,7 @@ def writes(path: str, ids: list[str]) -> list[tuple[str, str, Any]]:
         ("POST", f"{path}/items/move", {"itemIds": ids[:2], "to": "end"}),
         ("POST", f"{path}/items/bulk/lines", b'{"text":{"html":"x"}}\n' * 2),
         ("POST", f"{path}/rebalance", None),
+        ("POST", f"{path}/restore", {"sequence": 2}),
         ("POST", f"{path}/items/bulk", {"items": [TEXT, TEXT]}),
         ("POST", f"{path}/items/bulk", {"items": [{**TEXT, "title": "another"}, TEXT]}),
         ("POST", f"{path}/items/bulk", {"items": [TEXT, TEXT, TEXT]}),

@@ -68,6 +68,7 @@ class CommandMix:
             "ClearGallery": 1,
             "RebalanceItems": 1,
             "RepublishGallery": 1,
+            "RestoreGallery": 1,
         }
     )
 
@@ -124,6 +125,8 @@ class CommandMix:
             case "DeleteItems":
                 count = chance.randint(1, self.most_items)
                 data["itemIds"] = [self._item(known) for _ in range(count)]
+            case "RestoreGallery":
+                data["sequence"] = chance.randint(1, 12)
             case _:
                 pass
         if chance.random() < self.trouble / 5:

@@ -46,6 +46,7 @@ WEIGHTS = {
     "ClearGallery": 2,
     "RebalanceItems": 1,
     "RepublishGallery": 1,
+    "RestoreGallery": 1,
 }
 
 

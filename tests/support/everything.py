@@ -180,14 +180,14 @@ class Everything:
     def _long_work(self) -> list[Offered]:
         """Galleries with more items than one transaction handles, long-running work on them, and commands that wait."""
         made = []
-        for name in ("ClearGallery", "RebalanceItems", "RepublishGallery", "DeleteGallery", "Clone"):
+        for name in ("ClearGallery", "RebalanceItems", "RepublishGallery", "RestoreGallery", "DeleteGallery", "Clone"):
             gallery_id = self._guid()
             commands: list[tuple[str, dict[str, Any]]] = [("CreateGallery", {"gallery": {"name": name}})]
             commands += [("CreateItems", {"items": [TEXT] * (LONG // 3)})] * 3
             if name == "Clone":
                 commands.append(("CreateGallery", {"galleryId": self._guid(), "cloneFromGalleryId": gallery_id}))
             else:
-                commands.append((name, {}))
+                commands.append((name, {"sequence": 1} if name == "RestoreGallery" else {}))
             commands += [("CreateItems", {"items": [TEXT]}), ("UpdateGallery", {"gallery": {"name": "after"}})]
             for number, (kind, data) in enumerate(commands):
                 command_id = f"long-{name}-{number}"

@@ -9,7 +9,7 @@ from tests.support.kafka import Record
 from tests.support.published import problems_of_record
 from triptych.kit.kafka.reading.reader import GroupReader
 
-OURS = {b"triptych/command", b"triptych/projector", b"triptych/webhooks"}
+OURS = {b"triptych/command", b"triptych/history", b"triptych/projector", b"triptych/webhooks"}
 """The `ce_source` of the services' own records; the gateway's commands have the sources of its clients."""
 
 

@@ -79,10 +79,10 @@ async def running_projector(installation: Installation, **fields: object) -> Asy
 
 @asynccontextmanager
 async def running_product(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
-    """Run the command service, the projector and a gateway."""
+    """Run the command service, the projector with a history, and a gateway; the fields are settings of the gateway."""
     async with (
         running_command_service(installation),
-        running_projector(installation),
+        running_projector(installation, history_retention=86_400),
         running_gateway(installation, **fields) as gateway,
     ):
         yield gateway

@@ -22,6 +22,7 @@ import pytest
 from triptych.command.store import documents, outbox, repairs
 from triptych.deadletters.store import marks
 from triptych.gateway.access import keys
+from triptych.history import documents as history
 from triptych.kit.mongo import driver, fencing, routers
 from triptych.kit.mongo.driver import Database, IndexModel
 from triptych.kit.mongo.sharding import shard_key_of
@@ -55,6 +56,8 @@ ON_ALL_SHARDS: Mapping[Shape, str] = {
     Shape("galleries", "find", ("_id",)): "a comparison of everything",
     Shape("galleries", "find", ()): "whether there are galleries, before the collection is divided",
     Shape("galleries", "aggregate", ("_id",)): "a comparison of everything",
+    Shape("history_galleries", "find", ("wanted",)): "the galleries that wait for a snapshot of the history",
+    Shape("history_galleries", "aggregate", ("wanted",)): "their number",
     Shape("items", "find", ("_id",)): "a command that was refused alone, and the migration of stored items",
     Shape("items", "find", ("galleryId",)): "a comparison of everything, by ranges of galleries",
     Shape("items", "update", ("_id",)): "the migration of stored items",
@@ -87,6 +90,7 @@ def declared() -> dict[str, list[IndexModel]]:
         outbox.indexes(day),
         repairs.INDEXES,
         queries.indexes(),
+        history.indexes(day),
         fencing.INDEXES,
         republication.INDEXES,
         keys.INDEXES,

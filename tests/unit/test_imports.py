@@ -21,17 +21,18 @@ MAY_IMPORT = {
     "kit": (),
     "readmodel": ("contract", "kit"),
     "writemodel": ("kit",),
-    "command": ("contract", "kit", "writemodel"),
-    "projector": ("contract", "kit", "readmodel", "writemodel"),
+    "history": ("contract", "kit"),
+    "command": ("contract", "history", "kit", "writemodel"),
+    "projector": ("contract", "history", "kit", "readmodel", "writemodel"),
     "webhooks": ("contract", "kit"),
     "deadletters": ("contract", "kit"),
     "gateway": (
-        *("contract", "deadletters", "kit", "readmodel", "writemodel"),
+        *("contract", "deadletters", "history", "kit", "readmodel", "writemodel"),
         *("webhooks.admin", "webhooks.model", "webhooks.store"),
     ),
     "cli": (
         *("client", "command", "contract", "deadletters", "devstack"),
-        *("gateway", "kit", "projector", "readmodel", "webhooks", "writemodel"),
+        *("gateway", "history", "kit", "projector", "readmodel", "webhooks", "writemodel"),
     ),
 }
 
@@ -49,7 +50,7 @@ ROOMS = {
         ("upgrading",),
     ),
     "command": (("domain",), ("store",), ("flow",), ("",), ("restore",)),
-    "projector": (("settings",), ("view",), ("join",), ("ingest",), ("",), ("rebuild",)),
+    "projector": (("settings",), ("view", "history"), ("join",), ("ingest",), ("",), ("rebuild",)),
     "gateway": (("settings",), ("http",), ("access", "live"), ("writing",), ("lines",), ("api",), ("",)),
     "deadletters": (("model",), ("store",), ("",)),
     "webhooks": (("model",), ("http", "store"), ("settings",), ("admin", "relay"), ("",)),

@@ -32,6 +32,7 @@ DATA: dict[str, dict[str, Any]] = {
     "UpdateItem": {"itemId": ITEM, "item": TEXT},
     "MoveItem": {"itemId": ITEM, "to": "start"},
     "MoveItems": {"itemIds": [ITEM], "to": "end"},
+    "RestoreGallery": {"sequence": 1},
     "DeleteItems": {"itemIds": [ITEM]},
 }
 

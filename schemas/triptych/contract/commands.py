@@ -1,10 +1,10 @@
-"""Models of the eleven commands that producers may send (contract, section 11)."""
+"""Models of the commands that producers may send (contract, section 11)."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from triptych.contract.base import NUMERIC, Guid, ViolatedRule, WireModel, broken
+from triptych.contract.base import NUMERIC, Guid, Instant, ViolatedRule, WireModel, broken
 from triptych.contract.gallery import ITEMS_MAX, GalleryPatch, NewGallery
 from triptych.contract.item import ItemPatch, NewItem
 
@@ -74,6 +74,32 @@ class RebalanceItems(GalleryCommand):
 
 class RepublishGallery(GalleryCommand):
     """Publish a gallery's state again, for read models that lost events."""
+
+
+class RestoreGallery(Command):
+    """Bring a gallery back to a former state, or create a gallery from a former state of another one (D25).
+
+    The state is that after the event with this sequence, or after the last event up to this time. With
+    `from_gallery_id`, which may be that of a deleted gallery, `gallery_id` is the id of the new gallery.
+    """
+
+    gallery_id: Guid | None = None
+    sequence: Annotated[Sequence, Field(ge=1)] | None = None
+    time: Instant | None = None
+    from_gallery_id: Guid | None = None
+
+    @model_validator(mode="after")
+    def _check_state(self) -> Self:
+        if (self.sequence is None) == (self.time is None):
+            expected = "exactly one of sequence, time"
+            raise broken(
+                ViolatedRule.CUSTOM, f"must be given as {expected}", field="sequence", data={"expected": expected}
+            )
+        if self.gallery_id is None and self.from_gallery_id is None:
+            raise broken(ViolatedRule.REQUIRED_FIELD, "is required", field="galleryId")
+        if self.gallery_id == self.from_gallery_id:
+            raise broken(ViolatedRule.CUSTOM, "must be another gallery", field="fromGalleryId")
+        return self
 
 
 class CreateItems(GalleryCommand):
@@ -149,6 +175,7 @@ CommandData: TypeAlias = (
     | ClearGallery
     | RebalanceItems
     | RepublishGallery
+    | RestoreGallery
     | CreateItems
     | UpdateItem
     | MoveItem
@@ -165,6 +192,7 @@ COMMANDS: dict[str, type[CommandData]] = {
         ClearGallery,
         RebalanceItems,
         RepublishGallery,
+        RestoreGallery,
         CreateItems,
         UpdateItem,
         MoveItem,

@@ -164,6 +164,21 @@ def verify(as_json: AsJson = False) -> None:
         raise typer.Exit(ExitStatus.NEGATIVE)
 
 
+@app.command(epilog="Example: triptych forget-history f923b945-6df0-4a20-891e-668b0eb4a030")
+def forget_history(
+    gallery_id: Annotated[str, typer.Argument(help="The id of the gallery.")], as_json: AsJson = False
+) -> None:
+    """Remove the former states of a gallery from the history. The gallery itself stays as it is."""
+    from triptych.cli.forget_history import forget_history as run
+
+    with reporting_refusals():
+        removed = run(gallery_id)
+    if as_json:
+        show_json({"galleryId": gallery_id, "removed": removed})
+    else:
+        print(f"removed {removed} rows")
+
+
 @app.command(epilog="Example: triptych completion bash > ~/.local/share/bash-completion/completions/triptych")
 def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
     """Print the script that lets a shell complete commands and options."""

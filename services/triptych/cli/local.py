@@ -59,6 +59,7 @@ def service_environ(settings: CliSettings) -> dict[str, str]:
     return {
         # Listeners under development run on this machine too.
         f"{PREFIX}WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        f"{PREFIX}HISTORY_RETENTION": "P7D",
         **environ_of(settings),
         f"{PREFIX}LOCAL": "true",
         f"{PREFIX}KAFKA_BOOTSTRAP": settings.kafka_bootstrap,

@@ -42,7 +42,7 @@ async def provision(settings: CliSettings) -> list[str]:
             settings.topic_partitions, settings.topic_replication, settings.events_retention, settings.reply_topics
         )
         created = await ensure_topics(settings, specs)
-        views = projector.indexes(await Versions(database).active())
+        views = projector.indexes(await Versions(database).active(), settings.history_retention)
         for indexes in (command.indexes(settings), views, keys.INDEXES, webhooks.INDEXES):
             await ensure_indexes(database, indexes)
     return created

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
+from triptych.command.flow.former_states import FormerStates
 from triptych.command.flow.independence import are_independent
 from triptych.command.flow.reply_publisher import PATIENCE_SECONDS, ReplyPublisher
 from triptych.command.flow.runner import JobRunner
@@ -28,6 +29,7 @@ from triptych.command.store.repairs import refuse_unfinished_repair
 from triptych.command.store.repository import WriteModelRepository
 from triptych.command.store.staging import Staging
 from triptych.contract.topics import COMMANDS, Topics
+from triptych.history.queries import History
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
@@ -177,7 +179,9 @@ def make_handler(
     writer = Writer(repository, head_cache, outbox, reply_publisher)
     executor = Executor(loader, repository, writer, reply_publisher, dead_letters, _new_event_id)
     failed_work = JobFailures(writer, jobs, loader, reply_publisher, dead_letters, _new_event_id)
-    runner = JobRunner(executor, writer, jobs, loader, Staging(database), failed_work, _new_event_id, job_patience)
+    staging = Staging(database)
+    former_states = FormerStates(History(database), loader, staging)
+    runner = JobRunner(executor, writer, jobs, loader, staging, failed_work, former_states, _new_event_id, job_patience)
     return CommandHandler(executor, runner, ownership, publisher, reply_publisher, dead_letters, topics, layout)
 
 

@@ -16,7 +16,17 @@ from triptych.deadletters.store.marks import INDEXES as DEAD_LETTER_INDEXES
 from triptych.gateway.access import keys
 from triptych.gateway.access.keys import Keys
 from triptych.gateway.access.limits import RateLimit
-from triptych.gateway.api import bulk, bulk_lines, dead_letters, deliveries, events, galleries, items, listeners
+from triptych.gateway.api import (
+    bulk,
+    bulk_lines,
+    dead_letters,
+    deliveries,
+    events,
+    galleries,
+    history,
+    items,
+    listeners,
+)
 from triptych.gateway.api.asyncapi_page import asyncapi_routes
 from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
@@ -38,6 +48,7 @@ from triptych.gateway.writing.replies import ReplyTopic, ReplyWaiters
 from triptych.gateway.writing.reply_topic import leased_reply_topic
 from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
+from triptych.history.queries import History
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
 from triptych.kit.kafka.layout import LiveCounts
@@ -152,6 +163,7 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                 keys=Keys(database, settings.gateway_key_cache),
                 limit=RateLimit(settings.gateway_requests_per_minute),
                 views=views,
+                history=History(database),
                 item_reads=item_reads,
                 unshown=UnshownWrites(database),
                 gallery_waiters=gallery_waiters,
@@ -222,7 +234,14 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     app.add_middleware(OuterMiddleware, logs_all=state.settings.gateway_access_log)
     if proxies := state.settings.gateway_trusted_proxies:
         app.add_middleware(ForwardedHeaders, trusted=proxies, read=state.settings.gateway_proxy_headers)
-    of_galleries = (galleries.router, items.router, bulk.router, bulk_lines.router, events.router)
+    of_galleries = (
+        galleries.router,
+        items.router,
+        bulk.router,
+        bulk_lines.router,
+        events.router,
+        history.router,
+    )
     for router in of_galleries:
         app.include_router(router, prefix=PREFIXES[0])
     for router in (listeners.router, deliveries.router, dead_letters.router):

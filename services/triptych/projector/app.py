@@ -24,6 +24,7 @@ from triptych.kit.startup.layout_watch import LayoutWatch, watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import Presence, present
+from triptych.projector.history.running import archiving
 from triptych.projector.ingest import republication
 from triptych.projector.pipeline import Projection, running_projection
 from triptych.projector.provision import indexes as indexes
@@ -72,7 +73,8 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         with dependencies:
             async with SUPERVISOR.running("projection", projector.run, may_end=lambda: projector.has_not_started):
                 await projector.started
-                yield Starlette(routes=health.routes())
+                async with archiving(settings, database, layout_watch, presence, health):
+                    yield Starlette(routes=health.routes())
 
 
 class Projector:

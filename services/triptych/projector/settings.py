@@ -1,5 +1,6 @@
 """Settings of the projector."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import Field
@@ -26,7 +27,17 @@ class ProjectorSettings(ConsumerSettings):
     """Events that are projected at a time, at most. A single event is projected at once."""
     projector_lost_events: LossPolicy = LossPolicy.REPAIR
     """When events expired unread: `repair` asks for the galleries concerned, `rebuild` waits for a rebuild."""
+    history_retention: timedelta = Field(timedelta(0), ge=timedelta(0))
+    """How long states of galleries are kept after they were changed or deleted, for the history, `as-of` and restores;
+    0 writes no history."""
+    history_batch_size: int = Field(5_000, ge=1, le=10_000)
+    """The most events that are archived together."""
 
     def projector_group(self, version: int) -> str:
         """The consumer group of a version of the views. Each version reads the topic in a group of its own."""
         return f"{self.topic_prefix}projector.v{version}"
+
+    @property
+    def history_group(self) -> str:
+        """The consumer group of the history."""
+        return f"{self.topic_prefix}history.v1"

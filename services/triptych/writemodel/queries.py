@@ -31,6 +31,11 @@ class WriteModel:
         query = {"_id": {"$in": list(gallery_ids)}}
         return {found["_id"] async for found in self._galleries.find(query, {"_id": 1})}
 
+    async def existing(self, gallery_ids: Collection[str]) -> set[str]:
+        """The ids among `gallery_ids` of galleries that are not deleted. Clients may not see them yet."""
+        query = {"_id": {"$in": list(gallery_ids)}, "status": {"$ne": Status.DELETED.value}}
+        return {found["_id"] async for found in self._galleries.find(query, {"_id": 1})}
+
     async def has(self, gallery_id: str) -> bool:
         """Whether a gallery exists and is not deleted. Clients may not see it yet."""
         found = await self._galleries.find_one({"_id": gallery_id}, {"status": 1})

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
+from tests.support.product import running_projector
 from tests.support.sender import Sender, sending
 from tests.support.servers import Service, command_service
 from tests.support.waiting import eventually
@@ -63,11 +64,11 @@ async def bystander(installation: Installation, service: Service) -> AsyncIterat
 
 
 @pytest.mark.timeout(300 + 10 * WORK_SECONDS)
-async def test_clone_clear_and_delete_delay_nobody_and_use_bounded_memory(
+async def test_clone_clear_restore_and_delete_delay_nobody_and_use_bounded_memory(
     installation: Installation, tmp_path: Path
 ) -> None:
     with command_service(installation, tmp_path) as service:
-        async with sending(installation) as sender:
+        async with sending(installation) as sender, running_projector(installation, history_retention=86_400):
             await eventually(service.is_ready, "the service is ready", deadline_seconds=60)
             source = await sender.gallery(ITEMS, name="Source")
             other = await sender.gallery(1)
@@ -80,13 +81,18 @@ async def test_clone_clear_and_delete_delay_nobody_and_use_bounded_memory(
                 assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + ITEMS)
                 items = installation.database["items"]
                 assert await items.count_documents({"galleryId": clone}) == ITEMS
-                for name, gallery_id in (("ClearGallery", source), ("DeleteGallery", clone)):
+                for name, data, left in (
+                    ("ClearGallery", {"galleryId": source}, 0),
+                    ("RestoreGallery", {"galleryId": source, "sequence": 1 + ITEMS}, ITEMS),
+                    ("DeleteGallery", {"galleryId": clone}, 0),
+                ):
                     started = time.monotonic()
-                    asked = await sender.put(name, {"galleryId": gallery_id})
+                    asked = await sender.put(name, data)
                     reply = await sender.reply_to(asked, deadline_seconds=WORK_SECONDS)
                     times[name] = time.monotonic() - started
                     assert reply["outcome"] == "accepted"
-                    assert await items.count_documents({"galleryId": gallery_id}) == 0
+                    assert await items.count_documents({"galleryId": data["galleryId"]}) == left
+                assert await sender.titles(source) == [str(number) for number in range(ITEMS)]
             growth = max(others.memory) - before
             print(
                 f"{ITEMS} items: {', '.join(f'{name} {seconds:.1f} s' for name, seconds in times.items())}; "
@@ -104,7 +110,7 @@ async def test_clone_clear_and_delete_delay_nobody_and_use_bounded_memory(
 @pytest.mark.timeout(300 + 10 * WORK_SECONDS)
 async def test_jobs_continue_after_a_kill(installation: Installation, tmp_path: Path) -> None:
     jobs, galleries = installation.database["jobs"], installation.database["galleries"]
-    async with sending(installation) as sender:
+    async with sending(installation) as sender, running_projector(installation, history_retention=86_400):
         with command_service(installation, tmp_path) as first:
             await eventually(first.is_ready, "the service is ready", deadline_seconds=60)
             source = await sender.gallery(ITEMS)
@@ -138,9 +144,23 @@ async def test_jobs_continue_after_a_kill(installation: Installation, tmp_path: 
             await eventually(is_shrinking, "some items of the source are deleted", deadline_seconds=WORK_SECONDS)
             second.kill()
         await audit(installation.database)
-        with command_service(installation, tmp_path):
+        with command_service(installation, tmp_path) as third:
             reply = await sender.reply_to(cleared, deadline_seconds=WORK_SECONDS)
             assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + 2 * ITEMS)
             assert await sender.titles(source) == []
+            restored = await sender.put("RestoreGallery", {"galleryId": source, "sequence": 1 + ITEMS})
+            await sender.producer.flush()
+
+            async def is_growing() -> bool:
+                head = await galleries.find_one({"_id": source})
+                return head is not None and head["totalItems"] > 0
+
+            await eventually(is_growing, "some items of the source are back", deadline_seconds=WORK_SECONDS)
+            third.kill()
+        await audit(installation.database)
+        with command_service(installation, tmp_path):
+            reply = await sender.reply_to(restored, deadline_seconds=WORK_SECONDS)
+            assert (reply["outcome"], reply["sequence"]) == ("accepted", 1 + 3 * ITEMS)
+            assert await sender.titles(source) == [str(number) for number in range(ITEMS)]
     history = await audit(installation.database)
-    assert sum(map(len, history.values())) == (1 + 2 * ITEMS) + (1 + ITEMS) + 1
+    assert sum(map(len, history.values())) == (1 + 3 * ITEMS) + (1 + ITEMS) + 1

@@ -41,7 +41,7 @@ def test_subjects_are_named_by_topic_and_title() -> None:
     found = {subject.name: subject for subject in subjects(Topics("shop."))}
     assert {"shop.commands-MoveItem", "shop.replies-Reply", "shop.events-ItemCreated"} <= found.keys()
     assert {"shop.events-SnapshotItem", "shop.galleries-GalleryRecord", "shop.galleries-ItemRecord"} <= found.keys()
-    assert len(found) == 23
+    assert len(found) == 24
     for name, subject in found.items():
         assert name.rpartition("-")[2] == json.loads(subject.schema)["title"]
         assert subject.level == ("NONE" if ".commands-" in name else "FORWARD_TRANSITIVE")

@@ -45,10 +45,11 @@ async def test_each_command_of_the_contract_has_a_method_with_its_name() -> None
     }
     for name, arguments in calls.items():
         await getattr(commands, name)(*arguments, expected_sequence=4, command_id=name)
+    await commands.restore_gallery(GALLERY_ID, sequence=3, expected_sequence=4, command_id="restore_gallery")
     await commands.move_item(GALLERY_ID, ITEM_ID, to="start", expected_sequence=4, command_id="move_item")
     await commands.move_items(GALLERY_ID, [ITEM_ID], to="end", expected_sequence=4, command_id="move_items")
     snake = {re.sub(r"(?<=.)([A-Z])", r"_\1", name).lower() for name in COMMANDS}
-    assert snake == {*calls, "move_item", "move_items"}
+    assert snake == {*calls, "move_item", "move_items", "restore_gallery"}
     for command, options in commands.sent:
         name = options["command_id"]
         assert command_name(command) == name.title().replace("_", "")

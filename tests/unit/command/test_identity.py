@@ -32,6 +32,8 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("UpdateGallery", {"galleryId": GALLERY, "gallery": {"items": [{**TEXT, "id": ITEM}]}}),
     *((name, {"galleryId": GALLERY}) for name in ("DeleteGallery", "ClearGallery", "RebalanceItems")),
     ("RepublishGallery", {"galleryId": GALLERY}),
+    ("RestoreGallery", {"galleryId": GALLERY, "sequence": 1}),
+    ("RestoreGallery", {"galleryId": GALLERY, "sequence": 2}),
     ("RepublishGallery", {"galleryId": OTHER}),
     ("RepublishGallery", {"galleryId": GALLERY, "expectedSequence": 0}),
     ("RepublishGallery", {"galleryId": GALLERY, "expectedSequences": []}),

@@ -212,6 +212,7 @@ def test_an_unknown_content_encoding() -> None:
         ("POST", f"{LISTENER}/rotate-secret?overlapSeconds=60", ["overlapSeconds"]),
         ("POST", f"{GALLERIES}/{G}/rebalance?dryRun=1", ["dryRun"]),
         ("POST", f"{ITEMS}/move?dryRun=1", ["dryRun"]),
+        ("POST", f"{GALLERIES}/{G}/restore?dryRun=1", ["dryRun"]),
         ("POST", f"{LETTERS}/replay-matching?dryRun=1", ["dryRun"]),
         ("POST", f"{LETTERS}/drop-matching?topic=commands", ["topic"]),
         ("POST", f"{LETTERS}/t.commands.dead-letter-0@0/drop?dryRun=1", ["dryRun"]),

@@ -18,6 +18,7 @@ ON_ONE_SHARD = {
     "gallery_places": "one small document for each site",
     "jobs": "one document for each job that runs",
     "owner_sessions": "one document for each process",
+    "history_state": "one document",
     "join_requests": "requests that are carried out within seconds",
     "restore_repairs": "one document during a repair",
     "restored_galleries": "exists during a repair only",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
@@ -28,6 +29,7 @@ from triptych.contract.commands import (
     MoveItems,
     RebalanceItems,
     RepublishGallery,
+    RestoreGallery,
     UpdateGallery,
     UpdateItem,
 )
@@ -148,6 +150,23 @@ class Commands:
     async def republish_gallery(self, gallery_id: str, **options: Unpack[Options]) -> Reply:
         """Have a gallery's state published again, for consumers that lost events."""
         return await self._do(RepublishGallery, {"gallery_id": gallery_id}, options)
+
+    async def restore_gallery(
+        self,
+        gallery_id: str | None = None,
+        *,
+        sequence: int | None = None,
+        time: datetime | None = None,
+        from_gallery_id: str | None = None,
+        **options: Unpack[Options],
+    ) -> Reply:
+        """Bring a gallery back to the state after an event, or at a time with an offset (D25).
+
+        With `from_gallery_id`, a new gallery gets the former state of that one, which may be deleted. The reply has its
+        id.
+        """
+        given = {"gallery_id": gallery_id, "sequence": sequence, "time": time, "from_gallery_id": from_gallery_id}
+        return await self._do(RestoreGallery, given, options)
 
     async def create_items(
         self,

@@ -120,6 +120,11 @@ COMMANDS: dict[str, dict[str, dict[str, Any]]] = {
         }
         for name in ("DeleteGallery", "ClearGallery", "RebalanceItems", "RepublishGallery")
     },
+    "RestoreGallery": {
+        "sequence": {**_AT_GALLERY, "sequence": 4, "expectedSequences": [9]},
+        "time": {**_AT_GALLERY, "time": "2026-01-01T00:00:00.000Z"},
+        "new-gallery": {"fromGalleryId": GALLERY_ID, "sequence": 4},
+    },
     "CreateItems": {
         "one": {**_AT_GALLERY, "items": [SHORT]},
         "every-medium": {**_AT_GALLERY, "items": list(BODIES)},

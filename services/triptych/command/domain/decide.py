@@ -40,6 +40,7 @@ from triptych.contract.commands import (
     MoveItems,
     RebalanceItems,
     RepublishGallery,
+    RestoreGallery,
     UpdateGallery,
     UpdateItem,
 )
@@ -144,6 +145,9 @@ def _change(command: ReceivedCommand, wire: Mapping[str, Any], unit: UnitOfWork,
     if isinstance(data, CreateGallery):
         _check_expected(data, head.sequence if head else 0)
         return _create_gallery(command.gallery_id, data, unit, context)
+    if isinstance(data, RestoreGallery) and data.from_gallery_id is not None:
+        _check_expected(data, head.sequence if head else 0)
+        return _create_from_former(command.gallery_id, data, unit, context)
     if head is None:
         raise Rejected(ErrorCode.NOT_FOUND, "gallery not found", galleryId=command.gallery_id)
     _check_expected(data, head.sequence)
@@ -178,6 +182,9 @@ def _change(command: ReceivedCommand, wire: Mapping[str, Any], unit: UnitOfWork,
             return update_gallery(head, data.gallery, find, taken, context)
         case DeleteGallery() | ClearGallery() | RebalanceItems() | RepublishGallery():
             return _on_all_items(head, data, unit, context)
+        case RestoreGallery():
+            # A job of any size: the history has to be waited for, and no transaction may do that.
+            return Change(head, job=JobRequest(JobKind.RESTORE, _former(data, gallery_id, context)))
 
 
 def _on_all_items(
@@ -249,6 +256,21 @@ def _create_gallery(gallery_id: str, data: CreateGallery, unit: UnitOfWork, cont
     if source.gallery_id not in unit.fully_loaded:
         raise NeedsMoreLoaded
     return clone_gallery(head, unit.all_items(source.gallery_id), context)
+
+
+def _create_from_former(gallery_id: str, data: RestoreGallery, unit: UnitOfWork, context: CommandContext) -> Change:
+    """Start the copy of a former state: a deleted gallery stays deleted, and its content gets a new id (D25)."""
+    if unit.heads.get(gallery_id) is not None:
+        raise Rejected(ErrorCode.ALREADY_EXISTS, "a gallery with this id exists", galleryId=gallery_id)
+    head = new_head(gallery_id, None, unit.reserved_sort_orders[context.site_id].pop(), context)
+    request = JobRequest(JobKind.CLONE, _former(data, data.from_gallery_id or "", context))
+    return Change(head._replace(status=Status.BUILDING), job=request)
+
+
+def _former(data: RestoreGallery, source: str, context: CommandContext) -> dict[str, Any]:
+    """The state of a job that begins with a former state of a gallery (`triptych.command.flow.former_states`)."""
+    at = {"sequence": data.sequence} if data.time is None else {"time": data.time}
+    return {"source": source, "at": at, "since": context.now_ms}
 
 
 def _check_expected(data: Command, sequence: int) -> None:

@@ -143,6 +143,7 @@ class JobKind(StrEnum):
     DELETE = "delete"
     REBALANCE = "rebalance"
     REPUBLISH = "republish"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)

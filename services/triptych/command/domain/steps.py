@@ -70,8 +70,8 @@ def advance(
             return _rebalance(state, head, page, context)
         case JobKind.REPUBLISH:
             return _republish(state, head, page, context)
-        case JobKind.CLONE:
-            raise AssertionError("a clone's pages contain bodies, not items")
+        case JobKind.CLONE | JobKind.RESTORE:
+            raise AssertionError("the pages of a clone or restore contain bodies, not items")
 
 
 def advance_clone(
@@ -81,7 +81,7 @@ def advance_clone(
 
     Args:
         state: `total` is the number of staged items, `copied` the number of copied items, and `top` the sort order of
-            the first item.
+            the first item. The clone of a former state also has its `name`.
         head: the clone.
         bodies: the next staged items in wire form, in display order.
         context: the context of the command.
@@ -91,6 +91,8 @@ def advance_clone(
     """
     total, copied, top = state["total"], state.get("copied", 0), state.get("top", float(context.now_ms))
     events = []
+    if copied == 0 and "name" in state:
+        head = head._replace(name=state["name"])  # that of a former state
     if copied == 0:
         announced = head._replace(total_items=total).to_wire()
         events.append(gallery_created(context.new_event_id(), head.gallery_id, 1, context.at, announced))

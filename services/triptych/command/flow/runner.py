@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from triptych.command.domain.decide import accepted, messages_of
 from triptych.command.domain.state import Change, CommandContext, JobKind, Rejected
@@ -12,6 +13,8 @@ from triptych.command.domain.steps import STEP_ITEMS, Step, advance, advance_clo
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
 from triptych.command.flow.failed_work import JobFailures
+from triptych.command.flow.former_states import FormerStates
+from triptych.command.flow.restoration import Restoration
 from triptych.command.flow.spans import in_its_span, step_span
 from triptych.command.flow.step_retries import RETRY_PERIOD, pause_seconds, should_give_up
 from triptych.command.flow.writer import ExclusiveWriter, Writer
@@ -44,6 +47,7 @@ class JobRunner:
         loader: Loader,
         staging: Staging,
         failed_work: JobFailures,
+        former_states: FormerStates,
         new_event_id: Callable[[], str],
         patience: timedelta = RETRY_PERIOD,
     ) -> None:
@@ -53,6 +57,8 @@ class JobRunner:
         self._loader = loader
         self._staging = staging
         self._failed_work = failed_work
+        self._former_states = former_states
+        self._restoration = Restoration(loader, staging)
         self._new_event_id = new_event_id
         self._patience = patience
         self._retry_at: dict[str, float] = {}
@@ -165,7 +171,7 @@ class JobRunner:
             await self._carry_out_parked(stored)
             return True
         job = stored.open()
-        if job.kind is JobKind.CLONE and "total" not in job.state:
+        if job.kind in (JobKind.CLONE, JobKind.RESTORE) and "total" not in job.state:
             return await self._stage(job)
         async with self._writer.exclusive({job.command.partition}) as writer:
             with step_span(job) as span:
@@ -184,6 +190,8 @@ class JobRunner:
                 staging, copied = job.state.get("staging"), job.state.get("copied", 0)
                 bodies = await self._staging.page(job.job_id, staging, copied, STEP_ITEMS)
                 step = advance_clone(job.state, head, bodies, context)
+            elif job.kind is JobKind.RESTORE:
+                step = await self._restoration.advance(job, unit, head, context)
             else:
                 page = page_of(job.kind, job.state)
                 items = await self._loader.page(
@@ -208,7 +216,7 @@ class JobRunner:
             unit.record_job_outcome(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
         await writer.save(unit, at, update)
-        if step.is_last and job.kind is JobKind.CLONE:
+        if step.is_last and job.kind in (JobKind.CLONE, JobKind.RESTORE):
             await self._staging.clear(job.job_id)
 
     async def _reject(
@@ -230,23 +238,29 @@ class JobRunner:
 
     async def _stage(self, job: Job) -> bool:
         """Stage the source as of one moment, without a lock: the copy changes nothing that others see."""
-        source = job.state["source"]
+        # A new name for each attempt: an outdated task may still be writing under its own.
+        staging = self._new_event_id()
         try:
-            # A new name for each attempt: an outdated task may still be writing under its own.
-            staging = self._new_event_id()
-            total = await self._staging.fill(job.job_id, staging, source, job.envelope.site_id)
+            state = await self._staged_state(job, staging)
         except Rejected as rejected:
             async with self._writer.exclusive({job.command.partition}) as writer:
                 unit = await self._loader.load_head(job.command.gallery_id)
                 await self._reject(job, unit, rejected, datetime.now(UTC), writer)
             await self._staging.clear(job.job_id)
             return True
-        if total is None:
+        if state is None:
             return False
         async with self._writer.exclusive({job.command.partition}) as writer:
-            update = JobUpdate(job.job_id, job.step, {**job.state, "total": total, "staging": staging})
+            update = JobUpdate(job.job_id, job.step, state)
             await writer.save(UnitOfWork(), datetime.now(UTC), update)
         return True
+
+    async def _staged_state(self, job: Job, staging: str) -> dict[str, Any] | None:
+        """The job's state once its source is staged; None if it has to wait. Raises Rejected."""
+        if "at" in job.state:
+            return await self._former_states.stage(job, staging, by_item=job.kind is JobKind.RESTORE)
+        total = await self._staging.fill(job.job_id, staging, job.state["source"], job.envelope.site_id)
+        return None if total is None else {**job.state, "total": total, "staging": staging}
 
     async def _carry_out_parked(self, job: StoredJob) -> None:
         """Carry out or answer some of the parked commands; end the job when no command is parked any more."""

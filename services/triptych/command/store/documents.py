@@ -50,7 +50,15 @@ def indexes(processed_retention: timedelta) -> dict[str, list[IndexModel]]:
             ShardKey("_id"),
             IndexModel([("galleryId", ASCENDING), ("epoch", ASCENDING), ("number", ASCENDING)]),
         ],
-        STAGED: [ShardKey("job"), IndexModel([("job", ASCENDING), ("position", ASCENDING)])],
+        STAGED: [
+            ShardKey("job"),
+            IndexModel([("job", ASCENDING), ("position", ASCENDING)]),
+            # For restores only: the items of a clone are not found by their sort orders.
+            IndexModel(
+                [("job", ASCENDING), ("sortOrder", ASCENDING)],
+                partialFilterExpression={"sortOrder": {"$exists": True}},
+            ),
+        ],
     }
 
 

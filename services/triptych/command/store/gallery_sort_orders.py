@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from triptych.command.domain.unit_of_work import ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import GALLERY_PLACES
-from triptych.contract.commands import CreateGallery, UpdateGallery
+from triptych.contract.commands import CreateGallery, RestoreGallery, UpdateGallery
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.transactions import reads_of_all_shards
 from triptych.writemodel.galleries import GALLERIES
@@ -30,13 +30,15 @@ class GallerySortOrders:
                     asked[site_id].append(data.gallery.sort_order)
                 elif isinstance(data, CreateGallery):
                     missing[site_id] += 1
+            elif isinstance(data, RestoreGallery) and data.from_gallery_id is not None:
+                missing[site_id] += 1
         for site_id in asked.keys() | missing.keys():
             explicit = asked[site_id]
-            await self._add_taken(unit, site_id, explicit)
+            await self.add_taken(unit, site_id, explicit)
             free: list[float] = []
             while len(free) < missing[site_id]:
                 reserved = await self._reserve(site_id, missing[site_id] - len(free), now_ms)
-                await self._add_taken(unit, site_id, reserved)
+                await self.add_taken(unit, site_id, reserved)
                 taken = unit.gallery_sort_orders
                 free += [
                     sort_order
@@ -45,7 +47,8 @@ class GallerySortOrders:
                 ]
             unit.reserved_sort_orders[site_id] = free[::-1]
 
-    async def _add_taken(self, unit: UnitOfWork, site_id: str, values: Sequence[float]) -> None:
+    async def add_taken(self, unit: UnitOfWork, site_id: str, values: Sequence[float]) -> None:
+        """Load which galleries of a site have these sort orders."""
         if values:
             query = {"siteId": site_id, "sortOrder": {"$in": list(values)}}
             # A reservation may be refused for a gallery on another shard, which the next attempt has to see.

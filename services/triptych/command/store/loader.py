@@ -244,6 +244,23 @@ class Loader:
                 return [item_of(document) for document in await fill_page(found, "item")]
             return [item_of({**document, "item": {}}) async for document in found]
 
+    async def named(self, gallery_id: str, item_ids: Iterable[str]) -> dict[str, StoredItem]:
+        """Those of these items that the gallery has, by id."""
+        async with committed_reads(self._database) as session:
+            found = self._items.find({"_id": {"$in": list(item_ids)}, "galleryId": gallery_id}, session=session)
+            return {document["_id"]: item_of(document) async for document in found}
+
+    async def at_sort_orders(self, gallery_id: str, values: Iterable[float]) -> list[StoredItem]:
+        """The items of a gallery that have these sort orders."""
+        async with committed_reads(self._database) as session:
+            found = self._items.find({"galleryId": gallery_id, "sortOrder": {"$in": list(values)}}, session=session)
+            return [item_of(document) async for document in found]
+
+    async def find_gallery_at(self, unit: UnitOfWork, site_id: str, sort_order: float) -> str | None:
+        """The gallery of a site that has this sort order; `unit` remembers it."""
+        await self._gallery_sort_orders.add_taken(unit, site_id, [sort_order])
+        return unit.gallery_sort_orders.get((site_id, sort_order))
+
     async def sweep(self, gallery_id: str) -> None:
         """Delete the items of a gallery whose deletion was already published."""
         await self._items.delete_many({"galleryId": gallery_id})

@@ -1,5 +1,6 @@
 """Stages a gallery as of one moment, in display order, for a clone that is made step by step."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -16,7 +17,10 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
 
 class Staging:
-    """Staged items: `{_id: staging/position, job, staging, position, body}`; `staging` names the attempt."""
+    """Staged items: `{_id: staging/position, job, staging, position, body}`; `staging` names the attempt.
+
+    Items that are found by their ids have `staging/item` as `_id`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,6 +54,38 @@ class Staging:
                 progress()
                 position += len(page)
             return position
+
+    async def add(
+        self, job_id: str, staging: str, first: int, bodies: Sequence[dict[str, Any]], *, by_item: bool
+    ) -> None:
+        """Stage more items of a former state, from position `first` on.
+
+        With `by_item`, they can be found by their ids and sort orders.
+        """
+        staged = [
+            {
+                "_id": f"{staging}/{body['id'] if by_item else position}",
+                "job": job_id,
+                "staging": staging,
+                "position": position,
+                **({"sortOrder": float(body["sortOrder"])} if by_item else {}),
+                "body": stored_body(body),
+            }
+            for position, body in enumerate(bodies, first)
+        ]
+        await self._staged.insert_many(staged, ordered=False)
+        progress()
+
+    async def find(self, job_id: str, staging: str, item_ids: Iterable[str]) -> frozenset[str]:
+        """Which of these items are staged, if they were staged by item."""
+        ids = {f"{staging}/{item_id}": item_id for item_id in item_ids}
+        found = self._staged.find({"_id": {"$in": list(ids)}, "job": job_id}, {"_id": 1})
+        return frozenset([ids[staged["_id"]] async for staged in found])
+
+    async def at_sort_orders(self, job_id: str, staging: str, values: Iterable[float]) -> dict[float, dict[str, Any]]:
+        """The bodies of staged items that have these sort orders, by sort order, if they were staged by item."""
+        query = {"job": job_id, "sortOrder": {"$in": list(values)}, "staging": staging}
+        return {staged["sortOrder"]: body_of(staged["body"]) async for staged in self._staged.find(query)}
 
     async def page(self, job_id: str, staging: str | None, first: int, count: int) -> list[dict[str, Any]]:
         """The bodies of staged items from position `first` on, in display order, up to `count` items and STEP_BYTES."""

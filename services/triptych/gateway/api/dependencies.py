@@ -27,6 +27,7 @@ from triptych.gateway.writing.read_your_writes import (
 from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.write_request import WriteRequest
 from triptych.gateway.writing.writes import Writes
+from triptych.history.queries import History
 from triptych.readmodel.item_reads import ItemReads
 from triptych.readmodel.queries import Views
 
@@ -39,6 +40,7 @@ class GatewayState:
     keys: Keys
     limit: RateLimit
     views: Views
+    history: History
     item_reads: ItemReads
     unshown: UnshownWrites
     gallery_waiters: GalleryWaiters

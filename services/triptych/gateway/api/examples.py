@@ -33,4 +33,5 @@ DELETE_ITEMS = {"itemIds": [ITEM_IDS[1]]}
 MOVE_ITEM = {"to": "end"}
 MOVE_ITEMS = {"itemIds": [ITEM_IDS[2], ITEM_IDS[0]], "to": "start"}
 ITEM_LINES = "\n".join(orjson.dumps(item).decode() for item in (IMAGE, TEXT)) + "\n"
+RESTORE_GALLERY = {"sequence": 4, "asNewGallery": True}
 CREATE_ITEMS = {"items": [IMAGE, TEXT]}

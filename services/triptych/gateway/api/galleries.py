@@ -3,10 +3,18 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
-from triptych.contract.base import Guid, WireModel
-from triptych.contract.commands import CreateGallery, DeleteGallery, RebalanceItems, UpdateGallery
+from triptych.contract.base import Guid, Instant, WireModel
+from triptych.contract.commands import (
+    CreateGallery,
+    DeleteGallery,
+    RebalanceItems,
+    RestoreGallery,
+    Sequence,
+    UpdateGallery,
+)
 from triptych.contract.gallery import GalleryPatch, NewGallery
 from triptych.gateway.api import examples
 from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, Write
@@ -49,7 +57,18 @@ class UpdateGalleryBody(WireModel):
     gallery: GalleryPatch
 
 
-BODIES = (CreateGalleryBody, UpdateGalleryBody)
+class RestoreGalleryBody(WireModel):
+    """The state to restore: after the event with a sequence, or after the last event up to a time; one of the two.
+
+    With `asNewGallery`, a new gallery gets the former state. The gallery itself stays as it is, and may be deleted.
+    """
+
+    sequence: Annotated[Sequence, Field(ge=1)] | None = None
+    time: Instant | None = None
+    as_new_gallery: bool = False
+
+
+BODIES = (CreateGalleryBody, UpdateGalleryBody, RestoreGalleryBody)
 
 
 @router.get("", response_model=GalleriesAnswer, responses=READ)
@@ -130,6 +149,28 @@ async def rebalance_gallery(write: Write, gateway: Gateway, gallery_id: GalleryI
     """Space the sort orders of all items evenly, without changing the display order."""
     refuse_unknown(request, *REPEATED)
     command = RebalanceItems(gallery_id=gallery_id, **write.expectation)
+    return await answer_gallery(request, gateway, write.site_id, await gateway.writes.perform(write, command))
+
+
+@router.post(
+    "/{galleryId}/restore",
+    response_model=GalleryAnswer,
+    responses={**WRITE, **WITH_BODY, **failures(404)},
+    openapi_extra=json_body(RestoreGalleryBody, examples.RESTORE_GALLERY),
+    tags=["beyond"],
+)
+async def restore_gallery(write: Write, gateway: Gateway, gallery_id: GalleryId, request: Request) -> Response:
+    """Bring a gallery back to a former state, or give that state to a new gallery."""
+    refuse_unknown(request, *REPEATED)
+    body = parse_body(RestoreGalleryBody, await read_body(request, gateway.settings.gateway_body_limit))
+    command = make_command(
+        RestoreGallery,
+        gallery_id=None if body.as_new_gallery else gallery_id,
+        from_gallery_id=gallery_id if body.as_new_gallery else None,
+        sequence=body.sequence,
+        time=body.time,
+        **write.expectation,
+    )
     return await answer_gallery(request, gateway, write.site_id, await gateway.writes.perform(write, command))
 
 

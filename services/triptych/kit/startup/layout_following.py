@@ -159,5 +159,5 @@ async def following_layout(consumer: BatchConsumer, layout: LayoutOfConsumer) ->
                     raise
                 log.debug("the number of partitions cannot be followed now", error=error)
 
-    async with SUPERVISOR.running(f"layout of {consumer.topic}", follow):
+    async with SUPERVISOR.running(f"layout of {consumer.label}", follow):
         yield

@@ -55,8 +55,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         times: GroupTimes = GroupTimes(),  # noqa: B008 - immutable
         gate: Gate = OPEN,
         linger_seconds: float = 0.0,
+        label: str | None = None,
     ) -> None:
+        """`label` is the topic's name in metrics, if another consumer of this process reads the same topic."""
         self.topic = topic
+        self.label = label or topic
         self._times = times
         self.group = group
         self._gate = gate
@@ -65,7 +68,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._turn = asyncio.Lock()
         """Held while a batch is handled, and while partitions are prepared again between two batches."""
         self._handler = handler
-        self._metrics = BatchMetrics(topic)
+        self._metrics = BatchMetrics(self.label)
         self._owned: frozenset[int] = frozenset()
         self._preparing: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
@@ -186,7 +189,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._preparing = asyncio.create_task(self._prepare(self._owned))
 
     async def _prepare(self, partitions: frozenset[int]) -> None:
-        with waiting_for(f"{self.topic}: partitions to be prepared"), self.progress.noted():
+        with waiting_for(f"{self.label}: partitions to be prepared"), self.progress.noted():
             await self._retries.until_done(partial(self._prepare_once, partitions))
 
     async def _prepare_once(self, partitions: frozenset[int]) -> None:
@@ -256,7 +259,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             records = self._without_held(records)
             if not records:
                 return
-            with waiting_for(f"{self.topic}: a batch to be finished"), self.progress.noted(), one_line_each():
+            with waiting_for(f"{self.label}: a batch to be finished"), self.progress.noted(), one_line_each():
                 self._batch = records
                 is_finished = await self._finisher.finish(records)
             if is_finished:

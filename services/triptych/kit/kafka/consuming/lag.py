@@ -47,13 +47,13 @@ class LagWatch:
     @property
     def problem(self) -> str | None:
         """Which partitions have records to handle and have stalled, or None."""
-        return self._consumer.problem or _words(self._consumer.topic, self._tracker.stalled(), "has been stalled")
+        return self._consumer.problem or _words(self._consumer.label, self._tracker.stalled(), "has been stalled")
 
     @property
     def detail(self) -> str | None:
         """Which partitions wait until a producer ends its transaction, or None."""
         return _words(
-            self._consumer.topic, self._tracker.waiting_for_transaction(), "has waited for an open transaction"
+            self._consumer.label, self._tracker.waiting_for_transaction(), "has waited for an open transaction"
         )
 
     def report_to(self, health: Health, name: str) -> None:
@@ -83,7 +83,7 @@ class LagWatch:
                     await self._end_standstill()
                 await asyncio.sleep(INTERVAL_SECONDS)
         finally:
-            show_lags(self._consumer.topic, {})
+            show_lags(self._consumer.label, {})
 
     async def measure(self) -> None:
         """Measure once. Raises KafkaError."""
@@ -97,13 +97,13 @@ class LagWatch:
             if topic_partition in ends:
                 states[partition] = self._state(topic_partition, reached, ends[topic_partition])
         self._tracker.update(states, time.time())
-        show_lags(topic, self._tracker.lags)
+        show_lags(self._consumer.label, self._tracker.lags)
         self._log_changes()
 
     def _show_aged(self) -> None:
         """Show the lags as they must be at least by now: lags that stood still would look like short ones."""
         in_progress = {partition: record.timestamp for partition, record in self._consumer.in_progress.items()}
-        show_lags(self._consumer.topic, self._tracker.aged(time.time(), in_progress))
+        show_lags(self._consumer.label, self._tracker.aged(time.time(), in_progress))
 
     async def _end_standstill(self) -> None:
         """End the process if the consumer is behind and has not moved for `STANDSTILL_SECONDS`, and is to blame."""
@@ -118,7 +118,7 @@ class LagWatch:
         elif self._standstill.seconds >= standstill.STANDSTILL_SECONDS:
             reason = f"is behind and has not moved for {self._standstill.seconds:.0f} s"
             self._standstill.reset()
-            SUPERVISOR.end_process(f"consumer of {self._consumer.topic}", reason)
+            SUPERVISOR.end_process(f"consumer of {self._consumer.label}", reason)
 
     def _state(self, topic_partition: TopicPartition, reached: int, end: int) -> PartitionState:
         reader = self._consumer.reader
@@ -142,7 +142,7 @@ class LagWatch:
                 "partitions have been stalled",
                 topic=self._consumer.topic,
                 partitions=sorted(stalled),
-                problem=_words(self._consumer.topic, stalled, "has been stalled"),
+                problem=_words(self._consumer.label, stalled, "has been stalled"),
             )
         if withheld:
             log.warning(
@@ -177,7 +177,7 @@ async def watching_lag(settings: KitSettings, consumer: BatchConsumer) -> AsyncI
     await start_client(reader, settings)
     watch = LagWatch(consumer, reader)
     try:
-        async with SUPERVISOR.running(f"lag of {consumer.topic}", watch.run):
+        async with SUPERVISOR.running(f"lag of {consumer.label}", watch.run):
             yield watch
     finally:
         await reader.stop()

@@ -1,0 +1,1 @@
+"""The history of galleries: documents and queries. The projector writes it, and other services read it."""

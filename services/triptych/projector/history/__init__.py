@@ -1,0 +1,1 @@
+"""Archives the events of galleries: the only writer of the history."""
