@@ -23,8 +23,8 @@ OF_SHARDS := tests/integration/command tests/integration/projector
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-shards soak conformance lint \
-  types bench schemas compat reference helm docs clean
+.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-examples test-shards soak \
+  conformance lint types bench schemas compat reference helm docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-helm: $(VENV)/.installed-helm ## Render the Helm chart, and check it agains
 
 test-docs: $(VENV)/.installed-docs ## Build the documentation site, and check it (needs npm the first time)
 	$(BIN)/pytest tests/site
+
+test-examples: $(INSTALLED) ## Type the pages of examples/, in each language whose tools are here
+	$(BIN)/pytest tests/examples
 
 test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
 	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
