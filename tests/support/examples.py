@@ -52,6 +52,8 @@ def own_environ(place: Place) -> Mapping[str, str]:
 
 
 EXAMPLES = (
+    Example("kcat", ("kcat", "jq")),
     Example("javascript", ("node", "npm")),
     Example("go", ("go",)),
+    Example("java", ("java", "mvn")),
 )

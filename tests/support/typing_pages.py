@@ -1,5 +1,6 @@
 """Types the blocks of a page in a shell, as printed, and compares what they print with the page."""
 
+import re
 import time
 
 from tests.support.checkout import Place, happen
@@ -7,6 +8,8 @@ from tests.support.pages import Block, is_as_printed, program, steps
 from tests.support.shell import Outcome, Shell
 
 PATIENCE_SECONDS = 15.0
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+"""What a terminal does not show."""
 NOT_TYPED = {
     "make up": "the fixture has done what it does, with servers that were there",
     "make test": "this is it",
@@ -36,7 +39,7 @@ def check(block: Block, command: str, prints: str | None, shell: Shell, place: P
     where = f"{block.page}:{block.line}: {command}"
 
     def is_printed(outcome: Outcome) -> bool:
-        return is_as_printed(prints or "", place.as_printed(outcome.output))
+        return is_as_printed(prints or "", place.as_printed(_COLOUR.sub("", outcome.output)))
 
     if any(word in command for word in ENDLESS):
         started = time.monotonic()
