@@ -23,7 +23,8 @@ OF_SHARDS := tests/integration/command tests/integration/projector
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts test-shards soak \
+.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts test-examples \
+  test-shards soak \
   conformance lint types bench schemas compat reference helm docs clean
 
 help: ## Show this list
@@ -55,6 +56,9 @@ test-docs: $(VENV)/.installed-docs ## Build the documentation site, and check it
 
 test-contracts: $(INSTALLED) ## Have other people's tools read the contract (needs Node.js, Java with Maven, and Go)
 	$(BIN)/pytest tests/tools
+
+test-examples: $(INSTALLED) ## Type the pages of examples/, in each language whose tools are here
+	$(BIN)/pytest tests/examples
 
 test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
 	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)

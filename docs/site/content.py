@@ -9,8 +9,11 @@ PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/**/*.md"),
     *("schemas/README.md", "schemas/published/README.md"),
     *("tests/README.md", "tests/conformance/README.md", "benchmarks/README.md"),
+    *("examples/README.md", "examples/*/README.md"),
 )
-DATA = ("schemas/published/**/*.json",)
+# The programs of the examples too, so that a reader of the site can have them.
+PROGRAMS = ("*.mjs", "package.json", "*.py", "*.sh", "*/main.go", "go.*", "pom.xml", "src/main/java/shop/*.java")
+DATA = ("schemas/published/**/*.json", *(f"examples/*/{name}" for name in PROGRAMS))
 
 Entry: TypeAlias = "str | Mapping[str, str | Sequence[Entry]]"
 """An entry of a menu, as in `mkdocs.yml`: a page, a page with a title, or a part of the menu with its title."""

@@ -1,51 +1,31 @@
 """Every command and program of README and docs/ runs as printed, from an empty shell, and prints what they say."""
 
-import asyncio
 import json
-import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from tests.support import http_page, listeners_page
-from tests.support.installation import open_installation
-from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed, program, steps
+from tests.support.checkout import Place, checkout, write_commands
+from tests.support.pages import PAGES, ROOT, Block, blocks, indented_blocks, inline_code, is_as_printed
 from tests.support.preloaded import preloaded_python
-from tests.support.shell import Outcome, Shell, empty_shell
+from tests.support.shell import empty_shell
+from tests.support.typing_pages import PATIENCE_SECONDS, run_block
 from triptych.cli.__main__ import app
 from triptych.cli.lazy import loaded
 from triptych.contract.replies import Reply
-from triptych.devstack.ports import free_ports
 from triptych.devstack.stack import Addresses
-from triptych.gateway.api.examples import DEV_KEY, GALLERY_ID
+from triptych.gateway.api.examples import GALLERY_ID
 
 pytestmark = pytest.mark.xdist_group("pages")
 
 TYPED = ("bash", "sh", "console")
 TERMINAL = re.compile(r"\d\d:\d\d:\d\d")
-NOT_TYPED = {
-    "make up": "the fixture has done what it does, with servers that were there",
-    "make test": "this is it",
-    "make cluster": "tests/resilience/cluster does, in `make soak`",
-    "TRIPTYCH_TEST_RESTARTS": "`make soak` does",
-    "docker compose up": "`make test-deploy` does, because it needs a Docker engine",
-}
-# They run until somebody ends them; they have printed enough when they have printed what the page says.
-ENDLESS = ("curl -sN", "galleries.py", "shop_events.py")
-# A reader's next command comes seconds later; a test's comes at once, and what it looks for may not be there yet.
-LOOKS_AGAIN = ("kcat -C", "cat received.txt")
-PATIENCE_SECONDS = 15.0
-START_SECONDS = 90.0
 KCAT = shutil.which("kcat") is not None
 
 
@@ -62,26 +42,6 @@ TYPED_ELSEWHERE = (README, DEPLOYING, KUBERNETES, CONTRIBUTORS)
 def name_of(page: Path) -> str:
     """A page by its path in the project."""
     return page.relative_to(ROOT).as_posix()
-
-
-class Place(NamedTuple):
-    """Where Triptych runs, and what its pages call it."""
-
-    folder: Path
-    up_output: Path
-    names: tuple[tuple[str, str], ...]
-    """As printed, and here."""
-    gateway: str
-
-    def here(self, printed: str) -> str:
-        for name, own in self.names:
-            printed = printed.replace(name, own)
-        return printed
-
-    def as_printed(self, own_output: str) -> str:
-        for name, own in self.names:
-            own_output = own_output.replace(own, name)
-        return own_output
 
 
 class Beginning(NamedTuple):
@@ -115,73 +75,6 @@ def place(beginning: Beginning) -> Iterator[Place]:
         yield beginning.place
 
 
-@contextmanager
-def checkout(stack: Addresses, folder: Path) -> Iterator[Place]:
-    """A checkout after `make up`, whose shell knows nothing of where the servers are."""
-    commands = folder / ".venv" / "bin"
-    commands.mkdir(parents=True)
-    write_commands(commands, shlex.quote(sys.executable))
-    *ports, hooks_port, other_hooks_port = free_ports(6)
-    services = ("gateway", "command", "projector", "webhooks")
-    with asyncio.Runner() as runner:
-        opened = open_installation(stack)
-        installation = runner.run(opened.__aenter__())
-        try:
-            fields = {f"{service}_port": port for service, port in zip(services, ports, strict=True)}
-            environ = {**os.environ, **installation.environ(**fields), "TRIPTYCH_STACK": "external"}
-            gateway = f"127.0.0.1:{ports[0]}"
-            topics = installation.topics
-            names = (
-                ("127.0.0.1:8080", gateway),
-                ("127.0.0.1:9092", stack.kafka_bootstrap),
-                ("127.0.0.1:9000", f"127.0.0.1:{hooks_port}"),
-                ('("127.0.0.1", 9000)', f'("127.0.0.1", {hooks_port})'),
-                ("127.0.0.1:9001", f"127.0.0.1:{other_hooks_port}"),
-                ('("127.0.0.1", 9001)', f'("127.0.0.1", {other_hooks_port})'),
-                ("triptych.commands", topics.commands),
-                ("triptych.replies", topics.replies),
-                ("triptych.galleries", topics.galleries),
-                # The client has the prefix of the topics as a default.
-                ('source="shop"', f'source="shop", topic_prefix="{topics.prefix}"'),
-                ('SQLiteStorage("galleries.db")', f'SQLiteStorage("galleries.db"), topic_prefix="{topics.prefix}"'),
-                ('group_id="shop"', f'group_id="{topics.prefix}shop", topic_prefix="{topics.prefix}"'),
-            )
-            output = folder / "up.txt"
-            with output.open("w") as file:
-                up = subprocess.Popen(
-                    [commands / "triptych", "up"], env=environ, cwd=folder, stdout=file, stderr=subprocess.STDOUT
-                )
-            try:
-                ends = time.monotonic() + START_SECONDS
-                while "Events, as they happen" not in output.read_text():
-                    assert up.poll() is None, output.read_text()
-                    assert time.monotonic() < ends, output.read_text()
-                    time.sleep(0.05)
-                yield Place(folder, output, names, f"http://{gateway}")
-                children = children_of(up.pid)
-            finally:
-                up.terminate()
-                status = up.wait(60)
-            # SIGTERM ends it as Ctrl-C does.
-            assert (status, len(children)) == (0, 4)
-            assert not any(Path(f"/proc/{pid}").exists() for pid in children)
-        finally:
-            runner.run(opened.__aexit__(None, None, None))
-
-
-def write_commands(folder: Path, python: str) -> None:
-    """Write what a checkout has in `.venv/bin`; `python` is what a shell runs for it."""
-    for name, words in (("triptych", "-m triptych.cli"), ("python", "")):
-        script = folder / name
-        script.write_text(f'#!/bin/sh\nexec {python} {words} "$@"\n')
-        script.chmod(0o755)
-
-
-def children_of(pid: int) -> list[str]:
-    """The processes that a process has started."""
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
 def is_covered_elsewhere(block: Block) -> bool:
     """Whether another test runs this block: the client of docs/http.md, and the code that verifies deliveries."""
     if block.page == "docs/http.md":
@@ -202,47 +95,6 @@ def check_reply(block: Block) -> None:
         assert Reply.model_validate(shown).model_dump(by_alias=True, exclude_unset=True, mode="json") == shown
 
 
-def run_block(block: Block, shell: Shell, place: Place) -> None:
-    if block.language == "python":
-        name, text = program(block)
-        place.folder.joinpath(name or "program.py").write_text(place.here(text))
-        if name is None:
-            check(block, ".venv/bin/python program.py", None, shell, place)
-        return
-    for step in steps(block):
-        if not any(step.command.startswith(command) for command in NOT_TYPED):
-            check(block, step.command, step.prints, shell, place)
-
-
-def check(block: Block, command: str, prints: str | None, shell: Shell, place: Place) -> None:
-    where = f"{block.page}:{block.line}: {command}"
-
-    def is_printed(outcome: Outcome) -> bool:
-        return is_as_printed(prints or "", place.as_printed(outcome.output))
-
-    if any(word in command for word in ENDLESS):
-        started = time.monotonic()
-
-        def is_enough(outcome: Outcome) -> bool:
-            nonlocal started
-            if time.monotonic() > started + 1:
-                started = time.monotonic()
-                happen(place)
-            return is_printed(outcome)
-
-        outcome = shell.run_until(place.here(command), is_enough)
-        assert is_printed(outcome), f"{where}\n{outcome}"
-        return
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        outcome = shell.run(place.here(command))
-        is_right = outcome.status == 0 and is_printed(outcome)
-        if is_right or not command.startswith(LOOKS_AGAIN) or time.monotonic() > ends:
-            break
-    assert outcome.status == 0, f"{where}\n{outcome}"
-    assert is_printed(outcome), f"{where}\nexpected:\n{prints}\nprinted:\n{outcome}"
-
-
 def shows(place: Place, printed: str) -> bool:
     """Whether the terminal of `make up` shows this line, or does so soon."""
     ends = time.monotonic() + PATIENCE_SECONDS
@@ -251,12 +103,6 @@ def shows(place: Place, printed: str) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def happen(place: Place) -> None:
-    """Something that makes an event of the demo gallery."""
-    gallery = f"{place.gateway}/progallery/v2/galleries/{GALLERY_ID}"
-    httpx.patch(gallery, headers={"Authorization": DEV_KEY}, json={"gallery": {"name": "Three panels"}}, timeout=20)
 
 
 @pytest.mark.timeout(180)

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 SECONDS = 60.0
+EMPTY: Mapping[str, str] = {}
 _POLL_SECONDS = 0.02
 
 
@@ -24,9 +25,10 @@ class Outcome(NamedTuple):
 class Shell:
     """A running bash, which keeps variables and functions between commands."""
 
-    def __init__(self, process: subprocess.Popen[str], notes: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], notes: Path, seconds: float) -> None:
         self._process = process
         self._notes = notes
+        self._seconds = seconds
         self._count = 0
 
     def run(self, command: str) -> Outcome:
@@ -41,12 +43,12 @@ class Shell:
         assert self._process.stdin is not None
         self._process.stdin.write(typed)
         self._process.stdin.flush()
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + self._seconds
         while True:
             outcome = _outcome(note)
             if outcome.status is not None or is_enough(outcome):
                 break
-            assert time.monotonic() < deadline, f"not within {SECONDS:g} s: {command}\n{outcome}"
+            assert time.monotonic() < deadline, f"not within {self._seconds:g} s: {command}\n{outcome}"
             time.sleep(_POLL_SECONDS)
         while _outcome(note).status is None:
             self._end_children()
@@ -74,8 +76,12 @@ def _outcome(note: Path) -> Outcome:
 
 
 @contextmanager
-def empty_shell(folder: Path, notes: Path) -> Iterator[Shell]:
-    """A shell in a folder, with PATH and HOME set. The shell and its children are ended after the block.
+def empty_shell(
+    folder: Path, notes: Path, environ: Mapping[str, str] = EMPTY, seconds: float = SECONDS
+) -> Iterator[Shell]:
+    """A shell in a folder, with PATH, HOME and `environ` set. The shell and its children are ended after the block.
+
+    A command may take `seconds`.
 
     What Docker would write to HOME goes to the notes, because the folder may be the checkout.
     """
@@ -84,12 +90,12 @@ def empty_shell(folder: Path, notes: Path) -> Iterator[Shell]:
         ["bash", "--noprofile", "--norc"],
         stdin=subprocess.PIPE,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_CONFIG": str(notes / "docker")},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "DOCKER_CONFIG": str(notes / "docker"), **environ},
         text=True,
         start_new_session=True,
     )
     try:
-        yield Shell(process, notes)
+        yield Shell(process, notes, seconds)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -15,7 +15,7 @@ CITING = ("services", "schemas", "deploy", "tests", "benchmarks", "docs")
 KINDS = (".py", ".md", ".json", ".mjs", ".yml", ".yaml", ".toml")
 OWN = Path(__file__).resolve()
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-OTHERS = ("tests/*.md", "tests/conformance/*.md", "benchmarks/*.md")
+OTHERS = ("tests/*.md", "tests/conformance/*.md", "benchmarks/*.md", "examples/*.md", "examples/*/*.md")
 PAGES = [*sorted(ROOT.glob("*.md")), *DOCS, *(page for where in OTHERS for page in sorted(ROOT.glob(where)))]
 
 PAGE = """\
