@@ -23,9 +23,8 @@ OF_SHARDS := tests/integration/command tests/integration/projector
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts test-examples \
-  test-shards soak \
-  conformance lint types bench schemas compat reference helm docs clean
+.PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
+  test-examples test-shards soak conformance lint types bench schemas compat reference helm docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
