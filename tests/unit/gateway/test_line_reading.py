@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from tests.unit.gateway.test_line_sending import WRITE, FakeWrites, G, chunk, settle
+from tests.support.fake_writes import WRITE, FakeWrites, G, chunk, settle
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure
 from triptych.gateway.lines import conversation
 from triptych.gateway.lines.chunking import Chunk

@@ -7,7 +7,7 @@ from aiokafka.client import AIOKafkaClient
 from triptych.kit.kafka.publishing.metadata_pace import UPDATES, WINDOW_SECONDS, pace_updates
 
 
-class _Client(AIOKafkaClient):
+class _Client(AIOKafkaClient):  # type: ignore[misc]
     """A client whose server answers at once, or when a test says so."""
 
     def __init__(self) -> None:
