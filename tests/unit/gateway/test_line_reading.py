@@ -83,6 +83,14 @@ async def test_the_last_chunk_of_too_many_lines_is_complete() -> None:
     assert (sizes, error.status) == ([500, 100], 413)
 
 
+@pytest.mark.parametrize("cut", [1, 500 * len(LINE), 600 * len(LINE)])
+async def test_too_many_bytes_end_after_the_same_chunk_however_they_arrive(cut: int) -> None:
+    data = LINE * 700
+    sizes, error = await read(Body(data[:cut], data[cut:]).reader(gateway_lines_bytes=600 * len(LINE)))
+    assert isinstance(error, ApplicationFailure)
+    assert (sizes, error.status) == ([500], 413)
+
+
 async def test_a_slow_client_ends_with_the_time_of_the_request() -> None:
     sizes, error = await read(Body(LINE * 700, is_whole=False).reader(gateway_lines_timeout=0.2))
     assert isinstance(error, ApplicationFailure)

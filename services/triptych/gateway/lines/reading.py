@@ -57,10 +57,10 @@ class ChunkReader:
         splitter, chunker, size = LineSplitter(), Chunker(), 0
         async for piece in self._pieces():
             for data in self._decoder.decode(piece):
+                # Lines up to the limit are read, however the bytes arrive: a repetition must have the same chunks.
+                room = self._bytes_max - size
                 size += len(data)
-                if size > self._bytes_max:
-                    raise self._too_large()
-                for line in splitter.feed(data):
+                for line in splitter.feed(data[:room]):
                     if line.number > self._lines_max:
                         for chunk in chunker.finish():
                             yield chunk
@@ -73,6 +73,8 @@ class ChunkReader:
                     for chunk in chunker.add(line):
                         yield chunk
                         self.go_on()
+                if size > self._bytes_max:
+                    raise self._too_large()
             await asyncio.sleep(0)  # let other requests run
         self._decoder.check_end()
         for chunk in chunks_of(splitter.finish(), chunker):
