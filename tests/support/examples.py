@@ -56,4 +56,5 @@ EXAMPLES = (
     Example("javascript", ("node", "npm")),
     Example("go", ("go",)),
     Example("java", ("java", "mvn")),
+    Example("python", ()),
 )
