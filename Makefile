@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
-  test-examples test-shards soak conformance lint types bench schemas compat reference helm docs clean
+  test-examples test-cluster test-shards soak conformance lint types bench schemas compat reference helm docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-contracts: $(INSTALLED) ## Have other people's tools read the contract (nee
 test-examples: $(INSTALLED) ## Type the pages of examples/, in each language whose tools are here
 	$(BIN)/pytest tests/examples
 
+test-cluster: $(INSTALLED) ## Let servers and services of a local cluster die, stop and stand still; takes ten minutes
+	TRIPTYCH_TEST_CLUSTER=1 $(BIN)/pytest -s -p no:randomly tests/resilience/cluster
+
 test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
 	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
 	TRIPTYCH_TEST_SHARDS=cluster $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
@@ -67,7 +70,7 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
 	  tests/integration/command/test_neighbours.py tests/resilience/command tests/resilience/test_upgrade.py \
 	  tests/resilience/test_alerts_fire.py tests/resilience/test_restarts.py tests/resilience/test_growth.py \
-	  tests/resilience/cluster \
+	  tests/resilience/cluster tests/resilience/test_recovery.py \
 	  tests/e2e/test_everything_is_answered.py tests/e2e/test_partitions.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
 

@@ -1,5 +1,6 @@
 """Runs `triptych cluster` as a user does, and kills parts of it by their roles."""
 
+import asyncio
 import json
 import os
 import re
@@ -13,10 +14,12 @@ from typing import Any
 
 import httpx
 from aiokafka.admin import AIOKafkaAdminClient
+from pymongo import MongoClient
 
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.plain_http import NO_TLS
 from tests.support.relay import ALL_TYPES
+from tests.support.servers import standing_still
 from tests.support.waiting import eventually
 from triptych.devstack.addresses import Addresses, Provider
 from triptych.devstack.children import Child, start_child
@@ -62,8 +65,30 @@ class LocalCluster:
 
     def kill(self, names: Sequence[str]) -> None:
         """Kill these parts at the same moment."""
-        for pid in [self.parts()[name]["pid"] for name in names]:
-            os.kill(pid, signal.SIGKILL)
+        self._send(signal.SIGKILL, names)
+
+    async def stop(self, name: str) -> None:
+        """Stop a part in order, and wait until it has ended. The cluster starts it again."""
+        pid = self.parts()[name]["pid"]
+        self._send(signal.SIGTERM, [name])
+
+        async def has_ended() -> bool:
+            part = self.parts().get(name)
+            return part is None or part["pid"] != pid
+
+        await eventually(has_ended, f"{name} has ended", deadline_seconds=STOP_SECONDS)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Freeze a part during the block: the others see a network that is gone."""
+        with standing_still([self.parts()[name]["pid"]]):
+            yield
+
+    async def step_down(self) -> None:
+        """Tell the primary of the replica set to be none for a minute; the others elect another one."""
+        port = self.parts()[self.primary()]["port"]
+        with MongoClient[dict[str, Any]]("127.0.0.1", port, directConnection=True) as client:
+            await asyncio.to_thread(client.admin.command, "replSetStepDown", 60)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the command line in the folder of the cluster."""
@@ -84,6 +109,16 @@ class LocalCluster:
             return re.fullmatch(WHOLE, self.last_line()) is not None
 
         await eventually(is_whole, f"all parts serve: {WHOLE}", deadline_seconds=deadline_seconds)
+
+    async def until_brokers_are_whole(self, deadline_seconds: float) -> None:
+        """Wait until every broker serves and every partition has all replicas; commands may wait meanwhile."""
+        started = len(self.output())
+
+        async def are_whole() -> bool:
+            lines = [line for line in self.output()[started:].splitlines() if line.startswith("kafka ")]
+            return bool(lines) and lines[-1].startswith("kafka 3/3 |")
+
+        await eventually(are_whole, "all brokers serve", deadline_seconds=deadline_seconds)
 
     def controller(self) -> str:
         """The node whose controller is active: the last one that says so in its log."""
@@ -120,6 +155,10 @@ class LocalCluster:
         """The primary of the replica set, as the status line names it."""
         (name,) = re.findall(r"primary (mongo-\d)", self.last_line())
         return str(name)
+
+    def _send(self, number: signal.Signals, names: Sequence[str]) -> None:
+        for pid in [self.parts()[name]["pid"] for name in names]:
+            os.kill(pid, number)
 
     def _file(self, name: str) -> str:
         return self.folder.joinpath(".triptych", name).read_text()

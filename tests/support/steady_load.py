@@ -20,6 +20,10 @@ from tests.support.kafka import raw_producer
 from tests.support.plain_http import NO_TLS
 from triptych.gateway.api.examples import DEV_KEY
 
+CLIENT = {"metadata_max_age_ms": 2_000, "request_timeout_ms": 4_000}
+"""Options of the Kafka clients. With aiokafka's own, they would wait for a silent broker for 40 s."""
+BATCH_BYTES = 512 * 1024
+"""Commands of an outage wait in the producer. What does not fit into a batch is refused after its timeout."""
 INTERVAL_SECONDS = 0.1
 """Between two commands of one way."""
 REQUEST_SECONDS = 25.0
@@ -135,13 +139,11 @@ async def steady_load(
     """Load on these galleries during the block; afterwards replies are read until `finish`, which the block awaits."""
     bootstrap = installation.addresses.kafka_bootstrap
     load = SteadyLoad(installation, gateways)
-    consumer = AIOKafkaConsumer(
-        installation.topics.replies, bootstrap_servers=bootstrap, group_id=None, metadata_max_age_ms=2_000
-    )
+    consumer = AIOKafkaConsumer(installation.topics.replies, bootstrap_servers=bootstrap, group_id=None, **CLIENT)
     await consumer.start()
     try:
         async with (
-            raw_producer(bootstrap, enable_idempotence=True, metadata_max_age_ms=2_000) as producer,
+            raw_producer(bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, **CLIENT) as producer,
             httpx.AsyncClient(timeout=REQUEST_SECONDS, verify=NO_TLS) as client,
         ):
             tasks = [

@@ -13,7 +13,7 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 NOT_TYPED = {
     "make up": "the fixture has done what it does, with servers that were there",
     "make test": "this is it",
-    "make cluster": "tests/resilience/cluster does, in `make soak`",
+    "make cluster": "tests/resilience/cluster does, in `make test-cluster`",
     "TRIPTYCH_TEST_RESTARTS": "`make soak` does",
     "docker compose up": "`make test-deploy` does, because it needs a Docker engine",
 }

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.waiting import eventually
@@ -32,7 +33,12 @@ class Memberships:
 
 @asynccontextmanager
 async def member(
-    installation: Installation, memberships: Memberships, *, dies: bool = False, **options: Any
+    installation: Installation,
+    memberships: Memberships,
+    *,
+    dies: bool = False,
+    listener: ConsumerRebalanceListener | None = None,
+    **options: Any,
 ) -> AsyncIterator[GroupMember]:
     """A member of the group during the block; one that dies does not leave the group."""
     made = GroupMember(
@@ -43,7 +49,7 @@ async def member(
         **{"session_timeout_ms": SESSION_MS, "rebalance_timeout_ms": SESSION_MS, "heartbeat_interval_ms": 100}
         | options,
     )
-    made.subscribe([installation.topics.commands])
+    made.subscribe([installation.topics.commands], listener=listener)
     try:
         await made.start()
         yield made
@@ -110,3 +116,34 @@ async def test_a_session_that_the_brokers_do_not_permit_is_refused(installation:
     with pytest.raises(StartRefused, match=r"TRIPTYCH_GROUP_SESSION_TIMEOUT: Kafka does not permit 1 s\."):
         async with member(installation, Memberships(), session_timeout_ms=1_000):
             pass
+
+
+async def test_a_request_to_join_waits_for_the_other_members(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker answers when all members have joined, which takes longer than any other request may take."""
+    given_up: list[object] = []
+    monkeypatch.setattr(
+        member_module._Coordinator, "coordinator_dead", lambda coordinator: given_up.append(coordinator)
+    )
+
+    class Slow(ConsumerRebalanceListener):  # type: ignore[misc]
+        async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+            await asyncio.sleep(1.5 if revoked else 0)
+
+        async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+            pass
+
+    async with member(installation, Memberships(), listener=Slow(), request_timeout_ms=1_000) as first:
+
+        async def has_partitions() -> bool:
+            return len(first.assignment()) == PARTITIONS
+
+        await eventually(has_partitions, "the first member has all partitions")
+        async with member(installation, Memberships(), request_timeout_ms=1_000) as second:
+
+            async def are_shared() -> bool:
+                return 0 < len(second.assignment()) < PARTITIONS
+
+            await eventually(are_shared, "both have partitions")
+            assert not given_up

@@ -14,7 +14,9 @@ from triptych.kit.process.settings import KitSettings
 
 # Batches larger than aiokafka's 16 kB save most of the cost of a record: one request for hundreds (measured).
 BATCH_BYTES = 512 * 1024
-REQUEST_TIMEOUT_MS = 10_000
+# A broker that does not answer a request within this time counts as gone, and others are asked. The pauses add up: a
+# write over HTTP goes through several clients. Sending again is harmless, because producers are idempotent.
+REQUEST_TIMEOUT_MS = 4_000
 
 fast_gzip.install()
 

@@ -6,13 +6,16 @@ notes its id where its successor finds it, and the successor ends that membershi
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import contextlib
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from aiokafka.client import ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import InvalidSessionTimeoutError, KafkaError, NoError, UnknownMemberIdError, for_code
-from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
+from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
 from triptych.kit.failures import StartRefused
 from triptych.kit.kafka.reading.reader import GroupReader
@@ -45,9 +48,7 @@ class GroupMember(GroupReader):
     def __init__(self, *topics: str, memberships: Memberships | None = None, **options: Any) -> None:
         self._memberships = memberships
         self._session_seconds = options.get("session_timeout_ms", 0) / 1000
-        # The broker answers a request to join when all members have joined. A shorter timeout would repeat the request.
-        shortest_ms = (options.get("rebalance_timeout_ms") or 0) + JOIN_MARGIN_MS
-        options["request_timeout_ms"] = max(options.get("request_timeout_ms", 0), shortest_ms)
+        self._join_seconds = ((options.get("rebalance_timeout_ms") or 0) + JOIN_MARGIN_MS) / 1000
         super().__init__(*topics, **options)
 
     async def start(self) -> None:
@@ -75,6 +76,7 @@ class GroupMember(GroupReader):
         if coordinator is not None:
             coordinator.__class__ = _Coordinator
             coordinator.memberships = self._memberships
+            coordinator.join_seconds = self._join_seconds
             coordinator.left_behind = list(self._memberships.left_behind) if self._memberships is not None else []
         self._own_coordinator = coordinator
 
@@ -85,6 +87,8 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
     memberships: Memberships | None
     left_behind: list[str]
     """The memberships that are still to be ended."""
+    join_seconds: float
+    """How long the broker may take for the answer to a request to join: it waits until all members have joined."""
     _noted = ""
     _ending: asyncio.Task[None] | None = None
 
@@ -95,13 +99,21 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
         await super().close()
 
     async def _send_req(self, request: Any) -> Any:
-        # The first request to join has no id yet. The broker's response to it has one (KIP-394).
-        if not isinstance(request, JoinGroupRequest) or not self.member_id:
+        if not isinstance(request, JoinGroupRequest | SyncGroupRequest):
             return await super()._send_req(request)
-        await self._note()
-        if self.left_behind and (self._ending is None or self._ending.done()):
-            self._ending = asyncio.create_task(self._end_left_behind())
-        return await super()._send_req(request)
+        # The first request to join has no id yet. The broker's response to it has one (KIP-394).
+        if isinstance(request, JoinGroupRequest) and self.member_id:
+            await self._note()
+            if self.left_behind and (self._ending is None or self._ending.done()):
+                self._ending = asyncio.create_task(self._end_left_behind())
+        with await self._patience():
+            return await super()._send_req(request)
+
+    async def _patience(self) -> AbstractContextManager[None]:
+        """Wait longer for answers of the coordinator during the block: a request that is repeated would join again."""
+        node = self.coordinator_id
+        connection = None if node is None else await self._client._get_conn(node, group=ConnectionGroup.COORDINATION)
+        return contextlib.nullcontext() if connection is None else _patient(connection, self.join_seconds)
 
     async def _note(self) -> None:
         if self.memberships is None or self._noted == self.member_id:
@@ -132,3 +144,14 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
             member_id = self.left_behind.pop()
             if error_type is NoError:  # otherwise its session has run out already
                 log.info("the membership of a killed process was ended", group=self.group_id, member_id=member_id)
+
+
+@contextlib.contextmanager
+def _patient(connection: AIOKafkaConnection, seconds: float) -> Iterator[None]:
+    # aiokafka has one timeout for all requests.
+    before = connection._request_timeout
+    connection._request_timeout = max(before, seconds)
+    try:
+        yield
+    finally:
+        connection._request_timeout = before
