@@ -133,12 +133,16 @@ async def wait_until_shown(
     backoff = Backoff(first_pause_seconds, LONGEST_PAUSE_SECONDS)
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     while (remaining := deadline - asyncio.get_running_loop().time()) > 0:
+        pause = backoff.next_pause()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(backoff.next_pause(), remaining)):
+            async with asyncio.timeout(min(pause, remaining)):
                 await waiter.wait_for(position.sequence)
                 return True
         if await is_shown(views, site_id, position):
             return True
+        # uvloop counts whole milliseconds, so a timeout may end before the deadline that it was computed from.
+        if pause >= remaining:
+            break
     return False
 
 
