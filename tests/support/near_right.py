@@ -21,9 +21,18 @@ GUIDS = (GUID, f"{{{GUID}}}", GUID.replace("-", ""), f"urn:uuid:{GUID}", "null")
 ITEM_CURSORS = (
     *(write_cursor(sort_order) for sort_order in (float("inf"), float("-inf"), float("nan"), -0.0, 5e-324, 1.7e308)),
     urlsafe_b64encode(struct.pack(">Bd", 2, 1.0)).decode(),
+    *(
+        urlsafe_b64encode(struct.pack(">Bdq", 3, sort_order, sequence)).decode()
+        for sort_order, sequence in ((float("inf"), 1), (float("nan"), 1), (1.0, -1), (1.7e308, 2**63 - 1))
+    ),
     *(urlsafe_b64encode(json).decode() for json in (b"null", b"[1e999]", b'{"sortOrder":{"$gt":""}}', b'"\xff"')),
     "====",
     "AAAA*AAA",
+)
+HISTORY_CURSORS = (
+    *(urlsafe_b64encode(struct.pack(">Bq", 2, sequence)).decode() for sequence in (0, -1, 2**63 - 1)),
+    urlsafe_b64encode(struct.pack(">Bdq", 3, 1.0, 2)).decode(),
+    "====",
 )
 MOMENTS = (
     "0001-01-01T00:00:00+14:00",

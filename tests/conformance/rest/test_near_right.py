@@ -24,6 +24,7 @@ from tests.support.product import KEY, Gateway, running_product
 from tests.support.raw_client import RawRequest, ask
 from triptych.gateway.api.dead_letter_cursors import CURSOR_EXAMPLE, STEP_EXAMPLE
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER
+from triptych.history.cursors import ItemPosition, write_events_cursor, write_items_cursor
 from triptych.webhooks.store.cursors import EXAMPLE
 
 CLIENTS = 24
@@ -124,6 +125,8 @@ async def _cases(gateway: Gateway, found: Sequence[Operation]) -> list[Case]:
 def _key(operation: Operation, input_field: InputField, values: Values) -> str:
     """The key of a parameter's values. A new parameter of the document needs its own values."""
     end = "writes" if operation.is_write else operation.path.rpartition("/")[2]
+    if operation.path.endswith("/as-of/items"):
+        end = "as-of"  # its cursors are not those of a gallery's items
     special = f"{input_field.name} of {end}"
     return special if special in values else input_field.name
 
@@ -158,6 +161,12 @@ async def _values(gateway: Gateway) -> Values:
     tags = page.headers["ETag"]
     others: dict[str, Any] = {
         "cursor of items": near(page.json()["nextCursor"], near_right.ITEM_CURSORS),
+        "cursor of as-of": near(write_items_cursor(ItemPosition(1.5, 2)), near_right.ITEM_CURSORS),
+        "cursor of history": near(write_events_cursor(2), near_right.HISTORY_CURSORS),
+        "sequence": near("2", near_right.NUMBERS),
+        "time": near("2026-01-01T00:00:00Z", near_right.MOMENTS),
+        "order": near("oldest"),
+        "type of history": near("gallery_item_created"),
         "cursor of replay": near(EXAMPLE, near_right.EVENT_CURSORS),
         "since": near("2026-01-01T00:00:00Z", near_right.MOMENTS),
         "until": near("2026-01-01T00:00:00Z", near_right.MOMENTS),
