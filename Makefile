@@ -24,7 +24,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
-  test-examples test-cluster test-shards soak conformance lint types bench schemas compat reference helm docs clean
+  test-console test-examples test-cluster test-shards soak conformance lint types bench schemas compat reference helm \
+  docs console clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +62,10 @@ test-examples: $(INSTALLED) ## Type the pages of examples/, in each language who
 
 test-cluster: $(INSTALLED) ## Let servers and services of a local cluster die, stop and stand still; takes ten minutes
 	TRIPTYCH_TEST_CLUSTER=1 $(BIN)/pytest -s -p no:randomly tests/resilience/cluster
+
+test-console: $(VENV)/.installed-console console ## Build the console, and test it in a browser (needs npm and chromium)
+	cd console && npm run --silent test
+	$(BIN)/pytest tests/console
 
 test-shards: $(INSTALLED) ## Run the tests of command service and projector on a sharded cluster
 	TRIPTYCH_TEST_SHARDS=rules $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(OF_SHARDS)
@@ -102,6 +107,12 @@ helm: $(INSTALLED) ## Write the manifests of the Helm chart and the settings in 
 docs: $(VENV)/.installed-docs ## Build the documentation site into build/site (needs npm the first time)
 	$(BIN)/python -m mkdocs build
 
+console: $(INSTALLED) ## Build the console that the gateway serves at / (needs Node.js 20.19+ with npm)
+	@mkdir -p console/build
+	@$(BIN)/python -m tests.support.openapi_file console/build/openapi.json
+	@cd console && npm install --no-package-lock --no-audit --no-fund --loglevel=error \
+	  && npm run --silent types && npm run --silent check && npm run --silent build
+
 clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych
 
@@ -116,6 +127,10 @@ $(VENV)/.installed-docs: $(INSTALLED)
 	@npm pack --silent --pack-destination $(DRAWING) mermaid@$(MERMAID) >/dev/null
 	@tar -xzf $(DRAWING)/mermaid-$(MERMAID).tgz -C $(DRAWING) --strip-components=2 package/dist/mermaid.min.js
 	@rm $(DRAWING)/mermaid-$(MERMAID).tgz
+	@touch $@
+
+$(VENV)/.installed-console: $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[console]'
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-APART = {"deploy", "helm", "site", "tools", "examples"}
+APART = {"console", "deploy", "helm", "site", "tools", "examples"}
 
 
 def test_no_folder_is_forgotten() -> None:

@@ -27,7 +27,6 @@ from triptych.gateway.api import (
     items,
     listeners,
 )
-from triptych.gateway.api.asyncapi_page import asyncapi_routes
 from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.openapi import complete_openapi, operation_id
@@ -41,6 +40,9 @@ from triptych.gateway.lines.slots import LineSlots
 from triptych.gateway.live.event_feed import EventFeed
 from triptych.gateway.live.feed import TopicFeed, following_topic
 from triptych.gateway.live.streams import Streams
+from triptych.gateway.pages.console_page import console_routes
+from triptych.gateway.pages.operations_page import operations_routes
+from triptych.gateway.pages.topics_page import topics_routes
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.command_sender import CommandSender
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER, GalleryWaiters
@@ -220,6 +222,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
         version=version("triptych"),
         servers=[{"url": "/", "description": "The gateway that this document comes from."}],
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         responses=COMMON_FAILURES,
         generate_unique_id_function=operation_id,
@@ -246,7 +249,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
         app.include_router(router, prefix=PREFIXES[0])
     for router in (listeners.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
-    app.router.routes.extend([*health.routes(), *asyncapi_routes(topics)])
+    app.router.routes.extend([*health.routes(), *console_routes(), *operations_routes(), *topics_routes(topics)])
     # At the end: FastAPI prepares the routes of a router when a request first gets there, which takes a tenth of a
     # second for each prefix. Most processes never get a request with the other prefixes.
     for prefix in PREFIXES[1:]:

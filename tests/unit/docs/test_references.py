@@ -6,9 +6,10 @@ import pytest
 
 from docs.site.content import ROOT
 from docs.site.references import asyncapi_page, openapi_page
-from docs.site.schemas import Schema, fields, limits_of, type_of
+from docs.site.schemas import fields, limits_of, type_of
 from tests.support.citations import links
 from tests.support.documented import of_gateway, operations
+from triptych.contract.publishing.schema_words import Schema
 
 TOPICS = json.loads((ROOT / "schemas" / "published" / "asyncapi.json").read_bytes())
 

@@ -1,0 +1,72 @@
+// Sends requests to the gateway that served the page, and says in words why one failed.
+import type { components } from "./api.generated.ts";
+import { headersOf, type Session } from "./session.ts";
+import { texts } from "./texts.ts";
+
+type Schemas = components["schemas"];
+export type Gallery = Schemas["Gallery"];
+export type Item = Schemas["Item"];
+
+export const GALLERIES = "progallery/v2/galleries";
+export const GALLERIES_OF_PAGE = 10;
+
+/** Why a request failed; the message is for people. */
+export class Failure extends Error {
+  /** 0 if there was no answer. */
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The failure that an answer stands for. */
+export async function failureOf(answer: Response): Promise<Failure> {
+  const body: unknown = await answer.json().catch(() => null);
+  const told = body !== null && typeof body === "object" && "message" in body ? String(body.message) : "";
+  return new Failure(answer.status, inWords(answer.status, told));
+}
+
+function inWords(status: number, told: string): string {
+  const { failures } = texts;
+  if (status === 401) return failures.key;
+  if (status === 403) return failures.forbidden(told);
+  if (status === 404) return failures.missing;
+  if (status === 429) return failures.tooMany;
+  if (status >= 500) return failures.busy;
+  return failures.other(status, told);
+}
+
+async function read<Body>(session: Session, path: string, consistent: string, signal: AbortSignal): Promise<Body> {
+  const headers = { ...headersOf(session), ...(consistent ? { "X-Wix-Consistent": consistent } : {}) };
+  let answer: Response;
+  try {
+    answer = await fetch(path, { headers, signal });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Failure(0, texts.failures.away);
+  }
+  if (!answer.ok) throw await failureOf(answer);
+  return (await answer.json()) as Body;
+}
+
+/** A page of the site's galleries, newest first, with one item each. */
+export function readGalleries(session: Session, offset: number, consistent: string, signal: AbortSignal) {
+  const path = `${GALLERIES}?limit=${GALLERIES_OF_PAGE}&offset=${offset}&itemLimit=1`;
+  return read<Schemas["GalleriesAnswer"]>(session, path, consistent, signal);
+}
+
+/** A gallery with its first item. */
+export async function readGallery(session: Session, id: string, consistent: string, signal: AbortSignal) {
+  const path = `${GALLERIES}/${encodeURIComponent(id)}?itemLimit=1`;
+  return (await read<Schemas["GalleryAnswer"]>(session, path, consistent, signal)).gallery;
+}
+
+/** Items of a gallery in display order. */
+export async function readItems(
+  session: Session, id: string, offset: number, limit: number, consistent: string, signal: AbortSignal,
+) {
+  const path = `${GALLERIES}/${encodeURIComponent(id)}/items?itemLimit=${limit}&itemOffset=${offset}`;
+  return (await read<Schemas["ItemsAnswer"]>(session, path, consistent, signal)).items;
+}

@@ -1,0 +1,26 @@
+// Keeps the API key and the site in this tab only: they are gone when the tab is closed.
+export interface Session {
+  key: string;
+  /** Empty for the site of the key. */
+  site: string;
+}
+
+const NAME = "triptych.session";
+
+export function storedSession(): Session | null {
+  const stored = sessionStorage.getItem(NAME);
+  return stored === null ? null : (JSON.parse(stored) as Session);
+}
+
+export function storeSession(session: Session): void {
+  sessionStorage.setItem(NAME, JSON.stringify(session));
+}
+
+export function forgetSession(): void {
+  sessionStorage.removeItem(NAME);
+}
+
+/** The headers of every request. */
+export function headersOf(session: Session): Record<string, string> {
+  return { Authorization: session.key, ...(session.site ? { "wix-site-id": session.site } : {}) };
+}

@@ -1,0 +1,42 @@
+// Shows one item: as a tile of the grid, and with its fields.
+import type { Item } from "../api.ts";
+import { texts } from "../texts.ts";
+
+/** The title of an item, or what else tells it from others. */
+export function titleOf(item: Item): string {
+  return item.title || item.text?.html?.replace(/<[^>]*>/g, " ").trim() || texts.untitled;
+}
+
+function fieldsOf(item: Item): [string, string][] {
+  const { fields } = texts;
+  const all: [string, string | number | undefined][] = [
+    [fields.type, item.type],
+    [fields.title, item.title],
+    [fields.description, item.description],
+    [fields.address, item.image?.imageInfo?.url ?? item.video?.videoInfo?.url],
+    [fields.text, item.text?.html],
+    [fields.link, item.link?.url],
+    [fields.sortOrder, item.sortOrder],
+    [fields.createdDate, item.createdDate],
+    [fields.updatedDate, item.updatedDate],
+    [fields.id, item.id],
+  ];
+  return all.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [[name, String(value)]]));
+}
+
+export function ItemDetails({ item, close }: { item: Item; close: () => void }) {
+  return (
+    <section class="details" aria-label={texts.itemDetails}>
+      <h2>{titleOf(item)}</h2>
+      <dl>
+        {fieldsOf(item).map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <button onClick={close}>{texts.close}</button>
+    </section>
+  );
+}

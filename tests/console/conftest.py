@@ -1,0 +1,61 @@
+"""One product and one browser for all tests. A page fails its test if it loads anything from elsewhere."""
+
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.support.installation import open_installation
+from tests.support.product import Gateway, running_product
+from triptych.devstack.stack import Addresses
+from triptych.gateway.pages.console_page import BUILT
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(stack: Addresses) -> AsyncIterator[Gateway]:
+    """The whole product. What is late on a busy machine is not what these tests are about."""
+    assert (BUILT / "index.html").is_file(), "`make console` builds the console"
+    async with open_installation(stack) as made, running_product(made, gateway_view_timeout=30) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed; .ci/run installs it")
+    async with async_playwright() as playwright:
+        # Chromium's sandbox needs rights that a container does not have. It opens our own pages only.
+        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+def gateway(product: Gateway) -> Gateway:
+    """The gateway, and a client with a site that no other test uses."""
+    product.client.headers["wix-site-id"] = uuid.uuid4().hex
+    return product
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    """An empty tab, whose addresses begin at the gateway. It may load nothing from elsewhere, and break no policy."""
+    context = await browser.new_context(base_url=gateway.address)
+    tab = await context.new_page()
+    tab.set_default_timeout(20_000)
+    elsewhere: list[str] = []
+    broken: list[str] = []
+    tab.on("request", lambda request: elsewhere.append(request.url))
+    tab.on("pageerror", lambda error: broken.append(str(error)))
+    tab.on("console", lambda message: broken.append(message.text) if "Security Policy" in message.text else None)
+    yield tab
+    await context.close()
+    assert elsewhere
+    assert not [url for url in elsewhere if not url.startswith((gateway.address, "data:"))]
+    assert not broken
