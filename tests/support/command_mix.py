@@ -46,6 +46,7 @@ class CommandMix:
         name: a part of every id, so that two mixes have no ids in common.
         most_items: the most items in one command.
         trouble: the fraction of records that are broken, repeated, conflicting, or about something that does not exist.
+        site: the site of the commands.
         weights: how often each kind of command is chosen.
     """
 
@@ -54,6 +55,7 @@ class CommandMix:
     gallery_count: int = 3
     most_items: int = 4
     trouble: float = 0.35
+    site: str = SITE
     weights: dict[str, int] = field(
         default_factory=lambda: {
             "CreateGallery": 3,
@@ -108,13 +110,13 @@ class CommandMix:
                 data, gallery_id = self._creation(kind, command_id, gallery_id)
             case "UpdateGallery":
                 data["gallery"] = self._head(self._entries(known) if chance.random() < 0.6 else None)
-                known += [derived_item_id(SITE, command_id, index, SOURCE) for index in range(4)]
+                known += [derived_item_id(self.site, command_id, index, SOURCE) for index in range(4)]
             case "CreateItems":
                 items = self._new_items(1)
                 data["items"] = items
                 if chance.random() < 0.3:
                     data["to"] = chance.choice(["start", "end"])
-                known += [derived_item_id(SITE, command_id, index, SOURCE) for index in range(len(items))]
+                known += [derived_item_id(self.site, command_id, index, SOURCE) for index in range(len(items))]
             case "UpdateItem":
                 data |= {"itemId": self._item(known), "item": self._patch()}
             case "MoveItem":
@@ -132,13 +134,15 @@ class CommandMix:
         if chance.random() < self.trouble / 5:
             data["expectedSequence"] = chance.randint(0, 12)
         name = "CreateGallery" if kind == "CloneGallery" else kind
-        return Sent(gallery_id, command_id, structured(name, data, id=command_id))
+        # The default site is not named, which commands need not do.
+        site = {} if self.site == SITE else {"siteid": self.site}
+        return Sent(gallery_id, command_id, structured(name, data, id=command_id, **site))
 
     def _creation(self, kind: str, command_id: str, gallery_id: str) -> tuple[dict[str, Any], str]:
         data: dict[str, Any] = {"galleryId": gallery_id}
         if self._items[gallery_id] and self.chance.random() < 0.7:
             del data["galleryId"]
-            gallery_id = derived_gallery_id(SITE, command_id, SOURCE)
+            gallery_id = derived_gallery_id(self.site, command_id, SOURCE)
         if kind == "CloneGallery":
             source = self.chance.choice(self.galleries)
             data |= {"cloneFromGalleryId": source, "gallery": self._head(None)}
@@ -147,7 +151,9 @@ class CommandMix:
             items = self._new_items(0)
             data["gallery"] = self._head(items)
             count = len(items)
-        self._items[gallery_id] = [derived_item_id(SITE, command_id, index, SOURCE) for index in range(max(count, 1))]
+        self._items[gallery_id] = [
+            derived_item_id(self.site, command_id, index, SOURCE) for index in range(max(count, 1))
+        ]
         if gallery_id not in self.galleries:
             # The new gallery replaces another one, so that many commands concern the same few galleries.
             self.galleries[self.chance.randrange(len(self.galleries))] = gallery_id

@@ -1,0 +1,23 @@
+"""Judges the processes (I9, I10): memory within its limit, work after each fault, and nothing left over at the end."""
+
+from collections.abc import Iterator
+
+from tests.support.chaos.history import History, Violation
+
+
+def check(history: History) -> Iterator[Violation]:
+    """Violations of I9 and I10, and what is left over: a change that is not published breaks I2, other work I10."""
+    for process, used in history.memory:
+        if used > history.memory_limit:
+            yield Violation("I9", f"{process} had {used >> 20} MiB, more than {history.memory_limit >> 20} MiB")
+    for number, fault in enumerate(history.faults, 1):
+        for what, seconds in (("reply", fault.reply), ("joined record", fault.joined)):
+            if seconds is None:
+                yield Violation("I10", f"no {what} after fault {number}, {fault.kind} of {fault.component}")
+    for name in history.unready:
+        yield Violation("I10", name)
+    for what, count in history.left_over.items():
+        if count:
+            yield Violation("I2" if what.startswith("outbox") else "I10", f"left over: {what} ({count})")
+    for letter in history.dead_letters:
+        yield Violation("I10", f"a record of ours is a dead letter: {letter}")
