@@ -16,6 +16,9 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
   TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1 \
   TRIPTYCH_TEST_RESTARTS=20 TRIPTYCH_TEST_CLUSTER=1 TRIPTYCH_TEST_GROWTH=50 TRIPTYCH_TEST_DOUBLINGS=3
 
+# Seconds of `make chaos`. A minute is enough to try it.
+CHAOS ?= 1800
+
 # The tests that also pass if MongoDB is a sharded cluster.
 OF_SHARDS := tests/integration/command tests/integration/projector
 
@@ -24,8 +27,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
-  test-console test-examples test-cluster test-shards soak conformance lint types bench schemas compat reference helm \
-  docs console clean
+  test-console test-examples test-cluster test-shards soak chaos conformance lint types bench schemas compat reference \
+  helm docs console clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +81,9 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 	  tests/resilience/cluster tests/resilience/test_recovery.py \
 	  tests/e2e/test_everything_is_answered.py tests/e2e/test_partitions.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
+
+chaos: $(INSTALLED) ## Kill, stop and freeze parts under load for CHAOS seconds, and judge what was observed
+	TRIPTYCH_TEST_CHAOS=$(CHAOS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/chaos
 
 conformance: $(INSTALLED) ## Run the official client against Triptych (needs Node.js 20); part of `make test`
 	$(BIN)/pytest tests/conformance

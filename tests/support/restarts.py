@@ -89,11 +89,20 @@ class Instances:
         """Wait until these processes are ready; gives the time."""
 
         async def are_ready() -> bool:
-            return all([await Service(self._children[name], self.address(name)).is_ready() for name in names])
+            return all([await self.service(name).is_ready() for name in names])
 
         await eventually(are_ready, f"{names} are ready", deadline_seconds=PATIENCE_SECONDS)
         self.note(f"{' and '.join(names)} ready")
         return time.monotonic()
+
+    def service(self, name: str) -> Service:
+        """The process that was started last under this name."""
+        return Service(self._children[name], self.address(name))
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process."""
+        self.note(f"{name} gets {number.name}")
+        os.kill(self._children[name].pid, number)
 
     async def kill(self, name: str) -> float:
         """Kill a process and wait until it has ended; gives the time of the kill."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.chaos.history import Answer, Delivery, Fault, ForeignRead, History, Joined, Memory, State
 from tests.support.chaos.judging import judge
-from tests.unit.chaos.recorded import GONE, STAYS, good_history
+from tests.support.chaos.recorded import GONE, STAYS, good_history
 
 PLANTS: dict[str, tuple[Callable[[History], object], str, str]] = {}
 """By fault: the function that plants it, the promise it breaks, and a part of its description."""
@@ -120,6 +120,14 @@ def the_record_of_an_item_is_outdated(history: History) -> None:
     record = history.joined[0]
     assert record.value is not None
     value = {**record.value, "item": {**record.value["item"], "title": "old"}}
+    history.joined.append(record._replace(offset=60, value=value))
+
+
+@plant("I4", "has a gallery that never was")
+def the_record_of_an_item_has_an_invented_gallery(history: History) -> None:
+    record = history.joined[0]
+    assert record.value is not None
+    value = {**record.value, "gallery": {**record.value["gallery"], "name": "invented"}}
     history.joined.append(record._replace(offset=60, value=value))
 
 

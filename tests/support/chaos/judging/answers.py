@@ -25,7 +25,9 @@ def check(history: History) -> Iterator[Violation]:
         found = answers.get(command.id, [])
         events = list(caused.get(command.id, {}).values())
         if command.is_acknowledged and not found:
-            yield Violation("I1", f"{command.name} {command.id} was acknowledged and has no answer", *_gallery(command))
+            yield Violation(
+                "I1", f"{command.name} {command.id} was acknowledged and has no answer", command.gallery or ""
+            )
         yield from _differences(command, found)
         for answer in found[:1]:
             yield from _effects(command, answer, events, last)
@@ -35,10 +37,6 @@ def check(history: History) -> Iterator[Violation]:
         yield Violation(
             "I1", f"events of the command {cause}, which nobody sent", event.gallery, event.sequence, (event.place,)
         )
-
-
-def _gallery(command: Command) -> tuple[str, ...]:
-    return (command.gallery,) if command.gallery else ()
 
 
 def _differences(command: Command, answers: list[Answer]) -> Iterator[Violation]:

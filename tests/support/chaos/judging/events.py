@@ -10,18 +10,23 @@ from triptych.kit.kafka.partitions import partition_of
 def firsts(events: list[Event]) -> dict[str, list[Event]]:
     """By gallery, the first appearances of its events as they are on the topic: repeats are left out."""
     found: dict[str, list[Event]] = defaultdict(list)
-    seen: set[tuple[str, int, str]] = set()
-    for event in events:
-        identity = (event.gallery, event.sequence, event.id)
-        if identity not in seen:
-            seen.add(identity)
+    repeats = set(repeated(events))
+    for index, event in enumerate(events):
+        if index not in repeats:
             found[event.gallery].append(event)
     return found
 
 
-def count_repeats(events: list[Event]) -> int:
-    """How many records repeat an earlier one."""
-    return len(events) - sum(map(len, firsts(events).values()))
+def repeated(events: list[Event]) -> list[int]:
+    """The indexes of records that repeat an earlier one."""
+    seen: set[tuple[str, int, str]] = set()
+    found = []
+    for index, event in enumerate(events):
+        identity = (event.gallery, event.sequence, event.id)
+        if identity in seen:
+            found.append(index)
+        seen.add(identity)
+    return found
 
 
 def check(history: History) -> Iterator[Violation]:
@@ -89,7 +94,7 @@ def _lives(gallery: str, events: list[Event]) -> Iterator[Violation]:
                 "I5", "an event of a deleted gallery:", gallery, event.sequence, (deleted.place, event.place)
             )
         body = event.value.get("actionEvent", {}).get("body", {})
-        item = body.get("itemId") or (body.get("item") or body.get("updatedItem") or {}).get("id")
+        item = str(body.get("itemId") or (body.get("item") or body.get("updatedItem") or {}).get("id", ""))
         if "deletedEvent" in event.value:
             deleted = event
         elif item in gone:
@@ -99,7 +104,7 @@ def _lives(gallery: str, events: list[Event]) -> Iterator[Violation]:
             if item in alive:
                 yield Violation("I2", f"the item {item} is created again:", gallery, event.sequence, (event.place,))
             alive.add(item)
-        elif item is not None and item not in alive:
+        elif item and item not in alive:
             yield Violation("I2", f"the item {item} was never created:", gallery, event.sequence, (event.place,))
         if "itemId" in body:
             gone[item] = event

@@ -1,0 +1,136 @@
+"""The faults of a chaos run: what befalls a process or a server, and when recovery from it begins."""
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.chaos.history import Component
+from tests.support.own_servers import OwnServers
+from tests.support.restarts import Instances
+from tests.support.servers import command_line, standing_still
+from triptych.devstack.children import start_child
+from triptych.devstack.ports import is_free
+
+SERVICES: tuple[Component, ...] = ("command", "projector", "webhooks", "gateway")
+SERVERS: tuple[Component, ...] = ("kafka", "mongo")
+KINDS = ("SIGKILL", "SIGTERM", "SIGSTOP")
+BEYOND_SESSION_SECONDS = 10.0
+"""How long a service stands still: the session in its consumer group lasts 6 s."""
+SERVER_FREEZE_SECONDS = 20.0
+START_SECONDS = 60.0
+
+
+class Plan(NamedTuple):
+    """A fault to come."""
+
+    kind: str
+    component: Component
+
+
+def all_plans(chance: random.Random) -> list[Plan]:
+    """Each fault of each component once, at random."""
+    plans = [Plan(kind, component) for kind in KINDS for component in (*SERVICES, *SERVERS)]
+    chance.shuffle(plans)
+    return plans
+
+
+class Faults:
+    """Carries out faults, and starts again what has ended, as a supervisor of processes does."""
+
+    def __init__(self, running: Instances, servers: OwnServers, folder: Path, chance: random.Random) -> None:
+        self._running = running
+        self._servers = servers
+        self._folder = folder
+        self._chance = chance
+        self._away: set[str] = set()
+        self._starts = 0
+        self.unexpected: list[str] = []
+        """Processes that ended although nobody told or killed them."""
+        self.peaks: dict[str, int] = {}
+        """The most resident bytes of each process name."""
+        self.names = [f"{service}-{number}" for service in SERVICES for number in (1, 2)]
+
+    async def strike(self, plan: Plan) -> float:
+        """Carry out a fault. The time from which recovery counts.
+
+        For a service this is the beginning of the fault, since another one can take over; for a server its end.
+        """
+        self._running.note(f"{plan.kind} of {plan.component}")
+        if plan.component in SERVERS:
+            return await self._strike_server(plan)
+        name = f"{plan.component}-{self._chance.choice([1, 2])}"
+        began_at = time.monotonic()
+        if plan.kind == "SIGSTOP":
+            self._running.send(name, signal.SIGSTOP)
+            return began_at
+        self._away.add(name)
+        if plan.kind == "SIGKILL":
+            await self._running.kill(name)
+        else:
+            await self._running.stop(name)
+        self._running.start(name)
+        self._away.discard(name)
+        return began_at
+
+    async def heal(self, plan: Plan) -> None:
+        """End a fault that lasts: stopped services continue."""
+        if plan.kind == "SIGSTOP" and plan.component in SERVICES:
+            await asyncio.sleep(BEYOND_SESSION_SECONDS)
+            for number in (1, 2):
+                self._running.send(f"{plan.component}-{number}", signal.SIGCONT)
+
+    async def all_ready(self) -> None:
+        """Wait until all services are ready."""
+        await self._running.ready(*self.names)
+
+    @contextlib.asynccontextmanager
+    async def supervising(self) -> AsyncIterator[None]:
+        """During the block, start again what has ended by itself, and note how much memory processes have."""
+        task = asyncio.create_task(self._supervise())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _supervise(self) -> None:
+        while True:
+            for name in self.names:
+                if name in self._away:
+                    continue
+                service = self._running.service(name)
+                if (status := service.child.poll()) is not None:
+                    self.unexpected.append(f"{name} ended by itself with status {status}")
+                    self._running.start(name)
+                else:
+                    with contextlib.suppress(OSError):
+                        self.peaks[name] = max(self.peaks.get(name, 0), service.resident_bytes)
+            await asyncio.sleep(1)
+
+    async def _strike_server(self, plan: Plan) -> float:
+        if plan.kind == "SIGSTOP":
+            with standing_still(self._servers.pids(plan.component)):
+                await asyncio.sleep(SERVER_FREEZE_SECONDS)
+            return time.monotonic()
+        (pid,) = self._servers.pids(plan.component)
+        command = command_line(pid)
+        os.kill(pid, signal.Signals[plan.kind])
+        address = getattr(self._servers.addresses, {"kafka": "kafka_bootstrap", "mongo": "mongo_uri"}[plan.component])
+        port = int(re.findall(r":(\d+)", address)[0])
+        ends_at = time.monotonic() + START_SECONDS
+        while command_line(pid):
+            assert time.monotonic() < ends_at, f"{plan.component} does not end"
+            await asyncio.sleep(0.05)
+        started_at = time.monotonic()
+        self._starts += 1
+        child = start_child(command, log=self._folder / "servers" / f"{plan.component}-{self._starts}.log")
+        self._servers.restarted.append(child)
+        await asyncio.to_thread(child.wait_until, lambda: not is_free(port), what=plan.component, timeout=START_SECONDS)
+        return started_at

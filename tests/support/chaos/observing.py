@@ -1,0 +1,166 @@
+"""Waits until everything is quiet, and then observes topics, HTTP and MongoDB from outside, for the judge."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from tests.support.chaos.history import Answer, Event, ForeignRead, History, Joined, State
+from tests.support.chaos.receiver import Receivers
+from tests.support.chaos.watch import Watch
+from tests.support.chaos.workload import SITES, Workload, key_of
+from tests.support.installation import Installation
+from tests.support.kafka import Record
+from tests.support.ours import everything_on, ours
+from tests.support.plain_http import NO_TLS
+from tests.support.waiting import eventually
+from triptych.webhooks.store.delivery_documents import DELIVERIES, OPEN_STATUSES
+
+QUIET_SECONDS = 300.0
+PAGE = 200
+READERS = 8
+LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
+    "outbox rows that are not published": ("outbox", {"pending": True}),
+    "jobs": ("jobs", {}),
+    "parked commands": ("parked_commands", {}),
+    "staged items": ("staged_items", {}),
+    "open deliveries": (DELIVERIES, {"status": {"$in": list(OPEN_STATUSES)}}),
+}
+"""What must not be left when everything is quiet: collections and queries."""
+
+GALLERY = {"siteId": {"$exists": True}}
+"""Finds galleries, not the claims that are in the same collection."""
+
+
+async def until_quiet(installation: Installation, workload: Workload, watch: Watch) -> str | None:
+    """Wait until nothing is left to do; gives what is left if that does not happen."""
+    waits_for: list[str] = ["nothing was looked at"]
+
+    async def is_quiet() -> bool:
+        waits_for[:] = await _unfinished(installation, workload, watch)
+        return not waits_for
+
+    with contextlib.suppress(AssertionError):
+        await eventually(is_quiet, "quiet", deadline_seconds=QUIET_SECONDS)
+        return None
+    return ", ".join(waits_for)
+
+
+async def _unfinished(installation: Installation, workload: Workload, watch: Watch) -> list[str]:
+    found = [f"{count} {what}" for what, count in (await left_over(installation)).items() if count]
+    sent = {command.id for command in workload.commands if command.is_acknowledged}
+    over_http = {answer.command for answer in workload.answers}
+    if missing := sent - watch.replied - over_http:
+        found.append(f"{len(missing)} commands without a reply")
+    outdated = 0
+    async for head in installation.database["galleries"].find(GALLERY, {"sequence": 1, "status": 1}):
+        joined = watch.heads.get(head["_id"])
+        expected = None if head["status"] == "deleted" else head["sequence"]
+        outdated += (joined and joined[0]) != expected
+    return [*found, f"{outdated} outdated head records"] if outdated else found
+
+
+async def left_over(installation: Installation) -> dict[str, int]:
+    """How much is left of each kind of work."""
+    return {
+        what: await installation.database[collection].count_documents(query)
+        for what, (collection, query) in LEFT_OVER.items()
+    }
+
+
+async def observe(
+    installation: Installation, workload: Workload, receivers: Receivers, address: str, partitions: int
+) -> tuple[History, list[int]]:
+    """What is judged, without processes and faults; and when each event record was written, in Unix milliseconds."""
+    topics = installation.topics
+    names = [spec.name for spec in installation.topic_specs if spec.name.startswith(topics.replies)]
+    records = await everything_on(installation, topics.events, topics.galleries, *names)
+    events = [record for record in records if record.topic == topics.events and _is_event(record)]
+    made = History(
+        partitions=partitions,
+        commands=workload.commands,
+        answers=[
+            *(_answer(record) for record in records if record.topic in names and _type(record) == "triptych.reply.v1"),
+            *workload.answers,
+        ],
+        events=[_event(record) for record in events],
+        joined=[
+            Joined(record.partition, record.offset, record.key.decode(), record.value and json.loads(record.value))
+            for record in records
+            if record.topic == topics.galleries
+        ],
+        deliveries=receivers.deliveries(),
+        listening=frozenset(SITES),
+        left_over=await left_over(installation),
+    )
+    letters = [topics.dead_letter(topic) for topic in topics.dead_lettering.values()]
+    made.dead_letters = ours(await everything_on(installation, *letters))
+    async for head in installation.database["galleries"].find(GALLERY, {"sequence": 1}):
+        made.sequences[head["_id"]] = head["sequence"]
+    query = {"listenerId": {"$in": list(receivers.listeners.values())}}
+    async for delivery in installation.database[DELIVERIES].find(query, {"eventId": 1, "status": 1}):
+        made.outcomes[delivery["eventId"]] = delivery["status"]
+    await _read_galleries(made, address)
+    return made, [int(record.timestamp) for record in events]
+
+
+def _type(record: Record) -> str:
+    return (dict(record.headers).get("ce_type") or b"").decode()
+
+
+def _is_event(record: Record) -> bool:
+    return _type(record).startswith("wix.")
+
+
+def _event(record: Record) -> Event:
+    headers = {name: value.decode() for name, value in record.headers}
+    value = json.loads(record.value)
+    key = record.key.decode()
+    return Event(record.partition, record.offset, key, headers["ce_siteid"], headers["ce_causationid"], value)
+
+
+def _answer(record: Record) -> Answer:
+    content = json.loads(record.value)
+    place = f"{record.topic}[{record.partition}]@{record.offset}"
+    return Answer(content["commandId"], "topic", place, content)
+
+
+async def _read_galleries(history: History, address: str) -> None:
+    """Read every gallery with the key of its site, and with the key of the other site."""
+    sites = {command.gallery: command.site for command in history.commands if command.gallery}
+    sites |= {event.gallery: event.site for event in history.events}
+    left = list(sites.items())
+
+    async def read() -> None:
+        async with httpx.AsyncClient(base_url=f"{address}/progallery/v2/galleries", timeout=30, verify=NO_TLS) as http:
+            while left:
+                gallery, site = left.pop()
+                history.states[gallery] = await _state(http, gallery, site)
+                for other in SITES:
+                    if other != site:
+                        answer = await http.get(f"/{gallery}", headers={"Authorization": key_of(other)})
+                        shown = (gallery,) if answer.is_success else ()
+                        history.foreign_reads.append(ForeignRead(other, answer.status_code, shown))
+
+    await asyncio.gather(*(read() for _ in range(READERS)))
+
+
+async def _state(http: httpx.AsyncClient, gallery: str, site: str) -> State:
+    items: list[dict[str, object]] = []
+    while True:
+        answer = await http.get(
+            f"/{gallery}",
+            params={"itemLimit": PAGE, "itemOffset": len(items)},
+            headers={"Authorization": key_of(site)},
+        )
+        if answer.status_code == 404:
+            return State(None)
+        answer.raise_for_status()
+        found = answer.json()["gallery"]
+        page: Sequence[dict[str, object]] = found.pop("items")
+        items += page
+        if len(page) < PAGE:
+            return State(found, tuple(items))

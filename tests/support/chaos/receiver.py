@@ -1,0 +1,98 @@
+"""Receivers of webhooks that fail and stall at random, one for each site, and one at a forbidden address."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from tests.support.chaos.history import Delivery
+from tests.support.chaos.workload import SITES
+from tests.support.installation import Installation
+from tests.support.receiver import Receiver, hang, open_receiver, reset, status
+from tests.support.relay import ALL_TYPES, RETENTION, relay_settings
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.model.registration import NewListener
+from triptych.webhooks.store.listeners import ListenerRepository
+from triptych.webhooks.store.provision import INDEXES
+from triptych.webhooks.store.sealing import make_sealer
+
+FORBIDDEN = "127.0.0.2"
+"""On this machine, but outside of the networks to which the relay may deliver."""
+ALLOWED = "127.0.0.1/32"
+RETRY_DELAYS = [0.2, 0.5, 1.0, 2.0, 4.0, 8.0]
+TIMEOUT_SECONDS = 2.0
+FORBIDDEN_PATH = "/forbidden"
+FAILING = 0.05
+"""The share of requests that fail."""
+
+
+class Receivers:
+    """What has arrived, by site."""
+
+    def __init__(self, receiver: Receiver, chance: random.Random) -> None:
+        self.receiver = receiver
+        self.listeners: dict[str, str] = {}
+        """The id of the listener of each site."""
+        self.forbidden_calls = 0
+        self._chance = chance
+        self._succeeded: set[tuple[str, str]] = set()
+        self._are_healed = False
+        receiver.usual = self._behave
+
+    async def _behave(self, request: web.Request) -> web.StreamResponse:
+        if not self._are_healed and self._chance.random() < FAILING:
+            # After a timeout or a 429 the relay waits for a minute, so these are rare.
+            failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
+            return await failure(request)
+        self._succeeded.add((request.path, request.headers["webhook-id"]))
+        return await status(200)(request)
+
+    def heal(self) -> None:
+        """From now on, accept every request."""
+        self._are_healed = True
+
+    def deliveries(self) -> list[Delivery]:
+        """Every request that came."""
+        made = [
+            Delivery(
+                found.path.removeprefix("/"),
+                found.id,
+                json.loads(found.body)["data"],
+                has_succeeded=(found.path, found.id) in self._succeeded,
+            )
+            for found in self.receiver.requests
+        ]
+        forbidden = Delivery("", "something", {}, has_succeeded=False, is_allowed=False)
+        return made + [forbidden] * self.forbidden_calls
+
+    async def subscribe(self, installation: Installation) -> None:
+        """A listener to all events for each site, and one with a forbidden address."""
+        await ensure_indexes(installation.database, INDEXES)
+        sealer = make_sealer(relay_settings(installation))
+        listeners = ListenerRepository(installation.database, sealer, RETENTION)
+        for site in SITES:
+            sent = {"eventTypes": ALL_TYPES, "retryDelays": RETRY_DELAYS, "timeoutSeconds": TIMEOUT_SECONDS}
+            url = self.receiver.url(f"/{site}")
+            created = await listeners.create(site, NewListener.model_validate({**sent, "url": url}))
+            self.listeners[site] = created.listener.id
+            forbidden = self.receiver.url(FORBIDDEN_PATH, FORBIDDEN)
+            few = {**sent, "url": forbidden, "eventTypes": ALL_TYPES[:1], "retryDelays": []}
+            await listeners.create(site, NewListener.model_validate(few))
+
+    async def _count_call(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.forbidden_calls += 1
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def open_receivers(installation: Installation, chance: random.Random) -> AsyncIterator[Receivers]:
+    """Receivers whose listeners exist."""
+    async with open_receiver() as receiver:
+        made = Receivers(receiver, chance)
+        server = await asyncio.start_server(made._count_call, FORBIDDEN, receiver.port)
+        async with server:
+            await made.subscribe(installation)
+            yield made
