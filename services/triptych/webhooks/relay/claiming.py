@@ -34,6 +34,9 @@ LISTENERS = Gauge("triptych_webhook_listeners", "Listeners of this process's sha
 SCAN_SECONDS = 1.0
 # The largest share of time that scans may take, however many listeners there are.
 SCAN_SHARE = 0.1
+# A scan that waited for a MongoDB that stood still took long, but cost nothing: it must not put off the next one for
+# minutes, in which lanes whose deliveries became due meanwhile would stand still.
+LONGEST_SCAN_PAUSE_SECONDS = 5.0
 RECONCILE_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 LANES_AT_ONCE = 64
@@ -46,6 +49,11 @@ _IDLE = (ListenerStatus.PAUSED, ListenerStatus.DISABLED)
 _STATES = (*(state.value for state in LaneState), *(status.value for status in _IDLE))
 # Deliveries that wait for longer without an attempt to any of their listener make the process unready.
 STUCK_SECONDS = 60.0
+
+
+def pause_after_scan(seconds: float) -> float:
+    """Seconds from the end of a scan that took `seconds` to the next one."""
+    return min(max(SCAN_SECONDS, seconds / SCAN_SHARE), LONGEST_SCAN_PAUSE_SECONDS)
 
 
 class DeliveryClaimer:
@@ -130,7 +138,7 @@ class DeliveryClaimer:
             try:
                 if started >= scan_at:
                     await self._scan()
-                    scan_at = time.monotonic() + max(SCAN_SECONDS, (time.monotonic() - started) / SCAN_SHARE)
+                    scan_at = time.monotonic() + pause_after_scan(time.monotonic() - started)
                 if started >= reconcile_at:
                     await self._reconcile()
                     reconcile_at = started + RECONCILE_SECONDS
