@@ -2,10 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from tests.support.commands import TEXT
 from tests.support.installation import Installation
 from tests.support.profiling import profiled
 from tests.support.sender import Sender, sending
+from tests.support.shards import CLUSTER, MODE
 from tests.support.waiting import eventually
 from tests.support.write_model import audit, until_all_is_marked
 from triptych.command.app import compose
@@ -22,6 +25,7 @@ def reads(operations: list[Document]) -> list[str]:
     return sorted(name for entry in read if (name := entry["ns"].partition(".")[2]) != layouts.COLLECTION)
 
 
+@pytest.mark.skipif(MODE == CLUSTER, reason="a router has no profile of its shards")
 async def test_a_written_gallery_costs_no_query_and_its_items_cost_one(sender: Sender) -> None:
     gallery_id = await sender.gallery(1)
     (item_id,) = await sender.item_ids(gallery_id)
