@@ -35,7 +35,7 @@ MODE = os.environ.get("TRIPTYCH_TEST_SHARDS")
 """With `rules`, tests take MongoDB for a cluster, and check the commands of the product. With `cluster`, they also have
 one (`tests.support.cluster`)."""
 
-CLUSTER = "cluster"
+CLUSTER, RULES = "cluster", "rules"
 _PRODUCT, _TESTS = "/services/triptych/", "/tests/"
 
 
