@@ -19,7 +19,7 @@ ROOTS = (*SOURCES, "tests", "benchmarks", "docs", ".ci", ".github")
 _FILE = re.compile(r"[\w.{},-]+(?:/[\w.{},-]+)+\.(?:py|md|json|mjs|ya?ml|toml|txt)")
 _ATTRIBUTE = re.compile(r'"(triptych\.[a-z_]+\.[a-z_]+)"')
 _DOTTED = re.compile(r"[a-z_]\w*(?:\.\w+)+")
-MADE = ("results/latest.json",)
+MADE = ("results/latest.json", "services/triptych/gateway/pages/console")
 """Files that pages name and that a command writes."""
 _SKIPPED = ("node_modules", "__pycache__")
 _NOT_CODE = (COMMAND_TYPE_PREFIX, SNAPSHOT_TYPE_PREFIX, REPLY_TYPE)
