@@ -23,6 +23,9 @@ EXPECTED_MAX = 100
 Sequence: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1), NUMERIC]
 """The number of a gallery's last event."""
 
+EventSequence: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1), NUMERIC]
+"""The number of an event."""
+
 
 class Command(WireModel):
     """The fields of all commands: a command is carried out only if the gallery has an expected sequence.
@@ -84,7 +87,7 @@ class RestoreGallery(Command):
     """
 
     gallery_id: Guid | None = None
-    sequence: Annotated[Sequence, Field(ge=1)] | None = None
+    sequence: EventSequence | None = None
     time: Instant | None = None
     from_gallery_id: Guid | None = None
 

@@ -3,16 +3,15 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
 from starlette.responses import Response
 
 from triptych.contract.base import Guid, Instant, WireModel
 from triptych.contract.commands import (
     CreateGallery,
     DeleteGallery,
+    EventSequence,
     RebalanceItems,
     RestoreGallery,
-    Sequence,
     UpdateGallery,
 )
 from triptych.contract.gallery import GalleryPatch, NewGallery
@@ -63,7 +62,7 @@ class RestoreGalleryBody(WireModel):
     With `asNewGallery`, a new gallery gets the former state. The gallery itself stays as it is, and may be deleted.
     """
 
-    sequence: Annotated[Sequence, Field(ge=1)] | None = None
+    sequence: EventSequence | None = None
     time: Instant | None = None
     as_new_gallery: bool = False
 

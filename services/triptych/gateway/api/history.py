@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from triptych.contract.base import Guid, Instant, ViolatedRule, WireModel, broken
-from triptych.contract.commands import Sequence
+from triptych.contract.commands import EventSequence
 from triptych.contract.gallery import Gallery
 from triptych.contract.item import Item
 from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader
@@ -52,7 +52,7 @@ class MomentQuery(WireModel):
     Without both, the moment is that of the last event in the history.
     """
 
-    sequence: Annotated[Sequence, Field(ge=1)] | None = None
+    sequence: EventSequence | None = None
     time: Instant | None = None
     item_limit: Annotated[int, Field(ge=1, le=200)] = 50
 
