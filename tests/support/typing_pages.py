@@ -14,6 +14,7 @@ NOT_TYPED = {
     "make up": "the fixture has done what it does, with servers that were there",
     "make test": "this is it",
     "make cluster": "tests/resilience/cluster does, in `make test-cluster`",
+    "make console": "`make test-console` does",
     "TRIPTYCH_TEST_RESTARTS": "`make soak` does",
     "docker compose up": "`make test-deploy` does, because it needs a Docker engine",
 }
