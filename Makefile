@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 # Most tests wait for servers, so more workers than cores pay; measured with 2 cores.
-WORKERS ?= 6
+WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

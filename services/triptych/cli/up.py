@@ -62,8 +62,11 @@ def up(settings: CliSettings) -> None:
         with announced(settings), _services(settings):
             gateway = f"http://{settings.host}:{settings.gateway_port}"
             gallery_id = demo_gallery(gateway)
-            say(ready_block(settings, gateway, gallery_id, time.monotonic() - started))
-            asyncio.run(watch(settings, say))
+
+            def begun() -> None:
+                say(ready_block(settings, gateway, gallery_id, time.monotonic() - started))
+
+            asyncio.run(watch(settings, say, begun=begun))
     say("Stopped.")
 
 

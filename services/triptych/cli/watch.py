@@ -45,10 +45,16 @@ def _subject(event: Event) -> str:
             return ""
 
 
-async def watch(settings: KitSettings, say: Callable[[str], None], *, as_json: bool = False) -> None:
+async def watch(
+    settings: KitSettings,
+    say: Callable[[str], None],
+    *,
+    as_json: bool = False,
+    begun: Callable[[], None] = lambda: None,
+) -> None:
     """Call `say` with a line for each event until cancelled: for people, or the event as JSON with its `siteId`.
 
-    Snapshots repeat events and are skipped.
+    `begun` is called when no later event will be missed. Snapshots repeat events and are skipped.
 
     Raises:
         StartRefused: Kafka does not answer, or has no topics.
@@ -56,6 +62,7 @@ async def watch(settings: KitSettings, say: Callable[[str], None], *, as_json: b
     topic = Topics(settings.topic_prefix).events
     await require_topics(settings, [topic])
     async with tail(settings, [topic]) as events:
+        begun()
         async for record in events:
             event_type = dict(record.headers).get("ce_type") or b""  # a header value may be null
             if is_snapshot(event_type.decode(errors="replace")):
