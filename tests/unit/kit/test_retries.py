@@ -12,7 +12,7 @@ from triptych.kit.process.supervision import Progress
 
 
 async def pauses_of(monkeypatch: pytest.MonkeyPatch, error: Exception, failures: int) -> list[float]:
-    """How long work paused, in seconds, after each of so many failures with this error."""
+    """How long work paused, in seconds, after each of a number of failures with this error."""
     paused: list[float] = []
 
     async def is_set_within(event: asyncio.Event, seconds: float) -> bool:

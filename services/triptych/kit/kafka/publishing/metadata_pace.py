@@ -6,7 +6,7 @@ from collections import deque
 from aiokafka.client import AIOKafkaClient
 
 UPDATES, WINDOW_SECONDS = 5, 0.25
-"""So many updates begin at once within this time; each further one begins when the time has passed."""
+"""Within this time, `UPDATES` updates begin at once. Each further one begins when the time has passed."""
 
 
 def pace_updates(client: AIOKafkaClient) -> None:
