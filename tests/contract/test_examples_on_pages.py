@@ -12,7 +12,7 @@ from tests.support.published import problems_of, schema_of
 from triptych.contract.commands import COMMAND_TYPE_PREFIX
 
 MISTAKES = {"triptych.command.v1.CreateGalery"}
-"""Types that a page misspells on purpose, to show what becomes of the record."""
+"""Types that a page misspells on purpose, to show how the record is dead-lettered."""
 
 # The command line adds the rest of the envelope.
 _SENT = re.compile(r"triptych send (\w+) '(\{.*\})'")

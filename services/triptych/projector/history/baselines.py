@@ -1,4 +1,4 @@
-"""Requests snapshots of galleries of which the history lacks events: without all of its items, none can be shown.
+"""Requests a snapshot of each gallery whose history lacks events: a gallery is shown only with all of its items.
 
 A gallery that is older than its history, or has lost events, can be shown as it was from its next snapshot on.
 """
