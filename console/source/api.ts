@@ -51,6 +51,13 @@ async function read<Body>(session: Session, path: string, consistent: string, si
   return (await answer.json()) as Body;
 }
 
+/** A session with what the gateway says about its key. */
+export async function openSession(key: string, site: string): Promise<Session> {
+  const session = { key, site, scopes: [], isOfAllSites: true };
+  const told = (await read<Schemas["KeyAnswer"]>(session, "v1/key", "", new AbortController().signal)).key;
+  return { ...session, scopes: told.scopes, isOfAllSites: told.siteId === null };
+}
+
 /** A page of the site's galleries, newest first, with one item each. */
 export function readGalleries(session: Session, offset: number, consistent: string, signal: AbortSignal) {
   const path = `${GALLERIES}?limit=${GALLERIES_OF_PAGE}&offset=${offset}&itemLimit=1`;

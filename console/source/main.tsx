@@ -1,11 +1,12 @@
 // Starts the console: decides by the address and the session which view is shown.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { allowed, placeOf } from "./pure/places.ts";
+import { ROOMS } from "./rooms.tsx";
 import { forgetSession, storedSession, storeSession, type Session } from "./session.ts";
 import "./style.css";
 import { texts } from "./texts.ts";
-import { Galleries } from "./views/galleries.tsx";
-import { Gallery } from "./views/gallery.tsx";
+import { Notice } from "./views/notice.tsx";
 import { SignIn } from "./views/sign-in.tsx";
 
 function Console() {
@@ -37,16 +38,20 @@ function Console() {
       />
     );
   }
-  const id = /^#\/galleries\/([^/]+)$/.exec(place)?.[1];
+  const rooms = allowed(ROOMS, session.scopes, session.isOfAllSites);
+  const { room, parts } = placeOf(rooms, place);
   return (
     <>
       <header>
         <a href="#/">{texts.product}</a>
+        <nav aria-label={texts.rooms}>
+          {rooms.map((one) => (
+            <a key={one.name} href={`#/${one.name}`} aria-current={one === room ? "page" : undefined}>{one.title}</a>
+          ))}
+        </nav>
         <button onClick={() => signOut("")}>{texts.signOut}</button>
       </header>
-      {id === undefined
-        ? <Galleries session={session} signOut={signOut} />
-        : <Gallery key={id} session={session} id={id} signOut={signOut} />}
+      {room ? room.draw({ session, parts, signOut }) : <main><Notice text={texts.noRooms} /></main>}
     </>
   );
 }

@@ -3,13 +3,18 @@ export interface Session {
   key: string;
   /** Empty for the site of the key. */
   site: string;
+  /** What the key is allowed, as it was at sign-in. */
+  scopes: string[];
+  /** Whether the key belongs to no site: only such a key works on what is about all sites. */
+  isOfAllSites: boolean;
 }
 
 const NAME = "triptych.session";
 
 export function storedSession(): Session | null {
   const stored = sessionStorage.getItem(NAME);
-  return stored === null ? null : (JSON.parse(stored) as Session);
+  const session = stored === null ? null : (JSON.parse(stored) as Partial<Session>);
+  return session?.scopes ? (session as Session) : null; // an earlier console stored no scopes
 }
 
 export function storeSession(session: Session): void {

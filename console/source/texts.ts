@@ -1,6 +1,8 @@
 // All English texts of the console.
 export const texts = {
   product: "Triptych",
+  rooms: "Rooms",
+  noRooms: "This API key allows nothing that the console shows.",
   signIn: "Sign in",
   signOut: "Sign out",
   key: "API key",

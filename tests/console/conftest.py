@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.support.installation import open_installation
+from tests.support.installation import Installation, open_installation
 from tests.support.product import Gateway, running_product
 from triptych.devstack.stack import Addresses
 from triptych.gateway.pages.console_page import BUILT
@@ -17,10 +17,17 @@ CHROMIUM = shutil.which("chromium")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def product(stack: Addresses) -> AsyncIterator[Gateway]:
+async def made(stack: Addresses) -> AsyncIterator[Installation]:
+    """The topics and the database of the product."""
+    async with open_installation(stack) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def product(made: Installation) -> AsyncIterator[Gateway]:
     """The whole product. What is late on a busy machine is not what these tests are about."""
     assert (BUILT / "index.html").is_file(), "`make console` builds the console"
-    async with open_installation(stack) as made, running_product(made, gateway_view_timeout=30) as running:
+    async with running_product(made, gateway_view_timeout=30) as running:
         yield running
 
 

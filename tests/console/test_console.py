@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.support.installation import Installation
 from tests.support.product import KEY, Gateway
+from triptych.gateway.access.keys import store_key
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("console")]
 
@@ -44,6 +46,20 @@ async def test_a_key_is_tried_kept_by_the_tab_and_forgotten(page: Page, gateway:
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("API key")).to_be_visible()
     assert await page.evaluate("sessionStorage.length") == 0
+
+
+async def test_the_navigation_has_what_the_scopes_of_the_key_allow(
+    page: Page, gateway: Gateway, made: Installation
+) -> None:
+    site_id = gateway.client.headers["wix-site-id"]
+    await store_key(made.database, f"none-{site_id}", site_id=site_id, scopes=[], name="tests")
+    await sign_in(page, gateway, key=f"none-{site_id}")
+    await expect(page.get_by_role("alert")).to_have_text("This API key allows nothing that the console shows.")
+    rooms = page.get_by_role("navigation", name="Rooms")
+    await expect(rooms.get_by_role("link")).to_have_count(0)
+    await page.get_by_role("button", name="Sign out").click()
+    await sign_in(page, gateway)
+    await expect(rooms.get_by_role("link", name="Galleries")).to_have_attribute("aria-current", "page")
 
 
 async def test_the_list_shows_changes_as_they_happen_and_has_pages(page: Page, gateway: Gateway) -> None:

@@ -1,6 +1,6 @@
 // Asks for an API key, and tries it before it is kept.
 import { useState } from "preact/hooks";
-import { Failure, readGalleries } from "../api.ts";
+import { Failure, openSession } from "../api.ts";
 import type { Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import { Notice } from "./notice.tsx";
@@ -12,11 +12,9 @@ export function SignIn({ failed, done }: { failed: string; done: (session: Sessi
   async function submit(event: SubmitEvent) {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const session = { key: String(form.get("key")).trim(), site: String(form.get("site")).trim() };
     setBusy(true);
     try {
-      await readGalleries(session, 0, "", new AbortController().signal);
-      done(session);
+      done(await openSession(String(form.get("key")).trim(), String(form.get("site")).trim()));
     } catch (error) {
       setProblem(error instanceof Failure ? error.message : String(error));
       setBusy(false);

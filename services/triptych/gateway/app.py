@@ -26,6 +26,7 @@ from triptych.gateway.api import (
     history,
     items,
     listeners,
+    own_key,
 )
 from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
@@ -249,6 +250,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
         app.include_router(router, prefix=PREFIXES[0])
     for router in (listeners.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
+    app.include_router(own_key.router)
     app.router.routes.extend([*health.routes(), *console_routes(), *operations_routes(), *topics_routes(topics)])
     # At the end: FastAPI prepares the routes of a router when a request first gets there, which takes a tenth of a
     # second for each prefix. Most processes never get a request with the other prefixes.

@@ -91,3 +91,17 @@ async def test_which_requests_are_authorised(
     # Without a key the response says nothing else, not even that the request is wrong.
     answer = await gateway.client.get(f"{GALLERIES}/nope", headers={"Authorization": "wrong"})
     assert answer.json()["details"]["applicationError"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_any_valid_key_learns_what_it_is_allowed(gateway: RunningGateway, installation: Installation) -> None:
+    await store_key(installation.database, "bound", site_id="site-1", scopes=["listeners"], name="n")
+    await store_key(installation.database, "free", site_id=None, scopes=["read", "manage"], name="n")
+    for key, site, scopes in (("bound", "site-1", ["listeners"]), ("free", None, ["manage", "read"])):
+        answer = await gateway.client.get("/v1/key", headers={"Authorization": key})
+        assert answer.json() == {"key": {"id": hash_key(key)[:16], "siteId": site, "scopes": scopes}}
+    for headers, status in (
+        ({"Authorization": "wrong"}, 401),
+        ({"Authorization": "bound", "wix-site-id": "site-2"}, 403),
+        ({"Authorization": "free", "wix-site-id": "../x"}, 400),
+    ):
+        assert (await gateway.client.get("/v1/key", headers=headers)).status_code == status, headers

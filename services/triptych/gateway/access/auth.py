@@ -32,7 +32,17 @@ def admit(key: ApiKey | None, needed: Scope, named_site: str | None) -> Caller:
         ApplicationFailure: 401 without a key; 403 for a key without the scope, or of another site.
         InvalidRequest: the header is not a site id.
     """
-    key = _with_scope(key, needed)
+    return _caller(_with_scope(key, needed), named_site)
+
+
+def admit_any(key: ApiKey | None, named_site: str | None) -> ApiKey:
+    """Authorise a request that needs no scope; the result is its key. Raises like `admit`."""
+    key = _valid(key)
+    _caller(key, named_site)
+    return key
+
+
+def _caller(key: ApiKey, named_site: str | None) -> Caller:
     if named_site is not None and not is_site_id(named_site):
         raise bad_header(SITE_HEADER, SITE_ID_FORM)
     if key.site_id is None:
@@ -63,8 +73,13 @@ def admit_operator(key: ApiKey | None, needed: Scope, named_site: str | None) ->
 
 
 def _with_scope(key: ApiKey | None, needed: Scope) -> ApiKey:
-    if key is None:
-        raise ApplicationFailure(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
+    key = _valid(key)
     if needed not in key.scopes:
         raise ApplicationFailure(403, "PERMISSION_DENIED", f"the API key does not allow to {needed}")
+    return key
+
+
+def _valid(key: ApiKey | None) -> ApiKey:
+    if key is None:
+        raise ApplicationFailure(401, "UNAUTHENTICATED", "no valid API key", headers={"WWW-Authenticate": "ApiKey"})
     return key

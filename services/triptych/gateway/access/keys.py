@@ -18,7 +18,7 @@ KEY_PREFIX = "tk_"
 """By this prefix, scanners for leaked secrets recognise a key."""
 KEY_BYTES = 32
 KEY_ID_SHOWN = 16
-"""Characters of a key's id in a source: enough to distinguish keys, and too few to recover a key."""
+"""Characters of a key's id that are shown, as in a source: enough to distinguish keys, and too few to recover a key."""
 
 
 class Scope(StrEnum):
@@ -83,7 +83,12 @@ class Keys:
 
 def source_of(key_id: str) -> str:
     """The source of the commands of a key."""
-    return f"triptych/gateway/{key_id[:KEY_ID_SHOWN]}"
+    return f"triptych/gateway/{shown_id(key_id)}"
+
+
+def shown_id(key_id: str) -> str:
+    """The id of a key as its owner sees it. `triptych keys revoke` takes it."""
+    return key_id[:KEY_ID_SHOWN]
 
 
 def hash_key(key: str) -> str:

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 
 from triptych.contract.codec.trace_context import NO_TRACE, TRACEPARENT, TRACESTATE, TraceContext, trace_context
-from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER, Caller, admit, admit_operator
+from triptych.gateway.access.auth import KEY_HEADER, SITE_HEADER, Caller, admit, admit_any, admit_operator
 from triptych.gateway.access.keys import ApiKey, Keys, Scope, source_of
 from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER, check_idempotency_key
@@ -85,6 +85,11 @@ async def operator_admitted(request: Request, needed: Scope) -> str:
         ApplicationFailure: 401, 403, or 429 for a key that sends too many requests.
     """
     return admit_operator(await _key_of(request), needed, request.headers.get(SITE_HEADER))
+
+
+async def key_admitted(request: Request) -> ApiKey:
+    """The key of the request, whatever its scopes. Raises like `admitted`."""
+    return admit_any(await _key_of(request), request.headers.get(SITE_HEADER))
 
 
 async def _key_of(request: Request) -> ApiKey | None:

@@ -1,0 +1,31 @@
+// Lists the rooms of the console, in the order of the navigation. A room appears with its page.
+import type { ComponentChildren } from "preact";
+import type { Entrance } from "./pure/places.ts";
+import type { Session } from "./session.ts";
+import { texts } from "./texts.ts";
+import { Galleries } from "./views/galleries.tsx";
+import { Gallery } from "./views/gallery.tsx";
+
+export interface Inside {
+  session: Session;
+  /** The parts of the address after the name of the room. */
+  parts: string[];
+  signOut: (why: string) => void;
+}
+
+export interface Room extends Entrance {
+  title: string;
+  draw: (inside: Inside) => ComponentChildren;
+}
+
+export const ROOMS: readonly Room[] = [
+  {
+    name: "galleries",
+    title: texts.galleries,
+    scope: "read",
+    draw: ({ session, parts: [id], signOut }) =>
+      id === undefined
+        ? <Galleries session={session} signOut={signOut} />
+        : <Gallery key={id} session={session} id={id} signOut={signOut} />,
+  },
+];
