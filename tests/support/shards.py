@@ -71,6 +71,8 @@ ON_ALL_SHARDS: Mapping[Shape, str] = {
     Shape("processed_commands", "find", ()): "the newest or oldest outcome, when partitions are taken over",
     Shape("gallery_views", "find", ("createdAt", "siteId")): "the list of a site's galleries",
     Shape("gallery_views", "aggregate", ("createdAt", "siteId")): "the number of a site's galleries",
+    Shape("gallery_views", "find", ("createdAt", "name", "siteId")): "a search by name in that list",
+    Shape("gallery_views", "aggregate", ("createdAt", "name", "siteId")): "the number of galleries that it finds",
     Shape("gallery_views", "find", ("gap.received",)): "galleries that lack events",
     Shape("gallery_views", "aggregate", ("gap.received",)): "the number of galleries that lack events",
     Shape("gallery_views", "find", ("_id",)): "a comparison of everything",

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from triptych.kit.mongo.driver import (
@@ -20,8 +19,10 @@ from triptych.kit.mongo.driver import (
 )
 from triptych.kit.mongo.routers import within
 from triptych.kit.mongo.sharding import ShardKey
+from triptych.readmodel import gallery_lists
 from triptych.readmodel.cursors import read_cursor, write_cursor
 from triptych.readmodel.documents import Gap, gallery_wire, is_shown, item_view_id, item_wire
+from triptych.readmodel.gallery_lists import COUNTED_MAX, GalleryCursor, GalleryList
 from triptych.readmodel.versions import FIRST_VERSION, Versions, names_of
 from triptych.readmodel.weighing import (
     MAX_OFFSET,
@@ -42,7 +43,7 @@ def indexes(version: int = FIRST_VERSION) -> dict[str, list[IndexModel]]:
     return {
         names.galleries: [
             ShardKey("_id"),
-            IndexModel([("siteId", ASCENDING), ("createdAt", DESCENDING), ("_id", ASCENDING)]),
+            *gallery_lists.INDEXES,
             # Empty as long as no gallery lacks events.
             IndexModel([("gap.received", ASCENDING)], sparse=True),
         ],
@@ -65,9 +66,6 @@ def first_indexes(version: int) -> dict[str, list[IndexModel]]:
 
 INDEXES: Mapping[str, list[IndexModel]] = indexes()
 
-_SHOWN = {"$gt": datetime(1, 1, 1, tzinfo=UTC)}
-_NEWEST_FIRST = [("createdAt", DESCENDING), ("_id", ASCENDING)]
-
 
 @dataclass(frozen=True, slots=True)
 class GalleryPage:
@@ -87,6 +85,14 @@ class GalleryPage:
     def to_wire(self) -> dict[str, Any]:
         """The wire form of the gallery (contract, section 3.1)."""
         return {**self.gallery, "items": self.items}
+
+
+class GalleriesPage(NamedTuple):
+    """The number of galleries in a list, and some of them. `next_cursor` is that of the following page, if any."""
+
+    total: int
+    galleries: list[GalleryPage]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +172,39 @@ class Views:
         return await self._read(read, lambda page: page is not None and _is_full(page, item_limit, item_offset))
 
     async def list_galleries(
-        self, site_id: str, limit: int, offset: int, item_limit: int, room: Room = ROOM
-    ) -> tuple[int, list[GalleryPage]]:
-        """The number of galleries of the site, and `limit` of them with first items: newest first, then by id (D4)."""
+        self,
+        site_id: str,
+        limit: int,
+        offset: int,
+        item_limit: int,
+        room: Room = ROOM,
+        *,
+        name: str | None = None,
+        after: GalleryCursor | None = None,
+    ) -> GalleriesPage:
+        """`limit` of the site's galleries with first items: newest first, then by id (D4).
 
-        async def read(views: _VersionCollections) -> tuple[int, list[GalleryPage]]:
-            shown = {"siteId": site_id, "createdAt": _SHOWN}
-            heads = views.galleries.find(shown).sort(_NEWEST_FIRST).skip(min(offset, MAX_OFFSET)).limit(limit)
-            total, found = await asyncio.gather(views.galleries.count_documents(shown), heads.to_list(None))
-            pages = (_page(views, head, item_limit, room, len(found)) for head in found)
-            return total, list(await asyncio.gather(*pages))
+        With a name, only those whose name begins with it, by name and then by id. Counting them ends at `COUNTED_MAX`.
+        Galleries that are created or deleted before a cursor do not move what follows it.
+        """
+        wanted = GalleryList(site_id, name, after)
 
-        def is_whole(result: tuple[int, list[GalleryPage]]) -> bool:
-            total, pages = result
-            is_expected = len(pages) == min(limit, max(0, total - offset)) and total > 0
-            return is_expected and all(_is_full(page, item_limit, 0) for page in pages)
+        async def read(views: _VersionCollections) -> GalleriesPage:
+            counted: dict[str, Any] = {} if wanted.name is None else {"limit": COUNTED_MAX}
+            heads = views.galleries.find(wanted.query(), **wanted.options()).sort(wanted.sort())
+            total, found = await asyncio.gather(
+                views.galleries.count_documents(wanted.all_query(), **wanted.options(), **counted),
+                heads.skip(min(offset, MAX_OFFSET)).limit(limit + 1).to_list(None),
+            )
+            shown = found[:limit]
+            pages = await asyncio.gather(*(_page(views, head, item_limit, room, len(shown)) for head in shown))
+            return GalleriesPage(total, list(pages), str(wanted.cursor_of(shown[-1])) if len(found) > limit else None)
+
+        def is_whole(page: GalleriesPage) -> bool:
+            is_expected = page.next_cursor is not None or (
+                wanted.after is None and len(page.galleries) == max(0, page.total - offset)
+            )
+            return is_expected and page.total > 0 and all(_is_full(one, item_limit, 0) for one in page.galleries)
 
         return await self._read(read, is_whole)
 

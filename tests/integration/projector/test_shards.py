@@ -74,8 +74,11 @@ async def test_of_all_readers_only_the_list_of_a_site_asks_all_shards(router: Ro
     assert await views.list_items_after(SITE, id_, 1) is not None
     assert await views.sequence_of(SITE, id_) == 3
     assert router.on_all_shards == set()
-    total, _ = await views.list_galleries(SITE, 10, 0, 10)
-    assert total == 1
-    fields = ("createdAt", "siteId")
-    assert router.on_all_shards == {Shape("gallery_views", name, fields) for name in ("find", "aggregate")}
+    for name in (None, "n"):
+        assert (await views.list_galleries(SITE, 10, 0, 10, name=name)).total == 1
+    assert router.on_all_shards == {
+        Shape("gallery_views", command, fields)
+        for command in ("find", "aggregate")
+        for fields in (("createdAt", "siteId"), ("createdAt", "name", "siteId"))
+    }
     assert_kept(router)

@@ -59,7 +59,7 @@ async def test_a_read_returns_a_bounded_number_of_bytes_and_at_least_one_item(da
         assert len(following.items) == 1
     assert found == items
     # The galleries share the room.
-    total, pages = await views.list_galleries("s", 10, 0, 7, room=Room(7 * 2 * 400, 7_800))
+    total, pages, _ = await views.list_galleries("s", 10, 0, 7, room=Room(7 * 2 * 400, 7_800))
     assert (total, [len(page.items) for page in pages]) == (2, [3, 5])
     assert [page.next_cursor is None for page in pages] == [False, True]
 

@@ -6,6 +6,7 @@ from tests.support.profiling import profiled, unindexed
 from tests.support.stored_views import HOUR, filled, store_views
 from triptych.kit.mongo.driver import Database
 from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS, gallery_document, hidden_gallery_document
+from triptych.readmodel.gallery_lists import read_gallery_cursor
 from triptych.readmodel.queries import ItemFilter, ItemName, ViewItemsPage, Views
 
 
@@ -50,21 +51,82 @@ async def test_galleries_newest_first_then_by_id(database: Database) -> None:
     await store_views(database, oldest, twin_b, twin_a, newest, filled(site_id="another"))
     views = Views(database)
 
-    total, pages = await views.list_galleries("s", 10, 0, 2)
+    total, pages, _ = await views.list_galleries("s", 10, 0, 2)
     assert total == 4
     assert [page.to_wire() for page in pages] == [
         {**history.head(), "items": history.shown_items()[:2]} for history in (newest, twin_a, twin_b, oldest)
     ]
-    total, pages = await views.list_galleries("s", 2, 3, 1)
+    total, pages, _ = await views.list_galleries("s", 2, 3, 1)
     assert (total, [page.gallery["id"] for page in pages]) == (4, [oldest.gallery_id])
-    assert await views.list_galleries("s", 2, 10**30, 1) == (4, [])
+    assert await views.list_galleries("s", 2, 10**30, 1) == (4, [], None)
+
+
+async def test_pages_by_cursor_go_on_whatever_happens_before_them(database: Database) -> None:
+    at_once = [filled(age=HOUR, items=0) for _ in range(3)]
+    older, newer = filled(age=2 * HOUR, items=1), filled(age=0 * HOUR, items=0)
+    await store_views(database, *at_once, older)
+    views = Views(database)
+    first = await views.list_galleries("s", 2, 0, 1)
+    await store_views(database, newer, filled(site_id="another"))
+    assert first.next_cursor is not None
+    second = await views.list_galleries("s", 2, 0, 1, after=read_gallery_cursor(first.next_cursor, is_search=False))
+    expected = [*sorted(history.gallery_id for history in at_once), older.gallery_id]
+    assert [page.gallery["id"] for page in (*first.galleries, *second.galleries)] == expected
+    assert (first.total, second.total, second.next_cursor) == (4, 5, None)
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_galleries_are_found_by_the_beginning_of_their_name(database: Database) -> None:
+    names = [
+        "Seaside",
+        "sea",
+        "SÉANCE",
+        "Sea 10",
+        "se",
+        "The sea",
+        "sebum",
+        "Sea\u6d77",
+        "Sea\U0010fffd",
+        "$sea",
+        "S.a",
+    ]
+    named = [filled(items=1) for _ in names]
+    for history, name in zip(named, names, strict=True):
+        history.rename(name)
+    theirs = filled(site_id="another").rename("sea")
+    await store_views(database, *named, theirs)
+    unnamed = gallery_document("s", {**filled().head(), "id": "none", "name": "sea"}, total_items=0, sequence=1)
+    await database[GALLERY_VIEWS].insert_many(
+        [
+            {key: value for key, value in unnamed.items() if key != "name"},
+            {**unnamed, "_id": "waits", "createdAt": None, "completeAt": 4},
+        ]
+    )
+    views = Views(database)
+
+    async def found(name: str, size: int = 10) -> tuple[set[int], list[str]]:
+        counts, listed, after = set(), [], None
+        while True:
+            page = await views.list_galleries("s", size, 0, 1, name=name, after=after)
+            counts.add(page.total)
+            listed += [gallery.gallery["name"] for gallery in page.galleries]
+            if page.next_cursor is None:
+                return counts, listed
+            after = read_gallery_cursor(page.next_cursor, is_search=True)
+
+    in_order = ["sea", "Sea 10", "SÉANCE", "Seaside", "Sea\u6d77", "Sea\U0010fffd"]
+    for size in (1, 2, 6, 10):
+        assert await found("sEa", size) == ({6}, in_order), size
+    assert await found("$") == ({1}, ["$sea"])
+    assert await found(".*") == ({0}, [])
+    assert (await found("se"))[1] == ["se", *in_order, "sebum"]
 
 
 async def test_no_site_sees_another(database: Database) -> None:
     history = filled(site_id="theirs")
     await store_views(database, history)
     views = Views(database)
-    assert await views.list_galleries("ours", 10, 0, 10) == (0, [])
+    assert await views.list_galleries("ours", 10, 0, 10) == (0, [], None)
     assert await views.get_gallery("ours", history.gallery_id, 10) is None
     assert await views.list_items("ours", history.gallery_id, 10, 0) is None
     assert await views.get_item("ours", history.gallery_id, next(iter(history.items))) is None
@@ -76,7 +138,7 @@ async def test_deleted_galleries_and_those_without_beginning_are_not_shown(datab
     unopened = hidden_gallery_document("s", "unopened", sequence=0, gap={"expected": 1, "received": 3})
     await database[GALLERY_VIEWS].insert_many([deleted, unopened])
     views = Views(database)
-    assert await views.list_galleries("s", 10, 0, 10) == (0, [])
+    assert await views.list_galleries("s", 10, 0, 10) == (0, [], None)
     for gallery_id in ("deleted", "unopened"):
         assert await views.get_gallery("s", gallery_id, 10) is None
         assert await views.list_items("s", gallery_id, 10, 0) is None
@@ -91,7 +153,7 @@ async def test_a_gallery_that_waits_for_its_first_items_is_not_shown(database: D
     await database[GALLERY_VIEWS].replace_one({"_id": history.gallery_id}, head)
     views = Views(database)
     assert await views.get_gallery("s", history.gallery_id, 10) is None
-    assert await views.list_galleries("s", 10, 0, 10) == (0, [])
+    assert await views.list_galleries("s", 10, 0, 10) == (0, [], None)
     assert await views.list_items("s", history.gallery_id, 10, 0) is None
     assert await views.get_item("s", history.gallery_id, next(iter(history.items))) is None
     assert await views.sequence_of("s", history.gallery_id) == 3
@@ -104,6 +166,11 @@ async def test_every_query_is_served_by_an_index(database: Database) -> None:
     async with profiled(database) as operations:
         await views.get_gallery("s", gallery_id, 2, 1)
         await views.list_galleries("s", 2, 1, 3)
+        for name in (None, "n"):
+            cursor = (await views.list_galleries("s", 1, 0, 3, name=name)).next_cursor
+            assert cursor is not None
+            after = read_gallery_cursor(cursor, is_search=name is not None)
+            await views.list_galleries("s", 1, 0, 3, name=name, after=after)
         await views.list_items("s", gallery_id, 2, 1)
         await views.get_item("s", gallery_id, next(iter(histories[0].items)))
         await views.get_items({ItemName("s", gallery_id, item_id) for item_id in histories[0].items})

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support.gateway_alone import Reply, request, standalone_gateway
 from tests.support.volume import examples
 from triptych.readmodel.cursors import write_cursor
+from triptych.readmodel.gallery_lists import GalleryCursor
 from triptych.webhooks.store.cursors import EXAMPLE
 
 G = "0198c0de-0000-4000-8000-000000000001"
@@ -64,6 +65,7 @@ MOMENTS = st.builds(
 CURSORS = st.one_of(
     st.builds("{}|{}".format, MOMENTS, GUIDS | st.text(max_size=5)),
     st.floats().map(write_cursor),
+    st.builds(GalleryCursor, st.integers(-(2**63), 2**63) | st.text(max_size=5), GUIDS).map(str),
     st.sampled_from([EXAMPLE, "=", "AAAA", "AUAAAAAAAAAA\n", "é"]),
 )
 POSITIONS = st.lists(st.builds("{}:{}".format, GUIDS | st.integers(), NUMBERS), max_size=10).map(",".join)
@@ -73,7 +75,7 @@ BYTES = TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binar
 
 PARAMETERS = st.sampled_from(
     [
-        ("GET", GALLERIES, ("limit", "offset", "itemLimit")),
+        ("GET", GALLERIES, ("limit", "offset", "itemLimit", "name", "cursor")),
         ("GET", f"{GALLERIES}/{G}", ("itemLimit", "itemOffset", "galleryId")),
         ("GET", ITEMS, ("itemLimit", "itemOffset", "cursor", "type", "tag")),
         ("DELETE", ITEMS, ("itemsIds", "itemIds", "galleryId", "itemsIds[]")),

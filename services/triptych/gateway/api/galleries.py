@@ -1,6 +1,6 @@
 """Endpoints of galleries (contract, section 2)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -18,7 +18,7 @@ from triptych.contract.gallery import GalleryPatch, NewGallery
 from triptych.gateway.api import examples
 from triptych.gateway.api.dependencies import Gateway, GatewayState, Reader, Write
 from triptych.gateway.api.openapi import json_body
-from triptych.gateway.api.parameters import GalleriesPageQuery, GalleryId, ItemsPageQuery
+from triptych.gateway.api.parameters import GalleriesQuery, GalleryId, ItemsPageQuery
 from triptych.gateway.http.bodies import make_command, parse_body, read_body
 from triptych.gateway.http.budget import budget_of
 from triptych.gateway.http.errors import not_found
@@ -36,6 +36,7 @@ from triptych.gateway.http.responses import (
 )
 from triptych.gateway.http.strictness import REPEATED, refuse_body, refuse_unknown
 from triptych.gateway.writing.writes import Written
+from triptych.readmodel.gallery_lists import read_gallery_cursor
 
 router = APIRouter(prefix="/v2/galleries", tags=["galleries"])
 
@@ -72,16 +73,22 @@ BODIES = (CreateGalleryBody, UpdateGalleryBody, RestoreGalleryBody)
 
 @router.get("", response_model=GalleriesAnswer, responses=READ)
 async def list_galleries(
-    request: Request, caller: Reader, gateway: Gateway, page: Annotated[GalleriesPageQuery, Query()]
+    request: Request, caller: Reader, gateway: Gateway, query: Annotated[GalleriesQuery, Query()]
 ) -> Response:
-    """A page of the site's galleries, newest first (D4)."""
+    """A page of the site's galleries, newest first (D4), or of those whose name begins with a text, by name."""
     room = await budget_of(request, gateway.budget, caller.site_id)
-    total, galleries = await gateway.views.list_galleries(
-        caller.site_id, page.limit, page.offset, page.item_limit, room
+    after = read_gallery_cursor(query.cursor, is_search=query.name is not None) if query.cursor else None
+    page = await gateway.views.list_galleries(
+        caller.site_id, query.limit, query.offset, query.item_limit, room, name=query.name, after=after
     )
-    content = {"totalGalleries": total, "galleries": [gallery.to_wire() for gallery in galleries]}
+    content: dict[str, Any] = {
+        "totalGalleries": page.total,
+        "galleries": [gallery.to_wire() for gallery in page.galleries],
+    }
+    if query.cursor is not None and page.next_cursor is not None:
+        content["nextCursor"] = page.next_cursor
     answer = answer_read(request, content)
-    if any(gallery.next_cursor for gallery in galleries):
+    if any(gallery.next_cursor for gallery in page.galleries):
         answer.headers[PARTIAL_HEADER] = "items"
     return answer
 

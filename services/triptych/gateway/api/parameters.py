@@ -11,6 +11,7 @@ from triptych.contract.base import Guid, ViolatedRule, WireModel, broken
 from triptych.gateway.api import examples
 from triptych.gateway.http.errors import bad_header
 from triptych.readmodel.cursors import InvalidCursor, read_cursor
+from triptych.readmodel.gallery_lists import read_gallery_cursor
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 # A command id may have 255 characters. The commands of one bulk request append a number to the key.
@@ -35,6 +36,27 @@ class GalleriesPageQuery(WireModel):
     item_limit: Annotated[int, Field(ge=1, le=100)] = 10
 
 
+class GalleriesQuery(GalleriesPageQuery):
+    """Which galleries to list; `name` and `cursor` are not part of the contract.
+
+    With a name, the galleries whose name begins with it, without regard to case and accents, by name. With a cursor,
+    which is empty for the first page, the response has the cursor of the next page.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    cursor: Annotated[str, Field(max_length=8_000)] | None = None
+
+    @model_validator(mode="after")
+    def _check_paging(self) -> Self:
+        _check_cursor(self.cursor, "offset", self.offset)
+        if self.cursor:
+            try:
+                read_gallery_cursor(self.cursor, is_search=self.name is not None)
+            except InvalidCursor:
+                raise _not_a_cursor() from None
+        return self
+
+
 class ItemsPageQuery(WireModel):
     """Which items of a gallery to show."""
 
@@ -54,17 +76,23 @@ class ItemsQuery(ItemsPageQuery):
 
     @model_validator(mode="after")
     def _check_paging(self) -> Self:
-        if self.cursor is not None and self.item_offset:
-            raise broken(ViolatedRule.CUSTOM, "must be absent when a cursor is given", field="itemOffset")
+        _check_cursor(self.cursor, "itemOffset", self.item_offset)
         if self.cursor:
             try:
                 read_cursor(self.cursor)
             except InvalidCursor:
-                expected = "the nextCursor of a page"
-                raise broken(
-                    ViolatedRule.FORMAT, f"must be {expected}", field="cursor", data={"expected": expected}
-                ) from None
+                raise _not_a_cursor() from None
         return self
+
+
+def _check_cursor(cursor: str | None, name: str, offset: int) -> None:
+    if cursor is not None and offset:
+        raise broken(ViolatedRule.CUSTOM, "must be absent when a cursor is given", field=name)
+
+
+def _not_a_cursor() -> Exception:
+    expected = "the nextCursor of a page"
+    return broken(ViolatedRule.FORMAT, f"must be {expected}", field="cursor", data={"expected": expected})
 
 
 def check_idempotency_key(keys: Sequence[str]) -> str:

@@ -64,10 +64,14 @@ class GalleryAnswer(WireModel):
 
 
 class GalleriesAnswer(WireModel):
-    """A page of a site's galleries."""
+    """A page of a site's galleries; `next_cursor` is there only if the request pages by cursor and more follow.
+
+    In a search by name, counting `total_galleries` ends at 1,000.
+    """
 
     total_galleries: int
     galleries: list[Gallery]
+    next_cursor: str | None = None
 
 
 class ItemAnswer(WireModel):
