@@ -1,5 +1,6 @@
 // Sends requests to the gateway that served the page, and says in words why one failed.
 import type { components } from "./api.generated.ts";
+import type { Violation } from "./pure/violations.ts";
 import { headersOf, type Session } from "./session.ts";
 import { texts } from "./texts.ts";
 
@@ -14,18 +15,24 @@ export const GALLERIES_OF_PAGE = 10;
 export class Failure extends Error {
   /** 0 if there was no answer. */
   readonly status: number;
+  /** What is wrong with which field of the request. */
+  readonly violations: readonly Violation[];
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, violations: readonly Violation[] = []) {
     super(message);
     this.status = status;
+    this.violations = violations;
   }
 }
 
 /** The failure that an answer stands for. */
 export async function failureOf(answer: Response): Promise<Failure> {
-  const body: unknown = await answer.json().catch(() => null);
-  const told = body !== null && typeof body === "object" && "message" in body ? String(body.message) : "";
-  return new Failure(answer.status, inWords(answer.status, told));
+  const body = (await answer.json().catch(() => null)) as Schemas["FailureAnswer"] | null;
+  const { applicationError, validationError } = body?.details ?? {};
+  const field = applicationError?.data?.field; // a sort order that is taken
+  const violations = validationError?.fieldViolations
+    ?? (typeof field === "string" ? [{ field, description: applicationError?.description ?? "" }] : []);
+  return new Failure(answer.status, inWords(answer.status, body?.message ?? ""), violations);
 }
 
 function inWords(status: number, told: string): string {
@@ -58,10 +65,14 @@ export async function openSession(key: string, site: string): Promise<Session> {
   return { ...session, scopes: told.scopes, isOfAllSites: told.siteId === null };
 }
 
-/** A page of the site's galleries, newest first, with one item each. */
-export function readGalleries(session: Session, offset: number, consistent: string, signal: AbortSignal) {
-  const path = `${GALLERIES}?limit=${GALLERIES_OF_PAGE}&offset=${offset}&itemLimit=1`;
-  return read<Schemas["GalleriesAnswer"]>(session, path, consistent, signal);
+/**
+ * A page of the site's galleries with one item each: newest first, or, if `name` is not empty, those whose name begins
+ * with it. An empty cursor is that of the first page.
+ */
+export function readGalleries(session: Session, name: string, cursor: string, consistent: string, signal: AbortSignal) {
+  const query = new URLSearchParams({ limit: String(GALLERIES_OF_PAGE), itemLimit: "1", cursor });
+  if (name) query.set("name", name);
+  return read<Schemas["GalleriesAnswer"]>(session, `${GALLERIES}?${query}`, consistent, signal);
 }
 
 /** A gallery with its first item. */

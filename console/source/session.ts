@@ -25,6 +25,11 @@ export function forgetSession(): void {
   sessionStorage.removeItem(NAME);
 }
 
+/** Whether the key may change galleries. Controls for that are shown only then. */
+export function mayWrite(session: Session): boolean {
+  return session.scopes.includes("manage");
+}
+
 /** The headers of every request. */
 export function headersOf(session: Session): Record<string, string> {
   return { Authorization: session.key, ...(session.site ? { "wix-site-id": session.site } : {}) };

@@ -3,6 +3,7 @@
 import shutil
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -16,14 +17,14 @@ from triptych.gateway.pages.console_page import BUILT
 CHROMIUM = shutil.which("chromium")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def made(stack: Addresses) -> AsyncIterator[Installation]:
     """The topics and the database of the product."""
     async with open_installation(stack) as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def product(made: Installation) -> AsyncIterator[Gateway]:
     """The whole product. What is late on a busy machine is not what these tests are about."""
     assert (BUILT / "index.html").is_file(), "`make console` builds the console"
@@ -31,7 +32,7 @@ async def product(made: Installation) -> AsyncIterator[Gateway]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
     if CHROMIUM is None:
@@ -50,9 +51,23 @@ def gateway(product: Gateway) -> Gateway:
     return product
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
     """An empty tab, whose addresses begin at the gateway. It may load nothing from elsewhere, and break no policy."""
+    async with opened_tab(browser, gateway) as tab:
+        yield tab
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def other_page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    """The tab of another person."""
+    async with opened_tab(browser, gateway) as tab:
+        yield tab
+
+
+@asynccontextmanager
+async def opened_tab(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    """A tab of a browser of its own, with its own storage."""
     context = await browser.new_context(base_url=gateway.address)
     tab = await context.new_page()
     tab.set_default_timeout(20_000)

@@ -1,37 +1,16 @@
 """People look at galleries in a browser, and see changes as they happen."""
 
-from typing import Any
-
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.console.flows import create_gallery, sign_in, text
 from tests.support.installation import Installation
 from tests.support.product import KEY, Gateway
 from triptych.gateway.access.keys import store_key
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("console")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]
 
 NASTY = "<img src=x onerror=\"document.title='broken'\">"
-
-
-async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY) -> None:
-    await page.goto(place)
-    await page.get_by_label("API key").fill(key)
-    await page.get_by_label("Site", exact=True).fill(gateway.client.headers["wix-site-id"])
-    await page.get_by_role("button", name="Sign in").click()
-
-
-async def create_gallery(gateway: Gateway, name: str, items: int = 0) -> str:
-    answer = await gateway.client.post("/v2/galleries", json={"gallery": {"name": name}})
-    gallery_id: str = answer.json()["gallery"]["id"]
-    for first in range(0, items, 500):
-        listed = [text(f"item {number}") for number in range(first, min(first + 500, items))]
-        (await gateway.client.post(f"/v2/galleries/{gallery_id}/items/bulk", json={"items": listed})).raise_for_status()
-    return gallery_id
-
-
-def text(title: str) -> dict[str, Any]:
-    return {"title": title, "text": {"html": "<p>x</p>"}}
 
 
 async def test_a_key_is_tried_kept_by_the_tab_and_forgotten(page: Page, gateway: Gateway) -> None:

@@ -40,6 +40,13 @@ export class ItemPages<Item> {
     this.#pages.delete(farthest);
   }
 
+  /** The items of all pages that are kept, with their places. */
+  *kept(): Generator<[number, Item]> {
+    for (const [page, { items }] of this.#pages) {
+      for (const [number, item] of items.entries()) yield [page * PAGE_ITEMS + number, item];
+    }
+  }
+
   /** The item at this place, which may be out of date until its page was read again. */
   at(index: number): Item | undefined {
     return this.#pages.get(Math.floor(index / PAGE_ITEMS))?.items[index % PAGE_ITEMS];

@@ -13,6 +13,14 @@ export class Positions {
     if (this.#sequences.size > MOST && !oldest.done) this.#sequences.delete(oldest.value);
   }
 
+  /** Note what a write has answered: the value of `X-Wix-Consistent`. */
+  noteAll(consistent: string): void {
+    for (const position of consistent.split(",").reverse()) {
+      const [id, sequence] = position.split(":");
+      if (id && sequence) this.note(id.trim(), Number(sequence));
+    }
+  }
+
   /** The value of `X-Wix-Consistent`, newest first; empty without positions. */
   header(): string {
     return [...this.#sequences].reverse().map(([id, sequence]) => `${id}:${sequence}`).join(",");

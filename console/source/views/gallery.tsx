@@ -1,160 +1,184 @@
-// Shows a gallery: its items in display order, as a grid of which only the visible part exists and is read.
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { GALLERIES, readGallery, readItems, type Gallery as GalleryData, type Item } from "../api.ts";
-import { ItemPages, PAGE_ITEMS } from "../pure/item-pages.ts";
-import { gridOf, moved, type Frame } from "../pure/window.ts";
-import type { Session } from "../session.ts";
+// Shows a gallery: its name, what can be done with it, its items, and the fields of one of them.
+import { useRef, useState } from "preact/hooks";
+import type { Item } from "../api.ts";
+import { gapOf } from "../pure/moving.ts";
+import { mayWrite, type Session } from "../session.ts";
 import { texts } from "../texts.ts";
-import { ItemDetails, titleOf } from "./item.tsx";
+import { deleteItems } from "../writes.ts";
+import { wordsOf } from "./action.tsx";
+import { GalleryHead } from "./gallery-head.tsx";
+import { ItemForm } from "./item-form.tsx";
+import { ItemDetails } from "./item.tsx";
+import { ItemsGrid } from "./items-grid.tsx";
+import { UndoBar, useLater } from "./later.tsx";
 import { Notice } from "./notice.tsx";
-import { useWatched } from "./watching.ts";
+import { SelectionBar } from "./selection-bar.tsx";
+import { useFrame } from "./use-frame.ts";
+import { useItems, type Part } from "./use-items.ts";
+import { useSelection } from "./use-selection.ts";
 
-const TILE_WIDTH = 150;
-const ROW_HEIGHT = 112;
-const SETTLED_MS = 120; // pages that are only scrolled past are not read
+type Panel = { kind: "details"; index: number; item: Item } | { kind: "edit"; item: Item } | { kind: "create" } | null;
 
 export function Gallery({ session, id, signOut }: { session: Session; id: string; signOut: (why: string) => void }) {
-  const [gallery, setGallery] = useState<GalleryData | null>(null);
-  const [isDeleted, setDeleted] = useState(false);
-  const [frame, setFrame] = useState<Frame>({ width: 0, height: 0, scrolled: 0 });
-  const [active, setActive] = useState(0);
-  const [opened, setOpened] = useState<{ index: number; item: Item } | null>(null);
-  const [settled, setSettled] = useState(0);
-  const [, setRead] = useState(0);
-  const pages = useRef(new ItemPages<Item>()).current;
-  const headRead = useRef(-1); // the generation of pages at which name and number of items were read
+  const canWrite = mayWrite(session);
   const list = useRef<HTMLDivElement>(null);
+  const [active, setActive] = useState(0);
+  const [panel, setPanel] = useState<Panel>(null);
+  const [failed, setFailed] = useState("");
+  const part = useRef<Part>({ first: 0, end: 0, settled: 0 });
+  const [settled, setSettled] = useState(0);
+  const later = useLater();
 
+  const items = useItems(session, id, { ...part.current, settled }, signOut);
+  const { gallery, isDeleted, shown, watched } = items;
   const total = gallery?.totalItems ?? 0;
-  const grid = gridOf(total, frame, TILE_WIDTH, ROW_HEIGHT);
+  const framed = useFrame(list, total, `${gallery === null} ${isDeleted}`);
+  part.current = { first: framed.grid.first, end: framed.grid.end, settled: framed.settled };
+  if (framed.settled !== settled) setSettled(framed.settled);
+  const selecting = useSelection(canWrite, items.idsOf);
   const current = Math.min(active, Math.max(0, total - 1));
-
-  const watched = useWatched(
-    session,
-    `${GALLERIES}/${encodeURIComponent(id)}/events`,
-    [id, settled, frame.width > 0],
-    async (consistent, signal) => {
-      if (isDeleted) return;
-      const generation = pages.generation;
-      if (headRead.current !== generation) {
-        setGallery(await readGallery(session, id, consistent, signal));
-        headRead.current = generation;
-      }
-      for (const page of pages.needed(grid.first, Math.max(grid.end, 1))) {
-        const items = await readItems(session, id, page * PAGE_ITEMS, PAGE_ITEMS, consistent, signal);
-        pages.store(page, items, generation);
-        setRead((count) => count + 1);
-      }
-    },
-    (event) => {
-      pages.changed();
-      if (event?.event === "deleted") setDeleted(true);
-    },
-    signOut,
-  );
-
-  // The grid's place is known after it was drawn: then its items are read.
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled((count) => count + 1), SETTLED_MS);
-    return () => clearTimeout(timer);
-  }, [grid.first, grid.end]);
-
-  useLayoutEffect(() => {
-    const element = list.current;
-    if (element === null) return undefined;
-    const measure = () =>
-      setFrame({ width: element.clientWidth, height: element.clientHeight, scrolled: element.scrollTop });
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    element.addEventListener("scroll", measure, { passive: true });
-    return () => {
-      observer.disconnect();
-      element.removeEventListener("scroll", measure);
-    };
-  }, [gallery === null, isDeleted]);
+  const name = gallery?.name || texts.unnamed;
 
   function open(index: number) {
-    const item = pages.at(index);
-    if (item) setOpened({ index, item });
+    const item = shown.at(index);
+    if (item) setPanel({ kind: "details", index, item });
   }
 
-  function pressed(event: KeyboardEvent) {
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      open(current);
-      return;
-    }
-    const rowsOfScreen = Math.max(1, Math.floor(frame.height / ROW_HEIGHT));
-    const target = moved(event.key, current, total, grid.columns, rowsOfScreen);
-    if (target === null) return;
-    event.preventDefault();
-    setActive(target);
-    const top = Math.floor(target / grid.columns) * ROW_HEIGHT;
-    const element = list.current;
-    if (element === null) return;
-    if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + ROW_HEIGHT > element.scrollTop + frame.height) element.scrollTop = top + ROW_HEIGHT - frame.height;
+  function close() {
+    setPanel(null);
+    list.current?.focus();
   }
 
-  const name = gallery?.name || texts.unnamed;
-  const tiles = Array.from({ length: grid.end - grid.first }, (_, place) => grid.first + place);
-  const present = opened === null ? undefined : pages.at(opened.index);
-  // Another item may have come to its place; then the item is shown as it was.
-  const details = present?.id === opened?.item.id ? present : opened?.item;
+  function written(consistent: string) {
+    shown.pages.changed();
+    watched.again(consistent);
+  }
+
+  function moveTo(gap: number) {
+    const item = shown.at(current);
+    const first = items.move(selecting.ids, gap);
+    if (first === null) return;
+    const place = item === undefined ? undefined : shown.placesOf(new Set([item.id])).get(item.id);
+    setActive(place ?? first);
+    framed.show(place ?? first);
+  }
+
+  function remove(ids: ReadonlySet<string>) {
+    setFailed("");
+    selecting.clear();
+    setPanel(null);
+    later.begin({
+      text: texts.editing.willDelete(ids.size),
+      ids,
+      send: (isLeaving) => deleteItems(session, id, [...ids], isLeaving).then(
+        ({ consistent }) => written(consistent), (error) => setFailed(texts.editing.notDeleted(wordsOf(error)))),
+    });
+    list.current?.focus();
+  }
+
+  if (isDeleted) {
+    return <main class="gallery"><p><a href="#/">{texts.back}</a></p><Notice text={texts.galleryDeleted} /></main>;
+  }
   return (
     <main class="gallery">
       <p><a href="#/">{texts.back}</a></p>
-      {isDeleted ? <Notice text={texts.galleryDeleted} /> : (
+      {gallery && <h1>{name}</h1>}
+      {watched.problem && <Notice text={watched.problem} retry={() => watched.again()} />}
+      {failed && <Notice text={failed} />}
+      {gallery === null ? !watched.problem && <p role="status">{texts.loading}</p> : (
         <>
-          {gallery && <h1>{name}</h1>}
-          {watched.problem && <Notice text={watched.problem} retry={watched.again} />}
-          {gallery === null ? !watched.problem && <p role="status">{texts.loading}</p> : (
-            <>
-              <p role="status">{texts.items(total)} {watched.isLive && texts.live}</p>
-              {total === 0 && <p>{texts.noItems}</p>}
-              <div
-                class="items"
-                ref={list}
-                role="listbox"
-                tabIndex={0}
-                aria-label={texts.itemsOf(name)}
-                aria-activedescendant={total > 0 ? `item-${current}` : undefined}
-                onKeyDown={pressed}
-              >
-                <div class="space" role="presentation" style={{ height: `${grid.height}px` }}>
-                  <div
-                    class="tiles"
-                    role="presentation"
-                    style={{ top: `${grid.top}px`, gridTemplateColumns: `repeat(${grid.columns}, 1fr)` }}
-                  >
-                    {tiles.map((index) => {
-                      const item = pages.at(index);
-                      return (
-                        <div
-                          key={index}
-                          id={`item-${index}`}
-                          class="tile"
-                          role="option"
-                          aria-selected={index === current}
-                          aria-posinset={index + 1}
-                          aria-setsize={total}
-                          onClick={() => {
-                            setActive(index);
-                            open(index);
-                          }}
-                        >
-                          {item ? <><b>{titleOf(item)}</b><span>{item.type}</span></> : <span>{texts.loading}</span>}
-                        </div>
-                      );
-                    })}
-                  </div>
-                </div>
-              </div>
-              {details && <ItemDetails item={details} close={() => { setOpened(null); list.current?.focus(); }} />}
-            </>
+          {canWrite && (
+            <GalleryHead
+              session={session}
+              gallery={gallery}
+              signOut={signOut}
+              written={written}
+              later={later}
+              failed={(error) => setFailed(texts.editing.notDeleted(wordsOf(error)))}
+            />
           )}
+          <p role="status">{texts.items(total)} {watched.isLive && texts.live}</p>
+          {canWrite && <button onClick={() => setPanel({ kind: "create" })}>{texts.editing.createItem}</button>}
+          {total === 0 && <p>{texts.noItems}</p>}
+          {canWrite && total > 0 && <p class="help">{texts.editing.keys}</p>}
+          <ItemsGrid
+            list={list}
+            name={name}
+            total={total}
+            items={items}
+            framed={framed}
+            selecting={selecting}
+            active={current}
+            setActive={setActive}
+            canWrite={canWrite}
+            leaving={later.pending?.ids ?? NONE}
+            open={open}
+            remove={remove}
+            moveTo={moveTo}
+          />
+          <UndoBar later={later} done={() => list.current?.focus()} />
+          <p role="status" class="told">{selecting.problem || items.moved}</p>
+          {canWrite && selecting.ids.size > 0 && (
+            <SelectionBar
+              count={selecting.ids.size}
+              total={total}
+              moveBy={(key) => {
+                const places = [...shown.placesOf(selecting.ids).values()];
+                const gap = places.length > 0 ? gapOf(key, places, total, framed.grid.columns) : null;
+                if (gap !== null) moveTo(gap);
+              }}
+              moveTo={(place) => moveTo(gapFor(place, [...shown.placesOf(selecting.ids).values()]))}
+              remove={() => remove(selecting.ids)}
+            />
+          )}
+          <PanelOf
+            panel={panel}
+            shown={shown}
+            canWrite={canWrite}
+            edit={(item) => setPanel({ kind: "edit", item })}
+            remove={(item) => remove(new Set([item.id]))}
+            close={close}
+            form={{ session, galleryId: id, signOut, written, close }}
+          />
         </>
       )}
     </main>
+  );
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The gap that brings the first of the items at these places to `place`. */
+function gapFor(place: number, places: readonly number[]): number {
+  let [gap, others] = [0, 0];
+  const moving = new Set(places);
+  while (others < place) {
+    if (!moving.has(gap)) others += 1;
+    gap += 1;
+  }
+  return gap;
+}
+
+function PanelOf({ panel, shown, canWrite, edit, remove, close, form }: {
+  panel: Panel;
+  shown: { at: (index: number) => Item | undefined };
+  canWrite: boolean;
+  edit: (item: Item) => void;
+  remove: (item: Item) => void;
+  close: () => void;
+  form: Omit<Parameters<typeof ItemForm>[0], "itemId">;
+}) {
+  if (panel === null) return null;
+  if (panel.kind === "create") return <ItemForm key="create" {...form} />;
+  if (panel.kind === "edit") return <ItemForm key={panel.item.id} {...form} itemId={panel.item.id} />;
+  const present = shown.at(panel.index);
+  // Another item may have come to its place; then the item is shown as it was.
+  const item = present?.id === panel.item.id ? present : panel.item;
+  return (
+    <ItemDetails
+      item={item}
+      close={close}
+      {...(canWrite ? { edit: () => edit(item), remove: () => remove(item) } : {})}
+    />
   );
 }

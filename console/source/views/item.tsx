@@ -1,6 +1,7 @@
 // Shows one item: as a tile of the grid, and with its fields.
 import type { Item } from "../api.ts";
 import { texts } from "../texts.ts";
+import { TextPreview } from "./text-preview.tsx";
 
 /** The title of an item, or what else tells it from others. */
 export function titleOf(item: Item): string {
@@ -16,6 +17,7 @@ function fieldsOf(item: Item): [string, string][] {
     [fields.address, item.image?.imageInfo?.url ?? item.video?.videoInfo?.url],
     [fields.text, item.text?.html],
     [fields.link, item.link?.url],
+    [fields.tags, item.tags?.values?.join(", ")],
     [fields.sortOrder, item.sortOrder],
     [fields.createdDate, item.createdDate],
     [fields.updatedDate, item.updatedDate],
@@ -24,7 +26,13 @@ function fieldsOf(item: Item): [string, string][] {
   return all.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [[name, String(value)]]));
 }
 
-export function ItemDetails({ item, close }: { item: Item; close: () => void }) {
+export function ItemDetails({ item, close, edit, remove }: {
+  item: Item;
+  close: () => void;
+  /** Absent for a key that may not change items. */
+  edit?: () => void;
+  remove?: () => void;
+}) {
   return (
     <section class="details" aria-label={texts.itemDetails}>
       <h2>{titleOf(item)}</h2>
@@ -36,7 +44,12 @@ export function ItemDetails({ item, close }: { item: Item; close: () => void }) 
           </div>
         ))}
       </dl>
-      <button onClick={close}>{texts.close}</button>
+      {item.text?.html && <TextPreview html={item.text.html} />}
+      <div class="bar">
+        {edit && <button onClick={edit}>{texts.editing.edit}</button>}
+        {remove && <button onClick={remove}>{texts.editing.deleteItems}</button>}
+        <button onClick={close}>{texts.close}</button>
+      </div>
     </section>
   );
 }

@@ -13,8 +13,8 @@ export interface Watched {
   /** Why what is shown may be old or missing; empty if all is well. */
   problem: string;
   isLive: boolean;
-  /** Read again now. */
-  again: () => void;
+  /** Read again now; after a write, with what it has answered as its position. */
+  again: (consistent?: string) => void;
 }
 
 /**
@@ -38,7 +38,10 @@ export function useWatched(
   const current = useRef(read);
   current.current = read;
 
+  const isGone = useRef(false);
+
   async function run(): Promise<void> {
+    if (isGone.current) return;
     running.current?.abort();
     const own = new AbortController();
     running.current = own;
@@ -51,6 +54,13 @@ export function useWatched(
       else setProblem(error instanceof Failure ? error.message : String(error));
     }
   }
+
+  function again(consistent = "") {
+    positions.current.noteAll(consistent);
+    void run();
+  }
+
+  useEffect(() => () => { isGone.current = true; }, []);
 
   useEffect(() => {
     void run();
@@ -97,5 +107,5 @@ export function useWatched(
     };
   }, [path]);
 
-  return { problem: streamProblem || problem, isLive, again: () => void run() };
+  return { problem: streamProblem || problem, isLive, again };
 }
