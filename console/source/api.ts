@@ -17,11 +17,16 @@ export class Failure extends Error {
   readonly status: number;
   /** What is wrong with which field of the request. */
   readonly violations: readonly Violation[];
+  /** What the gateway adds to its reason, such as the sequence that the gallery is at. */
+  readonly data: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, message: string, violations: readonly Violation[] = []) {
+  constructor(
+    status: number, message: string, violations: readonly Violation[] = [], data: Record<string, unknown> = {},
+  ) {
     super(message);
     this.status = status;
     this.violations = violations;
+    this.data = data;
   }
 }
 
@@ -32,7 +37,7 @@ export async function failureOf(answer: Response): Promise<Failure> {
   const field = applicationError?.data?.field; // a sort order that is taken
   const violations = validationError?.fieldViolations
     ?? (typeof field === "string" ? [{ field, description: applicationError?.description ?? "" }] : []);
-  return new Failure(answer.status, inWords(answer.status, body?.message ?? ""), violations);
+  return new Failure(answer.status, inWords(answer.status, body?.message ?? ""), violations, applicationError?.data);
 }
 
 function inWords(status: number, told: string): string {

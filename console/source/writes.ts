@@ -19,9 +19,13 @@ export interface Tagged<Body> {
 
 const CHANGED_MEANWHILE = 412;
 
-/** Whether a write was refused because the gallery has changed since its tag was read. */
-export function isConflict(error: unknown): boolean {
-  return error instanceof Failure && error.status === CHANGED_MEANWHILE;
+/**
+ * The position that the gallery had when a write was refused because it has changed since its tag was read. A read with
+ * this position sees that change. Raises any other error.
+ */
+export function changedMeanwhile(error: unknown, galleryId: string): string {
+  if (!(error instanceof Failure && error.status === CHANGED_MEANWHILE)) throw error;
+  return `${galleryId}:${String(error.data.sequence)}`;
 }
 
 /** The path of a gallery, or of something in it. */
@@ -68,10 +72,11 @@ async function send<Body>(session: Session, method: string, path: string, option
   }
 }
 
-async function readTagged(session: Session, path: string): Promise<Tagged<object>> {
+async function readTagged(session: Session, path: string, consistent: string): Promise<Tagged<object>> {
+  const headers = { ...headersOf(session), ...(consistent ? { "X-Wix-Consistent": consistent } : {}) };
   let answer: Response;
   try {
-    answer = await fetch(path, { headers: headersOf(session), cache: "no-store" });
+    answer = await fetch(path, { headers, cache: "no-store" });
   } catch {
     throw new Failure(0, texts.failures.away);
   }
@@ -79,16 +84,19 @@ async function readTagged(session: Session, path: string): Promise<Tagged<object
   return { body: parseExact(await answer.text()) as object, tag: answer.headers.get("ETag") ?? "" };
 }
 
-/** An item with the tag of its gallery, and integers in free-form objects as they are. */
-export async function readItemToEdit(session: Session, galleryId: string, itemId: string): Promise<Tagged<Item>> {
-  const { body, tag } = await readTagged(session, pathOf(galleryId, "items", itemId));
-  return { body: (body as { item: Item }).item, tag };
+/**
+ * An item with the tag of its gallery, and integers in free-form objects as they are. It is at least as new as the
+ * position `consistent`, if that is not empty.
+ */
+export async function readItemToEdit(session: Session, galleryId: string, itemId: string, consistent = "") {
+  const { body, tag } = await readTagged(session, pathOf(galleryId, "items", itemId), consistent);
+  return { body: (body as { item: Item }).item, tag } satisfies Tagged<Item>;
 }
 
-/** A gallery with its tag. */
-export async function readGalleryToEdit(session: Session, galleryId: string): Promise<Tagged<Gallery>> {
-  const { body, tag } = await readTagged(session, `${pathOf(galleryId)}?itemLimit=1`);
-  return { body: (body as { gallery: Gallery }).gallery, tag };
+/** A gallery with its tag, at least as new as the position `consistent`, if that is not empty. */
+export async function readGalleryToEdit(session: Session, galleryId: string, consistent = "") {
+  const { body, tag } = await readTagged(session, `${pathOf(galleryId)}?itemLimit=1`, consistent);
+  return { body: (body as { gallery: Gallery }).gallery, tag } satisfies Tagged<Gallery>;
 }
 
 export function createGallery(session: Session, name: string) {
@@ -100,7 +108,7 @@ export function cloneGallery(session: Session, galleryId: string, name: string) 
   return send<{ gallery: Gallery }>(session, "POST", GALLERIES, { body });
 }
 
-/** Change the name; an empty one is removed. Raises a Failure for which `isConflict` if the tag is an old one. */
+/** Change the name; an empty one is removed. Raises what `changedMeanwhile` knows if the tag is an old one. */
 export function renameGallery(session: Session, galleryId: string, name: string, tag: string) {
   const body = { gallery: { name: name || null } };
   return send<{ gallery: Gallery }>(session, "PATCH", pathOf(galleryId), { body, tag });
@@ -122,7 +130,7 @@ export function createItem(session: Session, galleryId: string, item: object) {
   return send<{ item: Item }>(session, "POST", pathOf(galleryId, "items"), { body: { item } });
 }
 
-/** Change an item. Raises a Failure for which `isConflict` if the tag is an old one. */
+/** Change an item. Raises what `changedMeanwhile` knows if the tag is an old one. */
 export function updateItem(session: Session, galleryId: string, itemId: string, item: object, tag: string) {
   return send<{ item: Item }>(session, "PATCH", pathOf(galleryId, "items", itemId), { body: { item }, tag });
 }

@@ -4,7 +4,7 @@ import type { Gallery } from "../api.ts";
 import type { Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import {
-  clearGallery, cloneGallery, deleteGallery, isConflict, readGalleryToEdit, rebalanceGallery, renameGallery,
+  changedMeanwhile, clearGallery, cloneGallery, deleteGallery, readGalleryToEdit, rebalanceGallery, renameGallery,
   type Tagged,
 } from "../writes.ts";
 import { useAction } from "./action.tsx";
@@ -85,9 +85,9 @@ function Rename({ session, gallery, signOut, written, close }: Shared & { close:
           close();
           return;
         } catch (error) {
-          if (!isConflict(error)) throw error;
+          const position = changedMeanwhile(error, gallery.id);
           known = tagged.body.name ?? "";
-          tagged = await readGalleryToEdit(session, gallery.id);
+          tagged = await readGalleryToEdit(session, gallery.id, position);
         }
       }
       throw new Error(editing.busy);

@@ -1,7 +1,8 @@
 // Shows a gallery: its name, what can be done with it, its items, and the fields of one of them.
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Item } from "../api.ts";
 import { gapOf } from "../pure/moving.ts";
+import type { ShownItems } from "../pure/shown-items.ts";
 import { mayWrite, type Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import { deleteItems } from "../writes.ts";
@@ -17,7 +18,7 @@ import { useFrame } from "./use-frame.ts";
 import { useItems, type Part } from "./use-items.ts";
 import { useSelection } from "./use-selection.ts";
 
-type Panel = { kind: "details"; index: number; item: Item } | { kind: "edit"; item: Item } | { kind: "create" } | null;
+type Panel = { kind: "details"; item: Item } | { kind: "edit"; item: Item } | { kind: "create" } | null;
 
 export function Gallery({ session, id, signOut }: { session: Session; id: string; signOut: (why: string) => void }) {
   const canWrite = mayWrite(session);
@@ -25,23 +26,25 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
   const [active, setActive] = useState(0);
   const [panel, setPanel] = useState<Panel>(null);
   const [failed, setFailed] = useState("");
-  const part = useRef<Part>({ first: 0, end: 0, settled: 0 });
-  const [settled, setSettled] = useState(0);
+  const isTouched = useRef(false); // a form has changes that are not saved
+  const visible = useRef<Part>({ first: 0, end: 0 });
   const later = useLater();
 
-  const items = useItems(session, id, { ...part.current, settled }, signOut);
+  const items = useItems(session, id, visible.current, (itemId) => selecting.forget(itemId), signOut);
   const { gallery, isDeleted, shown, watched } = items;
   const total = gallery?.totalItems ?? 0;
   const framed = useFrame(list, total, `${gallery === null} ${isDeleted}`);
-  part.current = { first: framed.grid.first, end: framed.grid.end, settled: framed.settled };
-  if (framed.settled !== settled) setSettled(framed.settled);
+  Object.assign(visible.current, { first: framed.grid.first, end: framed.grid.end });
+  useEffect(() => {
+    if (framed.settled > 0) watched.again();
+  }, [framed.settled]);
   const selecting = useSelection(canWrite, items.idsOf);
   const current = Math.min(active, Math.max(0, total - 1));
   const name = gallery?.name || texts.unnamed;
 
   function open(index: number) {
     const item = shown.at(index);
-    if (item) setPanel({ kind: "details", index, item });
+    if (item && !isTouched.current) setPanel({ kind: "details", item });
   }
 
   function close() {
@@ -138,7 +141,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
             edit={(item) => setPanel({ kind: "edit", item })}
             remove={(item) => remove(new Set([item.id]))}
             close={close}
-            form={{ session, galleryId: id, signOut, written, close }}
+            form={{ session, galleryId: id, signOut, written, close, touched: (is) => { isTouched.current = is; } }}
           />
         </>
       )}
@@ -161,7 +164,7 @@ function gapFor(place: number, places: readonly number[]): number {
 
 function PanelOf({ panel, shown, canWrite, edit, remove, close, form }: {
   panel: Panel;
-  shown: { at: (index: number) => Item | undefined };
+  shown: ShownItems<Item>;
   canWrite: boolean;
   edit: (item: Item) => void;
   remove: (item: Item) => void;
@@ -171,9 +174,9 @@ function PanelOf({ panel, shown, canWrite, edit, remove, close, form }: {
   if (panel === null) return null;
   if (panel.kind === "create") return <ItemForm key="create" {...form} />;
   if (panel.kind === "edit") return <ItemForm key={panel.item.id} {...form} itemId={panel.item.id} />;
-  const present = shown.at(panel.index);
-  // Another item may have come to its place; then the item is shown as it was.
-  const item = present?.id === panel.item.id ? present : panel.item;
+  // An item that is not kept any more, or was deleted, is shown as it was.
+  const place = shown.placesOf(new Set([panel.item.id])).get(panel.item.id);
+  const item = (place === undefined ? undefined : shown.at(place)) ?? panel.item;
   return (
     <ItemDetails
       item={item}

@@ -2,12 +2,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Item } from "../api.ts";
 import { fieldsOf, MEDIA, mediumOf, type Medium } from "../pure/fields.ts";
-import { formOf, newItemOf, patchOf } from "../pure/item-form.ts";
+import { formOf, isChanged, newItemOf, patchOf } from "../pure/item-form.ts";
 import { merged, type Conflict, type Form } from "../pure/merging.ts";
 import type { Violation } from "../pure/violations.ts";
 import type { Session } from "../session.ts";
 import { texts } from "../texts.ts";
-import { createItem, isConflict, readItemToEdit, updateItem, type Tagged } from "../writes.ts";
+import { changedMeanwhile, createItem, readItemToEdit, updateItem, type Tagged } from "../writes.ts";
 import { useAction } from "./action.tsx";
 import { Conflicts } from "./conflicts.tsx";
 import { ItemField } from "./field.tsx";
@@ -19,7 +19,7 @@ interface Base {
   form: Form;
 }
 
-export function ItemForm({ session, galleryId, itemId, signOut, written, close }: {
+export function ItemForm({ session, galleryId, itemId, signOut, written, close, touched }: {
   session: Session;
   galleryId: string;
   /** Absent for a new item. */
@@ -28,6 +28,8 @@ export function ItemForm({ session, galleryId, itemId, signOut, written, close }
   /** The item was saved; readers see it at these positions. */
   written: (consistent: string) => void;
   close: () => void;
+  /** Whether there is something to lose. */
+  touched: (isTouched: boolean) => void;
 }) {
   const [medium, setMedium] = useState<Medium>("image");
   const [base, setBase] = useState<Base | null>(null);
@@ -51,6 +53,18 @@ export function ItemForm({ session, galleryId, itemId, signOut, written, close }
       setForm(read);
     });
   }, []);
+
+  const hasChanges = isChanged(base?.form ?? {}, form);
+  useEffect(() => {
+    touched(hasChanges);
+    if (!hasChanges) return undefined;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => {
+      touched(false);
+      removeEventListener("beforeunload", ask);
+    };
+  }, [hasChanges]);
 
   useEffect(() => {
     if (isReady) first.current?.querySelector<HTMLElement>("input, textarea")?.focus();
@@ -78,14 +92,15 @@ export function ItemForm({ session, galleryId, itemId, signOut, written, close }
         const item = checked(patchOf(now.tagged.body, now.form, mine, medium));
         if (item === null) return;
         if (Object.keys(item).length === 0) return close();
+        let position: string;
         try {
           written((await updateItem(session, galleryId, id, item, now.tagged.tag)).consistent);
           return close();
         } catch (error) {
-          if (!isConflict(error)) throw error;
+          position = changedMeanwhile(error, galleryId);
         }
         // The gallery has changed, maybe in another place. Only what both have changed is a question for people.
-        const tagged = await readItemToEdit(session, galleryId, id);
+        const tagged = await readItemToEdit(session, galleryId, id, position);
         const theirs = { tagged, form: formOf(tagged.body, medium) };
         const both = merged(now.form, mine, theirs.form);
         [now, mine] = [theirs, both.form];
@@ -111,7 +126,7 @@ export function ItemForm({ session, galleryId, itemId, signOut, written, close }
       <form
         ref={first}
         onSubmit={submit}
-        onKeyDown={(event) => { if (event.key === "Escape") close(); }}
+        onKeyDown={(event) => { if (event.key === "Escape" && !hasChanges) close(); }}
       >
         {action.above}
         {conflicts.length > 0 && (

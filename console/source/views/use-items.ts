@@ -15,7 +15,7 @@ export interface Items {
   isDeleted: boolean;
   shown: ShownItems<Item>;
   watched: Watched;
-  /** Move items, of which each has a known place, to the gap before the item at `gap`. The result is the first new place. */
+  /** Move items to the gap before the item at `gap`. The result is the first new place, if the move is shown at once. */
   move: (ids: ReadonlySet<string>, gap: number) => number | null;
   /** What happened to the last move, in words. */
   moved: string;
@@ -23,14 +23,16 @@ export interface Items {
   idsOf: (first: number, end: number) => Promise<string[]>;
 }
 
-/** The part of the grid to read, which changes while one scrolls; `settled` when it has stayed the same for a moment. */
+/** The part of the grid to read. It changes while one scrolls. */
 export interface Part {
   first: number;
   end: number;
-  settled: number;
 }
 
-export function useItems(session: Session, id: string, part: Part, signOut: (why: string) => void): Items {
+/** `gone` is called for each item that is deleted. */
+export function useItems(
+  session: Session, id: string, part: Readonly<Part>, gone: (itemId: string) => void, signOut: (why: string) => void,
+): Items {
   const [gallery, setGallery] = useState<Gallery | null>(null);
   const [isDeleted, setDeleted] = useState(false);
   const [moved, setMoved] = useState("");
@@ -43,7 +45,7 @@ export function useItems(session: Session, id: string, part: Part, signOut: (why
   const watched = useWatched(
     session,
     `${GALLERIES}/${encodeURIComponent(id)}/events`,
-    [id, part.settled],
+    [id],
     async (consistent, signal) => {
       if (isDeleted || shown.isWaiting) return;
       const { begun, pages } = shown;
@@ -64,28 +66,39 @@ export function useItems(session: Session, id: string, part: Part, signOut: (why
     (event) => {
       shown.pages.changed();
       if (event?.event === "deleted") setDeleted(true);
+      if (event?.event === "gallery_item_deleted") gone(deletedItem(event.data));
     },
     signOut,
   );
 
   function move(ids: ReadonlySet<string>, gap: number): number | null {
-    const places = shown.placesOf(ids);
-    const known = [...places].sort((one, other) => one[1] - other[1]);
-    const items = known.map(([, place]) => shown.at(place));
-    const planned = known.length === ids.size && items.every((item) => item !== undefined)
-      ? moveTo(known.map(([, place]) => place), items, gap) : null;
+    const total = gallery?.totalItems ?? 0;
+    const known = [...shown.placesOf(ids)].sort((one, other) => one[1] - other[1]);
+    if (known.length < ids.size) {
+      // Some were selected elsewhere, and are not kept any more: their places are not known, so nothing is shown yet.
+      const inOrder = [...known.map(([itemId]) => itemId), ...[...ids].filter((itemId) => !known.some(([one]) => one === itemId))];
+      send(inOrder, () => targetAt(gap, ids));
+      return null;
+    }
+    const planned = moveTo(known.map(([, place]) => place), known.map(([, place]) => shown.at(place) as Item), gap);
     if (planned === null) return null;
     const next = after(planned, planned.to + planned.from.length);
-    const target = targetOf(planned, gallery?.totalItems ?? 0, (place) => shown.at(place)?.id);
+    const target = targetOf(planned, total, (place) => shown.at(place)?.id);
     const end = shown.begin(planned);
-    setMoved("");
     draw();
+    send(known.map(([itemId]) => itemId), async () => target ?? targetAt("was" in next ? next.was : 0, ids), end);
+    return planned.to;
+  }
+
+  /** Ask for a move, after those before it. `end` ends what is shown of it. */
+  function send(itemIds: string[], target: () => Promise<Target>, end: (isDone: boolean) => void = () => {}) {
+    setMoved("");
     queue.current = queue.current.then(async () => {
       try {
-        const asked = target ?? (await targetAt("was" in next ? next.was : 0));
-        const done = await moveItems(session, id, known.map(([itemId]) => itemId), asked);
+        const done = await moveItems(session, id, itemIds, await target());
         end(true);
-        if (!shown.isWaiting) setMoved(texts.editing.moved(known.length));
+        shown.pages.changed();
+        if (!shown.isWaiting) setMoved(texts.editing.moved(itemIds.length));
         watched.again(done.consistent);
       } catch (error) {
         end(false);
@@ -93,13 +106,16 @@ export function useItems(session: Session, id: string, part: Part, signOut: (why
         watched.again();
       }
     });
-    return planned.to;
   }
 
-  /** Before the item at a place that is not kept. */
-  async function targetAt(place: number): Promise<Target> {
-    const [item] = await readItems(session, id, place, 1, "", new AbortController().signal);
-    return item ? { before: item.id } : { to: "end" };
+  /** Before the first item from this place on that is not moved itself. */
+  async function targetAt(gap: number, moving: ReadonlySet<string>): Promise<Target> {
+    for (let place = gap; ; place += PAGE_ITEMS) {
+      const items = await readItems(session, id, place, PAGE_ITEMS, "", new AbortController().signal);
+      const other = items.find((item) => !moving.has(item.id));
+      if (other) return { before: other.id };
+      if (items.length < PAGE_ITEMS) return { to: "end" };
+    }
   }
 
   async function idsOf(first: number, end: number): Promise<string[]> {
@@ -119,4 +135,9 @@ export function useItems(session: Session, id: string, part: Part, signOut: (why
   }
 
   return { gallery, isDeleted, shown, watched, move, moved, idsOf };
+}
+
+function deletedItem(event: string): string {
+  const told = JSON.parse(event) as { actionEvent?: { body?: { itemId?: string } } };
+  return told.actionEvent?.body?.itemId ?? "";
 }

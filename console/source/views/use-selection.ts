@@ -20,6 +20,8 @@ export interface Selecting {
   toggle: (index: number, item: Item | undefined) => void;
   all: (total: number) => void;
   clear: () => void;
+  /** The item was deleted. */
+  forget: (id: string) => void;
   selectOnly: (index: number, item: Item) => void;
 }
 
@@ -60,6 +62,9 @@ export function useSelection(
       if (canSelectMany && total > 0) range(0, total - 1);
     },
     clear: () => set(NOTHING),
+    forget(id) {
+      setSelection((now) => (now.ids.has(id) ? toggled(now, id, now.anchor) : now));
+    },
     selectOnly: (index, item) => set(only(item.id, index)),
   };
 }
