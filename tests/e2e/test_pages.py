@@ -80,10 +80,7 @@ def is_covered_elsewhere(block: Block) -> bool:
     if block.page == "docs/http.md":
         return block.language == "js" and block.text == http_page.block("js")
     if block.page == "docs/listeners.md":
-        return any(
-            block.language == language and re.search(rf"(def|function|func) {function}\(", block.text)
-            for language, function in listeners_page.CALLS
-        )
+        return block.language in listeners_page.LANGUAGES and listeners_page.is_code_of(block.text, block.language)
     return False
 
 

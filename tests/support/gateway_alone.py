@@ -35,6 +35,7 @@ from triptych.kit.mongo.driver import Database
 from triptych.kit.process.health import Health
 from triptych.readmodel.queries import Views
 from triptych.webhooks.admin.administration import Administration
+from triptych.webhooks.store.health import HealthReader
 from triptych.webhooks.store.listener_documents import Listener
 from triptych.webhooks.store.resending import DeliveryLog
 
@@ -120,6 +121,7 @@ class _Listeners:
         return None
 
     delete = create = rotate
+    get_any = get
 
 
 class _Letters:
@@ -172,7 +174,9 @@ def standalone_gateway(**fields: Any) -> FastAPI:
     app = make_app(cast("GatewayState", state), Health(), Topics("t."))
     app.state.dead_letters = LetterAccess(_Letters(database), _Monitor())
     operations = SimpleNamespace(list=_Listeners().list)
-    app.state.administration = Administration(cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations))
+    app.state.administration = Administration(
+        cast("Any", _Listeners()), DeliveryLog(database), cast("Any", operations), HealthReader(database)
+    )
     return app
 
 

@@ -41,7 +41,7 @@ def show_page(
     """Print the latest deliveries of a listener, newest first, one on each line."""
 
     async def work(admin: Administration) -> list[Document]:
-        return await admin.deliveries.page(await find_listener(admin, site, listener_id), status, limit)
+        return (await admin.deliveries.page(await find_listener(admin, site, listener_id), status, limit)).deliveries
 
     for delivery in run(work):
         show_delivery(delivery, with_log=False)

@@ -25,6 +25,7 @@ from triptych.gateway.api import (
     galleries,
     history,
     items,
+    listener_health,
     listeners,
     own_key,
 )
@@ -141,7 +142,11 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
                     await following.enter_async_context(event_feed.following())
                 yield
 
-        streams = Streams(settings, topics.events, following_events, ends_of, lambda: layout_watch.layout)
+        streams = Streams(
+            *(settings, topics.events, following_events, ends_of),
+            layout=lambda: layout_watch.layout,
+            problem=lambda: kafka_monitor.problem,
+        )
         event_feed = EventFeed(lambda: _following_events(settings, topics.events, streams))
         await stack.enter_async_context(SUPERVISOR.running("events for streams", event_feed.run))
         await stack.enter_async_context(_end_streams_at_stop(streams, stop_requested()))
@@ -248,7 +253,7 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     )
     for router in of_galleries:
         app.include_router(router, prefix=PREFIXES[0])
-    for router in (listeners.router, deliveries.router, dead_letters.router):
+    for router in (listeners.router, listener_health.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
     app.include_router(own_key.router)
     app.router.routes.extend([*health.routes(), *console_routes(), *operations_routes(), *topics_routes(topics)])

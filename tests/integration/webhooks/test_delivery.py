@@ -160,7 +160,7 @@ async def test_an_exhausted_delivery_is_dead_listed_and_reported(
         (delivery,) = await admin.until(listener, DeliveryStatus.DEAD)
         assert (delivery["reason"], delivery["attempts"]) == ("exhausted", 3)
         assert len(receiver.requests) == 3
-        (listed,) = await admin.log.page(listener, DeliveryStatus.DEAD, 10)
+        (listed,) = (await admin.log.page(listener, DeliveryStatus.DEAD, 10)).deliveries
         assert listed["_id"] == delivery["_id"]
     assert (await admin.current(listener)).failing_since is not None
     events = await admin.database["operational_events"].find({"siteId": SITE}).to_list(None)

@@ -1,10 +1,9 @@
-"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in its three languages.
+"""The code in docs/listeners.md accepts real deliveries and refuses altered ones, in its five languages.
 
 So does the verifier of the Python client.
 """
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest_asyncio
 from tests.support.histories import History
 from tests.support.installation import open_installation
 from tests.support.kafka import raw_producer
-from tests.support.listeners_page import CALLS, NAMES
+from tests.support.listeners_page import FUNCTIONS, LANGUAGES, call_of, code_of
 from tests.support.receiver import Received, open_receiver
 from tests.support.relay import ALL_TYPES, SITE, Admin, relay_settings
 from triptych.client.webhooks import InvalidDelivery, WebhookVerifier
@@ -30,26 +29,24 @@ from triptych.webhooks.store.sealing import make_sealer
 
 pytestmark = pytest.mark.xdist_group("webhooks-docs")
 
-PAGE = (Path(__file__).parents[3] / "docs" / "listeners.md").read_text()
+TOOLS = {"python": sys.executable, "javascript": "node", "java": "java", "go": "go", "bash": "bash"}
 
 
-def accepts(language: str, function: str, folder: Path) -> bool:
-    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    (block,) = (block for block in blocks if re.search(rf"(def|function|func) {function}\(", block))
-    call = CALLS[language, function]
+def accepts(language: str, dialect: str, folder: Path) -> bool:
+    code, call = code_of(language, dialect), call_of(language, dialect)
     if language == "go":
-        folder.joinpath("page.go").write_text(block)
+        folder.joinpath("page.go").write_text(code)
         folder.joinpath("main.go").write_text(call)
-        command = ["go", "run", "page.go", "main.go"]
+        command = ["run", "page.go", "main.go"]
+    elif language == "java":  # runs the first class of a file
+        imports, found, rest = code.partition("class ")
+        folder.joinpath("Page.java").write_text(imports + call + found + rest)
+        command = ["-XX:TieredStopAtLevel=1", "Page.java"]
     else:
-        name = "page.py" if language == "python" else "page.mjs"
-        folder.joinpath(name).write_text(block + call)
-        command = [sys.executable if language == "python" else "node", name]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
-
-
-FUNCTIONS = {"standard-hmac": "verify", "standard-ed25519": "verify_ed25519", "wix-jwt": "read"}
-"""The page's function for each format."""
+        name = {"python": "page.py", "javascript": "page.mjs", "bash": "page.sh"}[language]
+        folder.joinpath(name).write_text(code + call)
+        command = [name]
+    return subprocess.run([TOOLS[language], *command], cwd=folder, capture_output=True, check=False).returncode == 0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -76,21 +73,21 @@ async def sent(stack: Addresses) -> dict[str, tuple[Received, str]]:
             return {dialect: ((await receiver.until(1, f"/{dialect}"))[0], key) for dialect, key in keys.items()}
 
 
-@pytest.mark.parametrize("language", ["python", "javascript", "go"])
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("dialect", FUNCTIONS)
 def test_the_page_verifies(sent: dict[str, tuple[Received, str]], tmp_path: Path, language: str, dialect: str) -> None:
-    if language == "go" and shutil.which("go") is None:
-        pytest.skip("no Go here")
+    needed = (TOOLS[language], *(("openssl", "jq") if language == "bash" else ()))
+    if missing := [tool for tool in needed if shutil.which(tool) is None]:
+        pytest.skip(f"not here: {missing}")
     request, key = sent[dialect]
-    function = FUNCTIONS[dialect]
     tmp_path.joinpath("headers.json").write_text(json.dumps(request.headers))
+    tmp_path.joinpath("headers").write_text("".join(f"{name}: {value}\n" for name, value in request.headers.items()))
     tmp_path.joinpath("key").write_text(key)
-    function = NAMES[language](function)
     tmp_path.joinpath("body").write_bytes(request.body)
-    assert accepts(language, function, tmp_path)
+    assert accepts(language, dialect, tmp_path)
     altered = request.body.replace(b"false", b"true") if dialect != "wix-jwt" else request.body[:-4] + b"AAAA"
     tmp_path.joinpath("body").write_bytes(altered)
-    assert not accepts(language, function, tmp_path)
+    assert not accepts(language, dialect, tmp_path)
 
 
 @pytest.mark.parametrize("dialect", FUNCTIONS)

@@ -147,10 +147,23 @@ async def test_scopes_and_sites(client: httpx.AsyncClient, shared: Installation)
         ("POST", "/resend-dead"),
         ("GET", "/deliveries"),
         ("GET", "/public-key"),
+        ("GET", "/health"),
+        ("POST", "/test"),
     ]:
         assert (await client.request(method, path + suffix, headers=other)).status_code == 404, suffix
     assert (await client.patch(path, headers=other, json={"listener": {}})).status_code == 404
     assert (await client.get(path)).json()["listener"]["status"] == "active"
+
+
+async def test_a_test_event_needs_a_listener_that_is_sent_to(client: httpx.AsyncClient) -> None:
+    path = f"/listeners/{(await create(client))['listener']['id']}"
+    sent = (await client.post(f"{path}/test")).json()["delivery"]
+    assert (await client.get(f"{path}/deliveries")).json() == {"deliveries": [sent], "cursor": None}
+    await client.post(f"{path}/pause")
+    refused = await client.post(f"{path}/test")
+    assert (refused.status_code, refused.json()["message"]) == (409, "the listener is paused; resume it first")
+    assert (await client.post(f"{path}/test", params={"all": "1"})).status_code == 400
+    assert (await client.post(f"{path}/test", json={})).status_code == 400
 
 
 async def test_a_gateway_without_the_key_serves_everything_else(shared: Installation) -> None:

@@ -1,5 +1,6 @@
 """The log of deliveries over HTTP, filled by a relay: its shapes, and sending again."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,10 +47,15 @@ async def test_answers_have_the_documented_shapes(
         (answers.LoggedDeliveryAnswer, (await client.get(f"/deliveries/{page['deliveries'][0]['id']}")).json()),
         (answers.ProgressAnswer, (await client.post(f"{path}/replay")).json()),
         (answers.OperationalEventsAnswer, (await client.get("/operational-events")).json()),
+        (answers.HealthAnswer, (await client.get(f"{path}/health")).json()),
         (answers.DeletedAnswer, (await client.delete(path)).json()),
     ]
     for shape, answer in shapes:
         assert shape.model_validate(answer).model_dump(mode="json", by_alias=True) == answer
+
+
+def nothing_left(seen: int) -> dict[str, Any]:
+    return {"queued": 0, "cursor": None, "seen": seen, "throughDate": None}
 
 
 async def test_the_log_and_sending_again(
@@ -71,12 +77,14 @@ async def test_the_log_and_sending_again(
         assert (attempt["status"], attempt["answer"], attempt["failure"]) == (500, "no \ufffd", None)
         assert attempt["requestHeaders"]["webhook-id"] == history.events[0].id
         assert attempt["latencySeconds"] > 0
+        assert shown["body"].encode() == receiver.requests[0].body
 
         resent = (await client.post(f"/deliveries/{listed['id']}/resend")).json()["delivery"]
         assert (resent["manual"], resent["eventId"]) == (True, listed["eventId"])
         await admin.until(listener, DeliveryStatus.DELIVERED, 1)
-        assert (await client.post(f"{path}/resend-dead")).json() == {"queued": 0, "cursor": None}
-        assert (await client.post(f"{path}/replay", json={"galleryId": history.gallery_id})).json()["queued"] == 1
+        assert (await client.post(f"{path}/resend-dead")).json() == nothing_left(seen=1)
+        replayed = (await client.post(f"{path}/replay", json={"galleryId": history.gallery_id})).json()
+        assert replayed == {**nothing_left(seen=1), "queued": 1, "throughDate": listed["eventTime"]}
         await admin.until(listener, DeliveryStatus.DELIVERED, 2)
 
         async def told() -> list[dict[str, Any]]:
@@ -85,6 +93,12 @@ async def test_the_log_and_sending_again(
 
         (event,) = await eventually(told, "the operational event")
         assert (event["type"], event["listenerId"]) == ("delivery.dead", listener.id)
+        sent = (await client.post(f"{path}/test")).json()["delivery"]
+        assert (sent["manual"], sent["eventType"]) == (True, created["listener"]["eventTypes"][0])
+        await admin.until(listener, DeliveryStatus.DELIVERED, 3)
+        tested = (await client.get(f"/deliveries/{sent['id']}")).json()["delivery"]
+        assert json.loads(tested["body"])["data"]["originatedFrom"] == "Test"
+        assert tested["body"].encode() == receiver.requests[-1].body
     assert (await client.get(f"/deliveries/{UNKNOWN}")).status_code == 404
     other = {"wix-site-id": "other"}
     assert (await client.get(f"/deliveries/{listed['id']}", headers=other)).status_code == 404

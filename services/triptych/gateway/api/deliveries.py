@@ -2,11 +2,12 @@
 
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
-from triptych.contract.base import Guid, Instant, ViolatedRule, WireModel, broken
+from triptych.contract.base import Guid, Instant, ViolatedRule, WireModel, broken, format_instant
+from triptych.contract.codec.events import EventType
 from triptych.gateway.api.dependencies import Gateway
 from triptych.gateway.api.listener_models import DeliveriesAnswer, DeliveryAnswer, LoggedDeliveryAnswer, ProgressAnswer
 from triptych.gateway.api.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerAdmin, ListenerId
@@ -14,8 +15,9 @@ from triptych.gateway.api.openapi import json_body
 from triptych.gateway.http.bodies import parse_body, read_body
 from triptych.gateway.http.errors import ApplicationFailure, not_found
 from triptych.gateway.http.responses import JsonAnswer
-from triptych.gateway.http.strictness import refuse_unknown
+from triptych.gateway.http.strictness import refuse_body, refuse_unknown
 from triptych.kit.mongo.driver import Document
+from triptych.webhooks.model.signing import shown_body
 from triptych.webhooks.store.cursors import EXAMPLE, InvalidCursor, read_cursor
 from triptych.webhooks.store.delivery_documents import DeliveryStatus, delivery_wire
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
@@ -71,19 +73,28 @@ async def list_deliveries(
     admin: Admin,
     listener_id: ListenerId,
     status: DeliveryStatus | None = None,
+    event_type: Annotated[EventType | None, Query(alias="eventType")] = None,
     limit: Limit = PAGE_MAX,
     cursor: Cursor = None,
 ) -> Response:
-    """The deliveries of a listener, newest first; the `cursor` of the response leads to older ones."""
-    page = await admin.deliveries.page(await admin.listener(listener_id), status, limit, cursor)
-    next_cursor = page[-1]["_id"] if len(page) == limit else None
-    return JsonAnswer({"deliveries": [delivery_wire(one, with_log=False) for one in page], "cursor": next_cursor})
+    """The deliveries of a listener, newest first; the `cursor` of the response leads to older ones.
+
+    A page of one event type may be short, or empty: continue as long as there is a cursor.
+    """
+    listener = await admin.listener(listener_id)
+    page = await admin.deliveries.page(listener, status, limit, cursor, event_type and event_type.value)
+    deliveries = [delivery_wire(one, with_log=False) for one in page.deliveries]
+    return JsonAnswer({"deliveries": deliveries, "cursor": page.cursor})
 
 
 @router.get("/deliveries/{deliveryId}", response_model=LoggedDeliveryAnswer)
 async def get_delivery(admin: Admin, delivery_id: DeliveryId) -> Response:
     """One delivery with each of its attempts: headers sent, status, latency, first bytes of the response."""
-    return JsonAnswer({"delivery": delivery_wire(await _delivery(admin, delivery_id), with_log=True)})
+    delivery = await _delivery(admin, delivery_id)
+    listener = await admin.listeners.get_any(admin.site_id, delivery["listenerId"])
+    event = await admin.deliveries.event_of(delivery)
+    body = None if listener is None or event is None else shown_body(listener.format, event, admin.site_id)
+    return JsonAnswer({"delivery": {**delivery_wire(delivery, with_log=True), "body": body}})
 
 
 @router.post("/deliveries/{deliveryId}/resend", response_model=DeliveryAnswer)
@@ -94,6 +105,17 @@ async def resend_delivery(admin: Admin, delivery_id: DeliveryId, request: Reques
     listener = _sendable(await admin.listener(delivery["listenerId"]))
     sent = await admin.deliveries.resend(listener, delivery)
     return JsonAnswer({"delivery": delivery_wire(sent, with_log=False)})
+
+
+@router.post("/listeners/{listenerId}/test", response_model=DeliveryAnswer)
+async def test_listener(admin: Admin, listener_id: ListenerId, request: Request) -> Response:
+    """Send a test event, for a gallery that does not exist. The response is its delivery, which is attempted soon."""
+    refuse_unknown(request)
+    await refuse_body(request)
+    listener = _sendable(await admin.listener(listener_id))
+    if listener.status is ListenerStatus.PAUSED:
+        raise ApplicationFailure(409, "FAILED_PRECONDITION", "the listener is paused; resume it first")
+    return JsonAnswer({"delivery": delivery_wire(await admin.deliveries.send_example(listener), with_log=False)})
 
 
 @router.post(
@@ -139,4 +161,7 @@ def _sendable(listener: Listener) -> Listener:
 
 
 def _progress(progress: ResendStep) -> Response:
-    return JsonAnswer({"queued": progress.queued, "cursor": progress.cursor})
+    through = None if progress.through is None else format_instant(progress.through)
+    return JsonAnswer(
+        {"queued": progress.queued, "cursor": progress.cursor, "seen": progress.seen, "throughDate": through}
+    )

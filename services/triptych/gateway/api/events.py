@@ -19,6 +19,8 @@ from triptych.gateway.live.streams import EventFilter, Positions, Subscription, 
 router = APIRouter(prefix="/v2", tags=["events"])
 
 RETRY_MS = 1_000
+COMMENT_AWAY = b": Kafka does not answer\n"
+"""In front of a heartbeat: no events can come. Clients ignore comments, unless they show them to people."""
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 # Before OpenAPI 3.2, which has `itemSchema`, the schema of an event stream describes each of its events.
 _SERVER_SENT_EVENT = {
@@ -98,7 +100,7 @@ async def _live(gateway: GatewayState, subscription: Subscription, positions: di
             positions.update(
                 {partition: max(offset, positions.get(partition, 0)) for partition, offset in current.items()}
             )
-            yield _position_frame(positions)
+            yield (COMMENT_AWAY if gateway.streams.problem() else b"") + _position_frame(positions)
             continue
         if record is None:
             return

@@ -2,6 +2,7 @@
 
 from triptych.contract.base import Guid, Instant, WireModel
 from triptych.contract.codec.events import EventType
+from triptych.webhooks.model.health import Circuit
 from triptych.webhooks.model.keys import Format
 from triptych.webhooks.model.retries import RetryProfile
 from triptych.webhooks.store.delivery_documents import DeliveryStatus
@@ -96,9 +97,14 @@ class AttemptForm(WireModel):
 
 
 class LoggedDelivery(DeliveryForm):
-    """A delivery with its attempts."""
+    """A delivery with its attempts.
+
+    `body` is what each attempt sends: the JSON of Standard Webhooks, or the claims of a Wix token, which each attempt
+    signs anew with its own times. It is null if the event has expired.
+    """
 
     log: list[AttemptForm]
+    body: str | None
 
 
 class DeliveriesAnswer(WireModel):
@@ -121,10 +127,16 @@ class LoggedDeliveryAnswer(WireModel):
 
 
 class ProgressAnswer(WireModel):
-    """How many deliveries were queued, and the cursor of the next step; no cursor means that nothing is left."""
+    """How many deliveries were queued, and the cursor of the next step; no cursor means that nothing is left.
+
+    `seen` is the number of deliveries or events that the step has read, and `through_date`, of a replay, the time of
+    the last event.
+    """
 
     queued: int
     cursor: str | None
+    seen: int
+    through_date: Instant | None
 
 
 class OperationalEvent(WireModel):
@@ -142,3 +154,32 @@ class OperationalEventsAnswer(WireModel):
     """The latest operational events."""
 
     operational_events: list[OperationalEvent]
+
+
+class HealthForm(WireModel):
+    """How a listener has answered the latest attempts, up to 100, and what waits for it, up to 1,000 of each kind.
+
+    `due` deliveries may be sent now, `later` ones are in flight or wait for their next attempt, and `waiting` ones wait
+    for an earlier event of their gallery. `p95_seconds` is the time within which 95 of 100 attempts ended.
+    """
+
+    listener_id: Guid
+    circuit: Circuit
+    attempts: int
+    succeeded: int
+    p95_seconds: float | None
+    since_date: Instant | None
+    due: int
+    oldest_due_date: Instant | None
+    later: int
+    next_attempt_date: Instant | None
+    waiting: int
+    dead: int
+
+
+class HealthAnswer(WireModel):
+    """The health of a page of listeners, and whether a relay is running: without one, nothing is sent to anybody."""
+
+    health: list[HealthForm]
+    has_relay: bool
+    cursor: str | None

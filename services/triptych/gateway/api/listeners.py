@@ -70,13 +70,14 @@ _EXAMPLE = {
 
 
 class ListenerAdmin:
-    """An administrator of one site, with access to listeners, deliveries and operational events."""
+    """An administrator of one site, with access to listeners, their deliveries, operational events and health."""
 
     def __init__(self, site_id: str, administration: Administration) -> None:
         self.site_id = site_id
         self.listeners = administration.listeners
         self.deliveries = administration.deliveries
         self.operational_events = administration.operational_events
+        self.health = administration.health
 
     async def listener(self, listener_id: str) -> Listener:
         """One listener of the site. Raises ApplicationFailure (404) if there is none."""

@@ -127,8 +127,13 @@ class Streams:
         following: Following,
         ends_of: EndsOf,
         layout: Callable[[], Layout] | None = None,
+        problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`layout` gives the number of partitions; by default, it is that of the settings."""
+        """`layout` gives the number of partitions; by default, it is that of the settings.
+
+        `problem` says why no events can come at the moment; None if they can.
+        """
+        self.problem = problem
         self._settings = settings
         self._layout = layout or (lambda: Layout(settings.topic_partitions))
         self._topic = topic

@@ -1,4 +1,4 @@
-"""Opens the listeners, deliveries and operational events for the gateway and the command line."""
+"""Opens the listeners, deliveries, operational events and health for the gateway and the command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.mongo.driver import Database
+from triptych.webhooks.store.health import HealthReader
 from triptych.webhooks.store.listeners import ListenerRepository
 from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.resending import DeliveryLog
@@ -20,6 +21,7 @@ class Administration:
     listeners: ListenerRepository
     deliveries: DeliveryLog
     operational_events: OperationalEvents
+    health: HealthReader
 
 
 async def open_administration(database: Database, settings: ListenerSettings) -> Administration:
@@ -37,4 +39,6 @@ async def open_administration(database: Database, settings: ListenerSettings) ->
             return await offsets.all_ends()
 
     listeners = ListenerRepository(database, sealer, retention, end_offsets=end_offsets)
-    return Administration(listeners, DeliveryLog(database), OperationalEvents(database, retention))
+    return Administration(
+        listeners, DeliveryLog(database), OperationalEvents(database, retention), HealthReader(database)
+    )

@@ -83,6 +83,21 @@ def _signature(key: SigningKey, signed: bytes) -> str:
 
 def wix_request(event: bytes, site_id: str, key: SigningKey, at: int) -> SignedRequest:
     """A request whose body is a compact JWS: JSON in JSON in JSON, exactly nested (contract, section 7.2)."""
+    claims = {"data": _wix_data(event, site_id), "iat": at, "exp": at + TOKEN_SECONDS}
+    if not isinstance(key.key, RSAPrivateKey):
+        raise TypeError("tokens are signed with an RSA key")
+    token = jwt.encode(claims, key.key, algorithm="RS256", headers={"kid": key.id})
+    return SignedRequest({"content-type": "text/plain"}, token.encode())
+
+
+def shown_body(dialect: Format, event: bytes, site_id: str) -> str:
+    """What is sent of an event, for people: the body, or the claims of a token that do not differ between attempts."""
+    if dialect is Format.WIX_JWT:
+        return orjson.dumps({"data": _wix_data(event, site_id)}).decode()
+    return standard_body(event).decode()
+
+
+def _wix_data(event: bytes, site_id: str) -> str:
     envelope = orjson.loads(event)
     event_type = envelope.pop("eventType")
     instance_id = instance_of(site_id)
@@ -93,11 +108,7 @@ def wix_request(event: bytes, site_id: str, key: SigningKey, at: int) -> SignedR
         "identity": orjson.dumps({"identityType": "APP", "appId": instance_id}).decode(),
         "accountInfo": {"siteId": site_id},
     }
-    claims = {"data": orjson.dumps(payload).decode(), "iat": at, "exp": at + TOKEN_SECONDS}
-    if not isinstance(key.key, RSAPrivateKey):
-        raise TypeError("tokens are signed with an RSA key")
-    token = jwt.encode(claims, key.key, algorithm="RS256", headers={"kid": key.id})
-    return SignedRequest({"content-type": "text/plain"}, token.encode())
+    return orjson.dumps(payload).decode()
 
 
 def instance_of(site_id: str) -> str:

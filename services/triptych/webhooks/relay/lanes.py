@@ -5,11 +5,10 @@ from enum import StrEnum
 
 from triptych.kit.backoff import pause_after
 from triptych.webhooks.model.failing import FailureRun
+from triptych.webhooks.model.health import FAILURES_TO_BREAK
 from triptych.webhooks.store.deliveries import ClaimedDelivery
 from triptych.webhooks.store.listener_documents import Listener
 
-# After this many failures in a row a listener gets one request at a time, with pauses, until one succeeds.
-FAILURES_TO_BREAK = 5
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.25
 # How far ahead to claim: the deliveries that earlier durations predict for this time, up to a maximum.

@@ -15,11 +15,10 @@ from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database, Document, PyMongoError
 from triptych.kit.process.supervision import progress
 from triptych.kit.upgrading.presence import Holdings
+from triptych.webhooks.store.relays import SHARDS, WORKERS
 
 log = get_logger(__name__)
 
-WORKERS = "webhook_workers"
-SHARDS = "webhook_shards"
 HOLDINGS = "webhook shards"
 """Where processes note the ids under which they own shards and claim deliveries (`Presence.holdings`)."""
 # How many times a lease is renewed within its duration.

@@ -26,6 +26,8 @@ from triptych.webhooks.store.listeners import LISTENERS, announce_change
 from triptych.webhooks.store.ordering import promote, promote_all
 
 _DUPLICATE_KEY = 11000
+LOG_MAX = 40
+"""The most attempts in the log of a delivery. Its listener allows 31; more would be a fault, and must not grow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class DeliveryRepository:
         if not isinstance(verdict, Delivered):
             change["$inc"] = {"failures": 1}
         if sent is not None:
-            change["$push"] = {"log": _log_entry(sent, now)}
+            change["$push"] = {"log": {"$each": [_log_entry(sent, now)], "$slice": -LOG_MAX}}
         return UpdateOne(self._claimed_filter(claimed), change)
 
     def release_update(self, claimed: ClaimedDelivery, now: datetime) -> UpdateOne:

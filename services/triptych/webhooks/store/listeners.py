@@ -122,6 +122,11 @@ class ListenerRepository:
         found = await self._listeners.find_one(_filter(site_id, listener_id))
         return None if found is None else listener_of(found)
 
+    async def get_any(self, site_id: str, listener_id: str) -> Listener | None:
+        """One listener, also if it was deleted and its log is still kept."""
+        found = await self._listeners.find_one({"_id": listener_id, "siteId": site_id})
+        return None if found is None else listener_of(found)
+
     async def list(self, site_id: str, limit: int, after: str | None = None) -> list[Listener]:
         """Listeners by id, from the next one after `after`."""
         query: Document = {"siteId": site_id, "status": {"$ne": ListenerStatus.DELETED.value}}

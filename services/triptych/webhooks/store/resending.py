@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, UpdateOne
+from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, UpdateOne, aggregate
 from triptych.kit.mongo.routers import within
 from triptych.webhooks.store.cursors import read_cursor, write_cursor
 from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
@@ -17,6 +17,8 @@ from triptych.webhooks.store.listener_documents import Listener
 from triptych.webhooks.store.ordering import promote
 
 CHUNK = 500
+SEARCHED = 2_000
+"""How many deliveries are searched for those of one event type, for one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,16 @@ class ResendStep:
     queued: int
     """The number of new deliveries."""
     cursor: str | None
+    through: datetime | None = None
+    """When the last event that a replay has read happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesPage:
+    """A page of deliveries without their logs. The next page begins after `cursor`, which is None at the end."""
+
+    deliveries: list[Document]
+    cursor: str | None
 
 
 class DeliveryLog:
@@ -49,15 +61,38 @@ class DeliveryLog:
         self._clock = clock
 
     async def page(
-        self, listener: Listener, status: DeliveryStatus | None, limit: int, before: str | None = None
-    ) -> list[Document]:
-        """Deliveries of a listener without their logs, newest first, from the next one older than `before`."""
+        self,
+        listener: Listener,
+        status: DeliveryStatus | None,
+        limit: int,
+        before: str | None = None,
+        event_type: str | None = None,
+    ) -> DeliveriesPage:
+        """Deliveries of a listener without their logs, newest first, from the next one older than `before`.
+
+        No index has the event type, because each delivery would pay for it. So a page of one type is taken from
+        `SEARCHED` deliveries, and may be short.
+        """
         query: Document = {"siteId": listener.site_id, "listenerId": listener.id}
         query["status"] = {"$in": [one.value for one in DeliveryStatus]} if status is None else status.value
         if before is not None:
             query["_id"] = {"$lt": before}
-        found = self._deliveries.find(query, {"log": 0}).sort([("_id", DESCENDING)]).limit(limit)
-        return await found.to_list(None)
+        newest_first = [("_id", DESCENDING)]
+        if event_type is None:
+            found = await self._deliveries.find(query, {"log": 0}).sort(newest_first).limit(limit).to_list(None)
+            return DeliveriesPage(found, found[-1]["_id"] if len(found) == limit else None)
+        searched = {"$match": query}, {"$sort": {"_id": DESCENDING}}, {"$limit": SEARCHED}
+        of_type = {"$match": {"eventType": event_type}}, {"$limit": limit}, {"$project": {"log": 0}}
+        found = await aggregate(self._deliveries, [*searched, *of_type])
+        if len(found) == limit:
+            return DeliveriesPage(found, found[-1]["_id"])
+        last = self._deliveries.find(query, {"_id": 1}).sort(newest_first).skip(SEARCHED - 1).limit(1)
+        return DeliveriesPage(found, next((one["_id"] for one in await last.to_list(None)), None))
+
+    async def event_of(self, delivery: Document) -> bytes | None:
+        """The value of the record of a delivery's event; None if the event has expired."""
+        found = await self._events.find_one({"_id": delivery["eventId"]}, {"value": 1})
+        return None if found is None else bytes(found["value"])
 
     async def get(self, site_id: str, delivery_id: str) -> Document | None:
         """One delivery with its log; None if the site has no delivery with this id."""
@@ -116,7 +151,7 @@ class DeliveryLog:
         await self._insert(listener, wanted)
         has_more = len(events) == CHUNK
         next_cursor = write_cursor(events[-1]["occurredAt"], events[-1]["_id"]) if has_more else None
-        return ResendStep(len(events), len(wanted), next_cursor)
+        return ResendStep(len(events), len(wanted), next_cursor, events[-1]["occurredAt"] if events else None)
 
     async def count_events(self, site_id: str, which: Range) -> int:
         """How many stored events are in a range."""
