@@ -116,6 +116,7 @@ docs: $(VENV)/.installed-docs ## Build the documentation site into build/site (n
 console: $(INSTALLED) ## Build the console that the gateway serves at / (needs Node.js 20.19+ with npm)
 	@mkdir -p console/build
 	@$(BIN)/python -m tests.support.openapi_file console/build/openapi.json
+	@$(BIN)/python -m tests.support.snippets_file console/source/snippets.generated.ts
 	@cd console && npm install --no-package-lock --no-audit --no-fund --loglevel=error \
 	  && npm run --silent types && npm run --silent check && npm run --silent build
 

@@ -10,6 +10,8 @@ export interface Watcher {
   happened(event: ServerEvent): void;
   /** The gateway does not answer, or has no room for a stream, and is asked again after a pause. */
   away(why: string): void;
+  /** The stream is open and says whether events can come: why not in words, or nothing if they can. */
+  told?(why: string): void;
   /** The gateway refuses the stream, and is not asked again. */
   refused(failure: Failure): void;
 }
@@ -51,6 +53,7 @@ async function run(session: Session, path: string, watcher: Watcher, signal: Abo
           pause = FIRST_PAUSE_MS;
           if (event.id) last = event.id;
           if (event.event) watcher.happened(event);
+          else watcher.told?.(event.comment ? texts.servers.kafka : "");
         }
       }
     } catch (error) {

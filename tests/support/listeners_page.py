@@ -39,7 +39,8 @@ headers, body, key = json.load(open("headers.json")), open("body", "rb").read(),
 """
 _JAVASCRIPT = """
 import { readFileSync } from 'node:fs';
-const headers = JSON.parse(readFileSync('headers.json')), body = readFileSync('body'), key = readFileSync('key', 'utf8');
+const headers = JSON.parse(readFileSync('headers.json')), body = readFileSync('body');
+const key = readFileSync('key', 'utf8');
 """
 _JAVA = """
 class Main {

@@ -90,6 +90,7 @@ export function useWatched(
         changed(event);
         later();
       },
+      told: setStreamProblem,
       away(why) {
         hasGap = true; // a read may have failed meanwhile
         setLive(false);

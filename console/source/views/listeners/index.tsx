@@ -1,0 +1,39 @@
+// Decides by the address which page of listeners is shown.
+import { useState } from "preact/hooks";
+import type { Secret } from "../../listeners-api.ts";
+import type { Session } from "../../session.ts";
+import { texts } from "../../texts.ts";
+import { DeliveryPage } from "./delivery.tsx";
+import { ListenerForm } from "./form.tsx";
+import { ListenerList } from "./list.tsx";
+import { ListenerPage } from "./listener.tsx";
+
+/** Whether an address (the hash) is that of a page of listeners. */
+export function isOfListeners(place: string): boolean {
+  return /^#\/listeners(\/|$)/.test(place);
+}
+
+export function Listeners({ session, place, signOut }: { session: Session; place: string; signOut: (why: string) => void }) {
+  const [made, setMade] = useState<Secret | null>(null);
+  const [, id, deliveryId] = /^#\/listeners\/([^/]+)(?:\/([^/]+))?$/.exec(place) ?? [];
+  if (id === undefined) return <ListenerList session={session} signOut={signOut} />;
+  if (id === "new") {
+    return (
+      <main>
+        <p><a href="#/listeners">{texts.listeners.back}</a></p>
+        <h1>{texts.listeners.create}</h1>
+        <ListenerForm
+          session={session}
+          signOut={signOut}
+          created={(secret) => { setMade(secret); location.hash = `#/listeners/${secret.listener.id}`; }}
+          cancel={() => { location.hash = "#/listeners"; }}
+        />
+      </main>
+    );
+  }
+  if (deliveryId !== undefined) {
+    return <DeliveryPage key={deliveryId} session={session} listenerId={id} id={deliveryId} signOut={signOut} />;
+  }
+  const own = made?.listener.id === id ? made : null;
+  return <ListenerPage key={id} session={session} id={id} made={own} signOut={signOut} />;
+}
