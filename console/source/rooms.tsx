@@ -5,6 +5,7 @@ import type { Session } from "./session.ts";
 import { texts } from "./texts.ts";
 import { Galleries } from "./views/galleries.tsx";
 import { Gallery } from "./views/gallery.tsx";
+import { Listeners } from "./views/listeners/index.tsx";
 
 export interface Inside {
   session: Session;
@@ -27,5 +28,12 @@ export const ROOMS: readonly Room[] = [
       id === undefined
         ? <Galleries session={session} signOut={signOut} />
         : <Gallery key={id} session={session} id={id} signOut={signOut} />,
+  },
+  {
+    name: "listeners",
+    title: texts.listeners.title,
+    scope: "listeners",
+    draw: ({ session, parts: [id, deliveryId], signOut }) =>
+      <Listeners session={session} id={id} deliveryId={deliveryId} signOut={signOut} />,
   },
 ];

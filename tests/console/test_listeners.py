@@ -11,11 +11,10 @@ from playwright.async_api import Page, expect
 
 from tests.console.test_console import NASTY, create_gallery, sign_in
 from tests.support.accessibility import serious_problems
-from tests.support.installation import Installation, open_installation
+from tests.support.installation import Installation
 from tests.support.product import Gateway, running_product
 from tests.support.receiver import Receiver, open_receiver, status
 from tests.support.relay import ALL_TYPES, relay_settings
-from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import Document
 from triptych.webhooks.app import compose
 from triptych.webhooks.store.delivery_documents import DELIVERIES, new_delivery
@@ -25,13 +24,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OpenRelay: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def made(stack: Addresses) -> AsyncIterator[Installation]:
-    """The installation of the product of this file."""
-    async with open_installation(stack) as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -110,6 +110,18 @@ async def test_a_heartbeat_never_goes_back_and_includes_added_partitions() -> No
             assert b"id: 0:12,1:1\n" in await anext(frames)
 
 
+async def test_a_heartbeat_says_when_no_events_can_come() -> None:
+    streams = started_streams(partitions=1, ends={0: 12})
+    settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
+    gateway = cast("GatewayState", SimpleNamespace(settings=settings, streams=streams))
+    async with streams.subscribe(EventFilter("s")) as subscription:
+        async with aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames:
+            streams.problem = lambda: "away"
+            assert (await anext(frames)).startswith(b": Kafka does not answer\nretry: 1000\nid: ")
+            streams.problem = lambda: None
+            assert (await anext(frames)).startswith(b"retry: 1000\nid: ")
+
+
 GROWN = Layout(12, (Growth(3, 6, {}), Growth(6, 12, {})))
 
 

@@ -8,14 +8,16 @@ import { ListenerForm } from "./form.tsx";
 import { ListenerList } from "./list.tsx";
 import { ListenerPage } from "./listener.tsx";
 
-/** Whether an address (the hash) is that of a page of listeners. */
-export function isOfListeners(place: string): boolean {
-  return /^#\/listeners(\/|$)/.test(place);
+interface Props {
+  session: Session;
+  /** Of a listener, or `new`; without one, all listeners are shown. */
+  id: string | undefined;
+  deliveryId: string | undefined;
+  signOut: (why: string) => void;
 }
 
-export function Listeners({ session, place, signOut }: { session: Session; place: string; signOut: (why: string) => void }) {
+export function Listeners({ session, id, deliveryId, signOut }: Props) {
   const [made, setMade] = useState<Secret | null>(null);
-  const [, id, deliveryId] = /^#\/listeners\/([^/]+)(?:\/([^/]+))?$/.exec(place) ?? [];
   if (id === undefined) return <ListenerList session={session} signOut={signOut} />;
   if (id === "new") {
     return (
