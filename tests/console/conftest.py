@@ -28,7 +28,9 @@ async def made(stack: Addresses) -> AsyncIterator[Installation]:
 async def product(made: Installation) -> AsyncIterator[Gateway]:
     """The whole product. What is late on a busy machine is not what these tests are about."""
     assert (BUILT / "index.html").is_file(), "`make console` builds the console"
-    async with running_product(made, gateway_view_timeout=30) as running:
+    # A stream says soon whether events can come, and the listeners of this machine have secrets.
+    fields = {"gateway_view_timeout": 30, "gateway_stream_heartbeat": 0.5, "local": True}
+    async with running_product(made, **fields) as running:
         yield running
 
 

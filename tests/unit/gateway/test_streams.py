@@ -114,12 +114,14 @@ async def test_a_heartbeat_says_when_no_events_can_come() -> None:
     streams = started_streams(partitions=1, ends={0: 12})
     settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
     gateway = cast("GatewayState", SimpleNamespace(settings=settings, streams=streams))
-    async with streams.subscribe(EventFilter("s")) as subscription:
-        async with aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames:
-            streams.problem = lambda: "away"
-            assert (await anext(frames)).startswith(b": Kafka does not answer\nretry: 1000\nid: ")
-            streams.problem = lambda: None
-            assert (await anext(frames)).startswith(b"retry: 1000\nid: ")
+    async with (
+        streams.subscribe(EventFilter("s")) as subscription,
+        aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames,
+    ):
+        streams.problem = lambda: "away"
+        assert (await anext(frames)).startswith(b": Kafka does not answer\nretry: 1000\nid: ")
+        streams.problem = lambda: None
+        assert (await anext(frames)).startswith(b"retry: 1000\nid: ")
 
 
 GROWN = Layout(12, (Growth(3, 6, {}), Growth(6, 12, {})))
