@@ -18,7 +18,8 @@ from tests.support.relay import ALL_TYPES, relay_settings
 from triptych.kit.mongo.driver import Document
 from triptych.webhooks.app import compose
 from triptych.webhooks.store.delivery_documents import DELIVERIES, new_delivery
-from triptych.webhooks.store.listeners import LISTENERS, listener_of
+from triptych.webhooks.store.listener_documents import listener_of
+from triptych.webhooks.store.listeners import LISTENERS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("console")]
 
@@ -237,7 +238,7 @@ async def test_pages_of_listeners_are_accessible_narrow_and_dark(
         await page.goto(place)
         await expect(shown.first).to_be_visible()
         for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.emulate_media(color_scheme=scheme)
             assert await serious_problems(page) == [], (place, scheme)
         assert await page.evaluate("document.scrollingElement.scrollWidth") == 360, place
     await page.get_by_text("Verify a delivery").click()

@@ -34,7 +34,6 @@ from triptych.kit.startup.provision import ensure_indexes, require_topics
 from triptych.kit.upgrading.presence import present
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
-from triptych.webhooks.relay import shards as shards_module
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
 from triptych.webhooks.relay.handler import DeliveryPlanner
@@ -49,9 +48,10 @@ from triptych.webhooks.store.deliveries import DeliveryRepository
 from triptych.webhooks.store.listener_documents import Listener
 from triptych.webhooks.store.operational_events import OperationalEvents
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
+from triptych.webhooks.store.relays import SHARDS, WORKERS
 from triptych.webhooks.store.sealing import make_sealer, require_same_key
 
-INDEXES = {**LISTENER_INDEXES, shards_module.WORKERS: [], shards_module.SHARDS: []}
+INDEXES = {**LISTENER_INDEXES, WORKERS: [], SHARDS: []}
 SPARE_FILES = 256
 
 

@@ -14,8 +14,8 @@ from triptych.devstack.stack import Addresses
 from triptych.kit.mongo.driver import Document
 from triptych.webhooks.store.delivery_documents import DELIVERIES, new_delivery
 from triptych.webhooks.store.health import health_stages
-from triptych.webhooks.store.listener_documents import Listener
-from triptych.webhooks.store.listeners import LISTENERS, listener_of
+from triptych.webhooks.store.listener_documents import Listener, listener_of
+from triptych.webhooks.store.listeners import LISTENERS
 from triptych.webhooks.store.relays import WORKERS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("webhooks-http")]
@@ -60,7 +60,7 @@ def planted(listener: Listener, *log: Document, event_type: str = CREATED, **fie
 async def test_the_health_of_a_listener(client: httpx.AsyncClient, shared: Installation) -> None:
     listener = await created(client, shared)
     hour = timedelta(hours=1)
-    ended = {"status": "delivered", "expiresAt": NOW + hour}
+    ended: dict[str, Any] = {"status": "delivered", "expiresAt": NOW + hour}
     await shared.database[DELIVERIES].insert_many(
         [
             *(planted(listener, attempt(60, 200), **ended) for _ in range(14)),

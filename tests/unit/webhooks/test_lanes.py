@@ -1,7 +1,8 @@
 """Tests the limits of one listener: concurrency, rate, and pauses after failures."""
 
 from tests.support.listener_examples import claimed, listener
-from triptych.webhooks.relay.lanes import AHEAD_MAX, FAILURES_TO_BREAK, LONGEST_PAUSE_SECONDS, Lane, LaneState
+from triptych.webhooks.model.health import FAILURES_TO_BREAK
+from triptych.webhooks.relay.lanes import AHEAD_MAX, LONGEST_PAUSE_SECONDS, Lane, LaneState
 
 
 def test_no_more_requests_at_a_time_than_allowed() -> None:

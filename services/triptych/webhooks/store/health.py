@@ -119,15 +119,15 @@ def _looked_up(name: str, stages: Sequence[Document]) -> Document:
 
 
 def _health_of(row: Mapping[str, Any]) -> ListenerHealth:
-    due, later, waiting, dead = (next(iter(row[name]), {}) for name in ("due", "later", "waiting", "dead"))
+    counted: dict[str, Document] = {name: next(iter(row[name]), {}) for name in ("due", "later", "waiting", "dead")}
     is_disabled = row["status"] == ListenerStatus.DISABLED.value
     queue = Queue(
-        due=due.get("count", 0),
-        oldest_due=due.get("first"),
-        later=later.get("count", 0),
-        next_attempt=later.get("first"),
-        waiting=waiting.get("count", 0),
-        dead=dead.get("count", 0),
+        due=counted["due"].get("count", 0),
+        oldest_due=counted["due"].get("first"),
+        later=counted["later"].get("count", 0),
+        next_attempt=counted["later"].get("first"),
+        waiting=counted["waiting"].get("count", 0),
+        dead=counted["dead"].get("count", 0),
     )
     return ListenerHealth(row["_id"], answers_of(_attempts_of(row), is_disabled=is_disabled), queue)
 
