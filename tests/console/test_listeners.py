@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.console.test_console import NASTY, create_gallery, sign_in
+from tests.console.flows import create_gallery, sign_in
+from tests.console.test_console import NASTY
 from tests.support.accessibility import serious_problems
 from tests.support.installation import Installation
-from tests.support.product import Gateway, running_product
+from tests.support.product import Gateway
 from tests.support.receiver import Receiver, open_receiver, status
 from tests.support.relay import ALL_TYPES, relay_settings
 from triptych.kit.mongo.driver import Document
@@ -21,18 +22,10 @@ from triptych.webhooks.store.delivery_documents import DELIVERIES, new_delivery
 from triptych.webhooks.store.listener_documents import listener_of
 from triptych.webhooks.store.listeners import LISTENERS
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("console")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OpenRelay: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def product(made: Installation) -> AsyncIterator[Gateway]:
-    """The product without a relay. Its streams say soon whether events can come."""
-    fields = {"gateway_view_timeout": 30, "gateway_stream_heartbeat": 0.3, "local": True}
-    async with running_product(made, **fields) as running:
-        yield running
 
 
 @pytest.fixture
@@ -47,7 +40,7 @@ def running_relay(made: Installation) -> OpenRelay:
     return run
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def receiver() -> AsyncIterator[Receiver]:
     """A receiver of webhooks."""
     async with open_receiver() as opened:
