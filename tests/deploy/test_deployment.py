@@ -1,5 +1,6 @@
 """The product in containers does its main job, and the official client finds nothing wrong with it."""
 
+import re
 import shlex
 import sys
 import uuid
@@ -37,6 +38,15 @@ async def test_the_main_job_over_kafka(deployed: Deployment, key: str) -> None:
 async def test_the_main_job_over_http(deployed: Deployment, key: str) -> None:
     async with client(deployed, key, uuid.uuid4().hex) as writer:
         await send_requests(deployed.kafka_bootstrap, Topics(), writer)
+
+
+async def test_the_console_was_built_into_the_image(deployed: Deployment) -> None:
+    async with httpx.AsyncClient(base_url=deployed.gateway, timeout=60) as reader:
+        page = (await reader.get("/")).raise_for_status().text
+        parts = re.findall(r'(?:src|href)="/?(console-files/[^"]+)"', page)
+        assert {part.rpartition(".")[2] for part in parts} == {"js", "css"}, page
+        for part in parts:
+            assert len((await reader.get(f"/{part}")).raise_for_status().content) > 1_000
 
 
 async def test_the_official_client_against_the_gateway(deployed: Deployment, key: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,6 +14,8 @@ from tests.support.own_cli import printed, typed
 from tests.support.product import Gateway
 from tests.support.waiting import eventually
 from triptych.cli.exits import ExitStatus
+from triptych.cli.settings import CliSettings
+from triptych.cli.status.collecting import collect
 from triptych.history.documents import HISTORY_GALLERIES
 from triptych.history.retention import read_retention
 
@@ -201,6 +204,20 @@ async def test_a_deleted_gallery_comes_back_as_a_new_one(gateway: Gateway) -> No
     assert [item["title"] for item in copy["items"]] == [item["title"] for item in states[-1]["items"]]
     assert (await whole(gateway, f"/v2/galleries/{copy['id']}"))["totalItems"] == len(copy["items"])
     assert (await gateway.client.get(path)).status_code == 404
+
+
+async def test_the_status_shows_how_far_the_history_is_behind(gateway: Gateway, shared: Installation) -> None:
+    await eventful(gateway)
+
+    async def is_caught_up() -> bool:
+        report = await collect(shared.settings(CliSettings), {}, lambda: datetime.now(UTC))
+        assert report.kafka is not None, report.problems()
+        lags = {lag.group.removeprefix(shared.topics.prefix): lag for lag in report.kafka.lag}
+        assert lags.keys() == {"command.v1", "webhooks.v1", "projector.v1", "history.v1"}
+        assert lags["history.v1"].topic == shared.topics.events
+        return lags["history.v1"].records == 0
+
+    await eventually(is_caught_up, "the history is not behind")
 
 
 async def test_what_cannot_be_restored_is_refused_by_name(gateway: Gateway, shared: Installation) -> None:

@@ -97,6 +97,20 @@ def test_what_would_not_run_is_refused(options: tuple[str, ...], says: str) -> N
     assert says in refusal(*options)
 
 
+@pytest.mark.parametrize(
+    ("retention", "groups"),
+    [
+        ("projector.settings.TRIPTYCH_HISTORY_RETENTION=0", ["projector.v2"]),
+        ("projector.settings.TRIPTYCH_HISTORY_RETENTION=86400", ["projector.v2", "history.v1"]),
+    ],
+)
+def test_projectors_scale_by_the_lag_of_a_history_only_if_there_is_one(retention: str, groups: list[str]) -> None:
+    made = yaml.safe_load_all(render("scaled", "--set", retention, "--show-only", "templates/scaling.yaml"))
+    (projector,) = [found for found in made if found["metadata"]["name"] == "triptych-projector"]
+    asked = [trigger["metadata"]["consumerGroup"] for trigger in projector["spec"]["triggers"]]
+    assert asked == [f"galleries.{group}" for group in groups]
+
+
 def test_what_is_turned_off_is_not_made() -> None:
     names = ("provision.enabled", "networkPolicy.enabled", "serviceAccount.create", "gateway.disruptionBudget.enabled")
     made = render("plain", *(word for name in names for word in ("--set", f"{name}=false")))

@@ -16,7 +16,11 @@ _STATUS_KEYS = (
     ("problems", "what is wrong, a list of texts"),
     ("services", "for each service `name`, `address`, `state` (`ready`, `not ready`, `not reached`) and `problems`"),
     ("kafka, mongodb", "`reached`, and the `problem` if not"),
-    ("lag", "for each consumer group `group`, `topic`, `records` and `oldestSeconds`"),
+    (
+        "lag",
+        "for each consumer group `group`, `topic`, `records` and `oldestSeconds`; `history.v1` is among them if a "
+        "history is written",
+    ),
     ("deadLetters", "for each dead-letter topic `topic` and `records`: what it has now, handled or not"),
     ("outbox", "`rows` and `oldestSeconds`: committed events that are not marked as published"),
     ("jobs", "`running`, `failing`, `finishing`, `oldestSeconds`, and `waitingCommands`"),

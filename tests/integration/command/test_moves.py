@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from tests.support.commands import body
+from tests.support.commands import TEXT, body
 from tests.support.kafka import Record
 from tests.support.profiling import profiled
 from tests.support.sender import Sender
 from tests.support.write_model import audit
-from triptych.command.store import moved_sizes
+from triptych.command.domain.order.moves import NEIGHBOURS_MAX
+from triptych.command.store import item_sizes
 
 MOVES = int(os.environ.get("TRIPTYCH_TEST_MOVES", "1000"))
 ITEMS = 200
@@ -81,8 +82,8 @@ async def test_a_block_with_too_many_bytes_is_refused_without_loading_it(
 ) -> None:
     gallery_id = await sender.gallery(4)
     order = await sender.item_ids(gallery_id)
-    monkeypatch.setattr(moved_sizes, "MOVED_BYTES_MAX", 600)
-    monkeypatch.setattr(moved_sizes, "_FROM_ITEMS", 2)
+    monkeypatch.setattr(item_sizes, "MOVED_BYTES_MAX", 600)
+    monkeypatch.setattr(item_sizes, "_FROM_ITEMS", 2)
     move = {"galleryId": gallery_id, "itemIds": order[1:], "to": "start"}
     refused = await sender.send("MoveItems", move)
     assert refused["error"]["code"] == "INVALID_ARGUMENT"
@@ -92,3 +93,29 @@ async def test_a_block_with_too_many_bytes_is_refused_without_loading_it(
     fewer = await sender.send("MoveItems", {**move, "itemIds": order[3:]})
     assert fewer["outcome"] == "accepted"
     assert await sender.item_ids(gallery_id) == [order[3], *order[:3]]
+
+
+async def test_a_move_that_needs_the_whole_gallery_spaced_out_first_is_judged_by_the_sequence_at_which_it_came(
+    sender: Sender,
+) -> None:
+    # Consecutive doubles: more neighbours than a move may spread leave no room.
+    count = 2 * NEIGHBOURS_MAX + 100
+    gallery_id = await sender.gallery(0)
+    for first in range(0, count, 500):
+        items = [{**TEXT, "sortOrder": 2.0**53 + 2 * number} for number in range(first, min(first + 500, count))]
+        reply = await sender.send("CreateItems", {"galleryId": gallery_id, "items": items})
+    order = await sender.item_ids(gallery_id)
+    sequence = reply["sequence"]
+    moves = [
+        {"itemId": order[-1], "after": order[count // 2], "expectedSequence": sequence},
+        {"itemId": order[0], "to": "end", "expectedSequences": [sequence, sequence + 1]},
+    ]
+    # The second one waits for the first one, which has changed the sequence when the second one is carried out.
+    sent = [await sender.put("MoveItem", {"galleryId": gallery_id, **move}) for move in moves]
+    moved, refused = [await sender.reply_to(command_id) for command_id in sent]
+    assert moved["outcome"] == "accepted", moved
+    assert moved["sequence"] > sequence + count // 2, "the gallery was not spaced out"
+    assert refused["error"]["code"] == "SEQUENCE_CONFLICT"
+    place = count // 2 + 1
+    assert await sender.item_ids(gallery_id) == [*order[:place], order[-1], *order[place:-1]]
+    await audit(sender.installation.database)

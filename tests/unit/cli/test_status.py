@@ -40,6 +40,7 @@ WELL = Report(
         DeliveriesStatus(4, 1.0, 9),
         SchemaStatus(1, 1, 2, (DUE, RUNNING), (RunningProcess("command", "host-1", "0.1.0", 1),)),
         view_version=1,
+        has_history=False,
     ),
 )
 BUSY = WELL.database

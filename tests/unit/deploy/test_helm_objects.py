@@ -185,18 +185,20 @@ def test_scaled_services_have_no_number_of_replicas() -> None:
 def test_lag_is_that_of_the_groups_that_read() -> None:
     prefix = settings_of("scaled", "command")["TRIPTYCH_TOPIC_PREFIX"]
     settings, topics = CliSettings(topic_prefix=prefix), Topics(prefix)
+    assert settings_of("scaled", "projector")["TRIPTYCH_HISTORY_RETENTION"] == "P30D"
     read = {
-        "command": (topics.commands, settings.command_group),
-        "projector": (topics.events, settings.projector_group(2)),
-        "webhooks": (topics.events, settings.webhooks_group),
+        "command": [(topics.commands, settings.command_group)],
+        "projector": [(topics.events, settings.projector_group(2)), (topics.events, settings.history_group)],
+        "webhooks": [(topics.events, settings.webhooks_group)],
     }
     for made in of_kind("scaled", "ScaledObject").values():
-        trigger = made["spec"]["triggers"][0]
-        asked = trigger["metadata"]
-        assert (asked["topic"], asked["consumerGroup"]) == read[component(made)]
-        assert asked["bootstrapServers"] == settings_of("scaled", "command")["TRIPTYCH_KAFKA_BOOTSTRAP"]
-        assert trigger["authenticationRef"] == {"name": "kafka"}
-        assert all(isinstance(value, str) for value in asked.values())
+        triggers = [trigger for trigger in made["spec"]["triggers"] if trigger["type"] == "kafka"]
+        asked = [trigger["metadata"] for trigger in triggers]
+        assert [(one["topic"], one["consumerGroup"]) for one in asked] == read[component(made)]
+        for trigger, one in zip(triggers, asked, strict=True):
+            assert one["bootstrapServers"] == settings_of("scaled", "command")["TRIPTYCH_KAFKA_BOOTSTRAP"]
+            assert trigger["authenticationRef"] == {"name": "kafka"}
+            assert all(isinstance(value, str) for value in one.values())
         assert made["spec"]["minReplicaCount"] >= 1, "without any process, nobody could see that it is needed"
     assert len(of_kind("scaled", "ScaledObject")["triptych-webhooks"]["spec"]["triggers"]) == 2
 

@@ -16,6 +16,7 @@ from triptych.contract.topics import Topics
 from triptych.devstack.cluster import Cluster
 from triptych.devstack.parts import Part
 from triptych.devstack.ports import LOOPBACK
+from triptych.history.retention import read_retention
 from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.kafka.security import connection_options
@@ -106,6 +107,8 @@ class Observer:
             self._settings.projector_group(version): self._topics.events,
             self._settings.webhooks_group: self._topics.events,
         }
+        if await read_retention(self._database) is not None:
+            groups[self._settings.history_group] = self._topics.events
         return sum(await asyncio.gather(*(self._lag_of(group, topic) for group, topic in groups.items())))
 
     async def _lag_of(self, group: str, topic: str) -> int:

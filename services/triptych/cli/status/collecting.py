@@ -24,6 +24,7 @@ from triptych.cli.status.report import (
 from triptych.command.store.overview import JobState, Overview
 from triptych.contract.base import format_instant
 from triptych.contract.topics import Topics
+from triptych.history.retention import read_retention
 from triptych.kit.failures import Fault, fault_of
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.opening import open_settings_database
@@ -60,10 +61,16 @@ async def collect(settings: CliSettings, services: Mapping[str, str], clock: Cal
     )
     (stored, database_server), (streamed, kafka_server) = database, kafka
     if streamed is not None and stored is not None:
-        group, events = settings.projector_group(stored.view_version), Topics(settings.topic_prefix).events
-        lag, kafka_server = await _answer(lambda: lag_of(settings, group, events))
-        streamed = replace(streamed, lag=(*streamed.lag, *([lag] if lag else [])))
+        groups, events = _readers_of_events(settings, stored), Topics(settings.topic_prefix).events
+        lags, kafka_server = await _answer(lambda: asyncio.gather(*(lag_of(settings, each, events) for each in groups)))
+        streamed = replace(streamed, lag=(*streamed.lag, *(lags or ())))
     return Report(format_instant(now), tuple(found), kafka_server, database_server, streamed, stored)
+
+
+def _readers_of_events(settings: CliSettings, stored: DatabaseStatus) -> list[str]:
+    """The consumer groups of events that exist or not according to what is stored."""
+    history = [settings.history_group] if stored.has_history else []
+    return [settings.projector_group(stored.view_version), *history]
 
 
 async def _answer(ask: Callable[[], Awaitable[T]]) -> tuple[T | None, ServerStatus]:
@@ -93,13 +100,14 @@ async def _service(name: str, address: str) -> ServiceStatus:
 async def _database(settings: CliSettings, now: datetime) -> DatabaseStatus:
     async with open_settings_database(settings) as database:
         overview = Overview(database)
-        outbox, jobs, parked, deliveries, version, schema = await asyncio.gather(
+        outbox, jobs, parked, deliveries, version, schema, retention = await asyncio.gather(
             overview.outbox(),
             overview.jobs(None, JOBS_MAX),
             overview.count_parked(),
             deliveries_state(database, now),
             Versions(database).active(),
             _schema(database),
+            read_retention(database),
         )
     counts = {state: sum(job["state"] == state.value for job in jobs) for state in JobState}
     started = [job["startedDate"] for job in jobs if job["startedDate"]]
@@ -115,6 +123,7 @@ async def _database(settings: CliSettings, now: datetime) -> DatabaseStatus:
         DeliveriesStatus(deliveries.due, _seconds(deliveries.oldest_due, now), deliveries.dead),
         schema,
         version,
+        has_history=retention is not None,
     )
 
 

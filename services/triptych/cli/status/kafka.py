@@ -20,7 +20,7 @@ PARTITIONS_READ = 24
 
 
 async def kafka_status(settings: CliSettings) -> KafkaStatus:
-    """What Kafka knows now, without the lag of the projector, whose group depends on the version of the views.
+    """What Kafka knows now, without the lag of the projector and the history, whose groups depend on what is stored.
 
     Raises:
         StartRefused: Kafka does not answer, or topics are missing.

@@ -109,13 +109,17 @@ class KafkaStatus:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """What MongoDB knows; `view_version` is the version of the views that readers see."""
+    """What MongoDB knows; `view_version` is the version of the views that readers see.
+
+    `has_history` says whether a history is written, by a consumer group of its own.
+    """
 
     outbox: OutboxStatus
     jobs: JobsStatus
     deliveries: DeliveriesStatus
     schema: SchemaStatus
     view_version: int
+    has_history: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from triptych.command.domain.scope import whole_gallery_of
 from triptych.command.domain.state import NeedsMoreLoaded
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.flow.answer_metrics import count_answers
-from triptych.command.flow.chunking import chunks
+from triptych.command.flow.chunking import ITEM_BYTES, changed_items, chunks
 from triptych.command.flow.rejections import described, report_rejected
 from triptych.command.flow.replays import count_replays
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
@@ -98,7 +98,9 @@ class Executor:
         async with self._writer.exclusive({command.partition for command in commands}) as writer:
             whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
             sizes = await self._loader.sizes(whole) if whole else {}
-            for chunk in chunks(commands, sizes):
+            changed = changed_items(commands)
+            large = await self._loader.large_items(changed, commands, ITEM_BYTES) if changed else {}
+            for chunk in chunks(commands, sizes, large):
                 with command_spans(chunk) as spans:
                     traced = in_their_spans(chunk, spans)
                     result = await self._execute(traced, writer, running_job)

@@ -1,7 +1,7 @@
 """Loads everything that a batch of commands touches, in a bounded number of queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,13 +14,14 @@ from triptych.command.store.documents import PROCESSED, head_of, item_of
 from triptych.command.store.former_outcomes import FormerOutcomes
 from triptych.command.store.gallery_sort_orders import GallerySortOrders
 from triptych.command.store.head_cache import HeadCache
-from triptych.command.store.moved_sizes import find_large_moves
+from triptych.command.store.item_sizes import find_large_moves, sizes_of_large
 from triptych.command.store.named import asked_sort_orders, created_at_most, galleries_of, items_of
 from triptych.command.store.neighbourhoods import load_neighbourhoods
 from triptych.command.store.outcomes import outcome_ids, outcomes_of
 from triptych.command.store.pages import fill_page
 from triptych.contract.commands import CreateGallery, MoveItem
 from triptych.contract.identity import derived_item_id
+from triptych.kit.chunks import by_count
 from triptych.kit.mongo.driver import Database, Document, Session, aggregate, snapshot_session
 from triptych.kit.mongo.routers import within
 from triptych.kit.mongo.transactions import committed_reads
@@ -28,6 +29,8 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 # From this many moves in one gallery on, the whole gallery is loaded instead of each move's neighbourhood.
 MANY_MOVES = 16
+# So that the ids in one query are far below the 16 MB of a command of MongoDB.
+SIZES_AT_ONCE = 10_000
 
 
 @dataclass(slots=True)
@@ -121,6 +124,15 @@ class Loader:
         pipeline: list[Document] = [{"$match": {"galleryId": {"$in": list(small)}}}, {"$group": total}]
         size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
         return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
+
+    async def large_items(
+        self, item_ids: Collection[str], commands: Sequence[ReceivedCommand], larger_than: int
+    ) -> dict[str, int]:
+        """The bytes in BSON of those of these items that have more; they are in the galleries of these commands."""
+        found: dict[str, int] = {}
+        for some in by_count(sorted(item_ids), SIZES_AT_ONCE):
+            found |= await sizes_of_large(self._items, self._named_items(some, commands), larger_than)
+        return found
 
     async def _load_named(
         self,
