@@ -42,6 +42,8 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
   const current = Math.min(active, Math.max(0, total - 1));
   const name = gallery?.name || texts.unnamed;
 
+  useEffect(() => selecting.arrived(current, shown.at(current)));
+
   function open(index: number) {
     const item = shown.at(index);
     if (item && !isTouched.current) setPanel({ kind: "details", item });
