@@ -43,7 +43,7 @@ async def test_the_main_job_over_http(deployed: Deployment, key: str) -> None:
 async def test_the_console_was_built_into_the_image(deployed: Deployment) -> None:
     async with httpx.AsyncClient(base_url=deployed.gateway, timeout=60) as reader:
         page = (await reader.get("/")).raise_for_status().text
-        parts = re.findall(r'(?:src|href)="/?(console-files/[^"]+)"', page)
+        parts = re.findall(r'(?:src|href)="\./(console-files/[^"]+)"', page)
         assert {part.rpartition(".")[2] for part in parts} == {"js", "css"}, page
         for part in parts:
             assert len((await reader.get(f"/{part}")).raise_for_status().content) > 1_000

@@ -187,6 +187,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         stack.push_async_callback(letters.stop)
         app.state.dead_letters = LetterAccess(letters, kafka_monitor)
         app.state.administration = await listeners.administration_of(settings, database)
+        # So that the first write waits for neither of them: its client may have come from a gateway that is replaced.
+        _prepare_routes(app)
+        await publisher.prepare(topics.commands)
         yield app
 
 
@@ -253,18 +256,26 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     )
     for router in of_galleries:
         app.include_router(router, prefix=PREFIXES[0])
+    app.state.main_routes = tuple(app.router.routes)
     for router in (listeners.router, listener_health.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
     app.include_router(own_key.router)
     app.router.routes.extend([*health.routes(), *console_routes(), *operations_routes(), *topics_routes(topics)])
     # At the end: FastAPI prepares the routes of a router when a request first gets there, which takes a tenth of a
-    # second for each prefix. Most processes never get a request with the other prefixes.
+    # second for each prefix. Most processes never get a request with the other prefixes (`_prepare_routes`).
     for prefix in PREFIXES[1:]:
         for router in of_galleries:
             app.include_router(router, prefix=prefix, include_in_schema=False)
     bodies = (*galleries.BODIES, *items.BODIES, *bulk.BODIES)
     complete_openapi(app, [*bodies, *listeners.BODIES, *deliveries.BODIES, *dead_letters.BODIES])
     return app
+
+
+def _prepare_routes(app: FastAPI) -> None:
+    """Have FastAPI prepare the routes of galleries, which it would do when their first request comes."""
+    scope = {"type": "http", "method": "GET", "path": PREFIXES[0], "headers": [], "query_string": b""}
+    for route in app.state.main_routes:
+        route.matches(scope)
 
 
 async def _problem_of(kafka_monitor: KafkaMonitor) -> str | None:

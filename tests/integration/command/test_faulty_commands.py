@@ -22,10 +22,10 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> str:
     """The id of a command at which the domain raises."""
     change = decide_module._change
 
-    def breaking(command: ReceivedCommand, *args: Any) -> Change:
+    def breaking(command: ReceivedCommand, *args: Any, **options: Any) -> Change:
         if command.envelope.command_id == "poison":
             raise ZeroDivisionError("a fault of ours")
-        return change(command, *args)
+        return change(command, *args, **options)
 
     monkeypatch.setattr(decide_module, "_change", breaking)
     return "poison"

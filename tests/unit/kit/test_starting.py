@@ -1,5 +1,6 @@
 """A service whose servers are away waits and says for what; it refuses to start only if waiting cannot help."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 
 from tests.support.log_lines import logged
 from triptych.kit.failures import NotYetAvailable, StartRefused, TransientFailure
+from triptych.kit.startup import starting
 from triptych.kit.startup.starting import StartupApp, composed, transient_problem
 
 
@@ -50,6 +52,35 @@ async def test_it_is_live_and_unready_until_its_servers_are_there() -> None:
             assert (await client.get("/")).text == "served"
     assert seen == [{"start": "Kafka is away."}, {"start": "MongoDB is away."}]
     assert len(slept) == 2
+
+
+async def has_said_something(startup_app: StartupApp) -> bool:
+    """Whether the process serves HTTP by now."""
+    waiting = asyncio.create_task(startup_app.until_it_says_something())
+    done, _ = await asyncio.wait({waiting}, timeout=0)
+    if not done:
+        await asyncio.sleep(0)
+        done, _ = await asyncio.wait({waiting}, timeout=0)
+    waiting.cancel()
+    return bool(done)
+
+
+async def test_nobody_is_kept_waiting_while_it_is_built() -> None:
+    startup_app = StartupApp("gateway")
+    assert not await has_said_something(startup_app)
+    async with composed(failing(), startup_app):
+        assert await has_said_something(startup_app)
+
+
+async def test_it_serves_health_once_it_waits_or_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, stops = StartupApp("x"), StartupApp("x")
+    waits.wait_for("Kafka is away.")
+    stops.end_silence()
+    assert await has_said_something(waits)
+    assert await has_said_something(stops)
+    # A start that takes long ends the silence too.
+    monkeypatch.setattr(starting, "SILENT_SECONDS", 0)
+    assert await has_said_something(StartupApp("x"))
 
 
 async def test_pauses_are_bounded() -> None:

@@ -5,9 +5,9 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,35 +15,53 @@ from starlette.types import ASGIApp
 from triptych.kit.process.http_bounds import Bounds, Connections, Refusal, plain_refusal
 from triptych.kit.process.http_protocol import LINGER_SECONDS, BoundedProtocol
 
+Opening: TypeAlias = Callable[[], Awaitable[None]]
+
+
+async def _at_once() -> None:
+    """Listen without waiting for anything."""
+
 
 class Server(uvicorn.Server):
     """uvicorn's server without its signal handling, which raises the signal again before our resources are closed."""
 
-    def __init__(self, config: uvicorn.Config, handshake_seconds: float) -> None:
-        """`handshake_seconds` is the time of a client for the handshake of TLS."""
+    def __init__(self, config: uvicorn.Config, handshake_seconds: float, opening: Opening) -> None:
+        """`handshake_seconds` is the time of a client for the handshake of TLS; `opening` returns when to listen."""
         super().__init__(config)
         self._handshake_seconds = handshake_seconds
+        self._opening = opening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen. With TLS not by uvicorn's own method, which gives each client a minute for the handshake."""
+        """Take the port at once, and listen on it when it is time. Until then, a client is refused without waiting.
+
+        Not by uvicorn's own method, which listens at once, and with TLS gives each client a minute for the handshake.
+        """
         config = self.config
-        if config.ssl is None:
-            await super().startup(sockets)
-            return
         make_protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
-        listen = partial(
+        of_tls: dict[str, Any] = (
+            {}
+            if config.ssl is None
+            else {
+                "ssl": config.ssl,
+                "ssl_handshake_timeout": self._handshake_seconds,
+                "ssl_shutdown_timeout": LINGER_SECONDS,
+            }
+        )
+        bind = partial(
             asyncio.get_running_loop().create_server,
             lambda: make_protocol(config=config, server_state=self.server_state, app_state=self.lifespan.state),
-            ssl=config.ssl,
             backlog=config.backlog,
-            ssl_handshake_timeout=self._handshake_seconds,
-            ssl_shutdown_timeout=LINGER_SECONDS,
+            start_serving=False,
+            **of_tls,
         )
         try:
             if sockets is None:
-                self.servers = [await listen(config.host, config.port)]
+                self.servers = [await bind(config.host, config.port)]
             else:
-                self.servers = [await listen(sock=one) for one in sockets]
+                self.servers = [await bind(sock=one) for one in sockets]
+            await self._opening()
+            for server in self.servers:
+                await server.start_serving()
         except OSError:
             sys.exit(1)  # as uvicorn's method does
         self.started = True
@@ -63,8 +81,9 @@ def make_server(
     graceful_seconds: int,
     refusal: Refusal = plain_refusal,
     tls: ssl.SSLContext | None = None,
+    opening: Opening = _at_once,
 ) -> Server:
-    """Make a server, of HTTPS alone if there is `tls`. Not started."""
+    """Make a server, of HTTPS alone if there is `tls`. Not started; when it is, it listens once `opening` returns."""
     open_connections = Connections(bounds.connections, bounds.connections_per_address)
 
     class Protocol(BoundedProtocol):
@@ -88,4 +107,4 @@ def make_server(
         timeout_keep_alive=bounds.idle_seconds,  # type: ignore[arg-type]
         timeout_graceful_shutdown=graceful_seconds,
     )
-    return Server(config, bounds.head_seconds)
+    return Server(config, bounds.head_seconds, opening)

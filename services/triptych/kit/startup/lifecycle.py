@@ -50,7 +50,8 @@ def run_service(
     ended that only a new process can replace, or 78 (EX_CONFIG) if it refused to start. A process that cannot stop
     within its deadline ends by itself with 75 (EX_TEMPFAIL).
 
-    While Kafka or MongoDB is away, the service waits: it is live, not ready, and reports what it waits for.
+    The service listens when it is complete. While Kafka or MongoDB is away, it waits: it is live, not ready, and
+    reports what it waits for.
 
     Args:
         name: of the service, for the log.
@@ -123,6 +124,7 @@ async def _serve(
         graceful_seconds=int(HTTP),
         refusal=refusal,
         tls=tls,
+        opening=startup_app.until_it_says_something,
     )
     is_composed, http_ended = asyncio.Event(), asyncio.Event()
 
@@ -142,6 +144,7 @@ async def _serve(
     stop()
     deadline.force()
     server.should_exit = True
+    startup_app.end_silence()
     waiting.cancel()
     await asyncio.wait({serving})
     http_ended.set()

@@ -1,6 +1,7 @@
-"""Starts a service whose servers may be away: it serves HTTP at once and retries until its servers answer."""
+"""Starts a service whose servers may be away: it retries until they answer, and its health says what it waits for."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 LOG_AGAIN_SECONDS = 60.0
+SILENT_SECONDS = 5.0
+"""How long a start may take before the process serves HTTP, which then says that it starts."""
 
 
 class StartupApp:
@@ -35,6 +38,7 @@ class StartupApp:
         self._clock = clock
         self._logged_at: dict[str, float] = {}
         self._problem = "the service starts"
+        self._has_news = asyncio.Event()
         health = Health()
         health.add("start", self._check)
         waiting = Starlette(routes=health.routes())
@@ -45,15 +49,31 @@ class StartupApp:
         """Pass the request to the service, or to the application that stands in for it."""
         await self._app(scope, receive, send)
 
+    async def until_it_says_something(self) -> None:
+        """Wait until the service is complete, or waits for a server; for SILENT_SECONDS at most.
+
+        Before, a request would get 503, and perhaps late, because the service is being built. If nothing listens on the
+        port, its client tries another process at once.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SILENT_SECONDS):
+                await self._has_news.wait()
+
+    def end_silence(self) -> None:
+        """Let `until_it_says_something` return, because the process stops."""
+        self._has_news.set()
+
     def open(self, app: ASGIApp) -> None:
         """Let the service answer all requests from now on."""
         self._app = app
+        self._has_news.set()
         if self._logged_at:
             log.info("everything that the service needs is available")
 
     def wait_for(self, problem: str) -> None:
         """Report why the service has not started: in its health, and in the log at most once a minute."""
         self._problem = problem
+        self._has_news.set()
         now = self._clock()
         self._logged_at = {text: at for text, at in self._logged_at.items() if now - at < LOG_AGAIN_SECONDS}
         if problem not in self._logged_at:

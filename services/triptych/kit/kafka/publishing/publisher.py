@@ -85,6 +85,18 @@ class Publisher:
         """Connect. Raises TransientFailure if no broker answers."""
         await self._producer.current()
 
+    async def prepare(self, topic: str) -> int:
+        """Ask which brokers lead the partitions of a topic, before its first record waits for that; gives their number.
+
+        Raises TransientFailure if Kafka does not answer.
+        """
+        producer = await self._producer.current()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return len(await producer.partitions_for(topic))
+        except (KafkaError, TimeoutError) as error:
+            raise KafkaAway(f"no metadata for topic {topic}: {error!r}") from error
+
     async def stop(self) -> None:
         """Close the producer. Records that are not acknowledged yet may be lost; no call has returned for them."""
         await self._producer.stop()
@@ -93,13 +105,7 @@ class Publisher:
         """The number of partitions of the topic. Raises TransientFailure if Kafka does not answer."""
         known = self._counts.get(topic) or self._partitions.get(topic)
         if known is None:
-            producer = await self._producer.current()
-            try:
-                async with asyncio.timeout(self._timeout):
-                    found = await producer.partitions_for(topic)
-            except (KafkaError, TimeoutError) as error:
-                raise KafkaAway(f"no metadata for topic {topic}: {error!r}") from error
-            known = self._partitions[topic] = len(found)
+            known = self._partitions[topic] = await self.prepare(topic)
         return known
 
     async def has_topic(self, topic: str) -> bool:
