@@ -26,6 +26,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
   const [active, setActive] = useState(0);
   const [panel, setPanel] = useState<Panel>(null);
   const [failed, setFailed] = useState("");
+  const [told, setTold] = useState(""); // what the last form has done
   const isTouched = useRef(false); // a form has changes that are not saved
   const visible = useRef<Part>({ first: 0, end: 0 });
   const later = useLater();
@@ -46,6 +47,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
 
   function open(index: number) {
     const item = shown.at(index);
+    setTold("");
     if (item && !isTouched.current) setPanel({ kind: "details", item });
   }
 
@@ -59,7 +61,13 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
     watched.again(consistent);
   }
 
+  function saved(consistent: string) {
+    setTold(panel?.kind === "create" ? texts.editing.created : texts.editing.saved);
+    written(consistent);
+  }
+
   function moveTo(gap: number) {
+    setTold("");
     const item = shown.at(current);
     const first = items.move(selecting.ids, gap);
     if (first === null) return;
@@ -122,7 +130,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
             moveTo={moveTo}
           />
           <UndoBar later={later} done={() => list.current?.focus()} />
-          <p role="status" class="told">{selecting.problem || items.moved}</p>
+          <p role="status" class="told">{selecting.problem || told || items.moved}</p>
           {canWrite && selecting.ids.size > 0 && (
             <SelectionBar
               count={selecting.ids.size}
@@ -143,7 +151,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
             edit={(item) => setPanel({ kind: "edit", item })}
             remove={(item) => remove(new Set([item.id]))}
             close={close}
-            form={{ session, galleryId: id, signOut, written, close, touched: (is) => { isTouched.current = is; } }}
+            form={{ session, galleryId: id, signOut, written: saved, close, touched: (is) => { isTouched.current = is; } }}
           />
         </>
       )}
