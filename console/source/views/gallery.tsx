@@ -1,15 +1,12 @@
 // Shows a gallery: its name, what can be done with it, its items, and the fields of one of them.
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Item } from "../api.ts";
-import { gapOf } from "../pure/moving.ts";
-import type { ShownItems } from "../pure/shown-items.ts";
+import { gapFor, gapOf } from "../pure/moving.ts";
 import { mayWrite, type Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import { deleteItems } from "../writes.ts";
 import { wordsOf } from "./action.tsx";
 import { GalleryHead } from "./gallery-head.tsx";
-import { ItemForm } from "./item-form.tsx";
-import { ItemDetails } from "./item.tsx";
+import { ItemPanel, type Panel } from "./item-panel.tsx";
 import { ItemsGrid } from "./items-grid.tsx";
 import { UndoBar, useLater } from "./later.tsx";
 import { Notice } from "./notice.tsx";
@@ -17,8 +14,6 @@ import { SelectionBar } from "./selection-bar.tsx";
 import { useFrame } from "./use-frame.ts";
 import { useItems, type Part } from "./use-items.ts";
 import { useSelection } from "./use-selection.ts";
-
-type Panel = { kind: "details"; item: Item } | { kind: "edit"; item: Item } | { kind: "create" } | null;
 
 export function Gallery({ session, id, signOut }: { session: Session; id: string; signOut: (why: string) => void }) {
   const canWrite = mayWrite(session);
@@ -144,7 +139,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
               remove={() => remove(selecting.ids)}
             />
           )}
-          <PanelOf
+          <ItemPanel
             panel={panel}
             shown={shown}
             canWrite={canWrite}
@@ -160,38 +155,3 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
 }
 
 const NONE: ReadonlySet<string> = new Set();
-
-/** The gap that brings the first of the items at these places to `place`. */
-function gapFor(place: number, places: readonly number[]): number {
-  let [gap, others] = [0, 0];
-  const moving = new Set(places);
-  while (others < place) {
-    if (!moving.has(gap)) others += 1;
-    gap += 1;
-  }
-  return gap;
-}
-
-function PanelOf({ panel, shown, canWrite, edit, remove, close, form }: {
-  panel: Panel;
-  shown: ShownItems<Item>;
-  canWrite: boolean;
-  edit: (item: Item) => void;
-  remove: (item: Item) => void;
-  close: () => void;
-  form: Omit<Parameters<typeof ItemForm>[0], "itemId">;
-}) {
-  if (panel === null) return null;
-  if (panel.kind === "create") return <ItemForm key="create" {...form} />;
-  if (panel.kind === "edit") return <ItemForm key={panel.item.id} {...form} itemId={panel.item.id} />;
-  // An item that is not kept any more, or was deleted, is shown as it was.
-  const place = shown.placesOf(new Set([panel.item.id])).get(panel.item.id);
-  const item = (place === undefined ? undefined : shown.at(place)) ?? panel.item;
-  return (
-    <ItemDetails
-      item={item}
-      close={close}
-      {...(canWrite ? { edit: () => edit(item), remove: () => remove(item) } : {})}
-    />
-  );
-}
