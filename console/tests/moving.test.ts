@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { after, gapAt, gapOf, moveTo, placeAfter, targetOf, type Move } from "../source/pure/moving.ts";
+import { after, gapAt, gapFor, gapOf, moveTo, placeAfter, targetOf, type Move } from "../source/pure/moving.ts";
 
 const ITEMS = [..."abcdefgh"].map((id) => ({ id }));
 
@@ -50,6 +50,13 @@ test("keys move by a place, a row, or to an end", () => {
     ["End", [4], 20], ["ArrowLeft", [0], 0], ["ArrowUp", [1], 0], ["ArrowDown", [19], 20], ["a", [4], null],
   ];
   for (const [key, places, gap] of cases) assert.equal(gapOf(key, places, 20, 3), gap, `${key} ${places}`);
+});
+
+test("a place is reached whatever else is selected", () => {
+  for (const [place, places, expected] of [[0, [3], "dabcefgh"], [2, [0], "bcadefgh"], [7, [0], "bcdefgha"],
+    [1, [0, 4, 5], "baefcdgh"], [4, [4], "abcdefgh"]] as const) {
+    assert.equal(byList(places, gapFor(place, places)), expected);
+  }
 });
 
 test("a point of the grid is nearest to a gap", () => {

@@ -1,12 +1,13 @@
 """People change galleries and items in the console."""
 
 import asyncio
-from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.console.flows import create_gallery, sign_in, stored, text, titles
+from tests.support.accessibility import serious_problems
 from tests.support.installation import Installation
 from tests.support.product import Gateway
 from triptych.gateway.access.keys import Scope, store_key
@@ -14,6 +15,7 @@ from triptych.gateway.access.keys import Scope, store_key
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>parent.document.title='broken'</script>"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 NAMES = [f"item {number}" for number in range(6)]
 
 
@@ -282,15 +284,7 @@ async def test_nothing_serious_keeps_anybody_out(page: Page, gateway: Gateway) -
 
 async def check_access(page: Page) -> None:
     """axe-core finds nothing serious, by day and by night, and nothing is wider than the screen."""
-    axe = Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js"
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         await page.emulate_media(color_scheme=scheme)
-        await page.evaluate(axe.read_text())
-        found = await page.evaluate("axe.run()")
-        serious = [
-            (one["id"], [node["html"] for node in one["nodes"]])
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], scheme
+        assert await serious_problems(page) == [], scheme
     assert await page.evaluate("document.scrollingElement.scrollWidth") <= 360

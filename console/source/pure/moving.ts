@@ -77,6 +77,17 @@ export function gapOf(key: string, places: readonly number[], total: number, col
   return gap === undefined ? null : Math.max(0, Math.min(total, gap));
 }
 
+/** The gap that brings the first of the items at these places to `place`. */
+export function gapFor(place: number, places: readonly number[]): number {
+  let [gap, others] = [0, 0];
+  const moving = new Set(places);
+  while (others < place) {
+    if (!moving.has(gap)) others += 1;
+    gap += 1;
+  }
+  return gap;
+}
+
 /** The gap that is nearest to a point of the grid, in pixels from its top left corner. */
 export function gapAt(
   x: number, y: number, grid: { columns: number; width: number; rowHeight: number; total: number },

@@ -1,15 +1,12 @@
 // Shows a gallery: its name, what can be done with it, its items, and the fields of one of them.
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Item } from "../api.ts";
-import { gapOf } from "../pure/moving.ts";
-import type { ShownItems } from "../pure/shown-items.ts";
+import { gapFor, gapOf } from "../pure/moving.ts";
 import { mayWrite, type Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import { deleteItems } from "../writes.ts";
 import { wordsOf } from "./action.tsx";
 import { GalleryHead } from "./gallery-head.tsx";
-import { ItemForm } from "./item-form.tsx";
-import { ItemDetails } from "./item.tsx";
+import { ItemPanel, type Panel } from "./item-panel.tsx";
 import { ItemsGrid } from "./items-grid.tsx";
 import { UndoBar, useLater } from "./later.tsx";
 import { Notice } from "./notice.tsx";
@@ -18,14 +15,13 @@ import { useFrame } from "./use-frame.ts";
 import { useItems, type Part } from "./use-items.ts";
 import { useSelection } from "./use-selection.ts";
 
-type Panel = { kind: "details"; item: Item } | { kind: "edit"; item: Item } | { kind: "create" } | null;
-
 export function Gallery({ session, id, signOut }: { session: Session; id: string; signOut: (why: string) => void }) {
   const canWrite = mayWrite(session);
   const list = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(0);
   const [panel, setPanel] = useState<Panel>(null);
   const [failed, setFailed] = useState("");
+  const [told, setTold] = useState(""); // what the last form has done
   const isTouched = useRef(false); // a form has changes that are not saved
   const visible = useRef<Part>({ first: 0, end: 0 });
   const later = useLater();
@@ -46,6 +42,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
 
   function open(index: number) {
     const item = shown.at(index);
+    setTold("");
     if (item && !isTouched.current) setPanel({ kind: "details", item });
   }
 
@@ -59,7 +56,13 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
     watched.again(consistent);
   }
 
+  function saved(consistent: string) {
+    setTold(panel?.kind === "create" ? texts.editing.created : texts.editing.saved);
+    written(consistent);
+  }
+
   function moveTo(gap: number) {
+    setTold("");
     const item = shown.at(current);
     const first = items.move(selecting.ids, gap);
     if (first === null) return;
@@ -122,7 +125,7 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
             moveTo={moveTo}
           />
           <UndoBar later={later} done={() => list.current?.focus()} />
-          <p role="status" class="told">{selecting.problem || items.moved}</p>
+          <p role="status" class="told">{selecting.problem || told || items.moved}</p>
           {canWrite && selecting.ids.size > 0 && (
             <SelectionBar
               count={selecting.ids.size}
@@ -136,14 +139,14 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
               remove={() => remove(selecting.ids)}
             />
           )}
-          <PanelOf
+          <ItemPanel
             panel={panel}
             shown={shown}
             canWrite={canWrite}
             edit={(item) => setPanel({ kind: "edit", item })}
             remove={(item) => remove(new Set([item.id]))}
             close={close}
-            form={{ session, galleryId: id, signOut, written, close, touched: (is) => { isTouched.current = is; } }}
+            form={{ session, galleryId: id, signOut, written: saved, close, touched: (is) => { isTouched.current = is; } }}
           />
         </>
       )}
@@ -152,38 +155,3 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
 }
 
 const NONE: ReadonlySet<string> = new Set();
-
-/** The gap that brings the first of the items at these places to `place`. */
-function gapFor(place: number, places: readonly number[]): number {
-  let [gap, others] = [0, 0];
-  const moving = new Set(places);
-  while (others < place) {
-    if (!moving.has(gap)) others += 1;
-    gap += 1;
-  }
-  return gap;
-}
-
-function PanelOf({ panel, shown, canWrite, edit, remove, close, form }: {
-  panel: Panel;
-  shown: ShownItems<Item>;
-  canWrite: boolean;
-  edit: (item: Item) => void;
-  remove: (item: Item) => void;
-  close: () => void;
-  form: Omit<Parameters<typeof ItemForm>[0], "itemId">;
-}) {
-  if (panel === null) return null;
-  if (panel.kind === "create") return <ItemForm key="create" {...form} />;
-  if (panel.kind === "edit") return <ItemForm key={panel.item.id} {...form} itemId={panel.item.id} />;
-  // An item that is not kept any more, or was deleted, is shown as it was.
-  const place = shown.placesOf(new Set([panel.item.id])).get(panel.item.id);
-  const item = (place === undefined ? undefined : shown.at(place)) ?? panel.item;
-  return (
-    <ItemDetails
-      item={item}
-      close={close}
-      {...(canWrite ? { edit: () => edit(item), remove: () => remove(item) } : {})}
-    />
-  );
-}
