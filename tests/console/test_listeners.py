@@ -9,9 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.console.flows import create_gallery, sign_in
-from tests.console.test_console import NASTY
 from tests.support.accessibility import serious_problems
+from tests.support.console_flows import NASTY, create_gallery, sign_in
 from tests.support.installation import Installation
 from tests.support.product import Gateway
 from tests.support.receiver import Receiver, open_receiver, status
