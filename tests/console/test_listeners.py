@@ -102,6 +102,7 @@ async def test_a_listener_from_its_creation_to_its_end(
 
     await page.get_by_role("link", name="Back to the listener").click()
     await expect(page.get_by_role("region", name="Deliveries").get_by_role("listitem")).to_have_count(2)
+    await expect(secret).to_have_count(0)
     await page.reload()
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert shown not in await page.content()
