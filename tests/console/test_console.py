@@ -3,14 +3,12 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.flows import create_gallery, sign_in, text
+from tests.support.console_flows import NASTY, create_gallery, sign_in, text
 from tests.support.installation import Installation
 from tests.support.product import KEY, Gateway
 from triptych.gateway.access.keys import store_key
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]
-
-NASTY = "<img src=x onerror=\"document.title='broken'\">"
 
 
 async def test_a_key_is_tried_kept_by_the_tab_and_forgotten(page: Page, gateway: Gateway) -> None:

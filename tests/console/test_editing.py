@@ -6,8 +6,8 @@ from typing import Literal
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.console.flows import create_gallery, sign_in, stored, text, titles
 from tests.support.accessibility import serious_problems
+from tests.support.console_flows import create_gallery, sign_in, stored, text, titles
 from tests.support.installation import Installation
 from tests.support.product import Gateway
 from triptych.gateway.access.keys import Scope, store_key

@@ -9,9 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.console.flows import create_gallery, sign_in
-from tests.console.test_console import NASTY
 from tests.support.accessibility import serious_problems
+from tests.support.console_flows import NASTY, create_gallery, sign_in
 from tests.support.installation import Installation
 from tests.support.product import Gateway
 from tests.support.receiver import Receiver, open_receiver, status
@@ -103,6 +102,7 @@ async def test_a_listener_from_its_creation_to_its_end(
 
     await page.get_by_role("link", name="Back to the listener").click()
     await expect(page.get_by_role("region", name="Deliveries").get_by_role("listitem")).to_have_count(2)
+    await expect(secret).to_have_count(0)
     await page.reload()
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert shown not in await page.content()

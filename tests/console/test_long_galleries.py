@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.console.flows import create_gallery, sign_in, titles
+from tests.support.console_flows import create_gallery, sign_in, titles
 from tests.support.product import Gateway
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]

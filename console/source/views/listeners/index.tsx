@@ -1,5 +1,5 @@
 // Decides by the address which page of listeners is shown.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Secret } from "../../listeners-api.ts";
 import type { Session } from "../../session.ts";
 import { texts } from "../../texts.ts";
@@ -18,6 +18,10 @@ interface Props {
 
 export function Listeners({ session, id, deliveryId, signOut }: Props) {
   const [made, setMade] = useState<Secret | null>(null);
+  // A secret is shown once: whoever comes back does not see it again.
+  useEffect(() => {
+    if (made !== null && (id !== made.listener.id || deliveryId !== undefined)) setMade(null);
+  }, [id, deliveryId]);
   if (id === undefined) return <ListenerList session={session} signOut={signOut} />;
   if (id === "new") {
     return (

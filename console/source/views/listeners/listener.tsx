@@ -1,7 +1,7 @@
 // Shows one listener: its health, its settings, what can be done with it, and its deliveries.
 import { useState } from "preact/hooks";
 import {
-  deleteListener, readListener, rotateSecret, sendTest, setListener, type Listener, type ListenerHealth, type Secret,
+  deleteListener, EVENT_TYPES, readListener, rotateSecret, sendTest, setListener, type Listener, type ListenerHealth, type Secret,
 } from "../../listeners-api.ts";
 import { dateOf } from "../../pure/dates.ts";
 import { nextReadIn } from "../../pure/listener-health.ts";
@@ -122,7 +122,7 @@ function factsOf(listener: Listener): [string, string | null][] {
   const { fields } = words;
   return [
     [fields.description, listener.description],
-    [fields.eventTypes, listener.eventTypes.map((type) => words.eventTypes[type] ?? type).join(", ")],
+    [fields.eventTypes, EVENT_TYPES.filter((type) => listener.eventTypes.includes(type)).map((type) => words.eventTypes[type]).join(", ")],
     [fields.galleries, listener.galleryIds?.join(", ") ?? fields.allGalleries],
     [fields.format, words.formats[listener.format] ?? listener.format],
     [fields.isOrdered, listener.ordered ? words.yes : words.no],

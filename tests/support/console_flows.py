@@ -6,6 +6,9 @@ from playwright.async_api import Locator, Page
 
 from tests.support.product import KEY, Gateway
 
+NASTY = "<img src=x onerror=\"document.title='broken'\">"
+"""A text that runs as code where it is not escaped: then the page has another title."""
+
 
 async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY) -> None:
     """Enter a key and the site of the test."""
