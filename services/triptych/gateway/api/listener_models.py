@@ -126,6 +126,12 @@ class LoggedDeliveryAnswer(WireModel):
     delivery: LoggedDelivery
 
 
+class EventDeliveriesAnswer(WireModel):
+    """The deliveries that an event has caused, with their attempts."""
+
+    deliveries: list[LoggedDelivery]
+
+
 class ProgressAnswer(WireModel):
     """How many deliveries were queued, and the cursor of the next step; no cursor means that nothing is left.
 
