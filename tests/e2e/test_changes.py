@@ -1,7 +1,6 @@
 """One change from the request to the receiver over HTTP, and the state of the installation for operators."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,9 +10,6 @@ from tests.support.installation import Installation
 from tests.support.product import KEY, Gateway
 from tests.support.waiting import eventually
 from triptych.gateway.access.keys import store_key
-from triptych.webhooks.store.deliveries import DeliveryRepository
-from triptych.webhooks.store.delivery_documents import new_delivery
-from triptych.webhooks.store.listeners import ListenerRepository
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("changes-http")]
 TEXT = {"title": "hi", "text": {"html": "<p>x</p>"}}
@@ -91,33 +87,6 @@ async def test_a_place_is_no_way_to_other_events(gateway: Gateway) -> None:
     gateway.client.headers["wix-site-id"] = uuid.uuid4().hex
     other = await read(gateway, f"/v1/galleries/{gallery_id}/changes/2", place=f"{partition}-{offset}")
     assert other.status_code == 404
-
-
-async def test_the_deliveries_of_an_event_are_found_for_the_site(gateway: Gateway, shared: Installation) -> None:
-    site_id, now = gateway.client.headers["wix-site-id"], datetime.now(UTC)
-    listeners = (await gateway.client.post(f"{gateway.address}/v1/listeners", json={"listener": LISTENER})).json()
-    listener = await _listener(gateway, site_id, listeners["listener"]["id"])
-    event_id, gallery_id = str(uuid.uuid4()), str(uuid.uuid4())
-    event: dict[str, Any] = {
-        "_id": event_id,
-        "eventType": "wix.pro_gallery.gallery_v2_created",
-        "galleryId": gallery_id,
-    }
-    event |= {"sequence": 1, "occurredAt": now, "siteId": site_id, "expiresAt": now + timedelta(days=1)}
-    repository = DeliveryRepository(shared.database, timedelta(seconds=9), timedelta(days=1), "tests")
-    await repository.plan([event], [new_delivery(listener, event, now)])
-    (delivery,) = (await read(gateway, "/v1/deliveries", eventId=event_id)).json()["deliveries"]
-    assert (delivery["listenerId"], delivery["status"], delivery["log"]) == (listener.id, "pending", [])
-    gateway.client.headers["wix-site-id"] = uuid.uuid4().hex
-    assert (await read(gateway, "/v1/deliveries", eventId=event_id)).json() == {"deliveries": []}
-
-
-LISTENER = {"url": "https://example.com/hooks", "eventTypes": ["wix.pro_gallery.gallery_v2_created"]}
-
-
-async def _listener(gateway: Gateway, site_id: str, listener_id: str) -> Any:
-    repository: ListenerRepository = gateway.app.state.administration.listeners
-    return await repository.get(site_id, listener_id)
 
 
 async def test_operators_see_how_the_installation_is(gateway: Gateway, shared: Installation) -> None:

@@ -90,6 +90,10 @@ export function Happened(
         setLive(false);
         setProblem(why);
       },
+      told(why) {
+        setLive(!why);
+        setProblem(why);
+      },
       refused(failure) {
         setLive(false);
         failed(failure);

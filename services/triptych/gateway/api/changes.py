@@ -1,6 +1,7 @@
 """Endpoints of what happened: the last events with their places, and one change with its command and its effects."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,24 +11,27 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from triptych.contract.base import format_instant
-from triptych.contract.codec.envelope import event_headers
 from triptych.contract.domain_event import slug_of
 from triptych.contract.topics import Topics
+from triptych.deadletters.model.letter import LATEST_MS
 from triptych.gateway.api.change_models import ChangeAnswer, ChangeQuery, RecentAnswer, RecentQuery, read_place
 from triptych.gateway.api.dependencies import Gateway, Reader
 from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.responses import JsonAnswer, failures
 from triptych.gateway.live.bounded_reads import BoundedReads
-from triptych.gateway.live.causes import Cause, FoundCommand, JoinedRecord, find_command, find_joined
+from triptych.gateway.live.causes import Cause, find_command, find_joined
 from triptych.gateway.live.streams import EventFilter
 from triptych.gateway.live.topic_events import TopicEvent, find_event, recent_events
 from triptych.kit.kafka.layout import Layout
 from triptych.kit.kafka.partitions import partition_of
-from triptych.status.outcomes import Outcome, read_outcome
+from triptych.kit.mongo.driver import Database
+from triptych.status.outcomes import read_outcome
 
 router = APIRouter(prefix="/v1", tags=["changes"])
 
+EPOCH_YEAR = 1971
+"""Kafka has no earlier times; the year after its first, since clocks differ."""
 JOINED_SHOWN = 256 * 1024
 """Bytes of the largest joined record whose value is in a response."""
 
@@ -35,7 +39,8 @@ JOINED_SHOWN = 256 * 1024
 class Sources:
     """What the endpoints read: topics, the layout of their partitions, and the database."""
 
-    def __init__(self, reads: BoundedReads, topics: Topics, layout: Any, database: Any) -> None:
+    def __init__(self, reads: BoundedReads, topics: Topics, layout: Callable[[], Layout], database: Database) -> None:
+        """`layout` gives the present layout."""
         self.reads = reads
         self.topics = topics
         self._layout = layout
@@ -44,8 +49,7 @@ class Sources:
     @property
     def layout(self) -> Layout:
         """The present layout."""
-        layout: Layout = self._layout()
-        return layout
+        return self._layout()
 
 
 async def _sources(request: Request) -> Sources:
@@ -114,14 +118,10 @@ async def get_change(
 async def _command(sources: Sources, site_id: str, gallery_id: str, event: dict[str, Any]) -> dict[str, Any] | None:
     if event["commandId"] is None:
         return None
-    cause = Cause(site_id, event["source"], event["commandId"])
+    cause, at = Cause(site_id, event["source"], event["commandId"]), _moment(event)
     topic, partition = sources.topics.commands, partition_of(gallery_id.encode(), sources.layout.partitions)
-    found: FoundCommand | None
-    outcome: Outcome | None
-    found, outcome = await asyncio.gather(
-        find_command(sources.reads, topic, partition, cause, datetime.fromisoformat(event["time"])),
-        read_outcome(sources.database, *cause),
-    )
+    outcome = await read_outcome(sources.database, *cause)
+    found = None if at is None else await find_command(sources.reads, topic, partition, cause, at)
     return {
         "id": cause.command_id,
         "source": cause.source,
@@ -133,16 +133,11 @@ async def _command(sources: Sources, site_id: str, gallery_id: str, event: dict[
 
 
 async def _joined(sources: Sources, gallery_id: str, event: dict[str, Any]) -> dict[str, Any] | None:
-    partition = partition_of(gallery_id.encode(), sources.layout.partitions)
-    found: JoinedRecord | None = await find_joined(
-        sources.reads,
-        sources.topics.galleries,
-        partition,
-        gallery_id,
-        event["itemId"],
-        event["sequence"],
-        datetime.fromisoformat(event["time"]),
-    )
+    at, partition = _moment(event), partition_of(gallery_id.encode(), sources.layout.partitions)
+    if at is None:
+        return None
+    topic, item_id, sequence = sources.topics.galleries, event["itemId"], event["sequence"]
+    found = await find_joined(sources.reads, topic, partition, gallery_id, item_id, sequence, at)
     if found is None:
         return None
     value = found.record.value
@@ -157,7 +152,7 @@ async def _joined(sources: Sources, gallery_id: str, event: dict[str, Any]) -> d
 
 
 def _placed(one: TopicEvent) -> dict[str, Any]:
-    headers, event = event_headers(one.record.headers), one.event
+    headers, event = one.headers, one.event
     return {
         "galleryId": event.gallery_id,
         "sequence": event.sequence,
@@ -178,6 +173,15 @@ def _archived(row: dict[str, Any], gallery_id: str) -> dict[str, Any]:
     return {"galleryId": gallery_id, "place": None, **{name: row.get(name) for name in names}}
 
 
+def _moment(event: dict[str, Any]) -> datetime | None:
+    """The time of an event; None for a text that others have put there, and that is no time of this product."""
+    try:
+        at = datetime.fromisoformat(event["time"])
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None and at.year >= EPOCH_YEAR else None
+
+
 def _place(record: ConsumerRecord[Any, Any]) -> dict[str, Any]:
-    date = format_instant(datetime.fromtimestamp(max(0, record.timestamp) / 1000, UTC))
+    date = format_instant(datetime.fromtimestamp(min(max(0, record.timestamp), LATEST_MS) / 1000, UTC))
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset, "date": date}

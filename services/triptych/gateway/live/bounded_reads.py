@@ -1,10 +1,10 @@
 """Reads a bounded number of records of a topic for a request, from an offset, from a time on, or at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka import ConsumerRecord
 
@@ -17,10 +17,12 @@ from triptych.kit.logs.loggers import error_text, get_logger
 from triptych.kit.process.settings import KitSettings
 
 log = get_logger(__name__)
+Ranges: TypeAlias = dict[int, tuple[int, int]]
+"""The first offset and the one after the last, by partition."""
 
 READERS_MAX = 2
 """How many requests read at the same time. Others wait for their turn."""
-READ_SECONDS = 5.0
+READ_SECONDS = 10.0
 """How long a request may read, its turn included."""
 RECORDS_AT_ONCE = 200
 
@@ -51,19 +53,19 @@ class BoundedReads:
             log.warning("records cannot be read for a request", error=error_text(failure))
             raise HttpFailure(503, RETRY_AFTER) from failure
 
-    async def stored(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    async def stored(self, topic: str, partitions: Iterable[int]) -> Ranges:
         """The first offset that is stored and the one after the last, by partition. Raises TransientFailure."""
         offsets, wanted = self._offsets[topic], sorted(partitions)
         beginnings, ends = await asyncio.gather(offsets.beginnings(wanted), offsets.ends(wanted))
         return {partition: (beginnings[partition], ends[partition]) for partition in wanted}
 
-    async def since(self, topic: str, moment: datetime, partitions: Iterable[int], count: int) -> dict[int, Any]:
+    async def since(self, topic: str, moment: datetime, partitions: Iterable[int], count: int) -> Ranges:
         """The ranges of the first `count` records from `moment` on, by partition. Raises TransientFailure."""
         wanted = sorted(partitions)
         starts = await self._offsets[topic].since(moment, wanted)
         return {partition: (starts[partition], starts[partition] + count) for partition in wanted}
 
-    async def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+    async def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> AsyncGenerator[ConsumerRecord[Any, Any]]:
         """The records of these ranges. Raises TransientFailure or StartRefused."""
         stored = await self.stored(topic, ranges)
         cut = {

@@ -49,7 +49,7 @@ async def find_command(
     """
     wanted = cause.command_id.encode()
     ranges = await reads.since(topic, event_at - BEFORE_EVENT, [partition], SEARCHED_MAX)
-    async with aclosing(reads.read(topic, ranges)) as records:  # type: ignore[type-var]
+    async with aclosing(reads.read(topic, ranges)) as records:
         async for record in records:
             # Reading a command costs more than seeing that it cannot be the one.
             if dict(record.headers).get("ce_id") != wanted and wanted not in (record.value or b""):
@@ -73,13 +73,23 @@ async def find_joined(
     """
     key = gallery_key(gallery_id) if item_id is None else item_key(gallery_id, item_id)
     ranges = await reads.since(topic, at - CLOCKS_DIFFER, [partition], SEARCHED_MAX)
-    async with aclosing(reads.read(topic, ranges)) as records:  # type: ignore[type-var]
+    async with aclosing(reads.read(topic, ranges)) as records:
         async for record in records:
             if record.key != key:
                 continue
             if record.value is None:
                 return JoinedRecord(None, record)
-            reached = orjson.loads(record.value)["sequence"]
-            if reached >= sequence:
+            reached = _sequence_of(record.value)
+            if reached is not None and reached >= sequence:
                 return JoinedRecord(reached, record)
     return None
+
+
+def _sequence_of(value: bytes) -> int | None:
+    """The sequence in a joined record; None for anything else that somebody has put on the topic."""
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    sequence = found.get("sequence") if isinstance(found, dict) else None
+    return sequence if isinstance(sequence, int) else None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aiokafka import ConsumerRecord
 
 from triptych.contract.codec.cloudevents import Undecodable
+from triptych.contract.codec.envelope import EventHeaders, event_headers
 from triptych.contract.codec.events import Event, decode_event
 from triptych.contract.domain_event import slug_of
 from triptych.gateway.live.bounded_reads import BoundedReads
@@ -23,9 +24,10 @@ CLOCKS_DIFFER = timedelta(seconds=2)
 
 
 class TopicEvent(NamedTuple):
-    """An event and its record."""
+    """An event, what its headers say, and its record."""
 
     event: Event
+    headers: EventHeaders
     record: ConsumerRecord[Any, Any]
 
 
@@ -47,7 +49,7 @@ async def recent_events(
     ranges = {partition: (max(begin, end - count), end) for partition, (begin, end) in stored.items()}
     found: list[TopicEvent] = []
     examined = held = 0
-    async with aclosing(reads.read(topic, ranges)) as records:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(reads.read(topic, ranges)) as records:
         async for record in records:
             examined += 1
             if (one := _event_of(record, event_filter)) is None or slug not in (None, slug_of(one.event.event_type)):
@@ -88,7 +90,7 @@ async def find_event(
         ranges = {partition: (offset, offset + 1)} if partition in places else {}
     if not ranges:
         return None
-    async with aclosing(reads.read(topic, ranges)) as records:  # type: ignore[type-var]
+    async with aclosing(reads.read(topic, ranges)) as records:
         async for record in records:
             one = _event_of(record, event_filter)
             if one is not None and one.event.sequence == sequence:
@@ -100,7 +102,7 @@ def _event_of(record: ConsumerRecord[Any, Any], event_filter: EventFilter) -> To
     if not event_filter.includes(record):
         return None
     try:
-        return TopicEvent(decode_event(record.value), record)
+        return TopicEvent(decode_event(record.value), event_headers(record.headers), record)
     except Undecodable:
         return None
 
