@@ -7,7 +7,7 @@ import { texts } from "./texts.ts";
 type Schemas = components["schemas"];
 export type PlacedEvent = Schemas["PlacedEvent"];
 export type Change = Schemas["ChangeForm"];
-export type Delivery = Schemas["LoggedDelivery"];
+export type Delivery = Schemas["AttemptedDelivery"];
 export type System = Schemas["System"];
 export type Letter = Schemas["DeadLetterForm"];
 export type FullLetter = Schemas["FullDeadLetter"];

@@ -126,10 +126,16 @@ class LoggedDeliveryAnswer(WireModel):
     delivery: LoggedDelivery
 
 
+class AttemptedDelivery(DeliveryForm):
+    """A delivery with its attempts, without the body that was sent."""
+
+    log: list[AttemptForm]
+
+
 class EventDeliveriesAnswer(WireModel):
     """The deliveries that an event has caused, with their attempts."""
 
-    deliveries: list[LoggedDelivery]
+    deliveries: list[AttemptedDelivery]
 
 
 class ProgressAnswer(WireModel):
