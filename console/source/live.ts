@@ -7,7 +7,8 @@ import { texts } from "./texts.ts";
 export interface Watcher {
   /** The stream is open. What is shown has to be read again unless the stream was resumed without a gap. */
   opened(isResumed: boolean): void;
-  happened(event: ServerEvent): void;
+  /** `before` is the id before this event: the two differ by the place of the event (`pure/event-log.ts`). */
+  happened(event: ServerEvent, before: string): void;
   /** The gateway does not answer, or has no room for a stream, and is asked again after a pause. */
   away(why: string): void;
   /** The stream is open and says whether events can come: why not in words, or nothing if they can. */
@@ -51,8 +52,9 @@ async function run(session: Session, path: string, watcher: Watcher, signal: Abo
       for await (const piece of pieces(answer.body)) {
         for (const event of reader.push(piece)) {
           pause = FIRST_PAUSE_MS;
+          const before = last;
           if (event.id) last = event.id;
-          if (event.event) watcher.happened(event);
+          if (event.event) watcher.happened(event, before);
           else watcher.told?.(event.comment ? texts.servers.kafka : "");
         }
       }

@@ -5,7 +5,7 @@ import { allowed, placeOf } from "../source/pure/places.ts";
 const ROOMS = [
   { name: "galleries", scope: "read" },
   { name: "listeners", scope: "listeners" },
-  { name: "system", scope: "dead-letters", isAboutAllSites: true },
+  { name: "system", scope: ["operate", "dead-letters"], isAboutAllSites: true },
 ];
 
 test("a key enters the rooms of its scopes, and a key of a site none that is about all sites", () => {

@@ -26,13 +26,14 @@ MAY_IMPORT = {
     "projector": ("contract", "history", "kit", "readmodel", "writemodel"),
     "webhooks": ("contract", "kit"),
     "deadletters": ("contract", "kit"),
+    "status": ("command.domain", "command.store", "contract", "history", "kit", "readmodel", "webhooks.store"),
     "gateway": (
-        *("contract", "deadletters", "history", "kit", "readmodel", "writemodel"),
+        *("contract", "deadletters", "history", "kit", "readmodel", "status", "writemodel"),
         *("webhooks.admin", "webhooks.model", "webhooks.store"),
     ),
     "cli": (
         *("client", "command", "contract", "deadletters", "devstack"),
-        *("gateway", "history", "kit", "projector", "readmodel", "webhooks", "writemodel"),
+        *("gateway", "history", "kit", "projector", "readmodel", "status", "webhooks", "writemodel"),
     ),
 }
 

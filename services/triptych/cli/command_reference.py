@@ -18,8 +18,8 @@ _STATUS_KEYS = (
     ("kafka, mongodb", "`reached`, and the `problem` if not"),
     (
         "lag",
-        "for each consumer group `group`, `topic`, `records` and `oldestSeconds`; `history.v1` is among them if a "
-        "history is written",
+        "for each consumer group `group`, `topic`, `records` and `oldestSeconds`; the group of the history is "
+        "among them if one is written",
     ),
     ("deadLetters", "for each dead-letter topic `topic` and `records`: what it has now, handled or not"),
     ("outbox", "`rows` and `oldestSeconds`: committed events that are not marked as published"),

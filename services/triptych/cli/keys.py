@@ -9,7 +9,7 @@ from triptych.cli.database import run_in_database
 from triptych.cli.output import AsJson, show_json
 from triptych.cli.sites import check_site
 from triptych.contract.base import format_instant
-from triptych.gateway.access.keys import KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
+from triptych.gateway.access.keys import OF_ALL_SITES, KeyEntry, Scope, list_keys, new_key, revoke_key, store_key
 from triptych.kit.failures import StartRefused
 from triptych.kit.mongo.driver import Database
 from triptych.kit.own_command import as_typed
@@ -34,8 +34,9 @@ def create(
     """Make a key and print it. Only a hash is stored, so it cannot be shown again."""
     key = new_key()
     scopes = scope or [Scope.READ, Scope.MANAGE]
-    if site is not None and Scope.DEAD_LETTERS in scopes:
-        raise typer.BadParameter("a key of a site cannot read dead letters: they have the bytes of all sites")
+    if site is not None and (beyond := OF_ALL_SITES.intersection(scopes)):
+        names = " and ".join(sorted(beyond))
+        raise typer.BadParameter(f"a key of a site cannot have {names}: that is about all sites")
     _run(lambda database: store_key(database, key, site_id=site, scopes=scopes, name=name))
     print(key)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from triptych.command.flow.step_retries import RETRY_PERIOD
+from triptych.kit.kafka import groups
 from triptych.kit.process.settings import ConsumerSettings, IdempotencySettings
 
 
@@ -23,4 +24,4 @@ class CommandSettings(IdempotencySettings, ConsumerSettings):
     @property
     def command_group(self) -> str:
         """The consumer group of the command service."""
-        return f"{self.topic_prefix}command.v1"
+        return groups.command_group(self.topic_prefix)

@@ -19,6 +19,7 @@ from triptych.gateway.access.limits import RateLimit
 from triptych.gateway.api import (
     bulk,
     bulk_lines,
+    changes,
     dead_letters,
     deliveries,
     events,
@@ -28,6 +29,7 @@ from triptych.gateway.api import (
     listener_health,
     listeners,
     own_key,
+    system,
 )
 from triptych.gateway.api.dead_letter_access import LetterAccess
 from triptych.gateway.api.dependencies import GatewayState
@@ -39,6 +41,7 @@ from triptych.gateway.http.middleware import OuterMiddleware
 from triptych.gateway.http.request_ids import REQUEST_ID_HEADER
 from triptych.gateway.http.responses import COMMON_FAILURES, failures
 from triptych.gateway.lines.slots import LineSlots
+from triptych.gateway.live.bounded_reads import BoundedReads
 from triptych.gateway.live.event_feed import EventFeed
 from triptych.gateway.live.feed import TopicFeed, following_topic
 from triptych.gateway.live.streams import Streams
@@ -74,6 +77,8 @@ from triptych.kit.tracing.spans import request_telemetry
 from triptych.kit.upgrading.presence import present
 from triptych.readmodel.item_reads import ItemReads
 from triptych.readmodel.queries import Views
+from triptych.status.installation import SystemStatus
+from triptych.status.sharing import Shared
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
 # Events are read for streams only. A fetch every 200 ms costs less than one for each event.
@@ -186,6 +191,11 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         letters = DeadLetters(settings, database)
         stack.push_async_callback(letters.stop)
         app.state.dead_letters = LetterAccess(letters, kafka_monitor)
+        reads = BoundedReads(settings, (topics.commands, topics.events, topics.galleries), kafka_monitor)
+        stack.push_async_callback(reads.stop)
+        app.state.changes = changes.Sources(reads, topics, lambda: layout_watch.layout, database)
+        system_status = SystemStatus(settings, database, lambda: kafka_monitor.problem)
+        app.state.system = Shared(system_status.ask, system.KEPT_SECONDS)
         app.state.administration = await listeners.administration_of(settings, database)
         # So that the first write waits for neither of them: its client may have come from a gateway that is replaced.
         _prepare_routes(app)
@@ -260,6 +270,8 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     for router in (listeners.router, listener_health.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
     app.include_router(own_key.router)
+    app.include_router(system.router)
+    app.include_router(changes.router)
     app.router.routes.extend([*health.routes(), *console_routes(), *operations_routes(), *topics_routes(topics)])
     # At the end: FastAPI prepares the routes of a router when a request first gets there, which takes a tenth of a
     # second for each prefix. Most processes never get a request with the other prefixes (`_prepare_routes`).

@@ -118,6 +118,12 @@ class History:
         next_cursor = None if page.next_row is None else write_events_cursor(page.next_row["sequence"])
         return EventsPage([_event_wire(row) for row in page.rows], next_cursor)
 
+    async def event(self, site_id: str, gallery_id: str, sequence: int) -> dict[str, Any] | None:
+        """One event of a gallery, as in a page of `events`; None if it is not kept, or no history is written."""
+        query = {"_id": row_id(gallery_id, sequence), "galleryId": gallery_id, "siteId": site_id}
+        row = await self._events.find_one({**query, "type": {"$ne": SNAPSHOT}})
+        return None if row is None else _event_wire(row)
+
     async def sequence_at(self, site_id: str, gallery_id: str, time: datetime | None) -> int:
         """The sequence of a gallery's last event up to a time; without a time, of the last one in the history.
 

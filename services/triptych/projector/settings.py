@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from triptych.kit.kafka import groups
 from triptych.kit.process.settings import ConsumerSettings
 
 
@@ -35,9 +36,9 @@ class ProjectorSettings(ConsumerSettings):
 
     def projector_group(self, version: int) -> str:
         """The consumer group of a version of the views. Each version reads the topic in a group of its own."""
-        return f"{self.topic_prefix}projector.v{version}"
+        return groups.projector_group(self.topic_prefix, version)
 
     @property
     def history_group(self) -> str:
         """The consumer group of the history."""
-        return f"{self.topic_prefix}history.v1"
+        return groups.history_group(self.topic_prefix)

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from triptych.kit.kafka import groups
 from triptych.kit.process.settings import ConsumerSettings
 from triptych.webhooks.model.addresses import Network, parse_networks
 from triptych.webhooks.model.registration import TIMEOUT_MAX_SECONDS
@@ -49,7 +50,7 @@ class WebhookSettings(ListenerSettings, ConsumerSettings):
     @property
     def webhooks_group(self) -> str:
         """The consumer group of the relay."""
-        return f"{self.topic_prefix}webhooks.v1"
+        return groups.webhooks_group(self.topic_prefix)
 
     @field_validator("webhooks_allowed_networks", mode="before")
     @classmethod

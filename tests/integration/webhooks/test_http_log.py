@@ -45,6 +45,7 @@ async def test_answers_have_the_documented_shapes(
         (answers.ListenersAnswer, (await client.get("/listeners")).json()),
         (answers.DeliveriesAnswer, page),
         (answers.LoggedDeliveryAnswer, (await client.get(f"/deliveries/{page['deliveries'][0]['id']}")).json()),
+        (answers.EventDeliveriesAnswer, (await of_event(client, page["deliveries"][0]["eventId"])).json()),
         (answers.ProgressAnswer, (await client.post(f"{path}/replay")).json()),
         (answers.OperationalEventsAnswer, (await client.get("/operational-events")).json()),
         (answers.HealthAnswer, (await client.get(f"{path}/health")).json()),
@@ -52,6 +53,10 @@ async def test_answers_have_the_documented_shapes(
     ]
     for shape, answer in shapes:
         assert shape.model_validate(answer).model_dump(mode="json", by_alias=True) == answer
+
+
+async def of_event(client: httpx.AsyncClient, event_id: str, site_id: str = "default") -> httpx.Response:
+    return await client.get("/deliveries", params={"eventId": event_id}, headers={"wix-site-id": site_id})
 
 
 def nothing_left(seen: int) -> dict[str, Any]:
@@ -73,6 +78,10 @@ async def test_the_log_and_sending_again(
         (listed,) = (await client.get(f"{path}/deliveries", params={"status": "dead"})).json()["deliveries"]
         assert (listed["eventId"], listed["reason"], listed["attempts"]) == (history.events[0].id, "exhausted", 1)
         shown = (await client.get(f"/deliveries/{listed['id']}")).json()["delivery"]
+        (caused,) = (await of_event(client, listed["eventId"])).json()["deliveries"]
+        assert (caused["id"], caused["log"]) == (listed["id"], shown["log"])
+        assert (await of_event(client, listed["eventId"], "another")).json() == {"deliveries": []}
+        assert (await of_event(client, UNKNOWN)).json() == {"deliveries": []}
         (attempt,) = shown["log"]
         assert (attempt["status"], attempt["answer"], attempt["failure"]) == (500, "no \ufffd", None)
         assert attempt["requestHeaders"]["webhook-id"] == history.events[0].id

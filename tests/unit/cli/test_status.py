@@ -7,7 +7,11 @@ import pytest
 from rich.console import Console
 
 from triptych.cli.command_reference import _STATUS_KEYS
-from triptych.cli.status.report import (
+from triptych.cli.status.screen import screen
+from triptych.kit.own_command import as_typed
+from triptych.kit.upgrading.presence import RunningProcess
+from triptych.kit.upgrading.progress import MigrationProgress, MigrationState
+from triptych.status.report import (
     DatabaseStatus,
     DeadLetters,
     DeliveriesStatus,
@@ -20,10 +24,6 @@ from triptych.cli.status.report import (
     ServerStatus,
     ServiceStatus,
 )
-from triptych.cli.status.screen import screen
-from triptych.kit.own_command import as_typed
-from triptych.kit.upgrading.presence import RunningProcess
-from triptych.kit.upgrading.progress import MigrationProgress, MigrationState
 
 DUE = MigrationProgress("later", 2, MigrationState.DUE)
 STARTED = datetime(2026, 1, 2, tzinfo=UTC)

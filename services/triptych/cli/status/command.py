@@ -15,8 +15,8 @@ from triptych.cli.output import AsJson, show_json
 from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.cli.status.collecting import addresses_of, collect
-from triptych.cli.status.report import Report
 from triptych.cli.status.screen import screen
+from triptych.status.report import Report
 
 app = typer.Typer(add_completion=False)
 

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from triptych.cli.status.report import Report, SchemaStatus
 from triptych.kit.upgrading.progress import MigrationState
+from triptych.status.report import Report, SchemaStatus
 
 _STYLES = {"ready": "green", "not ready": "yellow", "not reached": "red"}
 

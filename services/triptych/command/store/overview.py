@@ -74,6 +74,11 @@ class Overview:
                     break
         return shown
 
+    async def jobs_with_progress(self, limit: int) -> list[dict[str, Any]]:
+        """The oldest jobs, as `job_wire`, each with the numbers among the state that its steps keep."""
+        found = self._jobs.find({}, _WITHOUT_RECORD).sort([("startedAt", ASCENDING), ("_id", ASCENDING)]).limit(limit)
+        return [{**job_wire(document), "progress": _numbers(document.get("state"))} async for document in found]
+
     async def job(self, job_id: str) -> dict[str, Any] | None:
         """One job with the state that its steps keep, and the number of commands that wait for it; None if it ended."""
         document = await self._jobs.find_one({"_id": job_id}, _WITHOUT_RECORD)
@@ -113,6 +118,12 @@ def job_wire(document: Document) -> dict[str, Any]:
 
 def _instant(value: object) -> str | None:
     return format_instant(value) if isinstance(value, datetime) else None
+
+
+def _numbers(state: Any) -> dict[str, int]:
+    """The counts in the state of a job. Ids and cursors mean nothing to people."""
+    members = state.items() if isinstance(state, Mapping) else ()
+    return {str(name): value for name, value in members if isinstance(value, int) and not isinstance(value, bool)}
 
 
 def _plain(value: Any) -> Any:

@@ -29,6 +29,12 @@ class Scope(StrEnum):
     LISTENERS = "listeners"
     DEAD_LETTERS = "dead-letters"
     """Read and replay refused records of all sites. A key of a site is refused nevertheless."""
+    OPERATE = "operate"
+    """See how the whole installation is. A key of a site is refused nevertheless."""
+
+
+OF_ALL_SITES = frozenset({Scope.DEAD_LETTERS, Scope.OPERATE})
+"""Scopes that are about all sites, so that a key of a site cannot have them."""
 
 
 @dataclass(frozen=True, slots=True)

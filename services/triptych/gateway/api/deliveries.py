@@ -9,7 +9,13 @@ from starlette.responses import Response
 from triptych.contract.base import Guid, Instant, ViolatedRule, WireModel, broken, format_instant
 from triptych.contract.codec.events import EventType
 from triptych.gateway.api.dependencies import Gateway
-from triptych.gateway.api.listener_models import DeliveriesAnswer, DeliveryAnswer, LoggedDeliveryAnswer, ProgressAnswer
+from triptych.gateway.api.listener_models import (
+    DeliveriesAnswer,
+    DeliveryAnswer,
+    EventDeliveriesAnswer,
+    LoggedDeliveryAnswer,
+    ProgressAnswer,
+)
 from triptych.gateway.api.listeners import PAGE_MAX, Admin, Cursor, Limit, ListenerAdmin, ListenerId
 from triptych.gateway.api.openapi import json_body
 from triptych.gateway.http.bodies import parse_body, read_body
@@ -85,6 +91,13 @@ async def list_deliveries(
     page = await admin.deliveries.page(listener, status, limit, cursor, event_type and event_type.value)
     deliveries = [delivery_wire(one, with_log=False) for one in page.deliveries]
     return JsonAnswer({"deliveries": deliveries, "cursor": page.cursor})
+
+
+@router.get("/deliveries", response_model=EventDeliveriesAnswer)
+async def list_deliveries_of_event(admin: Admin, event_id: Annotated[Guid, Query(alias="eventId")]) -> Response:
+    """The deliveries that an event has caused, one for each listener, with their attempts; up to 100."""
+    found = await admin.deliveries.of_event(admin.site_id, event_id, PAGE_MAX)
+    return JsonAnswer({"deliveries": [delivery_wire(one, with_log=True) for one in found]})
 
 
 @router.get("/deliveries/{deliveryId}", response_model=LoggedDeliveryAnswer)

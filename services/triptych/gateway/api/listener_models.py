@@ -126,6 +126,18 @@ class LoggedDeliveryAnswer(WireModel):
     delivery: LoggedDelivery
 
 
+class AttemptedDelivery(DeliveryForm):
+    """A delivery with its attempts, without the body that was sent."""
+
+    log: list[AttemptForm]
+
+
+class EventDeliveriesAnswer(WireModel):
+    """The deliveries that an event has caused, with their attempts."""
+
+    deliveries: list[AttemptedDelivery]
+
+
 class ProgressAnswer(WireModel):
     """How many deliveries were queued, and the cursor of the next step; no cursor means that nothing is left.
 

@@ -16,7 +16,7 @@ from triptych.gateway.api.parameters import IDEMPOTENCY_HEADER
 from triptych.gateway.writing.read_your_writes import CONSISTENT_HEADER
 
 # Requests and responses share models, but require different fields; the suffix distinguishes the two schemas.
-ABOUT_ALL_SITES = {"dead-letters"}
+ABOUT_ALL_SITES = {"dead-letters", "system"}
 """Tags of operations that take no site."""
 _REF = "#/components/schemas/{model}Input"
 

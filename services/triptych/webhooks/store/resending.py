@@ -14,11 +14,14 @@ from triptych.webhooks.store.cursors import read_cursor, write_cursor
 from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
 from triptych.webhooks.store.example_event import example_event
 from triptych.webhooks.store.listener_documents import Listener
+from triptych.webhooks.store.listeners import LISTENERS
 from triptych.webhooks.store.ordering import promote
 
 CHUNK = 500
 SEARCHED = 2_000
 """How many deliveries are searched for those of one event type, for one page."""
+LISTENERS_ASKED = 1_000
+"""The listeners of a site whose deliveries of an event are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,13 @@ class DeliveryLog:
     async def get(self, site_id: str, delivery_id: str) -> Document | None:
         """One delivery with its log; None if the site has no delivery with this id."""
         return await self._deliveries.find_one({"_id": delivery_id, "siteId": site_id})
+
+    async def of_event(self, site_id: str, event_id: str, limit: int) -> list[Document]:
+        """The deliveries that an event has caused, with their logs, by listener; without those sent again."""
+        known = self._database[LISTENERS].find({"siteId": site_id}, {"_id": 1}).sort("_id", ASCENDING)
+        listener_ids = [one["_id"] for one in await known.limit(LISTENERS_ASKED).to_list(None)]
+        query = {"listenerId": {"$in": listener_ids}, "eventId": event_id, "manual": False, "siteId": site_id}
+        return await self._deliveries.find(query).sort("listenerId", ASCENDING).limit(limit).to_list(None)
 
     async def resend(self, listener: Listener, delivery: Document) -> Document:
         """Send a delivery again, in any state; the new delivery."""

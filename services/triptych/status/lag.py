@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from aiokafka import TopicPartition
 
-from triptych.cli.settings import CliSettings
-from triptych.cli.status.report import DeadLetters, KafkaStatus, Lag
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.kafka.groups import command_group, history_group, projector_group, webhooks_group
 from triptych.kit.kafka.reading.offsets import GroupOffsets, TopicOffsets
+from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup.provision import require_topics
+from triptych.status.report import DeadLetters, KafkaStatus, Lag
 
 OLDEST_SECONDS = 1.5
 """How long the oldest record that is not handled may be looked for."""
@@ -19,20 +20,17 @@ PARTITIONS_READ = 24
 """The partitions with most records to handle, in which the oldest record is looked for."""
 
 
-async def kafka_status(settings: CliSettings) -> KafkaStatus:
-    """What Kafka knows now, without the lag of the projector and the history, whose groups depend on what is stored.
+async def kafka_status(settings: KitSettings) -> KafkaStatus:
+    """What Kafka knows now, without the groups that depend on what MongoDB says (`lags_of_views`).
 
     Raises:
         StartRefused: Kafka does not answer, or topics are missing.
         TransientFailure: Kafka stopped answering.
     """
-    topics = Topics(settings.topic_prefix)
+    topics, prefix = Topics(settings.topic_prefix), settings.topic_prefix
     dead = [spec.name for spec in topics.catalogue(1, 1) if spec.name.endswith(topics.dead_letter(""))]
     await require_topics(settings, [topics.commands, topics.events, *dead])
-    groups = (
-        (settings.command_group, topics.commands),
-        (settings.webhooks_group, topics.events),
-    )
+    groups = ((command_group(prefix), topics.commands), (webhooks_group(prefix), topics.events))
     lags, letters = await asyncio.gather(
         asyncio.gather(*(lag_of(settings, group, topic) for group, topic in groups)),
         asyncio.gather(*(_dead_letters(settings, topic) for topic in dead)),
@@ -40,7 +38,15 @@ async def kafka_status(settings: CliSettings) -> KafkaStatus:
     return KafkaStatus(tuple(lags), tuple(letters))
 
 
-async def lag_of(settings: CliSettings, group: str, topic: str) -> Lag:
+async def lags_of_views(settings: KitSettings, view_version: int, *, has_history: bool) -> tuple[Lag, ...]:
+    """The lag of the projector, and of its archive of events if it keeps one. Raises like `kafka_status`."""
+    prefix = settings.topic_prefix
+    groups = [projector_group(prefix, view_version), *([history_group(prefix)] if has_history else [])]
+    events = Topics(prefix).events
+    return tuple(await asyncio.gather(*(lag_of(settings, group, events) for group in groups)))
+
+
+async def lag_of(settings: KitSettings, group: str, topic: str) -> Lag:
     """How far a group is behind. Raises like `kafka_status`."""
     async with GroupOffsets(settings, topic, group) as offsets:
         ends = await offsets.all_ends()
@@ -53,14 +59,14 @@ async def lag_of(settings: CliSettings, group: str, topic: str) -> Lag:
     return Lag(group, topic, sum(behind.values()), seconds)
 
 
-async def _dead_letters(settings: CliSettings, topic: str) -> DeadLetters:
+async def _dead_letters(settings: KitSettings, topic: str) -> DeadLetters:
     async with TopicOffsets(settings, topic) as offsets:
         ends = await offsets.all_ends()
         beginnings = await offsets.beginnings(ends)
     return DeadLetters(topic, sum(end - beginnings[partition] for partition, end in ends.items()))
 
 
-async def _oldest_ms(settings: CliSettings, positions: Mapping[TopicPartition, int]) -> int | None:
+async def _oldest_ms(settings: KitSettings, positions: Mapping[TopicPartition, int]) -> int | None:
     """The time of the oldest record at these positions, in ms since 1970; None if no record can be read."""
     if not positions:
         return None

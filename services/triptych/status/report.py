@@ -1,4 +1,4 @@
-"""Defines what `triptych status` reports, and decides what of it is wrong (pure).
+"""Defines what is reported about an installation, and decides what of it is wrong (pure).
 
 The keys of `to_json` are stable: scripts rely on them (docs/command-line.md).
 """

@@ -1,0 +1,1 @@
+"""How an installation is: lag, outbox, jobs, deliveries, dead letters; for the gateway and the command line."""
