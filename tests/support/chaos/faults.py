@@ -7,7 +7,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ SERVERS: tuple[Component, ...] = ("kafka", "mongo")
 KINDS = ("SIGKILL", "SIGTERM", "SIGSTOP")
 BEYOND_SESSION_SECONDS = 10.0
 """How long a service stands still: the session in its consumer group lasts 6 s."""
+NAMES = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
+"""Two processes of each service."""
 SERVER_FREEZE_SECONDS = 20.0
 START_SECONDS = 60.0
 
@@ -44,18 +46,21 @@ def all_plans(chance: random.Random) -> list[Plan]:
 class Faults:
     """Carries out faults, and starts again what has ended, as a supervisor of processes does."""
 
-    def __init__(self, running: Instances, servers: OwnServers, folder: Path, chance: random.Random) -> None:
+    def __init__(
+        self, running: Instances, servers: OwnServers, folder: Path, chance: random.Random, names: Sequence[str]
+    ) -> None:
+        self.names = names
         self._running = running
         self._servers = servers
         self._folder = folder
         self._chance = chance
         self._away: set[str] = set()
+        self._still: set[str] = set()
         self._starts = 0
         self.unexpected: list[str] = []
         """Processes that ended although nobody told or killed them."""
         self.peaks: dict[str, int] = {}
         """The most resident bytes of each process name."""
-        self.names = [f"{service}-{number}" for service in SERVICES for number in (1, 2)]
 
     async def strike(self, plan: Plan) -> float:
         """Carry out a fault. The time from which recovery counts.
@@ -65,10 +70,11 @@ class Faults:
         self._running.note(f"{plan.kind} of {plan.component}")
         if plan.component in SERVERS:
             return await self._strike_server(plan)
-        name = f"{plan.component}-{self._chance.choice([1, 2])}"
+        name = self._chance.choice([name for name in self.names if name.startswith(plan.component)])
         began_at = time.monotonic()
         if plan.kind == "SIGSTOP":
             self._running.send(name, signal.SIGSTOP)
+            self._still.add(name)
             return began_at
         self._away.add(name)
         if plan.kind == "SIGKILL":
@@ -79,12 +85,13 @@ class Faults:
         self._away.discard(name)
         return began_at
 
-    async def heal(self, plan: Plan) -> None:
-        """End a fault that lasts: stopped services continue."""
-        if plan.kind == "SIGSTOP" and plan.component in SERVICES:
+    async def heal(self) -> None:
+        """End faults that last: after some time, services that were stopped continue."""
+        if self._still:
             await asyncio.sleep(BEYOND_SESSION_SECONDS)
-            for number in (1, 2):
-                self._running.send(f"{plan.component}-{number}", signal.SIGCONT)
+        for name in self._still:
+            self._running.send(name, signal.SIGCONT)
+        self._still.clear()
 
     async def all_ready(self) -> None:
         """Wait until all services are ready."""

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A record of the events topic that has one of the six events."""
+    """A record of the events topic that has one of the six events. `at` is its time, in Unix milliseconds."""
 
     partition: int
     offset: int
@@ -45,6 +45,7 @@ class Event(NamedTuple):
     site: str
     cause: str
     value: dict[str, Any]
+    at: int = 0
 
     @property
     def place(self) -> str:
@@ -116,7 +117,10 @@ Component: TypeAlias = Literal["command", "projector", "webhooks", "gateway", "k
 
 @dataclass
 class Fault:
-    """A fault and how long the next work after it took, in seconds from its end (None: never)."""
+    """A fault and how long the next work after it took, in seconds (None: never).
+
+    They count from the beginning of a service's fault, since another process can take over, and from a server's end.
+    """
 
     kind: str
     component: Component

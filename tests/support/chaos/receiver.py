@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncIterator
 
+import orjson
 from aiohttp import web
 
 from tests.support.chaos.history import Delivery
+from tests.support.chaos.recording import Recording
 from tests.support.chaos.workload import SITES
 from tests.support.installation import Installation
 from tests.support.receiver import Receiver, hang, open_receiver, reset, status
@@ -30,43 +31,40 @@ FAILING = 0.05
 
 
 class Receivers:
-    """What has arrived, by site."""
+    """Answers requests, and notes them in a recording."""
 
-    def __init__(self, receiver: Receiver, chance: random.Random) -> None:
+    def __init__(self, receiver: Receiver, recording: Recording, chance: random.Random) -> None:
         self.receiver = receiver
         self.listeners: dict[str, str] = {}
         """The id of the listener of each site."""
         self.forbidden_calls = 0
+        self._recording = recording
         self._chance = chance
-        self._succeeded: set[tuple[str, str]] = set()
         self._are_healed = False
         receiver.usual = self._behave
+        receiver.is_keeping = False
 
     async def _behave(self, request: web.Request) -> web.StreamResponse:
-        if not self._are_healed and self._chance.random() < FAILING:
-            # After a timeout or a 429 the relay waits for a minute, so these are rare.
-            failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
-            return await failure(request)
-        self._succeeded.add((request.path, request.headers["webhook-id"]))
-        return await status(200)(request)
+        has_succeeded = self._are_healed or self._chance.random() >= FAILING
+        self._recording.add_delivery(
+            request.path.removeprefix("/"),
+            request.headers["webhook-id"],
+            orjson.loads(await request.read())["data"],
+            has_succeeded=has_succeeded,
+        )
+        if has_succeeded:
+            return await status(200)(request)
+        # After a timeout or a 429 the relay waits longer than after other failures, so these are rare.
+        failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
+        return await failure(request)
 
     def heal(self) -> None:
         """From now on, accept every request."""
         self._are_healed = True
 
-    def deliveries(self) -> list[Delivery]:
-        """Every request that came."""
-        made = [
-            Delivery(
-                found.path.removeprefix("/"),
-                found.id,
-                json.loads(found.body)["data"],
-                has_succeeded=(found.path, found.id) in self._succeeded,
-            )
-            for found in self.receiver.requests
-        ]
-        forbidden = Delivery("", "something", {}, has_succeeded=False, is_allowed=False)
-        return made + [forbidden] * self.forbidden_calls
+    def forbidden(self) -> list[Delivery]:
+        """Calls of the forbidden address."""
+        return [Delivery("", "something", {}, has_succeeded=False, is_allowed=False)] * self.forbidden_calls
 
     async def subscribe(self, installation: Installation) -> None:
         """A listener to all events for each site, and one with a forbidden address."""
@@ -88,10 +86,12 @@ class Receivers:
 
 
 @contextlib.asynccontextmanager
-async def open_receivers(installation: Installation, chance: random.Random) -> AsyncIterator[Receivers]:
+async def open_receivers(
+    installation: Installation, recording: Recording, chance: random.Random
+) -> AsyncIterator[Receivers]:
     """Receivers whose listeners exist."""
     async with open_receiver() as receiver:
-        made = Receivers(receiver, chance)
+        made = Receivers(receiver, recording, chance)
         server = await asyncio.start_server(made._count_call, FORBIDDEN, receiver.port)
         async with server:
             await made.subscribe(installation)

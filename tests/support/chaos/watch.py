@@ -1,18 +1,17 @@
-"""Follows replies and the joined topic during a run, and measures how long work takes after a fault."""
+"""Knows what was answered and joined until now, and measures how long work takes after a fault."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
-from aiokafka import AIOKafkaConsumer
 
 from tests.support.chaos.workload import Workload
 from tests.support.command_mix import Sent
 from tests.support.commands import structured
-from tests.support.installation import PARTITIONS, Installation
+from tests.support.installation import PARTITIONS
 from tests.support.sender import galleries_on
 from tests.support.waiting import eventually
 
@@ -29,8 +28,7 @@ class Recovery(NamedTuple):
 class Watch:
     """The last head of each gallery on the joined topic, and the ids of commands that were answered on the topic."""
 
-    def __init__(self, installation: Installation, workload: Workload) -> None:
-        self._topics = installation.topics
+    def __init__(self, workload: Workload) -> None:
         self._workload = workload
         self._galleries = galleries_on(*range(PARTITIONS))
         self._number = 0
@@ -38,15 +36,15 @@ class Watch:
         self.heads: dict[str, tuple[int, str | None] | None] = {}
         """Sequence and name by gallery; None is a tombstone."""
 
-    async def run(self, consumer: AIOKafkaConsumer) -> None:
-        """Read until cancelled."""
-        async for record in consumer:
-            key = record.key.decode()
-            if record.topic == self._topics.replies:
-                self.replied.add(key)
-            elif "/" not in key:
-                value = None if record.value is None else orjson.loads(record.value)
-                self.heads[key] = value and (value["sequence"], value["gallery"].get("name"))
+    def see_reply(self, command: str) -> None:
+        """A reply to this command has come."""
+        self.replied.add(command)
+
+    def see_joined(self, key: str, value: bytes | None) -> None:
+        """A joined record has come."""
+        if "/" not in key:
+            found = None if value is None else orjson.loads(value)
+            self.heads[key] = found and (found["sequence"], found["gallery"].get("name"))
 
     async def create_probes(self) -> None:
         """Create a gallery on each partition, for `recovery`."""
@@ -83,24 +81,3 @@ class Watch:
             await eventually(look, "recovery", deadline_seconds=PATIENCE_SECONDS)
             return time.monotonic() - since
         return None
-
-
-@contextlib.asynccontextmanager
-async def watching(installation: Installation, workload: Workload) -> AsyncIterator[Watch]:
-    """A watch that reads during the block."""
-    consumer = AIOKafkaConsumer(
-        installation.topics.replies,
-        installation.topics.galleries,
-        bootstrap_servers=installation.addresses.kafka_bootstrap,
-        auto_offset_reset="earliest",
-        group_id=None,
-    )
-    await consumer.start()
-    watch = Watch(installation, workload)
-    running = asyncio.create_task(watch.run(consumer))
-    try:
-        yield watch
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
-        await consumer.stop()

@@ -1,0 +1,25 @@
+"""The judge names too much memory and work that does not go on (I9, I10)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.chaos.history import Fault, History, Memory
+from tests.support.chaos.planting import Plants
+
+PLANTS = Plants()
+
+
+@PLANTS.plant("I9", "command-1 had 2 MiB, more than 1 MiB")
+def a_process_uses_too_much_memory(history: History) -> None:
+    history.memory.append(Memory("command-1", 2 << 20))
+
+
+@PLANTS.plant("I10", "no joined record after fault 2, SIGSTOP of projector")
+def no_work_after_a_fault(history: History) -> None:
+    history.faults.append(Fault("SIGSTOP", "projector", reply=1.0))
+
+
+@pytest.mark.parametrize("name", list(PLANTS))
+def test_a_planted_fault_is_named(name: str, tmp_path: Path) -> None:
+    PLANTS.check(name, tmp_path)
