@@ -20,6 +20,8 @@ NAMES = ("command-1", "command-2", "projector-1", "webhooks-1", "gateway-1")
 PACE = Pace(pause=0.2, long_pause=60)
 SETTINGS = {"webhooks_minimum_wait": 1}
 """After a timeout the relay waits for a minute otherwise."""
+STILL_SECONDS = 7.5
+"""The session in a consumer group lasts 6 s."""
 ROUNDS = (
     (
         Plan("SIGSTOP", "command"),
@@ -36,7 +38,7 @@ pytestmark = [pytest.mark.xdist_group("own-servers"), pytest.mark.stack, pytest.
 
 async def rounds(faults: Faults, watch: Watch) -> list[Struck]:
     """One round after another."""
-    return [struck for plans in ROUNDS for struck in await strike(faults, watch, *plans)]
+    return [struck for plans in ROUNDS for struck in await strike(faults, watch, *plans, still=STILL_SECONDS)]
 
 
 async def test_every_promise_is_kept(installation: Installation, servers: OwnServers, tmp_path: Path) -> None:

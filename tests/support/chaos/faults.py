@@ -22,7 +22,7 @@ SERVICES: tuple[Component, ...] = ("command", "projector", "webhooks", "gateway"
 SERVERS: tuple[Component, ...] = ("kafka", "mongo")
 KINDS = ("SIGKILL", "SIGTERM", "SIGSTOP")
 BEYOND_SESSION_SECONDS = 10.0
-"""How long a service stands still: the session in its consumer group lasts 6 s."""
+"""How long a service stands still, unless said otherwise: the session in its consumer group lasts 6 s."""
 NAMES = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
 """Two processes of each service."""
 SERVER_FREEZE_SECONDS = 20.0
@@ -65,7 +65,8 @@ class Faults:
     async def strike(self, plan: Plan) -> float:
         """Carry out a fault. The time from which recovery counts.
 
-        For a service this is the beginning of the fault, since another one can take over; for a server its end.
+        For a service this is the beginning of the fault, since another one can take over. For a server it is the end:
+        it has begun to listen again, or continues.
         """
         self._running.note(f"{plan.kind} of {plan.component}")
         if plan.component in SERVERS:
@@ -85,10 +86,10 @@ class Faults:
         self._away.discard(name)
         return began_at
 
-    async def heal(self) -> None:
-        """End faults that last: after some time, services that were stopped continue."""
+    async def heal(self, seconds: float = BEYOND_SESSION_SECONDS) -> None:
+        """End faults that last: services that were stopped continue after this time."""
         if self._still:
-            await asyncio.sleep(BEYOND_SESSION_SECONDS)
+            await asyncio.sleep(seconds)
         for name in self._still:
             self._running.send(name, signal.SIGCONT)
         self._still.clear()
@@ -135,9 +136,8 @@ class Faults:
         while command_line(pid):
             assert time.monotonic() < ends_at, f"{plan.component} does not end"
             await asyncio.sleep(0.05)
-        started_at = time.monotonic()
         self._starts += 1
         child = start_child(command, log=self._folder / "servers" / f"{plan.component}-{self._starts}.log")
         self._servers.restarted.append(child)
         await asyncio.to_thread(child.wait_until, lambda: not is_free(port), what=plan.component, timeout=START_SECONDS)
-        return started_at
+        return time.monotonic()

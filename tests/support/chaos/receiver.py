@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.support.chaos.history import Delivery
 from tests.support.chaos.recording import Recording
+from tests.support.chaos.watch import Watch
 from tests.support.chaos.workload import SITES
 from tests.support.installation import Installation
 from tests.support.receiver import Receiver, hang, open_receiver, reset, status
@@ -41,22 +42,26 @@ class Receivers:
         self._recording = recording
         self._chance = chance
         self._are_healed = False
+        self._watch: Watch | None = None
         receiver.usual = self._behave
         receiver.is_keeping = False
 
     async def _behave(self, request: web.Request) -> web.StreamResponse:
         has_succeeded = self._are_healed or self._chance.random() >= FAILING
-        self._recording.add_delivery(
-            request.path.removeprefix("/"),
-            request.headers["webhook-id"],
-            orjson.loads(await request.read())["data"],
-            has_succeeded=has_succeeded,
-        )
+        site, event = request.path.removeprefix("/"), request.headers["webhook-id"]
+        value = orjson.loads(await request.read())["data"]
+        self._recording.add_delivery(site, event, value, has_succeeded=has_succeeded)
         if has_succeeded:
+            if self._watch is not None:
+                self._watch.see_delivery(value)
             return await status(200)(request)
         # After a timeout or a 429 the relay waits longer than after other failures, so these are rare.
         failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
         return await failure(request)
+
+    def seen_by(self, watch: Watch) -> None:
+        """Show this watch what is delivered from now on."""
+        self._watch = watch
 
     def heal(self) -> None:
         """From now on, accept every request."""

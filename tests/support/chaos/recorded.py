@@ -13,6 +13,7 @@ from tests.support.chaos.history import (
     History,
     Joined,
     Memory,
+    Recovery,
     State,
 )
 from triptych.kit.kafka.partitions import partition_of
@@ -67,7 +68,7 @@ def good_history() -> tuple[History, histories.History]:
     made.states = {STAYS: State({**stays.head(), "items": []}, tuple(stays.shown_items())), GONE: State(None)}
     made.foreign_reads.append(ForeignRead("b", 404, ()))
     made.memory.append(Memory("command-1", 1 << 19))
-    made.faults.append(Fault("SIGKILL", "command", reply=0.5, joined=0.7))
+    made.faults.append(Fault("SIGKILL", "command", Recovery(0.5, 0.7, 0.5, 0.8)))
     return made, stays
 
 

@@ -5,22 +5,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from tests.support.chaos.history import Fault, Violation
+from tests.support.chaos.judging.processes import WORK
 
 SHOWN = 40
 
 
 def table(faults: Sequence[Fault]) -> str:
-    """A row for each fault of each component."""
+    """A row for each fault of each component: median and worst seconds; all repeats, and the most after one fault."""
     groups: dict[tuple[str, str], list[Fault]] = defaultdict(list)
     for fault in faults:
         groups[fault.component, fault.kind].append(fault)
     lines = [
-        "| component | fault | times | next reply: median, worst | next joined record: median, worst "
-        "| repeats: all, most after one fault |",
-        "|---|---|---|---|---|---|",
+        f"| component | fault | times | {' | '.join(f'next {each}' for each in WORK)} | repeats |",
+        "|---" * 8 + "|",
     ]
     for (component, kind), found in sorted(groups.items()):
-        waits = [_seconds([fault.reply for fault in found]), _seconds([fault.joined for fault in found])]
+        waits = [_seconds(waits) for waits in zip(*(fault.recovery for fault in found), strict=True)]
         repeats = [fault.repeats for fault in found]
         row = (component, kind, len(found), *waits, f"{sum(repeats):,}, {max(repeats):,}")
         lines.append(f"| {' | '.join(map(str, row))} |")

@@ -5,12 +5,12 @@ import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from tests.support.chaos.faults import NAMES, Faults, Plan
+from tests.support.chaos.faults import BEYOND_SESSION_SECONDS, NAMES, Faults, Plan
 from tests.support.chaos.following import following
 from tests.support.chaos.history import Fault, History, Memory, Violation
 from tests.support.chaos.judging import judge
@@ -55,7 +55,7 @@ class Form:
     strike: Strike
     names: Sequence[str] = NAMES
     pace: Pace = field(default_factory=Pace)
-    settings: dict[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -67,15 +67,18 @@ class Outcome:
     violations: list[Violation]
 
 
-async def strike(faults: Faults, watch: Watch, *plans: Plan) -> list[Struck]:
-    """Carry out faults at the same time, and wait until work goes on and all services are ready."""
+async def strike(faults: Faults, watch: Watch, *plans: Plan, still: float = BEYOND_SESSION_SECONDS) -> list[Struck]:
+    """Carry out faults at the same time, and wait until work goes on and all services are ready.
+
+    `still` is how long a stopped service stands still, in seconds.
+    """
     at = time.time()
     since = max(await asyncio.gather(*(faults.strike(plan) for plan in plans)))
-    recovery, _ = await asyncio.gather(watch.recovery(since), faults.heal())
+    recovery, _ = await asyncio.gather(watch.recovery(since), faults.heal(still))
     for plan in plans:
         print(f"{plan.component:10} {plan.kind}: {recovery}", flush=True)
     await faults.all_ready()
-    return [Struck(at, Fault(plan.kind, plan.component, recovery.reply, recovery.joined)) for plan in plans]
+    return [Struck(at, Fault(plan.kind, plan.component, recovery)) for plan in plans]
 
 
 async def run(form: Form, installation: Installation, servers: OwnServers, folder: Path) -> Outcome:
@@ -97,6 +100,7 @@ async def run(form: Form, installation: Installation, servers: OwnServers, folde
             await faults.all_ready()
             async with open_workload(installation, gateways, random.Random(form.seed), form.pace) as workload:
                 watch = Watch(workload)
+                receivers.seen_by(watch)
                 async with following(installation, recording, watch), faults.supervising():
                     await watch.create_probes()
                     async with sending(workload):

@@ -157,6 +157,13 @@ class Workload:
                 if self._chance.random() < 0.5:
                     await self._write(client, site, "DeleteGallery", gallery, "DELETE", f"/{gallery}", None)
 
+    async def write_probe(self, gallery: str) -> None:
+        """Add an item to a gallery over HTTP, and wait for the answer."""
+        async with httpx.AsyncClient(timeout=10, verify=NO_TLS, headers={"Authorization": key_of(SITE)}) as client:
+            await self._write(
+                client, SITE, "CreateItems", gallery, "POST", f"/{gallery}/items", {"item": TEXT}, items=1
+            )
+
     async def _change(self, client: httpx.AsyncClient, site: str, gallery: str, items: list[str]) -> None:
         kind = self._chance.choice(["create", "create", "update", "move", "delete"]) if items else "create"
         if kind == "create":

@@ -58,6 +58,12 @@ def http_and_the_reply_differ(history: History) -> None:
     history.answers[-1] = Answer("items", "http", "POST", {"outcome": "accepted", "itemIds": ["2"]})
 
 
+@PLANTS.plant("I1", "CreateItems items was answered with 500")
+def http_answers_with_an_error_of_its_own(history: History) -> None:
+    content = {"outcome": "rejected", "error": {"status": 500}}
+    history.answers[-1] = Answer("items", "http", "POST", content)
+
+
 @pytest.mark.parametrize("name", list(PLANTS))
 def test_a_planted_fault_is_named(name: str, tmp_path: Path) -> None:
     PLANTS.check(name, tmp_path)

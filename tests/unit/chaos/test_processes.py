@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos.history import Fault, History, Memory
+from tests.support.chaos.history import Fault, History, Memory, Recovery
 from tests.support.chaos.planting import Plants
 
 PLANTS = Plants()
@@ -17,7 +17,7 @@ def a_process_uses_too_much_memory(history: History) -> None:
 
 @PLANTS.plant("I10", "no joined record after fault 2, SIGSTOP of projector")
 def no_work_after_a_fault(history: History) -> None:
-    history.faults.append(Fault("SIGSTOP", "projector", reply=1.0))
+    history.faults.append(Fault("SIGSTOP", "projector", Recovery(1.0, None, 1.0, 1.0)))
 
 
 @pytest.mark.parametrize("name", list(PLANTS))

@@ -48,6 +48,10 @@ def _differences(command: Command, answers: list[Answer]) -> Iterator[Violation]
     """Two answers of one kind are the same; an answer of HTTP agrees with the reply in what both have."""
     first: dict[str, Answer] = {}
     for answer in answers:
+        status = (answer.content.get("error") or {}).get("status") or 0
+        if answer.via == "http" and status >= 500:
+            what = f"{command.name} {command.id} was answered with {status}, which does not say what became of it:"
+            yield Violation("I1", what, command.gallery or "", records=(answer.place,))
         other = first.setdefault(answer.via, answer)
         if other.content != answer.content:
             yield Violation(

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from tests.support.chaos.history import History, Violation
 
+WORK = ("reply", "joined record", "answer over HTTP", "delivery")
+"""What a recovery consists of."""
+
 
 def check(history: History) -> Iterator[Violation]:
     """Violations of I9 and I10, and what is left over: a change that is not published breaks I2, other work I10."""
@@ -11,7 +14,7 @@ def check(history: History) -> Iterator[Violation]:
         if used > history.memory_limit:
             yield Violation("I9", f"{process} had {used >> 20} MiB, more than {history.memory_limit >> 20} MiB")
     for number, fault in enumerate(history.faults, 1):
-        for what, seconds in (("reply", fault.reply), ("joined record", fault.joined)):
+        for what, seconds in zip(WORK, fault.recovery, strict=True):
             if seconds is None:
                 yield Violation("I10", f"no {what} after fault {number}, {fault.kind} of {fault.component}")
     for name in history.unready:
