@@ -17,9 +17,7 @@ from tests.support.own_servers import OwnServers
 
 SEED = 1
 NAMES = ("command-1", "command-2", "projector-1", "webhooks-1", "gateway-1")
-PACE = Pace(pause=0.2, long_pause=60)
-SETTINGS = {"webhooks_minimum_wait": 1}
-"""After a timeout the relay waits for a minute otherwise."""
+PACE = Pace(pause=0.3, large_items=1_050, long_pause=60)
 STILL_SECONDS = 7.5
 """The session in a consumer group lasts 6 s."""
 ROUNDS = (
@@ -42,7 +40,7 @@ async def rounds(faults: Faults, watch: Watch) -> list[Struck]:
 
 
 async def test_every_promise_is_kept(installation: Installation, servers: OwnServers, tmp_path: Path) -> None:
-    form = Form(SEED, rounds, NAMES, PACE, SETTINGS)
+    form = Form(SEED, rounds, NAMES, PACE)
     outcome = await run(form, installation, servers, tmp_path)
     print(summary(outcome.counts))
     assert not outcome.violations, listing(outcome.violations)

@@ -5,7 +5,7 @@ import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -26,6 +26,8 @@ from tests.support.restarts import instances
 from triptych.gateway.access.keys import Scope, store_key
 
 MEMORY_LIMIT = 400 << 20
+WAIT_SECONDS = 2
+"""How long the relay leaves a receiver alone after a timeout or a 429: by default a minute."""
 
 
 class Struck(NamedTuple):
@@ -48,14 +50,12 @@ class Form:
         strike: the faults.
         names: the processes, such as `command-1`.
         pace: the load.
-        settings: of the services.
     """
 
     seed: int
     strike: Strike
     names: Sequence[str] = NAMES
     pace: Pace = field(default_factory=Pace)
-    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,7 +90,11 @@ async def run(form: Form, installation: Installation, servers: OwnServers, folde
         async with (
             open_receivers(installation, recording, random.Random(form.seed)) as receivers,
             instances(
-                installation, folder, are_forks=True, webhooks_allowed_networks=ALLOWED, **form.settings
+                installation,
+                folder,
+                are_forks=True,
+                webhooks_allowed_networks=ALLOWED,
+                webhooks_minimum_wait=WAIT_SECONDS,
             ) as running,
         ):
             faults = Faults(running, servers, folder, random.Random(form.seed), form.names)
