@@ -15,6 +15,7 @@ from tests.support.chaos.following import following
 from tests.support.chaos.history import Fault, History, Memory, Violation
 from tests.support.chaos.judging import judge
 from tests.support.chaos.judging.events import repeated
+from tests.support.chaos.judging.processes import check_repeats
 from tests.support.chaos.observing import observe, until_quiet
 from tests.support.chaos.receiver import ALLOWED, open_receivers
 from tests.support.chaos.recording import open_recording
@@ -122,6 +123,7 @@ async def run(form: Form, installation: Installation, servers: OwnServers, folde
         for part in recording.parts(made, workload.commands, workload.answers):
             violations += judge(part)
             repeats += count_repeats(part, struck)
+        violations += check_repeats(made.faults)
         counts = {
             "commands": len(workload.commands),
             "acknowledged": sum(command.is_acknowledged for command in workload.commands),

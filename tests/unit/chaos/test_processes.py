@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chaos.history import Fault, History, Memory, Recovery
+from tests.support.chaos.judging.processes import MOST_REPEATS, check_repeats
 from tests.support.chaos.planting import Plants
 
 PLANTS = Plants()
@@ -23,3 +24,14 @@ def no_work_after_a_fault(history: History) -> None:
 @pytest.mark.parametrize("name", list(PLANTS))
 def test_a_planted_fault_is_named(name: str, tmp_path: Path) -> None:
     PLANTS.check(name, tmp_path)
+
+
+def test_more_repeats_than_a_fault_explains_are_named() -> None:
+    recovery = Recovery(1.0, 1.0, 1.0, 1.0)
+    faults = [
+        Fault("SIGKILL", "command", recovery, MOST_REPEATS),
+        Fault("SIGSTOP", "kafka", recovery, MOST_REPEATS + 1),
+    ]
+    assert [str(found) for found in check_repeats(faults)] == [
+        "I2: 7001 events were repeated after fault 2, SIGSTOP of kafka"
+    ]
