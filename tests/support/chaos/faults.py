@@ -133,7 +133,8 @@ class Faults:
         address = getattr(self._servers.addresses, {"kafka": "kafka_bootstrap", "mongo": "mongo_uri"}[plan.component])
         port = int(re.findall(r":(\d+)", address)[0])
         ends_at = time.monotonic() + START_SECONDS
-        while command_line(pid):
+        # A process that was killed has no command line a moment before its listening socket is closed.
+        while command_line(pid) or not is_free(port):
             assert time.monotonic() < ends_at, f"{plan.component} does not end"
             await asyncio.sleep(0.05)
         self._starts += 1
