@@ -83,7 +83,7 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 	  tests/conformance/rest/test_openapi.py tests/unit
 
 chaos: $(INSTALLED) ## Kill, stop and freeze parts under load for CHAOS seconds, and judge what was observed
-	TRIPTYCH_TEST_CHAOS=$(CHAOS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/chaos
+	TRIPTYCH_TEST_CHAOS=$(CHAOS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/chaos/test_chaos.py
 
 conformance: $(INSTALLED) ## Run the official client against Triptych (needs Node.js 20); part of `make test`
 	$(BIN)/pytest tests/conformance

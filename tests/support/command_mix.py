@@ -3,6 +3,7 @@
 import json
 import random
 import uuid
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from triptych.contract.identity import derived_gallery_id, derived_item_id
 from triptych.kit.kafka.partitions import partition_of
 
 SITE = "default"
+REPEATED = 5_000
+"""Commands that may be sent again: the last ones, so that a long run needs no more memory."""
 SORT_ORDERS = [0.0, -1.5, 2.0, 2.0000000000000004, 1e300, -1e300]
 
 
@@ -77,7 +80,7 @@ class CommandMix:
     def __post_init__(self) -> None:
         self.galleries = [self._guid() for _ in range(self.gallery_count)]
         self._items: dict[str, list[str]] = {gallery: [] for gallery in self.galleries}
-        self._sent: list[Sent] = []
+        self._sent: deque[Sent] = deque(maxlen=REPEATED)
         self._number = 0
         self._created = 0
 

@@ -7,7 +7,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,9 @@ SERVICES: tuple[Component, ...] = ("command", "projector", "webhooks", "gateway"
 SERVERS: tuple[Component, ...] = ("kafka", "mongo")
 KINDS = ("SIGKILL", "SIGTERM", "SIGSTOP")
 BEYOND_SESSION_SECONDS = 10.0
-"""How long a service stands still: the session in its consumer group lasts 6 s."""
+"""How long a service stands still, unless said otherwise: the session in its consumer group lasts 6 s."""
+NAMES = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
+"""Two processes of each service."""
 SERVER_FREEZE_SECONDS = 20.0
 START_SECONDS = 60.0
 
@@ -44,31 +46,36 @@ def all_plans(chance: random.Random) -> list[Plan]:
 class Faults:
     """Carries out faults, and starts again what has ended, as a supervisor of processes does."""
 
-    def __init__(self, running: Instances, servers: OwnServers, folder: Path, chance: random.Random) -> None:
+    def __init__(
+        self, running: Instances, servers: OwnServers, folder: Path, chance: random.Random, names: Sequence[str]
+    ) -> None:
+        self.names = names
         self._running = running
         self._servers = servers
         self._folder = folder
         self._chance = chance
         self._away: set[str] = set()
+        self._still: set[str] = set()
         self._starts = 0
         self.unexpected: list[str] = []
         """Processes that ended although nobody told or killed them."""
         self.peaks: dict[str, int] = {}
         """The most resident bytes of each process name."""
-        self.names = [f"{service}-{number}" for service in SERVICES for number in (1, 2)]
 
     async def strike(self, plan: Plan) -> float:
         """Carry out a fault. The time from which recovery counts.
 
-        For a service this is the beginning of the fault, since another one can take over; for a server its end.
+        For a service this is the beginning of the fault, since another one can take over. For a server it is the end:
+        it has begun to listen again, or continues.
         """
         self._running.note(f"{plan.kind} of {plan.component}")
         if plan.component in SERVERS:
             return await self._strike_server(plan)
-        name = f"{plan.component}-{self._chance.choice([1, 2])}"
+        name = self._chance.choice([name for name in self.names if name.startswith(plan.component)])
         began_at = time.monotonic()
         if plan.kind == "SIGSTOP":
             self._running.send(name, signal.SIGSTOP)
+            self._still.add(name)
             return began_at
         self._away.add(name)
         if plan.kind == "SIGKILL":
@@ -79,12 +86,13 @@ class Faults:
         self._away.discard(name)
         return began_at
 
-    async def heal(self, plan: Plan) -> None:
-        """End a fault that lasts: stopped services continue."""
-        if plan.kind == "SIGSTOP" and plan.component in SERVICES:
-            await asyncio.sleep(BEYOND_SESSION_SECONDS)
-            for number in (1, 2):
-                self._running.send(f"{plan.component}-{number}", signal.SIGCONT)
+    async def heal(self, seconds: float = BEYOND_SESSION_SECONDS) -> None:
+        """End faults that last: services that were stopped continue after this time."""
+        if self._still:
+            await asyncio.sleep(seconds)
+        for name in self._still:
+            self._running.send(name, signal.SIGCONT)
+        self._still.clear()
 
     async def all_ready(self) -> None:
         """Wait until all services are ready."""
@@ -125,12 +133,12 @@ class Faults:
         address = getattr(self._servers.addresses, {"kafka": "kafka_bootstrap", "mongo": "mongo_uri"}[plan.component])
         port = int(re.findall(r":(\d+)", address)[0])
         ends_at = time.monotonic() + START_SECONDS
-        while command_line(pid):
+        # A process that was killed has no command line a moment before its listening socket is closed.
+        while command_line(pid) or not is_free(port):
             assert time.monotonic() < ends_at, f"{plan.component} does not end"
             await asyncio.sleep(0.05)
-        started_at = time.monotonic()
         self._starts += 1
         child = start_child(command, log=self._folder / "servers" / f"{plan.component}-{self._starts}.log")
         self._servers.restarted.append(child)
         await asyncio.to_thread(child.wait_until, lambda: not is_free(port), what=plan.component, timeout=START_SECONDS)
-        return started_at
+        return time.monotonic()

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A record of the events topic that has one of the six events."""
+    """A record of the events topic that has one of the six events. `at` is its time, in Unix milliseconds."""
 
     partition: int
     offset: int
@@ -45,6 +45,7 @@ class Event(NamedTuple):
     site: str
     cause: str
     value: dict[str, Any]
+    at: int = 0
 
     @property
     def place(self) -> str:
@@ -114,14 +115,31 @@ class State(NamedTuple):
 Component: TypeAlias = Literal["command", "projector", "webhooks", "gateway", "kafka", "mongo"]
 
 
+class Recovery(NamedTuple):
+    """Seconds until each partition had the next of each; None: not within the patience.
+
+    They count from the beginning of a service's fault, since another process can take over, and from a server's end.
+
+    Attributes:
+        reply: a reply on the topic.
+        joined: a joined record.
+        answer: an answer of a write over HTTP, by any gateway.
+        delivery: a delivery that succeeded.
+    """
+
+    reply: float | None
+    joined: float | None
+    answer: float | None
+    delivery: float | None
+
+
 @dataclass
 class Fault:
-    """A fault and how long the next work after it took, in seconds from its end (None: never)."""
+    """A fault, and how long the next work after it took."""
 
     kind: str
     component: Component
-    reply: float | None = None
-    joined: float | None = None
+    recovery: "Recovery"
     repeats: int = 0
     """Events that were on the topic a second time, between this fault and the next one."""
 

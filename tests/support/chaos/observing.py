@@ -1,19 +1,18 @@
-"""Waits until everything is quiet, and then observes topics, HTTP and MongoDB from outside, for the judge."""
+"""Waits until everything is quiet, and then observes HTTP and MongoDB from outside, for the judge."""
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import orjson
 
-from tests.support.chaos.history import Answer, Event, ForeignRead, History, Joined, State
+from tests.support.chaos.history import ForeignRead, History, State
 from tests.support.chaos.receiver import Receivers
+from tests.support.chaos.recording import Recording
 from tests.support.chaos.watch import Watch
 from tests.support.chaos.workload import SITES, Workload, key_of
-from tests.support.installation import Installation
-from tests.support.kafka import Record
+from tests.support.installation import PARTITIONS, Installation
 from tests.support.ours import everything_on, ours
 from tests.support.plain_http import NO_TLS
 from tests.support.waiting import eventually
@@ -72,78 +71,39 @@ async def left_over(installation: Installation) -> dict[str, int]:
 
 
 async def observe(
-    installation: Installation, workload: Workload, receivers: Receivers, address: str, partitions: int
-) -> tuple[History, list[int]]:
-    """What is judged, without processes and faults; and when each event record was written, in Unix milliseconds."""
+    installation: Installation, workload: Workload, receivers: Receivers, recording: Recording, address: str
+) -> History:
+    """Record the state at the end. What concerns no gallery is in the history that is returned."""
+    made = History(PARTITIONS, listening=frozenset(SITES), deliveries=receivers.forbidden())
+    made.left_over = await left_over(installation)
     topics = installation.topics
-    names = [spec.name for spec in installation.topic_specs if spec.name.startswith(topics.replies)]
-    records = await everything_on(installation, topics.events, topics.galleries, *names)
-    events = [record for record in records if record.topic == topics.events and _is_event(record)]
-    made = History(
-        partitions=partitions,
-        commands=workload.commands,
-        answers=[
-            *(_answer(record) for record in records if record.topic in names and _type(record) == "triptych.reply.v1"),
-            *workload.answers,
-        ],
-        events=[_event(record) for record in events],
-        joined=[
-            Joined(record.partition, record.offset, record.key.decode(), record.value and json.loads(record.value))
-            for record in records
-            if record.topic == topics.galleries
-        ],
-        deliveries=receivers.deliveries(),
-        listening=frozenset(SITES),
-        left_over=await left_over(installation),
-    )
     letters = [topics.dead_letter(topic) for topic in topics.dead_lettering.values()]
     made.dead_letters = ours(await everything_on(installation, *letters))
     async for head in installation.database["galleries"].find(GALLERY, {"sequence": 1}):
-        made.sequences[head["_id"]] = head["sequence"]
+        recording.add_sequence(head["_id"], head["sequence"])
     query = {"listenerId": {"$in": list(receivers.listeners.values())}}
-    async for delivery in installation.database[DELIVERIES].find(query, {"eventId": 1, "status": 1}):
-        made.outcomes[delivery["eventId"]] = delivery["status"]
-    await _read_galleries(made, address)
-    return made, [int(record.timestamp) for record in events]
+    fields = {"galleryId": 1, "eventId": 1, "status": 1}
+    async for delivery in installation.database[DELIVERIES].find(query, fields):
+        recording.add_outcome(delivery["galleryId"], delivery["eventId"], delivery["status"])
+    sites = {command.gallery: command.site for command in workload.commands if command.gallery}
+    await _read_galleries(recording, {**sites, **recording.sites()}, address)
+    return made
 
 
-def _type(record: Record) -> str:
-    return (dict(record.headers).get("ce_type") or b"").decode()
-
-
-def _is_event(record: Record) -> bool:
-    return _type(record).startswith("wix.")
-
-
-def _event(record: Record) -> Event:
-    headers = {name: value.decode() for name, value in record.headers}
-    value = json.loads(record.value)
-    key = record.key.decode()
-    return Event(record.partition, record.offset, key, headers["ce_siteid"], headers["ce_causationid"], value)
-
-
-def _answer(record: Record) -> Answer:
-    content = json.loads(record.value)
-    place = f"{record.topic}[{record.partition}]@{record.offset}"
-    return Answer(content["commandId"], "topic", place, content)
-
-
-async def _read_galleries(history: History, address: str) -> None:
+async def _read_galleries(recording: Recording, sites: dict[str, str], address: str) -> None:
     """Read every gallery with the key of its site, and with the key of the other site."""
-    sites = {command.gallery: command.site for command in history.commands if command.gallery}
-    sites |= {event.gallery: event.site for event in history.events}
     left = list(sites.items())
 
     async def read() -> None:
         async with httpx.AsyncClient(base_url=f"{address}/progallery/v2/galleries", timeout=30, verify=NO_TLS) as http:
             while left:
                 gallery, site = left.pop()
-                history.states[gallery] = await _state(http, gallery, site)
+                recording.add_state(gallery, await _state(http, gallery, site))
                 for other in SITES:
                     if other != site:
                         answer = await http.get(f"/{gallery}", headers={"Authorization": key_of(other)})
                         shown = (gallery,) if answer.is_success else ()
-                        history.foreign_reads.append(ForeignRead(other, answer.status_code, shown))
+                        recording.add_foreign_read(gallery, ForeignRead(other, answer.status_code, shown))
 
     await asyncio.gather(*(read() for _ in range(READERS)))
 
@@ -159,8 +119,8 @@ async def _state(http: httpx.AsyncClient, gallery: str, site: str) -> State:
         if answer.status_code == 404:
             return State(None)
         answer.raise_for_status()
-        found = answer.json()["gallery"]
-        page: Sequence[dict[str, object]] = found.pop("items")
+        found = orjson.loads(answer.content)["gallery"]
+        page: list[dict[str, object]] = found.pop("items")
         items += page
         if len(page) < PAGE:
             return State(found, tuple(items))

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncIterator
 
+import orjson
 from aiohttp import web
 
 from tests.support.chaos.history import Delivery
+from tests.support.chaos.recording import Recording
+from tests.support.chaos.watch import Watch
 from tests.support.chaos.workload import SITES
 from tests.support.installation import Installation
 from tests.support.receiver import Receiver, hang, open_receiver, reset, status
@@ -23,50 +25,52 @@ FORBIDDEN = "127.0.0.2"
 """On this machine, but outside of the networks to which the relay may deliver."""
 ALLOWED = "127.0.0.1/32"
 RETRY_DELAYS = [0.2, 0.5, 1.0, 2.0, 4.0, 8.0]
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 10.0
+"""More than a busy machine needs: the relay leaves a receiver that is late alone for a while."""
 FORBIDDEN_PATH = "/forbidden"
 FAILING = 0.05
 """The share of requests that fail."""
 
 
 class Receivers:
-    """What has arrived, by site."""
+    """Answers requests, and notes them in a recording."""
 
-    def __init__(self, receiver: Receiver, chance: random.Random) -> None:
+    def __init__(self, receiver: Receiver, recording: Recording, chance: random.Random) -> None:
         self.receiver = receiver
         self.listeners: dict[str, str] = {}
         """The id of the listener of each site."""
         self.forbidden_calls = 0
+        self._recording = recording
         self._chance = chance
-        self._succeeded: set[tuple[str, str]] = set()
         self._are_healed = False
+        self._watch: Watch | None = None
         receiver.usual = self._behave
+        receiver.is_keeping = False
 
     async def _behave(self, request: web.Request) -> web.StreamResponse:
-        if not self._are_healed and self._chance.random() < FAILING:
-            # After a timeout or a 429 the relay waits for a minute, so these are rare.
-            failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
-            return await failure(request)
-        self._succeeded.add((request.path, request.headers["webhook-id"]))
-        return await status(200)(request)
+        has_succeeded = self._are_healed or self._chance.random() >= FAILING
+        site, event = request.path.removeprefix("/"), request.headers["webhook-id"]
+        value = orjson.loads(await request.read())["data"]
+        self._recording.add_delivery(site, event, value, has_succeeded=has_succeeded)
+        if has_succeeded:
+            if self._watch is not None:
+                self._watch.see_delivery(value)
+            return await status(200)(request)
+        # After a timeout or a 429 the relay waits longer than after other failures, so these are rare.
+        failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
+        return await failure(request)
+
+    def seen_by(self, watch: Watch) -> None:
+        """Show this watch what is delivered from now on."""
+        self._watch = watch
 
     def heal(self) -> None:
         """From now on, accept every request."""
         self._are_healed = True
 
-    def deliveries(self) -> list[Delivery]:
-        """Every request that came."""
-        made = [
-            Delivery(
-                found.path.removeprefix("/"),
-                found.id,
-                json.loads(found.body)["data"],
-                has_succeeded=(found.path, found.id) in self._succeeded,
-            )
-            for found in self.receiver.requests
-        ]
-        forbidden = Delivery("", "something", {}, has_succeeded=False, is_allowed=False)
-        return made + [forbidden] * self.forbidden_calls
+    def forbidden(self) -> list[Delivery]:
+        """Calls of the forbidden address."""
+        return [Delivery("", "something", {}, has_succeeded=False, is_allowed=False)] * self.forbidden_calls
 
     async def subscribe(self, installation: Installation) -> None:
         """A listener to all events for each site, and one with a forbidden address."""
@@ -88,10 +92,12 @@ class Receivers:
 
 
 @contextlib.asynccontextmanager
-async def open_receivers(installation: Installation, chance: random.Random) -> AsyncIterator[Receivers]:
+async def open_receivers(
+    installation: Installation, recording: Recording, chance: random.Random
+) -> AsyncIterator[Receivers]:
     """Receivers whose listeners exist."""
     async with open_receiver() as receiver:
-        made = Receivers(receiver, chance)
+        made = Receivers(receiver, recording, chance)
         server = await asyncio.start_server(made._count_call, FORBIDDEN, receiver.port)
         async with server:
             await made.subscribe(installation)

@@ -13,6 +13,7 @@ from tests.support.chaos.history import (
     History,
     Joined,
     Memory,
+    Recovery,
     State,
 )
 from triptych.kit.kafka.partitions import partition_of
@@ -30,10 +31,13 @@ def good_history() -> tuple[History, histories.History]:
     gone.add_item(1)
     gone.delete()
     made = History(partitions=PARTITIONS, listening=frozenset({"a", "b"}), memory_limit=1 << 20)
-    causes = [(stays, ["create", "items", "items", "items", "update", "remove"]), (gone, ["b1", "b2", "b3", "b3"])]
-    for gallery, names in causes:
+    causes = [
+        (0, stays, ["create", "items", "items", "items", "update", "remove"]),
+        (100, gone, ["b1", "b2", "b3", "b3"]),
+    ]
+    for first, gallery, names in causes:
         partition = partition_of(gallery.gallery_id.encode(), PARTITIONS)
-        for number, (wire, cause) in enumerate(zip(gallery.wire, names, strict=True)):
+        for number, (wire, cause) in enumerate(zip(gallery.wire, names, strict=True), first):
             event = Event(partition, number, gallery.gallery_id, gallery.site_id, cause, wire)
             made.events.append(event)
             made.outcomes[event.id] = "delivered"
@@ -64,7 +68,7 @@ def good_history() -> tuple[History, histories.History]:
     made.states = {STAYS: State({**stays.head(), "items": []}, tuple(stays.shown_items())), GONE: State(None)}
     made.foreign_reads.append(ForeignRead("b", 404, ()))
     made.memory.append(Memory("command-1", 1 << 19))
-    made.faults.append(Fault("SIGKILL", "command", reply=0.5, joined=0.7))
+    made.faults.append(Fault("SIGKILL", "command", Recovery(0.5, 0.7, 0.5, 0.8)))
     return made, stays
 
 

@@ -2,26 +2,28 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tests.support.chaos.history import Fault, History, Violation
+from tests.support.chaos.history import Fault, Violation
+from tests.support.chaos.judging.processes import WORK
 
 SHOWN = 40
 
 
 def table(faults: Sequence[Fault]) -> str:
-    """A row for each fault of each component."""
+    """A row for each fault of each component: median and worst seconds; all repeats, and the most after one fault."""
     groups: dict[tuple[str, str], list[Fault]] = defaultdict(list)
     for fault in faults:
         groups[fault.component, fault.kind].append(fault)
     lines = [
-        "| component | fault | times | next reply: median, worst | next joined record: median, worst | repeats |",
-        "|---|---|---|---|---|---|",
+        f"| component | fault | times | {' | '.join(f'next {each}' for each in WORK)} | repeats |",
+        "|---" * 8 + "|",
     ]
     for (component, kind), found in sorted(groups.items()):
-        waits = [_seconds([fault.reply for fault in found]), _seconds([fault.joined for fault in found])]
-        repeats = sum(fault.repeats for fault in found)
-        lines.append(f"| {component} | {kind} | {len(found)} | {waits[0]} | {waits[1]} | {repeats} |")
+        waits = [_seconds(waits) for waits in zip(*(fault.recovery for fault in found), strict=True)]
+        repeats = [fault.repeats for fault in found]
+        row = (component, kind, len(found), *waits, f"{sum(repeats):,}, {max(repeats):,}")
+        lines.append(f"| {' | '.join(map(str, row))} |")
     return "\n".join(lines)
 
 
@@ -32,24 +34,9 @@ def _seconds(waits: Sequence[float | None]) -> str:
     return f"{statistics.median(known):.1f} s, {max(known):.1f} s"
 
 
-def summary(history: History, repeats: int) -> str:
+def summary(counts: Mapping[str, int]) -> str:
     """What the run consisted of."""
-    largest = max(history.memory, key=lambda found: found.bytes, default=None)
-    counts = {
-        "commands": len(history.commands),
-        "acknowledged": sum(command.is_acknowledged for command in history.commands),
-        "answers": len(history.answers),
-        "events": len(history.events),
-        "of these repeated": repeats,
-        "galleries": len(history.states),
-        "joined records": len(history.joined),
-        "webhook requests": len(history.deliveries),
-        "faults": len(history.faults),
-    }
-    lines = [f"{what}: {count}" for what, count in counts.items()]
-    if largest is not None:
-        lines.append(f"largest process: {largest.process}, {largest.bytes >> 20} MiB")
-    return "\n".join(lines)
+    return "\n".join(f"{what}: {count:,}" for what, count in counts.items())
 
 
 def listing(violations: Sequence[Violation]) -> str:

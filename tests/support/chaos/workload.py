@@ -7,6 +7,7 @@ import random
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -23,11 +24,22 @@ from triptych.contract.identity import derived_item_id
 
 OTHER_SITE = "other"
 SITES = (SITE, OTHER_SITE)
-LARGE_ITEMS = 1_200
-"""Items of a gallery that is large enough for long-running work."""
-PAUSE_SECONDS = 0.05
-LONG_PAUSE_SECONDS = 15.0
 GIVE_UP_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is sent.
+
+    Attributes:
+        pause: seconds between two sendings of one producer.
+        large_items: items of a large gallery; 1,200 are enough for long-running work.
+        long_pause: seconds between two large galleries.
+    """
+
+    pause: float = 0.05
+    large_items: int = 1_200
+    long_pause: float = 15.0
 
 
 def key_of(site: str) -> str:
@@ -44,12 +56,18 @@ class Workload:
     """What is sent, by several producers at once. `send` serves probes too."""
 
     def __init__(
-        self, installation: Installation, producer: AIOKafkaProducer, gateways: Sequence[str], chance: random.Random
+        self,
+        installation: Installation,
+        producer: AIOKafkaProducer,
+        gateways: Sequence[str],
+        chance: random.Random,
+        pace: Pace,
     ) -> None:
         self._topic = installation.topics.commands
         self._producer = producer
         self._gateways = gateways
         self._chance = chance
+        self._pace = pace
         self._sent: dict[str, Command] = {}
         self.answers: list[Answer] = []
         self._pending: set[asyncio.Task[None]] = set()
@@ -99,7 +117,7 @@ class Workload:
             for sent in mix.batch(2):
                 if _is_readable(sent):  # broken records are the subject of other tests
                     await self.send(sent, mix.site, is_foreign=self._chance.random() < foreign_share)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pace.pause)
 
     async def long(self) -> None:
         """Large galleries: cloned while they are changed, cleared and deleted."""
@@ -108,7 +126,7 @@ class Workload:
             name = f"long-{number}"
             await self._put(name, 0, "CreateGallery", gallery)
             for step in (1, 2, 3):
-                await self._put(name, step, "CreateItems", gallery, items=[TEXT] * (LARGE_ITEMS // 3))
+                await self._put(name, step, "CreateItems", gallery, items=[TEXT] * (self._pace.large_items // 3))
             ids = [derived_item_id(SITE, f"{name}-1", index, "tests") for index in range(3)]
             await self._put(name, 4, "CreateGallery", copy, cloneFromGalleryId=gallery)
             await self._put(name, 5, "UpdateItem", gallery, itemId=ids[0], item={"title": "changed"})
@@ -118,7 +136,7 @@ class Workload:
             await self._put(name, 8, last, gallery)
             await self._put(name, 9, "CreateItems", gallery, items=[TEXT])
             await self._put(name, 10, "DeleteGallery", copy)
-            await asyncio.sleep(LONG_PAUSE_SECONDS)
+            await asyncio.sleep(self._pace.long_pause)
 
     async def _put(self, name: str, step: int, kind: str, gallery: str, **data: Any) -> None:
         command_id = f"{name}-{step}"
@@ -138,6 +156,13 @@ class Workload:
                     await self._change(client, site, gallery, items)
                 if self._chance.random() < 0.5:
                     await self._write(client, site, "DeleteGallery", gallery, "DELETE", f"/{gallery}", None)
+
+    async def write_probe(self, gallery: str) -> None:
+        """Add an item to a gallery over HTTP, and wait for the answer."""
+        async with httpx.AsyncClient(timeout=10, verify=NO_TLS, headers={"Authorization": key_of(SITE)}) as client:
+            await self._write(
+                client, SITE, "CreateItems", gallery, "POST", f"/{gallery}/items", {"item": TEXT}, items=1
+            )
 
     async def _change(self, client: httpx.AsyncClient, site: str, gallery: str, items: list[str]) -> None:
         kind = self._chance.choice(["create", "create", "update", "move", "delete"]) if items else "create"
@@ -171,7 +196,7 @@ class Workload:
         items: int | None = None,
     ) -> dict[str, Any] | None:
         """Send until a gateway has an outcome; then, sometimes, once more. The answer of a success."""
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(self._pace.pause)
         request = str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
         self._sent[request] = Command(request, name, site, gallery, items, is_acknowledged=False)
         found = None
@@ -226,13 +251,13 @@ def _command_of(sent: Sent, body: dict[str, Any], site: str) -> Command:
 
 @contextlib.asynccontextmanager
 async def open_workload(
-    installation: Installation, gateways: Sequence[str], chance: random.Random
+    installation: Installation, gateways: Sequence[str], chance: random.Random, pace: Pace
 ) -> AsyncIterator[Workload]:
     """A workload that sends nothing by itself: see `sending`."""
     async with raw_producer(
         installation.addresses.kafka_bootstrap, enable_idempotence=True, request_timeout_ms=60_000
     ) as producer:
-        yield Workload(installation, producer, gateways, chance)
+        yield Workload(installation, producer, gateways, chance, pace)
 
 
 @contextlib.asynccontextmanager

@@ -27,6 +27,7 @@ from triptych.kit.mongo.driver import (
     UpdateOne,
     is_duplicate_key,
 )
+from triptych.kit.mongo.inserting import insert_new
 from triptych.kit.process.supervision import progress
 from triptych.projector.history.fold import Closing, Fold, Sweep
 
@@ -98,13 +99,7 @@ class Archive:
         return deleted
 
     async def _insert(self, rows: Sequence[Document]) -> None:
-        if not rows:
-            return
-        try:
-            await self._events.insert_many(rows, ordered=False)
-        except BulkWriteError as error:
-            if not is_duplicate_key(error):
-                raise
+        if await insert_new(self._events, rows):
             # Rows of an attempt that did not end. It may not have known yet that they are superseded.
             closed = [
                 UpdateOne(

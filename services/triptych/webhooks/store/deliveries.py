@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from triptych.kit.mongo.driver import ASCENDING, Binary, BulkWriteError, Database, Document, UpdateOne, aggregate
+from triptych.kit.mongo.driver import ASCENDING, Binary, Database, Document, UpdateOne, aggregate
+from triptych.kit.mongo.inserting import insert_new
 from triptych.kit.mongo.routers import within
 from triptych.webhooks.model.delivery import Dead, Delivered, Retry, SentRequest, Verdict
 from triptych.webhooks.model.failing import FailureRun
@@ -25,7 +26,6 @@ from triptych.webhooks.store.listener_documents import ListenerStatus
 from triptych.webhooks.store.listeners import LISTENERS, announce_change
 from triptych.webhooks.store.ordering import promote, promote_all
 
-_DUPLICATE_KEY = 11000
 LOG_MAX = 40
 """The most attempts in the log of a delivery. Its listener allows 31; more would be a fault, and must not grow it."""
 
@@ -84,8 +84,8 @@ class DeliveryRepository:
 
     async def plan(self, events: Sequence[Document], deliveries: Sequence[Document]) -> set[str]:
         """Store events and deliveries; the ids of the deliveries that were not planned before."""
-        await _insert_new(self._database, EVENTS, events)
-        existing = await _insert_new(self._database, DELIVERIES, deliveries)
+        await insert_new(self._events, events)
+        existing = await insert_new(self._deliveries, deliveries)
         return {delivery["_id"] for index, delivery in enumerate(deliveries) if index not in existing}
 
     async def due(self, listener_ids: Sequence[str], limit: int, now: datetime) -> dict[str, Due]:
@@ -276,17 +276,3 @@ def _log_entry(sent: SentRequest, now: datetime) -> Document:
         "seconds": round(response.seconds, 4),
         "answer": Binary(response.body),
     }
-
-
-async def _insert_new(database: Database, collection: str, documents: Sequence[Document]) -> frozenset[int]:
-    """Insert the documents that do not exist yet; the indexes in `documents` of those that did."""
-    if not documents:
-        return frozenset()
-    try:
-        await database[collection].insert_many(list(documents), ordered=False)
-    except BulkWriteError as error:
-        problems = error.details.get("writeErrors", [])
-        if error.details.get("writeConcernErrors") or any(one["code"] != _DUPLICATE_KEY for one in problems):
-            raise
-        return frozenset(one["index"] for one in problems)
-    return frozenset()

@@ -31,18 +31,27 @@ def check(history: History) -> Iterator[Violation]:
         yield from _differences(command, found)
         for answer in found[:1]:
             yield from _effects(command, answer, events, last)
-    known = {command.id for command in history.commands}
-    for cause in caused.keys() - known:
-        event = next(iter(caused[cause].values()))
-        yield Violation(
-            "I1", f"events of the command {cause}, which nobody sent", event.gallery, event.sequence, (event.place,)
-        )
+    known = {command.id: command.gallery for command in history.commands}
+    for cause, events_of in caused.items():
+        for event in events_of.values():
+            # A request that never got an answer names no gallery.
+            if cause not in known or (known[cause] or event.gallery) != event.gallery:
+                what = f"an event of the command {cause}, which nobody sent for it:"
+                yield Violation("I1", what, event.gallery, event.sequence, (event.place,))
+                break
+    for command_id in answers.keys() - known.keys():
+        places = tuple(answer.place for answer in answers[command_id])
+        yield Violation("I1", f"an answer to the command {command_id}, which nobody sent", records=places)
 
 
 def _differences(command: Command, answers: list[Answer]) -> Iterator[Violation]:
     """Two answers of one kind are the same; an answer of HTTP agrees with the reply in what both have."""
     first: dict[str, Answer] = {}
     for answer in answers:
+        status = (answer.content.get("error") or {}).get("status") or 0
+        if answer.via == "http" and status >= 500:
+            what = f"{command.name} {command.id} was answered with {status}, which does not say what became of it:"
+            yield Violation("I1", what, command.gallery or "", records=(answer.place,))
         other = first.setdefault(answer.via, answer)
         if other.content != answer.content:
             yield Violation(
