@@ -1,8 +1,11 @@
 """The simulated network: how long requests take, and which of them are lost."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from tests.support.simulation.loop import Process
 
 
 class Fate(NamedTuple):
@@ -24,17 +27,29 @@ class Trouble:
 
 
 class Network:
-    """Draws the fate of each request from the seed."""
+    """Draws the fate of each request from the seed.
+
+    Attributes:
+        trouble: the present one.
+        danger: the fraction of requests during which something happens to the process that has sent them.
+        strike: called then with the process, and with the seconds until it happens: before the request arrives, or
+            before its answer does.
+    """
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self.trouble = Trouble()
+        self.danger = 0.0
+        self.strike: Callable[[Process, float], None] = lambda *_: None
 
-    def fate(self) -> Fate:
-        """The fate of the next request."""
+    def fate(self, process: Process | None) -> Fate:
+        """The fate of the next request, which this process sends."""
         drawn = self._chance.random()
         lost = self.trouble.lost
-        return Fate(self.seconds(), self.seconds(), drawn < lost, lost <= drawn < lost + self.trouble.unanswered)
+        made = Fate(self.seconds(), self.seconds(), drawn < lost, lost <= drawn < lost + self.trouble.unanswered)
+        if process is not None and self._chance.random() < self.danger:
+            self.strike(process, self._chance.random() * (made.there + made.back))
+        return made
 
     def seconds(self) -> float:
         """How long a message takes: mostly about a millisecond, seldom much longer."""

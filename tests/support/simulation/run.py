@@ -14,7 +14,7 @@ from tests.support.command_mix import SITE, CommandMix, Sent
 from tests.support.simulation import services
 from tests.support.simulation.clocks import virtual_time
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
-from tests.support.simulation.network import Trouble
+from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import HOSTS, World
 from triptych.readmodel.documents import gallery_wire, item_wire
 
@@ -47,7 +47,7 @@ def simulate(
     seed: int,
     planted: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     *,
-    rounds: int = 12,
+    rounds: int = 25,
 ) -> Outcome:
     """Run one seed to its end. `planted` makes a context in which the product has a fault."""
     loop = SimulatedLoop()
@@ -96,50 +96,88 @@ async def _drain(loop: SimulatedLoop) -> None:
 async def _run(world: World, rounds: int) -> None:
     mix = CommandMix(world.chance, f"c{world.seed}", trouble=0.25)
     mix.weights["RestoreGallery"] = 0
+    weather = Weather(world)
     world.start()
     for _ in range(rounds):
-        await asyncio.sleep(world.chance.choice([0.05, 0.3, 2.0]))
-        world.send(mix.batch(world.chance.choice([1, 3, 10, 25])))
-        if world.chance.random() < 0.7:
-            _do_harm(world)
+        world.send(mix.batch(world.chance.choice([1, 2, 5, 12])))
+        weather.change()
+        await asyncio.sleep(world.chance.choice([0.01, 0.1, 1.0, 5.0]))
     await asyncio.sleep(1.0)
-    _heal(world)
+    weather.clear()
     await _until_quiet(world)
 
 
-def _do_harm(world: World) -> None:
-    chance = world.chance
-    host = chance.choice(list(HOSTS))
-    process = world.running[host]
-    match chance.choice(["kill", "kill", "freeze", "freeze", "kafka", "mongo", "both"]):
-        case "kill":
-            world.kill(host, chance.choice([0.01, 1.0, 8.0]))
-        case "freeze" if not process.is_frozen:
-            seconds = chance.choice([0.5, 4.0, 9.0, 20.0])
-            world.note(f"{process.name} is frozen for {seconds} s")
+class Weather:
+    """The faults of one seed. Each seed has some kinds of faults only, so that no kind hides the effects of another."""
+
+    def __init__(self, world: World) -> None:
+        chance = world.chance
+        self._world = world
+        self._networks = [world.kafka_network, world.mongo_network]
+        self._kinds = chance.choices(["kill", "freeze", "network", "calm"], k=3)
+        self._usual = Trouble()
+        if chance.random() < 0.5:
+            self._usual = Trouble(chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02]))
+        danger = chance.choice([0.0, 0.002, 0.01])
+        for network in self._networks:
+            network.trouble, network.danger, network.strike = self._usual, danger, self._strike
+        world.note(f"kinds of faults {self._kinds}, usual {self._usual}, danger {danger}")
+
+    def change(self) -> None:
+        """Let something happen, or nothing."""
+        chance = self._world.chance
+        if chance.random() < 0.6:
+            return
+        process = self._world.running[chance.choice(list(HOSTS))]
+        match chance.choice(self._kinds):
+            case "kill" | "freeze":
+                self._strike(process, chance.random() * 0.05)
+            case "network":
+                lost, unanswered = chance.choice([0.0, 0.1, 0.4, 1.0]), chance.choice([0.0, 0.1, 0.4])
+                trouble = Trouble(lost, unanswered, chance.choice([0.0, 0.1]))
+                networks = chance.choice([self._networks, self._networks[:1], self._networks[1:]])
+                seconds = chance.choice([0.5, 3.0, 12.0, 30.0])
+                where = " and ".join("kafka" if one is self._networks[0] else "mongo" for one in networks)
+                self._world.note(f"{where}: {trouble} for {seconds} s")
+                for network in networks:
+                    network.trouble = trouble
+                    self._later(seconds, lambda network=network: self._calm(network))
+
+    def clear(self) -> None:
+        """No more faults."""
+        self._world.note("no more faults")
+        self._usual = Trouble()
+        for network in self._networks:
+            network.trouble, network.danger = Trouble(), 0.0
+        for process in self._world.running.values():
+            _thaw(self._world, process)
+
+    def _calm(self, network: Network) -> None:
+        network.trouble = self._usual
+
+    def _strike(self, process: Process, seconds: float) -> None:
+        """Kill or freeze a process a little later."""
+        chance = self._world.chance
+        kinds = [kind for kind in self._kinds if kind in ("kill", "freeze")] or ["freeze"]
+        if chance.choice(kinds) == "kill":
+            self._later(seconds, lambda: self._world.kill(process, chance.choice([0.01, 1.0, 8.0])))
+        else:
+            self._later(seconds, lambda: self._freeze(process, chance.choice([0.1, 3.0, 9.0, 20.0])))
+
+    def _freeze(self, process: Process, seconds: float) -> None:
+        if not process.is_frozen and not process.is_dead:
+            self._world.note(f"{process.name} is frozen for {seconds} s")
             process.freeze()
-            world.loop.call_later(seconds, _thaw, world, process, context=OUTSIDE)
-        case "kafka" | "mongo" | "both" as which:
-            trouble = Trouble(chance.choice([0.0, 0.05, 0.3, 1.0]), chance.choice([0.0, 0.05, 0.3]), chance.choice([0.0, 0.1]))
-            seconds = chance.choice([0.5, 3.0, 12.0])
-            world.note(f"{which}: {trouble} for {seconds} s")
-            networks = {"kafka": [world.kafka_network], "mongo": [world.mongo_network]}
-            for network in networks.get(which, [world.kafka_network, world.mongo_network]):
-                network.trouble = trouble
-                world.loop.call_later(seconds, setattr, network, "trouble", Trouble(), context=OUTSIDE)
+            self._later(seconds, lambda: _thaw(self._world, process))
+
+    def _later(self, seconds: float, work: Callable[[], object]) -> None:
+        self._world.loop.call_later(seconds, work, context=OUTSIDE)
 
 
 def _thaw(world: World, process: Process) -> None:
     if process.is_frozen:
         world.note(f"{process.name} runs on")
         process.thaw()
-
-
-def _heal(world: World) -> None:
-    world.note("no more faults")
-    world.kafka_network.trouble = world.mongo_network.trouble = Trouble()
-    for process in world.running.values():
-        _thaw(world, process)
 
 
 async def _until_quiet(world: World) -> None:

@@ -80,13 +80,12 @@ class World:
             process.is_dead = True
             self.loop.call_later(0.5, self.start_process, host, context=OUTSIDE)
 
-    def kill(self, host: str, seconds: float) -> None:
-        """Kill the process of a host, and start another one later."""
-        process = self.running[host]
+    def kill(self, process: Process, seconds: float) -> None:
+        """Kill a process, and start another one on its host later."""
         if not process.is_dead:
             self.note(f"{process.name} is killed")
             process.kill()
-            self.loop.call_later(seconds, self.start_process, host, context=OUTSIDE)
+            self.loop.call_later(seconds, self.start_process, process.name.partition("@")[0], context=OUTSIDE)
 
     def send(self, batch: list[Sent]) -> None:
         """Append commands to their topic."""

@@ -126,7 +126,7 @@ class Broker:
         """
         process = current_process()
         answer: asyncio.Future[T] = self.loop.create_future()
-        fate = self.network.fate()
+        fate = self.network.fate(process)
 
         def arrive() -> None:
             result: Any = None

@@ -49,7 +49,7 @@ class Server:
         """
         process = current_process()
         answer: asyncio.Future[T] = self.loop.create_future()
-        fate = self.network.fate()
+        fate = self.network.fate(process)
 
         def arrive() -> None:
             if fate.is_lost:
