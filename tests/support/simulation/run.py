@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from tests.support.chaos.history import Answer, Command, Event, History, Joined, State, Violation
 from tests.support.chaos.judging import judge
@@ -21,7 +22,7 @@ from triptych.readmodel.documents import gallery_wire, item_wire
 QUIET_SECONDS = 900.0
 AUDITED_SECONDS = 10.0
 """How long a quiet system goes on, so that the joined topic is audited once more."""
-LEFT_OVER = {
+LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "outbox rows that are not published": ("outbox", {"pending": True}),
     "jobs": ("jobs", {}),
     "parked commands": ("parked_commands", {}),
@@ -61,6 +62,7 @@ def simulate(
                 violations = [*world.violations, *judge(observe(world))]
             except Stuck as stuck:
                 violations = [*world.violations, Violation("I10", f"never quiet: {stuck}")]
+            steps = loop.steps
             for process in world.running.values():
                 process.kill()
             loop.run_until_complete(_drain(loop))
@@ -70,7 +72,7 @@ def simulate(
     faults = [f"{error.get('message')} {error.get('exception')!r}" for error in loop.errors]
     return Outcome(
         seed,
-        loop.steps,
+        steps,
         world.trace.hexdigest(),
         sum(map(len, world.records.values())),
         len(world.log),
@@ -117,7 +119,8 @@ class Weather:
         self._kinds = chance.choices(["kill", "freeze", "network", "calm"], k=3)
         self._usual = Trouble()
         if chance.random() < 0.5:
-            self._usual = Trouble(chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02]))
+            lost, unanswered = chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02, 0.1])
+            self._usual = Trouble(lost, unanswered, chance.choice([0, 0.02]))
         danger = chance.choice([0.0, 0.002, 0.01])
         for network in self._networks:
             network.trouble, network.danger, network.strike = self._usual, danger, self._strike
@@ -141,7 +144,7 @@ class Weather:
                 self._world.note(f"{where}: {trouble} for {seconds} s")
                 for network in networks:
                     network.trouble = trouble
-                    self._later(seconds, lambda network=network: self._calm(network))
+                    self._later(seconds, partial(self._calm, network))
 
     def clear(self) -> None:
         """No more faults."""
@@ -209,9 +212,10 @@ def left_over(world: World) -> dict[str, int]:
 def observe(world: World) -> History:
     """What is judged."""
     topics, records = services.TOPICS, world.records
+    sent = {one.command_id: one for one in world.sent}
     history = History(
         partitions=services.PARTITIONS,
-        commands=[command for one in {sent.command_id: sent for sent in world.sent}.values() if (command := _command(one))],
+        commands=[command for one in sent.values() if (command := _command(one))],
         answers=[
             Answer(content["commandId"], "topic", f"replies[{one.partition}]@{one.offset}", content)
             for one in records.get(topics.replies, ())

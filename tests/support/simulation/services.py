@@ -29,9 +29,9 @@ from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo import fencing
+from triptych.kit.mongo.sharding import indexes_for
 from triptych.kit.startup.layout_watch import LayoutWatch
 from triptych.kit.startup.layouts import StoredLayout
-from triptych.kit.mongo.sharding import indexes_for
 from triptych.projector import pipeline
 from triptych.projector.ingest import repairs, republication
 from triptych.projector.join import audit
@@ -131,9 +131,7 @@ async def run_projector(server: Server, broker: Broker) -> None:
     """The projector, until cancelled."""
     del broker  # it is found by `models_in_place`
     database: Any = Client(server).database()
-    settings = ProjectorSettings(**SETTINGS)
-    watch = LayoutWatch(
-        StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS)
-    )
+    settings = ProjectorSettings.model_validate(SETTINGS)
+    watch = LayoutWatch(StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS))
     async with pipeline.running_projection(settings, database, FIRST_VERSION, watch, is_active=True):
         await asyncio.get_running_loop().create_future()

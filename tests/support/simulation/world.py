@@ -121,4 +121,3 @@ class World:
 
     def _trace(self, text: str) -> None:
         self.trace.update(f"{self.loop.time()!r} {text}\n".encode())
-

@@ -88,9 +88,7 @@ class Broker:
         self._producers += 1
         return self._producers
 
-    def append(
-        self, topic: str, partition: int, entries: Sequence[tuple[bytes | None, bytes | None, Headers]]
-    ) -> None:
+    def append(self, topic: str, partition: int, entries: Sequence[tuple[bytes | None, bytes | None, Headers]]) -> None:
         """Append records."""
         log = self.topics[topic][partition]
         for key, value, headers in entries:
@@ -142,8 +140,12 @@ class Broker:
                     error = KafkaConnectionError("the answer was lost")
 
             def give() -> None:
-                if not answer.done():
-                    answer.set_result(result) if error is None else answer.set_exception(error)
+                if answer.done():
+                    return
+                if error is None:
+                    answer.set_result(result)
+                else:
+                    answer.set_exception(error)
 
             self.later(give, fate.back)
 
@@ -156,7 +158,12 @@ class Broker:
         """Wait until a record is appended somewhere, for at most this long."""
         poll: asyncio.Future[None] = self.loop.create_future()
         self._polls[poll] = None
-        timer = self.loop.call_later(seconds, lambda: poll.done() or poll.set_result(None), context=OUTSIDE)
+
+        def end() -> None:
+            if not poll.done():
+                poll.set_result(None)
+
+        timer = self.loop.call_later(seconds, end, context=OUTSIDE)
         try:
             await poll
         finally:

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError, UnknownMemberIdError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownMemberIdError
 
 from tests.support.simulation.kafka.broker import Broker
 from triptych.kit.kafka.errors import no_answer
@@ -47,12 +48,15 @@ class GroupReader:
                 self._assigned = assigned
                 self._positions = {one: max(offsets.get(one, 0), logs[one].beginning) for one in sorted(assigned)}
                 await self._listener.on_partitions_assigned(self._as_partitions(assigned))
-                while await self._broker.call(lambda: self._group.heartbeat(member_id, self._generation)):
+                while await self._broker.call(self._heartbeat):
                     await asyncio.sleep(HEARTBEAT_SECONDS)
             except UnknownMemberIdError:
                 self._member_id = None
             except KafkaError:
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    def _heartbeat(self) -> bool:
+        return self._group.heartbeat(self._member_id or "", self._generation)
 
     async def leave(self) -> None:
         """End the membership."""
@@ -109,10 +113,14 @@ class GroupReader:
             self._positions[partition.partition] = offset
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit offsets. Raises KafkaError."""
+        """Commit offsets, as often as it takes. Raises KafkaError if the broker refuses them."""
         member_id, generation = self._member_id or "", self._generation
         wanted = {one.partition: offset for one, offset in offsets.items()}
-        await self._broker.call(lambda: self._group.commit(member_id, generation, wanted))
+        while True:
+            try:
+                return await self._broker.call(lambda: self._group.commit(member_id, generation, wanted))
+            except KafkaConnectionError:
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The committed offset. Raises KafkaError."""
@@ -277,7 +285,7 @@ class Reader:
         for one in partitions or tuple(self._positions):
             log = self._broker.topics[one.topic][one.partition]
             position = max(self._positions[one], log.beginning)
-            records = list(await self._broker.call(lambda log=log, at=position: log.read(at, max_records)))
+            records = list(await self._broker.call(partial(log.read, position, max_records)))
             self._positions[one] = position + len(records)
             if records:
                 found[one] = records
@@ -308,5 +316,6 @@ async def tail(broker: Broker, topics: Sequence[str]) -> AsyncIterator[Tail]:
     places = [TopicPartition(topic, one) for topic in topics for one in range(len(broker.topics[topic]))]
     reader.assign(places)
     for place in places:
-        reader.seek(place, await broker.call(lambda place=place: broker.topics[place.topic][place.partition].end))
+        log = broker.topics[place.topic][place.partition]
+        reader.seek(place, await broker.call(partial(getattr, log, "end")))
     yield Tail(reader)

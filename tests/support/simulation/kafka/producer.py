@@ -107,14 +107,13 @@ class Producer:
         broker, (topic, partition) = self._broker, place
         if place in self._broken or broker.chance.random() < broker.network.trouble.lost / 10:
             self._broken.add(place)
-            return OutOfOrderSequenceNumber()
+            error: Exception = OutOfOrderSequenceNumber()
+            return error
         sequence = self._sequences[place] = self._sequences.get(place, -1) + 1
         while True:
             try:
                 async with asyncio.timeout(REQUEST_SECONDS):
-                    await broker.call(
-                        lambda: broker.append_once(self._id, sequence, topic, partition, batch.entries)
-                    )
+                    await broker.call(lambda: broker.append_once(self._id, sequence, topic, partition, batch.entries))
             except (TimeoutError, KafkaConnectionError):
                 await asyncio.sleep(RETRY_SECONDS)
             else:
@@ -142,7 +141,9 @@ class ProducerClient:
 
     async def fetch_all_metadata(self) -> Any:
         """What topics there are. Raises KafkaError."""
-        topics = await self._broker.call(lambda: {name: set(range(len(logs))) for name, logs in self._broker.topics.items()})
+        topics = await self._broker.call(
+            lambda: {name: set(range(len(logs))) for name, logs in self._broker.topics.items()}
+        )
         return SimpleNamespace(partitions_for_topic=topics.get)
 
     async def send(self, _: int, __: Any) -> Any:

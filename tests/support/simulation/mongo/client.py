@@ -1,6 +1,7 @@
 """The driver's client, databases, collections, cursors and sessions, as far as the simulated services use them."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from tests.support.simulation.loop import current_process
 from tests.support.simulation.mongo import changes
 from tests.support.simulation.mongo.matching import Document, in_order, projected
 from tests.support.simulation.mongo.server import Server, failure
-from tests.support.simulation.mongo.storage import Duplicate, Transaction, WriteConflict, key_of, stored
+from tests.support.simulation.mongo.storage import Duplicate, Transaction, UniqueIndex, WriteConflict, key_of, stored
 
 T = TypeVar("T")
 IN_TRANSACTION = ("TransientTransactionError",)
@@ -64,7 +65,12 @@ class Admin:
         match name:
             case "killSessions":
                 ids = [one["id"] for one in argument]
-                await server.call(lambda: [server.undo(session_id) for session_id in ids])
+
+                def kill() -> None:
+                    for session_id in ids:
+                        server.undo(session_id)
+
+                await server.call(kill)
             case "abortTransaction":
                 assert session is not None
                 await session.abort_on_server()
@@ -124,10 +130,8 @@ class Session:
         """Abort. As with the driver, an error is not reported."""
         state, self._state = self._state, "aborted"
         if state == "open":
-            try:
+            with contextlib.suppress(AutoReconnect, OperationFailure):
                 await self.abort_on_server()
-            except (AutoReconnect, OperationFailure):
-                pass
 
     async def abort_on_server(self) -> None:
         """Abort on the server. Raises the driver's errors."""
@@ -171,7 +175,7 @@ class Session:
 
         return await self._noting_loss(server.call(write, labels=IN_TRANSACTION))
 
-    async def _noting_loss(self, request: Any) -> Any:
+    async def _noting_loss(self, request: Coroutine[Any, Any, T]) -> T:
         try:
             return await request
         except AutoReconnect:
@@ -293,9 +297,7 @@ class Collection:
         found = await self.find(query, fields, session=session, sort=sort, limit=1).to_list()
         return found[0] if found else None
 
-    async def count_documents(
-        self, query: Mapping[str, Any], *, session: Session | None = None, limit: int = 0
-    ) -> int:
+    async def count_documents(self, query: Mapping[str, Any], *, session: Session | None = None, limit: int = 0) -> int:
         """The number of documents that match, at most `limit` if given."""
 
         def count(transaction: Transaction | None, at: int | None) -> int:
@@ -341,9 +343,10 @@ class Collection:
     ) -> SimpleNamespace:
         """Update the first document that matches."""
         try:
-            return await self._write([UpdateOne(query, update, upsert=upsert)], session)
+            done = await self._write([UpdateOne(query, update, upsert=upsert)], session)
         except BulkWriteError as error:
             raise _single(error) from None
+        return SimpleNamespace(matched_count=done.matched_count, modified_count=done.modified_count)
 
     async def update_many(
         self, query: Mapping[str, Any], update: Any, *, session: Session | None = None
@@ -401,7 +404,7 @@ class Collection:
             if not return_document:
                 return before and projected(stored(before), projection)
             key = key_of(before["_id"]) if before else key_of(query["_id"])
-            after = next((one for one_key, one in self._storage.find(self.name, {}, None, transaction) if one_key == key), None)
+            after = self._storage.current(self.name, key, transaction)
             return after and projected(stored(after), projection)
 
         process = current_process()
@@ -421,8 +424,6 @@ class Collection:
         await self.delete_many({})
 
     def _create(self, table: Any, models: Sequence[IndexModel]) -> None:
-        from tests.support.simulation.mongo.storage import UniqueIndex
-
         known = {index.name for index in table.indexes}
         for model in models:
             options = model.document
@@ -524,5 +525,3 @@ def _as_sent(operation: Any) -> Any:
 def _single(error: BulkWriteError) -> DuplicateKeyError:
     problem = error.details["writeErrors"][0]
     return DuplicateKeyError(problem["errmsg"], DUPLICATE, problem)
-
-

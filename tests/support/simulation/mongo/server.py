@@ -60,8 +60,8 @@ class Server:
             except Locked as locked:
                 locked.owner.waiting.append(lambda: self._later(arrive, 0.001))
                 return
-            except Exception as error:  # noqa: BLE001 - the driver's errors, or a fault of the model, go to the caller
-                self._answer(process, answer, None, error, fate.back)
+            except Exception as raised:  # noqa: BLE001 - the driver's errors, or a fault of the model, go to the caller
+                self._answer(process, answer, None, raised, fate.back)
                 return
             self._plan_majority()
             error = AutoReconnect("the answer was lost", list(labels)) if fate.is_unanswered else None
@@ -111,8 +111,12 @@ class Server:
         self, process: Process | None, answer: asyncio.Future[Any], result: Any, error: Exception | None, delay: float
     ) -> None:
         def give() -> None:
-            if not answer.done() and not (process is not None and process.is_dead):
-                answer.set_result(result) if error is None else answer.set_exception(error)
+            if answer.done() or (process is not None and process.is_dead):
+                return
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
 
         self._later(give, delay)
 

@@ -13,8 +13,8 @@ from typing import Any
 import bson
 from bson.codec_options import CodecOptions
 
-from tests.support.simulation.mongo.matching import Document, matches, values_at
 from tests.support.simulation.mongo.expressions import MISSING
+from tests.support.simulation.mongo.matching import Document, matches, values_at
 
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
 Resource = tuple[str, str, Hashable]
@@ -124,6 +124,10 @@ class Storage:
             document = self._read(table, key, at, transaction)
             if document is not None and matches(document, query, now):
                 yield key, document
+
+    def current(self, name: str, key: Hashable, transaction: Transaction | None) -> Document | None:
+        """The document with this key, as the transaction sees it, or as it was committed last; not to be changed."""
+        return self._read(self.table(name), key, None, transaction)
 
     def begin(self, transaction: Transaction) -> None:
         """Read as of now from here on."""
