@@ -19,7 +19,7 @@ from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import HOSTS, World
 from triptych.readmodel.documents import gallery_wire, item_wire
 
-QUIET_SECONDS = 900.0
+QUIET_SECONDS = 300.0
 AUDITED_SECONDS = 10.0
 """How long a quiet system goes on, so that the joined topic is audited once more."""
 LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
