@@ -1,6 +1,7 @@
 """Faults to plant into the product, each of which the simulation has to find."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from triptych.kit.mongo import fencing, transactions
 from triptych.kit.mongo.driver import PyMongoError
 from triptych.projector.view import batch, fold
 from triptych.projector.view.fold import FoldResult
+from triptych.webhooks.model.delivery import Delivered
+from triptych.webhooks.relay import handler, worker
+from triptych.webhooks.store.deliveries import DeliveryRepository
+from triptych.webhooks.store.delivery_documents import new_delivery
 
 
 @dataclass(frozen=True)
@@ -162,4 +167,44 @@ def a_repeated_event_is_applied_again() -> Iterator[None]:
         return project(view, site_id, event)
 
     with mock.patch.object(batch, "project", forget):
+        yield
+
+
+@plant()
+def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
+    async def fail(self: Any, *given: Any) -> Any:
+        try:
+            return await plan(self, *given)
+        except PyMongoError:
+            return set()
+
+    plan = DeliveryRepository.plan
+    with mock.patch.object(DeliveryRepository, "plan", fail):
+        yield
+
+
+@plant()
+def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
+    def at_once(listener: Any, *given: Any, **more: Any) -> Any:
+        return new_delivery(dataclasses.replace(listener, ordered=False), *given, **more)
+
+    with mock.patch.object(handler, "new_delivery", at_once):
+        yield
+
+
+@plant()
+def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> None:
+        """Leave it."""
+
+    with mock.patch.object(DeliveryRepository, "promote_all", nothing):
+        yield
+
+
+@plant()
+def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
+    def believe(*_: Any) -> Any:
+        return Delivered()
+
+    with mock.patch.object(worker, "judge", believe):
         yield

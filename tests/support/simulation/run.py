@@ -12,11 +12,11 @@ from typing import Any
 from tests.support.chaos.history import Answer, Command, Event, History, Joined, State, Violation
 from tests.support.chaos.judging import judge
 from tests.support.command_mix import SITE, CommandMix, Sent
-from tests.support.simulation import services
+from tests.support.simulation import relay, services
 from tests.support.simulation.clocks import virtual_time
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
-from tests.support.simulation.world import HOSTS, World
+from tests.support.simulation.world import World
 from triptych.readmodel.documents import gallery_wire, item_wire
 
 QUIET_SECONDS = 300.0
@@ -27,6 +27,7 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "jobs": ("jobs", {}),
     "parked commands": ("parked_commands", {}),
     "staged items": ("staged_items", {}),
+    "open deliveries": (relay.DELIVERIES, relay.OPEN),
     "galleries that wait for events": ("gallery_views", {"gap.received": {"$gt": 0}}),
 }
 
@@ -59,7 +60,10 @@ def simulate(
             violations = list(world.violations)
             try:
                 loop.run_until_complete(loop.create_task(_run(world, rounds), context=OUTSIDE))
-                violations = [*world.violations, *judge(observe(world))]
+                history = observe(world)
+                violations = [*world.violations, *judge(history)]
+                if world.has_relays:
+                    violations += relay.check(world.server, world.receivers, history.events)
             except Stuck as stuck:
                 violations = [*world.violations, Violation("I10", f"never quiet: {stuck}")]
             steps = loop.steps
@@ -98,6 +102,8 @@ async def _drain(loop: SimulatedLoop) -> None:
 async def _run(world: World, rounds: int) -> None:
     mix = CommandMix(world.chance, f"c{world.seed}", trouble=0.25)
     mix.weights["RestoreGallery"] = 0
+    if world.has_relays:
+        await relay.create_listeners(world.server)
     weather = Weather(world)
     world.start()
     for _ in range(rounds):
@@ -116,7 +122,9 @@ class Weather:
         chance = world.chance
         self._world = world
         self._networks = [world.kafka_network, world.mongo_network]
-        self._kinds = chance.choices(["kill", "freeze", "network", "calm"], k=3)
+        # A listener gets no delivery of an event that has expired, so events expire where there are no relays.
+        kinds = ["kill", "freeze", "network", "calm", *(["kill"] if world.has_relays else ["expire"])]
+        self._kinds = chance.choices(kinds, k=3)
         self._usual = Trouble()
         if chance.random() < 0.5:
             lost, unanswered = chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02, 0.1])
@@ -131,10 +139,12 @@ class Weather:
         chance = self._world.chance
         if chance.random() < 0.6:
             return
-        process = self._world.running[chance.choice(list(HOSTS))]
+        process = self._world.running[chance.choice(list(self._world.hosts))]
         match chance.choice(self._kinds):
             case "kill" | "freeze":
                 self._strike(process, chance.random() * 0.05)
+            case "expire":
+                self._expire()
             case "network":
                 lost, unanswered = chance.choice([0.0, 0.1, 0.4, 1.0]), chance.choice([0.0, 0.1, 0.4])
                 trouble = Trouble(lost, unanswered, chance.choice([0.0, 0.1]))
@@ -150,10 +160,20 @@ class Weather:
         """No more faults."""
         self._world.note("no more faults")
         self._usual = Trouble()
+        self._world.receivers.failing = 0.0
         for network in self._networks:
             network.trouble, network.danger = Trouble(), 0.0
         for process in self._world.running.values():
             _thaw(self._world, process)
+
+    def _expire(self) -> None:
+        """Let the first events of a partition expire, read or not; never the last one, which shows what is missing."""
+        number = self._world.chance.randrange(services.PARTITIONS)
+        log = self._world.broker.topics[services.TOPICS.events][number]
+        if log.records:
+            offset = self._world.chance.randrange(log.beginning, log.end)
+            self._world.note(f"events before {offset} of partition {number} expire")
+            log.expire(offset)
 
     def _calm(self, network: Network) -> None:
         network.trouble = self._usual

@@ -38,6 +38,7 @@ from triptych.projector.join import audit
 from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.queries import indexes as view_indexes
 from triptych.readmodel.versions import FIRST_VERSION
+from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
 PARTITIONS = 3
 TOPICS = Topics("sim.")
@@ -52,6 +53,7 @@ SERVICE_INDEXES = {
     **view_indexes(FIRST_VERSION),
     **fencing.INDEXES,
     **republication.INDEXES,
+    **LISTENER_INDEXES,
 }
 
 

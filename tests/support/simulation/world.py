@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.chaos.history import Violation
 from tests.support.command_mix import Sent
-from tests.support.simulation import services
+from tests.support.simulation import relay, services
 from tests.support.simulation.kafka.broker import Broker
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.mongo.server import Server
@@ -16,12 +16,8 @@ from tests.support.simulation.network import Network
 from triptych.kit.kafka.partitions import partition_of
 
 Service = Callable[[Server, Broker], Awaitable[None]]
-HOSTS: dict[str, Service] = {
-    "command-1": services.run_command,
-    "command-2": services.run_command,
-    "projector-1": services.run_projector,
-    "projector-2": services.run_projector,
-}
+RELAYED = 0.4
+"""The fraction of seeds with relays."""
 FENCED = {"galleries": "sequence", "gallery_views": "sequence"}
 """Collections of which only the owner of a gallery's partition may write documents."""
 
@@ -46,6 +42,16 @@ class World:
         self.running: dict[str, Process] = {}
         self.trace = hashlib.sha256()
         self._owners: dict[tuple[str, int], Process | None] = {}
+        self.receivers = relay.Receivers(loop, random.Random(f"receivers {seed}"))
+        self.has_relays = self.chance.random() < RELAYED
+        self.hosts: dict[str, Service] = {
+            "command-1": services.run_command,
+            "command-2": services.run_command,
+            "projector-1": services.run_projector,
+            "projector-2": services.run_projector,
+        }
+        if self.has_relays:
+            self.hosts |= {"webhooks-1": self._run_relay, "webhooks-2": self._run_relay}
         self.broker.appended.append(self._on_record)
         self.server.storage.committed.append(self._on_commit)
         services.create_topics(self.broker)
@@ -58,7 +64,7 @@ class World:
 
     def start(self) -> None:
         """Start a process on each host."""
-        for name in HOSTS:
+        for name in self.hosts:
             self.start_process(name)
 
     def start_process(self, host: str) -> None:
@@ -67,9 +73,12 @@ class World:
         self.running[host] = process
         self.loop.create_task(self._run(host, process), context=process.context)
 
+    async def _run_relay(self, server: Server, broker: Broker) -> None:
+        await relay.run_relay(server, broker, services.TOPICS, self.receivers)
+
     async def _run(self, host: str, process: Process) -> None:
         try:
-            await HOSTS[host](self.server, self.broker)
+            await self.hosts[host](self.server, self.broker)
             end = "ended"
         except asyncio.CancelledError:
             end = "was stopped"

@@ -118,8 +118,10 @@ def _project(document: Document, fields: Mapping[str, Any], now: datetime) -> Do
 def _look_up(document: Document, argument: Mapping[str, Any], read: Read, now: datetime) -> None:
     value = values_at(document, argument["localField"])
     query = {argument["foreignField"]: None if value is MISSING else value}
-    found = read(argument["from"], query)
-    document[argument["as"]] = run(argument.get("pipeline", ()), found, read, now)
+    pipeline = list(argument.get("pipeline", ()))
+    if pipeline and "$match" in pipeline[0]:
+        query = {"$and": [query, pipeline.pop(0)["$match"]]}
+    document[argument["as"]] = run(pipeline, read(argument["from"], query), read, now)
 
 
 def _grouped(documents: list[Document], argument: Mapping[str, Any], now: datetime) -> list[Document]:

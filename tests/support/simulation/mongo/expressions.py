@@ -16,8 +16,14 @@ MISSING: Any = _Missing()
 """The value of a field that a document does not have."""
 
 
+_RANKS = {str: 3, int: 2, float: 2, dict: 4, list: 5, bytes: 6, bool: 8, datetime: 9}
+
+
 def rank(value: Any) -> int:
     """The place of the value's type in MongoDB's order of types; values of different types are never equal."""
+    known = _RANKS.get(type(value))
+    if known is not None:
+        return known
     match value:
         case None:
             return 1

@@ -15,6 +15,8 @@ Document = dict[str, Any]
 
 def values_at(document: Any, path: str) -> Any:
     """The value at a dotted path, or MISSING."""
+    if "." not in path:
+        return document.get(path, MISSING) if type(document) is dict else MISSING
     value = document
     for name in path.split("."):
         if isinstance(value, list) and name.isdigit() and int(name) < len(value):
@@ -45,7 +47,7 @@ def matches(document: Mapping[str, Any], query: Mapping[str, Any], now: datetime
 
 
 def _fits(value: Any, condition: Any) -> bool:
-    if isinstance(condition, Mapping) and any(name.startswith("$") for name in condition):
+    if type(condition) is dict and any(name.startswith("$") for name in condition):
         return all(_OPERATORS[name](value, wanted) for name, wanted in condition.items())
     return _equals(value, condition)
 
@@ -54,6 +56,10 @@ def _equals(value: Any, wanted: Any) -> bool:
     if wanted is None:
         return value is MISSING or value is None
     if value is MISSING:
+        return False
+    if type(value) is type(wanted) and value == wanted:
+        return True
+    if type(value) is str and type(wanted) is str:
         return False
     if rank(value) == rank(wanted) and value == wanted:
         return True
