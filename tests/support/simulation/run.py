@@ -18,8 +18,9 @@ from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import World
 from triptych.readmodel.documents import gallery_wire, item_wire
+from triptych.webhooks.store.delivery_documents import DELIVERIES
 
-QUIET_SECONDS = 300.0
+QUIET_SECONDS = 200.0
 AUDITED_SECONDS = 10.0
 """How long a quiet system goes on, so that the joined topic is audited once more."""
 LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
@@ -27,7 +28,7 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "jobs": ("jobs", {}),
     "parked commands": ("parked_commands", {}),
     "staged items": ("staged_items", {}),
-    "open deliveries": (relay.DELIVERIES, relay.OPEN),
+    "open deliveries": (DELIVERIES, relay.OPEN),
     "galleries that wait for events": ("gallery_views", {"gap.received": {"$gt": 0}}),
 }
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.simulation.planted import PLANTS
 
 ROOT = Path(__file__).resolve().parents[3]
-SEEDS = 8
+SEEDS = 7
 SEEDS_PER_PLANT = 3
 """A planted fault is found by one of so many seeds, from that of `PLANTS` on."""
 
