@@ -19,6 +19,9 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
 # Seconds of `make chaos`. A minute is enough to try it.
 CHAOS ?= 1800
 
+# Seconds of `make simulate`.
+SECONDS ?= 60
+
 # The tests that also pass if MongoDB is a sharded cluster.
 OF_SHARDS := tests/integration/command tests/integration/projector
 
@@ -27,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
-  test-console test-examples test-cluster test-shards soak chaos conformance lint types bench schemas compat reference \
+  test-console test-examples test-cluster test-shards soak chaos simulate conformance lint types bench schemas compat reference \
   helm docs console clean
 
 help: ## Show this list
@@ -84,6 +87,9 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 
 chaos: $(INSTALLED) ## Kill, stop and freeze parts under load for CHAOS seconds, and judge what was observed
 	TRIPTYCH_TEST_CHAOS=$(CHAOS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/chaos/test_chaos.py
+
+simulate: $(INSTALLED) ## Simulate services, Kafka and MongoDB from random seeds for SECONDS seconds
+	$(BIN)/python -m tests.support.simulation --seconds $(SECONDS)
 
 conformance: $(INSTALLED) ## Run the official client against Triptych (needs Node.js 20); part of `make test`
 	$(BIN)/pytest tests/conformance

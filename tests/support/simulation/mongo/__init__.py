@@ -1,0 +1,1 @@
+"""A model of MongoDB behind the calls of its asynchronous driver that the simulated services make."""

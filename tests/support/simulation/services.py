@@ -1,0 +1,139 @@
+"""Runs the services' own code in simulated processes: what it names of drivers and clients is replaced by the models.
+
+The composition of the projector is the service's own (`running_projection`), and so is the handler of the command
+service (`make_handler`). What is replaced are the makers of clients, under the names by which the services call them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from tests.support.simulation.kafka import consumer as model
+from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.kafka.producer import Producer
+from tests.support.simulation.mongo.client import Client
+from tests.support.simulation.mongo.server import Server
+from triptych.command import app as command_app
+from triptych.command.app import make_handler
+from triptych.command.flow.independence import are_independent
+from triptych.command.store import documents, outbox
+from triptych.contract.topics import Topics
+from triptych.kit.kafka.consuming import consumer as consumer_module
+from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.consuming.lanes import Lanes
+from triptych.kit.kafka.layout import LiveCounts
+from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
+from triptych.kit.kafka.publishing.publisher import Publisher
+from triptych.kit.mongo import fencing
+from triptych.kit.mongo.sharding import indexes_for
+from triptych.kit.startup.layout_watch import LayoutWatch
+from triptych.kit.startup.layouts import StoredLayout
+from triptych.projector import pipeline
+from triptych.projector.ingest import repairs, republication
+from triptych.projector.join import audit
+from triptych.projector.settings import ProjectorSettings
+from triptych.readmodel.queries import indexes as view_indexes
+from triptych.readmodel.versions import FIRST_VERSION
+from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
+
+PARTITIONS = 3
+TOPICS = Topics("sim.")
+COMMAND_GROUP = "sim.command"
+BATCH, LANE = 20, 6
+"""The most records of a batch, and the smallest batch that is divided into lanes: small, so that both happen often."""
+RETENTION = timedelta(days=30)
+SETTINGS = {"topic_prefix": "sim.", "topic_partitions": PARTITIONS, "projector_batch_size": BATCH}
+SERVICE_INDEXES = {
+    **documents.indexes(RETENTION),
+    **outbox.indexes(RETENTION),
+    **view_indexes(FIRST_VERSION),
+    **fencing.INDEXES,
+    **republication.INDEXES,
+    **LISTENER_INDEXES,
+}
+
+
+def create_indexes(server: Server) -> None:
+    """Create the unique indexes of the collections."""
+    database = Client(server).database()
+    for name, models in SERVICE_INDEXES.items():
+        database[name]._create(server.storage.table(name), indexes_for(list(models), on_cluster=False))
+
+
+def create_topics(broker: Broker) -> None:
+    """Create the topics."""
+    for spec in TOPICS.catalogue(PARTITIONS, 1):
+        broker.create(spec.name, spec.partitions)
+
+
+@contextlib.contextmanager
+def models_in_place(broker: Broker) -> Iterator[None]:
+    """Let the services find the models under the names of the real clients."""
+
+    @contextlib.asynccontextmanager
+    async def no_lag(*_: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(problem=None, detail=None)
+
+    @contextlib.asynccontextmanager
+    async def no_changes(*_: object) -> AsyncIterator[None]:
+        yield
+
+    async def no_indexes(*_: object) -> None:
+        """They were created before."""
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (consumer_module, "subscribe", model.subscribe),
+        (pipeline, "make_broker", lambda *_: model.SubscribingBroker(broker)),
+        (pipeline, "make_producer", lambda _: Producer(broker)),
+        (pipeline, "GroupOffsets", lambda _, name, group: model.Offsets(broker, name, group)),
+        (pipeline, "watching_lag", no_lag),
+        (pipeline, "following_layout", no_changes),
+        (pipeline, "ensure_indexes", no_indexes),
+        (pipeline, "LANES", Lanes(2, from_records=LANE)),
+        (audit, "TopicOffsets", lambda _, name: model.Offsets(broker, name)),
+        (audit, "make_reader", lambda *_, **__: model.Reader(broker)),
+        (repairs, "tail", lambda _, topics: model.tail(broker, topics)),
+        (command_app, "LANES", Lanes(3, from_records=LANE, may_split=are_independent)),
+    ]
+    with contextlib.ExitStack() as patches:
+        for owner, name, value in replaced:
+            patches.enter_context(mock.patch.object(owner, name, value))
+        yield
+
+
+async def run_command(server: Server, broker: Broker) -> None:
+    """The command service, until cancelled."""
+    database: Any = Client(server).database()
+    counts = LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS)
+    publisher = Publisher(lambda: Producer(broker), partitions=counts)
+    foreign = Publisher(lambda: Producer(broker), 2.0, counts)
+    dead_letters = DeadLetterPublisher(publisher, TOPICS.dead_letter)
+    handler = make_handler(database, publisher, foreign, dead_letters, TOPICS, COMMAND_GROUP)
+    subscribing: Any = model.SubscribingBroker(broker)
+    consumer = BatchConsumer(
+        subscribing, TOPICS.commands, COMMAND_GROUP, handler, dead_letters, max_records=BATCH, lanes=command_app.LANES
+    )
+    try:
+        await publisher.start()
+        await subscribing.start()
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await consumer.give_up()
+        await subscribing.stop()
+        await handler.released()
+        await publisher.stop()
+        await foreign.stop()
+
+
+async def run_projector(server: Server, broker: Broker) -> None:
+    """The projector, until cancelled."""
+    del broker  # it is found by `models_in_place`
+    database: Any = Client(server).database()
+    settings = ProjectorSettings.model_validate(SETTINGS)
+    watch = LayoutWatch(StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS))
+    async with pipeline.running_projection(settings, database, FIRST_VERSION, watch, is_active=True):
+        await asyncio.get_running_loop().create_future()

@@ -1,0 +1,132 @@
+"""One simulated run: servers, processes, commands and faults, all from one seed; and what was observed."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any
+
+from tests.support.chaos.history import Violation
+from tests.support.command_mix import Sent
+from tests.support.simulation import relay, services
+from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
+from tests.support.simulation.mongo.server import Server
+from tests.support.simulation.network import Network
+from triptych.kit.kafka.partitions import partition_of
+
+Service = Callable[[Server, Broker], Awaitable[None]]
+RELAYED = 0.4
+"""The fraction of seeds with relays."""
+FENCED = {"galleries": "sequence", "gallery_views": "sequence"}
+"""Collections of which only the owner of a gallery's partition may write documents."""
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, seed: int, loop: SimulatedLoop) -> None:
+        self.seed = seed
+        self.loop = loop
+        self.chance = random.Random(f"world {seed}")
+        self.kafka_network = Network(random.Random(f"kafka network {seed}"))
+        self.mongo_network = Network(random.Random(f"mongo network {seed}"))
+        self.server = Server(loop, random.Random(f"mongo {seed}"), self.mongo_network)
+        self.broker = Broker(loop, random.Random(f"kafka {seed}"), self.kafka_network)
+        self.sent: list[Sent] = []
+        self.records: dict[str, list[Any]] = {}
+        """What was appended to each topic, expired records included."""
+        self.violations: list[Violation] = []
+        self.log: list[str] = []
+        """Faults and what followed, for people."""
+        self.running: dict[str, Process] = {}
+        self.trace = hashlib.sha256()
+        self._owners: dict[tuple[str, int], Process | None] = {}
+        self.receivers = relay.Receivers(loop, random.Random(f"receivers {seed}"))
+        self.has_relays = self.chance.random() < RELAYED
+        self.hosts: dict[str, Service] = {
+            "command-1": services.run_command,
+            "command-2": services.run_command,
+            "projector-1": services.run_projector,
+            "projector-2": services.run_projector,
+        }
+        if self.has_relays:
+            self.hosts |= {"webhooks-1": self._run_relay, "webhooks-2": self._run_relay}
+        self.broker.appended.append(self._on_record)
+        self.server.storage.committed.append(self._on_commit)
+        services.create_topics(self.broker)
+        services.create_indexes(self.server)
+
+    def note(self, text: str) -> None:
+        """Write a line about the run."""
+        self.log.append(f"{self.loop.time() - 1000:9.3f} {text}")
+        self._trace(text)
+
+    def start(self) -> None:
+        """Start a process on each host."""
+        for name in self.hosts:
+            self.start_process(name)
+
+    def start_process(self, host: str) -> None:
+        """Start a process on a host."""
+        process = Process(self.loop, f"{host}@{self.loop.time() - 1000:.3f}")
+        self.running[host] = process
+        self.loop.create_task(self._run(host, process), context=process.context)
+
+    async def _run_relay(self, server: Server, broker: Broker) -> None:
+        await relay.run_relay(server, broker, services.TOPICS, self.receivers)
+
+    async def _run(self, host: str, process: Process) -> None:
+        try:
+            await self.hosts[host](self.server, self.broker)
+            end = "ended"
+        except asyncio.CancelledError:
+            end = "was stopped"
+        except Exception as error:  # noqa: BLE001 - a process that fails is started again
+            end = f"failed: {error!r}"
+        if not process.is_dead:
+            self.note(f"{process.name} {end}")
+            process.is_dead = True
+            self.loop.call_later(0.5, self.start_process, host, context=OUTSIDE)
+
+    def kill(self, process: Process, seconds: float) -> None:
+        """Kill a process, and start another one on its host later."""
+        if not process.is_dead:
+            self.note(f"{process.name} is killed")
+            process.kill()
+            self.loop.call_later(seconds, self.start_process, process.name.partition("@")[0], context=OUTSIDE)
+
+    def send(self, batch: list[Sent]) -> None:
+        """Append commands to their topic."""
+        for one in batch:
+            key = one.gallery_id.encode()
+            partition = partition_of(key, services.PARTITIONS)
+            if self.chance.random() < 0.03:
+                partition = self.chance.randrange(services.PARTITIONS)
+            self.broker.append(services.TOPICS.commands, partition, [(key, one.value, one.headers)])
+            self.sent.append(one)
+
+    def _on_record(self, record: Any) -> None:
+        self.records.setdefault(record.topic, []).append(record)
+        self._trace(f"{record.topic} {record.partition} {record.offset} {record.key!r} {record.value!r}")
+
+    def _on_commit(self, process: Process | None, written: Mapping[tuple[str, Hashable], Any]) -> None:
+        self._trace(f"{process and process.name} {sorted((name, repr(key)) for name, key in written)}")
+        for (name, key), document in written.items():
+            if name not in FENCED or document is None:
+                continue
+            if isinstance(document["_id"], Mapping):
+                if document.get("writes") == 0:
+                    self._owners[name, document["_id"]["partition"]] = process
+                continue
+            partition = partition_of(str(key).encode(), services.PARTITIONS)
+            owner = self._owners.get((name, partition))
+            if process is not owner:
+                what = (
+                    f"{process and process.name} writes {name} of partition {partition}, "
+                    f"which {owner and owner.name} has claimed:"
+                )
+                self.violations.append(Violation("fencing", what, str(key), document.get("sequence")))
+
+    def _trace(self, text: str) -> None:
+        self.trace.update(f"{self.loop.time()!r} {text}\n".encode())

@@ -1,0 +1,1 @@
+"""The deterministic simulation: its replay, what it finds, and its models."""
