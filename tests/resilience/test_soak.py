@@ -182,7 +182,11 @@ def judge(
 ) -> list[str]:
     """What has grown that should not."""
     before, after = window(samples, *first), window(samples, *last)
-    found = [f"{name}: {before[name]:.1f} to {after[name]:.1f} MiB" for name in SERVICES if after[name] > before[name] * GROWTH]
+    found = [
+        f"{name}: {before[name]:.1f} to {after[name]:.1f} MiB"
+        for name in SERVICES
+        if after[name] > before[name] * GROWTH
+    ]
     start = next(one for one in samples if one.at >= first[0])
     kept = rate * (KEPT_SECONDS + EXPIRY_SECONDS) * GROWTH + BURST
     for name, count in samples[-1].documents.items():
@@ -194,7 +198,9 @@ def judge(
             limit = max(start.documents.get(name, 0) * GROWTH, 1_500)
         if count > limit:
             found.append(f"{name}: {count} documents, more than {limit:.0f}")
-    slower = [late / early for early, late in zip(percentiles(load.done, *first), percentiles(load.done, *last), strict=True)]
+    slower = [
+        late / early for early, late in zip(percentiles(load.done, *first), percentiles(load.done, *last), strict=True)
+    ]
     if slower[0] > 1.5:
         found.append(f"replies take {slower[0]:.1f} times as long")
     if slower[1] > 2:
