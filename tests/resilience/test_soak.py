@@ -1,6 +1,6 @@
 """Under half of the highest rate, memory, delays and collections stay as they were (`make soak-memory`).
 
-`TRIPTYCH_TEST_SOAK` sets the seconds. `TRIPTYCH_TEST_SOAK_RATE` sets the commands a second; otherwise they are measured.
+`TRIPTYCH_TEST_SOAK` sets the seconds, and `TRIPTYCH_TEST_SOAK_RATE` the commands a second instead of that half.
 """
 
 import asyncio
