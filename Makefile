@@ -16,6 +16,8 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
   TRIPTYCH_TEST_CASES=50 TRIPTYCH_TEST_EXAMPLES=20 TRIPTYCH_TEST_OLD_DATA=38b832a TRIPTYCH_TEST_ALERTS=1 \
   TRIPTYCH_TEST_RESTARTS=20 TRIPTYCH_TEST_CLUSTER=1 TRIPTYCH_TEST_GROWTH=50 TRIPTYCH_TEST_DOUBLINGS=3
 
+# Seconds of `make soak-memory`.
+SECONDS ?= 1800
 # Seconds of `make chaos`. A minute is enough to try it.
 CHAOS ?= 1800
 
@@ -30,7 +32,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
-  test-console test-examples test-cluster test-shards soak chaos simulate conformance lint types bench schemas compat reference \
+  test-console test-examples test-cluster test-shards soak soak-memory chaos simulate conformance lint types bench schemas compat reference \
   helm docs console clean
 
 help: ## Show this list
@@ -81,9 +83,12 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 	$(SOAK) $(BIN)/pytest tests/integration/command/test_kills.py tests/integration/command/test_moves.py \
 	  tests/integration/command/test_neighbours.py tests/resilience/command tests/resilience/test_upgrade.py \
 	  tests/resilience/test_alerts_fire.py tests/resilience/test_restarts.py tests/resilience/test_growth.py \
-	  tests/resilience/cluster tests/resilience/test_recovery.py \
+	  tests/resilience/cluster tests/resilience/test_recovery.py tests/resilience/faults \
 	  tests/e2e/test_everything_is_answered.py tests/e2e/test_partitions.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
+
+soak-memory: $(INSTALLED) ## Work at half of the highest rate for SECONDS seconds; nothing may grow or become slower
+	TRIPTYCH_TEST_SOAK=$(SECONDS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/test_soak.py
 
 chaos: $(INSTALLED) ## Kill, stop and freeze parts under load for CHAOS seconds, and judge what was observed
 	TRIPTYCH_TEST_CHAOS=$(CHAOS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/chaos/test_chaos.py

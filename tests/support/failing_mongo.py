@@ -3,6 +3,8 @@
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -13,11 +15,32 @@ from triptych.devstack.mongo import REPLICA_SET, mongod_missing, running_mongo
 from triptych.devstack.ports import LOOPBACK, free_ports
 
 
+@dataclass
+class Failures:
+    """How many commands have failed."""
+
+    count: int = 0
+
+
 class FailingMongo:
     """The address of the server, and a way to make it fail."""
 
     def __init__(self, port: int) -> None:
         self.uri = f"mongodb://{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}"
+
+    @asynccontextmanager
+    async def failing_sometimes(self, commands: Sequence[str], share: float, **how: object) -> AsyncIterator[Failures]:
+        """Let this share of these commands fail during the block; afterwards the value says how many were concerned."""
+        failures = Failures()
+        async with AsyncMongoClient[dict[str, Any]](self.uri) as client:
+            data = {"failCommands": list(commands), **how}
+            mode = {"activationProbability": share}
+            before = await client.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+            try:
+                yield failures
+            finally:
+                after = await client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+                failures.count = after["count"] - before["count"]
 
     @asynccontextmanager
     async def failing(self, commands: Sequence[str], *, times: int | None = None, **how: object) -> AsyncIterator[None]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.support.faulty_link import FaultyLink, faulty_link
 from tests.support.late_port import LatePort
 from tests.support.servers import pids_of
 from triptych.devstack.addresses import Addresses, Provider
@@ -52,6 +53,18 @@ class OwnServers:
             yield way
         finally:
             await way.close()
+
+    @asynccontextmanager
+    async def links(self) -> AsyncIterator[tuple[FaultyLink, FaultyLink, Addresses]]:
+        """A link to MongoDB, one to Kafka, and the addresses of both ends, through which alone their clients go."""
+        port, behind = self._cut_off
+        async with (
+            faulty_link("mongo", int(self.addresses.mongo_uri.rpartition(":")[2].partition("/")[0])) as to_mongo,
+            faulty_link("kafka", behind, port) as to_kafka,
+        ):
+            # A client of the replica set would learn the address of its member, and go there.
+            mongo_uri = f"mongodb://{LOOPBACK}:{to_mongo.port}/?directConnection=true"
+            yield to_mongo, to_kafka, replace(self.addresses_cut_off, mongo_uri=mongo_uri)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +49,20 @@ class Wait:
 class Instances:
     """Processes of the services. `command-1` is a command service; one that starts again keeps its port."""
 
-    def __init__(self, installation: Installation, folder: Path, *, are_forks: bool, **fields: object) -> None:
-        """Forks have imported everything when they start, which real processes have not."""
+    def __init__(
+        self,
+        installation: Installation,
+        folder: Path,
+        *,
+        are_forks: bool,
+        programs: Mapping[str, Sequence[str]] | None = None,
+        **fields: object,
+    ) -> None:
+        """Forks have imported everything when they start, which real processes have not.
+
+        `programs` has the module to run and its arguments, by service, instead of that of the service.
+        """
+        self._programs = programs or {}
         self.installation = installation
         self._folder = folder
         self._are_forks = are_forks
@@ -75,11 +87,11 @@ class Instances:
         own = {**self._fields, f"{service}_port": self._ports[name]}
         environ = {**os.environ, **self.installation.environ(**own)}
         log = self._folder / f"{name}-{self._starts}.log"
-        module = f"triptych.{service}"
+        words = self._programs.get(service, (f"triptych.{service}",))
         if self._are_forks:
-            self._children[name] = start_fork(module, env=environ, log=log)
+            self._children[name] = start_fork(*words, env=environ, log=log)
         else:
-            self._children[name] = start_child([sys.executable, "-m", module], env=environ, log=log)
+            self._children[name] = start_child([sys.executable, "-m", *words], env=environ, log=log)
 
     def address(self, name: str) -> str:
         """Where a process serves HTTP."""
@@ -127,10 +139,15 @@ class Instances:
 
 @contextlib.asynccontextmanager
 async def instances(
-    installation: Installation, folder: Path, *, are_forks: bool, **fields: object
+    installation: Installation,
+    folder: Path,
+    *,
+    are_forks: bool,
+    programs: Mapping[str, Sequence[str]] | None = None,
+    **fields: object,
 ) -> AsyncIterator[Instances]:
-    """No process yet; those that are started are stopped at the end of the block."""
-    made = Instances(installation, folder, are_forks=are_forks, **fields)
+    """No process yet; those that are started are stopped at the end of the block. The arguments are `Instances`'."""
+    made = Instances(installation, folder, are_forks=are_forks, programs=programs, **fields)
     try:
         yield made
     finally:

@@ -1,0 +1,43 @@
+"""Closes a connection to Kafka on which a request was not answered in time, whatever the request was.
+
+aiokafka closes it only after the requests of `AIOKafkaClient.send`. Metadata is asked for without that method. On a
+connection that a firewall or a router has forgotten, every such request would wait in vain, until the connection has
+been idle for nine minutes; and without metadata, the client sends nothing else that would close it.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+
+_send = AIOKafkaConnection.send
+
+
+def send(connection: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Awaitable[Any]:
+    """As `AIOKafkaConnection.send`, but a request that is not answered in time closes the connection.
+
+    Raises:
+        TimeoutError: it was not answered in time.
+        KafkaError: as `AIOKafkaConnection.send`.
+    """
+    answer: Awaitable[Any] = _send(connection, request, expect_response)
+    return _answered(connection, answer) if expect_response else answer
+
+
+async def _answered(connection: AIOKafkaConnection, answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
+    except TimeoutError:
+        # Later, because `AIOKafkaClient.send` looks the connection up in order to close it too.
+        asyncio.get_running_loop().call_soon(_close, connection)
+        raise
+
+
+def _close(connection: AIOKafkaConnection) -> None:
+    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+
+
+def install() -> None:
+    """Let every connection of aiokafka send like this."""
+    AIOKafkaConnection.send = send
