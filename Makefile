@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
   test-console test-examples test-cluster test-shards soak chaos conformance lint types bench schemas compat reference \
-  helm docs console clean
+  helm docs console screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ console: $(INSTALLED) ## Build the console that the gateway serves at / (needs N
 	@$(BIN)/python -m tests.support.snippets_file console/source/snippets.generated.ts
 	@cd console && npm install --no-package-lock --no-audit --no-fund --loglevel=error \
 	  && npm run --silent types && npm run --silent check && npm run --silent build
+
+screenshots: $(VENV)/.installed-console console ## Take the pictures of the console for the documentation (needs chromium)
+	$(BIN)/python -m tests.support.screenshots
 
 clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych
