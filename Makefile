@@ -17,7 +17,7 @@ SOAK := TRIPTYCH_TEST_KILLS=100 TRIPTYCH_TEST_MOVES=20000 TRIPTYCH_TEST_LISTS=20
   TRIPTYCH_TEST_RESTARTS=20 TRIPTYCH_TEST_CLUSTER=1 TRIPTYCH_TEST_GROWTH=50 TRIPTYCH_TEST_DOUBLINGS=3
 
 # Seconds of `make soak-memory`.
-SECONDS ?= 1800
+SOAK ?= 1800
 # Seconds of `make chaos`. A minute is enough to try it.
 CHAOS ?= 1800
 
@@ -32,8 +32,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up cluster test test-fast test-containers test-deploy test-helm test-docs test-contracts \
-  test-console test-examples test-cluster test-shards soak soak-memory chaos simulate conformance lint types bench schemas compat reference \
-  helm docs console clean
+  test-console test-examples test-cluster test-shards soak soak-memory chaos \
+  simulate conformance lint types bench schemas compat reference helm docs console screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,8 +87,8 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 	  tests/e2e/test_everything_is_answered.py tests/e2e/test_partitions.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
 
-soak-memory: $(INSTALLED) ## Work at half of the highest rate for SECONDS seconds; nothing may grow or become slower
-	TRIPTYCH_TEST_SOAK=$(SECONDS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/test_soak.py
+soak-memory: $(INSTALLED) ## Work at half of the highest rate for SOAK seconds; nothing may grow or become slower
+	TRIPTYCH_TEST_SOAK=$(SOAK) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/test_soak.py
 
 chaos: $(INSTALLED) ## Kill, stop and freeze parts under load for CHAOS seconds, and judge what was observed
 	TRIPTYCH_TEST_CHAOS=$(CHAOS) $(BIN)/pytest -s --show-capture=no --tb=short tests/resilience/chaos/test_chaos.py
@@ -130,6 +130,9 @@ console: $(INSTALLED) ## Build the console that the gateway serves at / (needs N
 	@$(BIN)/python -m tests.support.snippets_file console/source/snippets.generated.ts
 	@cd console && npm install --no-package-lock --no-audit --no-fund --loglevel=error \
 	  && npm run --silent types && npm run --silent check && npm run --silent build
+
+screenshots: $(VENV)/.installed-console console ## Take the pictures of the console for the documentation (needs chromium)
+	$(BIN)/python -m tests.support.screenshots
 
 clean: ## Delete what `make up` has stored in this folder
 	rm -rf .triptych

@@ -112,7 +112,7 @@ async def test_a_listener_from_its_creation_to_its_end(
     await page.get_by_role("button", name="I have it").click()
     await expect(secret).to_have_count(0)
     await page.get_by_role("button", name="Edit").click()
-    await page.get_by_label("Item deleted").uncheck()
+    await page.get_by_role("checkbox", name="Item deleted").uncheck()
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("definition").filter(has_text="Item created")).not_to_contain_text("Item deleted")
     await page.get_by_role("button", name="Pause").click()
