@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,8 +17,8 @@ from tests.support.chaos.judging import judge
 from tests.support.chaos.observing import observe, until_quiet
 from tests.support.chaos.receiver import ALLOWED, Receivers, open_receivers
 from tests.support.chaos.watch import Watch, watching
-from tests.support.chaos.workload import SITE, SITES, Workload, key_of, open_workload
-from tests.support.command_mix import Sent
+from tests.support.chaos.workload import SITES, Workload, key_of, open_workload
+from tests.support.command_mix import SITE, Sent
 from tests.support.commands import TEXT, structured
 from tests.support.failpoints import POINTS, VARIABLE, order
 from tests.support.installation import PARTITIONS, Installation, open_installation
@@ -99,14 +100,14 @@ class Product:
         """Make, change and delete galleries on each partition."""
         self.cases += 1
         for place, gallery in enumerate(galleries_on(*range(PARTITIONS), *range(PARTITIONS))):
-            for number, (kind, data) in enumerate(
-                [
-                    ("CreateGallery", {"gallery": {"items": [TEXT, TEXT]}}),
-                    ("CreateItems", {"items": [TEXT]}),
-                    ("UpdateGallery", {"gallery": {"name": "changed"}}),
-                    *([("DeleteGallery", dict[str, object]())] if place >= PARTITIONS else []),
-                ]
-            ):
+            steps: list[tuple[str, dict[str, Any]]] = [
+                ("CreateGallery", {"gallery": {"items": [TEXT, TEXT]}}),
+                ("CreateItems", {"items": [TEXT]}),
+                ("UpdateGallery", {"gallery": {"name": "changed"}}),
+            ]
+            if place >= PARTITIONS:
+                steps.append(("DeleteGallery", {}))
+            for number, (kind, data) in enumerate(steps):
                 command_id = f"{self.cases}-{place}-{number}"
                 value = structured(kind, {"galleryId": gallery, **data}, id=command_id)
                 await self.workload.send(Sent(gallery, command_id, value))
