@@ -35,10 +35,10 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
     """Commands with its id fail."""
     made, change = Fault(), decide_module._change
 
-    def breaking(command: ReceivedCommand, *args: Any) -> Change:
+    def breaking(command: ReceivedCommand, *args: Any, **named: Any) -> Change:
         if command.envelope.command_id == made.command_id:
             raise ZeroDivisionError("a fault of ours")
-        return change(command, *args)
+        return change(command, *args, **named)
 
     monkeypatch.setattr(decide_module, "_change", breaking)
     return made
