@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.installation import Installation, open_installation
 from tests.support.product import Gateway, running_product
@@ -15,6 +15,7 @@ from triptych.devstack.stack import Addresses
 from triptych.gateway.pages.console_page import BUILT
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=20_000)  # the usual 5 s are too few for several writes, one after another, on a busy machine
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
