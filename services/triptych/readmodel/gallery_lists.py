@@ -71,7 +71,7 @@ class GalleryList:
 
     def all_query(self) -> Document:
         """The filter for the whole list."""
-        return {"siteId": self.site_id, "createdAt": _SHOWN, **self._named()}
+        return {"siteId": self.site_id, "createdAt": _SHOWN, **self._name_range()}
 
     def query(self) -> Document:
         """The filter for what follows the cursor."""
@@ -104,7 +104,7 @@ class GalleryList:
             return GalleryCursor(head["name"], head["_id"])
         return GalleryCursor((head["createdAt"] - _EPOCH) // timedelta(milliseconds=1), head["_id"])
 
-    def _named(self) -> Document:
+    def _name_range(self) -> Document:
         return {} if self.name is None else {"name": {"$gte": self.name, **self._end()}}
 
     def _end(self) -> Document:
