@@ -16,6 +16,8 @@ from triptych.kit.kafka.monitor import KafkaMonitor
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]
 
+SOON = 20_000
+"""Milliseconds: the page asks every five seconds, and the gateway keeps an answer for two."""
 NASTY = "<img src=x onerror=\"document.title='broken'\">"
 
 
@@ -62,14 +64,14 @@ async def test_an_operator_sees_how_the_installation_is(
 
     with monkeypatch.context() as patched:
         patched.setattr(KafkaMonitor, "problem", property(lambda _: NO_ANSWER))
-        await expect(problems).to_contain_text("Kafka was not reached")
-    await expect(problems).not_to_contain_text("Kafka was not reached")
+        await expect(problems).to_contain_text("Kafka was not reached", timeout=SOON)
+    await expect(problems).not_to_contain_text("Kafka was not reached", timeout=SOON)
     await page.route("**/v1/system", lambda route: route.abort())
     away = page.get_by_role("alert").filter(has_text="The gateway does not answer.")
-    await expect(away).to_be_visible()
+    await expect(away).to_be_visible(timeout=SOON)
     await expect(consumers).to_be_visible()
     await page.unroute("**/v1/system")
-    await expect(away).to_have_count(0)
+    await expect(away).to_have_count(0, timeout=SOON)
 
 
 async def test_nothing_is_asked_for_while_the_page_is_hidden(page: Page, gateway: Gateway) -> None:
