@@ -1,6 +1,7 @@
 """The HTTP server against clients that send too much, too slowly, nothing, or too many at a time."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.plain_http import listening_socket
 from tests.support.waiting import eventually
+from triptych.devstack.ports import free_ports
 from triptych.kit.process.http_bounds import Bounds, Connections
 from triptych.kit.process.http_protocol import LONG_BODY
 from triptych.kit.process.http_server import Server, make_server
@@ -151,6 +153,31 @@ async def serving(**changed: Any) -> AsyncIterator[Running]:
         yield Running(server, app, listener.getsockname()[1])
     finally:
         app.go.set()
+        server.should_exit = True
+        await task
+
+
+async def test_until_it_opens_a_client_is_refused_at_once_and_the_port_is_taken() -> None:
+    (port,) = free_ports(1)
+    may_open, opened = asyncio.Event(), asyncio.Event()
+
+    async def opening() -> None:
+        opened.set()
+        await may_open.wait()
+
+    server = make_server(App(), BOUNDS, host="127.0.0.1", port=port, graceful_seconds=1, opening=opening)
+    task = asyncio.create_task(server.serve())
+    try:
+        await opened.wait()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        with socket.socket() as another, pytest.raises(OSError, match="in use"):
+            another.bind(("127.0.0.1", port))
+        may_open.set()
+        await eventually(lambda: asyncio.sleep(0, server.started), "the server runs")
+        assert b"200 OK" in await Running(server, App(), port).ask(GET, count=1)
+    finally:
+        may_open.set()
         server.should_exit = True
         await task
 
