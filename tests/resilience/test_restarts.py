@@ -8,6 +8,7 @@ test may take, so a successor that waits for its end fails.
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ from triptych.webhooks.store.sealing import make_sealer
 
 RESTARTS = int(os.environ.get("TRIPTYCH_TEST_RESTARTS", "0"))
 IS_LONG = bool(RESTARTS)
-LONG_SESSION = (
+LONG_SESSION: dict[str, Any] = (
     {} if IS_LONG else {"group_session_timeout": 30, "group_rebalance_timeout": 60, "webhooks_shard_lease": 60}
 )
 EXPECTED_SECONDS = 15.0

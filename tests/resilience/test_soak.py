@@ -142,21 +142,26 @@ async def test_nothing_grows_but_what_is_kept(installation: Installation, tmp_pa
                     sending.result()
                 if len(samples) % 24 == 0:
                     sizes = {name: round(size / 2**20) for name, size in samples[-1].resident.items()}
-                    print(f"{samples[-1].at - begun:5.0f} s {sizes} MiB, {load.pending} wait", flush=True)
+                    due = await installation.database["deliveries"].count_documents({"status": "pending"})
+                    print(
+                        f"{samples[-1].at - begun:5.0f} s {sizes} MiB, {load.pending} replies and {due} deliveries wait",
+                        flush=True,
+                    )
             ended = load.elapsed()
             sending.cancel()
             await asyncio.wait({sending})
             await load.until_answered(120)
             sent = load.sent - sent_before
 
+            first = (begun + WINDOW_SECONDS, begun + 2 * WINDOW_SECONDS)
+            last = (ended - WINDOW_SECONDS, ended)
+            report(samples, load, first, last, sent / (ended - begun))
+
             async def all_delivered() -> bool:
                 open_ones = await installation.database["deliveries"].count_documents({"status": "pending"}, limit=1)
                 return received.count > 0 and not open_ones
 
             await eventually(all_delivered, "all is delivered", deadline_seconds=240)
-    first = (begun + WINDOW_SECONDS, begun + 2 * WINDOW_SECONDS)
-    last = (ended - WINDOW_SECONDS, ended)
-    report(samples, load, first, last, sent / (ended - begun))
     grown = judge(samples, load, first, last, sent / (ended - begun))
     assert not grown, grown
 
