@@ -144,7 +144,7 @@ async def test_nothing_grows_but_what_is_kept(installation: Installation, tmp_pa
                     sizes = {name: round(size / 2**20) for name, size in samples[-1].resident.items()}
                     due = await installation.database["deliveries"].count_documents({"status": "pending"})
                     print(
-                        f"{samples[-1].at - begun:5.0f} s {sizes} MiB, {load.pending} replies and {due} deliveries wait",
+                        f"{samples[-1].at - begun:5.0f} s {sizes} MiB, {load.pending} replies, {due} deliveries wait",
                         flush=True,
                     )
             ended = load.elapsed()
