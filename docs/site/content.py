@@ -13,7 +13,7 @@ PAGES = (
 )
 # The programs of the examples too, so that a reader of the site can have them.
 PROGRAMS = ("*.mjs", "package.json", "*.py", "*.sh", "*/main.go", "go.*", "pom.xml", "src/main/java/shop/*.java")
-DATA = ("schemas/published/**/*.json", *(f"examples/*/{name}" for name in PROGRAMS))
+DATA = ("docs/images/*.png", "schemas/published/**/*.json", *(f"examples/*/{name}" for name in PROGRAMS))
 
 Entry: TypeAlias = "str | Mapping[str, str | Sequence[Entry]]"
 """An entry of a menu, as in `mkdocs.yml`: a page, a page with a title, or a part of the menu with its title."""
