@@ -22,7 +22,10 @@ EVENT = b"wix."
 class Follower:
     """Records what comes, and shows it to a watch."""
 
-    def __init__(self, installation: Installation, recording: Recording, watch: Watch) -> None:
+    def __init__(
+        self, installation: Installation, recording: Recording, watch: Watch, consumer: AIOKafkaConsumer
+    ) -> None:
+        self._consumer = consumer
         self._topics = installation.topics
         self._recording = recording
         self._watch = watch
@@ -31,15 +34,15 @@ class Follower:
         self.missed: list[str] = []
         """What expired before it was read: a run with such records cannot be judged."""
 
-    async def run(self, consumer: AIOKafkaConsumer) -> None:
+    async def run(self) -> None:
         """Read until cancelled."""
         while True:
-            for partition, records in (await consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
+            for partition, records in (await self._consumer.getmany(timeout_ms=1_000, max_records=1_000)).items():
                 self._take(partition, records)
 
-    async def until_read(self, consumer: AIOKafkaConsumer) -> None:
+    async def until_read(self) -> None:
         """Wait until everything that is on the topics now is recorded. Raises AssertionError when that lasts long."""
-        ends = await consumer.end_offsets(consumer.assignment())
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
 
         async def are_read() -> bool:
             return all(self._next.get(partition, 0) >= end for partition, end in ends.items())
@@ -92,11 +95,11 @@ async def following(installation: Installation, recording: Recording, watch: Wat
         group_id=None,
     )
     await consumer.start()
-    made = Follower(installation, recording, watch)
-    running = asyncio.create_task(made.run(consumer))
+    made = Follower(installation, recording, watch, consumer)
+    running = asyncio.create_task(made.run())
     try:
         yield made
-        await made.until_read(consumer)
+        await made.until_read()
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -108,7 +108,7 @@ class Recording:
         answers: Iterable[Answer],
         most_events: int = EVENTS_OF_A_PART,
     ) -> Iterator[History]:
-        """What is judged: `made`, which has what concerns no gallery, and then each part.
+        """What is judged so far: `made`, which has what concerns no gallery, and then each part.
 
         Args:
             made: what is observed without a recording.
@@ -118,7 +118,7 @@ class Recording:
         """
         self._write_joined()
         for name in TABLES.keys() - {"replies", "commands"}:
-            self._data.execute(f"CREATE INDEX slot_of_{name} ON {name} (slot)")
+            self._data.execute(f"CREATE INDEX IF NOT EXISTS slot_of_{name} ON {name} (slot)")
         number = self.count("events") // most_events + 1
         sent = self._by_part(commands, number)
         part_of = dict(self._data.execute("SELECT command, part FROM commands"))
@@ -135,8 +135,8 @@ class Recording:
 
     def _by_part(self, commands: Sequence[Command], number: int) -> dict[int, list[Command]]:
         """Commands by part. One that names no gallery, as a request without an answer, is where its events are."""
-        self._data.execute("CREATE INDEX cause ON events (cause)")
-        self._data.execute("CREATE INDEX command ON replies (command)")
+        self._data.execute("CREATE INDEX IF NOT EXISTS cause ON events (cause)")
+        self._data.execute("CREATE INDEX IF NOT EXISTS command ON replies (command)")
         sent: dict[int, list[Command]] = defaultdict(list)
         for command in commands:
             gallery = command.gallery
