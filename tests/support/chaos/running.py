@@ -82,11 +82,16 @@ async def strike(faults: Faults, watch: Watch, *plans: Plan, still: float = BEYO
     return [Struck(at, Fault(plan.kind, plan.component, recovery)) for plan in plans]
 
 
-async def run(form: Form, installation: Installation, servers: OwnServers, folder: Path) -> Outcome:
-    """Run this form, observe what it has left, and judge it."""
+async def store_keys(installation: Installation) -> None:
+    """Store the key of each site, which may do everything."""
     for site in SITES:
         scopes = [Scope.READ, Scope.MANAGE]
         await store_key(installation.database, key_of(site), site_id=site, scopes=scopes, name=site)
+
+
+async def run(form: Form, installation: Installation, servers: OwnServers, folder: Path) -> Outcome:
+    """Run this form, observe what it has left, and judge it."""
+    await store_keys(installation)
     with open_recording(folder / "recording.sqlite") as recording:
         async with (
             open_receivers(installation, recording, random.Random(form.seed)) as receivers,
