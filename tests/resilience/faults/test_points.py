@@ -26,12 +26,9 @@ AT_START = {
 """Points that a process passes when it takes partitions over. It dies there after an earlier death at `LEFT`."""
 LEFT = "after the commit"
 IN_SHORT = {
-    ("command", "before the commit"),
     ("command", "after Kafka has stored the events"),
-    ("command", "before the mark in the outbox"),
     ("command", "before the commit of offsets"),
     ("command", "after the events that were left"),
-    ("projector", "before the commit"),
     ("projector", "after the commit"),
     ("projector", "after Kafka has stored the join"),
     ("projector", "amid the storing of the history"),
