@@ -60,6 +60,12 @@ class Operation:
                     yield InputField("body", name)
 
     @property
+    def required_query(self) -> list[str]:
+        """The parameters without which a request is refused."""
+        found = self._described.get("parameters", ())
+        return [one["name"] for one in found if one["in"] == "query" and one.get("required")]
+
+    @property
     def is_write(self) -> bool:
         """Whether the operation sends a command, which may get no reply in time (504)."""
         return "504" in self._described["responses"]

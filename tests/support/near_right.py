@@ -29,6 +29,27 @@ ITEM_CURSORS = (
     "====",
     "AAAA*AAA",
 )
+GALLERY_CURSORS = (
+    *(
+        urlsafe_b64encode(json).decode()
+        for json in (
+            b'[1,1e999,"x"]',
+            b'[1,9223372036854775807,"x"]',
+            b'[1,-9223372036854775808,"x"]',
+            b'[1,true,"x"]',
+            b'[1,"a","x"]',
+            b'[1,{"$gt":""},"x"]',
+            b"[1,0,null]",
+            b"[2,0,0]",
+            b"[1,0]",
+            b"{}",
+            b"null",
+            b'"\xff"',
+        )
+    ),
+    "====",
+)
+PLACES = ("0--1", "-1-0", "99999999999-0", f"0-{2**63}", "0", "-", "a-b", "0-0-0", "²-0")
 HISTORY_CURSORS = (
     *(urlsafe_b64encode(struct.pack(">Bq", 2, sequence)).decode() for sequence in (0, -1, 2**63 - 1)),
     urlsafe_b64encode(struct.pack(">Bdq", 3, 1.0, 2)).decode(),

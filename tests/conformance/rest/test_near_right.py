@@ -25,6 +25,7 @@ from tests.support.raw_client import RawRequest, ask
 from triptych.gateway.api.dead_letter_cursors import CURSOR_EXAMPLE, STEP_EXAMPLE
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER
 from triptych.history.cursors import ItemPosition, write_events_cursor, write_items_cursor
+from triptych.readmodel.gallery_lists import GalleryCursor
 from triptych.webhooks.store.cursors import EXAMPLE
 
 CLIENTS = 24
@@ -59,7 +60,10 @@ class Case:
         for known, values in self.ids.items():
             value = self.value if (where, name) == ("path", known) else values[0]
             path = path.replace(f"{{{known}}}", quote_from_bytes(value, safe=""))
-        query = f"?{name}={quote_from_bytes(self.value, safe='')}" if where == "query" else ""
+        parameters = {each: self.ids[each][0] for each in self.operation.required_query}
+        if where == "query":
+            parameters[name] = self.value
+        query = "&".join([f"{each}={quote_from_bytes(value, safe='')}" for each, value in parameters.items()])
         headers = [(b"Authorization", KEY.encode())]
         if where == "header":
             headers.append((name.encode(), in_header(self.value)))
@@ -75,7 +79,7 @@ class Case:
             headers.append((b"Content-Type", LINES.encode()))
         elif body:
             headers.append((b"Content-Type", b"application/json"))
-        return RawRequest(self.operation.method, f"{path}{query}", headers, body)
+        return RawRequest(self.operation.method, f"{path}?{query}" if query else path, headers, body)
 
 
 @dataclass
@@ -153,20 +157,25 @@ async def _values(gateway: Gateway) -> Values:
         "cloneFromGalleryId": gallery["id"],
         **dict.fromkeys(("itemId", "itemsIds"), item_id),
         **dict.fromkeys(("before", "after"), gallery["items"][1]["id"]),
-        **dict.fromkeys(("listenerId", "cursor of listeners"), listener_id),
+        **dict.fromkeys(("listenerId", "cursor of listeners", "cursor of listener-health"), listener_id),
         **dict.fromkeys(("deliveryId", "cursor of deliveries", "cursor of resend-dead"), delivery_id),
         "keyId": listener.keys[0].key_id,
     }
     numbers = dict.fromkeys(("limit", "partition", "offset", "itemLimit", "itemOffset", "overlapSeconds"), "1")
     tags = page.headers["ETag"]
     others: dict[str, Any] = {
+        "cursor of galleries": near(str(GalleryCursor(0, gallery["id"])), near_right.GALLERY_CURSORS),
         "cursor of items": near(page.json()["nextCursor"], near_right.ITEM_CURSORS),
         "cursor of as-of": near(write_items_cursor(ItemPosition(1.5, 2)), near_right.ITEM_CURSORS),
         "cursor of history": near(write_events_cursor(2), near_right.HISTORY_CURSORS),
         "sequence": near("2", near_right.NUMBERS),
         "time": near("2026-01-01T00:00:00Z", near_right.MOMENTS),
         "order": near("oldest"),
-        "type of history": near("gallery_item_created"),
+        **dict.fromkeys(("type of history", "type of events"), near("gallery_item_created")),
+        "name": near("sea", ["", "\uffff", "$a", "s" * 500]),
+        "eventId": near(near_right.GUID),
+        "eventType": near("wix.pro_gallery.gallery_v2_created"),
+        "place": near("0-0", near_right.PLACES),
         "cursor of replay": near(EXAMPLE, near_right.EVENT_CURSORS),
         "since": near("2026-01-01T00:00:00Z", near_right.MOMENTS),
         "until": near("2026-01-01T00:00:00Z", near_right.MOMENTS),

@@ -74,6 +74,12 @@ class Member:
         return sum(len({offset for offset, *_ in seen}) for seen in self.seen.values())
 
 
+def seen_by(*members: Member) -> dict[int, list[Any]]:
+    """The different records that members have seen until now: Kafka chooses which member gets a partition."""
+    partitions = {partition for member in members for partition in member.seen}
+    return {each: sorted({one for member in members for one in member.seen.get(each, ())}) for each in partitions}
+
+
 async def until(is_true: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
     """Wait until this is true."""
     async with asyncio.timeout(40):
@@ -107,7 +113,7 @@ async def scenario(kafka: Kafka) -> Any:
     seen.append(await publisher.partitions(kafka.topic))
     async with Member(kafka, publisher) as first:
         await until(lambda: first.count() == 2 * len(KEYS))
-        seen += [first.partitions == everything, first.seen]
+        seen += [first.partitions == everything, seen_by(first)]
         await until(is_committed)
         async with Member(kafka, publisher) as second:
             await until(lambda: bool(first.partitions and second.partitions and first.partitions != everything))
@@ -115,7 +121,7 @@ async def scenario(kafka: Kafka) -> Any:
             await publish("second")
             await until(lambda: first.count() + second.count() == 4 * len(KEYS))
             await until(is_committed)
-            seen.append(second.seen.keys() <= second.partitions)
+            seen += [second.seen.keys() <= second.partitions, seen_by(first, second)]
         await until(lambda: first.partitions == everything)
     async with Member(kafka, publisher) as stuck:
         stuck.is_stuck = True
@@ -127,7 +133,7 @@ async def scenario(kafka: Kafka) -> Any:
     await kafka.expire(cut, (await offsets.ends([cut]))[cut] - 1)
     async with Member(kafka, publisher) as last:
         await until(is_committed)
-        seen += [last.seen, await offsets.beginnings(everything), await offsets.ends(everything)]
+        seen += [seen_by(last), await offsets.beginnings(everything), await offsets.ends(everything)]
     await offsets.stop()
     await publisher.stop()
     return seen
