@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ PROMISED_SECONDS = 1.0
 SLACK_SECONDS = 2.0
 GROWTH_BYTES = 150 * 1024 * 1024
 WORK_SECONDS = 60 + ITEMS / 100
+CLONES_MAX = 5
 
 
 class Bystander:
@@ -107,26 +109,37 @@ async def test_clone_clear_restore_and_delete_delay_nobody_and_use_bounded_memor
     await audit(installation.database)
 
 
+async def half_cloned(installation: Installation, sender: Sender, source: str) -> str:
+    """Begin a clone, and return when a part is copied; another one if a busy machine lets the first one end unseen."""
+    jobs, galleries = installation.database["jobs"], installation.database["galleries"]
+    for number in range(CLONES_MAX):
+        cloned = await sender.put("CreateGallery", {"cloneFromGalleryId": source})
+        await sender.producer.flush()
+        ended = {"_id": {"$ne": source}, "status": "live"}
+
+        async def state(ended: dict[str, Any] = ended, number: int = number) -> str | None:
+            job = await jobs.find_one({"kind": "clone"})
+            if job is not None and job["state"].get("copied", 0) > ITEMS / 4:
+                return "half"
+            return "ended" if await galleries.count_documents(ended) > number else None
+
+        if await eventually(state, "a part of the clone is copied", deadline_seconds=WORK_SECONDS) == "half":
+            return cloned
+    raise AssertionError(f"{CLONES_MAX} clones ended before they were seen")
+
+
 @pytest.mark.timeout(300 + 10 * WORK_SECONDS)
 async def test_jobs_continue_after_a_kill(installation: Installation, tmp_path: Path) -> None:
-    jobs, galleries = installation.database["jobs"], installation.database["galleries"]
+    galleries = installation.database["galleries"]
     async with sending(installation) as sender, running_projector(installation, history_retention=86_400):
         with command_service(installation, tmp_path) as first:
             await eventually(first.is_ready, "the service is ready", deadline_seconds=60)
             source = await sender.gallery(ITEMS)
-            cloned = await sender.put("CreateGallery", {"cloneFromGalleryId": source})
-            await sender.producer.flush()
-
-            async def is_half_done() -> bool:
-                job = await jobs.find_one({"kind": "clone"})
-                return job is not None and job["state"].get("copied", 0) > ITEMS / 4
-
-            await eventually(is_half_done, "some items of the clone are copied", deadline_seconds=WORK_SECONDS)
+            cloned = await half_cloned(installation, sender, source)
             first.kill()
         await audit(installation.database)
-        half = await galleries.find_one({"_id": {"$ne": source}})
+        half = await galleries.find_one({"status": "building"})
         assert half is not None
-        assert half["status"] == "building"
         assert half["totalItems"] < ITEMS
         with command_service(installation, tmp_path) as second:
             too_early = await sender.put("UpdateGallery", {"galleryId": half["_id"], "gallery": {"name": "mine"}})
