@@ -35,7 +35,7 @@ async def refuse(made: Installation, *values: str) -> None:
 
 
 async def until_open(gateway: Gateway, count: int) -> None:
-    """Wait until there are so many open dead letters."""
+    """Wait until this number of dead letters is open."""
     gateway.client.headers.pop("wix-site-id", None)
 
     async def are_there() -> bool:

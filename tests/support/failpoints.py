@@ -83,7 +83,7 @@ def order(service: str, point: str) -> str:
 
 
 def _mortal(function: Callable[..., Any], ordered: str, side: str, file: Path) -> Callable[..., Any]:
-    """The same function, at one side of which the process dies if the file says so."""
+    """Wrap a function: the process dies before or after it if the file says so."""
 
     def die() -> None:
         if file.exists() and file.read_text() == ordered:

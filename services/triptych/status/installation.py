@@ -22,7 +22,7 @@ SERVICES = ("command", "projector", "webhooks", "gateway")
 
 
 def services_without_process(processes: Sequence[RunningProcess]) -> list[str]:
-    """The services of which no process was seen."""
+    """The services without a running process."""
     seen = {process.service for process in processes}
     return [service for service in SERVICES if service not in seen]
 

@@ -94,7 +94,7 @@ async def write(gateway: Gateway, path: str, body: dict[str, Any] | None, method
 
 
 async def galleries(gateway: Gateway, count: int) -> list[str]:
-    """Galleries with two items, of which one was deleted, and a second name."""
+    """Make galleries: add two items, delete one, change the name."""
     made = []
     for _ in range(count):
         gallery = (await write(gateway, "", {"gallery": {"name": "before"}}))["gallery"]["id"]

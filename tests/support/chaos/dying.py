@@ -1,4 +1,4 @@
-"""All services, each of which dies when it is told to at a named point, with the load and the judge of a chaos run."""
+"""Runs all services with the load and the judge of a chaos run, and makes a service die at a named point."""
 
 import asyncio
 import contextlib

@@ -20,7 +20,7 @@ EVENTS_OF_A_PART = 20_000
 SLOTS = 1 << 14
 """Galleries that have the same slot are always in one part."""
 BUFFERED = 2_000
-"""Joined records in memory, of which only the last of each key is written."""
+"""The most joined records in memory. Only the last record of each key is written."""
 TABLES = {
     "events": "slot, partition, offset, key, site, cause, value, at, gallery, PRIMARY KEY (partition, offset)",
     "replies": "command, place, content",

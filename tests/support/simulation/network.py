@@ -9,7 +9,7 @@ from tests.support.simulation.loop import Process
 
 
 class Fate(NamedTuple):
-    """What becomes of one request: the seconds there and back, and whether it or its answer is lost."""
+    """The fate of one request: seconds to the server and back, and whether the request or its answer is lost."""
 
     there: float
     back: float

@@ -1,4 +1,4 @@
-"""Faults to plant into the product, each of which the simulation has to find."""
+"""Plants faults into the product. The simulation has to find each of them."""
 
 import contextlib
 import dataclasses

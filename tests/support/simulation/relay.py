@@ -61,7 +61,7 @@ ENDS = {DeliveryStatus.DELIVERED.value, DeliveryStatus.DEAD.value}
 
 
 class Arrival(NamedTuple):
-    """A request that a receiver got: when, of which event, and whether it was answered with success."""
+    """A request to a receiver: its time, its event, and whether the receiver answered with success."""
 
     at: float
     event: str

@@ -1,4 +1,4 @@
-"""Inserts documents of which some may exist, as when a batch is repeated after a failure."""
+"""Inserts the documents of a batch. Some may exist already, from an attempt that failed."""
 
 from collections.abc import Sequence
 
