@@ -1,12 +1,11 @@
 """People look at galleries in a browser, and see changes as they happen."""
 
 import pytest
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import Page, expect
 
-from tests.support.console_flows import NASTY, create_gallery, sign_in, text
+from tests.support.console_flows import NASTY, Requests, create_gallery, sign_in, text
 from tests.support.installation import Installation
 from tests.support.product import KEY, Gateway
-from tests.support.waiting import eventually
 from triptych.gateway.access.keys import store_key
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("console")]
@@ -117,27 +116,15 @@ async def test_a_gateway_that_is_away_is_said_and_found_again(page: Page, gatewa
 async def test_nothing_is_asked_for_while_nothing_happens(page: Page, gateway: Gateway) -> None:
     gallery_id = await create_gallery(gateway, "Quiet", items=3)
     await page.clock.install()
-    asked: list[str] = []
-    in_flight: set[Request] = set()
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("request", lambda request: in_flight.add(request))
-    page.on("requestfinished", lambda request: in_flight.discard(request))
-    page.on("requestfailed", lambda request: in_flight.discard(request))
+    asked = Requests(page)
     await sign_in(page, gateway, f"/#/galleries/{gallery_id}")
     await page.clock.run_for(1_000)
     await expect(page.get_by_text("3 items Changes are shown as they happen.")).to_be_visible()
     await expect(page.get_by_role("option")).to_have_count(3)
-
-    async def is_settled() -> bool:
-        before = len(asked)
-        await page.clock.run_for(1_000)
-        # A read asks for the gallery, and then for its items. Only the stream never ends.
-        return len(asked) == before and "/items?" in asked[-1] and len(in_flight) == 1
-
-    await eventually(is_settled, "the page has read what it shows")
-    before = len(asked)
+    await asked.settle()
+    before = len(asked.urls)
     await page.clock.run_for(600_000)
-    assert len(asked) == before
+    assert len(asked.urls) == before
     assert before < 20
 
 

@@ -2,12 +2,47 @@
 
 from typing import Any
 
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, Request
 
 from tests.support.product import KEY, Gateway
+from tests.support.waiting import eventually
 
 NASTY = "<img src=x onerror=\"document.title='broken'\">"
 """A text that runs as code where it is not escaped: then the page has another title."""
+
+
+class Requests:
+    """What a page asks for."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.urls: list[str] = []
+        self._in_flight: set[Request] = set()
+        page.on("request", self._begin)
+        page.on("requestfinished", self._end)
+        page.on("requestfailed", self._end)
+
+    async def settle(self) -> None:
+        """Wait until the page, whose clock is installed, has read what it shows. Its clock runs meanwhile."""
+
+        async def is_settled() -> bool:
+            before = len(self.urls)
+            # Two calm seconds: between two requests of one read, nothing is in flight.
+            for _ in range(2):
+                await self._page.clock.run_for(1_000)
+                if self._in_flight or len(self.urls) != before:
+                    return False
+            return True
+
+        await eventually(is_settled, "the page has read what it shows")
+
+    def _begin(self, request: Request) -> None:
+        self.urls.append(request.url)
+        if not request.url.endswith("/events"):  # a stream, which never ends
+            self._in_flight.add(request)
+
+    def _end(self, request: Request) -> None:
+        self._in_flight.discard(request)
 
 
 async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY) -> None:

@@ -70,7 +70,7 @@ export function useRefreshed(
   }, dependencies);
 
   useEffect(() => {
-    let isFollowed = true;
+    let isFollowed = false; // something may happen between the first read and the opening of the stream
     const stop = follow(session, EVENTS_OF_SITE, {
       opened: () => {
         setStreamProblem("");
