@@ -77,14 +77,8 @@ def read_headers(headers: Headers) -> Attributes:
         headers  # Kafka has null values, although the clients' annotations exclude them
     )
     for header, raw in nullable:
-        name = header.lower()
-        if name == "ce_datacontenttype":
-            continue  # the header content-type has it (Kafka binding of CloudEvents, section 3.2.1)
-        if name.startswith("ce_"):
-            name = name[3:]
-        elif name == "content-type":
-            name = "datacontenttype"
-        elif name not in (TRACEPARENT, TRACESTATE):
+        name = _USUAL_HEADERS.get(header) or _attribute_of(header)
+        if name is None:
             continue
         if raw is None:  # the same as a null in a structured body
             attributes.pop(name, None)
@@ -96,6 +90,32 @@ def read_headers(headers: Headers) -> Attributes:
     if unreadable is not None:
         raise Undecodable(Reason.NOT_UTF8, f"header {unreadable[:ID_MAX]!r} is not UTF-8", origin_of(attributes))
     return attributes
+
+
+def _attribute_of(header: str) -> str | None:
+    """The name of the attribute that a header with this name has; None if it has none."""
+    name = header.lower()
+    if name == "ce_datacontenttype":
+        return None  # the header content-type has it (Kafka binding of CloudEvents, section 3.2.1)
+    if name.startswith("ce_"):
+        return name[3:]
+    if name == "content-type":
+        return "datacontenttype"
+    return name if name in (TRACEPARENT, TRACESTATE) else None
+
+
+# The names that nearly all headers have, in lower case: looking one up takes a fifth of the time of `_attribute_of`.
+_USUAL_HEADERS = {
+    header: name
+    for header in (
+        *(f"ce_{name}" for name in ("specversion", "id", "type", "source", "time", "subject", "sequence", "siteid")),
+        *(f"ce_{name}" for name in ("correlationid", "causationid", "commandsource", "noticeto", "replyto", "request")),
+        "content-type",
+        TRACEPARENT,
+        TRACESTATE,
+    )
+    if (name := _attribute_of(header)) is not None
+}
 
 
 def is_structured(attributes: Attributes) -> bool:
@@ -162,17 +182,18 @@ def not_json(value: bytes, text: str, origin: CommandOrigin | None = None) -> Un
 
 def origin_of(attributes: Attributes) -> CommandOrigin:
     """What the attributes say about the sender; an attribute that breaks its rules is None."""
-    command_id = attributes.get("id")
-    correlation_id = attributes.get("correlationid", command_id)
-    reply_to = attributes.get("replyto")
-    site_id = attributes.get("siteid", DEFAULT_SITE_ID)
-    source = attributes.get("source")
+    get = attributes.get
+    given_id = get("id")
+    command_id = _printable(given_id, ID_MAX)
+    correlation_id = get("correlationid", given_id)
+    reply_to = get("replyto")
+    site_id = get("siteid")
     return CommandOrigin(
-        command_id=command_id if command_id is not None and _is_id(command_id) else None,
+        command_id=command_id,
         reply_to=reply_to if reply_to is not None and _TOPIC.fullmatch(reply_to) else None,
-        correlation_id=correlation_id if correlation_id is not None and _is_id(correlation_id) else None,
-        site_id=site_id if _SITE_ID.fullmatch(site_id) else None,
-        source=source if source is not None and _is_printable(source, SOURCE_MAX) else None,
+        correlation_id=command_id if correlation_id == given_id else _printable(correlation_id, ID_MAX),
+        site_id=DEFAULT_SITE_ID if site_id is None else site_id if _SITE_ID.fullmatch(site_id) else None,
+        source=_printable(get("source"), SOURCE_MAX),
     )
 
 
@@ -196,13 +217,10 @@ def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
     if origin.reply_to is None and "replyto" in attributes:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "replyto must be the name of a topic", origin)
     for name, most in (("source", SOURCE_MAX), ("request", ID_MAX)):
-        if name in attributes and not _is_printable(attributes[name], most):
+        if name in attributes and _printable(attributes[name], most) is None:
             raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be 1 to {most} printable characters", origin)
 
 
-def _is_id(text: str) -> bool:
-    return _is_printable(text, ID_MAX)
-
-
-def _is_printable(text: str, most: int) -> bool:
-    return 0 < len(text) <= most and text.isprintable()
+def _printable(text: str | None, most: int) -> str | None:
+    """The same text if it has 1 to `most` characters, all printable, else None."""
+    return text if text and len(text) <= most and text.isprintable() else None

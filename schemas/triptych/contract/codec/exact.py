@@ -8,6 +8,7 @@ import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaValidator
 
 from triptych.contract.base import FREE_FORM, RepeatedKeys, TinyNumber
 from triptych.contract.item import SMALL, SMALL_BYTES
@@ -31,21 +32,26 @@ def validate_exactly(
     validator = kind.__pydantic_validator__
     context: dict[str, bool] = {SMALL: len(raw) <= SMALL_BYTES}
 
-    def refuse_inexact() -> None:
-        if FREE_FORM in context and (marked := read_marked(raw)) is not None:
-            content = marked if member is None else marked.get(member)
-            validator.validate_python(content, context=context, by_name=False)
-
     try:
         if member is None:
             model: ModelT = validator.validate_json(raw, context=context, by_name=False)
         else:
             model = validator.validate_python(parsed, context=context, by_name=False)
     except ValidationError:
-        refuse_inexact()  # so that one error has all violations
+        if FREE_FORM in context:
+            _refuse_inexact(validator, raw, member, context)  # so that one error has all violations
         raise
-    refuse_inexact()
+    if FREE_FORM in context:
+        _refuse_inexact(validator, raw, member, context)
     return model
+
+
+def _refuse_inexact(
+    validator: SchemaValidator, raw: bytes | bytearray, member: str | None, context: dict[str, bool]
+) -> None:
+    if (marked := read_marked(raw)) is not None:
+        content = marked if member is None else marked.get(member)
+        validator.validate_python(content, context=context, by_name=False)
 
 
 def read_marked(raw: bytes | bytearray) -> Any | None:

@@ -123,21 +123,23 @@ def accepted(envelope: CommandEnvelope, head: GalleryHead, item_ids: tuple[str, 
 
 def messages_of(change: Change, envelope: CommandEnvelope) -> list[Message]:
     """The messages that a change publishes, in order."""
-    notice_to = envelope.notice_to
-    return [
-        encode(
-            content,
-            site_id=envelope.site_id,
-            correlation_id=envelope.correlation_id,
-            causation_id=envelope.command_id,
-            traceparent=envelope.traceparent,
-            command_source=envelope.source,
-            tracestate=envelope.tracestate,
-            notice_to=notice_to,
-        )
-        for encode, contents in ((encode_event, change.events), (encode_snapshot, change.snapshot))
-        for content in contents
-    ]
+    messages = [_message(encode_event, event, envelope) for event in change.events]
+    if change.snapshot:
+        messages += [_message(encode_snapshot, record, envelope) for record in change.snapshot]
+    return messages
+
+
+def _message(encode: Callable[..., Message], content: Mapping[str, Any], envelope: CommandEnvelope) -> Message:
+    return encode(
+        content,
+        site_id=envelope.site_id,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.command_id,
+        traceparent=envelope.traceparent,
+        command_source=envelope.source,
+        tracestate=envelope.tracestate,
+        notice_to=envelope.notice_to,
+    )
 
 
 def _change(

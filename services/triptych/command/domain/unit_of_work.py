@@ -178,18 +178,23 @@ class UnitOfWork:
         self.changes.append((command, change, messages))
 
     def _update_order(self, gallery_id: str, changed: dict[str, StoredItem | None]) -> None:
-        taken = self.taken[gallery_id]
-        old = {item_id: self.items.get(item_id) for item_id in changed}
-        for item in old.values():
-            if item is not None and taken.get(item.sort_order) == item.item_id:
-                del taken[item.sort_order]
+        moves = []
         for item_id, item in changed.items():
+            before = self.items.get(item_id)
             self.items[item_id] = item
-            if item is not None:
-                taken[item.sort_order] = item_id
-            previous = old[item_id]
+            old, new = before and before.sort_order, item and item.sort_order
+            if old != new:  # most commands change fields alone
+                moves.append((item_id, old, new))
+        taken = self.taken[gallery_id]
+        # Items may swap sort orders: all old ones are free before the first new one is taken.
+        for item_id, old, _ in moves:
+            if old is not None and taken.get(old) == item_id:
+                del taken[old]
+        for item_id, old, new in moves:
+            if new is not None:
+                taken[new] = item_id
             for order_range in self.loaded_ranges[gallery_id]:
-                order_range.move(item_id, previous.sort_order if previous else None, item.sort_order if item else None)
+                order_range.move(item_id, old, new)
 
     def record_job_outcome(self, envelope: CommandEnvelope, reply: Reply) -> None:
         """Record the outcome of a job's command; it replaces the record that was stored when the job began."""

@@ -51,7 +51,10 @@ class Replay(NamedTuple):
 
 def is_replay(headers: Iterable[tuple[str, bytes]]) -> bool:
     """Whether a record with these headers is a replayed dead letter."""
-    return any([name == REPLAY for name, _ in headers])  # noqa: C419 - a list is twice as fast for a few headers
+    for name, _ in headers:  # noqa: SIM110 - `any` takes three times as long, for each command
+        if name == REPLAY:
+            return True
+    return False
 
 
 def replay_of(headers: Iterable[tuple[str, bytes]]) -> Replay | None:

@@ -17,7 +17,7 @@ def pack(document: Mapping[str, Any], paths: Sequence[FieldPath]) -> Mapping[str
     """The document to store: the same one, or a copy with bytes at these paths."""
     for outer, inner in paths:
         parent = document.get(outer)
-        if isinstance(parent, Mapping) and inner in parent:
+        if isinstance(parent, dict) and inner in parent:
             document = {**document, outer: {**parent, inner: orjson.dumps(parent[inner])}}
     return document
 
