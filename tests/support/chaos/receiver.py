@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator
 
 import orjson
@@ -30,6 +31,9 @@ TIMEOUT_SECONDS = 10.0
 FORBIDDEN_PATH = "/forbidden"
 FAILING = 0.05
 """The share of requests that fail."""
+REST_SECONDS = 20.0
+"""Between two timeouts or 429s. The relay leaves a receiver alone after each of them: if a share of all requests ended
+so, the deliveries of a fast installation would wait longer and longer."""
 
 
 class Receivers:
@@ -43,6 +47,7 @@ class Receivers:
         self._recording = recording
         self._chance = chance
         self._are_healed = False
+        self._next_rest = 0.0
         self._watch: Watch | None = None
         receiver.usual = self._behave
         receiver.is_keeping = False
@@ -56,9 +61,11 @@ class Receivers:
             if self._watch is not None:
                 self._watch.see_delivery(value)
             return await status(200)(request)
-        # After a timeout or a 429 the relay waits longer than after other failures, so these are rare.
-        failure = self._chance.choices([status(500), reset, status(429), hang], [20, 20, 1, 1])[0]
-        return await failure(request)
+        failures = [status(500), reset]
+        if (now := time.monotonic()) >= self._next_rest:
+            self._next_rest = now + REST_SECONDS
+            failures = [status(429), hang]
+        return await self._chance.choice(failures)(request)
 
     def seen_by(self, watch: Watch) -> None:
         """Show this watch what is delivered from now on."""
