@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,11 @@ from tests.support.simulation.clocks import virtual_time
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import World
+from triptych.projector.ingest import republication
+from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.documents import gallery_wire, item_wire
+from triptych.readmodel.versions import COLLECTION as VERSIONS
+from triptych.readmodel.versions import FIRST_VERSION, names_of
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
 QUIET_SECONDS = 200.0
@@ -29,7 +34,8 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "parked commands": ("parked_commands", {}),
     "staged items": ("staged_items", {}),
     "open deliveries": (DELIVERIES, relay.OPEN),
-    "galleries that wait for events": ("gallery_views", {"gap.received": {"$gt": 0}}),
+    "requests to publish galleries": (republication.COLLECTION, {}),
+    "versions of the views that are being built": (VERSIONS, {"building": {"$gt": 0}}),
 }
 
 
@@ -57,7 +63,12 @@ def simulate(
     asyncio.set_event_loop(loop)
     world = World(seed, loop)
     try:
-        with virtual_time(loop, str(seed)), services.models_in_place(world.broker), planted():
+        with (
+            collecting_no_garbage(),
+            virtual_time(loop, str(seed)),
+            services.models_in_place(world.broker, has_jobs=world.has_jobs),
+            planted(),
+        ):
             violations = list(world.violations)
             try:
                 loop.run_until_complete(loop.create_task(_run(world, rounds), context=OUTSIDE))
@@ -86,6 +97,17 @@ def simulate(
     )
 
 
+@contextlib.contextmanager
+def collecting_no_garbage() -> Iterator[None]:
+    """Collect garbage when the block has ended: in it, that would happen at moments that do not depend on the seed."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
+
+
 class Stuck(Exception):
     """The system does not become quiet."""
 
@@ -107,7 +129,10 @@ async def _run(world: World, rounds: int) -> None:
         await relay.create_listeners(world.server)
     weather = Weather(world)
     world.start()
-    for _ in range(rounds):
+    rebuilt_in = world.chance.randrange(rounds) if world.is_rebuilt else None
+    for number in range(rounds):
+        if number == rebuilt_in:
+            world.start_operation("rebuild", services.run_rebuild)
         world.send(mix.batch(world.chance.choice([1, 2, 5, 12])))
         weather.change()
         await asyncio.sleep(world.chance.choice([0.01, 0.1, 1.0, 5.0]))
@@ -124,7 +149,7 @@ class Weather:
         self._world = world
         self._networks = [world.kafka_network, world.mongo_network]
         # A listener gets no delivery of an event that has expired, so events expire where there are no relays.
-        kinds = ["kill", "freeze", "network", "calm", *(["kill"] if world.has_relays else ["expire"])]
+        kinds = ["kill", "freeze", "network", "calm", "compact", *(["kill"] if world.has_relays else ["expire"])]
         self._kinds = chance.choices(kinds, k=3)
         self._usual = Trouble()
         if chance.random() < 0.5:
@@ -140,12 +165,14 @@ class Weather:
         chance = self._world.chance
         if chance.random() < 0.6:
             return
-        process = self._world.running[chance.choice(list(self._world.hosts))]
+        process = self._world.running[chance.choice(list(self._world.running))]
         match chance.choice(self._kinds):
             case "kill" | "freeze":
                 self._strike(process, chance.random() * 0.05)
             case "expire":
                 self._expire()
+            case "compact":
+                self._compact()
             case "network":
                 lost, unanswered = chance.choice([0.0, 0.1, 0.4, 1.0]), chance.choice([0.0, 0.1, 0.4])
                 trouble = Trouble(lost, unanswered, chance.choice([0.0, 0.1]))
@@ -175,6 +202,14 @@ class Weather:
             offset = self._world.chance.randrange(log.beginning, log.end)
             self._world.note(f"events before {offset} of partition {number} expire")
             log.expire(offset)
+
+    def _compact(self) -> None:
+        """Let Kafka compact a partition of the joined topic, up to some offset."""
+        number = self._world.chance.randrange(services.PARTITIONS)
+        log = self._world.broker.topics[services.TOPICS.galleries][number]
+        offset = self._world.chance.randint(0, log.end)
+        self._world.note(f"joined records before {offset} of partition {number} are compacted")
+        log.compact(offset)
 
     def _calm(self, network: Network) -> None:
         network.trouble = self._usual
@@ -216,7 +251,12 @@ async def _until_quiet(world: World) -> None:
 
 def _unfinished(world: World) -> list[str]:
     found = [f"{count} {what}" for what, count in left_over(world).items() if count]
+    found += [f"{host} has not ended" for host in world.operations]
+    group_of = ProjectorSettings.model_validate(services.SETTINGS).projector_group
+    former = {group_of(version) for version in range(FIRST_VERSION, active_version(world))}
     for name, group in world.broker.groups.items():
+        if name in former:
+            continue
         topic = services.TOPICS.commands if name == services.COMMAND_GROUP else services.TOPICS.events
         for number, log in enumerate(world.broker.topics[topic]):
             if log.end > max(group.offsets.get(number, 0), log.beginning):
@@ -227,7 +267,15 @@ def _unfinished(world: World) -> list[str]:
 def left_over(world: World) -> dict[str, int]:
     """How much is left of each kind of work."""
     storage = world.server.storage
-    return {what: len(list(storage.find(name, query))) for what, (name, query) in LEFT_OVER.items()}
+    views = names_of(active_version(world)).galleries
+    sought = {**LEFT_OVER, "galleries that wait for events": (views, {"gap.received": {"$gt": 0}})}
+    return {what: len(list(storage.find(name, query))) for what, (name, query) in sought.items()}
+
+
+def active_version(world: World) -> int:
+    """The version of the views that readers see."""
+    found = [document.get("active", FIRST_VERSION) for _, document in world.server.storage.find(VERSIONS, {})]
+    return int(found[0]) if found else FIRST_VERSION
 
 
 def observe(world: World) -> History:
@@ -270,10 +318,10 @@ def observe(world: World) -> History:
 
 
 def _state(world: World, gallery: str) -> State:
-    storage = world.server.storage
-    for _, view in storage.find("gallery_views", {"_id": gallery}):
+    storage, names = world.server.storage, names_of(active_version(world))
+    for _, view in storage.find(names.galleries, {"_id": gallery}):
         if "createdAt" in view:
-            items = [dict(item) for _, item in storage.find("item_views", {"galleryId": gallery})]
+            items = [dict(item) for _, item in storage.find(names.items, {"galleryId": gallery})]
             items.sort(key=lambda item: -float(item["sortOrder"]))
             return State(gallery_wire(dict(view)), tuple(item_wire(item) for item in items))
     return State(None)

@@ -1,7 +1,8 @@
 """Runs the services' own code in simulated processes: what it names of drivers and clients is replaced by the models.
 
-The composition of the projector is the service's own (`running_projection`), and so is the handler of the command
-service (`make_handler`). What is replaced are the makers of clients, under the names by which the services call them.
+The projector is the service's own (`Projector`), and so are the handler of the command service (`make_handler`) and the
+rebuild. What is replaced are the makers of clients, under the names by which the services call them. Some limits are
+lower, so that few items are enough to reach them.
 """
 
 import asyncio
@@ -19,8 +20,10 @@ from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
 from triptych.command import app as command_app
 from triptych.command.app import make_handler
+from triptych.command.domain import decide
+from triptych.command.flow import former_states, restoration, runner
 from triptych.command.flow.independence import are_independent
-from triptych.command.store import documents, outbox
+from triptych.command.store import documents, loader, named, outbox, staging
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.consuming import consumer as consumer_module
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
@@ -33,11 +36,14 @@ from triptych.kit.mongo.sharding import indexes_for
 from triptych.kit.startup.layout_watch import LayoutWatch
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.projector import pipeline
+from triptych.projector.app import Projector
 from triptych.projector.ingest import repairs, republication
 from triptych.projector.join import audit
+from triptych.projector.rebuild import join_copy
+from triptych.projector.rebuild import rebuild as rebuild_module
+from triptych.projector.rebuild.rebuild import Rebuild
 from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.queries import indexes as view_indexes
-from triptych.readmodel.versions import FIRST_VERSION
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
 PARTITIONS = 3
@@ -45,12 +51,15 @@ TOPICS = Topics("sim.")
 COMMAND_GROUP = "sim.command"
 BATCH, LANE = 20, 6
 """The most records of a batch, and the smallest batch that is divided into lanes: small, so that both happen often."""
+DIRECT_ITEMS, STEP_ITEMS, PARKED_AT_ONCE = 3, 2, 3
+"""With `has_jobs`: larger galleries need jobs, a step of a job has so many items, and so many commands that have waited
+for a job are carried out together."""
 RETENTION = timedelta(days=30)
 SETTINGS = {"topic_prefix": "sim.", "topic_partitions": PARTITIONS, "projector_batch_size": BATCH}
 SERVICE_INDEXES = {
     **documents.indexes(RETENTION),
     **outbox.indexes(RETENTION),
-    **view_indexes(FIRST_VERSION),
+    **view_indexes(),
     **fencing.INDEXES,
     **republication.INDEXES,
     **LISTENER_INDEXES,
@@ -71,8 +80,11 @@ def create_topics(broker: Broker) -> None:
 
 
 @contextlib.contextmanager
-def models_in_place(broker: Broker) -> Iterator[None]:
-    """Let the services find the models under the names of the real clients."""
+def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
+    """Let the services find the models under the names of the real clients.
+
+    With `has_jobs`, even small galleries need long work, in steps.
+    """
 
     @contextlib.asynccontextmanager
     async def no_lag(*_: object) -> AsyncIterator[Any]:
@@ -85,20 +97,37 @@ def models_in_place(broker: Broker) -> Iterator[None]:
     async def no_indexes(*_: object) -> None:
         """They were created before."""
 
+    async def started(reader: model.Reader, _: object) -> None:
+        await reader.start()
+
+    def group_offsets(_: object, name: str, group: str) -> model.Offsets:
+        return model.Offsets(broker, name, group)
+
+    def make_reader(*_: object, **__: object) -> model.Reader:
+        return model.Reader(broker)
+
     replaced: list[tuple[Any, str, Any]] = [
         (consumer_module, "subscribe", model.subscribe),
         (pipeline, "make_broker", lambda *_: model.SubscribingBroker(broker)),
         (pipeline, "make_producer", lambda _: Producer(broker)),
-        (pipeline, "GroupOffsets", lambda _, name, group: model.Offsets(broker, name, group)),
+        (pipeline, "GroupOffsets", group_offsets),
         (pipeline, "watching_lag", no_lag),
         (pipeline, "following_layout", no_changes),
         (pipeline, "ensure_indexes", no_indexes),
         (pipeline, "LANES", Lanes(2, from_records=LANE)),
         (audit, "TopicOffsets", lambda _, name: model.Offsets(broker, name)),
-        (audit, "make_reader", lambda *_, **__: model.Reader(broker)),
+        (audit, "make_reader", make_reader),
+        (join_copy, "make_reader", make_reader),
+        (join_copy, "start_client", started),
+        (rebuild_module, "GroupOffsets", group_offsets),
+        (rebuild_module, "ensure_indexes", no_indexes),
         (repairs, "tail", lambda _, topics: model.tail(broker, topics)),
         (command_app, "LANES", Lanes(3, from_records=LANE, may_split=are_independent)),
     ]
+    if has_jobs:
+        replaced += [(owner, "DIRECT_ITEMS", DIRECT_ITEMS) for owner in (decide, loader, named)]
+        replaced += [(owner, "STEP_ITEMS", STEP_ITEMS) for owner in (runner, restoration, former_states, staging)]
+        replaced.append((runner, "PARKED_AT_ONCE", PARKED_AT_ONCE))
     with contextlib.ExitStack() as patches:
         for owner, name, value in replaced:
             patches.enter_context(mock.patch.object(owner, name, value))
@@ -135,5 +164,21 @@ async def run_projector(server: Server, broker: Broker) -> None:
     database: Any = Client(server).database()
     settings = ProjectorSettings.model_validate(SETTINGS)
     watch = LayoutWatch(StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS))
-    async with pipeline.running_projection(settings, database, FIRST_VERSION, watch, is_active=True):
-        await asyncio.get_running_loop().create_future()
+    nobody_before: Any = SimpleNamespace(holdings=lambda _: None)
+    projector = Projector(settings, database, nobody_before, watch)
+    await projector.run()
+    projector.started.result()  # raises why it could not start
+
+
+async def run_rebuild(server: Server, broker: Broker) -> None:
+    """`triptych rebuild`, to its end. Raises what `Rebuild.run` raises."""
+    del broker  # see above
+    database: Any = Client(server).database()
+    await Rebuild(ProjectorSettings.model_validate(SETTINGS), database, Silence()).run()
+
+
+class Silence:
+    """A `ProgressReporter` that reports to nobody."""
+
+    def report(self, phase: str, done: int, total: int) -> None:
+        """Do nothing."""

@@ -14,12 +14,17 @@ from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.mongo.server import Server
 from tests.support.simulation.network import Network
 from triptych.kit.kafka.partitions import partition_of
+from triptych.readmodel.documents import GALLERY_VIEWS
+from triptych.writemodel.galleries import GALLERIES
 
 Service = Callable[[Server, Broker], Awaitable[None]]
-RELAYED = 0.4
-"""The fraction of seeds with relays."""
-FENCED = {"galleries": "sequence", "gallery_views": "sequence"}
-"""Collections of which only the owner of a gallery's partition may write documents."""
+RELAYED, WITH_JOBS, REBUILT = 0.3, 0.6, 0.25
+"""The fractions of seeds with relays, with long work in steps, and with a rebuild."""
+
+
+def is_fenced(collection: str) -> bool:
+    """Whether only the owner of a gallery's partition may write the gallery's document in this collection."""
+    return collection in (GALLERIES, GALLERY_VIEWS) or collection.startswith(f"{GALLERY_VIEWS}_")
 
 
 class World:
@@ -44,6 +49,10 @@ class World:
         self._owners: dict[tuple[str, int], Process | None] = {}
         self.receivers = relay.Receivers(loop, random.Random(f"receivers {seed}"))
         self.has_relays = self.chance.random() < RELAYED
+        self.has_jobs = self.chance.random() < WITH_JOBS
+        self.operations: dict[str, Service] = {}
+        """Commands of an operator that have been begun and not yet ended, by the host on which they run."""
+        self.is_rebuilt = self.chance.random() < REBUILT
         self.hosts: dict[str, Service] = {
             "command-1": services.run_command,
             "command-2": services.run_command,
@@ -73,13 +82,22 @@ class World:
         self.running[host] = process
         self.loop.create_task(self._run(host, process), context=process.context)
 
+    def start_operation(self, host: str, operation: Service) -> None:
+        """Carry out a command of an operator, as often as it takes."""
+        self.note(f"{host} begins")
+        self.operations[host] = operation
+        self.start_process(host)
+
     async def _run_relay(self, server: Server, broker: Broker) -> None:
         await relay.run_relay(server, broker, services.TOPICS, self.receivers)
 
     async def _run(self, host: str, process: Process) -> None:
+        operation = self.operations.get(host)
         try:
-            await self.hosts[host](self.server, self.broker)
+            await (operation or self.hosts[host])(self.server, self.broker)
             end = "ended"
+            if operation is not None and not process.is_dead:
+                del self.operations[host]
         except asyncio.CancelledError:
             end = "was stopped"
         except Exception as error:  # noqa: BLE001 - a process that fails is started again
@@ -87,7 +105,10 @@ class World:
         if not process.is_dead:
             self.note(f"{process.name} {end}")
             process.is_dead = True
-            self.loop.call_later(0.5, self.start_process, host, context=OUTSIDE)
+            if host in self.hosts or host in self.operations:
+                self.loop.call_later(0.5, self.start_process, host, context=OUTSIDE)
+            else:
+                del self.running[host]
 
     def kill(self, process: Process, seconds: float) -> None:
         """Kill a process, and start another one on its host later."""
@@ -113,7 +134,7 @@ class World:
     def _on_commit(self, process: Process | None, written: Mapping[tuple[str, Hashable], Any]) -> None:
         self._trace(f"{process and process.name} {sorted((name, repr(key)) for name, key in written)}")
         for (name, key), document in written.items():
-            if name not in FENCED or document is None:
+            if document is None or not is_fenced(name):
                 continue
             if isinstance(document["_id"], Mapping):
                 if document.get("writes") == 0:

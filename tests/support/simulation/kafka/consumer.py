@@ -88,7 +88,7 @@ class GroupReader:
                 records += some
         moved(records)
         if not records:
-            await broker.wait_for_records(POLL_SECONDS)
+            await broker.wait_for_records([self._topic], POLL_SECONDS)
         return records
 
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -232,6 +232,16 @@ class Offsets:
     async def stop(self) -> None:
         """Close the client."""
 
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Set offsets of the group, which must have no members. Raises TransientFailure."""
+        wanted = dict(offsets)
+
+        def work() -> dict[int, int]:
+            self._broker.group(self.group, self.name).commit_from_outside(wanted)
+            return {}
+
+        await self._call(work)
+
     async def beginnings(self, partitions: Any) -> dict[int, int]:
         """The first offset of each partition."""
         return await self._call(lambda: {one: self._broker.topics[self.name][one].beginning for one in partitions})
@@ -265,9 +275,28 @@ class Reader:
     async def stop(self) -> None:
         """Close the connections."""
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Read all partitions of these topics."""
+        self.assign([TopicPartition(name, one) for name in topics for one in range(len(self._broker.topics[name]))])
+
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         """Read these partitions."""
         self._positions = dict.fromkeys(partitions, 0)
+
+    def assignment(self) -> set[TopicPartition]:
+        """What is read."""
+        return set(self._positions)
+
+    async def seek_to_beginning(self) -> None:
+        """Read all partitions from their beginning."""
+        self._positions = dict.fromkeys(self._positions, 0)
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each partition. Raises KafkaError."""
+        wanted = list(partitions)
+        return await self._broker.call(
+            lambda: {one: self._broker.topics[one.topic][one.partition].end for one in wanted}
+        )
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from here."""
@@ -281,17 +310,23 @@ class Reader:
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int = 1
     ) -> dict[TopicPartition, list[IncomingRecord]]:
         """The next records. Raises KafkaError."""
-        found = {}
-        for one in partitions or tuple(self._positions):
-            log = self._broker.topics[one.topic][one.partition]
-            position = max(self._positions[one], log.beginning)
-            records = list(await self._broker.call(partial(log.read, position, max_records)))
-            self._positions[one] = position + len(records)
-            if records:
-                found[one] = records
-        if not found and timeout_ms:
-            await self._broker.wait_for_records(timeout_ms / 1000)
-        return found
+        at = {one: self._positions[one] for one in partitions or self._positions}
+
+        def fetch() -> dict[TopicPartition, list[IncomingRecord]]:
+            left, found = max_records, {}
+            for one, position in at.items():
+                log = self._broker.topics[one.topic][one.partition]
+                found[one] = list(log.read(max(position, log.beginning), left))
+                left -= len(found[one])
+            return found
+
+        fetched = {one: records for one, records in (await self._broker.call(fetch)).items() if records}
+        for one, records in fetched.items():
+            if self._positions.get(one) == at[one]:
+                self._positions[one] = records[-1].offset + 1
+        if not fetched and timeout_ms:
+            await self._broker.wait_for_records(sorted({one.topic for one in at}), timeout_ms / 1000)
+        return fetched
 
 
 class Tail:

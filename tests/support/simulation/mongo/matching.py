@@ -11,6 +11,17 @@ from typing import Any
 from tests.support.simulation.mongo.expressions import MISSING, evaluate, rank
 
 Document = dict[str, Any]
+_CONTAINERS = (dict, list)
+
+
+def copied(value: Any) -> Any:
+    """A copy of what is stored, which the caller may change: everything but objects and arrays is immutable."""
+    kind = type(value)
+    if kind is dict:
+        return {name: copied(one) if type(one) in _CONTAINERS else one for name, one in value.items()}
+    if kind is list:
+        return [copied(one) if type(one) in _CONTAINERS else one for one in value]
+    return value
 
 
 def values_at(document: Any, path: str) -> Any:
@@ -106,11 +117,12 @@ def sort_key(value: Any) -> tuple[Any, ...]:
 
 
 def projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
-    """The document with the fields that a projection asks for; it may be changed in place."""
+    """A copy of the document, with the fields that a projection asks for."""
     if not fields:
-        return document
+        return copied(document)
     chosen = {name: wanted for name, wanted in fields.items() if name != "_id"}
     if chosen and not any(chosen.values()):
+        document = copied(document)
         for path in chosen:
             remove(document, path)
         if fields.get("_id", 1) == 0:
@@ -118,11 +130,11 @@ def projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
         return document
     found: Document = {}
     if fields.get("_id", 1) and "_id" in document:
-        found["_id"] = document["_id"]
+        found["_id"] = copied(document["_id"])
     for name in document:  # in the order of the document, as MongoDB returns them
         for path in chosen:
             if path.split(".")[0] == name and (value := values_at(document, path)) is not MISSING:
-                put(found, path, value)
+                put(found, path, copied(value))
     return found
 
 
