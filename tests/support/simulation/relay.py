@@ -20,11 +20,15 @@ from tests.support.simulation.loop import OUTSIDE, SimulatedLoop, current_proces
 from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
 from triptych.contract.codec.events import EventType
-from triptych.contract.topics import Topics
+from triptych.contract.topics import EVENTS, Topics
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.startup.layout_following import LayoutOfConsumer
+from triptych.kit.startup.layout_watch import LayoutWatch
+from triptych.projector import pipeline
 from triptych.webhooks.model.registration import NewListener
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
@@ -116,7 +120,9 @@ async def create_listeners(server: Server) -> None:
         await repository.create(SITE, NewListener.model_validate(sent))
 
 
-async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: Receivers) -> None:
+async def run_relay(
+    server: Server, broker: Broker, topics: Topics, receivers: Receivers, watch: LayoutWatch
+) -> None:
     """The relay, until cancelled; composed as `triptych.webhooks.app` composes it."""
     database: Any = Client(server).database()
     settings = WebhookSettings.model_validate(SETTINGS)
@@ -135,7 +141,7 @@ async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: R
         shards.owns,
     )
     claimer = DeliveryClaimer(settings, repository, cache, shards, worker, operational)
-    publisher = Publisher(lambda: Producer(broker))
+    publisher = Publisher(lambda: Producer(broker), partitions=watch.counts)
     letters = DeadLetterPublisher(publisher, topics.dead_letter)
     offsets: Any = model.Offsets(broker, topics.events, settings.webhooks_group)
 
@@ -148,15 +154,25 @@ async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: R
         repository, cache, claimer, publisher, letters, expiry, settings.webhooks_lease, RETENTION
     )
     subscribing: Any = model.SubscribingBroker(broker)
+    layout = LayoutOfConsumer(
+        watch, LiveCounts((), watch.layout.partitions), topics.events, EVENTS, lambda: consumer.reader, holds_new=True
+    )
     consumer = BatchConsumer(
-        subscribing, topics.events, settings.webhooks_group, planner, letters, max_records=settings.webhooks_batch_size
+        subscribing,
+        topics.events,
+        settings.webhooks_group,
+        planner,
+        letters,
+        max_records=settings.webhooks_batch_size,
+        gate=layout,
     )
     try:
         await shards.balance()
         async with SUPERVISOR.running("shards", shards.run), SUPERVISOR.running("claimer", claimer.run):
             await publisher.start()
             await subscribing.start()
-            await asyncio.get_running_loop().create_future()
+            async with pipeline.following_layout(consumer, layout):
+                await asyncio.get_running_loop().create_future()
     finally:
         await consumer.give_up()
         await subscribing.stop()

@@ -15,9 +15,14 @@ from tests.support.chaos.judging import judge
 from tests.support.command_mix import SITE, CommandMix, Sent
 from tests.support.simulation import relay, services
 from tests.support.simulation.clocks import virtual_time
+from tests.support.simulation.kafka.topics import topic_id
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import World
+from triptych.contract.topics import EVENTS
+from triptych.kit.kafka.layout import Layout
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.startup import layouts
 from triptych.projector.ingest import republication
 from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.documents import gallery_wire, item_wire
@@ -129,10 +134,12 @@ async def _run(world: World, rounds: int) -> None:
         await relay.create_listeners(world.server)
     weather = Weather(world)
     world.start()
-    rebuilt_in = world.chance.randrange(rounds) if world.is_rebuilt else None
+    operated_in = world.chance.randrange(rounds)
     for number in range(rounds):
-        if number == rebuilt_in:
+        if number == operated_in and world.is_rebuilt:
             world.start_operation("rebuild", services.run_rebuild)
+        elif number == operated_in and world.broker.may_grow:
+            world.start_operation("growth", services.run_growth)
         world.send(mix.batch(world.chance.choice([1, 2, 5, 12])))
         weather.change()
         await asyncio.sleep(world.chance.choice([0.01, 0.1, 1.0, 5.0]))
@@ -196,8 +203,9 @@ class Weather:
 
     def _expire(self) -> None:
         """Let the first events of a partition expire, read or not; never the last one, which shows what is missing."""
-        number = self._world.chance.randrange(services.PARTITIONS)
-        log = self._world.broker.topics[services.TOPICS.events][number]
+        logs = self._world.broker.topics[services.TOPICS.events]
+        number = self._world.chance.randrange(len(logs))
+        log = logs[number]
         if log.records:
             offset = self._world.chance.randrange(log.beginning, log.end)
             self._world.note(f"events before {offset} of partition {number} expire")
@@ -205,8 +213,9 @@ class Weather:
 
     def _compact(self) -> None:
         """Let Kafka compact a partition of the joined topic, up to some offset."""
-        number = self._world.chance.randrange(services.PARTITIONS)
-        log = self._world.broker.topics[services.TOPICS.galleries][number]
+        logs = self._world.broker.topics[services.TOPICS.galleries]
+        number = self._world.chance.randrange(len(logs))
+        log = logs[number]
         offset = self._world.chance.randint(0, log.end)
         self._world.note(f"joined records before {offset} of partition {number} are compacted")
         log.compact(offset)
@@ -288,17 +297,18 @@ def observe(world: World) -> History:
         for one in records.get(topics.commands, ())
         if (headers := dict(one.headers)).get("ce_source") == b"triptych/projector"
     }
+    layout = _layout(world)
     history = History(
-        partitions=services.PARTITIONS,
+        partitions=layout.partitions,
         commands=[command for one in sent.values() if (command := _command(one))],
         answers=[
             Answer(content["commandId"], "topic", f"replies[{one.partition}]@{one.offset}", content)
             for one in records.get(topics.replies, ())
             if _type(one) == "triptych.reply.v1" and (content := json.loads(one.value))["commandId"] not in repairs
         ],
-        events=[_event(one) for one in records.get(topics.events, ()) if _type(one).startswith("wix.")],
+        events=[_event(one, layout) for one in records.get(topics.events, ()) if _type(one).startswith("wix.")],
         joined=[
-            Joined(one.partition, one.offset, one.key.decode(), one.value and json.loads(one.value))
+            Joined(_place(one, layout), one.offset, one.key.decode(), one.value and json.loads(one.value))
             for one in records.get(topics.galleries, ())
         ],
         left_over=left_over(world),
@@ -345,8 +355,24 @@ def _type(record: object) -> str:
     return (dict(record.headers).get("ce_type") or b"").decode()  # type: ignore[attr-defined]
 
 
-def _event(record: object) -> Event:
-    headers = {name: value.decode() for name, value in record.headers}  # type: ignore[attr-defined]
-    key = record.key.decode()  # type: ignore[attr-defined]
-    value = json.loads(record.value)  # type: ignore[attr-defined]
-    return Event(record.partition, record.offset, key, headers["ce_siteid"], headers["ce_causationid"], value)  # type: ignore[attr-defined]
+def _event(record: Any, layout: Layout) -> Event:
+    headers = {name: value.decode() for name, value in record.headers}
+    key, value = record.key.decode(), json.loads(record.value)
+    count = layout.of_topic(EVENTS, str(topic_id(record.topic))).count_at(record.partition, record.offset)
+    is_right = record.partition == partition_of(record.key, count)
+    partition = partition_of(record.key, layout.partitions) if is_right else record.partition
+    return Event(partition, record.offset, key, headers["ce_siteid"], headers["ce_causationid"], value)
+
+
+def _place(record: Any, layout: Layout) -> int:
+    """The partition of a joined record; that of its gallery now, if it was on a right one before partitions were added.
+
+    Such records are deleted later.
+    """
+    gallery = record.key.partition(b"/")[0]
+    return partition_of(gallery, layout.partitions) if record.partition in layout.places(gallery) else record.partition
+
+
+def _layout(world: World) -> Layout:
+    found = [document for _, document in world.server.storage.find(layouts.COLLECTION, {})]
+    return layouts._layout_of(found[0]) if found else Layout(services.PARTITIONS)

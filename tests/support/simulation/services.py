@@ -14,17 +14,22 @@ from typing import Any
 from unittest import mock
 
 from tests.support.simulation.kafka import consumer as model
+from tests.support.simulation.kafka import topics
 from tests.support.simulation.kafka.broker import Broker
 from tests.support.simulation.kafka.producer import Producer
 from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
+from triptych.cli.partitions import growing, joined
+from triptych.cli.partitions.growing import Growing
+from triptych.cli.partitions.joined import JoinedTopic
+from triptych.cli.settings import CliSettings
 from triptych.command import app as command_app
 from triptych.command.app import make_handler
 from triptych.command.domain import decide
 from triptych.command.flow import former_states, restoration, runner
 from triptych.command.flow.independence import are_independent
 from triptych.command.store import documents, loader, named, outbox, staging
-from triptych.contract.topics import Topics
+from triptych.contract.topics import COMMANDS, Topics
 from triptych.kit.kafka.consuming import consumer as consumer_module
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lanes import Lanes
@@ -33,7 +38,9 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.sharding import indexes_for
-from triptych.kit.startup.layout_watch import LayoutWatch
+from triptych.kit.startup import layout_following
+from triptych.kit.startup.layout_following import LayoutOfConsumer
+from triptych.kit.startup.layout_watch import LayoutWatch, watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.projector import pipeline
 from triptych.projector.app import Projector
@@ -44,9 +51,11 @@ from triptych.projector.rebuild import rebuild as rebuild_module
 from triptych.projector.rebuild.rebuild import Rebuild
 from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.queries import indexes as view_indexes
+from triptych.readmodel.versions import Versions
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
-PARTITIONS = 3
+PARTITIONS, GROWN_PARTITIONS = 3, 6
+PRODUCERS_SECONDS, TRIM_SECONDS = 0.2, 1.0
 TOPICS = Topics("sim.")
 COMMAND_GROUP = "sim.command"
 BATCH, LANE = 20, 6
@@ -77,6 +86,17 @@ def create_topics(broker: Broker) -> None:
     """Create the topics."""
     for spec in TOPICS.catalogue(PARTITIONS, 1):
         broker.create(spec.name, spec.partitions)
+
+
+@contextlib.asynccontextmanager
+async def layout_watch(database: Any, broker: Broker) -> AsyncIterator[LayoutWatch]:
+    """What a process knows about the number of partitions; it looks again and again only if that may change."""
+    stored, counts = StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS)
+    if broker.may_grow:
+        async with watching_layout(stored, counts) as watch:
+            yield watch
+    else:
+        yield LayoutWatch(stored, counts)
 
 
 @contextlib.contextmanager
@@ -112,7 +132,7 @@ def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
         (pipeline, "make_producer", lambda _: Producer(broker)),
         (pipeline, "GroupOffsets", group_offsets),
         (pipeline, "watching_lag", no_lag),
-        (pipeline, "following_layout", no_changes),
+        (layout_following, "describe_topics", lambda _, names: topics.describe(broker, names)),
         (pipeline, "ensure_indexes", no_indexes),
         (pipeline, "LANES", Lanes(2, from_records=LANE)),
         (audit, "TopicOffsets", lambda _, name: model.Offsets(broker, name)),
@@ -120,10 +140,15 @@ def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
         (join_copy, "make_reader", make_reader),
         (join_copy, "start_client", started),
         (rebuild_module, "GroupOffsets", group_offsets),
+        (growing, "make_producer", lambda _: Producer(broker)),
+        *((owner, "changing_topics", lambda _: topics.changing(broker)) for owner in (growing, joined)),
+        *((owner, "TopicOffsets", lambda _, name: model.Offsets(broker, name)) for owner in (growing, joined)),
         (rebuild_module, "ensure_indexes", no_indexes),
         (repairs, "tail", lambda _, topics: model.tail(broker, topics)),
         (command_app, "LANES", Lanes(3, from_records=LANE, may_split=are_independent)),
     ]
+    if not broker.may_grow:
+        replaced.append((pipeline, "following_layout", no_changes))
     if has_jobs:
         replaced += [(owner, "DIRECT_ITEMS", DIRECT_ITEMS) for owner in (decide, loader, named)]
         replaced += [(owner, "STEP_ITEMS", STEP_ITEMS) for owner in (runner, restoration, former_states, staging)]
@@ -137,44 +162,62 @@ def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
 async def run_command(server: Server, broker: Broker) -> None:
     """The command service, until cancelled."""
     database: Any = Client(server).database()
-    counts = LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS)
-    publisher = Publisher(lambda: Producer(broker), partitions=counts)
-    foreign = Publisher(lambda: Producer(broker), 2.0, counts)
-    dead_letters = DeadLetterPublisher(publisher, TOPICS.dead_letter)
-    handler = make_handler(database, publisher, foreign, dead_letters, TOPICS, COMMAND_GROUP)
-    subscribing: Any = model.SubscribingBroker(broker)
-    consumer = BatchConsumer(
-        subscribing, TOPICS.commands, COMMAND_GROUP, handler, dead_letters, max_records=BATCH, lanes=command_app.LANES
-    )
-    try:
-        await publisher.start()
-        await subscribing.start()
-        await asyncio.get_running_loop().create_future()
-    finally:
-        await consumer.give_up()
-        await subscribing.stop()
-        await handler.released()
-        await publisher.stop()
-        await foreign.stop()
+    async with layout_watch(database, broker) as watch:
+        counts = LiveCounts(TOPICS.counts(PARTITIONS), watch.layout.partitions)
+        layout = LayoutOfConsumer(watch, counts, TOPICS.commands, COMMANDS, lambda: consumer.reader, holds_new=False)
+        publisher = Publisher(lambda: Producer(broker), partitions=counts)
+        foreign = Publisher(lambda: Producer(broker), 2.0, counts)
+        letters = DeadLetterPublisher(publisher, TOPICS.dead_letter)
+        handler = make_handler(database, publisher, foreign, letters, TOPICS, COMMAND_GROUP, layout=layout)
+        subscribing: Any = model.SubscribingBroker(broker)
+        consumer = BatchConsumer(
+            subscribing,
+            TOPICS.commands,
+            COMMAND_GROUP,
+            handler,
+            letters,
+            max_records=BATCH,
+            lanes=command_app.LANES,
+            gate=layout,
+        )
+        try:
+            await publisher.start()
+            await subscribing.start()
+            async with pipeline.following_layout(consumer, layout):
+                await asyncio.get_running_loop().create_future()
+        finally:
+            await consumer.give_up()
+            await subscribing.stop()
+            await handler.released()
+            await publisher.stop()
+            await foreign.stop()
 
 
 async def run_projector(server: Server, broker: Broker) -> None:
     """The projector, until cancelled."""
-    del broker  # it is found by `models_in_place`
     database: Any = Client(server).database()
     settings = ProjectorSettings.model_validate(SETTINGS)
-    watch = LayoutWatch(StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS))
     nobody_before: Any = SimpleNamespace(holdings=lambda _: None)
-    projector = Projector(settings, database, nobody_before, watch)
-    await projector.run()
-    projector.started.result()  # raises why it could not start
+    async with layout_watch(database, broker) as watch:
+        projector = Projector(settings, database, nobody_before, watch)
+        await projector.run()
+        projector.started.result()  # raises why it could not start
 
 
-async def run_rebuild(server: Server, broker: Broker) -> None:
+async def run_rebuild(server: Server, _: Broker) -> None:
     """`triptych rebuild`, to its end. Raises what `Rebuild.run` raises."""
-    del broker  # see above
     database: Any = Client(server).database()
     await Rebuild(ProjectorSettings.model_validate(SETTINGS), database, Silence()).run()
+
+
+async def run_growth(server: Server, _: Broker) -> None:
+    """`triptych partitions grow` and then `trim`, to their end. Raises what they raise."""
+    database: Any = Client(server).database()
+    settings = CliSettings.model_validate(SETTINGS)
+    await Growing(settings, database, GROWN_PARTITIONS, Silence()).run(PRODUCERS_SECONDS)
+    topic = JoinedTopic(settings, database, Silence())
+    await topic.publish_again(settings.projector_group(await Versions(database).active()))
+    await topic.trim(timedelta(seconds=TRIM_SECONDS))
 
 
 class Silence:

@@ -11,6 +11,7 @@ from tests.support.command_mix import Sent
 from tests.support.simulation import relay, services
 from tests.support.simulation.kafka.broker import Broker
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
+from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
 from tests.support.simulation.network import Network
 from triptych.kit.kafka.partitions import partition_of
@@ -18,8 +19,8 @@ from triptych.readmodel.documents import GALLERY_VIEWS
 from triptych.writemodel.galleries import GALLERIES
 
 Service = Callable[[Server, Broker], Awaitable[None]]
-RELAYED, WITH_JOBS, REBUILT = 0.3, 0.6, 0.25
-"""The fractions of seeds with relays, with long work in steps, and with a rebuild."""
+RELAYED, WITH_JOBS, REBUILT, GROWN = 0.3, 0.6, 0.2, 0.2
+"""The fractions of seeds with relays, with long work in steps, with a rebuild, and with partitions that are added."""
 
 
 def is_fenced(collection: str) -> bool:
@@ -52,7 +53,9 @@ class World:
         self.has_jobs = self.chance.random() < WITH_JOBS
         self.operations: dict[str, Service] = {}
         """Commands of an operator that have been begun and not yet ended, by the host on which they run."""
-        self.is_rebuilt = self.chance.random() < REBUILT
+        drawn = self.chance.random()
+        self.is_rebuilt = drawn < REBUILT
+        self.broker.may_grow = 1 - GROWN <= drawn
         self.hosts: dict[str, Service] = {
             "command-1": services.run_command,
             "command-2": services.run_command,
@@ -89,7 +92,8 @@ class World:
         self.start_process(host)
 
     async def _run_relay(self, server: Server, broker: Broker) -> None:
-        await relay.run_relay(server, broker, services.TOPICS, self.receivers)
+        async with services.layout_watch(Client(server).database(), broker) as watch:
+            await relay.run_relay(server, broker, services.TOPICS, self.receivers, watch)
 
     async def _run(self, host: str, process: Process) -> None:
         operation = self.operations.get(host)
@@ -121,9 +125,10 @@ class World:
         """Append commands to their topic."""
         for one in batch:
             key = one.gallery_id.encode()
-            partition = partition_of(key, services.PARTITIONS)
+            partitions = len(self.broker.topics[services.TOPICS.commands])
+            partition = partition_of(key, partitions)
             if self.chance.random() < 0.03:
-                partition = self.chance.randrange(services.PARTITIONS)
+                partition = self.chance.randrange(partitions)
             self.broker.append(services.TOPICS.commands, partition, [(key, one.value, one.headers)])
             self.sent.append(one)
 
@@ -140,12 +145,14 @@ class World:
                 if document.get("writes") == 0:
                     self._owners[name, document["_id"]["partition"]] = process
                 continue
-            partition = partition_of(str(key).encode(), services.PARTITIONS)
-            owner = self._owners.get((name, partition))
-            if process is not owner:
+            # What came before partitions were added is carried out by the owner of the former partition.
+            counts = {services.PARTITIONS, len(self.broker.topics[services.TOPICS.commands])}
+            partitions = sorted({partition_of(str(key).encode(), count) for count in counts})
+            owners = [self._owners.get((name, partition)) for partition in partitions]
+            if process not in owners:
                 what = (
-                    f"{process and process.name} writes {name} of partition {partition}, "
-                    f"which {owner and owner.name} has claimed:"
+                    f"{process and process.name} writes {name} of partition {partitions}, "
+                    f"which {[owner and owner.name for owner in owners]} have claimed:"
                 )
                 self.violations.append(Violation("fencing", what, str(key), document.get("sequence")))
 

@@ -82,6 +82,10 @@ class Broker:
         self.chance = chance
         self.network = network
         self.topics: dict[str, list[Log]] = {}
+        self.configurations: dict[str, dict[str, str | None]] = {}
+        """What topics are configured with, where it was changed."""
+        self.may_grow = False
+        """Whether partitions are added to topics in this run."""
         self.groups: dict[str, Group] = {}
         self.appended: list[Callable[[ConsumerRecord[Any, Any]], None]] = []
         """Called with each record that is appended."""
@@ -92,6 +96,11 @@ class Broker:
     def create(self, topic: str, partitions: int) -> None:
         """Create a topic."""
         self.topics[topic] = [Log() for _ in range(partitions)]
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, so that it has this many."""
+        logs = self.topics[topic]
+        logs += [Log() for _ in range(partitions - len(logs))]
 
     def group(self, name: str, topic: str) -> "Group":
         """The consumer group of this name, which reads one topic."""
@@ -212,6 +221,8 @@ class Group:
         self._topic = topic
         self.members: dict[str, Member] = {}
         self.generation = 0
+        self.divided = 0
+        """How many partitions the members of this generation have got, all together."""
         self.offsets: dict[int, int] = {}
         self._rebalance: object | None = None
         self._joined = 0
@@ -282,7 +293,7 @@ class Group:
             return
         self.generation += 1
         names = sorted(self.members)
-        count = len(self._broker.topics[self._topic])
+        count = self.divided = len(self._broker.topics[self._topic])
         for number, name in enumerate(names):
             member = self.members[name]
             member.partitions = frozenset(range(number, count, len(names)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownMemberIdError
 
 from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.kafka.topics import describe
 from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
@@ -30,6 +32,9 @@ class GroupReader:
         self._assigned: frozenset[int] = frozenset()
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
+        self._has_new_partitions = False
+        self._client = None
+        """Asked for facts of topics: of which the model has no need."""
 
     async def membership(self) -> None:
         """Be a member until cancelled."""
@@ -48,7 +53,8 @@ class GroupReader:
                 self._assigned = assigned
                 self._positions = {one: max(offsets.get(one, 0), logs[one].beginning) for one in sorted(assigned)}
                 await self._listener.on_partitions_assigned(self._as_partitions(assigned))
-                while await self._broker.call(self._heartbeat):
+                self._has_new_partitions = False
+                while await self._broker.call(self._heartbeat) and not self._has_new_partitions:
                     await asyncio.sleep(HEARTBEAT_SECONDS)
             except UnknownMemberIdError:
                 self._member_id = None
@@ -127,7 +133,8 @@ class GroupReader:
         return await self._broker.call(lambda: self._group.offsets.get(partition.partition))
 
     def look_for_partitions(self, topic: str, count: int) -> None:
-        """Partitions are not added here."""
+        """Join again if partitions were added that the group has not divided yet."""
+        self._has_new_partitions = self._group.divided < min(count, len(self._broker.topics[topic]))
 
     def _as_partitions(self, numbers: frozenset[int]) -> set[TopicPartition]:
         return {TopicPartition(self._topic, number) for number in numbers}
@@ -229,8 +236,27 @@ class Offsets:
         self.name = name
         self.group = group
 
+    async def __aenter__(self) -> "Offsets":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     async def stop(self) -> None:
         """Close the client."""
+
+    async def topic_id(self) -> uuid.UUID:
+        """The id of the topic. Raises TransientFailure."""
+        try:
+            facts = (await describe(self._broker, [self.name]))[self.name]
+        except KafkaError as error:
+            raise no_answer(error) from error
+        assert facts is not None
+        return facts.topic_id
+
+    async def all_ends(self) -> dict[int, int]:
+        """The offset after the last record of each partition that the topic has."""
+        return await self._call(lambda: {one: log.end for one, log in enumerate(self._broker.topics[self.name])})
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Set offsets of the group, which must have no members. Raises TransientFailure."""

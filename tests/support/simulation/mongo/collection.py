@@ -329,7 +329,8 @@ class Collection:
         else:
             begun = changes.upserted(operation._filter) if found is None else copied(found[1])
             now = storage.clock()
-            document = stored(changes.updated(begun, operation._doc, now, is_new=found is None))
+            is_new = found is None
+            document = stored(changes.updated(begun, operation._doc, now, is_new=is_new, query=operation._filter))
         if found is None:
             key = key_of(document["_id"])
             if storage.current(name, key, transaction) is not None:

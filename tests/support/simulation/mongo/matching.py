@@ -25,13 +25,17 @@ def copied(value: Any) -> Any:
 
 
 def values_at(document: Any, path: str) -> Any:
-    """The value at a dotted path, or MISSING."""
+    """The value at a dotted path, or MISSING; of an array of objects, the values of all that have one."""
     if "." not in path:
         return document.get(path, MISSING) if type(document) is dict else MISSING
     value = document
-    for name in path.split("."):
+    names = path.split(".")
+    for number, name in enumerate(names, 1):
         if isinstance(value, list) and name.isdigit() and int(name) < len(value):
             value = value[int(name)]
+        elif isinstance(value, list):
+            rest = ".".join(names[number - 1 :])
+            return [found for one in value if (found := values_at(one, rest)) is not MISSING] or MISSING
         elif isinstance(value, Mapping) and name in value:
             value = value[name]
         else:
@@ -138,12 +142,25 @@ def projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
     return found
 
 
+def positioned(document: Document, path: str, query: Mapping[str, Any]) -> str:
+    """A path with the place of the first array element that the filter has found, instead of `$`."""
+    array, is_positional, rest = path.partition(".$.")
+    if not is_positional:
+        return path
+    conditions = {name.removeprefix(f"{array}."): one for name, one in query.items() if name.startswith(f"{array}.")}
+    for index, element in enumerate(values_at(document, array)):
+        if all(_fits(values_at(element, name), one) for name, one in conditions.items()):
+            return f"{array}.{index}.{rest}"
+    raise NotImplementedError(path)
+
+
 def put(document: Document, path: str, value: Any) -> None:
     """Set the value at a dotted path."""
     *outer, last = path.split(".")
+    found: Any = document
     for name in outer:
-        document = document.setdefault(name, {})
-    document[last] = value
+        found = found[int(name)] if isinstance(found, list) else found.setdefault(name, {})
+    found[last] = value
 
 
 def remove(document: Document, path: str) -> None:
