@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
+from triptych.cli.partitions import growing
+from triptych.command.domain import restoring
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
 from triptych.command.store import jobs, outbox, repository
 from triptych.command.store.staging import Staging
 from triptych.kit.kafka.consuming import consumer
 from triptych.kit.kafka.consuming.finishing import BatchFinisher
+from triptych.kit.kafka.layout import TopicLayout
 from triptych.kit.mongo import fencing, transactions
 from triptych.kit.mongo.driver import PyMongoError
+from triptych.projector.history.archive import Archive
 from triptych.projector.ingest import handler as projection
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.join.audit import AuditedJoinPublisher
@@ -322,4 +326,42 @@ def views_are_switched_while_the_old_version_is_written() -> Iterator[None]:
         )
 
     with mock.patch.object(rebuild.Rebuild, "_drain", nothing), mock.patch.object(Versions, "begin_switch", begin):
+        yield
+
+
+@plant()
+def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
+    def nothing(self: Any, _: int) -> None:
+        """Wait for nothing."""
+
+    with mock.patch.object(TopicLayout, "waits", nothing):
+        yield
+
+
+@plant()
+def partitions_are_added_while_others_write() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> str:
+        return "nobody"
+
+    with mock.patch.object(growing.Growing, "_claim_all", nothing):
+        yield
+
+
+@plant()
+def states_in_the_history_do_not_end() -> Iterator[None]:
+    async def nothing(self: Any, _: object) -> None:
+        """Let them go on."""
+
+    with mock.patch.object(Archive, "_close", nothing):
+        yield
+
+
+@plant()
+def a_restore_leaves_items_that_the_former_state_lacks() -> Iterator[None]:
+    delete_others = restoring.delete_others
+
+    def keep(state: Any, head: Any, page: Any, _: Any, context: Any) -> Any:
+        return delete_others(state, head, page, frozenset(item.item_id for item in page), context)
+
+    with mock.patch.object(restoring, "delete_others", keep):
         yield

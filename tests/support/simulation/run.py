@@ -13,7 +13,7 @@ from typing import Any
 from tests.support.chaos.history import Answer, Command, Event, History, Joined, State, Violation
 from tests.support.chaos.judging import judge
 from tests.support.command_mix import SITE, CommandMix, Sent
-from tests.support.simulation import relay, services
+from tests.support.simulation import past, relay, services
 from tests.support.simulation.clocks import virtual_time
 from tests.support.simulation.kafka.topics import topic_id
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
@@ -39,6 +39,7 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "parked commands": ("parked_commands", {}),
     "staged items": ("staged_items", {}),
     "open deliveries": (DELIVERIES, relay.OPEN),
+    "galleries whose history waits for a snapshot": past.WAITING,
     "requests to publish galleries": (republication.COLLECTION, {}),
     "versions of the views that are being built": (VERSIONS, {"building": {"$gt": 0}}),
 }
@@ -71,7 +72,7 @@ def simulate(
         with (
             collecting_no_garbage(),
             virtual_time(loop, str(seed)),
-            services.models_in_place(world.broker, has_jobs=world.has_jobs),
+            services.models_in_place(world.broker, world.shape),
             planted(),
         ):
             violations = list(world.violations)
@@ -81,6 +82,10 @@ def simulate(
                 violations = [*world.violations, *judge(history)]
                 if world.has_relays:
                     violations += relay.check(world.server, world.receivers, history.events)
+                if world.shape.has_history:
+                    replies = {answer.command: answer.content for answer in history.answers}
+                    violations += past.check_history(world.server, history.events)
+                    violations += past.check_restores(world.sent, replies, history.events)
             except Stuck as stuck:
                 violations = [*world.violations, Violation("I10", f"never quiet: {stuck}")]
             steps = loop.steps
@@ -129,7 +134,8 @@ async def _drain(loop: SimulatedLoop) -> None:
 
 async def _run(world: World, rounds: int) -> None:
     mix = CommandMix(world.chance, f"c{world.seed}", trouble=0.25)
-    mix.weights["RestoreGallery"] = 0
+    if world.shape.has_history:
+        mix.weights["RestoreGallery"] = 4
     if world.has_relays:
         await relay.create_listeners(world.server)
     weather = Weather(world)
@@ -138,7 +144,7 @@ async def _run(world: World, rounds: int) -> None:
     for number in range(rounds):
         if number == operated_in and world.is_rebuilt:
             world.start_operation("rebuild", services.run_rebuild)
-        elif number == operated_in and world.broker.may_grow:
+        elif number == operated_in and world.shape.grows:
             world.start_operation("growth", services.run_growth)
         world.send(mix.batch(world.chance.choice([1, 2, 5, 12])))
         weather.change()
@@ -291,11 +297,11 @@ def observe(world: World) -> History:
     """What is judged."""
     topics, records = services.TOPICS, world.records
     sent = {one.command_id: one for one in world.sent}
-    # The projector asks for galleries again whose events have expired; nobody waits for these answers.
+    # The projector and the history ask for galleries again whose events have expired; nobody waits for these answers.
     repairs = {
         headers["ce_id"].decode()
         for one in records.get(topics.commands, ())
-        if (headers := dict(one.headers)).get("ce_source") == b"triptych/projector"
+        if (headers := dict(one.headers)).get("ce_source") in (b"triptych/projector", b"triptych/history")
     }
     layout = _layout(world)
     history = History(

@@ -8,6 +8,7 @@ lower, so that few items are enough to reach them.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -38,12 +39,14 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.mongo import fencing
 from triptych.kit.mongo.sharding import indexes_for
+from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup import layout_following
 from triptych.kit.startup.layout_following import LayoutOfConsumer
 from triptych.kit.startup.layout_watch import LayoutWatch, watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.projector import pipeline
 from triptych.projector.app import Projector
+from triptych.projector.history import running as history
 from triptych.projector.ingest import repairs, republication
 from triptych.projector.join import audit
 from triptych.projector.rebuild import join_copy
@@ -88,11 +91,26 @@ def create_topics(broker: Broker) -> None:
         broker.create(spec.name, spec.partitions)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What there is in a run besides command services and projectors.
+
+    Attributes:
+        has_jobs: long work even on small galleries, in steps.
+        has_history: the history, and restores from it.
+        grows: partitions that are added.
+    """
+
+    has_jobs: bool = False
+    has_history: bool = False
+    grows: bool = False
+
+
 @contextlib.asynccontextmanager
-async def layout_watch(database: Any, broker: Broker) -> AsyncIterator[LayoutWatch]:
+async def layout_watch(database: Any, shape: Shape) -> AsyncIterator[LayoutWatch]:
     """What a process knows about the number of partitions; it looks again and again only if that may change."""
     stored, counts = StoredLayout(database, PARTITIONS), LiveCounts(TOPICS.counts(PARTITIONS), PARTITIONS)
-    if broker.may_grow:
+    if shape.grows:
         async with watching_layout(stored, counts) as watch:
             yield watch
     else:
@@ -100,11 +118,8 @@ async def layout_watch(database: Any, broker: Broker) -> AsyncIterator[LayoutWat
 
 
 @contextlib.contextmanager
-def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
-    """Let the services find the models under the names of the real clients.
-
-    With `has_jobs`, even small galleries need long work, in steps.
-    """
+def models_in_place(broker: Broker, shape: Shape) -> Iterator[None]:
+    """Let the services find the models under the names of the real clients."""
 
     @contextlib.asynccontextmanager
     async def no_lag(*_: object) -> AsyncIterator[Any]:
@@ -128,28 +143,26 @@ def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
 
     replaced: list[tuple[Any, str, Any]] = [
         (consumer_module, "subscribe", model.subscribe),
-        (pipeline, "make_broker", lambda *_: model.SubscribingBroker(broker)),
-        (pipeline, "make_producer", lambda _: Producer(broker)),
+        *((owner, "make_broker", lambda *_: model.SubscribingBroker(broker)) for owner in (pipeline, history)),
+        *((owner, "make_producer", lambda _: Producer(broker)) for owner in (pipeline, history, growing)),
+        *((owner, "watching_lag", no_lag) for owner in (pipeline, history)),
         (pipeline, "GroupOffsets", group_offsets),
-        (pipeline, "watching_lag", no_lag),
         (layout_following, "describe_topics", lambda _, names: topics.describe(broker, names)),
-        (pipeline, "ensure_indexes", no_indexes),
+        *((owner, "ensure_indexes", no_indexes) for owner in (pipeline, history, rebuild_module)),
         (pipeline, "LANES", Lanes(2, from_records=LANE)),
         (audit, "TopicOffsets", lambda _, name: model.Offsets(broker, name)),
         (audit, "make_reader", make_reader),
         (join_copy, "make_reader", make_reader),
         (join_copy, "start_client", started),
         (rebuild_module, "GroupOffsets", group_offsets),
-        (growing, "make_producer", lambda _: Producer(broker)),
         *((owner, "changing_topics", lambda _: topics.changing(broker)) for owner in (growing, joined)),
         *((owner, "TopicOffsets", lambda _, name: model.Offsets(broker, name)) for owner in (growing, joined)),
-        (rebuild_module, "ensure_indexes", no_indexes),
         (repairs, "tail", lambda _, topics: model.tail(broker, topics)),
         (command_app, "LANES", Lanes(3, from_records=LANE, may_split=are_independent)),
     ]
-    if not broker.may_grow:
-        replaced.append((pipeline, "following_layout", no_changes))
-    if has_jobs:
+    if not shape.grows:
+        replaced += [(owner, "following_layout", no_changes) for owner in (pipeline, history)]
+    if shape.has_jobs:
         replaced += [(owner, "DIRECT_ITEMS", DIRECT_ITEMS) for owner in (decide, loader, named)]
         replaced += [(owner, "STEP_ITEMS", STEP_ITEMS) for owner in (runner, restoration, former_states, staging)]
         replaced.append((runner, "PARKED_AT_ONCE", PARKED_AT_ONCE))
@@ -159,10 +172,10 @@ def models_in_place(broker: Broker, *, has_jobs: bool) -> Iterator[None]:
         yield
 
 
-async def run_command(server: Server, broker: Broker) -> None:
+async def run_command(server: Server, broker: Broker, shape: Shape) -> None:
     """The command service, until cancelled."""
     database: Any = Client(server).database()
-    async with layout_watch(database, broker) as watch:
+    async with layout_watch(database, shape) as watch:
         counts = LiveCounts(TOPICS.counts(PARTITIONS), watch.layout.partitions)
         layout = LayoutOfConsumer(watch, counts, TOPICS.commands, COMMANDS, lambda: consumer.reader, holds_new=False)
         publisher = Publisher(lambda: Producer(broker), partitions=counts)
@@ -193,15 +206,20 @@ async def run_command(server: Server, broker: Broker) -> None:
             await foreign.stop()
 
 
-async def run_projector(server: Server, broker: Broker) -> None:
+async def run_projector(server: Server, broker: Broker, shape: Shape) -> None:
     """The projector, until cancelled."""
+    del broker  # it is found by `models_in_place`
     database: Any = Client(server).database()
-    settings = ProjectorSettings.model_validate(SETTINGS)
+    retention = RETENTION if shape.has_history else timedelta(0)
+    settings = ProjectorSettings.model_validate({**SETTINGS, "history_retention": retention})
     nobody_before: Any = SimpleNamespace(holdings=lambda _: None)
-    async with layout_watch(database, broker) as watch:
+    no_health: Any = SimpleNamespace(add_detail=lambda *_: None)
+    async with layout_watch(database, shape) as watch:
         projector = Projector(settings, database, nobody_before, watch)
-        await projector.run()
-        projector.started.result()  # raises why it could not start
+        async with SUPERVISOR.running("projection", projector.run, may_end=lambda: projector.has_not_started):
+            await projector.started
+            async with history.archiving(settings, database, watch, nobody_before, no_health):
+                await asyncio.get_running_loop().create_future()
 
 
 async def run_rebuild(server: Server, _: Broker) -> None:

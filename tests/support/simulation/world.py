@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 from tests.support.chaos.history import Violation
@@ -19,8 +20,9 @@ from triptych.readmodel.documents import GALLERY_VIEWS
 from triptych.writemodel.galleries import GALLERIES
 
 Service = Callable[[Server, Broker], Awaitable[None]]
-RELAYED, WITH_JOBS, REBUILT, GROWN = 0.3, 0.6, 0.2, 0.2
-"""The fractions of seeds with relays, with long work in steps, with a rebuild, and with partitions that are added."""
+RELAYED, WITH_JOBS, WITH_HISTORY, REBUILT, GROWN = 0.3, 0.6, 0.25, 0.2, 0.2
+"""The fractions of seeds with relays, with long work in steps, with the history, with a rebuild, and with partitions
+that are added. A seed may have several, but not both of the last two."""
 
 
 def is_fenced(collection: str) -> bool:
@@ -50,17 +52,22 @@ class World:
         self._owners: dict[tuple[str, int], Process | None] = {}
         self.receivers = relay.Receivers(loop, random.Random(f"receivers {seed}"))
         self.has_relays = self.chance.random() < RELAYED
-        self.has_jobs = self.chance.random() < WITH_JOBS
         self.operations: dict[str, Service] = {}
         """Commands of an operator that have been begun and not yet ended, by the host on which they run."""
         drawn = self.chance.random()
         self.is_rebuilt = drawn < REBUILT
-        self.broker.may_grow = 1 - GROWN <= drawn
+        self.shape = services.Shape(
+            has_jobs=self.chance.random() < WITH_JOBS,
+            has_history=self.chance.random() < WITH_HISTORY,
+            grows=1 - GROWN <= drawn,
+        )
+        command = partial(services.run_command, shape=self.shape)
+        projector = partial(services.run_projector, shape=self.shape)
         self.hosts: dict[str, Service] = {
-            "command-1": services.run_command,
-            "command-2": services.run_command,
-            "projector-1": services.run_projector,
-            "projector-2": services.run_projector,
+            "command-1": command,
+            "command-2": command,
+            "projector-1": projector,
+            "projector-2": projector,
         }
         if self.has_relays:
             self.hosts |= {"webhooks-1": self._run_relay, "webhooks-2": self._run_relay}
@@ -92,7 +99,7 @@ class World:
         self.start_process(host)
 
     async def _run_relay(self, server: Server, broker: Broker) -> None:
-        async with services.layout_watch(Client(server).database(), broker) as watch:
+        async with services.layout_watch(Client(server).database(), self.shape) as watch:
             await relay.run_relay(server, broker, services.TOPICS, self.receivers, watch)
 
     async def _run(self, host: str, process: Process) -> None:

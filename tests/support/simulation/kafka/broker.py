@@ -84,8 +84,6 @@ class Broker:
         self.topics: dict[str, list[Log]] = {}
         self.configurations: dict[str, dict[str, str | None]] = {}
         """What topics are configured with, where it was changed."""
-        self.may_grow = False
-        """Whether partitions are added to topics in this run."""
         self.groups: dict[str, Group] = {}
         self.appended: list[Callable[[ConsumerRecord[Any, Any]], None]] = []
         """Called with each record that is appended."""

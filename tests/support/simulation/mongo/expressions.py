@@ -102,6 +102,8 @@ def _operator(name: str, argument: Any, document: Mapping[str, Any], now: dateti
         if any(one is MISSING or one is None for one in values):
             return None
         return [element for one in values for element in one]
+    if name == "$binarySize":
+        return None if values[0] in (None, MISSING) else len(values[0])
     if name == "$bsonSize":
         return None if values[0] in (None, MISSING) else len(bson.encode(values[0]))
     raise NotImplementedError(name)
