@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict
 from functools import partial
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="begin seeds for this long")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that simulate at the same time")
     parser.add_argument("--planted", choices=PLANTS, help="a fault to plant into the product")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each line that is read: seed, planted")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each line that is read")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if given.json:
@@ -94,8 +94,15 @@ def _serve() -> int:
     gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(asdict(_play(asked.get("planted"), asked["seed"]))), flush=True)
+        play = partial(_play, asked.get("planted"), asked["seed"])
+        print(json.dumps(asdict(_alone(play) if asked.get("alone") else play())), flush=True)
     return 0
+
+
+def _alone(play: Callable[[], Outcome]) -> Outcome:
+    """What a process finds that has simulated nothing else before it was forked."""
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+        return pool.submit(play).result()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ class Outcome:
     trace: str
     records: int
     faults: int
+    parts: list[str]
+    """What there was besides command services and projectors."""
     violations: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -102,6 +104,7 @@ def simulate(
         world.trace.hexdigest(),
         sum(map(len, world.records.values())),
         len(world.log),
+        world.parts,
         [*map(str, violations)],
         [*world.log, *faults],
     )

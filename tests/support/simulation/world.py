@@ -76,6 +76,19 @@ class World:
         services.create_topics(self.broker)
         services.create_indexes(self.server)
 
+    @property
+    def parts(self) -> list[str]:
+        """What there is besides command services and projectors."""
+        shape = self.shape
+        present = {
+            "relays": self.has_relays,
+            "jobs": shape.has_jobs,
+            "history": shape.has_history,
+            "rebuild": self.is_rebuilt,
+            "growth": shape.grows,
+        }
+        return [name for name, is_present in present.items() if is_present]
+
     def note(self, text: str) -> None:
         """Write a line about the run."""
         self.log.append(f"{self.loop.time() - 1000:9.3f} {text}")
