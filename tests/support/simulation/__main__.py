@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict
 from functools import partial
@@ -90,19 +90,16 @@ def _report(outcome: Outcome, planted: str | None) -> None:
 
 
 def _serve() -> int:
-    """Simulate what each line of the input asks for."""
+    """Simulate what each line of the input asks for: here, or in a process that has simulated nothing in between."""
     gc.freeze()
-    for line in sys.stdin:
-        asked = json.loads(line)
-        play = partial(_play, asked.get("planted"), asked["seed"])
-        print(json.dumps(asdict(_alone(play) if asked.get("alone") else play())), flush=True)
+    with ProcessPoolExecutor(1, get_context("fork")) as other:
+        other.submit(os.getpid).result()  # begins that process now
+        for line in sys.stdin:
+            asked = json.loads(line)
+            play = partial(_play, asked.get("planted"), asked["seed"])
+            outcome = other.submit(play).result() if asked.get("alone") else play()
+            print(json.dumps(asdict(outcome)), flush=True)
     return 0
-
-
-def _alone(play: Callable[[], Outcome]) -> Outcome:
-    """What a process finds that has simulated nothing else before it was forked."""
-    with ProcessPoolExecutor(1, get_context("fork")) as pool:
-        return pool.submit(play).result()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ Simulate = Callable[..., dict[str, Any]]
 def simulate() -> Iterator[Simulate]:
     """Simulates a seed, with a planted fault if one is named, under a fixed hash seed of Python.
 
-    With `alone`, a process does it that has simulated nothing before.
+    With `alone`, a process does it that simulates nothing else.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / one) for one in ("", "services", "schemas"))}
     with subprocess.Popen(
@@ -47,7 +47,7 @@ def simulate() -> Iterator[Simulate]:
             return outcome
 
         yield ask
-        process.terminate()
+        asking.close()  # ends it
 
 
 def test_the_services_keep_their_promises(simulate: Simulate) -> None:
