@@ -31,6 +31,7 @@ from triptych.command.flow import former_states, restoration, runner
 from triptych.command.flow.independence import are_independent
 from triptych.command.store import documents, loader, named, outbox, staging
 from triptych.contract.topics import COMMANDS, Topics
+from triptych.kit.kafka import groups
 from triptych.kit.kafka.consuming import consumer as consumer_module
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lanes import Lanes
@@ -60,7 +61,7 @@ from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 PARTITIONS, GROWN_PARTITIONS = 3, 6
 PRODUCERS_SECONDS = 0.2
 TOPICS = Topics("sim.")
-COMMAND_GROUP = "sim.command"
+COMMAND_GROUP = groups.command_group(TOPICS.prefix)
 BATCH, LANE = 20, 6
 """The most records of a batch, and the smallest batch that is divided into lanes: small, so that both happen often."""
 DIRECT_ITEMS, STEP_ITEMS, PARKED_AT_ONCE = 3, 2, 3
