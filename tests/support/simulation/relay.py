@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import random
 import time
@@ -64,6 +65,12 @@ LISTENERS = {"https://plain.example": {}, "https://ordered.example": {"ordered":
 ENDS = {DeliveryStatus.DELIVERED.value, DeliveryStatus.DEAD.value}
 
 
+@functools.cache
+def webhook_settings() -> WebhookSettings:
+    """The settings of the relay."""
+    return WebhookSettings.model_validate(SETTINGS)
+
+
 class Arrival(NamedTuple):
     """A request to a receiver: its time, its event, and whether the receiver answered with success."""
 
@@ -108,7 +115,7 @@ class Receivers:
 async def create_listeners(server: Server) -> None:
     """Create the listeners, before anything else happens."""
     database: Any = Client(server).database()
-    repository = ListenerRepository(database, make_sealer(WebhookSettings.model_validate(SETTINGS)), RETENTION)
+    repository = ListenerRepository(database, make_sealer(webhook_settings()), RETENTION)
     for url, fields in LISTENERS.items():
         sent = {
             "url": url,
@@ -125,7 +132,7 @@ async def run_relay(
 ) -> None:
     """The relay, until cancelled; composed as `triptych.webhooks.app` composes it."""
     database: Any = Client(server).database()
-    settings = WebhookSettings.model_validate(SETTINGS)
+    settings = webhook_settings()
     cache = ListenerCache(database, make_sealer(settings))
     shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease, time.monotonic)
     repository = DeliveryRepository(database, settings.webhooks_lease, RETENTION, shards.id)

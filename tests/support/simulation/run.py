@@ -20,11 +20,11 @@ from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import World
 from triptych.contract.topics import EVENTS
+from triptych.kit.kafka import groups
 from triptych.kit.kafka.layout import Layout
 from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.startup import layouts
 from triptych.projector.ingest import republication
-from triptych.projector.settings import ProjectorSettings
 from triptych.readmodel.documents import gallery_wire, item_wire
 from triptych.readmodel.versions import COLLECTION as VERSIONS
 from triptych.readmodel.versions import FIRST_VERSION, names_of
@@ -270,8 +270,7 @@ async def _until_quiet(world: World) -> None:
 def _unfinished(world: World) -> list[str]:
     found = [f"{count} {what}" for what, count in left_over(world).items() if count]
     found += [f"{host} has not ended" for host in world.operations]
-    group_of = ProjectorSettings.model_validate(services.SETTINGS).projector_group
-    former = {group_of(version) for version in range(FIRST_VERSION, active_version(world))}
+    former = {groups.projector_group(services.TOPICS.prefix, version) for version in range(FIRST_VERSION, active_version(world))}
     for name, group in world.broker.groups.items():
         if name in former:
             continue

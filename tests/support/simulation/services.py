@@ -7,6 +7,7 @@ lower, so that few items are enough to reach them.
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,6 +108,19 @@ class Shape:
     grows: bool = False
 
 
+@functools.cache
+def projector_settings(shape: Shape) -> ProjectorSettings:
+    """The settings of the projector, and of the rebuild."""
+    retention = RETENTION if shape.has_history else timedelta(0)
+    return ProjectorSettings.model_validate({**SETTINGS, "history_retention": retention})
+
+
+@functools.cache
+def cli_settings() -> CliSettings:
+    """The settings of commands of an operator."""
+    return CliSettings.model_validate(SETTINGS)
+
+
 @contextlib.asynccontextmanager
 async def layout_watch(database: Any, shape: Shape) -> AsyncIterator[LayoutWatch]:
     """What a process knows about the number of partitions; it looks again and again only if that may change."""
@@ -160,6 +174,7 @@ def models_in_place(broker: Broker, shape: Shape) -> Iterator[None]:
         *((owner, "TopicOffsets", lambda _, name: model.Offsets(broker, name)) for owner in (growing, joined)),
         (repairs, "tail", lambda _, topics: model.tail(broker, topics)),
         (command_app, "LANES", Lanes(3, from_records=LANE, may_split=are_independent)),
+        (SUPERVISOR, "_loops", set()),  # killed processes leave theirs behind
     ]
     if not shape.grows:
         replaced += [(owner, "following_layout", no_changes) for owner in (pipeline, history)]
@@ -211,8 +226,7 @@ async def run_projector(server: Server, broker: Broker, shape: Shape) -> None:
     """The projector, until cancelled."""
     del broker  # it is found by `models_in_place`
     database: Any = Client(server).database()
-    retention = RETENTION if shape.has_history else timedelta(0)
-    settings = ProjectorSettings.model_validate({**SETTINGS, "history_retention": retention})
+    settings = projector_settings(shape)
     nobody_before: Any = SimpleNamespace(holdings=lambda _: None)
     no_health: Any = SimpleNamespace(add_detail=lambda *_: None)
     async with layout_watch(database, shape) as watch:
@@ -226,13 +240,13 @@ async def run_projector(server: Server, broker: Broker, shape: Shape) -> None:
 async def run_rebuild(server: Server, _: Broker) -> None:
     """`triptych rebuild`, to its end. Raises what `Rebuild.run` raises."""
     database: Any = Client(server).database()
-    await Rebuild(ProjectorSettings.model_validate(SETTINGS), database, Silence()).run()
+    await Rebuild(projector_settings(Shape()), database, Silence()).run()
 
 
 async def run_growth(server: Server, _: Broker) -> None:
     """`triptych partitions grow` and then `trim`, to their end. Raises what they raise."""
     database: Any = Client(server).database()
-    settings = CliSettings.model_validate(SETTINGS)
+    settings = cli_settings()
     await Growing(settings, database, GROWN_PARTITIONS, Silence()).run(PRODUCERS_SECONDS)
     topic = JoinedTopic(settings, database, Silence())
     await topic.publish_again(settings.projector_group(await Versions(database).active()))
