@@ -46,6 +46,11 @@ class CommandHandler:
         self._dead_letters = dead_letters
         self._topics = topics
 
+    @property
+    def ownership(self) -> Ownership:
+        """The claims on the partitions."""
+        return self._ownership
+
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Fence off the previous owner, publish the events that it left in the outbox, and resume its jobs."""
         await self._runner.stop()

@@ -212,7 +212,10 @@ async def run_command(server: Server, broker: Broker, shape: Shape) -> None:
         try:
             await publisher.start()
             await subscribing.start()
-            async with pipeline.following_layout(consumer, layout):
+            async with (
+                pipeline.following_layout(consumer, layout),
+                pipeline.watching_claims(consumer, handler.ownership),
+            ):
                 await asyncio.get_running_loop().create_future()
         finally:
             await consumer.give_up()

@@ -94,11 +94,15 @@ class JobRunner:
     async def _run(self, partitions: list[int]) -> None:
         self._has_lost = False
         backoff = Backoff(PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        is_swept = False
         while True:
             progress()
             self._wake.clear()
             has_jobs = has_advanced = False
             try:
+                if not is_swept:
+                    await self._staging.clear_ended()
+                    is_swept = True
                 async for job in self._jobs.open_jobs(partitions):
                     has_jobs = True
                     has_advanced = await self._try_step(job) or has_advanced
@@ -250,9 +254,13 @@ class JobRunner:
             return True
         if state is None:
             return False
-        async with self._writer.exclusive({job.command.partition}) as writer:
-            update = JobUpdate(job.job_id, job.step, state)
-            await writer.save(UnitOfWork(), datetime.now(UTC), update)
+        try:
+            async with self._writer.exclusive({job.command.partition}) as writer:
+                update = JobUpdate(job.job_id, job.step, state)
+                await writer.save(UnitOfWork(), datetime.now(UTC), update)
+        except (JobMovedOn, OwnershipLost):
+            await self._staging.drop(job.job_id, staging)  # the job may have ended, so that nobody else does it
+            raise
         return True
 
     async def _staged_state(self, job: Job, staging: str) -> dict[str, Any] | None:

@@ -342,14 +342,17 @@ class Reader:
             left, found = max_records, {}
             for one, position in at.items():
                 log = self._broker.topics[one.topic][one.partition]
-                found[one] = list(log.read(max(position, log.beginning), left))
+                found[one] = list(log.read(position, left))
                 left -= len(found[one])
+                beginnings[one] = log.beginning
             return found
 
+        beginnings: dict[TopicPartition, int] = {}
         fetched = {one: records for one, records in (await self._broker.call(fetch)).items() if records}
-        for one, records in fetched.items():
-            if self._positions.get(one) == at[one]:
-                self._positions[one] = records[-1].offset + 1
+        for one, beginning in beginnings.items():
+            if self._positions.get(one) == at[one]:  # otherwise somebody has sought meanwhile
+                # Where the records before have expired, a consumer begins at the first one that is left.
+                self._positions[one] = fetched[one][-1].offset + 1 if one in fetched else max(at[one], beginning)
         if not fetched and timeout_ms:
             await self._broker.wait_for_records(sorted({one.topic for one in at}), timeout_ms / 1000)
         return fetched
