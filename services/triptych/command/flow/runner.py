@@ -220,8 +220,6 @@ class JobRunner:
             unit.record_job_outcome(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
         await writer.save(unit, at, update)
-        if step.is_last and job.kind in (JobKind.CLONE, JobKind.RESTORE):
-            await self._staging.clear(job.job_id)
 
     async def _reject(
         self, job: Job, unit: UnitOfWork, rejected: Rejected, at: datetime, writer: ExclusiveWriter
@@ -250,7 +248,6 @@ class JobRunner:
             async with self._writer.exclusive({job.command.partition}) as writer:
                 unit = await self._loader.load_head(job.command.gallery_id)
                 await self._reject(job, unit, rejected, datetime.now(UTC), writer)
-            await self._staging.clear(job.job_id)
             return True
         if state is None:
             return False
@@ -284,6 +281,8 @@ class JobRunner:
             await self._jobs.unpark([parked_id for parked_id in parked_ids if parked_id not in result.still_parked])
             if not result.still_parked:
                 return
+        if job.document.get("kind") in (JobKind.CLONE, JobKind.RESTORE):
+            await self._staging.clear(job.job_id)  # as long as the job is there: after a failure, it is done again
         async with self._writer.exclusive({job.partition}) as writer:
             unit = await self._loader.load_head(job.gallery_id)
             head = unit.heads.get(job.gallery_id)
