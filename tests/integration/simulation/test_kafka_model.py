@@ -83,7 +83,7 @@ class SimulatedKafka:
         self._broker.topics[self.topic][partition].expire(offset)
 
     async def grow(self, partitions: int) -> None:
-        self._broker.grow(self.topic, partitions)
+        self._broker.grow({self.topic: partitions})
 
 
 def on_model() -> Any:

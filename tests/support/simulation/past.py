@@ -1,7 +1,7 @@
 """Judges the history and what was restored from it: both agree with the events, at each moment that they can show."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.support.chaos.history import Event, Violation
@@ -44,7 +44,7 @@ def check_history(server: Server, events: list[Event]) -> Iterator[Violation]:
                 yield Violation("history", what, gallery, sequence)
 
 
-def _difference(rows: list[Mapping[str, Any]], sequence: int, expected: Folded) -> str | None:
+def _difference(rows: Sequence[Mapping[str, Any]], sequence: int, expected: Folded) -> str | None:
     shown = {
         row["itemId"]: _content(row)
         for row in rows

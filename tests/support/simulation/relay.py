@@ -27,9 +27,9 @@ from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.startup import layout_following
 from triptych.kit.startup.layout_following import LayoutOfConsumer
 from triptych.kit.startup.layout_watch import LayoutWatch
-from triptych.projector import pipeline
 from triptych.webhooks.model.registration import NewListener
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
@@ -127,9 +127,7 @@ async def create_listeners(server: Server) -> None:
         await repository.create(SITE, NewListener.model_validate(sent))
 
 
-async def run_relay(
-    server: Server, broker: Broker, topics: Topics, receivers: Receivers, watch: LayoutWatch
-) -> None:
+async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: Receivers, watch: LayoutWatch) -> None:
     """The relay, until cancelled; composed as `triptych.webhooks.app` composes it."""
     database: Any = Client(server).database()
     settings = webhook_settings()
@@ -178,7 +176,7 @@ async def run_relay(
         async with SUPERVISOR.running("shards", shards.run), SUPERVISOR.running("claimer", claimer.run):
             await publisher.start()
             await subscribing.start()
-            async with pipeline.following_layout(consumer, layout):
+            async with layout_following.following_layout(consumer, layout):
                 await asyncio.get_running_loop().create_future()
     finally:
         await consumer.give_up()

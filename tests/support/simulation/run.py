@@ -270,7 +270,10 @@ async def _until_quiet(world: World) -> None:
 def _unfinished(world: World) -> list[str]:
     found = [f"{count} {what}" for what, count in left_over(world).items() if count]
     found += [f"{host} has not ended" for host in world.operations]
-    former = {groups.projector_group(services.TOPICS.prefix, version) for version in range(FIRST_VERSION, active_version(world))}
+    former = {
+        groups.projector_group(services.TOPICS.prefix, version)
+        for version in range(FIRST_VERSION, active_version(world))
+    }
     for name, group in world.broker.groups.items():
         if name in former:
             continue

@@ -158,9 +158,14 @@ async def updates_change_documents(database: Any, _: Any) -> Any:
 @scenario
 async def arrays_of_objects_are_found_and_changed(database: Any, _: Any) -> Any:
     collection = database["c"]
-    await collection.insert_many([{"_id": "a"}, {"_id": "b", "list": [{"n": 3, "s": {"x": 1}}]}, {"_id": "c", "list": []}])
+    await collection.insert_many(
+        [{"_id": "a"}, {"_id": "b", "list": [{"n": 3, "s": {"x": 1}}]}, {"_id": "c", "list": []}]
+    )
     entry = {"n": 6, "s": {"of": "$list", "ends": {"$literal": {"$t": 1}}, "none": "$missing"}}
-    append: list[Any] = [{"$set": {"list": {"$concatArrays": [{"$ifNull": ["$list", []]}, [entry]]}}}, {"$unset": "gone"}]
+    append: list[Any] = [
+        {"$set": {"list": {"$concatArrays": [{"$ifNull": ["$list", []]}, [entry]]}}},
+        {"$unset": "gone"},
+    ]
     outcomes = [
         await outcome(collection.update_many({"_id": {"$in": ["a", "b"]}}, append)),
         await outcome(collection.update_one({"_id": "b", "list.n": 6}, {"$set": {"list.$.s": {"y": 2}}})),
@@ -181,7 +186,13 @@ async def many_documents_are_found_by_what_they_have_now(database: Any, other: A
         return sorted([one["_id"] async for one in other["c"].find(query, {"_id": 1}, **options)])
 
     async with snapshot_session(other) as session:
-        queries = [{"g": 1}, {"g": {"$in": [0, 2]}, "t": 1}, {"t": [0, "x"]}, {"g": None}, {"$and": [{"g": 2}, {"t": 0}]}]
+        queries: list[dict[str, Any]] = [
+            {"g": 1},
+            {"g": {"$in": [0, 2]}, "t": 1},
+            {"t": [0, "x"]},
+            {"g": None},
+            {"$and": [{"g": 2}, {"t": 0}]},
+        ]
         before = [await numbers(query, session=session) for query in queries]
         await collection.update_many({"g": 1}, {"$set": {"g": 2}})
         await collection.delete_many({"_id": {"$lt": 10}})
@@ -197,8 +208,12 @@ async def many_documents_are_found_by_what_they_have_now(database: Any, other: A
 @scenario
 async def results_come_raw_and_in_part_and_collections_are_dropped(database: Any, _: Any) -> Any:
     collection = database["c"]
-    await collection.insert_many([{"_id": number, "s": float(-number), "item": {"t": "x" * number}} for number in range(5)])
-    raw = [batch async for batch in find_raw(collection, {"_id": {"$gte": 1}}, {"_id": 0, "item": 1}, [("s", DESCENDING)])]
+    await collection.insert_many(
+        [{"_id": number, "s": float(-number), "item": {"t": "x" * number}} for number in range(5)]
+    )
+    raw = [
+        batch async for batch in find_raw(collection, {"_id": {"$gte": 1}}, {"_id": 0, "item": 1}, [("s", DESCENDING)])
+    ]
     part = await collection.find({}).sort("s", ASCENDING).skip(1).limit(2).to_list(None)
     await database["d"].insert_one({"_id": 1, "data": b"12345"})
     sizes = await aggregate(database["d"], [{"$match": {}}, {"$project": {"size": {"$binarySize": "$data"}}}])

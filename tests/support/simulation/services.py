@@ -43,6 +43,7 @@ from triptych.kit.mongo import fencing
 from triptych.kit.mongo.sharding import indexes_for
 from triptych.kit.process.supervision import SUPERVISOR
 from triptych.kit.startup import layout_following
+from triptych.kit.startup.claim_watch import watching_claims
 from triptych.kit.startup.layout_following import LayoutOfConsumer
 from triptych.kit.startup.layout_watch import LayoutWatch, watching_layout
 from triptych.kit.startup.layouts import StoredLayout
@@ -177,7 +178,7 @@ def models_in_place(broker: Broker, shape: Shape) -> Iterator[None]:
         (SUPERVISOR, "_loops", set()),  # killed processes leave theirs behind
     ]
     if not shape.grows:
-        replaced += [(owner, "following_layout", no_changes) for owner in (pipeline, history)]
+        replaced += [(owner, "following_layout", no_changes) for owner in (pipeline, history, layout_following)]
     if shape.has_jobs:
         replaced += [(owner, "DIRECT_ITEMS", DIRECT_ITEMS) for owner in (decide, loader, named)]
         replaced += [(owner, "STEP_ITEMS", STEP_ITEMS) for owner in (runner, restoration, former_states, staging)]
@@ -213,8 +214,8 @@ async def run_command(server: Server, broker: Broker, shape: Shape) -> None:
             await publisher.start()
             await subscribing.start()
             async with (
-                pipeline.following_layout(consumer, layout),
-                pipeline.watching_claims(consumer, handler.ownership),
+                layout_following.following_layout(consumer, layout),
+                watching_claims(consumer, handler.ownership),
             ):
                 await asyncio.get_running_loop().create_future()
         finally:

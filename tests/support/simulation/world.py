@@ -59,7 +59,7 @@ class World:
         self.shape = services.Shape(
             has_jobs=self.chance.random() < WITH_JOBS,
             has_history=self.chance.random() < WITH_HISTORY,
-            grows=1 - GROWN <= drawn,
+            grows=drawn >= 1 - GROWN,
         )
         command = partial(services.run_command, shape=self.shape)
         projector = partial(services.run_projector, shape=self.shape)

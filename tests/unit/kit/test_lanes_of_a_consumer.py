@@ -103,7 +103,9 @@ class Consuming:
 
     @asynccontextmanager
     async def running(
-        self, monkeypatch: pytest.MonkeyPatch, times: GroupTimes = GroupTimes()  # noqa: B008 - immutable
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        times: GroupTimes = GroupTimes(),  # noqa: B008 - immutable
     ) -> AsyncIterator[BatchConsumer]:
         def subscribe(_broker: Any, _topic: str, _group: str, consume: Any, on_batch: Any, *_: Any, **__: Any) -> Any:
             self.subscription = Subscription(consume, on_batch)
@@ -250,9 +252,7 @@ async def test_a_batch_that_outlasts_its_assignment_sets_back_no_offset(monkeypa
         await leave.wait()
 
     consuming = Consuming(before)
-    async with consuming.running(
-        monkeypatch, GroupTimes(timedelta(seconds=1), timedelta(milliseconds=20))
-    ) as consumer:
+    async with consuming.running(monkeypatch, GroupTimes(timedelta(seconds=1), timedelta(milliseconds=20))) as consumer:
         delivered = asyncio.create_task(consuming.subscription.deliver(batch(0)))
         while not consuming.handler.calls:
             await asyncio.sleep(0)

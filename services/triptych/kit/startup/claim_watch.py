@@ -1,8 +1,8 @@
 """Lets a consumer claim its partitions again if another process has claimed them, to which the group gives none.
 
 A claim may arrive late: its process was killed or paused after it had sent it, and the group has given the partitions
-to this process since. A batch finds out when it cannot be committed. But work that goes on without batches, such as jobs
-and repairs, would stand still until the next record.
+to this process since. A batch finds out when it cannot be committed. But work without batches, such as that of jobs,
+would stand still until the next record.
 """
 
 import asyncio

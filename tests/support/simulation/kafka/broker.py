@@ -3,7 +3,7 @@
 import asyncio
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -95,10 +95,16 @@ class Broker:
         """Create a topic."""
         self.topics[topic] = [Log() for _ in range(partitions)]
 
-    def grow(self, topic: str, partitions: int) -> None:
-        """Add partitions to a topic, so that it has this many."""
-        logs = self.topics[topic]
-        logs += [Log() for _ in range(partitions - len(logs))]
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Add partitions to topics, so that they have so many."""
+        for topic, count in partitions.items():
+            logs = self.topics[topic]
+            logs += [Log() for _ in range(count - len(logs))]
+
+    def expire(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Delete the records before these offsets, by partition."""
+        for number, offset in offsets.items():
+            self.topics[topic][number].expire(offset)
 
     def group(self, name: str, topic: str) -> "Group":
         """The consumer group of this name, which reads one topic."""

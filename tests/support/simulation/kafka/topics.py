@@ -34,7 +34,7 @@ class Changes:
     async def add_partitions(self, counts: Mapping[str, int]) -> None:
         """Give topics more partitions. Raises TransientFailure."""
         async with _answered():
-            await self._broker.call(lambda: [self._broker.grow(name, count) for name, count in counts.items()])
+            await self._broker.call(lambda: self._broker.grow(counts))
 
     async def configure(self, topic: str, changes: Mapping[str, str | None]) -> dict[str, str | None]:
         """Set values of a topic's configuration, which have no effect; the former ones. Raises TransientFailure."""
@@ -51,9 +51,8 @@ class Changes:
 
     async def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
         """Delete the records before these offsets. Raises TransientFailure."""
-        logs = self._broker.topics[topic]
         async with _answered():
-            await self._broker.call(lambda: [logs[number].expire(offset) for number, offset in offsets.items()])
+            await self._broker.call(lambda: self._broker.expire(topic, offsets))
 
 
 @asynccontextmanager

@@ -35,7 +35,8 @@ def values_at(document: Any, path: str) -> Any:
             value = value[int(name)]
         elif isinstance(value, list):
             rest = ".".join(names[number - 1 :])
-            return [found for one in value if (found := values_at(one, rest)) is not MISSING] or MISSING
+            found = [one for element in value if (one := values_at(element, rest)) is not MISSING]
+            return found if found or not value else MISSING
         elif isinstance(value, Mapping) and name in value:
             value = value[name]
         else:
@@ -123,7 +124,7 @@ def sort_key(value: Any) -> tuple[Any, ...]:
 def projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
     """A copy of the document, with the fields that a projection asks for."""
     if not fields:
-        return copied(document)
+        return dict(copied(document))
     chosen = {name: wanted for name, wanted in fields.items() if name != "_id"}
     if chosen and not any(chosen.values()):
         document = copied(document)

@@ -152,17 +152,13 @@ def _values_for(document: Document, path: str) -> list[Hashable]:
     return [key_of(value)]
 
 
-def _count(
-    by_value: dict[Hashable, dict[Hashable, int]], key: Hashable, document: Document, path: str
-) -> None:
+def _count(by_value: dict[Hashable, dict[Hashable, int]], key: Hashable, document: Document, path: str) -> None:
     for value in _values_for(document, path):
         place = by_value.setdefault(value, {})
         place[key] = place.get(key, 0) + 1
 
 
-def _discount(
-    by_value: dict[Hashable, dict[Hashable, int]], key: Hashable, document: Document, path: str
-) -> None:
+def _discount(by_value: dict[Hashable, dict[Hashable, int]], key: Hashable, document: Document, path: str) -> None:
     for value in _values_for(document, path):
         place = by_value[value]
         if place[key] > 1:
