@@ -48,6 +48,7 @@ from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, RELEASE, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.startup.claim_watch import watching_claims
 from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
 from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
@@ -140,6 +141,7 @@ async def compose(
                 async with (
                     watching_lag(settings, consumer) as lag,
                     following_layout(consumer, layout),
+                    watching_claims(consumer, handler.ownership),
                     SUPERVISOR.running("outbox watch", outbox_watch.run),
                 ):
                     lag.report_to(health, "commands")

@@ -7,7 +7,7 @@ from triptych.command.flow.executor import Executor
 from triptych.command.flow.rejections import report_rejected
 from triptych.command.flow.reply_publisher import ReplyPublisher
 from triptych.command.flow.runner import JobRunner
-from triptych.command.flow.sorting import refuse_forwards, sort_records
+from triptych.command.flow.sorting import MISPLACED, SortedRecords, refuse_forwards, sort_records
 from triptych.contract.codec.envelope import DEFAULT_SITE_ID
 from triptych.contract.topics import Topics
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
@@ -46,6 +46,11 @@ class CommandHandler:
         self._dead_letters = dead_letters
         self._topics = topics
 
+    @property
+    def ownership(self) -> Ownership:
+        """The claims on the partitions."""
+        return self._ownership
+
     async def assigned(self, partitions: frozenset[int]) -> None:
         """Fence off the previous owner, publish the events that it left in the outbox, and resume its jobs."""
         await self._runner.stop()
@@ -75,6 +80,7 @@ class CommandHandler:
         partitions = await self._publisher.partitions(self._topics.commands)
         of_topic = None if self._layout is None else self._layout.of_topic
         sorted_records = sort_records(records, partitions, DEFAULT_SITE_ID, of_topic)
+        await self._check_layout_of_misplaced(sorted_records)
         result = await self._executor.carry_out(sorted_records.commands)
         if sorted_records.forwards:
             refuse_forwards(
@@ -91,3 +97,15 @@ class CommandHandler:
         if sorted_records.rejected_replays:
             REPLAYED.labels(self._topics.commands, REJECTED).inc(sorted_records.rejected_replays)
         self._dead_letters.report(sorted_records.refused)
+
+    async def _check_layout_of_misplaced(self, sorted_records: SortedRecords) -> None:
+        """Make sure that commands are misplaced by the present layout, before they are refused.
+
+        Whoever adds partitions claims all of them before the new number counts. So a former owner, to which a command
+        looks misplaced that another process has forwarded by the new number, finds out here. It then prepares again.
+
+        Raises:
+            OwnershipLost: another process has claimed a partition of these commands.
+        """
+        if misplaced := {record.partition for record, reason, _ in sorted_records.refused if reason == MISPLACED}:
+            await self._ownership.check(misplaced)

@@ -23,6 +23,7 @@ from triptych.kit.mongo.driver import Database, PyMongoError
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.process.stopping import BATCH, PRODUCERS, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR, Work, progress
+from triptych.kit.startup.claim_watch import watching_claims
 from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
 from triptych.kit.startup.layout_watch import LayoutWatch
 from triptych.kit.startup.provision import ensure_indexes
@@ -164,6 +165,7 @@ async def running_projection(
         async with (
             watching_lag(settings, consumer) as lag_watch,
             following_layout(consumer, layout),
+            watching_claims(consumer, ownership),
             AsyncExitStack() as loops,
         ):
             projection = Projection(

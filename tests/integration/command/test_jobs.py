@@ -11,6 +11,7 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 pytestmark = pytest.mark.without_topics
 
+STAGED_BY_ATTEMPTS = [("open", "first", 0), ("open", "second", 1), ("ended", "a", 0), ("ended too", "a", 0)]
 FROM_BEFORE_STEPS_WERE_COUNTED = {"_id": "s/c", "state": {"next": 250}, "isDone": False}
 
 
@@ -49,3 +50,18 @@ async def test_two_attempts_at_staging_for_one_job_are_separate(installation: In
     assert await staging.page("job", "second", 1, 10) == [{"n": n} for n in (2, 3, 4)]
     await staging.clear("job")
     assert await database[STAGED].find_one({}) is None
+
+
+async def test_what_an_outdated_attempt_has_staged_after_the_end_of_its_job_is_deleted(
+    installation: Installation,
+) -> None:
+    database = installation.database
+    await database[JOBS].insert_one({"_id": "open"})
+    staged = [{"_id": f"{job}/{n}", "job": job, "staging": attempt} for job, attempt, n in STAGED_BY_ATTEMPTS]
+    await database[STAGED].insert_many(staged)
+    staging = Staging(database)
+    assert await staging.clear_ended() == 2
+    assert {found["job"] async for found in database[STAGED].find({})} == {"open"}
+    await staging.drop("open", "first")
+    assert [found["staging"] async for found in database[STAGED].find({})] == ["second"]
+    assert await staging.clear_ended() == 0

@@ -1,13 +1,15 @@
 """The simulation's model of Kafka does what a real broker does for a publisher and the members of a consumer group."""
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest import mock
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
 from tests.support.installation import Installation
 from tests.support.simulation.group_scenario import GROUP, PARTITIONS, scenario
@@ -42,10 +44,19 @@ class RealKafka:
         return GroupOffsets(self._settings, self.topic, self._group)
 
     async def expire(self, partition: int, offset: int) -> None:
+        async with self._admin() as admin:
+            await admin.delete_records({TopicPartition(self.topic, partition): RecordsToDelete(before_offset=offset)})
+
+    async def grow(self, partitions: int) -> None:
+        async with self._admin() as admin:
+            await admin.create_partitions({self.topic: NewPartitions(partitions)})
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap)
         await admin.start()
         try:
-            await admin.delete_records({TopicPartition(self.topic, partition): RecordsToDelete(before_offset=offset)})
+            yield admin
         finally:
             await admin.close()
 
@@ -70,6 +81,9 @@ class SimulatedKafka:
 
     async def expire(self, partition: int, offset: int) -> None:
         self._broker.topics[self.topic][partition].expire(offset)
+
+    async def grow(self, partitions: int) -> None:
+        self._broker.grow({self.topic: partitions})
 
 
 def on_model() -> Any:

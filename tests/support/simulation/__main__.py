@@ -1,10 +1,11 @@
-"""Simulates seeds from the command line, prints what each has led to, and how to repeat a failure.
+"""Simulates seeds from the command line, on all cores, prints what each has led to, and how to repeat a failure.
 
 The order of sets of texts depends on Python's hash seed. So everything runs under a fixed one.
 """
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -12,7 +13,11 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
 
 from tests.support.simulation.planted import PLANTS
 from tests.support.simulation.run import Outcome, simulate
@@ -29,18 +34,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the only seed, or the first one of --count")
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="begin seeds for this long")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that simulate at the same time")
     parser.add_argument("--planted", choices=PLANTS, help="a fault to plant into the product")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each line that is read: seed, planted")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each line that is read")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if given.json:
         return _serve()
     first = random.SystemRandom().randrange(10**9) if given.seed is None else given.seed
-    planted = PLANTS[given.planted] if given.planted else contextlib.nullcontext
     print(f"seeds from {first} on", flush=True)
     begun, steps, count, failed = time.monotonic(), 0, 0, 0
-    for seed in _seeds(first, given.count, given.seconds):
-        outcome = simulate(seed, planted)
+    jobs = 1 if given.seconds is None and given.count == 1 else given.jobs or 1
+    for outcome in _outcomes(_seeds(first, given.count, given.seconds), given.planted, jobs):
         count, steps = count + 1, steps + outcome.steps
         if outcome.violations:
             failed += 1
@@ -48,6 +53,26 @@ def main() -> int:
     seconds = time.monotonic() - begun
     print(f"{count} seeds, {steps:,} steps, {seconds:.0f} s: {failed} broke a promise")
     return 1 if failed else 0
+
+
+def _outcomes(seeds: Iterator[int], planted: str | None, jobs: int) -> Iterator[Outcome]:
+    """What each seed has led to, as soon as it is known. Each seed is simulated in one process, in any of them."""
+    gc.freeze()  # what is imported is not looked through after each seed
+    play = partial(_play, planted)
+    if jobs == 1:
+        yield from map(play, seeds)
+        return
+    with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
+        running = {pool.submit(play, seed) for seed in islice(seeds, jobs)}
+        while running:
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(play, seed) for seed in islice(seeds, len(ended))}
+            for one in ended:
+                yield one.result()
+
+
+def _play(planted: str | None, seed: int) -> Outcome:
+    return simulate(seed, PLANTS[planted] if planted else contextlib.nullcontext)
 
 
 def _seeds(first: int, count: int, seconds: float | None) -> Iterator[int]:
@@ -65,11 +90,15 @@ def _report(outcome: Outcome, planted: str | None) -> None:
 
 
 def _serve() -> int:
-    """Simulate what each line of the input asks for."""
-    for line in sys.stdin:
-        asked = json.loads(line)
-        planted = PLANTS[asked["planted"]] if asked.get("planted") else contextlib.nullcontext
-        print(json.dumps(asdict(simulate(asked["seed"], planted))), flush=True)
+    """Simulate what each line of the input asks for: here, or in a process that has simulated nothing in between."""
+    gc.freeze()
+    with ProcessPoolExecutor(1, get_context("fork")) as other:
+        other.submit(os.getpid).result()  # begins that process now
+        for line in sys.stdin:
+            asked = json.loads(line)
+            play = partial(_play, asked.get("planted"), asked["seed"])
+            outcome = other.submit(play).result() if asked.get("alone") else play()
+            print(json.dumps(asdict(outcome)), flush=True)
     return 0
 
 

@@ -16,7 +16,15 @@ from tests.support.simulation.loop import SimulatedLoop
 
 BEGINNING = 1_767_225_600.0
 """The wall clock when a simulation begins, in Unix seconds: 2026-01-01."""
-_PACKAGES = ("triptych.command", "triptych.projector", "triptych.webhooks", "triptych.readmodel", "triptych.kit")
+_PACKAGES = (
+    "triptych.cli.partitions",
+    "triptych.command",
+    "triptych.history",
+    "triptych.kit",
+    "triptych.projector",
+    "triptych.readmodel",
+    "triptych.webhooks",
+)
 
 
 def wall_clock(loop: SimulatedLoop) -> float:

@@ -1,6 +1,7 @@
 """What Kafka does for a consumer and a publisher of the services: one scenario for the model and a real broker."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 
-PARTITIONS = 3
+PARTITIONS, GROWN_PARTITIONS = 3, 6
 GROUP = "simulated"
 KEYS = [f"key-{number}".encode() for number in range(6)]
 
@@ -31,6 +32,9 @@ class Kafka(Protocol):
 
     async def expire(self, partition: int, offset: int) -> None:
         """Delete the records of a partition before an offset."""
+
+    async def grow(self, partitions: int) -> None:
+        """Add partitions to the topic."""
 
 
 class Member:
@@ -68,6 +72,11 @@ class Member:
             self.seen.setdefault(record.partition, []).append(seen)
         if self.is_stuck:
             raise TransientFailure("stuck")
+
+    def look_for_partitions(self) -> None:
+        """Let the group divide partitions that were added."""
+        if self._consumer.reader is not None:
+            self._consumer.reader.look_for_partitions(self._consumer.topic, GROWN_PARTITIONS)
 
     def count(self) -> int:
         """How many different records were seen."""
@@ -134,6 +143,19 @@ async def scenario(kafka: Kafka) -> Any:
     async with Member(kafka, publisher) as last:
         await until(is_committed)
         seen += [seen_by(last), await offsets.beginnings(everything), await offsets.ends(everything)]
+        await kafka.grow(GROWN_PARTITIONS)
+
+        def has_all() -> bool:
+            last.look_for_partitions()
+            return len(last.partitions) == GROWN_PARTITIONS
+
+        await until(has_all)
+        seen.append(await offsets.all_ends())
+        with contextlib.suppress(TransientFailure):
+            await offsets.commit({cut: 1})
+            seen.append("a group with members takes offsets from others")
+    await offsets.commit({cut: 1})
+    seen.append((await offsets.committed())[cut])
     await offsets.stop()
     await publisher.stop()
     return seen

@@ -2,20 +2,33 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
+from triptych.cli.partitions import growing
+from triptych.command.domain import restoring
 from triptych.command.domain.unit_of_work import UnitOfWork
-from triptych.command.store import outbox, repository
+from triptych.command.flow.executor import Executor
+from triptych.command.store import jobs, outbox, repository
+from triptych.command.store.staging import Staging
 from triptych.kit.kafka.consuming import consumer
 from triptych.kit.kafka.consuming.finishing import BatchFinisher
+from triptych.kit.kafka.layout import TopicLayout
 from triptych.kit.mongo import fencing, transactions
 from triptych.kit.mongo.driver import PyMongoError
-from triptych.projector.view import batch, fold
+from triptych.projector.history.archive import Archive
+from triptych.projector.ingest import handler as projection
+from triptych.projector.ingest.expired_events import ExpiryHandler
+from triptych.projector.join.audit import AuditedJoinPublisher
+from triptych.projector.rebuild import rebuild
+from triptych.projector.view import batch, fold, snapshots
 from triptych.projector.view.fold import FoldResult
+from triptych.projector.view.repository import ViewRepository
+from triptych.readmodel.versions import Versions
 from triptych.webhooks.model.delivery import Delivered
 from triptych.webhooks.relay import handler, worker
 from triptych.webhooks.store.deliveries import DeliveryRepository
@@ -180,4 +193,175 @@ def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
         return Delivered()
 
     with mock.patch.object(worker, "judge", believe):
+        yield
+
+
+@plant()
+def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> int:
+        return 0
+
+    with mock.patch.object(ExpiryHandler, "mark_behind", nothing):
+        yield
+
+
+@plant()
+def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> None:
+        """Leave them."""
+
+    with mock.patch.object(projection.ProjectionHandler, "_sweep", nothing):
+        yield
+
+
+@plant()
+def a_snapshot_that_came_in_part_counts_as_whole() -> Iterator[None]:
+    def end(view: Any, fields: Any) -> Any:
+        if view.open_snapshot is not None:
+            view = view._replace(open_snapshot=view.open_snapshot._replace(position=fields.total_items))
+        return snapshot_end(view, fields)
+
+    def take(view: Any, record: Any) -> Any:
+        if view.open_snapshot is not None:
+            view = view._replace(open_snapshot=view.open_snapshot._replace(position=record.fields.position))
+        return snapshot_take(view, record)
+
+    snapshot_end, snapshot_take = snapshots._end, snapshots._take
+    with mock.patch.object(snapshots, "_end", end), mock.patch.object(snapshots, "_take", take):
+        yield
+
+
+@plant()
+def the_joined_topic_is_not_audited() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> AsyncIterator[Any]:
+        return
+        yield  # makes it a generator
+
+    with mock.patch.object(AuditedJoinPublisher, "suspects", nothing):
+        yield
+
+
+@plant()
+def commands_that_wait_for_a_job_are_deleted_before_they_are_carried_out() -> Iterator[None]:
+    carry_out = Executor.carry_out
+
+    async def early(self: Any, commands: Sequence[Any], *, running_job: str | None = None) -> Any:
+        await self._repository._jobs.unpark([one.parked_id for one in commands if one.parked_id])
+        return await carry_out(self, commands, running_job=running_job)
+
+    with mock.patch.object(Executor, "carry_out", early):
+        yield
+
+
+@plant()
+def a_job_ends_although_commands_wait_for_it() -> Iterator[None]:
+    parked = jobs.JobStore.parked
+
+    async def forget(self: Any, gallery_id: str, count: int = 0) -> Any:
+        return await parked(self, gallery_id, count) if count > 1 else jobs.ParkedCommands()
+
+    with mock.patch.object(jobs.JobStore, "parked", forget):
+        yield
+
+
+@plant()
+def a_step_of_a_job_may_be_taken_twice() -> Iterator[None]:
+    write_heads = repository.WriteModelRepository._write_heads
+
+    async def apply(self: Any, update: Any, session: Any) -> None:
+        with contextlib.suppress(jobs.JobMovedOn):
+            await apply_fenced(self, update, session)
+
+    apply_fenced = jobs.JobStore.apply
+    with (
+        mock.patch.object(jobs.JobStore, "apply", apply),
+        mock.patch.object(repository.WriteModelRepository, "_write_heads", write_heads),
+    ):
+        yield
+
+
+@plant()
+def jobs_of_a_killed_service_are_forgotten() -> Iterator[None]:
+    def begin(self: Any, *given: Any, **more: Any) -> None:
+        make(self, *given, **more)
+        self.began_at = datetime.now(UTC)
+
+    async def open_jobs(self: Any, partitions: Sequence[int]) -> AsyncIterator[Any]:
+        async for job in find(self, partitions):
+            if job.document["startedAt"] >= self.began_at:
+                yield job
+
+    make, find = jobs.JobStore.__init__, jobs.JobStore.open_jobs
+    with mock.patch.object(jobs.JobStore, "__init__", begin), mock.patch.object(jobs.JobStore, "open_jobs", open_jobs):
+        yield
+
+
+@plant()
+def a_clone_takes_what_several_attempts_have_staged() -> Iterator[None]:
+    async def page(self: Any, job_id: str, staging: str | None, first: int, count: int) -> Any:
+        query = {"job": job_id, "position": {"$gte": first, "$lt": first + count}}
+        return [one["body"] async for one in self._staged.find(query).sort("position")]
+
+    with mock.patch.object(Staging, "page", page):
+        yield
+
+
+@plant()
+def a_rebuild_does_not_wait_for_repairs() -> Iterator[None]:
+    async def nothing(self: Any) -> int:
+        return 0
+
+    with mock.patch.object(ViewRepository, "count_incomplete", nothing):
+        yield
+
+
+@plant()
+def views_are_switched_while_the_old_version_is_written() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> None:
+        """Do not take the partitions from the projector, and do not tell it."""
+
+    async def begin(self: Any, version: int) -> None:
+        await self._versions.update_one(
+            {"_id": "views", "building": version}, {"$set": {"switchingUntil": datetime(2099, 1, 1, tzinfo=UTC)}}
+        )
+
+    with mock.patch.object(rebuild.Rebuild, "_drain", nothing), mock.patch.object(Versions, "begin_switch", begin):
+        yield
+
+
+@plant()
+def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
+    def nothing(self: Any, _: int) -> None:
+        """Wait for nothing."""
+
+    with mock.patch.object(TopicLayout, "waits", nothing):
+        yield
+
+
+@plant()
+def partitions_are_added_while_others_write() -> Iterator[None]:
+    async def nothing(self: Any, *_: object) -> str:
+        return "nobody"
+
+    with mock.patch.object(growing.Growing, "_claim_all", nothing):
+        yield
+
+
+@plant()
+def states_in_the_history_do_not_end() -> Iterator[None]:
+    async def nothing(self: Any, _: object) -> None:
+        """Let them go on."""
+
+    with mock.patch.object(Archive, "_close", nothing):
+        yield
+
+
+@plant()
+def a_restore_leaves_items_that_the_former_state_lacks() -> Iterator[None]:
+    delete_others = restoring.delete_others
+
+    def keep(state: Any, head: Any, page: Any, _: Any, context: Any) -> Any:
+        return delete_others(state, head, page, frozenset(item.item_id for item in page), context)
+
+    with mock.patch.object(restoring, "delete_others", keep):
         yield

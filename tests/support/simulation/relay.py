@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import random
 import time
@@ -20,11 +21,15 @@ from tests.support.simulation.loop import OUTSIDE, SimulatedLoop, current_proces
 from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
 from triptych.contract.codec.events import EventType
-from triptych.contract.topics import Topics
+from triptych.contract.topics import EVENTS, Topics
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.process.supervision import SUPERVISOR
+from triptych.kit.startup import layout_following
+from triptych.kit.startup.layout_following import LayoutOfConsumer
+from triptych.kit.startup.layout_watch import LayoutWatch
 from triptych.webhooks.model.registration import NewListener
 from triptych.webhooks.relay.claiming import DeliveryClaimer
 from triptych.webhooks.relay.expired_events import ExpiryReporter
@@ -58,6 +63,12 @@ SETTINGS: Mapping[str, Any] = {
 LISTENERS = {"https://plain.example": {}, "https://ordered.example": {"ordered": True}}
 """What each listener asks for, by its address."""
 ENDS = {DeliveryStatus.DELIVERED.value, DeliveryStatus.DEAD.value}
+
+
+@functools.cache
+def webhook_settings() -> WebhookSettings:
+    """The settings of the relay."""
+    return WebhookSettings.model_validate(SETTINGS)
 
 
 class Arrival(NamedTuple):
@@ -104,7 +115,7 @@ class Receivers:
 async def create_listeners(server: Server) -> None:
     """Create the listeners, before anything else happens."""
     database: Any = Client(server).database()
-    repository = ListenerRepository(database, make_sealer(WebhookSettings.model_validate(SETTINGS)), RETENTION)
+    repository = ListenerRepository(database, make_sealer(webhook_settings()), RETENTION)
     for url, fields in LISTENERS.items():
         sent = {
             "url": url,
@@ -116,10 +127,10 @@ async def create_listeners(server: Server) -> None:
         await repository.create(SITE, NewListener.model_validate(sent))
 
 
-async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: Receivers) -> None:
+async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: Receivers, watch: LayoutWatch) -> None:
     """The relay, until cancelled; composed as `triptych.webhooks.app` composes it."""
     database: Any = Client(server).database()
-    settings = WebhookSettings.model_validate(SETTINGS)
+    settings = webhook_settings()
     cache = ListenerCache(database, make_sealer(settings))
     shards = Shards(database, settings.webhooks_shards, settings.webhooks_shard_lease, time.monotonic)
     repository = DeliveryRepository(database, settings.webhooks_lease, RETENTION, shards.id)
@@ -135,7 +146,7 @@ async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: R
         shards.owns,
     )
     claimer = DeliveryClaimer(settings, repository, cache, shards, worker, operational)
-    publisher = Publisher(lambda: Producer(broker))
+    publisher = Publisher(lambda: Producer(broker), partitions=watch.counts)
     letters = DeadLetterPublisher(publisher, topics.dead_letter)
     offsets: Any = model.Offsets(broker, topics.events, settings.webhooks_group)
 
@@ -148,15 +159,25 @@ async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: R
         repository, cache, claimer, publisher, letters, expiry, settings.webhooks_lease, RETENTION
     )
     subscribing: Any = model.SubscribingBroker(broker)
+    layout = LayoutOfConsumer(
+        watch, LiveCounts((), watch.layout.partitions), topics.events, EVENTS, lambda: consumer.reader, holds_new=True
+    )
     consumer = BatchConsumer(
-        subscribing, topics.events, settings.webhooks_group, planner, letters, max_records=settings.webhooks_batch_size
+        subscribing,
+        topics.events,
+        settings.webhooks_group,
+        planner,
+        letters,
+        max_records=settings.webhooks_batch_size,
+        gate=layout,
     )
     try:
         await shards.balance()
         async with SUPERVISOR.running("shards", shards.run), SUPERVISOR.running("claimer", claimer.run):
             await publisher.start()
             await subscribing.start()
-            await asyncio.get_running_loop().create_future()
+            async with layout_following.following_layout(consumer, layout):
+                await asyncio.get_running_loop().create_future()
     finally:
         await consumer.give_up()
         await subscribing.stop()

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,12 +13,21 @@ from typing import Any
 from tests.support.chaos.history import Answer, Command, Event, History, Joined, State, Violation
 from tests.support.chaos.judging import judge
 from tests.support.command_mix import SITE, CommandMix, Sent
-from tests.support.simulation import relay, services
+from tests.support.simulation import past, relay, services
 from tests.support.simulation.clocks import virtual_time
+from tests.support.simulation.kafka.topics import topic_id
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
 from tests.support.simulation.world import World
+from triptych.contract.topics import EVENTS
+from triptych.kit.kafka import groups
+from triptych.kit.kafka.layout import Layout
+from triptych.kit.kafka.partitions import partition_of
+from triptych.kit.startup import layouts
+from triptych.projector.ingest import republication
 from triptych.readmodel.documents import gallery_wire, item_wire
+from triptych.readmodel.versions import COLLECTION as VERSIONS
+from triptych.readmodel.versions import FIRST_VERSION, names_of
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
 QUIET_SECONDS = 200.0
@@ -29,7 +39,9 @@ LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
     "parked commands": ("parked_commands", {}),
     "staged items": ("staged_items", {}),
     "open deliveries": (DELIVERIES, relay.OPEN),
-    "galleries that wait for events": ("gallery_views", {"gap.received": {"$gt": 0}}),
+    "galleries whose history waits for a snapshot": past.WAITING,
+    "requests to publish galleries": (republication.COLLECTION, {}),
+    "versions of the views that are being built": (VERSIONS, {"building": {"$gt": 0}}),
 }
 
 
@@ -42,6 +54,8 @@ class Outcome:
     trace: str
     records: int
     faults: int
+    parts: list[str]
+    """What there was besides command services and projectors."""
     violations: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -57,7 +71,12 @@ def simulate(
     asyncio.set_event_loop(loop)
     world = World(seed, loop)
     try:
-        with virtual_time(loop, str(seed)), services.models_in_place(world.broker), planted():
+        with (
+            collecting_no_garbage(),
+            virtual_time(loop, str(seed)),
+            services.models_in_place(world.broker, world.shape),
+            planted(),
+        ):
             violations = list(world.violations)
             try:
                 loop.run_until_complete(loop.create_task(_run(world, rounds), context=OUTSIDE))
@@ -65,6 +84,10 @@ def simulate(
                 violations = [*world.violations, *judge(history)]
                 if world.has_relays:
                     violations += relay.check(world.server, world.receivers, history.events)
+                if world.shape.has_history:
+                    replies = {answer.command: answer.content for answer in history.answers}
+                    violations += past.check_history(world.server, history.events)
+                    violations += past.check_restores(world.sent, replies, history.events)
             except Stuck as stuck:
                 violations = [*world.violations, Violation("I10", f"never quiet: {stuck}")]
             steps = loop.steps
@@ -81,9 +104,21 @@ def simulate(
         world.trace.hexdigest(),
         sum(map(len, world.records.values())),
         len(world.log),
+        world.parts,
         [*map(str, violations)],
         [*world.log, *faults],
     )
+
+
+@contextlib.contextmanager
+def collecting_no_garbage() -> Iterator[None]:
+    """Collect garbage when the block has ended: in it, that would happen at moments that do not depend on the seed."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 class Stuck(Exception):
@@ -102,12 +137,18 @@ async def _drain(loop: SimulatedLoop) -> None:
 
 async def _run(world: World, rounds: int) -> None:
     mix = CommandMix(world.chance, f"c{world.seed}", trouble=0.25)
-    mix.weights["RestoreGallery"] = 0
+    if world.shape.has_history:
+        mix.weights["RestoreGallery"] = 4
     if world.has_relays:
         await relay.create_listeners(world.server)
     weather = Weather(world)
     world.start()
-    for _ in range(rounds):
+    operated_in = world.chance.randrange(rounds)
+    for number in range(rounds):
+        if number == operated_in and world.is_rebuilt:
+            world.start_operation("rebuild", services.run_rebuild)
+        elif number == operated_in and world.shape.grows:
+            world.start_operation("growth", services.run_growth)
         world.send(mix.batch(world.chance.choice([1, 2, 5, 12])))
         weather.change()
         await asyncio.sleep(world.chance.choice([0.01, 0.1, 1.0, 5.0]))
@@ -124,7 +165,7 @@ class Weather:
         self._world = world
         self._networks = [world.kafka_network, world.mongo_network]
         # A listener gets no delivery of an event that has expired, so events expire where there are no relays.
-        kinds = ["kill", "freeze", "network", "calm", *(["kill"] if world.has_relays else ["expire"])]
+        kinds = ["kill", "freeze", "network", "calm", "compact", *(["kill"] if world.has_relays else ["expire"])]
         self._kinds = chance.choices(kinds, k=3)
         self._usual = Trouble()
         if chance.random() < 0.5:
@@ -140,12 +181,14 @@ class Weather:
         chance = self._world.chance
         if chance.random() < 0.6:
             return
-        process = self._world.running[chance.choice(list(self._world.hosts))]
+        process = self._world.running[chance.choice(list(self._world.running))]
         match chance.choice(self._kinds):
             case "kill" | "freeze":
                 self._strike(process, chance.random() * 0.05)
             case "expire":
                 self._expire()
+            case "compact":
+                self._compact()
             case "network":
                 lost, unanswered = chance.choice([0.0, 0.1, 0.4, 1.0]), chance.choice([0.0, 0.1, 0.4])
                 trouble = Trouble(lost, unanswered, chance.choice([0.0, 0.1]))
@@ -169,12 +212,22 @@ class Weather:
 
     def _expire(self) -> None:
         """Let the first events of a partition expire, read or not; never the last one, which shows what is missing."""
-        number = self._world.chance.randrange(services.PARTITIONS)
-        log = self._world.broker.topics[services.TOPICS.events][number]
+        logs = self._world.broker.topics[services.TOPICS.events]
+        number = self._world.chance.randrange(len(logs))
+        log = logs[number]
         if log.records:
             offset = self._world.chance.randrange(log.beginning, log.end)
             self._world.note(f"events before {offset} of partition {number} expire")
             log.expire(offset)
+
+    def _compact(self) -> None:
+        """Let Kafka compact a partition of the joined topic, up to some offset."""
+        logs = self._world.broker.topics[services.TOPICS.galleries]
+        number = self._world.chance.randrange(len(logs))
+        log = logs[number]
+        offset = self._world.chance.randint(0, log.end)
+        self._world.note(f"joined records before {offset} of partition {number} are compacted")
+        log.compact(offset)
 
     def _calm(self, network: Network) -> None:
         network.trouble = self._usual
@@ -216,7 +269,14 @@ async def _until_quiet(world: World) -> None:
 
 def _unfinished(world: World) -> list[str]:
     found = [f"{count} {what}" for what, count in left_over(world).items() if count]
+    found += [f"{host} has not ended" for host in world.operations]
+    former = {
+        groups.projector_group(services.TOPICS.prefix, version)
+        for version in range(FIRST_VERSION, active_version(world))
+    }
     for name, group in world.broker.groups.items():
+        if name in former:
+            continue
         topic = services.TOPICS.commands if name == services.COMMAND_GROUP else services.TOPICS.events
         for number, log in enumerate(world.broker.topics[topic]):
             if log.end > max(group.offsets.get(number, 0), log.beginning):
@@ -227,30 +287,39 @@ def _unfinished(world: World) -> list[str]:
 def left_over(world: World) -> dict[str, int]:
     """How much is left of each kind of work."""
     storage = world.server.storage
-    return {what: len(list(storage.find(name, query))) for what, (name, query) in LEFT_OVER.items()}
+    views = names_of(active_version(world)).galleries
+    sought = {**LEFT_OVER, "galleries that wait for events": (views, {"gap.received": {"$gt": 0}})}
+    return {what: len(list(storage.find(name, query))) for what, (name, query) in sought.items()}
+
+
+def active_version(world: World) -> int:
+    """The version of the views that readers see."""
+    found = [document.get("active", FIRST_VERSION) for _, document in world.server.storage.find(VERSIONS, {})]
+    return int(found[0]) if found else FIRST_VERSION
 
 
 def observe(world: World) -> History:
     """What is judged."""
     topics, records = services.TOPICS, world.records
     sent = {one.command_id: one for one in world.sent}
-    # The projector asks for galleries again whose events have expired; nobody waits for these answers.
+    # The projector and the history ask for galleries again whose events have expired; nobody waits for these answers.
     repairs = {
         headers["ce_id"].decode()
         for one in records.get(topics.commands, ())
-        if (headers := dict(one.headers)).get("ce_source") == b"triptych/projector"
+        if (headers := dict(one.headers)).get("ce_source") in (b"triptych/projector", b"triptych/history")
     }
+    layout = _layout(world)
     history = History(
-        partitions=services.PARTITIONS,
+        partitions=layout.partitions,
         commands=[command for one in sent.values() if (command := _command(one))],
         answers=[
             Answer(content["commandId"], "topic", f"replies[{one.partition}]@{one.offset}", content)
             for one in records.get(topics.replies, ())
             if _type(one) == "triptych.reply.v1" and (content := json.loads(one.value))["commandId"] not in repairs
         ],
-        events=[_event(one) for one in records.get(topics.events, ()) if _type(one).startswith("wix.")],
+        events=[_event(one, layout) for one in records.get(topics.events, ()) if _type(one).startswith("wix.")],
         joined=[
-            Joined(one.partition, one.offset, one.key.decode(), one.value and json.loads(one.value))
+            Joined(_place(one, layout), one.offset, one.key.decode(), one.value and json.loads(one.value))
             for one in records.get(topics.galleries, ())
         ],
         left_over=left_over(world),
@@ -270,10 +339,10 @@ def observe(world: World) -> History:
 
 
 def _state(world: World, gallery: str) -> State:
-    storage = world.server.storage
-    for _, view in storage.find("gallery_views", {"_id": gallery}):
+    storage, names = world.server.storage, names_of(active_version(world))
+    for _, view in storage.find(names.galleries, {"_id": gallery}):
         if "createdAt" in view:
-            items = [dict(item) for _, item in storage.find("item_views", {"galleryId": gallery})]
+            items = [dict(item) for _, item in storage.find(names.items, {"galleryId": gallery})]
             items.sort(key=lambda item: -float(item["sortOrder"]))
             return State(gallery_wire(dict(view)), tuple(item_wire(item) for item in items))
     return State(None)
@@ -297,8 +366,24 @@ def _type(record: object) -> str:
     return (dict(record.headers).get("ce_type") or b"").decode()  # type: ignore[attr-defined]
 
 
-def _event(record: object) -> Event:
-    headers = {name: value.decode() for name, value in record.headers}  # type: ignore[attr-defined]
-    key = record.key.decode()  # type: ignore[attr-defined]
-    value = json.loads(record.value)  # type: ignore[attr-defined]
-    return Event(record.partition, record.offset, key, headers["ce_siteid"], headers["ce_causationid"], value)  # type: ignore[attr-defined]
+def _event(record: Any, layout: Layout) -> Event:
+    headers = {name: value.decode() for name, value in record.headers}
+    key, value = record.key.decode(), json.loads(record.value)
+    count = layout.of_topic(EVENTS, str(topic_id(record.topic))).count_at(record.partition, record.offset)
+    is_right = record.partition == partition_of(record.key, count)
+    partition = partition_of(record.key, layout.partitions) if is_right else record.partition
+    return Event(partition, record.offset, key, headers["ce_siteid"], headers["ce_causationid"], value)
+
+
+def _place(record: Any, layout: Layout) -> int:
+    """The partition of a joined record; that of its gallery now, if it was on a right one before partitions were added.
+
+    Such records are deleted later.
+    """
+    gallery = record.key.partition(b"/")[0]
+    return partition_of(gallery, layout.partitions) if record.partition in layout.places(gallery) else record.partition
+
+
+def _layout(world: World) -> Layout:
+    found = [document for _, document in world.server.storage.find(layouts.COLLECTION, {})]
+    return layouts._layout_of(found[0]) if found else Layout(services.PARTITIONS)

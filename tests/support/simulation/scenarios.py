@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pymongo import ASCENDING, DESCENDING, DeleteOne, IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
-from triptych.kit.mongo.driver import begin_transaction, open_session, snapshot_session
+from triptych.kit.mongo.driver import aggregate, begin_transaction, find_raw, open_session, snapshot_session
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import end_sessions, transaction
 
@@ -153,6 +153,72 @@ async def updates_change_documents(database: Any, _: Any) -> Any:
     ]
     before = await collection.find_one_and_update({"_id": "b"}, {"$set": {"n": 0}})
     return outcomes, claimed, before, await everything(collection)
+
+
+@scenario
+async def arrays_of_objects_are_found_and_changed(database: Any, _: Any) -> Any:
+    collection = database["c"]
+    await collection.insert_many(
+        [{"_id": "a"}, {"_id": "b", "list": [{"n": 3, "s": {"x": 1}}]}, {"_id": "c", "list": []}]
+    )
+    entry = {"n": 6, "s": {"of": "$list", "ends": {"$literal": {"$t": 1}}, "none": "$missing"}}
+    append: list[Any] = [
+        {"$set": {"list": {"$concatArrays": [{"$ifNull": ["$list", []]}, [entry]]}}},
+        {"$unset": "gone"},
+    ]
+    outcomes = [
+        await outcome(collection.update_many({"_id": {"$in": ["a", "b"]}}, append)),
+        await outcome(collection.update_one({"_id": "b", "list.n": 6}, {"$set": {"list.$.s": {"y": 2}}})),
+        await outcome(collection.update_one({"_id": "b", "list.n": 7}, {"$set": {"list.$.s": {"y": 3}}})),
+        await outcome(collection.update_one({"_id": "c", "to.n": {"$in": [None, 4]}}, {"$set": {"to.n": 4}})),
+        await outcome(collection.update_one({"_id": "c", "to.n": {"$in": [None, 5]}}, {"$set": {"to.n": 5}})),
+    ]
+    found = [sorted([one["_id"] async for one in collection.find({"list.n": number})]) for number in (3, 6, None)]
+    return outcomes, found, await everything(collection)
+
+
+@scenario
+async def many_documents_are_found_by_what_they_have_now(database: Any, other: Any) -> Any:
+    collection = database["c"]
+    await collection.insert_many([{"_id": number, "g": number % 3, "t": [number % 2, "x"]} for number in range(30)])
+
+    async def numbers(query: dict[str, Any], **options: Any) -> list[int]:
+        return sorted([one["_id"] async for one in other["c"].find(query, {"_id": 1}, **options)])
+
+    async with snapshot_session(other) as session:
+        queries: list[dict[str, Any]] = [
+            {"g": 1},
+            {"g": {"$in": [0, 2]}, "t": 1},
+            {"t": [0, "x"]},
+            {"g": None},
+            {"$and": [{"g": 2}, {"t": 0}]},
+        ]
+        before = [await numbers(query, session=session) for query in queries]
+        await collection.update_many({"g": 1}, {"$set": {"g": 2}})
+        await collection.delete_many({"_id": {"$lt": 10}})
+        await collection.update_one({"_id": 20}, {"$unset": {"g": ""}})
+        later = [await numbers(query, session=session) for query in queries]
+    async with transaction(database) as session:
+        await collection.update_one({"_id": 21}, {"$set": {"g": 1}}, session=session)
+        await collection.insert_one({"_id": 40, "g": 1}, session=session)
+        own = sorted([one["_id"] async for one in collection.find({"g": 1}, session=session)])
+    return before, later, own, [await numbers(query) for query in queries]
+
+
+@scenario
+async def results_come_raw_and_in_part_and_collections_are_dropped(database: Any, _: Any) -> Any:
+    collection = database["c"]
+    await collection.insert_many(
+        [{"_id": number, "s": float(-number), "item": {"t": "x" * number}} for number in range(5)]
+    )
+    raw = [
+        batch async for batch in find_raw(collection, {"_id": {"$gte": 1}}, {"_id": 0, "item": 1}, [("s", DESCENDING)])
+    ]
+    part = await collection.find({}).sort("s", ASCENDING).skip(1).limit(2).to_list(None)
+    await database["d"].insert_one({"_id": 1, "data": b"12345"})
+    sizes = await aggregate(database["d"], [{"$match": {}}, {"$project": {"size": {"$binarySize": "$data"}}}])
+    await database.drop_collection("c")
+    return b"".join(raw), part, sizes, await everything(collection)
 
 
 @scenario

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 from tests.support.chaos.history import Violation
@@ -11,15 +12,22 @@ from tests.support.command_mix import Sent
 from tests.support.simulation import relay, services
 from tests.support.simulation.kafka.broker import Broker
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
+from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
 from tests.support.simulation.network import Network
 from triptych.kit.kafka.partitions import partition_of
+from triptych.readmodel.documents import GALLERY_VIEWS
+from triptych.writemodel.galleries import GALLERIES
 
 Service = Callable[[Server, Broker], Awaitable[None]]
-RELAYED = 0.4
-"""The fraction of seeds with relays."""
-FENCED = {"galleries": "sequence", "gallery_views": "sequence"}
-"""Collections of which only the owner of a gallery's partition may write documents."""
+RELAYED, WITH_JOBS, WITH_HISTORY, REBUILT, GROWN = 0.3, 0.6, 0.25, 0.2, 0.2
+"""The fractions of seeds with relays, with long work in steps, with the history, with a rebuild, and with partitions
+that are added. A seed may have several, but not both of the last two."""
+
+
+def is_fenced(collection: str) -> bool:
+    """Whether only the owner of a gallery's partition may write the gallery's document in this collection."""
+    return collection in (GALLERIES, GALLERY_VIEWS) or collection.startswith(f"{GALLERY_VIEWS}_")
 
 
 class World:
@@ -44,11 +52,22 @@ class World:
         self._owners: dict[tuple[str, int], Process | None] = {}
         self.receivers = relay.Receivers(loop, random.Random(f"receivers {seed}"))
         self.has_relays = self.chance.random() < RELAYED
+        self.operations: dict[str, Service] = {}
+        """Commands of an operator that have been begun and not yet ended, by the host on which they run."""
+        drawn = self.chance.random()
+        self.is_rebuilt = drawn < REBUILT
+        self.shape = services.Shape(
+            has_jobs=self.chance.random() < WITH_JOBS,
+            has_history=self.chance.random() < WITH_HISTORY,
+            grows=drawn >= 1 - GROWN,
+        )
+        command = partial(services.run_command, shape=self.shape)
+        projector = partial(services.run_projector, shape=self.shape)
         self.hosts: dict[str, Service] = {
-            "command-1": services.run_command,
-            "command-2": services.run_command,
-            "projector-1": services.run_projector,
-            "projector-2": services.run_projector,
+            "command-1": command,
+            "command-2": command,
+            "projector-1": projector,
+            "projector-2": projector,
         }
         if self.has_relays:
             self.hosts |= {"webhooks-1": self._run_relay, "webhooks-2": self._run_relay}
@@ -56,6 +75,19 @@ class World:
         self.server.storage.committed.append(self._on_commit)
         services.create_topics(self.broker)
         services.create_indexes(self.server)
+
+    @property
+    def parts(self) -> list[str]:
+        """What there is besides command services and projectors."""
+        shape = self.shape
+        present = {
+            "relays": self.has_relays,
+            "jobs": shape.has_jobs,
+            "history": shape.has_history,
+            "rebuild": self.is_rebuilt,
+            "growth": shape.grows,
+        }
+        return [name for name, is_present in present.items() if is_present]
 
     def note(self, text: str) -> None:
         """Write a line about the run."""
@@ -73,13 +105,23 @@ class World:
         self.running[host] = process
         self.loop.create_task(self._run(host, process), context=process.context)
 
+    def start_operation(self, host: str, operation: Service) -> None:
+        """Carry out a command of an operator, as often as it takes."""
+        self.note(f"{host} begins")
+        self.operations[host] = operation
+        self.start_process(host)
+
     async def _run_relay(self, server: Server, broker: Broker) -> None:
-        await relay.run_relay(server, broker, services.TOPICS, self.receivers)
+        async with services.layout_watch(Client(server).database(), self.shape) as watch:
+            await relay.run_relay(server, broker, services.TOPICS, self.receivers, watch)
 
     async def _run(self, host: str, process: Process) -> None:
+        operation = self.operations.get(host)
         try:
-            await self.hosts[host](self.server, self.broker)
+            await (operation or self.hosts[host])(self.server, self.broker)
             end = "ended"
+            if operation is not None and not process.is_dead:
+                del self.operations[host]
         except asyncio.CancelledError:
             end = "was stopped"
         except Exception as error:  # noqa: BLE001 - a process that fails is started again
@@ -87,7 +129,10 @@ class World:
         if not process.is_dead:
             self.note(f"{process.name} {end}")
             process.is_dead = True
-            self.loop.call_later(0.5, self.start_process, host, context=OUTSIDE)
+            if host in self.hosts or host in self.operations:
+                self.loop.call_later(0.5, self.start_process, host, context=OUTSIDE)
+            else:
+                del self.running[host]
 
     def kill(self, process: Process, seconds: float) -> None:
         """Kill a process, and start another one on its host later."""
@@ -100,9 +145,10 @@ class World:
         """Append commands to their topic."""
         for one in batch:
             key = one.gallery_id.encode()
-            partition = partition_of(key, services.PARTITIONS)
+            partitions = len(self.broker.topics[services.TOPICS.commands])
+            partition = partition_of(key, partitions)
             if self.chance.random() < 0.03:
-                partition = self.chance.randrange(services.PARTITIONS)
+                partition = self.chance.randrange(partitions)
             self.broker.append(services.TOPICS.commands, partition, [(key, one.value, one.headers)])
             self.sent.append(one)
 
@@ -113,18 +159,20 @@ class World:
     def _on_commit(self, process: Process | None, written: Mapping[tuple[str, Hashable], Any]) -> None:
         self._trace(f"{process and process.name} {sorted((name, repr(key)) for name, key in written)}")
         for (name, key), document in written.items():
-            if name not in FENCED or document is None:
+            if document is None or not is_fenced(name):
                 continue
             if isinstance(document["_id"], Mapping):
                 if document.get("writes") == 0:
                     self._owners[name, document["_id"]["partition"]] = process
                 continue
-            partition = partition_of(str(key).encode(), services.PARTITIONS)
-            owner = self._owners.get((name, partition))
-            if process is not owner:
+            # What came before partitions were added is carried out by the owner of the former partition.
+            counts = {services.PARTITIONS, len(self.broker.topics[services.TOPICS.commands])}
+            partitions = sorted({partition_of(str(key).encode(), count) for count in counts})
+            owners = [self._owners.get((name, partition)) for partition in partitions]
+            if process not in owners:
                 what = (
-                    f"{process and process.name} writes {name} of partition {partition}, "
-                    f"which {owner and owner.name} has claimed:"
+                    f"{process and process.name} writes {name} of partition {partitions}, "
+                    f"which {[owner and owner.name for owner in owners]} have claimed:"
                 )
                 self.violations.append(Violation("fencing", what, str(key), document.get("sequence")))
 

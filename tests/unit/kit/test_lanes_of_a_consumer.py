@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,9 +19,11 @@ from triptych.kit.kafka.consuming.lanes import Lanes
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord
+from triptych.kit.kafka.reading.subscription import GroupTimes
 
 TOPIC = "topic"
 PARTITIONS = 4
+ALL = {TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)}
 
 
 class Handler:
@@ -99,7 +102,11 @@ class Consuming:
         self.subscription: Subscription
 
     @asynccontextmanager
-    async def running(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BatchConsumer]:
+    async def running(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        times: GroupTimes = GroupTimes(),  # noqa: B008 - immutable
+    ) -> AsyncIterator[BatchConsumer]:
         def subscribe(_broker: Any, _topic: str, _group: str, consume: Any, on_batch: Any, *_: Any, **__: Any) -> Any:
             self.subscription = Subscription(consume, on_batch)
             return self.subscription
@@ -113,13 +120,13 @@ class Consuming:
             self.handler,
             cast("DeadLetterPublisher", self.letters),
             lanes=Lanes(2, from_records=2),
+            times=times,
         )
-        assigned = {TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)}
-        await consumer.on_partitions_assigned(assigned)
+        await consumer.on_partitions_assigned(ALL)
         try:
             yield consumer
         finally:
-            await consumer.on_partitions_revoked(assigned)  # waits for the commit
+            await consumer.on_partitions_revoked(ALL)  # waits for the commit
 
 
 def batch(*partitions: int, count: int = 5, first: int = 0) -> list[IncomingRecord]:
@@ -236,3 +243,22 @@ async def test_records_that_break_both_lanes_are_found_in_order(monkeypatch: pyt
         await consuming.subscription.deliver(batch(0, 1))
     assert consuming.handler.handled == {0: [0, 1, 3, 4], 1: [0, 1, 3, 4]}
     assert len(consuming.letters.records) == 2
+
+
+async def test_a_batch_that_outlasts_its_assignment_sets_back_no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave = asyncio.Event()
+
+    async def before(_records: Sequence[IncomingRecord]) -> None:
+        await leave.wait()
+
+    consuming = Consuming(before)
+    async with consuming.running(monkeypatch, GroupTimes(timedelta(seconds=1), timedelta(milliseconds=20))) as consumer:
+        delivered = asyncio.create_task(consuming.subscription.deliver(batch(0)))
+        while not consuming.handler.calls:
+            await asyncio.sleep(0)
+        await consumer.on_partitions_revoked(ALL)
+        await consumer.on_partitions_assigned(ALL)  # another process may have had them in between, and come further
+        leave.set()
+        await delivered
+        await consuming.subscription.deliver(batch(1))
+    assert consuming.subscription.committed == {TopicPartition(TOPIC, 1): 5}

@@ -1,9 +1,13 @@
 """One reader of the stored layout serves all that follows it in a process, and reads often only during a growth."""
 
+from collections.abc import Mapping
 from typing import cast
 
+import pytest
+
 from triptych.cli.partitions.growing import KNOWN_SECONDS
-from triptych.kit.kafka.layout import Growth, Layout, LiveCounts
+from triptych.kit.kafka.consuming.consumer import BatchConsumer
+from triptych.kit.kafka.layout import Growth, Layout, LiveCounts, TopicLayout
 from triptych.kit.kafka.reading.reader import GroupReader
 from triptych.kit.startup.layout_following import LayoutOfConsumer
 from triptych.kit.startup.layout_watch import GROWING_SECONDS, IDLE_SECONDS, LayoutWatch, interval
@@ -82,3 +86,33 @@ async def test_a_consumer_looks_for_the_partitions_that_are_being_added() -> Non
     await watch.read()
     layout.look_for_partitions()
     assert reader.looked_for == ("t", 6), "also if they were added before the process started"
+
+
+@pytest.mark.parametrize(("later", "committed"), [({1: 9}, [{1: 9}]), ({}, [])], ids=["further", "taken away"])
+async def test_the_end_of_a_former_partition_is_committed_as_far_as_the_consumer_is_by_then(
+    later: dict[int, int], committed: list[dict[int, int]]
+) -> None:
+    """Kafka is asked in between, and the offset of a batch that is finished meanwhile must not be set back."""
+
+    class Reader:
+        async def committed(self, _partition: object) -> int:
+            consumer.now = later
+            return 3
+
+    class Consumer:
+        def __init__(self) -> None:
+            self.now: Mapping[int, int] = {1: 5}
+            self.committed: list[Mapping[int, int]] = []
+
+        def reached(self) -> Mapping[int, int]:
+            return self.now
+
+        def commit(self, offsets: Mapping[int, int]) -> None:
+            self.committed.append(offsets)
+
+    consumer, reader = Consumer(), cast("GroupReader", Reader())
+    watch = LayoutWatch(cast("StoredLayout", Stored()), LiveCounts(("t",), 6))
+    layout = LayoutOfConsumer(watch, LiveCounts((), 6), "t", "t", lambda: reader, holds_new=True)
+    layout.of_topic = TopicLayout(6, ((3, {1: 5}),))
+    await layout.finish(cast("BatchConsumer", consumer))
+    assert consumer.committed == committed

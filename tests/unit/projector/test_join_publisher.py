@@ -24,7 +24,12 @@ class Repository:
     async def first_items(self, views: Iterable[View], _limit: int) -> dict[str, list[dict[str, Any]]]:
         self.is_reading.set()
         await self.may_read.wait()
-        return {view.gallery_id: [{"id": f"item of {view.gallery_id}", "sortOrder": 1}] for view in views}
+        return {view.gallery_id: [{"id": self.item_of(view), "sortOrder": 1}] for view in views}
+
+    @staticmethod
+    def item_of(view: View) -> str:
+        """The only item of a gallery, another one at each sequence."""
+        return f"item of {view.gallery_id} at {view.sequence}"
 
     async def load_items(self, items: Iterable[Any]) -> dict[str, Any]:
         assert not list(items)
@@ -62,3 +67,15 @@ async def test_a_gallery_keeps_its_first_items_although_another_lane_drops_them_
     await publishing
     assert publisher.heads.items() >= expected.items()
     assert repr(publisher.heads).count("item of b") == 1
+
+
+async def test_a_later_view_is_not_published_with_items_that_were_cached_for_a_former_one() -> None:
+    """As by a former owner of the partition: the audit would take the record for right, by its sequence."""
+    repository, publisher = Repository(), Publisher()
+    servers: list[Any] = [repository, publisher, publisher]
+    join_publisher = JoinPublisher(servers[0], servers[1], servers[2], "galleries")
+    repository.may_read.set()
+    for view in (CACHED, CACHED._replace(sequence=2)):
+        await join_publisher.publish(Batch({}), [view])
+        (head,) = publisher.heads.values()
+        assert (head["sequence"], head["items"][0]["id"]) == (view.sequence, repository.item_of(view))

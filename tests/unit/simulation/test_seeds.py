@@ -13,47 +13,46 @@ import pytest
 from tests.support.simulation.planted import PLANTS
 
 ROOT = Path(__file__).resolve().parents[3]
-SEEDS = 7
+SEEDS = range(7)
+PARTS = {"relays", "jobs", "history", "rebuild", "growth"}
 SEEDS_PER_PLANT = 3
 """A planted fault is found by one of so many seeds, from that of `PLANTS` on."""
 
 Simulate = Callable[..., dict[str, Any]]
 
 
-def start() -> subprocess.Popen[str]:
-    """A process that simulates seeds under a fixed hash seed of Python, whatever the hash seed of the tests is."""
+@pytest.fixture(scope="module")
+def simulate() -> Iterator[Simulate]:
+    """Simulates a seed, with a planted fault if one is named, under a fixed hash seed of Python.
+
+    With `alone`, a process does it that simulates nothing else.
+    """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / one) for one in ("", "services", "schemas"))}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.support.simulation", "--json"],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asking, answers = process.stdin, process.stdout
 
+        def ask(seed: int, planted: str | None = None, *, alone: bool = False) -> dict[str, Any]:
+            asking.write(json.dumps({"seed": seed, "planted": planted, "alone": alone}) + "\n")
+            asking.flush()
+            outcome: dict[str, Any] = json.loads(answers.readline())
+            return outcome
 
-def ask(process: subprocess.Popen[str], seed: int, planted: str | None = None) -> dict[str, Any]:
-    """What a seed has led to."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps({"seed": seed, "planted": planted}) + "\n")
-    process.stdin.flush()
-    outcome: dict[str, Any] = json.loads(process.stdout.readline())
-    return outcome
-
-
-@pytest.fixture(scope="module")
-def simulate() -> Iterator[Simulate]:
-    """Simulates a seed, with a planted fault if one is named."""
-    with start() as process:
-        yield lambda seed, planted=None: ask(process, seed, planted)
-        process.terminate()
+        yield ask
+        asking.close()  # ends it
 
 
 def test_the_services_keep_their_promises(simulate: Simulate) -> None:
-    steps = 0
-    for seed in range(SEEDS):
+    steps, parts = 0, set()
+    for seed in SEEDS:
         outcome = simulate(seed)
         assert not outcome["violations"], (
             f"repeat it: python -m tests.support.simulation --seed {seed}",
@@ -61,16 +60,15 @@ def test_the_services_keep_their_promises(simulate: Simulate) -> None:
             outcome["log"],
         )
         steps += outcome["steps"]
+        parts |= set(outcome["parts"])
     assert steps > 40_000  # otherwise hardly anything was tried
+    assert parts == PARTS
 
 
 def test_a_seed_replays_exactly(simulate: Simulate) -> None:
-    first, again = simulate(3), simulate(3)
-    assert first == again
+    first = simulate(3)
+    assert first == simulate(3, alone=True)
     assert first["trace"] != simulate(4)["trace"]
-    with start() as process:
-        assert ask(process, 3) == first
-        process.terminate()
 
 
 @pytest.mark.parametrize("name", PLANTS)

@@ -94,11 +94,15 @@ class JobRunner:
     async def _run(self, partitions: list[int]) -> None:
         self._has_lost = False
         backoff = Backoff(PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        is_swept = False
         while True:
             progress()
             self._wake.clear()
             has_jobs = has_advanced = False
             try:
+                if not is_swept:
+                    await self._staging.clear_ended()
+                    is_swept = True
                 async for job in self._jobs.open_jobs(partitions):
                     has_jobs = True
                     has_advanced = await self._try_step(job) or has_advanced
@@ -216,8 +220,6 @@ class JobRunner:
             unit.record_job_outcome(envelope, accepted(envelope, change.head, None))
         update = JobUpdate(job.job_id, job.step, step.state, is_done=step.is_last)
         await writer.save(unit, at, update)
-        if step.is_last and job.kind in (JobKind.CLONE, JobKind.RESTORE):
-            await self._staging.clear(job.job_id)
 
     async def _reject(
         self, job: Job, unit: UnitOfWork, rejected: Rejected, at: datetime, writer: ExclusiveWriter
@@ -246,13 +248,16 @@ class JobRunner:
             async with self._writer.exclusive({job.command.partition}) as writer:
                 unit = await self._loader.load_head(job.command.gallery_id)
                 await self._reject(job, unit, rejected, datetime.now(UTC), writer)
-            await self._staging.clear(job.job_id)
             return True
         if state is None:
             return False
-        async with self._writer.exclusive({job.command.partition}) as writer:
-            update = JobUpdate(job.job_id, job.step, state)
-            await writer.save(UnitOfWork(), datetime.now(UTC), update)
+        try:
+            async with self._writer.exclusive({job.command.partition}) as writer:
+                update = JobUpdate(job.job_id, job.step, state)
+                await writer.save(UnitOfWork(), datetime.now(UTC), update)
+        except (JobMovedOn, OwnershipLost):
+            await self._staging.drop(job.job_id, staging)  # the job may have ended, so that nobody else does it
+            raise
         return True
 
     async def _staged_state(self, job: Job, staging: str) -> dict[str, Any] | None:
@@ -276,6 +281,8 @@ class JobRunner:
             await self._jobs.unpark([parked_id for parked_id in parked_ids if parked_id not in result.still_parked])
             if not result.still_parked:
                 return
+        if job.document.get("kind") in (JobKind.CLONE, JobKind.RESTORE):
+            await self._staging.clear(job.job_id)  # as long as the job is there: after a failure, it is done again
         async with self._writer.exclusive({job.partition}) as writer:
             unit = await self._loader.load_head(job.gallery_id)
             head = unit.heads.get(job.gallery_id)

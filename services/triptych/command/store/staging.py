@@ -7,11 +7,11 @@ import orjson
 
 from triptych.command.domain.state import Rejected
 from triptych.command.domain.steps import STEP_BYTES, STEP_ITEMS
-from triptych.command.store.documents import STAGED, body_of, stored_body
+from triptych.command.store.documents import JOBS, STAGED, body_of, stored_body
 from triptych.command.store.pages import fill_page
 from triptych.contract.replies import ErrorCode
 from triptych.kit.chunks import until_full
-from triptych.kit.mongo.driver import DESCENDING, Database, snapshot_session
+from triptych.kit.mongo.driver import DESCENDING, Database, aggregate, snapshot_session
 from triptych.kit.process.supervision import progress
 from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
@@ -27,6 +27,7 @@ class Staging:
         self._galleries = database[GALLERIES]
         self._items = database[ITEMS]
         self._staged = database[STAGED]
+        self._jobs = database[JOBS]
 
     async def fill(self, job_id: str, staging: str, source_id: str, site_id: str) -> int | None:
         """Stage all items of the source, a few in memory at a time; their number, or None if a job works on the source.
@@ -92,9 +93,28 @@ class Staging:
         query = {"job": job_id, "staging": staging, "position": {"$gte": first, "$lt": first + count}}
         return [staged["body"] for staged in await fill_page(self._staged.find(query).sort("position"), "body")]
 
+    async def drop(self, job_id: str, staging: str) -> None:
+        """Delete what one attempt has staged for a job."""
+        await self._staged.delete_many({"job": job_id, "staging": staging})
+
     async def clear(self, job_id: str) -> None:
         """Delete everything that was staged for a job."""
         await self._staged.delete_many({"job": job_id})
+
+    async def clear_ended(self) -> int:
+        """Delete what was staged for jobs that have ended; the number of these jobs.
+
+        A process that was paused or killed in the middle of an attempt may have staged it after the end of the job.
+        """
+        staged_for = [found["_id"] for found in await aggregate(self._staged, [{"$group": {"_id": "$job"}}])]
+        if not staged_for:
+            return 0
+        # Read afterwards: a job that begins meanwhile is not among those for which something was staged.
+        open_jobs = {found["_id"] async for found in self._jobs.find({"_id": {"$in": staged_for}}, {"_id": 1})}
+        ended = [job_id for job_id in staged_for if job_id not in open_jobs]
+        for job_id in ended:
+            await self.clear(job_id)
+        return len(ended)
 
 
 def _size(body: dict[str, Any]) -> int:

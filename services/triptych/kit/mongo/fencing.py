@@ -95,6 +95,16 @@ class Ownership:
         except KeyError:
             raise OwnershipLost(f"{self._scope}: partition {partition} is not ours") from None
 
+    async def is_lost(self) -> bool:
+        """Whether another process has claimed a partition that this one has claimed and not released.
+
+        Raises the driver's errors.
+        """
+        token, ids = self._token, [self._id(partition) for partition in self._epochs]
+        if not ids:
+            return False
+        return await self._owners.count_documents({"_id": {"$in": ids}, "token": token}) != len(ids)
+
     async def fence(self, session: Session, partitions: Iterable[int]) -> list[UpdateOne]:
         """Updates that make the transaction of `session` depend on still owning all of `partitions`.
 

@@ -154,9 +154,11 @@ class Supervisor:
         try:
             yield task
         finally:
-            # Later than the loop is cancelled again, which a second cancellation of its supervisor would prevent.
-            await cancel_all([task], 3 * AGAIN_SECONDS)
-            self._loops.discard(loop)
+            try:
+                # Later than the loop is cancelled again, which a second cancellation of its supervisor would prevent.
+                await cancel_all([task], 3 * AGAIN_SECONDS)
+            finally:
+                self._loops.discard(loop)
 
     async def _supervise(self, loop: Loop) -> None:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

@@ -108,15 +108,16 @@ class LayoutOfConsumer:
         Raises:
             KafkaError: Kafka does not answer.
         """
-        reached = consumer.reached()
         reader = self._reader_of()
         for partition, end in self.of_topic.ends().items():
             waits = Waits(partition, end)
-            if reader is None or waits in self._finished or reached.get(partition, -1) < end:
+            if reader is None or waits in self._finished or consumer.reached().get(partition, -1) < end:
                 continue
             if await self._is_finished(waits):
                 continue
-            consumer.commit({partition: reached[partition]})
+            # What is reached now: a batch may have been finished meanwhile, and its offset must not be set back.
+            if (reached := consumer.reached().get(partition, -1)) >= end:
+                consumer.commit({partition: reached})
 
     async def can_release(self, held: Mapping[int, str]) -> bool:
         """Whether one of these held partitions need not wait any longer. Raises KafkaError."""

@@ -138,13 +138,17 @@ class JoinPublisher:
     async def _first_items(self, views: Sequence[View]) -> dict[str, FirstItems]:
         """The first items of each gallery that has some, from the cache or else from the views; they are cached then.
 
+        Cached items belong to the cached view. A former owner, which does not know yet that it is one, may read a later
+        view than it has cached: with former items, its record would look right to the audit, which sees sequences only.
+
         While the views are read, a call for other galleries may drop cached ones to save memory, so the cache is asked
         only once.
         """
         known = {
             view.gallery_id: cached
             for view in views
-            if (cached := self.head_cache.first_items(view.gallery_id)) is not None
+            if self.head_cache.view(view.gallery_id) == view
+            and (cached := self.head_cache.first_items(view.gallery_id)) is not None
         }
         unknown = [view for view in views if view.is_shown and view.gallery_id not in known]
         found = await self._repository.first_items(unknown, CACHED_ITEMS_MAX) if unknown else {}

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -38,26 +39,39 @@ def record(
 
 @dataclass
 class Log:
-    """One partition. Its records begin at offset `beginning`."""
+    """One partition. Its records begin at offset `beginning` or later; `end` is the offset of the next one."""
 
     records: list[ConsumerRecord[Any, Any]] = field(default_factory=list)
     beginning: int = 0
-
-    @property
-    def end(self) -> int:
-        """The offset of the next record."""
-        return self.beginning + len(self.records)
+    end: int = 0
 
     def read(self, offset: int, count: int) -> Sequence[ConsumerRecord[Any, Any]]:
         """Up to `count` records from an offset on."""
-        start = max(0, offset - self.beginning)
+        start = self._index(offset)
         return self.records[start : start + count]
+
+    def add(self, made: ConsumerRecord[Any, Any]) -> None:
+        """Append a record."""
+        self.records.append(made)
+        self.end = made.offset + 1
 
     def expire(self, offset: int) -> None:
         """Delete the records before an offset."""
         if offset > self.beginning:
-            del self.records[: offset - self.beginning]
+            del self.records[: self._index(offset)]
             self.beginning = offset
+
+    def compact(self, offset: int) -> None:
+        """Delete each record before an offset that is not the last one of its key. No other offset changes."""
+        last = {record.key: record.offset for record in self.records}
+        self.records = [one for one in self.records if one.offset >= offset or last[one.key] == one.offset]
+
+    def _index(self, offset: int) -> int:
+        """The index of the first record with this offset or a higher one."""
+        index = offset - self.beginning
+        if len(self.records) == self.end - self.beginning:  # there are no gaps
+            return max(0, index)
+        return bisect_left(self.records, offset, key=lambda one: one.offset)
 
 
 class Broker:
@@ -68,16 +82,29 @@ class Broker:
         self.chance = chance
         self.network = network
         self.topics: dict[str, list[Log]] = {}
+        self.configurations: dict[str, dict[str, str | None]] = {}
+        """What topics are configured with, where it was changed."""
         self.groups: dict[str, Group] = {}
         self.appended: list[Callable[[ConsumerRecord[Any, Any]], None]] = []
         """Called with each record that is appended."""
         self._sequences: dict[tuple[int, str, int], int] = {}
         self._producers = 0
-        self._polls: dict[asyncio.Future[None], None] = {}
+        self._polls: dict[str, list[asyncio.Future[None]]] = {}
 
     def create(self, topic: str, partitions: int) -> None:
         """Create a topic."""
         self.topics[topic] = [Log() for _ in range(partitions)]
+
+    def grow(self, partitions: Mapping[str, int]) -> None:
+        """Add partitions to topics, so that they have so many."""
+        for topic, count in partitions.items():
+            logs = self.topics[topic]
+            logs += [Log() for _ in range(count - len(logs))]
+
+    def expire(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Delete the records before these offsets, by partition."""
+        for number, offset in offsets.items():
+            self.topics[topic][number].expire(offset)
 
     def group(self, name: str, topic: str) -> "Group":
         """The consumer group of this name, which reads one topic."""
@@ -93,11 +120,10 @@ class Broker:
         log = self.topics[topic][partition]
         for key, value, headers in entries:
             made = record(topic, partition, log.end, int(wall_clock(self.loop) * 1000), key, value, headers)
-            log.records.append(made)
+            log.add(made)
             for tell in self.appended:
                 tell(made)
-        polls, self._polls = self._polls, {}
-        for poll in polls:
+        for poll in self._polls.pop(topic, ()):
             if not poll.done():
                 poll.set_result(None)
 
@@ -154,10 +180,12 @@ class Broker:
         self.later(arrive, fate.there)
         return await answer
 
-    async def wait_for_records(self, seconds: float) -> None:
-        """Wait until a record is appended somewhere, for at most this long."""
+    async def wait_for_records(self, topics: Iterable[str], seconds: float) -> None:
+        """Wait until a record is appended to one of these topics, for at most this long."""
         poll: asyncio.Future[None] = self.loop.create_future()
-        self._polls[poll] = None
+        topics = list(topics)
+        for topic in topics:
+            self._polls.setdefault(topic, []).append(poll)
 
         def end() -> None:
             if not poll.done():
@@ -168,7 +196,9 @@ class Broker:
             await poll
         finally:
             timer.cancel()
-            self._polls.pop(poll, None)
+            for topic in topics:
+                if poll in (polls := self._polls.get(topic, [])):
+                    polls.remove(poll)
 
     def later(self, work: Callable[[], object], seconds: float) -> None:
         """Do something outside of all processes."""
@@ -195,6 +225,8 @@ class Group:
         self._topic = topic
         self.members: dict[str, Member] = {}
         self.generation = 0
+        self.divided = 0
+        """How many partitions the members of this generation have got, all together."""
         self.offsets: dict[int, int] = {}
         self._rebalance: object | None = None
         self._joined = 0
@@ -238,6 +270,12 @@ class Group:
             raise IllegalGenerationError(member_id)
         self.offsets.update(offsets)
 
+    def commit_from_outside(self, offsets: dict[int, int]) -> None:
+        """Commit offsets in the name of nobody. Raises KafkaError if the group has members."""
+        if self.members:
+            raise UnknownMemberIdError("the group has members")
+        self.offsets.update(offsets)
+
     def _begin(self) -> None:
         if self._rebalance is None and self.members:
             self._rebalance = token = object()
@@ -259,7 +297,7 @@ class Group:
             return
         self.generation += 1
         names = sorted(self.members)
-        count = len(self._broker.topics[self._topic])
+        count = self.divided = len(self._broker.topics[self._topic])
         for number, name in enumerate(names):
             member = self.members[name]
             member.partitions = frozenset(range(number, count, len(names)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownMemberIdError
 
 from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.kafka.topics import describe
 from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
@@ -30,6 +32,9 @@ class GroupReader:
         self._assigned: frozenset[int] = frozenset()
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
+        self._has_new_partitions = False
+        self._client = None
+        """Asked for facts of topics: of which the model has no need."""
 
     async def membership(self) -> None:
         """Be a member until cancelled."""
@@ -48,7 +53,8 @@ class GroupReader:
                 self._assigned = assigned
                 self._positions = {one: max(offsets.get(one, 0), logs[one].beginning) for one in sorted(assigned)}
                 await self._listener.on_partitions_assigned(self._as_partitions(assigned))
-                while await self._broker.call(self._heartbeat):
+                self._has_new_partitions = False
+                while await self._broker.call(self._heartbeat) and not self._has_new_partitions:
                     await asyncio.sleep(HEARTBEAT_SECONDS)
             except UnknownMemberIdError:
                 self._member_id = None
@@ -88,7 +94,7 @@ class GroupReader:
                 records += some
         moved(records)
         if not records:
-            await broker.wait_for_records(POLL_SECONDS)
+            await broker.wait_for_records([self._topic], POLL_SECONDS)
         return records
 
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -127,7 +133,8 @@ class GroupReader:
         return await self._broker.call(lambda: self._group.offsets.get(partition.partition))
 
     def look_for_partitions(self, topic: str, count: int) -> None:
-        """Partitions are not added here."""
+        """Join again if partitions were added that the group has not divided yet."""
+        self._has_new_partitions = self._group.divided < min(count, len(self._broker.topics[topic]))
 
     def _as_partitions(self, numbers: frozenset[int]) -> set[TopicPartition]:
         return {TopicPartition(self._topic, number) for number in numbers}
@@ -229,8 +236,37 @@ class Offsets:
         self.name = name
         self.group = group
 
+    async def __aenter__(self) -> "Offsets":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     async def stop(self) -> None:
         """Close the client."""
+
+    async def topic_id(self) -> uuid.UUID:
+        """The id of the topic. Raises TransientFailure."""
+        try:
+            facts = (await describe(self._broker, [self.name]))[self.name]
+        except KafkaError as error:
+            raise no_answer(error) from error
+        assert facts is not None
+        return facts.topic_id
+
+    async def all_ends(self) -> dict[int, int]:
+        """The offset after the last record of each partition that the topic has."""
+        return await self._call(lambda: {one: log.end for one, log in enumerate(self._broker.topics[self.name])})
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Set offsets of the group, which must have no members. Raises TransientFailure."""
+        wanted = dict(offsets)
+
+        def work() -> dict[int, int]:
+            self._broker.group(self.group, self.name).commit_from_outside(wanted)
+            return {}
+
+        await self._call(work)
 
     async def beginnings(self, partitions: Any) -> dict[int, int]:
         """The first offset of each partition."""
@@ -265,9 +301,28 @@ class Reader:
     async def stop(self) -> None:
         """Close the connections."""
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Read all partitions of these topics."""
+        self.assign([TopicPartition(name, one) for name in topics for one in range(len(self._broker.topics[name]))])
+
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         """Read these partitions."""
         self._positions = dict.fromkeys(partitions, 0)
+
+    def assignment(self) -> set[TopicPartition]:
+        """What is read."""
+        return set(self._positions)
+
+    async def seek_to_beginning(self) -> None:
+        """Read all partitions from their beginning."""
+        self._positions = dict.fromkeys(self._positions, 0)
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each partition. Raises KafkaError."""
+        wanted = list(partitions)
+        return await self._broker.call(
+            lambda: {one: self._broker.topics[one.topic][one.partition].end for one in wanted}
+        )
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from here."""
@@ -281,17 +336,26 @@ class Reader:
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int = 1
     ) -> dict[TopicPartition, list[IncomingRecord]]:
         """The next records. Raises KafkaError."""
-        found = {}
-        for one in partitions or tuple(self._positions):
-            log = self._broker.topics[one.topic][one.partition]
-            position = max(self._positions[one], log.beginning)
-            records = list(await self._broker.call(partial(log.read, position, max_records)))
-            self._positions[one] = position + len(records)
-            if records:
-                found[one] = records
-        if not found and timeout_ms:
-            await self._broker.wait_for_records(timeout_ms / 1000)
-        return found
+        at = {one: self._positions[one] for one in partitions or self._positions}
+
+        def fetch() -> dict[TopicPartition, list[IncomingRecord]]:
+            left, found = max_records, {}
+            for one, position in at.items():
+                log = self._broker.topics[one.topic][one.partition]
+                found[one] = list(log.read(position, left))
+                left -= len(found[one])
+                beginnings[one] = log.beginning
+            return found
+
+        beginnings: dict[TopicPartition, int] = {}
+        fetched = {one: records for one, records in (await self._broker.call(fetch)).items() if records}
+        for one, beginning in beginnings.items():
+            if self._positions.get(one) == at[one]:  # otherwise somebody has sought meanwhile
+                # Where the records before have expired, a consumer begins at the first one that is left.
+                self._positions[one] = fetched[one][-1].offset + 1 if one in fetched else max(at[one], beginning)
+        if not fetched and timeout_ms:
+            await self._broker.wait_for_records(sorted({one.topic for one in at}), timeout_ms / 1000)
+        return fetched
 
 
 class Tail:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from tests.support.simulation.mongo.expressions import MISSING, evaluate
@@ -10,6 +11,7 @@ from tests.support.simulation.mongo.matching import (
     equalities,
     in_order,
     matches,
+    positioned,
     projected,
     put,
     remove,
@@ -29,8 +31,13 @@ def upserted(query: Mapping[str, Any]) -> Document:
     return document
 
 
-def updated(document: Document, update: Any, now: datetime, *, is_new: bool) -> Document:
-    """The document after an update, which may be a pipeline; `document` may be changed in place."""
+def updated(
+    document: Document, update: Any, now: datetime, *, is_new: bool, query: Mapping[str, Any] = MappingProxyType({})
+) -> Document:
+    """The document after an update, which may be a pipeline; `document` may be changed in place.
+
+    The filter `query` has found it.
+    """
     if isinstance(update, list):
         for stage in update:
             ((name, argument),) = stage.items()
@@ -49,7 +56,7 @@ def updated(document: Document, update: Any, now: datetime, *, is_new: bool) -> 
         if name == "$setOnInsert" and not is_new:
             continue
         for path, value in argument.items():
-            _apply(document, name, path, value)
+            _apply(document, name, positioned(document, path, query), value)
     return document
 
 

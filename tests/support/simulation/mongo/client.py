@@ -84,6 +84,10 @@ class Database:
         """Create a collection, unless it exists."""
         await self.client.server.call(lambda: self.client.server.storage.table(name))
 
+    async def drop_collection(self, name: str) -> None:
+        """Delete a collection: here, all its documents."""
+        await self[name].drop()
+
     async def command(self, *_: Any, **__: Any) -> Document:
         """Commands that change options of collections have no effect here."""
         return {"ok": 1.0}

@@ -1,6 +1,7 @@
 """The driver's collections and cursors, as far as the simulated services use them."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from tests.support.simulation.loop import current_process
 from tests.support.simulation.mongo import changes
-from tests.support.simulation.mongo.matching import Document, in_order, projected
+from tests.support.simulation.mongo.matching import Document, copied, in_order, projected
 from tests.support.simulation.mongo.session import Session
 from tests.support.simulation.mongo.storage import Duplicate, Transaction, UniqueIndex, key_of, stored
 
@@ -27,7 +28,13 @@ class Cursor:
     def __init__(self, fetch: Callable[["Cursor"], Any]) -> None:
         self._fetch = fetch
         self.order: list[tuple[str, int]] = []
+        self.first = 0
         self.most = 0
+
+    @property
+    def end(self) -> int | None:
+        """The number of the first result that is not wanted any more."""
+        return self.first + self.most if self.most else None
 
     def sort(self, keys: str | Sequence[tuple[str, int]], direction: int = 1) -> "Cursor":
         """Sort the results."""
@@ -37,6 +44,11 @@ class Cursor:
     def limit(self, most: int) -> "Cursor":
         """Give no more results than this; 0 for all."""
         self.most = most
+        return self
+
+    def skip(self, count: int) -> "Cursor":
+        """Leave out the first results."""
+        self.first = count
         return self
 
     def batch_size(self, _: int) -> "Cursor":
@@ -89,16 +101,23 @@ class Collection:
 
         async def fetch(cursor: Cursor) -> list[Document]:
             def read(transaction: Transaction | None, at: int | None) -> list[Document]:
-                found = [document for _, document in self._storage.find(self.name, query or {}, at, transaction)]
-                if cursor.order:
-                    found = in_order(found, cursor.order)
-                return [projected(stored(one), fields) for one in (found[: cursor.most] if cursor.most else found)]
+                matching = (document for _, document in self._storage.find(self.name, query or {}, at, transaction))
+                found = in_order(list(matching), cursor.order) if cursor.order else matching
+                return [projected(one, fields) for one in islice(found, cursor.first, cursor.end)]
 
             return await self._read(read, session)
 
         cursor = Cursor(fetch)
         cursor.order, cursor.most = list(sort), limit
         return cursor
+
+    async def find_raw_batches(
+        self, query: Mapping[str, Any], fields: Mapping[str, Any], *, sort: Sequence[tuple[str, int]], batch_size: int
+    ) -> AsyncIterator[bytes]:
+        """The documents that match, as BSON, a batch at a time."""
+        found = await self.find(query, fields, sort=sort).to_list()
+        for start in range(0, len(found), batch_size):
+            yield b"".join(map(bson.encode, found[start : start + batch_size]))
 
     async def find_one(
         self,
@@ -128,7 +147,7 @@ class Collection:
 
         def read(transaction: Transaction | None, at: int | None) -> list[Document]:
             def documents(name: str, query: Mapping[str, Any]) -> list[Document]:
-                return [stored(document) for _, document in self._storage.find(name, query, at, transaction)]
+                return [copied(document) for _, document in self._storage.find(name, query, at, transaction)]
 
             first: Mapping[str, Any] = pipeline[0].get("$match", {}) if pipeline else {}
             return changes.run(pipeline, documents(self.name, first), documents, self._storage.clock())
@@ -171,7 +190,7 @@ class Collection:
         def work(transaction: Transaction | None, _: int | None) -> SimpleNamespace:
             now = self._storage.clock()
             found = list(self._storage.find(self.name, query, None, transaction))
-            written = [(key, changes.updated(stored(one), update, now, is_new=False)) for key, one in found]
+            written = [(key, changes.updated(copied(one), update, now, is_new=False)) for key, one in found]
             new = [(key, stored(one)) for key, one in written]
             self._storage.write(self.name, new, transaction, process)
             count = sum(one != before for (_, one), (_, before) in zip(new, found, strict=True))
@@ -217,10 +236,10 @@ class Collection:
             operation = UpdateOne({"_id": before["_id"]} if before else query, update, upsert=upsert)
             self._one(operation, transaction, process)
             if not return_document:
-                return before and projected(stored(before), projection)
+                return before and projected(before, projection)
             key = key_of(before["_id"]) if before else key_of(query["_id"])
             after = self._storage.current(self.name, key, transaction)
-            return after and projected(stored(after), projection)
+            return after and projected(after, projection)
 
         process = current_process()
         try:
@@ -292,7 +311,7 @@ class Collection:
         if isinstance(operation, InsertOne):
             document = operation._doc
             key = key_of(document["_id"])
-            if next(storage.find(name, {"_id": document["_id"]}, None, transaction), None) is not None:
+            if storage.current(name, key, transaction) is not None:
                 raise Duplicate(f"{name}: {key!r}")
             storage.write(name, [(key, document)], transaction, process)
             return 0, 0, 0
@@ -308,12 +327,13 @@ class Collection:
             begun = changes.upserted(operation._filter) if found is None else found[1]
             document = stored({"_id": begun["_id"], **operation._doc})
         else:
-            begun = changes.upserted(operation._filter) if found is None else stored(found[1])
+            begun = changes.upserted(operation._filter) if found is None else copied(found[1])
             now = storage.clock()
-            document = stored(changes.updated(begun, operation._doc, now, is_new=found is None))
+            is_new = found is None
+            document = stored(changes.updated(begun, operation._doc, now, is_new=is_new, query=operation._filter))
         if found is None:
             key = key_of(document["_id"])
-            if next(storage.find(name, {"_id": document["_id"]}, None, transaction), None) is not None:
+            if storage.current(name, key, transaction) is not None:
                 raise Duplicate(f"{name}: {key!r}")
             storage.write(name, [(key, document)], transaction, process)
             return 0, 0, 0

@@ -98,6 +98,12 @@ def _operator(name: str, argument: Any, document: Mapping[str, Any], now: dateti
         return (max if name == "$max" else min)(known, key=_key) if known else None
     if name == "$add":
         return _sum(values)
+    if name == "$concatArrays":
+        if any(one is MISSING or one is None for one in values):
+            return None
+        return [element for one in values for element in one]
+    if name == "$binarySize":
+        return None if values[0] in (None, MISSING) else len(values[0])
     if name == "$bsonSize":
         return None if values[0] in (None, MISSING) else len(bson.encode(values[0]))
     raise NotImplementedError(name)

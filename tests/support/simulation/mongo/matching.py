@@ -11,16 +11,32 @@ from typing import Any
 from tests.support.simulation.mongo.expressions import MISSING, evaluate, rank
 
 Document = dict[str, Any]
+_CONTAINERS = (dict, list)
+
+
+def copied(value: Any) -> Any:
+    """A copy of what is stored, which the caller may change: everything but objects and arrays is immutable."""
+    kind = type(value)
+    if kind is dict:
+        return {name: copied(one) if type(one) in _CONTAINERS else one for name, one in value.items()}
+    if kind is list:
+        return [copied(one) if type(one) in _CONTAINERS else one for one in value]
+    return value
 
 
 def values_at(document: Any, path: str) -> Any:
-    """The value at a dotted path, or MISSING."""
+    """The value at a dotted path, or MISSING; of an array of objects, the values of all that have one."""
     if "." not in path:
         return document.get(path, MISSING) if type(document) is dict else MISSING
     value = document
-    for name in path.split("."):
+    names = path.split(".")
+    for number, name in enumerate(names, 1):
         if isinstance(value, list) and name.isdigit() and int(name) < len(value):
             value = value[int(name)]
+        elif isinstance(value, list):
+            rest = ".".join(names[number - 1 :])
+            found = [one for element in value if (one := values_at(element, rest)) is not MISSING]
+            return found if found or not value else MISSING
         elif isinstance(value, Mapping) and name in value:
             value = value[name]
         else:
@@ -106,11 +122,12 @@ def sort_key(value: Any) -> tuple[Any, ...]:
 
 
 def projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
-    """The document with the fields that a projection asks for; it may be changed in place."""
+    """A copy of the document, with the fields that a projection asks for."""
     if not fields:
-        return document
+        return dict(copied(document))
     chosen = {name: wanted for name, wanted in fields.items() if name != "_id"}
     if chosen and not any(chosen.values()):
+        document = copied(document)
         for path in chosen:
             remove(document, path)
         if fields.get("_id", 1) == 0:
@@ -118,20 +135,33 @@ def projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
         return document
     found: Document = {}
     if fields.get("_id", 1) and "_id" in document:
-        found["_id"] = document["_id"]
+        found["_id"] = copied(document["_id"])
     for name in document:  # in the order of the document, as MongoDB returns them
         for path in chosen:
             if path.split(".")[0] == name and (value := values_at(document, path)) is not MISSING:
-                put(found, path, value)
+                put(found, path, copied(value))
     return found
+
+
+def positioned(document: Document, path: str, query: Mapping[str, Any]) -> str:
+    """A path with the place of the first array element that the filter has found, instead of `$`."""
+    array, is_positional, rest = path.partition(".$.")
+    if not is_positional:
+        return path
+    conditions = {name.removeprefix(f"{array}."): one for name, one in query.items() if name.startswith(f"{array}.")}
+    for index, element in enumerate(values_at(document, array)):
+        if all(_fits(values_at(element, name), one) for name, one in conditions.items()):
+            return f"{array}.{index}.{rest}"
+    raise NotImplementedError(path)
 
 
 def put(document: Document, path: str, value: Any) -> None:
     """Set the value at a dotted path."""
     *outer, last = path.split(".")
+    found: Any = document
     for name in outer:
-        document = document.setdefault(name, {})
-    document[last] = value
+        found = found[int(name)] if isinstance(found, list) else found.setdefault(name, {})
+    found[last] = value
 
 
 def remove(document: Document, path: str) -> None:

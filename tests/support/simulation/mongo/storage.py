@@ -5,6 +5,7 @@ document, or takes the same value of a unique index, fails at once with a write 
 before the last commit there. A write outside of transactions waits instead (`Locked`).
 """
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,8 @@ from tests.support.simulation.mongo.expressions import MISSING
 from tests.support.simulation.mongo.matching import Document, matches, values_at
 
 _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True)
+SCANNED_MAX = 8
+"""The most documents of a collection that are looked through without an index."""
 Resource = tuple[str, str, Hashable]
 """What a transaction locks: a collection, `_id` or the name of a unique index, and a value there."""
 
@@ -68,13 +71,102 @@ class UniqueIndex:
 
 @dataclass
 class Table:
-    """One collection: the versions of each document by key, oldest first, each with the time of its commit."""
+    """One collection: the versions of each document by key, oldest first, each with the time of its commit.
+
+    `places` shortens searches, and says nothing about what is found: by path and by value there, the keys of documents
+    of which some version has that value, each with the number of these versions.
+    """
 
     name: str
     versions: dict[Hashable, list[tuple[int, Document | None]]] = field(default_factory=dict)
     indexes: list[UniqueIndex] = field(default_factory=list)
     owners: dict[Resource, Hashable] = field(default_factory=dict)
     """By value of a unique index, the key of the document that has it, as committed last."""
+    places: dict[str, dict[Hashable, dict[Hashable, int]]] = field(default_factory=dict)
+
+    def add(self, key: Hashable, time: int, document: Document | None) -> None:
+        """Add the version of a commit."""
+        self.versions.setdefault(key, []).append((time, document))
+        if document is not None:
+            for path, by_value in self.places.items():
+                _count(by_value, key, document, path)
+
+    def forget(self, key: Hashable, horizon: int) -> None:
+        """Forget the versions of a document that nobody can read who reads `horizon` or later."""
+        versions = self.versions.get(key)
+        if versions is None:
+            return
+        while len(versions) > 1 and versions[1][0] <= horizon:
+            _, document = versions.pop(0)
+            if document is not None:
+                for path, by_value in self.places.items():
+                    _discount(by_value, key, document, path)
+        if len(versions) == 1 and versions[0][1] is None and versions[0][0] <= horizon:
+            del self.versions[key]
+
+    def candidates(self, query: Mapping[str, Any]) -> Iterable[Hashable]:
+        """The keys of all documents that a filter may find, in an order that depends on nothing outside."""
+        best: list[dict[Hashable, int]] | None = None
+        for path, values in equalities_of(query):
+            if path == "_id":
+                return [key for key in dict.fromkeys(map(key_of, values)) if key in self.versions]
+            if len(self.versions) <= SCANNED_MAX:
+                continue
+            by_value = self.places.get(path)
+            if by_value is None:
+                by_value = self.places[path] = {}
+                for key, versions in self.versions.items():
+                    for _, document in versions:
+                        if document is not None:
+                            _count(by_value, key, document, path)
+            found = [place for value in values if (place := by_value.get(key_of(value)))]
+            if best is None or sum(map(len, found)) < sum(map(len, best)):
+                best = found
+        if best is None:
+            return list(self.versions)
+        return list(best[0]) if len(best) == 1 else list(dict.fromkeys(key for place in best for key in place))
+
+
+def equalities_of(query: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """The paths at which a filter wants one of a few values, with these values."""
+    for path, condition in query.items():
+        if path == "$and":
+            for one in condition:
+                yield from equalities_of(one)
+        elif path.startswith("$"):
+            continue
+        elif not isinstance(condition, Mapping) or not any(name.startswith("$") for name in condition):
+            yield path, [condition]
+        elif "$eq" in condition:
+            yield path, [condition["$eq"]]
+        elif "$in" in condition:
+            yield path, list(condition["$in"])
+
+
+def _values_for(document: Document, path: str) -> list[Hashable]:
+    value = values_at(document, path)
+    if value is MISSING:
+        return [None]
+    if isinstance(value, list):
+        return list(dict.fromkeys([key_of(value), *map(key_of, value)]))
+    return [key_of(value)]
+
+
+def _count(by_value: dict[Hashable, dict[Hashable, int]], key: Hashable, document: Document, path: str) -> None:
+    for value in _values_for(document, path):
+        place = by_value.setdefault(value, {})
+        place[key] = place.get(key, 0) + 1
+
+
+def _discount(by_value: dict[Hashable, dict[Hashable, int]], key: Hashable, document: Document, path: str) -> None:
+    for value in _values_for(document, path):
+        place = by_value[value]
+        if place[key] > 1:
+            place[key] -= 1
+        else:
+            del place[key]
+            if not place:
+                del by_value[value]
 
 
 @dataclass(eq=False)
@@ -107,6 +199,8 @@ class Storage:
         """Called with the process and the written documents of each commit."""
         self._locks: dict[Resource, Transaction] = {}
         self._changed: dict[Resource, int] = {}
+        self._outdated: deque[tuple[int, Table, Hashable]] = deque()
+        """Documents with versions that nobody will read soon, each with the time of the commit that came last."""
 
     def table(self, name: str) -> Table:
         """The collection of this name, which begins empty."""
@@ -120,7 +214,7 @@ class Storage:
     ) -> Iterator[tuple[Hashable, Document]]:
         """The documents that match, with their keys: as of a moment, or the last ones; not to be changed."""
         table, now = self.table(name), self.clock()
-        for key in list(self._candidates(table, query, transaction)):
+        for key in self._candidates(table, query, transaction):
             document = self._read(table, key, at, transaction)
             if document is not None and matches(document, query, now):
                 yield key, document
@@ -168,12 +262,11 @@ class Storage:
         self.snapshots.pop(transaction, None)
         if commits and transaction.overlay:
             self.time += 1
-            horizon = min([self.majority, *self.snapshots.values()])
             for (name, key), document in transaction.overlay.items():
-                versions = self.tables[name].versions.setdefault(key, [])
-                versions.append((self.time, document))
-                while len(versions) > 1 and versions[1][0] <= horizon:
-                    del versions[0]
+                table = self.tables[name]
+                table.add(key, self.time, document)
+                self._outdated.append((self.time, table, key))
+            self._forget()
             for resource, key in transaction.taken.items():
                 if key is None:
                     self.tables[resource[0]].owners.pop(resource, None)
@@ -187,19 +280,22 @@ class Storage:
             wake()
         return self.time
 
+    def _forget(self) -> None:
+        """Forget versions that nobody can read any more."""
+        horizon = min([self.majority, *self.snapshots.values()])
+        outdated = self._outdated
+        while outdated and outdated[0][0] <= horizon:
+            _, table, key = outdated.popleft()
+            table.forget(key, horizon)
+
     def _candidates(
         self, table: Table, query: Mapping[str, Any], transaction: Transaction | None
     ) -> Iterable[Hashable]:
-        wanted = query.get("_id", MISSING)
-        if isinstance(wanted, Mapping) and any(name.startswith("$") for name in wanted):
-            if "$in" in wanted:
-                return dict.fromkeys(key_of(one) for one in wanted["$in"])
-        elif wanted is not MISSING:
-            return [key_of(wanted)]
+        found = table.candidates(query)
         if transaction is None or not transaction.overlay:
-            return table.versions
-        added = [key for name, key in transaction.overlay if name == table.name and key not in table.versions]
-        return [*table.versions, *added]
+            return found
+        written = [key for name, key in transaction.overlay if name == table.name]
+        return dict.fromkeys([*found, *written])
 
     def _read(self, table: Table, key: Hashable, at: int | None, transaction: Transaction | None) -> Document | None:
         if transaction is not None and (table.name, key) in transaction.overlay:

@@ -13,6 +13,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.consuming.batch_handler import BatchHandler, Gate, OpenGate
 from triptych.kit.kafka.consuming.batch_metrics import BatchMetrics
 from triptych.kit.kafka.consuming.commits import OffsetCommits
@@ -259,14 +260,18 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             records = self._without_held(records)
             if not records:
                 return
+            assignment = self._commits.assignment
             with waiting_for(f"{self.label}: a batch to be finished"), self.progress.noted(), one_line_each():
                 self._batch = records
                 is_finished = await self._finisher.finish(records)
+            # Partitions that come back after a rebalance may be further by now: nothing of theirs may be set back.
+            is_ours = assignment == self._commits.assignment
             if is_finished:
                 self._note_current(())  # otherwise these records count as unfinished until the next poll
-                self._commits.after(records)
                 self._metrics.finished(len(records), time.perf_counter() - started)
-            elif not self._retries.interrupted.is_set():
+                if is_ours:
+                    self._commits.after(records)
+            elif is_ours and not self._retries.interrupted.is_set():
                 self._note_current(())
                 self._read_again(records)
         finally:
@@ -293,6 +298,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
                 await self._commits.flush()
-        except TimeoutError:
+        except (TimeoutError, TransientFailure):
             return False
         return True
