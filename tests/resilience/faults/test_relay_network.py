@@ -41,10 +41,11 @@ BACK_SECONDS = 15.0
 """How soon deliveries go on once the network is well, and the longest that one may wait."""
 INTERVAL_SECONDS = 0.05
 """Between two events."""
-BEFORE_SECONDS, AFTER_SECONDS = 0.5, 1.0
+BEFORE_SECONDS, AFTER_SECONDS = 0.3, 0.5
 REPEATS_MAX = 1
 """How often the same event may come once more, if it is not its receiver's answer that is lost."""
 RETRY_SECONDS = [0.5] * 30
+TIMEOUT_SECONDS = 2
 
 Fault = Callable[[FaultyLink], AbstractAsyncContextManager[None]]
 
@@ -66,12 +67,17 @@ async def relay(servers: OwnServers, tmp_path_factory: pytest.TempPathFactory) -
         servers.links() as (to_mongo, to_kafka, addresses),
         open_receiver() as receiver,
         faulty_link("http", receiver.port) as to_receiver,
-        instances(replace(direct, addresses=addresses), tmp_path_factory.mktemp("relay"), are_forks=True) as running,
+        instances(
+            replace(direct, addresses=addresses),
+            tmp_path_factory.mktemp("relay"),
+            are_forks=True,
+            webhooks_minimum_wait=1,
+        ) as running,
     ):
         await ensure_indexes(direct.database, INDEXES)
         admin = Admin(direct.database, make_sealer(relay_settings(direct)))
         url = f"http://127.0.0.1:{to_receiver.port}/hook"
-        await admin.subscribe(url, retryDelays=RETRY_SECONDS, timeout=2)
+        await admin.subscribe(url, retryDelays=RETRY_SECONDS, timeoutSeconds=TIMEOUT_SECONDS)
         running.start("webhooks-1")
         await running.ready("webhooks-1")
         yield Relay(direct, receiver, {"mongo": to_mongo, "kafka": to_kafka, "receiver": to_receiver})
