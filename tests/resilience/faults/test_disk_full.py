@@ -40,7 +40,8 @@ BACK_SECONDS = 15.0
 """How soon work goes on once the server is back."""
 LEFT_BYTES = 64 << 10
 """What can still be written when the disk becomes full."""
-DEATH_SECONDS = 60.0
+DEATH_SECONDS = 120.0
+"""MongoDB notices it at its next checkpoint, which is due each minute."""
 FULL_SECONDS = 10.0
 """How long the disk stays full after the server has died of it."""
 START_SECONDS = 60.0
