@@ -19,7 +19,7 @@ from tests.support.own_servers import OwnServers
 SEED = 1
 STORM_SECONDS = 30.0
 PACE = Pace(pause=0.2, large_items=1_050, long_pause=30)
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 20.0
 """The longest that replies, joined records and answers on every partition may take, at any time of the storm."""
 DELIVERY_SECONDS = 30.0
 """The same for deliveries. What a killed relay had claimed waits until it runs again, and it may be killed again."""
