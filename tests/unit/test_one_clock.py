@@ -1,4 +1,4 @@
-"""Times that are stored or compared come from `triptych.kit.process.clock`; no other module reads the machine's clock."""
+"""Times that are stored or compared come from `triptych.kit.process.clock`; no other module reads the machine's."""
 
 import ast
 from pathlib import Path
