@@ -84,6 +84,7 @@ soak: $(INSTALLED) ## Run the long forms of the tests whose length can be set; t
 	  tests/integration/command/test_neighbours.py tests/resilience/command tests/resilience/test_upgrade.py \
 	  tests/resilience/test_alerts_fire.py tests/resilience/test_restarts.py tests/resilience/test_growth.py \
 	  tests/resilience/cluster tests/resilience/test_recovery.py tests/resilience/faults \
+	  tests/resilience/chaos/test_storm.py \
 	  tests/e2e/test_everything_is_answered.py tests/e2e/test_partitions.py \
 	  tests/conformance/rest/test_openapi.py tests/unit
 

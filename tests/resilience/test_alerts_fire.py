@@ -3,11 +3,12 @@
 The rules are those of deploy/observability, with shorter times (tests/support/alerting.py). Runs if
 `TRIPTYCH_TEST_ALERTS` is set and the program `prometheus` is installed.
 
-Four alerts are left to promtool:
+Five alerts are left to promtool:
 * TriptychHandlerFailed, TriptychRecordsIgnored and TriptychDeliveriesStuck report bugs of the code, which no fault from
   outside causes.
 * TriptychLeasesLost needs a relay that stands still again and again for longer than its leases. They last longer than
   the longest timeout of a listener, 30 s.
+* TriptychClockWrong needs a machine whose clock is wrong. `tests/resilience/faults/test_clocks.py` has such clocks.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A TCP proxy between a service and MongoDB or Kafka that delays, loses and swallows what goes through it.
+"""A TCP proxy between a service and MongoDB, Kafka or a receiver that delays, loses and swallows what goes through it.
 
-Both protocols send messages that begin with their length, so the proxy passes on whole messages, and a rule can choose
-those whose answers are lost.
+The protocols of both servers send messages that begin with their length, so the proxy passes on whole messages, and a
+rule can choose those whose answers are lost. HTTP goes through as it comes.
 """
 
 import asyncio
@@ -13,12 +13,13 @@ from typing import Literal, TypeAlias
 
 from triptych.devstack.ports import LOOPBACK, free_ports
 
-Protocol: TypeAlias = Literal["kafka", "mongo"]
+Protocol: TypeAlias = Literal["kafka", "mongo", "http"]
 Chooses: TypeAlias = Callable[[bytes], bool]
 """Whether the fault concerns a request; it gets the whole message."""
 
-_PRODUCE = 0
-"""The key of the requests of Kafka's protocol that bring records."""
+_PRODUCE, _OFFSET_COMMIT = 0, 8
+"""The keys of requests of Kafka's protocol: those that bring records, and those that commit offsets."""
+_READ_BYTES = 64 * 1024
 
 
 def commits(message: bytes) -> bool:
@@ -29,6 +30,21 @@ def commits(message: bytes) -> bool:
 def brings_records(message: bytes) -> bool:
     """Whether a message brings records to Kafka."""
     return bool(struct.unpack_from(">h", message, 4)[0] == _PRODUCE)
+
+
+def commits_offsets(message: bytes) -> bool:
+    """Whether a message asks Kafka to commit offsets."""
+    return bool(struct.unpack_from(">h", message, 4)[0] == _OFFSET_COMMIT)
+
+
+def writes(message: bytes) -> bool:
+    """Whether a message asks MongoDB to insert or update documents."""
+    return b"\x02insert\x00" in message or b"\x02update\x00" in message
+
+
+def anything(_message: bytes) -> bool:
+    """Every request."""
+    return True
 
 
 class FaultyLink:
@@ -150,6 +166,10 @@ class _Connection:
                 await target.drain()
 
     async def _message(self, source: asyncio.StreamReader) -> bytes:
+        if self._link._protocol == "http":
+            if chunk := await source.read(_READ_BYTES):
+                return chunk
+            raise asyncio.IncompleteReadError(b"", None)
         head = await source.readexactly(4)
         if self._link._protocol == "kafka":
             return head + await source.readexactly(struct.unpack(">i", head)[0])

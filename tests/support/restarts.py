@@ -56,13 +56,16 @@ class Instances:
         *,
         are_forks: bool,
         programs: Mapping[str, Sequence[str]] | None = None,
+        environs: Mapping[str, Mapping[str, str]] | None = None,
         **fields: object,
     ) -> None:
         """Forks have imported everything when they start, which real processes have not.
 
-        `programs` has the module to run and its arguments, by service, instead of that of the service.
+        `programs` has the module to run and its arguments, by service, instead of that of the service. `environs` has
+        variables of processes by their names; what is preloaded has an effect in real processes only.
         """
         self._programs = programs or {}
+        self._environs = environs or {}
         self.installation = installation
         self._folder = folder
         self._are_forks = are_forks
@@ -85,7 +88,7 @@ class Instances:
             (self._ports[name],) = free_ports(1)
         self._starts += 1
         own = {**self._fields, f"{service}_port": self._ports[name]}
-        environ = {**os.environ, **self.installation.environ(**own)}
+        environ = {**os.environ, **self.installation.environ(**own), **self._environs.get(name, {})}
         log = self._folder / f"{name}-{self._starts}.log"
         words = self._programs.get(service, (f"triptych.{service}",))
         if self._are_forks:
@@ -144,10 +147,11 @@ async def instances(
     *,
     are_forks: bool,
     programs: Mapping[str, Sequence[str]] | None = None,
+    environs: Mapping[str, Mapping[str, str]] | None = None,
     **fields: object,
 ) -> AsyncIterator[Instances]:
     """No process yet; those that are started are stopped at the end of the block. The arguments are `Instances`'."""
-    made = Instances(installation, folder, are_forks=are_forks, programs=programs, **fields)
+    made = Instances(installation, folder, are_forks=are_forks, programs=programs, environs=environs, **fields)
     try:
         yield made
     finally:

@@ -248,7 +248,7 @@ def as_on_a_cluster() -> Iterator[Router]:
             patch.setattr(driver, "note_server", _note_router)
             patch.setattr(provision, "ensure_divided", _not_divided)
         listeners = driver._listeners
-        patch.setattr(driver, "_listeners", lambda: _with_listener(listeners()))
+        patch.setattr(driver, "_listeners", lambda: [*listeners(), _LISTENER])
         _LISTENER.router = Router.of_product()
         try:
             yield _LISTENER.router
@@ -262,10 +262,6 @@ def _note_router(client: object, _hello: Mapping[str, Any]) -> None:
 
 async def _not_divided(_database: Database, _name: str, _models: Sequence[IndexModel]) -> None:
     """A plain server cannot divide a collection."""
-
-
-def _with_listener(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**options, "event_listeners": [*options.get("event_listeners", ()), _LISTENER]}
 
 
 def assert_kept(router: Router) -> None:

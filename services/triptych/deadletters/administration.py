@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 
 from triptych.contract.topics import Topics
@@ -21,6 +20,7 @@ from triptych.kit.kafka.topic_facts import TopicFacts
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.settings import IdempotencySettings
 
 log = get_logger(__name__)
@@ -70,7 +70,7 @@ class DeadLetters:
             sources = {self._topics.dead_letter(topic): topic for topic in self._topics.dead_lettering.values()}
             facts = await letter_log.facts([*sources, *sources.values()])
             rules = ReplayRules(
-                datetime.now(UTC),
+                utc_now(),
                 {topic: count for topic, count in counts_of(facts).items() if topic in sources.values()},
                 frozenset({self._topics.commands}),
                 self._settings.processed_retention,
@@ -170,7 +170,7 @@ class OpenDeadLetters:
             beginnings = await self._log.beginnings(topic, range(self._facts[topic].partitions))
             await self._marks.prune(topic, self._facts[topic], beginnings)
             self._pruned.add(topic)
-        now = datetime.now(UTC)
+        now = utc_now()
         actions = {result.position: Action(state, now, by, result.to) for result in done}
         await self._marks.add(actions, self._facts)
         report(

@@ -1,10 +1,11 @@
 """Owns the stored retention of the history: how far back it can be trusted, and whether there is one at all."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from triptych.history.documents import HISTORY_STATE, STATE_ID
 from triptych.kit.mongo.driver import Database
+from triptych.kit.process.clock import utc_now
 
 
 class Retention(NamedTuple):
@@ -16,7 +17,7 @@ class Retention(NamedTuple):
     @property
     def trusted_since(self) -> datetime:
         """Rows that were superseded after this time are still there."""
-        return max(self.horizon, datetime.now(UTC) - self.kept)
+        return max(self.horizon, utc_now() - self.kept)
 
 
 async def read_retention(database: Database) -> Retention | None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from triptych.kit.failures import TransientFailure
 from triptych.kit.mongo.driver import Collection, Database, Document, DuplicateKeyError
+from triptych.kit.process.clock import utc_now
 from triptych.readmodel.documents import GALLERY_VIEWS, ITEM_VIEWS
 
 COLLECTION = "view_versions"
@@ -20,8 +21,9 @@ SWITCH_TIME = timedelta(seconds=90)
 """How long writers wait for a switch to end. After that it has failed, and they resume writing the old version."""
 
 _ID = "views"
-# The process that switches gives up this much earlier than the writers stop waiting, because clocks differ.
-_CLOCK_SKEW = timedelta(seconds=15)
+# The process that switches gives up this much earlier than the writers stop waiting: it may stand still in between, and
+# the time, which is MongoDB's, changes a little with the server.
+_MARGIN = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Versions:
             return
         if version != state.get("active", FIRST_VERSION):
             raise TransientFailure(f"version {version} of the views is not in use any more")
-        if state.get("switchingUntil", _long_ago()) > datetime.now(UTC):
+        if state.get("switchingUntil", _long_ago()) > utc_now():
             raise TransientFailure("the views are being switched to a new version")
 
     async def begin_switch(self, version: int) -> None:
@@ -86,7 +88,7 @@ class Versions:
             TransientFailure: `version` is not the one being built.
         """
         updated = await self._versions.update_one(
-            {"_id": _ID, "building": version}, {"$set": {"switchingUntil": datetime.now(UTC) + SWITCH_TIME}}
+            {"_id": _ID, "building": version}, {"$set": {"switchingUntil": utc_now() + SWITCH_TIME}}
         )
         if updated.matched_count != 1:
             raise TransientFailure(f"version {version} of the views is not being built any more")
@@ -98,7 +100,7 @@ class Versions:
             TransientFailure: the switch took too long; the writers of the old version may have resumed.
         """
         switched = await self._versions.update_one(
-            {"_id": _ID, "building": version, "switchingUntil": {"$gt": datetime.now(UTC) + _CLOCK_SKEW}},
+            {"_id": _ID, "building": version, "switchingUntil": {"$gt": utc_now() + _MARGIN}},
             {"$set": {"active": version}, "$unset": {"building": "", "switchingUntil": ""}},
         )
         if switched.matched_count != 1:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from triptych.command.store.overview import JobState, Overview
 from triptych.contract.base import format_instant
 from triptych.kit.kafka.errors import NO_ANSWER
 from triptych.kit.mongo.driver import Database
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.upgrading.presence import RunningProcess
 from triptych.status.collecting import Servers, answer_of, ask_servers, database_status
@@ -38,7 +38,7 @@ class SystemStatus:
 
     async def ask(self) -> dict[str, Any]:
         """The status now, as JSON. A server that does not answer is part of it."""
-        now = datetime.now(UTC)
+        now = utc_now()
 
         async def ask_database() -> Any:
             return await database_status(self._database, now, _no_migrations)

@@ -10,6 +10,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.kafka.clients import make_reader, start_client
 from triptych.kit.kafka.groups import command_group, history_group, projector_group, webhooks_group
 from triptych.kit.kafka.reading.offsets import GroupOffsets, TopicOffsets
+from triptych.kit.process.clock import unix_seconds
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup.provision import require_topics
 from triptych.status.report import DeadLetters, KafkaStatus, Lag
@@ -55,7 +56,7 @@ async def lag_of(settings: KitSettings, group: str, topic: str) -> Lag:
     behind = {partition: end - reached[partition] for partition, end in ends.items() if end > reached[partition]}
     most = sorted(behind, key=lambda partition: -behind[partition])[:PARTITIONS_READ]
     oldest = await _oldest_ms(settings, {TopicPartition(topic, partition): reached[partition] for partition in most})
-    seconds = None if oldest is None else round(max(0.0, time.time() - oldest / 1000), 1)
+    seconds = None if oldest is None else round(max(0.0, unix_seconds() - oldest / 1000), 1)
     return Lag(group, topic, sum(behind.values()), seconds)
 
 

@@ -1,7 +1,11 @@
-"""A connection to Kafka that has died without a word is closed, also if only metadata was asked for."""
+"""A connection to Kafka that has died is closed, without a word or with one, and whatever was asked for."""
+
+import asyncio
 
 import pytest
+import uvloop
 from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from tests.support.faulty_link import faulty_link
@@ -24,3 +28,18 @@ async def test_a_request_for_metadata_that_is_not_answered_closes_its_connection
                 return not connection.connected()
 
             await eventually(is_closed, "the connection is closed")
+
+
+def test_a_request_on_a_connection_that_was_just_broken_fails_as_one_without_a_connection(stack: Addresses) -> None:
+    async def send() -> None:
+        connection = await create_conn(LOOPBACK, int(stack.kafka_bootstrap.rpartition(":")[2]))
+        # The task that reads notices the end of the connection a moment after the transport; here it never does.
+        connection._read_task.cancel()
+        connection._writer.transport.abort()
+        await asyncio.sleep(0.05)
+        with pytest.raises(KafkaConnectionError):
+            await connection.send(MetadataRequest([]))
+        assert not connection.connected()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(send())

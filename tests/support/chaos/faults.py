@@ -26,6 +26,8 @@ BEYOND_SESSION_SECONDS = 10.0
 NAMES = tuple(f"{service}-{number}" for service in SERVICES for number in (1, 2))
 """Two processes of each service."""
 SERVER_FREEZE_SECONDS = 20.0
+STAYS_SECONDS = 0.5, 2.5
+"""How long a process that comes and goes stays at least and at most once it is ready."""
 START_SECONDS = 60.0
 
 
@@ -85,6 +87,27 @@ class Faults:
         self._running.start(name)
         self._away.discard(name)
         return began_at
+
+    async def come_and_go(self, seconds: float) -> int:
+        """Let a third process of each service come and go for so long; the result is how often one came.
+
+        Every other time it is killed, otherwise told to stop. So the partitions are divided again and again.
+        """
+        ends_at = time.monotonic() + seconds
+        return sum(await asyncio.gather(*(self._come_and_go(f"{service}-3", ends_at) for service in SERVICES)))
+
+    async def _come_and_go(self, name: str, ends_at: float) -> int:
+        count = 0
+        while time.monotonic() < ends_at:
+            self._running.start(name)
+            count += 1
+            await self._running.ready(name)
+            await asyncio.sleep(self._chance.uniform(*STAYS_SECONDS))
+            if count % 2 and time.monotonic() < ends_at:
+                await self._running.kill(name)
+            else:
+                await self._running.stop(name)
+        return count
 
     async def heal(self, seconds: float = BEYOND_SESSION_SECONDS) -> None:
         """End faults that last: services that were stopped continue after this time."""

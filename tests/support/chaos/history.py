@@ -112,7 +112,7 @@ class State(NamedTuple):
     items: tuple[dict[str, Any], ...] = ()
 
 
-Component: TypeAlias = Literal["command", "projector", "webhooks", "gateway", "kafka", "mongo"]
+Component: TypeAlias = Literal["command", "projector", "webhooks", "gateway", "kafka", "mongo", "all services"]
 
 
 class Recovery(NamedTuple):

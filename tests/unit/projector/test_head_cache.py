@@ -25,7 +25,7 @@ def test_cached_items_are_the_first_items_of_the_gallery_or_say_that_they_are_to
             items.pop(number, None)
             first_items.remove(str(number))
         else:
-            items[number] = sort_order + number / 1_000  # sort orders are unique
+            items[number] = sort_order + (number + 1) / 1_000  # sort orders are unique
             first_items.put(str(number), items[number], b"%d" % number)
         if first_items.is_sufficient:
             expected = sorted(items, key=lambda number: -items[number])[:HEAD_ITEMS_MAX]

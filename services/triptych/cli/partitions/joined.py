@@ -8,7 +8,7 @@ the records from before are deleted as such. Consumers that are behind get a day
 import asyncio
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from triptych.client import TOMBSTONE_RETENTION
 from triptych.contract.topics import Topics
@@ -18,6 +18,7 @@ from triptych.kit.kafka.reading.offsets import TopicOffsets
 from triptych.kit.kafka.topic_changes import changing_topics
 from triptych.kit.mongo.driver import Database
 from triptych.kit.own_command import as_typed
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.startup.layouts import Phase, States, StoredLayout
 from triptych.projector.ingest.republication import RepublicationRequests
@@ -58,7 +59,7 @@ class JoinedTopic:
             states = await self._request_all(states)
         if states is not None and states.phase is Phase.PUBLISHING:
             await self._until_published()
-            await self._stored.advance(replace(states, phase=Phase.PUBLISHED, published_at=datetime.now(UTC)))
+            await self._stored.advance(replace(states, phase=Phase.PUBLISHED, published_at=utc_now()))
 
     async def trim(self, after: timedelta = TOMBSTONE_RETENTION) -> bool:
         """Delete the records from before the growth; False if there are none.
@@ -76,7 +77,7 @@ class JoinedTopic:
         if states.phase is not Phase.PUBLISHED or states.published_at is None:
             raise StartRefused(f"Not all galleries are published again. Run: {as_typed('partitions grow')}")
         due = states.published_at + after
-        if datetime.now(UTC) < due:
+        if utc_now() < due:
             raise StartRefused(f"Consumers may still need the records. Run it again after {due:%Y-%m-%d %H:%M} UTC.")
         async with TopicOffsets(self._settings, self._topic) as offsets:
             is_same = str(await offsets.topic_id()) == states.topic_id

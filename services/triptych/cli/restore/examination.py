@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from triptych.cli.restore.findings import Findings, Joined, LostCommands, Some, move_of
 from triptych.cli.restore.positions import Bounds, command_offsets, event_offsets, reaches_back, replay_ranges
@@ -23,6 +23,7 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.kafka.reading.offsets import GroupOffsets, TopicOffsets
 from triptych.kit.kafka.reading.ranges import read_ranges
 from triptych.kit.mongo.driver import Database
+from triptych.kit.process.clock import utc_now
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.projector.rebuild.join_copy import JoinedCopy
 from triptych.readmodel.versions import Versions
@@ -76,7 +77,7 @@ async def examined(settings: CliSettings, database: Database, report: ReportProg
     """
     topics = Topics(settings.topic_prefix)
     version = await Versions(database).active()
-    now = datetime.now(UTC)
+    now = utc_now()
     with PublishedCopy() as copy:
         names = (settings.projector_group(version), settings.webhooks_group)
         projector, relay = [await _group(settings, name, topics.events) for name in names]
@@ -106,7 +107,7 @@ async def examined(settings: CliSettings, database: Database, report: ReportProg
 
 def recognised_since(settings: CliSettings) -> datetime:
     """The time since which a command that was carried out has a stored outcome."""
-    return datetime.now(UTC) - settings.processed_retention + RECOGNISED_MARGIN
+    return utc_now() - settings.processed_retention + RECOGNISED_MARGIN
 
 
 async def find(settings: CliSettings, database: Database, report: ReportProgress) -> Findings:

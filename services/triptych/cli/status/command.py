@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -16,6 +16,7 @@ from triptych.cli.refusals import reporting_refusals
 from triptych.cli.settings import CliSettings
 from triptych.cli.status.collecting import addresses_of, collect
 from triptych.cli.status.screen import screen
+from triptych.kit.process.clock import utc_now
 from triptych.status.report import Report
 
 app = typer.Typer(add_completion=False)
@@ -81,4 +82,4 @@ def _named(typed: list[str]) -> dict[str, str]:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return utc_now()

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from triptych.command.domain.decide import decide
 from triptych.command.domain.scope import whole_gallery_of
@@ -25,6 +25,7 @@ from triptych.kit.failures import Fault, fault_of
 from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.supervision import progress
 
 log = get_logger(__name__)
@@ -184,7 +185,7 @@ class Executor:
         Raises:
             Conflict, NeedsMoreLoaded: nothing was written; another attempt may succeed.
         """
-        at = datetime.now(UTC)
+        at = utc_now()
         unit = await self._loader.load(commands, at, hints)
         replies = self._decide(commands, unit, hints, at, running_job)
         decided = commands[: len(replies)]

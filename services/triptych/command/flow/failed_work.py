@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from triptych.command.domain.decide import messages_of
 from triptych.command.domain.state import Change, GalleryHead
@@ -21,6 +21,7 @@ from triptych.kit.failures import RecordTooLarge
 from triptych.kit.kafka.publishing.dead_letters import HANDLER_FAILED, DeadLetterPublisher
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import error_text, get_logger
+from triptych.kit.process.clock import utc_now
 from triptych.writemodel.galleries import Status
 
 log = get_logger(__name__)
@@ -68,7 +69,7 @@ class JobFailures:
         else:
             await self._dead_letter(command.record, error)
         async with self._writer.exclusive({stored.partition}) as writer:
-            now = datetime.now(UTC)
+            now = utc_now()
             unit = await self._loader.load_head(stored.gallery_id)
             head, state = unit.heads.get(stored.gallery_id), {}
             if head is not None and head.job == stored.job_id:

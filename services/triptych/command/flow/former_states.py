@@ -1,6 +1,5 @@
 """Finds the former state that a command asks for in the history, and stages it for the steps of its job."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from triptych.command.domain.state import Rejected
@@ -11,6 +10,7 @@ from triptych.command.store.staging import Staging
 from triptych.contract.replies import ErrorCode
 from triptych.history.moments import Absence, Moment, NotShown
 from triptych.history.queries import History
+from triptych.kit.process.clock import unix_seconds
 
 PATIENCE_SECONDS = 30.0
 """How long a job waits for the history, which is written after the events."""
@@ -46,7 +46,7 @@ class FormerStates:
         try:
             moment = await self._moment(site_id, source, at)
         except NotShown as reason:
-            waited = datetime.now(UTC).timestamp() - job.state["since"] / 1000
+            waited = unix_seconds() - job.state["since"] / 1000
             if reason.absence in (Absence.NOT_REACHED, Absence.UNKNOWN) and waited < PATIENCE_SECONDS:
                 return None
             raise _rejected(source, reason) from None

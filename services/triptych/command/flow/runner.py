@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from triptych.kit.failures import Fault, OwnershipLost, fault_of
 from triptych.kit.logs.batch_lines import one_line_each
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.supervision import SUPERVISOR, progress, unlimited
 from triptych.kit.process.waits import Trouble, waiting_for
 from triptych.writemodel.galleries import Status
@@ -149,7 +150,7 @@ class JobRunner:
 
     async def _count_failure(self, stored: StoredJob, error: Exception) -> float:
         """Count a failure, and give the job up after enough of them; gives the seconds to wait before a retry."""
-        now = datetime.now(UTC)
+        now = utc_now()
         failures, since = await self._jobs.note_failure(stored.job_id, now)
         if should_give_up(failures, since, now, self._patience):
             try:
@@ -183,7 +184,7 @@ class JobRunner:
         return True
 
     async def _advance(self, job: Job, writer: ExclusiveWriter) -> None:
-        at = datetime.now(UTC)
+        at = utc_now()
         envelope = job.envelope
         context = CommandContext(envelope.site_id, envelope.command_id, at, self._new_event_id, envelope.source)
         unit = await self._loader.load_head(job.command.gallery_id)
@@ -247,14 +248,14 @@ class JobRunner:
         except Rejected as rejected:
             async with self._writer.exclusive({job.command.partition}) as writer:
                 unit = await self._loader.load_head(job.command.gallery_id)
-                await self._reject(job, unit, rejected, datetime.now(UTC), writer)
+                await self._reject(job, unit, rejected, utc_now(), writer)
             return True
         if state is None:
             return False
         try:
             async with self._writer.exclusive({job.command.partition}) as writer:
                 update = JobUpdate(job.job_id, job.step, state)
-                await writer.save(UnitOfWork(), datetime.now(UTC), update)
+                await writer.save(UnitOfWork(), utc_now(), update)
         except (JobMovedOn, OwnershipLost):
             await self._staging.drop(job.job_id, staging)  # the job may have ended, so that nobody else does it
             raise
@@ -292,4 +293,4 @@ class JobRunner:
                 unit.heads[job.gallery_id] = head._replace(job=None)
             # Otherwise one of the commands has started another job, and the remaining commands wait for that.
             update = JobUpdate(job.job_id, job.step, None)
-            await writer.save(unit, datetime.now(UTC), update)
+            await writer.save(unit, utc_now(), update)

@@ -5,7 +5,7 @@ out any command.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import uuid_utils
 
@@ -26,6 +26,7 @@ from triptych.kit.kafka.partitions import partition_of
 from triptych.kit.mongo.driver import Database, InsertOne, ReplaceOne, UpdateOne
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import transaction
+from triptych.kit.process.clock import utc_now
 from triptych.writemodel.galleries import GALLERIES, ITEMS, Status
 
 GALLERIES_AT_ONCE = 200
@@ -79,7 +80,7 @@ class Sequences:
             if head is not None:
                 await self._remove_items(head, published)
         heads = await self._load(batch)
-        at = datetime.now(UTC)
+        at = utc_now()
         writes: list[InsertOne[dict[str, object]] | ReplaceOne[dict[str, object]] | UpdateOne] = []
         rows: list[OutboxRow] = []
         changed: list[ChangedHead] = []

@@ -7,7 +7,7 @@ owner, so that a new owner publishes pending rows exactly in the order of the co
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from triptych.command.domain.unit_of_work import UnitOfWork
@@ -26,6 +26,7 @@ from triptych.kit.mongo.driver import (
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.sharding import ShardKey
 from triptych.kit.mongo.transactions import settled_reads
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.supervision import progress
 
@@ -122,7 +123,7 @@ class Outbox:
     async def _acknowledge(self, row_ids: list[str]) -> None:
         await self._acknowledgements.update_many(
             {"_id": {"$in": row_ids}},
-            {"$set": {"publishedAt": datetime.now(UTC)}, "$unset": {"pending": ""}},
+            {"$set": {"publishedAt": utc_now()}, "$unset": {"pending": ""}},
         )
 
     async def flush(self, partitions: Iterable[int]) -> int:

@@ -4,12 +4,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
 from triptych.contract.identity import SITE_ID_FORM, is_site_id
 from triptych.kit.mongo.driver import ASCENDING, Database, IndexModel
+from triptych.kit.process.clock import utc_now
 
 API_KEYS = "api_keys"
 INDEXES: Mapping[str, list[IndexModel]] = {API_KEYS: []}
@@ -114,7 +115,7 @@ async def store_key(database: Database, key: str, *, site_id: str | None, scopes
         {"_id": hash_key(key)},
         {
             "$set": {"siteId": site_id, "scopes": sorted({Scope(scope).value for scope in scopes}), "name": name},
-            "$setOnInsert": {"createdAt": datetime.now(UTC)},
+            "$setOnInsert": {"createdAt": utc_now()},
         },
         upsert=True,
     )
@@ -144,6 +145,6 @@ async def list_keys(database: Database) -> list[KeyEntry]:
 async def revoke_key(database: Database, key_id: str) -> bool:
     """Revoke a key; gateways refuse it as soon as it has left their caches. Returns whether the key exists."""
     result = await database[API_KEYS].update_one(
-        {"_id": key_id}, [{"$set": {"revokedAt": {"$ifNull": ["$revokedAt", datetime.now(UTC)]}}}]
+        {"_id": key_id}, [{"$set": {"revokedAt": {"$ifNull": ["$revokedAt", utc_now()]}}}]
     )
     return result.matched_count == 1

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -36,6 +35,7 @@ from triptych.gateway.http.etags import refuse_conditions
 from triptych.gateway.http.responses import BytesAnswer, JsonAnswer
 from triptych.gateway.http.strictness import refuse_unknown
 from triptych.kit.kafka.positions import Position, parse_position
+from triptych.kit.process.clock import utc_now
 
 router = APIRouter(prefix="/v1", tags=["dead-letters"])
 
@@ -182,7 +182,7 @@ async def _step(
 ) -> Response:
     """Handle the next dead letters that are meant. The first step decides up to which moment."""
     step = None if body.cursor is None else read_step(body.cursor)
-    until = step.until if step is not None else datetime.now(UTC)
+    until = step.until if step is not None else utc_now()
     selection = body.selection(admin.topics)
     selection = replace(selection, until=until if selection.until is None else min(until, selection.until))
     results: list[Result] = []

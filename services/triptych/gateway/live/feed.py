@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ from triptych.kit.kafka.consuming.lag_tracker import LagTracker
 from triptych.kit.kafka.reading.tail import Restarted, TopicTail, tail
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import unix_seconds
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.process.telemetry import UNREADABLE
@@ -83,7 +83,7 @@ class TopicFeed:
         try:
             while True:
                 progress()
-                tracker.update(self._records.states(self._topic), time.time())
+                tracker.update(self._records.states(self._topic), unix_seconds())
                 show_lags(self._topic, tracker.lags)
                 await asyncio.sleep(LAG_SECONDS)
         finally:

@@ -1,8 +1,13 @@
-"""Closes a connection to Kafka on which a request was not answered in time, whatever the request was.
+"""Closes a connection to Kafka that has died, whatever the request was that notices it.
 
-aiokafka closes it only after the requests of `AIOKafkaClient.send`. Metadata is asked for without that method. On a
-connection that a firewall or a router has forgotten, every such request would wait in vain, until the connection has
-been idle for nine minutes; and without metadata, the client sends nothing else that would close it.
+aiokafka closes a connection without an answer only after the requests of `AIOKafkaClient.send`. Metadata is asked for
+without that method. On a connection that a firewall or a router has forgotten, every such request would wait in vain,
+until the connection has been idle for nine minutes; and without metadata, the client sends nothing else that would
+close it.
+
+A connection that the broker has just broken looks open for a moment. asyncio's own loop ignores what is written to it,
+and uvloop raises RuntimeError, for which aiokafka is not prepared: it ends the task that sends heartbeats, and the
+consumer never reads again.
 """
 
 import asyncio
@@ -10,6 +15,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
 
 _send = AIOKafkaConnection.send
 
@@ -21,7 +27,11 @@ def send(connection: AIOKafkaConnection, request: Any, expect_response: bool = T
         TimeoutError: it was not answered in time.
         KafkaError: as `AIOKafkaConnection.send`.
     """
-    answer: Awaitable[Any] = _send(connection, request, expect_response)
+    try:
+        answer: Awaitable[Any] = _send(connection, request, expect_response)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"Connection at {connection.host}:{connection.port} broken: {error}") from error
     return _answered(connection, answer) if expect_response else answer
 
 

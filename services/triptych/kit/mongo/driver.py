@@ -35,6 +35,12 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.monitoring import (
+    ServerHeartbeatFailedEvent,
+    ServerHeartbeatListener,
+    ServerHeartbeatStartedEvent,
+    ServerHeartbeatSucceededEvent,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -45,6 +51,7 @@ from triptych.kit.mongo.address import NOT_ENCODED, has_bare_secret, is_direct, 
 from triptych.kit.mongo.codes import DROPPED_CODES, DUPLICATE_KEY, TRANSIENT_CODES
 from triptych.kit.mongo.refusals import STANDALONE, start_failure
 from triptych.kit.mongo.routers import note_server
+from triptych.kit.process.clock import CLOCK
 from triptych.kit.process.stopping import DATABASE, stop_deadline
 from triptych.kit.process.supervision import unlimited
 from triptych.kit.process.waits import waiting_for
@@ -115,10 +122,38 @@ _CLOSED = "after close"  # text of the driver's error if this process has closed
 network.install()
 
 
+class _Heartbeats(ServerHeartbeatListener):
+    """Tells the clock of this process the time of the server that takes writes."""
+
+    def __init__(self) -> None:
+        self._time = CLOCK.source()
+
+    def started(self, event: ServerHeartbeatStartedEvent) -> None:
+        """Nothing to do."""
+
+    def failed(self, event: ServerHeartbeatFailedEvent) -> None:
+        """Nothing to do: the monotonic clock counts on."""
+
+    def succeeded(self, event: ServerHeartbeatSucceededEvent) -> None:
+        """Note the time. A router of a cluster counts as a server that takes writes, whichever it is."""
+        if event.reply.is_writable:
+            is_router = event.reply.document.get("msg") == "isdbgrid"
+            self._time.note("router" if is_router else event.connection_id, event.reply.document["localTime"])
+
+    def close(self) -> None:
+        """The client is closed."""
+        self._time.close()
+
+
 def connect(
-    uri: str, driver: DriverName = "pymongo", options: Mapping[str, Any] | None = None
+    uri: str,
+    driver: DriverName = "pymongo",
+    options: Mapping[str, Any] | None = None,
+    listeners: Sequence[Any] = (),
 ) -> AsyncMongoClient[Document]:
     """A client of the chosen driver, with `options` besides those of the address. It connects on first use.
+
+    `listeners` are the driver's.
 
     Raises:
         StartRefused: the address cannot be read, or has an option that weakens a promise; or the driver is not
@@ -127,7 +162,7 @@ def connect(
     if has_bare_secret(uri):
         raise StartRefused(NOT_ENCODED)
     try:
-        client = _client(uri, driver, {**_OPTIONS, **_listeners(), **(options or {})})
+        client = _client(uri, driver, {**_OPTIONS, "event_listeners": [*_listeners(), *listeners], **(options or {})})
     except (ConfigurationError, InvalidURI, OSError, ValueError) as error:  # the latter two for files, and for hosts
         raise StartRefused(f"TRIPTYCH_MONGO_URI cannot be used: {error}") from None
     found = weaknesses(uri)
@@ -136,9 +171,9 @@ def connect(
     return client
 
 
-def _listeners() -> dict[str, Any]:
+def _listeners() -> list[Any]:
     tracer = tracer_in_use()
-    return {} if tracer is None else {"event_listeners": tracer.mongo_listeners()}
+    return [] if tracer is None else tracer.mongo_listeners()
 
 
 def _client(uri: str, driver: DriverName, options: dict[str, Any]) -> AsyncMongoClient[Document]:
@@ -164,7 +199,8 @@ async def open_database(
         StartRefused: the address cannot be used (see `connect`), a certificate, user or password is refused, the
             server is a standalone without transactions, or the address limits the client to one of several servers.
     """
-    client = connect(uri, driver, options)
+    heartbeats = _Heartbeats()
+    client = connect(uri, driver, options, [heartbeats])
     try:
         await _require_transactions(client, name, is_direct=is_direct(uri))
         yield client.get_database(
@@ -174,6 +210,7 @@ async def open_database(
             write_concern=MAJORITY,
         )
     finally:
+        heartbeats.close()
         closing = client.close()
         if asyncio.iscoroutine(closing):  # Motor closes at once and returns None
             # The driver asks the server to end its sessions, which a server that stands still does not answer.

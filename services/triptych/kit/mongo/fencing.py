@@ -10,13 +10,13 @@ A process that is killed leaves its transaction open, and MongoDB lets it block 
 owner therefore stores the ids of the sessions in which it runs transactions, and its successor ends these transactions.
 """
 
-import time
 import uuid
 from collections.abc import Iterable, Mapping
 
 from triptych.kit.failures import OwnershipLost
 from triptych.kit.mongo.driver import Collection, Cursor, Database, Document, IndexModel, Session, UpdateOne
 from triptych.kit.mongo.transactions import end_left_open, end_sessions, settled_reads
+from triptych.kit.process.clock import unix_seconds
 
 SESSIONS = "owner_sessions"
 INDEXES: dict[str, list[IndexModel]] = {SESSIONS: []}
@@ -70,7 +70,7 @@ class Ownership:
         self._epochs = {}
         self._stored_sessions = set()
         for partition in partitions:
-            epoch = {"$max": [{"$add": ["$epoch", 1]}, int(time.time()), (above or {}).get(partition, 0) + 1]}
+            epoch = {"$max": [{"$add": ["$epoch", 1]}, int(unix_seconds()), (above or {}).get(partition, 0) + 1]}
             claimed = await self._owners.find_one_and_update(
                 {"_id": self._id(partition)},
                 [{"$set": {"epoch": epoch, "token": self._token, "writes": 0}}],

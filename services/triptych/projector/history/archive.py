@@ -6,7 +6,7 @@ by whoever has read it last.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from triptych.history.documents import (
     HISTORY_EVENTS,
@@ -28,6 +28,7 @@ from triptych.kit.mongo.driver import (
     is_duplicate_key,
 )
 from triptych.kit.mongo.inserting import insert_new
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.supervision import progress
 from triptych.projector.history.fold import Closing, Fold, Sweep
 
@@ -84,8 +85,8 @@ class Archive:
 
     async def give_up(self, reach: Reach) -> None:
         """Take note that a gallery does not exist any more, although the event of its deletion was lost."""
-        gone = reach._replace(deleted_at=datetime.now(UTC), snapshot=None)
-        await self._sweep(Sweep(reach.gallery_id, OPEN - 1, datetime.now(UTC)))
+        gone = reach._replace(deleted_at=utc_now(), snapshot=None)
+        await self._sweep(Sweep(reach.gallery_id, OPEN - 1, utc_now()))
         await self._save_reaches({reach.gallery_id: reach}, {reach.gallery_id: gone})
 
     async def forget(self, gallery_id: str) -> int:

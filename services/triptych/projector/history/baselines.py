@@ -5,7 +5,6 @@ A gallery that is older than its history, or has lost events, can be shown as it
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,6 +20,7 @@ from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.driver import Database
+from triptych.kit.process.clock import unix_seconds
 from triptych.kit.process.supervision import progress
 from triptych.projector.history.archive import Archive
 from triptych.writemodel.queries import WriteModel
@@ -93,7 +93,7 @@ class Baselines:
         Raises:
             TransientFailure, the driver's errors: Kafka or MongoDB is away.
         """
-        now = time.time()
+        now = unix_seconds()
         self._requested = {id_: at for id_, at in self._requested.items() if now - at < PERIOD_SECONDS}
         WAITING.set(await self._archive.count_waiting(COUNTED_MAX))
         due = await self._due()

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from triptych.contract.topics import EVENTS, Topics
 from triptych.history import documents
@@ -15,6 +14,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.subscription import GroupTimes
 from triptych.kit.mongo.driver import Database
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.health import Health
 from triptych.kit.process.stopping import BATCH, stop_deadline
 from triptych.kit.process.supervision import SUPERVISOR
@@ -48,7 +48,7 @@ async def archiving(
         StartRefused, TransientFailure: Kafka or MongoDB cannot be used as they are.
     """
     archive = Archive(database)
-    await archive.adopt_retention(settings.history_retention, datetime.now(UTC))
+    await archive.adopt_retention(settings.history_retention, utc_now())
     if not settings.history_retention:
         yield
         return

@@ -1,6 +1,5 @@
 """Tracks the projector's offsets on the events topic: lag, gaps in the offsets, and what is published."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ from prometheus_client import Gauge
 
 from triptych.kit.kafka.consuming.gaps import NextOffsets, OffsetRange, ends_of
 from triptych.kit.kafka.reading.reader import IncomingRecord
+from triptych.kit.process.clock import unix_seconds
 
 LAG_RECORDS = Gauge("triptych_projection_lag_records", "Events of this process's partitions that are not in the views")
 LAG_SECONDS = Gauge(
@@ -104,4 +104,4 @@ class ProjectedOffsets:
         """Set the metrics. A record that is not fetched yet is no older than its predecessor, whose age is reported."""
         LAG_RECORDS.set(lag)
         oldest = min(self._in_progress_ms.values(), default=None) or self._last_ms
-        LAG_SECONDS.set(max(0.0, time.time() - oldest / 1000) if lag and oldest else 0.0)
+        LAG_SECONDS.set(max(0.0, unix_seconds() - oldest / 1000) if lag and oldest else 0.0)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 import uuid
 from collections.abc import Sequence
 
@@ -22,6 +21,7 @@ from triptych.kit.kafka.reading.tail import tail
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.process.clock import unix_seconds
 from triptych.kit.process.settings import KitSettings
 from triptych.kit.process.supervision import progress
 from triptych.projector.ingest.handler import ProjectionHandler
@@ -98,7 +98,7 @@ class Repairs:
     async def _due(self) -> list[View]:
         """The galleries of this process that lack events and were not requested in this period, within bounds."""
         partitions = await self._publisher.partitions(self._topics.events)
-        period = _period(time.time())
+        period = _period(unix_seconds())
         due: list[View] = []
         async for view in self._repository.incomplete():
             is_ours = self._ownership.owns(partition_of(view.gallery_id.encode(), partitions))
@@ -114,7 +114,7 @@ class Repairs:
     async def _repair(self, views: Sequence[View]) -> None:
         if not views:
             return
-        commands = {command.command_id: command for command in (repair_command(view, time.time()) for view in views)}
+        commands = {command.command_id: command for command in (repair_command(view, unix_seconds()) for view in views)}
         async with tail(self._settings, [self._topics.replies]) as replies:
             with one_line_each():
                 await self._publisher.publish([self._record(command) for command in commands.values()])

@@ -5,13 +5,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prometheus_client import Gauge
 
 from triptych.kit.backoff import Backoff, is_set_within
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.supervision import progress, unlimited
 from triptych.kit.process.waits import Trouble
 from triptych.webhooks.relay.lanes import Lane, LaneState
@@ -68,7 +69,7 @@ class DeliveryClaimer:
         worker: Worker,
         operational_events: OperationalEvents,
         left_behind: Sequence[str] = (),
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`left_behind` has the ids among relays of killed processes in whose place this one was started."""
         self._left_behind = left_behind

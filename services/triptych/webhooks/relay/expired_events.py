@@ -5,7 +5,7 @@ It reports them in the log, in a metric, in the readiness, and to each listener 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import Counter
@@ -13,6 +13,7 @@ from prometheus_client import Counter
 from triptych.kit.kafka.consuming.gaps import expired
 from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import utc_now
 from triptych.webhooks.relay.offsets import ExpiredRange, PlannedOffsets
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus
 from triptych.webhooks.store.operational_events import OperationalEventKind, OperationalEvents
@@ -45,7 +46,7 @@ class ExpiryReporter:
         offsets: Offsets,
         operational_events: OperationalEvents,
         listeners: Callable[[], Awaitable[Iterable[Listener]]],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """`listeners` returns all current listeners."""
         self._offsets = offsets

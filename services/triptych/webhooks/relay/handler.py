@@ -19,6 +19,7 @@ from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord
 from triptych.kit.kafka.transit import replay_of
 from triptych.kit.mongo.driver import Binary, Document
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.supervision import progress
 from triptych.kit.tracing.spans import BatchSpans
 from triptych.webhooks.relay.claiming import DeliveryClaimer
@@ -49,7 +50,7 @@ class DeliveryPlanner:
         expiry_reporter: ExpiryReporter,
         lease: timedelta,
         retention: timedelta,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._repository = repository
         self._listener_cache = listener_cache

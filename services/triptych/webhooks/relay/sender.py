@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import unix_seconds, utc_now
 from triptych.kit.tracing.spans import Operation
 from triptych.webhooks.http.client import Client, NotHttp
 from triptych.webhooks.http.resolver import NameNotResolved
@@ -37,7 +38,7 @@ log = get_logger(__name__)
 class Signer:
     """Signs each attempt, and shares the token of a wave among listeners: an RSA signature costs as much as a POST."""
 
-    def __init__(self, listener_cache: ListenerCache, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, listener_cache: ListenerCache, clock: Callable[[], float] = unix_seconds) -> None:
         self._listener_cache = listener_cache
         self._clock = clock
         self._tokens: OrderedDict[tuple[str, ...], tuple[float, SignedRequest]] = OrderedDict()
@@ -135,6 +136,6 @@ def parse_retry_after(text: str | None) -> float | None:
     try:
         at = parsedate_to_datetime(text)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+        return max(0.0, (at - utc_now()).total_seconds())
     except Exception:  # noqa: BLE001 - the parser is made for mail, and arbitrary text makes it fail in many ways
         return None

@@ -6,7 +6,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import Gauge
@@ -14,6 +14,7 @@ from prometheus_client import Gauge
 from triptych.kit.logs.batch_lines import TimedLines, gathered_in
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.process.cancelling import cancel_all
+from triptych.kit.process.clock import utc_now
 from triptych.kit.process.stopping import DELIVERIES, stop_deadline
 from triptych.webhooks.model.delivery import (
     Dead,
@@ -55,7 +56,7 @@ class Worker:
         outcome_writer: OutcomeWriter,
         listener_health: ListenerHealth,
         owns: Callable[[str], bool],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._concurrency = settings.webhooks_concurrency
         self._minimum_wait = settings.webhooks_minimum_wait.total_seconds()

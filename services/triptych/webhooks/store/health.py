@@ -6,11 +6,12 @@ so the cost does not grow with the deliveries.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from triptych.contract.base import format_instant
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, aggregate
+from triptych.kit.process.clock import utc_now
 from triptych.webhooks.model.delivery import ListenerResponse, is_success
 from triptych.webhooks.model.health import ATTEMPTS_MAX, Answers, Attempt, answers_of
 from triptych.webhooks.model.keys import Format
@@ -81,7 +82,7 @@ class HealthReader:
 
     async def read(self, site_id: str, listener_ids: Sequence[str]) -> list[ListenerHealth]:
         """The health of these listeners of a site, by id. Raises the driver's errors."""
-        now = datetime.now(UTC)
+        now = utc_now()
         found = await aggregate(self._database[LISTENERS], health_stages(site_id, listener_ids, now))
         return [_health_of(row) for row in found]
 

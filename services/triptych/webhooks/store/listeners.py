@@ -4,10 +4,11 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Binary, Database, Document, IndexModel
+from triptych.kit.process.clock import utc_now
 from triptych.webhooks.model.keys import Format, make_key, verification_key
 from triptych.webhooks.model.registration import ListenerChange, NewListener
 from triptych.webhooks.store.listener_documents import Listener, ListenerStatus, key_use_document, listener_of
@@ -70,7 +71,7 @@ class ListenerRepository:
         database: Database,
         sealer: Sealer,
         retention: timedelta,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
         end_offsets: Callable[[], Awaitable[Mapping[int, int]]] | None = None,
     ) -> None:
         """`end_offsets` reads the end offsets of the events topic. Without it, the time of creation decides."""

@@ -6,10 +6,11 @@ not change.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Database, Document, UpdateOne, aggregate
 from triptych.kit.mongo.routers import within
+from triptych.kit.process.clock import utc_now
 from triptych.webhooks.store.cursors import read_cursor, write_cursor
 from triptych.webhooks.store.delivery_documents import DELIVERIES, EVENTS, DeliveryStatus, new_delivery
 from triptych.webhooks.store.example_event import example_event
@@ -57,7 +58,7 @@ class DeliveriesPage:
 class DeliveryLog:
     """The deliveries of all sites. Every query names one site."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime] = utc_now) -> None:
         self._database = database
         self._deliveries = database[DELIVERIES]
         self._events = database[EVENTS]

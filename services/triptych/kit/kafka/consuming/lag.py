@@ -20,6 +20,7 @@ from triptych.kit.kafka.consuming.lag_tracker import Lag, LagTracker, PartitionS
 from triptych.kit.kafka.consuming.standstill import Standstill
 from triptych.kit.kafka.reading.reader import Reader
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import unix_seconds
 from triptych.kit.process.dependencies import DEPENDENCIES
 from triptych.kit.process.health import Health
 from triptych.kit.process.settings import KitSettings
@@ -96,14 +97,14 @@ class LagWatch:
             topic_partition = TopicPartition(topic, partition)
             if topic_partition in ends:
                 states[partition] = self._state(topic_partition, reached, ends[topic_partition])
-        self._tracker.update(states, time.time())
+        self._tracker.update(states, unix_seconds())
         show_lags(self._consumer.label, self._tracker.lags)
         self._log_changes()
 
     def _show_aged(self) -> None:
         """Show the lags as they must be at least by now: lags that stood still would look like short ones."""
         in_progress = {partition: record.timestamp for partition, record in self._consumer.in_progress.items()}
-        show_lags(self._consumer.label, self._tracker.aged(time.time(), in_progress))
+        show_lags(self._consumer.label, self._tracker.aged(unix_seconds(), in_progress))
 
     async def _end_standstill(self) -> None:
         """End the process if the consumer is behind and has not moved for `STANDSTILL_SECONDS`, and is to blame."""

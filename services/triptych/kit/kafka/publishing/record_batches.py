@@ -11,6 +11,7 @@ from aiokafka.structs import RecordMetadata
 from triptych.kit.kafka.clients import BATCH_BYTES
 from triptych.kit.kafka.header_names import LenientBatchBuilder
 from triptych.kit.kafka.publishing.record_sizes import bound, expanded
+from triptych.kit.process.clock import unix_milliseconds
 
 
 class OutgoingRecord(NamedTuple):
@@ -37,10 +38,11 @@ class EnqueuedBatch(NamedTuple):
 
 def batch_of(producer: AIOKafkaProducer, record: OutgoingRecord) -> BatchBuilder:
     """A batch of this one record, which may be of any size."""
+    at = unix_milliseconds()
     batch = producer.create_batch()
-    if not _append(batch, record):
+    if not _append(batch, record, at):
         batch = LenientBatchBuilder(producer)
-        _append(batch, record)
+        _append(batch, record, at)
     return batch
 
 
@@ -49,6 +51,7 @@ def batches_of(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord], li
 
     Only a batch of a single record may be larger than `limit` bytes.
     """
+    at = unix_milliseconds()
     batches = [batch := producer.create_batch()]
     for record in records:
         is_full = (
@@ -56,7 +59,7 @@ def batches_of(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord], li
             and batch.record_count() > 0
             and expanded(batch.size()) + bound(record.key, record.value, record.headers) > limit
         )
-        if is_full or not _append(batch, record):
+        if is_full or not _append(batch, record, at):
             if not batch.record_count():
                 batches.pop()
             batches.append(batch := batch_of(producer, record))
@@ -72,10 +75,10 @@ async def enqueue(
     ]
 
 
-def _append(batch: BatchBuilder, record: OutgoingRecord) -> bool:
-    """Add a record; False if the batch has no room for it or does not accept its header names."""
+def _append(batch: BatchBuilder, record: OutgoingRecord, at: int) -> bool:
+    """Add a record with this time; False if the batch has no room for it or does not accept its header names."""
     try:
-        appended = batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
+        appended = batch.append(key=record.key, value=record.value, timestamp=at, headers=list(record.headers))
     except UnicodeEncodeError:
         return False
     return appended is not None

@@ -25,6 +25,7 @@ from aiokafka.errors import (
 from triptych.kit.kafka.reading.fetched import Fetched, Unreadable, has_whole_batch
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
+from triptych.kit.process.clock import unix_milliseconds
 from triptych.kit.process.telemetry import UNREADABLE
 
 log = get_logger(__name__)
@@ -87,7 +88,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
                     if not state.has_valid_position or state.position != requested[tp]:
                         continue  # the position was changed by a seek meanwhile
                     if code == 0:
-                        state.highwater, state.lso, state.timestamp = highwater, rest[0], int(time.time() * 1000)
+                        state.highwater, state.lso, state.timestamp = highwater, rest[0], unix_milliseconds()
                         aborted = rest[2] if len(rest) > _FIELDS_BEFORE_RACKS else rest[-2]
                         if has_whole_batch(rest[-1]):
                             self._store(assignment, tp, rest[-1], aborted)
