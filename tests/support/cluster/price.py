@@ -55,10 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     known = find_scenarios()
-    with (
-        tempfile.TemporaryDirectory(prefix="triptych-price-", dir=MEMORY if MEMORY.is_dir() else None) as folder,
-        ExitStack() as running,
-    ):
+    with _folder() as folder, ExitStack() as running:
         data, cache = Path(folder), cache_dir(os.environ)
         servers = {"replica set": running.enter_context(local_stack(data_dir=data / "stack", keep=False))}
         for shards in (SHARDS[:1], SHARDS):
