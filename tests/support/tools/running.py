@@ -86,7 +86,7 @@ def _copy_jars(folder: Path) -> None:
 
 def build_go(folder: Path, program: str) -> None:
     """Compile the program of a folder with a go.mod."""
-    _run(["go", "build", "-mod=mod", "-o", program, "."], folder)
+    _run(["go", "build", "-mod=mod", "-ldflags=-s -w", "-o", program, "."], folder)
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
