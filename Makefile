@@ -56,7 +56,7 @@ test-containers: $(INSTALLED) ## Run the tests that need servers on the official
 test-deploy: $(INSTALLED) ## Build the image, start deploy/compose.yaml, and test what runs (needs Docker)
 	$(BIN)/pytest tests/deploy
 
-test-helm: $(VENV)/.installed-helm ## Render the Helm chart, and check it against the schemas of Kubernetes (needs helm)
+test-helm: $(VENV)/.installed-helm ## Render the Helm chart, and ask Kubernetes' own code about the manifests (needs helm and Go)
 	$(BIN)/pytest tests/helm
 
 test-docs: $(VENV)/.installed-docs ## Build the documentation site, and check it (needs npm the first time)
@@ -119,7 +119,7 @@ compat: $(INSTALLED) ## Check that the contract keeps what its released versions
 reference: $(INSTALLED) ## Write docs/settings.md, docs/metrics.md and docs/command-line.md from the code
 	$(BIN)/python -m triptych.cli.reference
 
-helm: $(INSTALLED) ## Write the manifests of the Helm chart and the settings in its schema (needs helm)
+helm: $(VENV)/.installed-helm ## Write the manifests of the Helm chart, and the schemas that check its values and them (needs helm)
 	$(BIN)/python -m tests.support.helm
 
 docs: $(VENV)/.installed-docs ## Build the documentation site into build/site (needs npm the first time)

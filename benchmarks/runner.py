@@ -18,16 +18,22 @@ from triptych.kit.startup.provision import ensure_topics
 
 
 async def play(
-    scenario: Scenario, rounds: int, addresses: Addresses, folder: Path, say: Callable[[str], None]
+    scenario: Scenario,
+    rounds: int,
+    addresses: Addresses,
+    folder: Path,
+    say: Callable[[str], None],
+    servers: Servers | None = None,
 ) -> Result:
     """Play `rounds` rounds of each variant, in the order A B C A B C, so that other load on the machine affects all.
 
-    The logs of child processes go to `folder`, progress messages to `say`.
+    The logs of child processes go to `folder`, progress messages to `say`. `servers` are the processes at these
+    addresses, if the caller knows them; otherwise they are looked for.
 
     Raises:
         RoundFailed: a round failed. The figures of the other rounds are dropped.
     """
-    servers = find_servers(addresses)
+    servers = servers or find_servers(addresses)
     if servers is None:
         say("broker and mongod do not run on this machine: only the processor time of the services is measured")
     played: dict[str, list[Figures]] = {variant: [] for variant in scenario.variants}

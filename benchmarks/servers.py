@@ -15,10 +15,16 @@ _LISTENING = "0A"  # linux/tcp_states.h
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The process ids of the servers."""
+    """The process ids of the servers. `more` are those of a cluster's further members."""
 
     broker: int
     mongod: int
+    more: tuple[int, ...] = ()
+
+    @property
+    def mongods(self) -> tuple[int, ...]:
+        """All processes of MongoDB."""
+        return (self.mongod, *self.more)
 
 
 def find_servers(addresses: Addresses) -> Servers | None:

@@ -35,7 +35,8 @@ class Meter:
         load = sum(tree_cpu_seconds(pid) for pid in self._load[1:]) + _own_seconds()
         if self._servers is None:
             return Usage(services, load)
-        return Usage(services, load, tree_cpu_seconds(self._servers.broker), tree_cpu_seconds(self._servers.mongod))
+        mongods = sum(map(tree_cpu_seconds, self._servers.mongods))
+        return Usage(services, load, tree_cpu_seconds(self._servers.broker), mongods)
 
     def since(self, begun: Usage, count: int, ended: float = 0.0) -> Figures:
         """The figures of `count` events, commands, requests or deliveries since an earlier reading.

@@ -96,7 +96,7 @@ class Stage:
         """What services and servers have used up to now."""
         cpu = {
             "broker": tree_cpu_seconds(self.servers.broker),
-            "mongod": tree_cpu_seconds(self.servers.mongod),
+            "mongod": sum(map(tree_cpu_seconds, self.servers.mongods)),
         }
         for service in services:
             cpu[service.name] = cpu.get(service.name, 0.0) + tree_cpu_seconds(service.child.pid)

@@ -1,11 +1,11 @@
-"""Skips everything here on a machine without helm."""
+"""Skips what runs helm on a machine without it."""
 
 import pytest
 
 from tests.support.helm.chart import helm_missing
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(scope="session")
 def helm() -> None:
     """That there is a helm to run."""
     missing = helm_missing()

@@ -9,6 +9,7 @@ import yaml
 from tests.support.helm.chart import CHART, EXAMPLES, refusal, render, rendered_file, run_helm
 from tests.support.promql import ALERTS, DASHBOARDS
 
+pytestmark = pytest.mark.usefixtures("helm")
 every_example = pytest.mark.parametrize("example", EXAMPLES)
 
 

@@ -20,6 +20,7 @@ def test_the_smallest_values_are_those_of_the_example() -> None:
     assert yaml.safe_load(first) == yaml.safe_load(EXAMPLES["plain"].read_text())
 
 
+@pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("helm ")])
 def test_helm_renders_what_it_would_install(command: str) -> None:
     words = shlex.split(command)[1:]

@@ -52,7 +52,7 @@ def _shared_stack(directory: Path) -> Iterator[Addresses]:
                     from tests.support.cluster.servers import running_cluster
 
                     router = running_cluster(data_dir / "cluster", cache_dir(os.environ))
-                    addresses = replace(addresses, mongo_uri=servers.enter_context(router))
+                    addresses = replace(addresses, mongo_uri=servers.enter_context(router).mongo_uri)
                 written.write_text("\n".join((addresses.kafka_bootstrap, addresses.mongo_uri, addresses.provider)))
             else:
                 kafka_bootstrap, mongo_uri, provider = written.read_text().splitlines()

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
@@ -20,9 +20,16 @@ _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 _ROOT = Path(__file__).parents[3]
 
 
+class Cluster(NamedTuple):
+    """The address of the router, and the process ids of the config server and the shards."""
+
+    mongo_uri: str
+    mongods: tuple[int, ...]
+
+
 @contextmanager
-def running_cluster(directory: Path, cache: Path, shards: Sequence[str] = SHARDS) -> Iterator[str]:
-    """The address of the router, while the block runs; the data is in `directory`. Raises StackUnavailable."""
+def running_cluster(directory: Path, cache: Path, shards: Sequence[str] = SHARDS) -> Iterator[Cluster]:
+    """A cluster, while the block runs; the data is in `directory`. Raises StackUnavailable."""
     *ports, router_port = free_ports(len(shards) + 2)
     named = dict(zip((CONFIG, *shards), ports, strict=True))
     with ExitStack() as running:
@@ -42,7 +49,8 @@ def running_cluster(directory: Path, cache: Path, shards: Sequence[str] = SHARDS
         router = _start(running, "router", command, directory)
         with _client(router_port) as client:
             router.wait_until(lambda: _answers(client), what="the router", timeout=_START_SECONDS)
-        yield f"mongodb://{LOOPBACK}:{router_port}/"
+        mongods = tuple(child.pid for child in children.values())
+        yield Cluster(f"mongodb://{LOOPBACK}:{router_port}/", mongods)
 
 
 def _start(running: ExitStack, name: str, command: Sequence[str | Path], directory: Path) -> Child:

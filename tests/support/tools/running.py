@@ -30,7 +30,7 @@ class ToolchainMissing(Exception):
 
 def node_report() -> Report:
     """What the tools for JavaScript found. Raises ToolchainMissing."""
-    _need("node", "npm")
+    need("node", "npm")
     packages = installed_packages(FOLDER / "node" / "package.json")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "node_modules").symlink_to(packages)
@@ -40,11 +40,11 @@ def node_report() -> Report:
 
 def java_report() -> Report:
     """What the tools for Java found. Raises ToolchainMissing."""
-    _need("mvn")
+    need("mvn")
     java = find_java(os.environ)
     if java is None:
         raise ToolchainMissing("there is no java")
-    jars = _made("java", ("pom.xml",), _copy_jars)
+    jars = made(FOLDER / "java", ("pom.xml",), _copy_jars)
     # Few optimisations: the process lives for a second.
     options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
     return _report([str(java), *options, str(FOLDER / "java" / "Read.java")])
@@ -52,27 +52,28 @@ def java_report() -> Report:
 
 def go_report() -> Report:
     """What the tools for Go found. Raises ToolchainMissing."""
-    _need("go")
-    return _report([str(_made("go", ("go.mod", "read.go"), _build) / "read")])
+    need("go")
+    return _report([str(made(FOLDER / "go", ("go.mod", "read.go"), lambda folder: build_go(folder, "read")) / "read")])
 
 
-def _need(*programs: str) -> None:
+def need(*programs: str) -> None:
+    """Raises ToolchainMissing if one of these programs is not on the PATH."""
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         raise ToolchainMissing(f"not on the PATH: {', '.join(missing)}")
 
 
-def _made(language: str, sources: Sequence[str], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills from the sources of a language. Other sources have another folder."""
-    content = b"".join((FOLDER / language / name).read_bytes() for name in sources)
-    folder = cache_dir(os.environ) / f"tools-{language}-{hashlib.sha256(content).hexdigest()[:12]}"
+def made(source: Path, names: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills, in the cache, from these files of a folder. Other content has another folder."""
+    content = b"".join((source / name).read_bytes() for name in names)
+    folder = cache_dir(os.environ) / f"tools-{source.name}-{hashlib.sha256(content).hexdigest()[:12]}"
     with locked(folder.with_suffix(".lock")):
         if not folder.exists():
             partial = folder.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            for name in sources:
-                shutil.copy(FOLDER / language / name, partial)
+            for name in names:
+                shutil.copy(source / name, partial)
             make(partial)
             partial.rename(folder)
     return folder
@@ -83,8 +84,9 @@ def _copy_jars(folder: Path) -> None:
     _run(["mvn", "--quiet", "--batch-mode", "--file", str(folder / "pom.xml"), *goal], folder)
 
 
-def _build(folder: Path) -> None:
-    _run(["go", "build", "-mod=mod", "-o", "read", "."], folder)
+def build_go(folder: Path, program: str) -> None:
+    """Compile the program of a folder with a go.mod."""
+    _run(["go", "build", "-mod=mod", "-ldflags=-s -w", "-o", program, "."], folder)
 
 
 def _run(command: Sequence[str], folder: Path) -> None:

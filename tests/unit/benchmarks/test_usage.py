@@ -41,3 +41,11 @@ def test_this_process_is_load() -> None:
     figures = meter.since(begun, 1_000)
     assert figures["load_cpu_s_per_1000"] >= 0.03
     assert figures["services_cpu_s_per_1000"] == 0
+
+
+def test_the_time_of_a_database_is_that_of_all_its_processes() -> None:
+    one = Meter(Servers(os.getpid(), os.getpid()), services=[]).read().mongod
+    three = Meter(Servers(os.getpid(), os.getpid(), (os.getpid(), os.getpid())), services=[]).read().mongod
+    assert one is not None
+    assert three is not None
+    assert three > 2.5 * one
