@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.kit.kafka.clients import REQUEST_TIMEOUT_MS
 from triptych.kit.kafka.reading import fetch_pace
 from triptych.kit.kafka.reading.fetch_pace import CALM_SECONDS, GATHERED_BYTES, IDLE_WAIT_MS, FetchPace
 
@@ -23,7 +22,3 @@ def test_records_are_gathered_while_some_come_and_the_first_one_comes_at_once(mo
     assert pace.next_fetch() == busy
     now += CALM_SECONDS * 0.2
     assert pace.next_fetch() == idle
-
-
-def test_an_empty_response_comes_well_before_its_broker_counts_as_gone() -> None:
-    assert 1.5 * IDLE_WAIT_MS < REQUEST_TIMEOUT_MS

@@ -6,8 +6,8 @@ comes, a response for each record would cost more than one for all records of a 
 
 import time
 
-IDLE_WAIT_MS = 2_000
-"""Less than a request may take. What is asked for on the same connection waits as long."""
+IDLE_WAIT_MS = 3_000
+"""What is asked for on the same connection waits as long, so every request of the reader may take longer by that."""
 GATHERED_BYTES = 256 * 1024
 """The broker responds at once when it has gathered this many bytes."""
 CALM_SECONDS = 1.0

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
-from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.kafka.clients import REQUEST_TIMEOUT_MS, make_reader, start_client
 from triptych.kit.kafka.consuming.lag_tracker import PartitionState
 from triptych.kit.kafka.reading.fetch_pace import IDLE_WAIT_MS, FetchPace
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
@@ -204,6 +204,7 @@ async def tail(
         auto_offset_reset="none",
         fetch_max_wait_ms=FETCH_WAIT_MS,
         pace=None if gather_ms is None else FetchPace(gather_ms),
+        request_timeout_ms=REQUEST_TIMEOUT_MS + (0 if gather_ms is None else IDLE_WAIT_MS),
         consumer_timeout_ms=IDLE_WAIT_MS,  # aiokafka's fetching wakes up as often, although its responses wake it too
     )
     await start_client(reader, settings)
