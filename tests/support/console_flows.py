@@ -4,7 +4,7 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, Request
 
-from tests.support.product import KEY, Gateway
+from tests.support.product import KEY, ServedGateway
 from tests.support.waiting import eventually
 
 NASTY = "<img src=x onerror=\"document.title='broken'\">"
@@ -45,7 +45,7 @@ class Requests:
         self._in_flight.discard(request)
 
 
-async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY) -> None:
+async def sign_in(page: Page, gateway: ServedGateway, place: str = "/", key: str = KEY) -> None:
     """Enter a key and the site of the test."""
     await page.goto(place)
     await page.get_by_label("API key").fill(key)
@@ -53,7 +53,7 @@ async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def create_gallery(gateway: Gateway, name: str, items: int = 0) -> str:
+async def create_gallery(gateway: ServedGateway, name: str, items: int = 0) -> str:
     """A gallery of text items, which are shown in the order of their numbers if they are at most 500."""
     answer = await gateway.client.post("/v2/galleries", json={"gallery": {"name": name}})
     gallery_id: str = answer.json()["gallery"]["id"]
@@ -73,7 +73,7 @@ def titles(page: Page) -> Locator:
     return page.get_by_role("option").locator("b")
 
 
-async def stored(gateway: Gateway, gallery_id: str) -> list[dict[str, Any]]:
+async def stored(gateway: ServedGateway, gallery_id: str) -> list[dict[str, Any]]:
     """The items as the API shows them."""
     page = await gateway.client.get(f"/v2/galleries/{gallery_id}/items?itemLimit=200")
     items: list[dict[str, Any]] = page.json()["items"]
