@@ -4,16 +4,16 @@ import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.support.console_flows import opened_tab
 from tests.support.installation import Installation, open_installation
 from tests.support.late_port import LatePort
 from tests.support.own_servers import OwnServers, own_servers
-from tests.support.product import Gateway, ServedGateway, running_product
+from tests.support.product import Gateway, running_product
 from tests.support.stack import folder_in_memory
 from triptych.devstack.processes import processes_missing
 from triptych.gateway.pages.console_page import BUILT
@@ -104,21 +104,3 @@ async def other_page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
     """The tab of another person."""
     async with opened_tab(browser, gateway) as tab:
         yield tab
-
-
-@asynccontextmanager
-async def opened_tab(browser: Browser, gateway: ServedGateway) -> AsyncIterator[Page]:
-    """A tab of a browser of its own, with its own storage."""
-    context = await browser.new_context(base_url=gateway.address)
-    tab = await context.new_page()
-    tab.set_default_timeout(20_000)
-    elsewhere: list[str] = []
-    broken: list[str] = []
-    tab.on("request", lambda request: elsewhere.append(request.url))
-    tab.on("pageerror", lambda error: broken.append(str(error)))
-    tab.on("console", lambda message: broken.append(message.text) if "Security Policy" in message.text else None)
-    yield tab
-    await context.close()
-    assert elsewhere
-    assert not [url for url in elsewhere if not url.startswith((gateway.address, "data:"))]
-    assert not broken

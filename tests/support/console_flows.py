@@ -1,8 +1,10 @@
-"""What the tests of the console share: signing in, and galleries to look at."""
+"""What the tests of the console share: tabs, signing in, and galleries to look at."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Locator, Page, Request
+from playwright.async_api import Browser, Locator, Page, Request
 
 from tests.support.product import KEY, ServedGateway
 from tests.support.waiting import eventually
@@ -43,6 +45,24 @@ class Requests:
 
     def _end(self, request: Request) -> None:
         self._in_flight.discard(request)
+
+
+@asynccontextmanager
+async def opened_tab(browser: Browser, gateway: ServedGateway) -> AsyncIterator[Page]:
+    """A tab of a browser of its own, with its own storage."""
+    context = await browser.new_context(base_url=gateway.address)
+    tab = await context.new_page()
+    tab.set_default_timeout(20_000)
+    elsewhere: list[str] = []
+    broken: list[str] = []
+    tab.on("request", lambda request: elsewhere.append(request.url))
+    tab.on("pageerror", lambda error: broken.append(str(error)))
+    tab.on("console", lambda message: broken.append(message.text) if "Security Policy" in message.text else None)
+    yield tab
+    await context.close()
+    assert elsewhere
+    assert not [url for url in elsewhere if not url.startswith((gateway.address, "data:"))]
+    assert not broken
 
 
 async def sign_in(page: Page, gateway: ServedGateway, place: str = "/", key: str = KEY) -> None:

@@ -51,8 +51,10 @@ export function useRefreshed(
     } catch (error) {
       if (own.signal.aborted) return;
       if (error instanceof Failure && error.status === 401) return signOut(error.message);
-      setProblem(await reasonOf(error));
-      if (!own.signal.aborted && mayPass(error)) readIn(pauseAfter(++state.failures));
+      const why = await reasonOf(error);
+      if (own.signal.aborted) return;
+      setProblem(why);
+      if (mayPass(error)) readIn(pauseAfter(++state.failures));
     }
   }
 
