@@ -46,6 +46,7 @@ function inWords(status: number, told: string): string {
   if (status === 403) return failures.forbidden(told);
   if (status === 404) return failures.missing;
   if (status === 429) return failures.tooMany;
+  if (status === 504) return failures.late;
   if (status >= 500) return failures.busy;
   return failures.other(status, told);
 }

@@ -1,6 +1,7 @@
 // Follows the gateway's stream of events, and resumes it when it ends. Nothing is asked for while nothing happens.
 import { Failure, failureOf } from "./api.ts";
 import { ServerEventReader, type ServerEvent } from "./pure/server-events.ts";
+import { whatIsWrong } from "./servers.ts";
 import { headersOf, type Session } from "./session.ts";
 import { texts } from "./texts.ts";
 
@@ -60,11 +61,18 @@ async function run(session: Session, path: string, watcher: Watcher, signal: Abo
       }
     } catch (error) {
       if (signal.aborted) return;
-      watcher.away(error instanceof Failure ? texts.noStream(error.message) : texts.away);
+      const why = await whyAway(error);
+      if (signal.aborted) return;
+      watcher.away(why);
     }
     await elapsed(pause * (0.75 + Math.random() / 2), signal);
     pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
   }
+}
+
+async function whyAway(error: unknown): Promise<string> {
+  if (!(error instanceof Failure)) return texts.away;
+  return (error.status >= 500 && (await whatIsWrong())) || texts.noStream(error.message);
 }
 
 async function* pieces(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -1,27 +1,65 @@
 """One product and one browser for all tests. A page fails its test if it loads anything from elsewhere."""
 
+import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.support.console_flows import opened_tab
 from tests.support.installation import Installation, open_installation
+from tests.support.late_port import LatePort
+from tests.support.own_servers import OwnServers, own_servers
 from tests.support.product import Gateway, running_product
-from triptych.devstack.stack import Addresses
+from tests.support.stack import folder_in_memory
+from triptych.devstack.processes import processes_missing
 from triptych.gateway.pages.console_page import BUILT
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=20_000)  # the usual 5 s are too few for several writes, one after another, on a busy machine
 
 
+@pytest.fixture(scope="package")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServers | None]:
+    """Servers whose Kafka can be cut off; None where servers cannot be processes of this machine.
+
+    They cost no more than those of other tests, which these tests do without.
+    """
+    if processes_missing(os.environ):
+        yield None
+        return
+    with folder_in_memory() as folder, own_servers(folder or tmp_path_factory.mktemp("servers")) as running:
+        yield running
+
+
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def made(stack: Addresses) -> AsyncIterator[Installation]:
+async def way_to_kafka(servers: OwnServers | None) -> AsyncIterator[LatePort | None]:
+    """The only way that the product has to Kafka."""
+    if servers is None:
+        yield None
+        return
+    async with servers.way_to_kafka() as way:
+        yield way
+
+
+@pytest.fixture
+def kafka(way_to_kafka: LatePort | None) -> LatePort:
+    """The way to Kafka, which the test may close."""
+    if way_to_kafka is None:
+        pytest.skip("needs servers as processes of this machine")
+    return way_to_kafka
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def made(
+    servers: OwnServers | None, way_to_kafka: LatePort | None, request: pytest.FixtureRequest
+) -> AsyncIterator[Installation]:
     """The topics and the database of the product."""
-    async with open_installation(stack) as opened:
+    addresses = request.getfixturevalue("stack") if servers is None else servers.addresses_cut_off
+    async with open_installation(addresses) as opened:
         yield opened
 
 
@@ -66,21 +104,3 @@ async def other_page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
     """The tab of another person."""
     async with opened_tab(browser, gateway) as tab:
         yield tab
-
-
-@asynccontextmanager
-async def opened_tab(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
-    """A tab of a browser of its own, with its own storage."""
-    context = await browser.new_context(base_url=gateway.address)
-    tab = await context.new_page()
-    tab.set_default_timeout(20_000)
-    elsewhere: list[str] = []
-    broken: list[str] = []
-    tab.on("request", lambda request: elsewhere.append(request.url))
-    tab.on("pageerror", lambda error: broken.append(str(error)))
-    tab.on("console", lambda message: broken.append(message.text) if "Security Policy" in message.text else None)
-    yield tab
-    await context.close()
-    assert elsewhere
-    assert not [url for url in elsewhere if not url.startswith((gateway.address, "data:"))]
-    assert not broken

@@ -90,12 +90,18 @@ async def first_and_last(gateway: Gateway, gallery_id: str, total: int) -> tuple
 async def test_changes_of_items_are_shown_and_a_deleted_gallery_says_so(page: Page, gateway: Gateway) -> None:
     gallery_id = await create_gallery(gateway, "Live", items=1)
     await sign_in(page, gateway, f"/#/galleries/{gallery_id}")
-    await expect(page.get_by_text("1 item Changes are shown as they happen.")).to_be_visible()
+    await expect(page.get_by_text("1 item. Changes are shown as they happen.")).to_be_visible()
     created = await gateway.client.post(f"/v2/galleries/{gallery_id}/items", json={"item": text(NASTY)})
     await expect(page.get_by_role("option").first).to_contain_text(NASTY)
     await expect(page.get_by_text("2 items")).to_be_visible()
     path = f"/v2/galleries/{gallery_id}/items/{created.json()['item']['id']}"
     await gateway.client.patch(path, json={"item": {"title": "changed"}})
+    await expect(page.get_by_role("option").first).to_contain_text("changed")
+    await page.get_by_role("link", name="What happened to this gallery").click()
+    events = page.get_by_role("list", name="Events, newest first").get_by_role("listitem")
+    await expect(events).to_have_count(4)
+    await expect(page.get_by_label("Gallery (id)")).to_have_value(gallery_id)
+    await page.get_by_role("link", name="Show the gallery").click()
     await expect(page.get_by_role("option").first).to_contain_text("changed")
     await gateway.client.delete(f"/v2/galleries/{gallery_id}")
     await expect(page.get_by_role("alert")).to_contain_text("This gallery was deleted.")
@@ -112,6 +118,16 @@ async def test_a_gateway_that_is_away_is_said_and_found_again(page: Page, gatewa
     await expect(page.get_by_text("Changes are shown as they happen.")).to_be_visible()
     await expect(page.get_by_role("alert")).to_have_count(0)
 
+    # Events come, and what they have changed cannot be read.
+    away = {"status": 503, "json": {"message": "", "details": {}, "problems": {"mongodb": "no answer"}}}
+    for pattern in ("**/galleries?*", "**/health/ready"):
+        await page.route(pattern, lambda route: route.fulfill(**away))
+    await create_gallery(gateway, "meanwhile")
+    await expect(page.get_by_role("alert")).to_contain_text("MongoDB does not answer the gateway.")
+    await page.unroute_all()
+    await expect(page.get_by_role("link", name="meanwhile")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
 
 async def test_nothing_is_asked_for_while_nothing_happens(page: Page, gateway: Gateway) -> None:
     gallery_id = await create_gallery(gateway, "Quiet", items=3)
@@ -119,7 +135,7 @@ async def test_nothing_is_asked_for_while_nothing_happens(page: Page, gateway: G
     asked = Requests(page)
     await sign_in(page, gateway, f"/#/galleries/{gallery_id}")
     await page.clock.run_for(1_000)
-    await expect(page.get_by_text("3 items Changes are shown as they happen.")).to_be_visible()
+    await expect(page.get_by_text("3 items. Changes are shown as they happen.")).to_be_visible()
     await expect(page.get_by_role("option")).to_have_count(3)
     await asked.settle()
     before = len(asked.urls)

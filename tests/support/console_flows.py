@@ -1,10 +1,12 @@
-"""What the tests of the console share: signing in, and galleries to look at."""
+"""What the tests of the console share: tabs, signing in, and galleries to look at."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Locator, Page, Request
+from playwright.async_api import Browser, Locator, Page, Request
 
-from tests.support.product import KEY, Gateway
+from tests.support.product import KEY, ServedGateway
 from tests.support.waiting import eventually
 
 NASTY = "<img src=x onerror=\"document.title='broken'\">"
@@ -45,7 +47,25 @@ class Requests:
         self._in_flight.discard(request)
 
 
-async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY) -> None:
+@asynccontextmanager
+async def opened_tab(browser: Browser, gateway: ServedGateway) -> AsyncIterator[Page]:
+    """A tab of a browser of its own, with its own storage."""
+    context = await browser.new_context(base_url=gateway.address)
+    tab = await context.new_page()
+    tab.set_default_timeout(20_000)
+    elsewhere: list[str] = []
+    broken: list[str] = []
+    tab.on("request", lambda request: elsewhere.append(request.url))
+    tab.on("pageerror", lambda error: broken.append(str(error)))
+    tab.on("console", lambda message: broken.append(message.text) if "Security Policy" in message.text else None)
+    yield tab
+    await context.close()
+    assert elsewhere
+    assert not [url for url in elsewhere if not url.startswith((gateway.address, "data:"))]
+    assert not broken
+
+
+async def sign_in(page: Page, gateway: ServedGateway, place: str = "/", key: str = KEY) -> None:
     """Enter a key and the site of the test."""
     await page.goto(place)
     await page.get_by_label("API key").fill(key)
@@ -53,7 +73,7 @@ async def sign_in(page: Page, gateway: Gateway, place: str = "/", key: str = KEY
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def create_gallery(gateway: Gateway, name: str, items: int = 0) -> str:
+async def create_gallery(gateway: ServedGateway, name: str, items: int = 0) -> str:
     """A gallery of text items, which are shown in the order of their numbers if they are at most 500."""
     answer = await gateway.client.post("/v2/galleries", json={"gallery": {"name": name}})
     gallery_id: str = answer.json()["gallery"]["id"]
@@ -73,7 +93,7 @@ def titles(page: Page) -> Locator:
     return page.get_by_role("option").locator("b")
 
 
-async def stored(gateway: Gateway, gallery_id: str) -> list[dict[str, Any]]:
+async def stored(gateway: ServedGateway, gallery_id: str) -> list[dict[str, Any]]:
     """The items as the API shows them."""
     page = await gateway.client.get(f"/v2/galleries/{gallery_id}/items?itemLimit=200")
     items: list[dict[str, Any]] = page.json()["items"]

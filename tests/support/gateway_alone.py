@@ -26,7 +26,8 @@ from triptych.gateway.app import make_app
 from triptych.gateway.http.budget import Budget
 from triptych.gateway.http.errors import HttpFailure
 from triptych.gateway.lines.slots import LineSlots
-from triptych.gateway.live.streams import Positions, Streams
+from triptych.gateway.live.streams import Streams
+from triptych.gateway.live.subscription import Positions
 from triptych.gateway.settings import GatewaySettings
 from triptych.gateway.writing.read_your_writes import GalleryWaiters
 from triptych.gateway.writing.unshown import UnshownWrites

@@ -27,20 +27,37 @@ KEY = "product-key"
 
 
 @dataclass(frozen=True)
-class Gateway:
-    """A running gateway, and a client of it with `KEY`."""
+class ServedGateway:
+    """Where a gateway is, in whatever process, and a client of it with `KEY`."""
 
-    app: FastAPI
     address: str
     client: httpx.AsyncClient
 
 
+@dataclass(frozen=True)
+class Gateway(ServedGateway):
+    """A gateway in this process."""
+
+    app: FastAPI
+
+
+def client_of(address: str) -> httpx.AsyncClient:
+    """A client with `KEY`, whose paths begin after the prefix, with `/v2`.
+
+    It raises AssertionError for a response whose status is not documented.
+    """
+    return httpx.AsyncClient(
+        base_url=f"{address}/progallery",
+        headers={"Authorization": KEY},
+        timeout=60,
+        verify=NO_TLS,
+        event_hooks={"response": [check_status]},
+    )
+
+
 @asynccontextmanager
 async def running_gateway(installation: Installation, **fields: object) -> AsyncIterator[Gateway]:
-    """Run a gateway only; paths given to its client begin after the prefix, with `/v2`.
-
-    The client raises AssertionError for a response whose status is not documented.
-    """
+    """Run a gateway only."""
     await store_key(installation.database, KEY, site_id=None, scopes=list(Scope), name="tests")
     async with compose_gateway(installation.settings(GatewaySettings, **fields)) as app:
         listener = listening_socket()
@@ -49,14 +66,8 @@ async def running_gateway(installation: Installation, **fields: object) -> Async
         server = make_server(app, bounds, host="127.0.0.1", port=0, graceful_seconds=5, refusal=server_refusal)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            async with httpx.AsyncClient(
-                base_url=f"{address}/progallery",
-                headers={"Authorization": KEY},
-                timeout=60,
-                verify=NO_TLS,
-                event_hooks={"response": [check_status]},
-            ) as client:
-                yield Gateway(app, address, client)
+            async with client_of(address) as client:
+                yield Gateway(address, client, app)
         finally:
             app.state.gateway.streams.end()
             server.should_exit = True

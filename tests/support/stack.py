@@ -46,7 +46,7 @@ def _shared_stack(directory: Path) -> Iterator[Addresses]:
             fcntl.flock(users, fcntl.LOCK_SH)
             is_first = not written.exists()
             if is_first:
-                data_dir = servers.enter_context(_folder_in_memory()) or directory / "stack"
+                data_dir = servers.enter_context(folder_in_memory()) or directory / "stack"
                 addresses = servers.enter_context(local_stack(data_dir=data_dir, keep=False))
                 if os.environ.get("TRIPTYCH_TEST_SHARDS") == "cluster":
                     from tests.support.cluster.servers import running_cluster
@@ -64,7 +64,7 @@ def _shared_stack(directory: Path) -> Iterator[Addresses]:
 
 
 @contextmanager
-def _folder_in_memory() -> Iterator[Path | None]:
+def folder_in_memory() -> Iterator[Path | None]:
     """A folder of a file system in memory, removed with the block; None if there is none with room.
 
     MongoDB waits for the disk at every commit and for each index. No test takes the power away from the machine, so

@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Failure } from "../api.ts";
 import { NONE, placed, type Placed, type Violation } from "../pure/violations.ts";
+import { reasonOf } from "../servers.ts";
 import { Notice } from "./notice.tsx";
 
 export interface Action {
@@ -14,11 +15,6 @@ export interface Action {
   run: (change: () => Promise<void>, prefix?: string, fields?: readonly string[]) => Promise<void>;
   /** Say what is wrong without a request; nothing if all is well. */
   say: (violations: readonly Violation[], prefix: string, fields: readonly string[]) => void;
-}
-
-/** The words for why something failed. */
-export function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 export function useAction(signOut: (why: string) => void): Action {
@@ -33,7 +29,7 @@ export function useAction(signOut: (why: string) => void): Action {
     } catch (error) {
       if (error instanceof Failure && error.status === 401) signOut(error.message);
       const violations = error instanceof Failure ? error.violations : [];
-      setBeside(violations.length > 0 ? placed(violations, prefix, fields) : { ...NONE, above: [wordsOf(error)] });
+      setBeside(violations.length > 0 ? placed(violations, prefix, fields) : { ...NONE, above: [await reasonOf(error)] });
     }
     setBusy(false);
   }

@@ -42,7 +42,7 @@ export function Change({ session, galleryId, sequence, place, signOut }: {
 
   return (
     <main>
-      <p class="bar">
+      <p class="row">
         <a href="#/happened">{happened.back}</a>
         <a href={`#/happened/${encodeURIComponent(galleryId)}`}>{happened.ofGallery}</a>
         <button onClick={() => setTimes((count) => count + 1)}>{happened.again}</button>

@@ -1,4 +1,5 @@
 // Lists events; each leads to its change.
+import { dateOf } from "../pure/dates.ts";
 import type { Entry } from "../pure/event-log.ts";
 import { texts } from "../texts.ts";
 
@@ -6,7 +7,7 @@ export function EventList({ label, entries }: { label: string; entries: readonly
   const { happened } = texts;
   if (entries.length === 0) return null;
   return (
-    <ul class="events" aria-label={label}>
+    <ul class="lines" aria-label={label}>
       {entries.map((entry) => (
         <li key={`${entry.galleryId}/${entry.sequence}`}>
           <a href={`#/happened/${entry.galleryId}/${entry.sequence}/${entry.place}`}>
@@ -14,7 +15,7 @@ export function EventList({ label, entries }: { label: string; entries: readonly
           </a>
           <span>{happened.sequence(entry.sequence)}</span>
           <code>{entry.galleryId}</code>
-          <time dateTime={entry.time}>{entry.time}</time>
+          <time class="last" dateTime={entry.time}>{dateOf(entry.time)}</time>
         </li>
       ))}
     </ul>

@@ -1,10 +1,10 @@
-// Shows names with their values.
+// Shows names with their values; those without a value are left out.
 import type { ComponentChildren } from "preact";
 
 export function Facts({ of }: { of: readonly (readonly [string, ComponentChildren])[] }) {
   return (
     <dl class="facts">
-      {of.map(([name, value]) => (
+      {of.filter(([, value]) => value !== null && value !== "").map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd>{value}</dd>

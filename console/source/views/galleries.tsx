@@ -71,14 +71,14 @@ export function Galleries({ session, signOut }: { session: Session; signOut: (wh
       {shown === null ? !watched.problem && <p role="status">{texts.loading}</p> : (
         <>
           <p role="status">
-            {shown.name ? texts.found(shown.total) : texts.galleriesCount(shown.total)} {watched.isLive && texts.live}
+            {shown.name ? texts.found(shown.total) : texts.galleriesCount(shown.total)}. {watched.isLive && texts.live}
           </p>
           {shown.total === 0 && <p>{shown.name ? texts.noneFound : texts.noGalleries}</p>}
-          <ul class="galleries">
+          <ul class="lines">
             {shown.galleries.map((gallery) => (
               <li key={gallery.id}>
                 <a href={`#/galleries/${gallery.id}`}>{gallery.name || texts.unnamed}</a>
-                <span>{texts.items(gallery.totalItems)}</span>
+                <span class="last">{texts.items(gallery.totalItems)}</span>
               </li>
             ))}
           </ul>

@@ -1,10 +1,10 @@
 // Shows a gallery: its name, what can be done with it, its items, and the fields of one of them.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { gapFor, gapOf } from "../pure/moving.ts";
+import { reasonOf } from "../servers.ts";
 import { mayWrite, type Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import { deleteItems } from "../writes.ts";
-import { wordsOf } from "./action.tsx";
 import { GalleryHead } from "./gallery-head.tsx";
 import { ItemPanel, type Panel } from "./item-panel.tsx";
 import { ItemsGrid } from "./items-grid.tsx";
@@ -71,6 +71,10 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
     framed.show(place ?? first);
   }
 
+  async function notDeleted(error: unknown) {
+    setFailed(texts.editing.notDeleted(await reasonOf(error)));
+  }
+
   function remove(ids: ReadonlySet<string>) {
     setFailed("");
     selecting.clear();
@@ -79,17 +83,23 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
       text: texts.editing.willDelete(ids.size),
       ids,
       send: (isLeaving) => deleteItems(session, id, [...ids], isLeaving).then(
-        ({ consistent }) => written(consistent), (error) => setFailed(texts.editing.notDeleted(wordsOf(error)))),
+        ({ consistent }) => written(consistent), notDeleted),
     });
     list.current?.focus();
   }
 
+  const links = (
+    <p class="row">
+      <a href="#/">{texts.back}</a>
+      <a href={`#/happened/${id}`}>{texts.happened.toGallery}</a>
+    </p>
+  );
   if (isDeleted) {
-    return <main class="gallery"><p><a href="#/">{texts.back}</a></p><Notice text={texts.galleryDeleted} /></main>;
+    return <main class="gallery">{links}<Notice text={texts.galleryDeleted} /></main>;
   }
   return (
     <main class="gallery">
-      <p><a href="#/">{texts.back}</a></p>
+      {links}
       {gallery && <h1>{name}</h1>}
       {watched.problem && <Notice text={watched.problem} retry={() => watched.again()} />}
       {failed && <Notice text={failed} />}
@@ -102,11 +112,13 @@ export function Gallery({ session, id, signOut }: { session: Session; id: string
               signOut={signOut}
               written={written}
               later={later}
-              failed={(error) => setFailed(texts.editing.notDeleted(wordsOf(error)))}
+              failed={(error) => void notDeleted(error)}
             />
           )}
-          <p role="status">{texts.items(total)} {watched.isLive && texts.live}</p>
-          {canWrite && <button onClick={() => setPanel({ kind: "create" })}>{texts.editing.createItem}</button>}
+          <p role="status">{texts.items(total)}. {watched.isLive && texts.live}</p>
+          {canWrite && (
+            <p class="bar"><button onClick={() => setPanel({ kind: "create" })}>{texts.editing.createItem}</button></p>
+          )}
           {total === 0 && <p>{texts.noItems}</p>}
           {canWrite && total > 0 && <p class="help">{texts.editing.keys}</p>}
           <ItemsGrid

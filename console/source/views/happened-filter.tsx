@@ -14,10 +14,10 @@ export function HappenedFilter(
   }
 
   return (
-    <form class="filter" onSubmit={submit}>
+    <form class="row filter" onSubmit={submit}>
       <label>
         {happened.gallery}
-        <input name="gallery" defaultValue={galleryId} autocomplete="off" aria-describedby="gallery-help" />
+        <input name="gallery" defaultValue={galleryId} autocomplete="off" placeholder={happened.allGalleries} />
       </label>
       <label>
         {happened.type}
@@ -27,7 +27,6 @@ export function HappenedFilter(
         </select>
       </label>
       <button>{happened.filter}</button>
-      <p id="gallery-help" class="help">{happened.galleryHelp}</p>
     </form>
   );
 }

@@ -113,6 +113,7 @@ export function Happened(
       {problem && <Notice text={problem} />}
       <div class="bar">
         <button onClick={() => pause(!isPaused)}>{isPaused ? happened.resume : happened.pause}</button>
+        {galleryId && <a href={`#/galleries/${encodeURIComponent(galleryId)}`}>{happened.showGallery}</a>}
         <p role="status">{isPaused ? happened.paused(waiting) : isLive && !problem && happened.live}</p>
       </div>
       {!isRead && !problem && <p role="status">{texts.loading}</p>}

@@ -1,6 +1,8 @@
 // Shows one item: as a tile of the grid, and with its fields.
 import type { Item } from "../api.ts";
+import { dateOf } from "../pure/dates.ts";
 import { texts } from "../texts.ts";
+import { Facts } from "./facts.tsx";
 import { TextPreview } from "./text-preview.tsx";
 
 /** The title of an item, or what else tells it from others. */
@@ -19,11 +21,11 @@ function fieldsOf(item: Item): [string, string][] {
     [fields.link, item.link?.url],
     [fields.tags, item.tags?.values?.join(", ")],
     [fields.sortOrder, item.sortOrder],
-    [fields.createdDate, item.createdDate],
-    [fields.updatedDate, item.updatedDate],
+    [fields.createdDate, item.createdDate && dateOf(item.createdDate)],
+    [fields.updatedDate, item.updatedDate && dateOf(item.updatedDate)],
     [fields.id, item.id],
   ];
-  return all.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [[name, String(value)]]));
+  return all.map(([name, value]) => [name, String(value ?? "")]);
 }
 
 export function ItemDetails({ item, close, edit, remove }: {
@@ -36,14 +38,7 @@ export function ItemDetails({ item, close, edit, remove }: {
   return (
     <section class="details" aria-label={texts.itemDetails}>
       <h2>{titleOf(item)}</h2>
-      <dl>
-        {fieldsOf(item).map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts of={fieldsOf(item)} />
       {item.text?.html && <TextPreview html={item.text.html} />}
       <div class="bar">
         {edit && <button onClick={edit}>{texts.editing.edit}</button>}

@@ -1,6 +1,7 @@
 // Lists the open dead letters by reason, shows one, and replays or drops one or all of a reason, after a question.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Failure } from "../api.ts";
+import { dateOf } from "../pure/dates.ts";
 import { byReason } from "../pure/letters.ts";
 import {
   handleLetter, handleLetters, readLetter, readLetters, type FullLetter, type Letter,
@@ -92,10 +93,12 @@ export function Letters({ session, signOut }: { session: Session; signOut: (why:
           {reason && <button disabled={isBusy} onClick={() => askAll("drop")}>{words.dropAll}</button>}
         </div>
       )}
-      <ul class="letters">
+      <ul class="blocks">
         {meant.map((letter) => (
           <li key={letter.id}>
-            <p><b>{letter.reason}</b> <code>{letter.id}</code> <time dateTime={letter.date}>{letter.date}</time></p>
+            <p>
+              <b>{letter.reason}</b> <code>{letter.id}</code> <time dateTime={letter.date}>{dateOf(letter.date)}</time>
+            </p>
             <p>{letter.error}</p>
             <div class="bar">
               <button

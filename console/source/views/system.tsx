@@ -53,12 +53,12 @@ function Known({ system }: { system: SystemData }) {
       {!system.lag ? <p>{words.unknown}</p> : (
         <Table
           label={words.consumers}
-          heads={[words.group, words.topic, words.behind, words.lag]}
+          heads={[words.group, words.lag, words.behind, words.topic]}
           rows={system.lag.map((lag) => [
             lag.group,
-            lag.topic,
-            String(lag.records),
             lag.records === 0 ? words.seconds(0) : lag.oldestSeconds === null ? words.unknown : words.seconds(lag.oldestSeconds),
+            String(lag.records),
+            lag.topic,
           ])}
         />
       )}
@@ -72,7 +72,11 @@ function Known({ system }: { system: SystemData }) {
               ? aged(words.deliveriesState(deliveries.due, deliveries.dead), deliveries.oldestDueSeconds)
               : words.unknown,
           ],
-          ...(system.deadLetters ?? []).map((one) => [words.lettersOn(one.topic), String(one.records)] as const),
+          [
+            words.letters,
+            system.deadLetters?.map((one) => <div key={one.topic}>{words.lettersOn(one.topic, one.records)}</div>)
+              ?? words.unknown,
+          ],
         ]}
       />
       <Jobs jobs={system.jobs} />

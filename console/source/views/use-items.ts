@@ -4,10 +4,10 @@ import { GALLERIES, readGallery, readItems, type Gallery, type Item } from "../a
 import { PAGE_ITEMS } from "../pure/item-pages.ts";
 import { after, moveTo, targetOf, type Target } from "../pure/moving.ts";
 import { ShownItems } from "../pure/shown-items.ts";
+import { reasonOf } from "../servers.ts";
 import type { Session } from "../session.ts";
 import { texts } from "../texts.ts";
 import { moveItems } from "../writes.ts";
-import { wordsOf } from "./action.tsx";
 import { useWatched, type Watched } from "./watching.ts";
 
 export interface Items {
@@ -102,7 +102,7 @@ export function useItems(
         watched.again(done.consistent);
       } catch (error) {
         end(false);
-        setMoved(texts.editing.notMoved(wordsOf(error)));
+        setMoved(texts.editing.notMoved(await reasonOf(error)));
         watched.again();
       }
     });

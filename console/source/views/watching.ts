@@ -4,6 +4,7 @@ import { Failure } from "../api.ts";
 import { follow } from "../live.ts";
 import { Positions } from "../pure/positions.ts";
 import type { ServerEvent } from "../pure/server-events.ts";
+import { mayPass, pauseAfter, reasonOf } from "../servers.ts";
 import type { Session } from "../session.ts";
 import { texts } from "../texts.ts";
 
@@ -20,7 +21,7 @@ export interface Watched {
 /**
  * Call `read` when the view appears, when a dependency changes and after events of the stream at `path`.
  * `read` gets the value of `X-Wix-Consistent` with which it sees all those events. `changed` is called for each event,
- * and without one if events may have been missed.
+ * and without one if events may have been missed. After a failure that may pass, it reads again, with pauses.
  */
 export function useWatched(
   session: Session,
@@ -39,19 +40,26 @@ export function useWatched(
   current.current = read;
 
   const isGone = useRef(false);
+  const retry = useRef({ timer: 0, failures: 0 }).current;
 
   async function run(): Promise<void> {
     if (isGone.current) return;
+    clearTimeout(retry.timer);
     running.current?.abort();
     const own = new AbortController();
     running.current = own;
     try {
       await current.current(positions.current.header(), own.signal);
-      if (!own.signal.aborted) setProblem("");
+      if (own.signal.aborted) return;
+      retry.failures = 0;
+      setProblem("");
     } catch (error) {
       if (own.signal.aborted) return;
-      if (error instanceof Failure && error.status === 401) signOut(error.message);
-      else setProblem(error instanceof Failure ? error.message : String(error));
+      if (error instanceof Failure && error.status === 401) return signOut(error.message);
+      const why = await reasonOf(error);
+      if (own.signal.aborted) return;
+      setProblem(why);
+      if (mayPass(error)) retry.timer = setTimeout(() => void run(), pauseAfter(++retry.failures));
     }
   }
 
@@ -64,7 +72,10 @@ export function useWatched(
 
   useEffect(() => {
     void run();
-    return () => running.current?.abort();
+    return () => {
+      clearTimeout(retry.timer);
+      running.current?.abort();
+    };
   }, dependencies);
 
   useEffect(() => {

@@ -81,8 +81,8 @@ from triptych.status.installation import SystemStatus
 from triptych.status.sharing import Shared
 from triptych.webhooks.store.provision import INDEXES as LISTENER_INDEXES
 
-# Events are read for streams only. A fetch every 200 ms costs less than one for each event.
-EVENTS_BATCH_MS = 200
+# Events are read for streams only. While they come, a fetch every 200 ms costs less than one for each event.
+EVENTS_GATHER_MS = 200
 STREAM_SECONDS = 5.0
 """How long a new stream waits until the events topic is read, and how long for its end offsets."""
 EXPOSED = ("ETag", "Retry-After", REQUEST_ID_HEADER, CONSISTENT_HEADER, COMMAND_ID_HEADER, galleries.PARTIAL_HEADER)
@@ -210,7 +210,9 @@ async def _following_events(settings: GatewaySettings, topic: str, streams: Stre
     def restarted(offsets: Mapping[TopicPartition, int]) -> None:
         streams.restart({topic_partition.partition: offset for topic_partition, offset in offsets.items()})
 
-    async with following_topic(settings, topic, streams.receive, batch_ms=EVENTS_BATCH_MS, restarted=restarted) as feed:
+    async with following_topic(
+        settings, topic, streams.receive, gather_ms=EVENTS_GATHER_MS, restarted=restarted
+    ) as feed:
         streams.start_at(feed.positions())
         try:
             yield feed

@@ -65,7 +65,7 @@ class GatewaySettings(ListenerSettings, IdempotencySettings):
     gateway_stream_lifetime: timedelta = Field(timedelta(minutes=15), gt=_NOTHING)
     """How long one live stream lasts before its client has to resume it."""
     gateway_stream_heartbeat: timedelta = Field(timedelta(seconds=15), gt=_NOTHING)
-    """How often a stream without events sends a heartbeat."""
+    """How long a stream without events waits, at most, until it sends a heartbeat."""
     gateway_stream_resume: int = Field(100_000, ge=0)
     """Largest number of records that the gateway reads to resume a stream; 410 beyond."""
 

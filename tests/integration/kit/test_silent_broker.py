@@ -28,10 +28,13 @@ async def test_a_silent_broker_does_not_make_kafka_seem_away(
             client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, "127.0.0.1", port, None)
             monkeypatch.setattr(random, "shuffle", _silent_first)
             async with asyncio.timeout(ANSWER_SECONDS):  # as the monitor asks
-                found = await client.fetch_all_metadata()
+                found = await client.ask()
+            assert await client.force_metadata_update()
         finally:
             await client.close()
     assert SILENT not in {broker.nodeId for broker in found.brokers()}
+    # Of topics it hears nothing, neither then nor when it looks for brokers by itself.
+    assert (found.topics(), client.cluster.topics()) == (set(), set())
 
 
 def _silent_first(nodes: MutableSequence[Any]) -> None:

@@ -1,5 +1,7 @@
 """`tail` on a real broker: new records are read although the topic is deleted, created again or enlarged."""
 
+import time
+
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -8,6 +10,7 @@ from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import raw_producer
 from tests.support.topics import recreate
 from tests.support.waiting import eventually
+from triptych.kit.kafka.reading import fetch_pace
 from triptych.kit.kafka.reading import tail as tail_module
 from triptych.kit.kafka.reading.tail import TopicTail, resume_at, tail
 from triptych.kit.process.settings import KitSettings
@@ -104,6 +107,33 @@ async def test_partitions_that_are_added_are_read_from_their_beginning(installat
 
         await eventually(is_sent, "the new partition has a record")
         assert await read(records, 2) == [b"before", b"on the new one"]
+
+
+async def test_the_first_record_ends_a_long_wait_and_later_ones_are_gathered(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_pace, "IDLE_WAIT_MS", 6_000)
+    bootstrap, topic = installation.addresses.kafka_bootstrap, installation.topics.replies
+    async with tail(installation.settings(KitSettings), [topic], gather_ms=100) as records:
+        fetcher = records._reader._fetcher
+        assert fetcher is not None
+
+        async def waits() -> bool:
+            return bool(fetcher._in_flight) and fetcher._fetch_max_wait_ms == 6_000
+
+        await eventually(waits, "a fetch waits")
+        begun = time.monotonic()
+        await send(bootstrap, topic, b"first")
+        assert await read(records, 1) == [b"first"]
+        assert time.monotonic() - begun < 5.0
+        await send(bootstrap, topic, b"second", b"third", partition=1)
+        assert await read(records, 2) == [b"second", b"third"]
+
+        async def gathers() -> bool:
+            return fetcher._fetch_max_wait_ms == 100
+
+        await eventually(gathers, "a fetch gathers")
+        await eventually(waits, "a fetch waits for long again")
 
 
 def test_reading_continues_where_the_topic_still_has_records() -> None:

@@ -12,17 +12,17 @@ from triptych.contract.domain_event import EventType
 from triptych.gateway.api.dependencies import GatewayState
 from triptych.gateway.api.events import _live
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure, InvalidRequest
-from triptych.gateway.live import streams as streams_module
+from triptych.gateway.live import heartbeats as heartbeats_module
+from triptych.gateway.live import subscription as subscription_module
 from triptych.gateway.live.streams import (
-    EventFilter,
     Following,
-    Positions,
     Streams,
     format_event_id,
     in_order,
     parse_event_id,
     with_added,
 )
+from triptych.gateway.live.subscription import EventFilter, Heartbeat, Positions, Subscription
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.layout import Growth, Layout
@@ -54,6 +54,13 @@ def started_streams(
     streams = Streams(GatewaySettings(topic_partitions=partitions, **fields), "events", followed, ends_of)
     streams.start_at(dict.fromkeys(range(partitions), 10))
     return streams
+
+
+async def offset_of_next(stream: Subscription) -> int:
+    record = await stream.next()
+    assert record is not None
+    assert not isinstance(record, Heartbeat)
+    return int(record.offset)
 
 
 def test_positions_survive_the_event_id() -> None:
@@ -92,28 +99,30 @@ async def test_a_stream_begins_at_the_end_of_the_topic_although_the_gateway_is_b
         for offset in (10, 11, 12):
             streams.receive(record(partition=2, offset=offset))
         for stream in (site, gallery):
-            received = [await stream.next(1) for _ in range(2)]
-            assert [one and one.offset for one in received] == [11, 12]
-            with pytest.raises(TimeoutError):
-                await stream.next(0.01)
+            assert [await offset_of_next(stream) for _ in range(2)] == [11, 12]
+            streams.end()
+            assert await stream.next() is None
         assert streams.positions_of(EventFilter("s")) == {0: 10, 1: 10, 2: 13}
     assert len(streams) == 0
 
 
+def gateway_of(streams: Streams) -> GatewayState:
+    return cast("GatewayState", SimpleNamespace(settings=GatewaySettings(), streams=streams))
+
+
 async def test_a_heartbeat_never_goes_back_and_includes_added_partitions() -> None:
-    streams = started_streams(partitions=1, ends={0: 12})
-    settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
-    gateway = cast("GatewayState", SimpleNamespace(settings=settings, streams=streams))
+    streams = started_streams(partitions=1, ends={0: 12}, gateway_stream_heartbeat=0.01)
+    gateway = gateway_of(streams)
     async with streams.subscribe(EventFilter("s")) as subscription:
         streams.receive(record(site="another", partition=1, offset=0))
         async with aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames:
             assert b"id: 0:12,1:1\n" in await anext(frames)
 
 
-async def test_a_heartbeat_says_when_no_events_can_come() -> None:
-    streams = started_streams(partitions=1, ends={0: 12})
-    settings = GatewaySettings.model_validate({"gateway_stream_heartbeat": 0.01})
-    gateway = cast("GatewayState", SimpleNamespace(settings=settings, streams=streams))
+async def test_a_heartbeat_says_at_once_when_no_events_can_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats_module, "TICK_SECONDS", 0.01)
+    streams = started_streams(partitions=1, ends={0: 12}, gateway_stream_heartbeat=900)
+    gateway = gateway_of(streams)
     async with (
         streams.subscribe(EventFilter("s")) as subscription,
         aclosing(_live(gateway, subscription, dict(subscription.start_positions))) as frames,
@@ -168,13 +177,14 @@ async def test_a_stream_that_cannot_begin_leaves_nothing_behind() -> None:
 async def test_a_slow_reader_gets_what_was_kept_and_then_the_end(
     bound: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams_module, bound, value)
+    monkeypatch.setattr(subscription_module, bound, value)
     streams = started_streams()
     async with streams.subscribe(EventFilter("s")) as subscription:
         for offset in range(10, 20):
             streams.receive(record(offset=offset))
         offsets = []
-        while (event := await subscription.next(1)) is not None:
+        while (event := await subscription.next()) is not None:
+            assert not isinstance(event, Heartbeat)
             offsets.append(event.offset)
         assert offsets == [10, 11, 12]
 
@@ -187,6 +197,6 @@ async def test_too_many_streams() -> None:
                 pytest.fail("begun")
         assert caught.value.status == 429
         streams.end()
-        assert await first.next(1) is None
+        assert await first.next() is None
     async with streams.subscribe(EventFilter("s")):
         assert len(streams) == 1

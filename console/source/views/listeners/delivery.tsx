@@ -4,6 +4,7 @@ import { readDelivery, resend, type Attempt, type LoggedDelivery } from "../../l
 import { dateOf } from "../../pure/dates.ts";
 import type { Session } from "../../session.ts";
 import { texts } from "../../texts.ts";
+import { Facts } from "../facts.tsx";
 import { Notice } from "../notice.tsx";
 import { useAction, useRefreshed } from "./refreshing.ts";
 
@@ -41,9 +42,9 @@ export function DeliveryPage({ session, listenerId, id, signOut }: Props) {
             <span class={`badge ${delivery.status}`}>{words.statuses[delivery.status]}</span>{" "}
             {delivery.manual && words.manual}
           </p>
-          <Facts facts={factsOf(delivery)} />
+          <Facts of={factsOf(delivery)} />
           {failed && <Notice text={failed} />}
-          <p class="actions">
+          <p class="row">
             <button disabled={isBusy} onClick={() => void act(async () => setSent((await resend(session, id)).id))}>{words.resend}</button>
             {sent && <span role="status">{words.resent} <a href={`#/listeners/${listenerId}/${sent}`}>{words.showDelivery}</a></span>}
           </p>
@@ -93,15 +94,6 @@ function factsOf(delivery: LoggedDelivery): [string, string | null][] {
     [names.reason, delivery.reason],
     [names.resent, date(delivery.resentDate)],
   ];
-}
-
-/** Names with values; those without a value are left out. */
-export function Facts({ facts }: { facts: readonly [string, string | null][] }) {
-  return (
-    <dl class="facts">
-      {facts.map(([name, value]) => value && <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
-    </dl>
-  );
 }
 
 function pretty(body: string): string {

@@ -100,7 +100,7 @@ export function ListenerForm({ session, signOut, listener, created, changed, can
         <input name="rateLimit" inputMode="decimal" defaultValue={listener?.rateLimit?.toString() ?? ""} aria-describedby="rate-help" />
       </label>
       <p id="rate-help" class="help">{names.rateLimitHelp}</p>
-      <p class="actions">
+      <p class="row">
         <button disabled={isBusy}>{isNew ? words.create : words.save}</button>
         <button type="button" onClick={cancel}>{words.cancel}</button>
       </p>

@@ -33,7 +33,7 @@ export function ListenerList({ session, signOut }: { session: Session; signOut: 
         <>
           {shown.listeners.length > 0 && !shown.hasRelay && <Notice text={words.troubles.relay} />}
           {shown.listeners.length === 0 && cursor === null && <p>{words.none}</p>}
-          <ul class="listeners">
+          <ul class="blocks">
             {shown.listeners.map((listener) => {
               const health = shown.health.get(listener.id);
               return (

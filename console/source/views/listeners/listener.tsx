@@ -7,8 +7,8 @@ import { dateOf } from "../../pure/dates.ts";
 import { nextReadIn } from "../../pure/listener-health.ts";
 import type { Session } from "../../session.ts";
 import { texts } from "../../texts.ts";
+import { Facts } from "../facts.tsx";
 import { Notice } from "../notice.tsx";
-import { Facts } from "./delivery.tsx";
 import { ListenerForm } from "./form.tsx";
 import { Figures, StateBadge, Troubles } from "./glance.tsx";
 import { DeliveryLog, useLog } from "./log.tsx";
@@ -75,7 +75,7 @@ export function ListenerPage({ session, id, made, signOut }: Props) {
       {health && <p><StateBadge status={listener.status} health={health} /></p>}
       {health && <Figures health={health} isLong />}
       {failed && <Notice text={failed} />}
-      <p class="actions">
+      <p class="row">
         <button disabled={isBusy} onClick={() => then(() => setListener(session, id, isStopped ? "resume" : "pause"))}>
           {isStopped ? words.resume : words.pause}
         </button>
@@ -102,7 +102,7 @@ export function ListenerPage({ session, id, made, signOut }: Props) {
           no={() => setAsked("")}
         />
       )}
-      <Facts facts={factsOf(listener)} />
+      <Facts of={factsOf(listener)} />
       <Verification format={listener.format} />
       <SendingAgain session={session} id={id} dead={health?.dead ?? 0} signOut={signOut} changed={again} />
       <DeliveryLog id={id} shown={log} />

@@ -56,13 +56,13 @@ export function DeliveryLog({ id, shown }: { id: string; shown: ReturnType<typeo
       {log === null ? <p role="status">{texts.loading}</p> : (
         <>
           {log.deliveries.length === 0 && <p>{log.cursor === null ? words.noDeliveries : words.searchOn}</p>}
-          <ul class="deliveries">
+          <ul class="lines">
             {log.deliveries.map((delivery) => (
               <li key={delivery.id}>
                 <a href={`#/listeners/${id}/${delivery.id}`}>{words.eventTypes[delivery.eventType] ?? delivery.eventType}</a>
                 <span class={`badge ${delivery.status}`}>{words.statuses[delivery.status]}</span>
                 <span>{words.attempts(delivery.attempts)}{delivery.manual && `, ${words.manual}`}</span>
-                <time dateTime={delivery.createdDate}>{dateOf(delivery.createdDate)}</time>
+                <time class="last" dateTime={delivery.createdDate}>{dateOf(delivery.createdDate)}</time>
               </li>
             ))}
           </ul>

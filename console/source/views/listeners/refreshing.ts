@@ -3,12 +3,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Failure } from "../../api.ts";
 import { EVENTS_OF_SITE } from "../../listeners-api.ts";
 import { follow } from "../../live.ts";
-import { whatIsWrong } from "../../servers.ts";
+import { mayPass, pauseAfter, reasonOf, whatIsWrong } from "../../servers.ts";
 import type { Session } from "../../session.ts";
 
 const AFTER_EVENT_MS = 1_000; // the relay has planned the deliveries of an event, and most receivers have answered
-const FIRST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 15_000;
 const FORBIDDEN = 403;
 
 export interface Refreshed {
@@ -52,12 +50,11 @@ export function useRefreshed(
       readIn(next);
     } catch (error) {
       if (own.signal.aborted) return;
-      const status = error instanceof Failure ? error.status : -1;
-      if (status === 401) return signOut((error as Failure).message);
-      const said = error instanceof Failure ? error.message : String(error);
-      setProblem(status === 0 || status >= 500 ? (await whatIsWrong()) || said : said);
-      if (own.signal.aborted || (status > 0 && status < 500 && status !== 429)) return;
-      readIn(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** state.failures++));
+      if (error instanceof Failure && error.status === 401) return signOut(error.message);
+      const why = await reasonOf(error);
+      if (own.signal.aborted) return;
+      setProblem(why);
+      if (mayPass(error)) readIn(pauseAfter(++state.failures));
     }
   }
 
@@ -107,10 +104,8 @@ export function useAction(signOut: (why: string) => void) {
     try {
       await work();
     } catch (error) {
-      const status = error instanceof Failure ? error.status : -1;
-      const said = error instanceof Failure ? error.message : String(error);
-      if (status === 401) signOut(said);
-      else setFailed(status >= 500 ? (await whatIsWrong()) || said : said);
+      if (error instanceof Failure && error.status === 401) signOut(error.message);
+      else setFailed(await reasonOf(error));
     } finally {
       setBusy(false);
     }

@@ -14,7 +14,7 @@ export function NewSecret({ made, hide }: { made: Secret; hide: () => void }) {
       <h2 id="secret-title">{made.secret === null ? words.publicTitle : words.secretTitle}</h2>
       <pre tabIndex={0}>{shown}</pre>
       {made.secret !== null && <p class="help">{words.secretHelp}</p>}
-      <p class="actions">
+      <p class="row">
         <button onClick={() => void navigator.clipboard?.writeText(shown).then(() => setCopied(true))}>
           {isCopied ? words.copied : words.copy}
         </button>

@@ -21,7 +21,7 @@ from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.responses import JsonAnswer, failures
 from triptych.gateway.live.bounded_reads import BoundedReads
 from triptych.gateway.live.causes import Cause, find_command, find_joined
-from triptych.gateway.live.streams import EventFilter
+from triptych.gateway.live.subscription import EventFilter
 from triptych.gateway.live.topic_events import TopicEvent, find_event, recent_events
 from triptych.kit.kafka.layout import Layout
 from triptych.kit.kafka.partitions import partition_of

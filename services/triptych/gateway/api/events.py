@@ -14,7 +14,8 @@ from triptych.gateway.api.parameters import GalleryId
 from triptych.gateway.http.errors import not_found
 from triptych.gateway.http.responses import failures
 from triptych.gateway.live.feed import FeedRecord
-from triptych.gateway.live.streams import EventFilter, Positions, Subscription, format_event_id, parse_event_id, type_of
+from triptych.gateway.live.streams import format_event_id, parse_event_id
+from triptych.gateway.live.subscription import EventFilter, Heartbeat, Positions, Subscription, type_of
 
 router = APIRouter(prefix="/v2", tags=["events"])
 
@@ -88,23 +89,19 @@ async def _frames(gateway: GatewayState, event_filter: EventFilter, since: Posit
 
 
 async def _live(gateway: GatewayState, subscription: Subscription, positions: dict[int, int]) -> AsyncGenerator[bytes]:
-    heartbeat_seconds = gateway.settings.gateway_stream_heartbeat.total_seconds()
     # A stream has a limited lifetime, because its key may be revoked, and so that load balancers can move clients.
     deadline = time.monotonic() + gateway.settings.gateway_stream_lifetime.total_seconds()
     while time.monotonic() < deadline:
-        try:
-            record = await subscription.next(heartbeat_seconds)
-        except TimeoutError:
-            # All queued events are sent, so a resumed stream need not read the records before these positions again.
-            current = gateway.streams.positions_of(subscription.event_filter)
-            positions.update(
-                {partition: max(offset, positions.get(partition, 0)) for partition, offset in current.items()}
-            )
-            yield (COMMENT_AWAY if gateway.streams.problem() else b"") + _position_frame(positions)
-            continue
-        if record is None:
+        queued = await subscription.next()
+        if queued is None:
             return
-        yield _event_frame(record, positions)
+        if isinstance(queued, Heartbeat):
+            # Everything before it is sent, so a resumed stream need not read the records before these positions again.
+            for partition, offset in queued.positions.items():
+                positions[partition] = max(offset, positions.get(partition, 0))
+            yield (COMMENT_AWAY if queued.problem else b"") + _position_frame(positions)
+        else:
+            yield _event_frame(queued, positions)
 
 
 def _position_frame(positions: Positions) -> bytes:

@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 IDLE_SECONDS = 60.0
 """How long events are read after the last stream has ended: clients resume their streams soon."""
-POLL_SECONDS = 1.0
+POLL_SECONDS = 5.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
 
 

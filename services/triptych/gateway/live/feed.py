@@ -29,11 +29,9 @@ UNPROCESSED = Counter(
 
 FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
 ReceiveRecord: TypeAlias = Callable[[FeedRecord], None]
-POLL_MS = 1_000
+POLL_MS = 5_000
 LAG_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
-BATCH_BYTES = 256 * 1024
-"""Kafka answers a poll at once when this many bytes are there."""
 
 
 class TopicFeed:
@@ -79,12 +77,14 @@ class TopicFeed:
 
     async def watch_lag(self) -> None:
         """Show the lag at each interval until cancelled."""
-        tracker = LagTracker()
+        tracker, shown = LagTracker(), None
         try:
             while True:
                 progress()
                 tracker.update(self._records.states(self._topic), unix_seconds())
-                show_lags(self._topic, tracker.lags)
+                if tracker.lags != shown:
+                    shown = tracker.lags
+                    show_lags(self._topic, shown)
                 await asyncio.sleep(LAG_SECONDS)
         finally:
             show_lags(self._topic, {})
@@ -105,7 +105,7 @@ async def following_topic(
     topic: str,
     receive: ReceiveRecord,
     *,
-    batch_ms: int | None = None,
+    gather_ms: int | None = None,
     restarted: Restarted | None = None,
 ) -> AsyncIterator[TopicFeed]:
     """Call `receive` with every record that is published to `topic` while the block runs.
@@ -114,14 +114,13 @@ async def following_topic(
         settings: name the brokers.
         topic: the topic; all its partitions are read.
         receive: is called with one record after the other.
-        batch_ms: how long Kafka collects records before it answers a poll; None answers at once.
+        gather_ms: how long Kafka gathers records while some come; None if each has to come at once.
         restarted: see `tail`.
 
     Raises:
         StartRefused: no broker answers.
     """
-    options = {} if batch_ms is None else {"max_wait_ms": batch_ms, "min_bytes": BATCH_BYTES}
-    async with tail(settings, [topic], restarted=restarted, **options) as records:
+    async with tail(settings, [topic], gather_ms=gather_ms, restarted=restarted) as records:
         feed = TopicFeed(topic, records, receive)
         async with (
             SUPERVISOR.running(f"feed of {topic}", feed.run),

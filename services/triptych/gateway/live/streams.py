@@ -1,18 +1,17 @@
-"""Owns the live streams of events: which are open, what is queued for each, and which records a resumed one missed."""
+"""Owns the live streams of events: which are open, where the topic has been read to, and what a resumed one missed."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from triptych.contract.domain_event import EventType
 from triptych.gateway.http.errors import RETRY_AFTER, ApplicationFailure, HttpFailure, bad_header
 from triptych.gateway.live.feed import FeedRecord
+from triptych.gateway.live.heartbeats import Heartbeats
+from triptych.gateway.live.subscription import EventFilter, Positions, Subscription
 from triptych.gateway.settings import GatewaySettings
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.clients import make_reader
@@ -22,27 +21,14 @@ from triptych.kit.logs.loggers import get_logger
 log = get_logger(__name__)
 
 LAST_EVENT_ID_HEADER = "Last-Event-ID"
-QUEUE_MAX = 1_000
-"""Events queued for a slow client. Beyond, its stream ends, and the client resumes it where it ended."""
-QUEUE_BYTES = 8 * 1024 * 1024
-"""Bytes of events queued for a slow client. Beyond, its stream ends in the same way."""
 _POLL_MS = 200
-_TYPES = {event_type.value.encode(): event_type for event_type in EventType}
 _EVENT_ID = re.compile(r"[0-9]{1,6}:[0-9]{1,18}(?:,[0-9]{1,6}:[0-9]{1,18})*")
-
-Positions: TypeAlias = Mapping[int, int]
-"""The offset of the next record by partition. An event id of a stream is the text of such positions."""
 
 EndsOf: TypeAlias = Callable[[Iterable[int]], Awaitable[Positions]]
 """Returns the end offsets of these partitions of the topic. Raises TransientFailure."""
 
 Following: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Every record that is published while the block runs is received (`Streams.receive`). Raises TransientFailure."""
-
-
-def type_of(record: FeedRecord) -> EventType | None:
-    """The type of the domain event in this record; None for any other record, such as a snapshot record."""
-    return _TYPES.get(dict(record.headers).get("ce_type") or b"")
 
 
 def parse_event_id(event_id: str) -> dict[int, int]:
@@ -60,61 +46,6 @@ def parse_event_id(event_id: str) -> dict[int, int]:
 def format_event_id(positions: Positions) -> str:
     """The event id that names these positions."""
     return ",".join(f"{partition}:{offset}" for partition, offset in sorted(positions.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events a stream carries: those of a site, or those of one of its galleries."""
-
-    site_id: str
-    gallery_id: str | None = None
-
-    def includes(self, record: FeedRecord) -> bool:
-        """Whether the stream carries the event in this record."""
-        if self.gallery_id is not None and record.key != self.gallery_id.encode():
-            return False
-        if record.value is None:
-            return False
-        return dict(record.headers).get("ce_siteid") == self.site_id.encode() and type_of(record) is not None
-
-
-class Subscription:
-    """The queue of one stream. The stream begins at `start_positions`, the offset of its first record by partition."""
-
-    def __init__(self, event_filter: EventFilter, start_positions: Positions) -> None:
-        self.event_filter = event_filter
-        self.start_positions = start_positions
-        self._queue: asyncio.Queue[FeedRecord | None] = asyncio.Queue(QUEUE_MAX)
-        self._queued_bytes = 0
-        self._has_ended = False
-
-    def offer(self, record: FeedRecord) -> None:
-        """Queue a record; if the queue is full, end the stream after the records that are queued already."""
-        if self._has_ended:
-            return
-        size = len(record.value or b"")
-        if self._queue.qsize() >= QUEUE_MAX - 1 or (self._queued_bytes and self._queued_bytes + size > QUEUE_BYTES):
-            log.warning("a stream was ended, because its client reads too slowly", site_id=self.event_filter.site_id)
-            self.end()
-        else:
-            self._queued_bytes += size
-            self._queue.put_nowait(record)
-
-    def end(self) -> None:
-        """End the stream after the records that are queued already."""
-        if not self._has_ended:
-            self._has_ended = True
-            self._queue.put_nowait(None)
-
-    async def next(self, timeout_seconds: float) -> FeedRecord | None:
-        """The next record, or None when the stream has ended. Raises TimeoutError when no record comes in time."""
-        async with asyncio.timeout(timeout_seconds):
-            while True:
-                record = await self._queue.get()
-                if record is not None:
-                    self._queued_bytes -= len(record.value or b"")
-                if record is None or record.offset >= self.start_positions.get(record.partition, 0):
-                    return record
 
 
 class Streams:
@@ -141,6 +72,12 @@ class Streams:
         self._ends_of = ends_of
         self._positions: dict[int, int] = {}
         self._subscriptions: set[Subscription] = set()
+        self._heartbeats = Heartbeats(
+            self._subscriptions,
+            settings.gateway_stream_heartbeat.total_seconds(),
+            lambda subscription: self.positions_of(subscription.event_filter),
+            lambda: self.problem(),
+        )
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -183,6 +120,7 @@ class Streams:
             )
         subscription = Subscription(event_filter, {})
         self._subscriptions.add(subscription)
+        self._heartbeats.begin()
         async with AsyncExitStack() as stack:
             stack.callback(self._subscriptions.discard, subscription)
             try:

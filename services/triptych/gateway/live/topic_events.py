@@ -12,7 +12,7 @@ from triptych.contract.codec.envelope import EventHeaders, event_headers
 from triptych.contract.codec.events import Event, decode_event
 from triptych.contract.domain_event import slug_of
 from triptych.gateway.live.bounded_reads import BoundedReads
-from triptych.gateway.live.streams import EventFilter
+from triptych.gateway.live.subscription import EventFilter
 
 EXAMINED_MAX = 1_000
 """Records that the list of the last events examines, of all partitions together."""

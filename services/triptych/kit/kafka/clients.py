@@ -44,9 +44,8 @@ def make_reader(settings: KitSettings, **options: Any) -> Reader:
         **connection_options(settings),
         group_id=None,
         enable_auto_commit=False,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
         client_id="triptych",
-        **options,
+        **{"request_timeout_ms": REQUEST_TIMEOUT_MS, **options},
     )
 
 

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from triptych.kit.failures import TransientFailure
+from triptych.kit.kafka.brokers import BrokersClient
 from triptych.kit.kafka.errors import NO_ANSWER, no_answer
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.refusals import starting
@@ -97,16 +97,16 @@ async def monitor_kafka(settings: KitSettings) -> AsyncIterator[KafkaMonitor]:
     try:
         async with starting(settings, ANSWER_SECONDS):
             await client.bootstrap()
-        async with running_monitor(client.fetch_all_metadata) as monitor:
+        async with running_monitor(client.ask) as monitor:
             yield monitor
     finally:
         await client.close()
 
 
-def make_client(settings: KitSettings) -> AIOKafkaClient:
+def make_client(settings: KitSettings) -> BrokersClient:
     """A client that asks another broker if one is silent, and forgets a dead broker when the others do. Not started."""
     has_one = "," not in settings.kafka_bootstrap
-    return AIOKafkaClient(
+    return BrokersClient(
         **connection_options(settings),
         client_id="triptych",
         request_timeout_ms=int(1000 * (ANSWER_SECONDS if has_one else BROKER_SECONDS)),

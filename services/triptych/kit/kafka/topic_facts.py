@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import NamedTuple
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -105,8 +105,12 @@ class _VersionedMetadataRequest(Request[_MetadataRequest]):  # type: ignore[misc
         return request_struct_class([(uuid.UUID(int=0), name, {}) for name in self._names], False, False, {})
 
 
-async def describe_topics(client: AIOKafkaClient, names: Iterable[str]) -> dict[str, TopicFacts | None]:
+async def describe_topics(
+    client: AIOKafkaClient, names: Iterable[str], group: ConnectionGroup = ConnectionGroup.DEFAULT
+) -> dict[str, TopicFacts | None]:
     """The facts of these topics, by name; None for a topic that does not exist.
+
+    Each `group` has connections of its own: on that of a consumer's fetches, a question waits until a fetch has ended.
 
     Raises:
         KafkaError: no broker answers, or the broker reports an error.
@@ -114,7 +118,7 @@ async def describe_topics(client: AIOKafkaClient, names: Iterable[str]) -> dict[
     node = client.get_random_node()
     if node is None:
         raise KafkaError("no broker is known")
-    response = await client.send(node, _VersionedMetadataRequest(names))
+    response = await client.send(node, _VersionedMetadataRequest(names), group=group)
     found: dict[str, TopicFacts | None] = {}
     for code, name, topic_id, _, partitions, *_ in response.topics:
         error = for_code(code)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from triptych.kit.kafka.brokers import BrokersClient
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.refusals import starting
 from triptych.kit.kafka.security import connection_options
@@ -103,7 +104,7 @@ async def watching_topics(
     Raises:
         NotYetAvailable: no broker answers.
     """
-    client = AIOKafkaClient(
+    client = BrokersClient(
         **connection_options(settings), client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
     )
     try:

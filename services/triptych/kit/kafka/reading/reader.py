@@ -22,6 +22,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from triptych.kit.kafka.reading.fetch_pace import FetchPace
 from triptych.kit.kafka.reading.fetched import Fetched, Unreadable, has_whole_batch
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
@@ -46,6 +47,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 
     troubles: dict[TopicPartition, str]
     """Why a partition cannot be fetched."""
+    pace: FetchPace | None
     _next_metadata_request_at = 0.0
 
     async def fetched_records(
@@ -60,6 +62,8 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         return found
 
     def _get_actions_per_node(self, assignment: Any) -> tuple[Any, Any, float, bool, Any]:
+        if self.pace is not None:
+            self._fetch_max_wait_ms, self._fetch_min_bytes = self.pace.next_fetch()
         fetches, resets, timeout, is_metadata_old, resumed = super()._get_actions_per_node(assignment)
         if is_metadata_old:
             # While a topic is missing, aiokafka repeats the request as soon as it gets the response.
@@ -67,6 +71,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
             is_metadata_old = now >= self._next_metadata_request_at
             if is_metadata_old:
                 self._next_metadata_request_at = now + self._retry_backoff
+            timeout = min(timeout, self._retry_backoff)
         return fetches, resets, timeout, is_metadata_old, resumed
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
@@ -120,6 +125,8 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         self._records[tp] = FetchResult(
             tp, assignment=assignment, partition_records=records, backoff=self._prefetch_backoff
         )
+        if self.pace is not None:
+            self.pace.note_records()
 
     def _handle_error(self, state: Any, tp: TopicPartition, error: type[KafkaError]) -> bool:
         """Handle a partition's error. Returns whether a waiting poll has to wake up."""
@@ -154,7 +161,9 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 class GroupReader(AIOKafkaConsumer):  # type: ignore[misc]
     """A consumer whose polls return `Unreadable`s among the records."""
 
-    def __init__(self, *topics: str, **options: Any) -> None:
+    def __init__(self, *topics: str, pace: FetchPace | None = None, **options: Any) -> None:
+        """`pace` decides how long brokers hold back responses; the other options are those of aiokafka's consumer."""
+        self._pace = pace
         options.setdefault("isolation_level", "read_committed")
         options.setdefault("metadata_max_age_ms", METADATA_MAX_AGE_MS)
         super().__init__(*topics, **options)
@@ -169,6 +178,7 @@ class GroupReader(AIOKafkaConsumer):  # type: ignore[misc]
         if fetcher is not None:
             fetcher.__class__ = _Fetcher
             fetcher.troubles = {}
+            fetcher.pace = self._pace
         self._own_fetcher = fetcher
 
     def positions(self) -> Mapping[TopicPartition, int]:

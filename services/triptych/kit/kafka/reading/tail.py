@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
-from triptych.kit.kafka.clients import make_reader, start_client
+from triptych.kit.kafka.clients import REQUEST_TIMEOUT_MS, make_reader, start_client
 from triptych.kit.kafka.consuming.lag_tracker import PartitionState
+from triptych.kit.kafka.reading.fetch_pace import IDLE_WAIT_MS, FetchPace
 from triptych.kit.kafka.reading.reader import IncomingRecord, Reader
 from triptych.kit.kafka.refusals import start_failure
 from triptych.kit.kafka.topic_facts import TopicFacts, describe_topics
@@ -25,6 +27,8 @@ from triptych.kit.process.supervision import SUPERVISOR, progress
 log = get_logger(__name__)
 
 INTERVAL_SECONDS = 2.0
+FETCH_WAIT_MS = 500
+"""How long a broker may hold back the response to a fetch for which nothing is gathered: the first record ends it."""
 
 Restarted = Callable[[Mapping[TopicPartition, int]], None]
 """Called with the offsets at which reading continues, if they are not those at which it stopped."""
@@ -109,7 +113,7 @@ class TopicTail:
 
     async def check_topics(self) -> None:
         """Check whether the topics have changed, and adapt to the change. Raises KafkaError."""
-        found = await describe_topics(self._reader._client, self._topics)
+        found = await describe_topics(self._reader._client, self._topics, ConnectionGroup.COORDINATION)
         missing = {topic for topic in self._topics if found.get(topic) is None}
         for topic in missing - self._missing:
             log.error("a topic does not exist any more", topic=topic)
@@ -181,8 +185,7 @@ async def tail(
     settings: KitSettings,
     topics: Sequence[str],
     *,
-    max_wait_ms: int = 500,
-    min_bytes: int = 1,
+    gather_ms: int | None = None,
     restarted: Restarted | None = None,
 ) -> AsyncIterator[TopicTail]:
     """Reads all records that are published to `topics` after the block has begun.
@@ -190,14 +193,20 @@ async def tail(
     Args:
         settings: have the address of Kafka.
         topics: to read.
-        max_wait_ms: how long the broker may delay the response to a fetch.
-        min_bytes: how many bytes the broker collects before it responds earlier; with 1, each record comes at once.
+        gather_ms: how long a broker gathers records while some come (`FetchPace`); None if each has to come at once.
         restarted: called when reading does not continue where it stopped, before any record from there.
 
     Raises:
         NotYetAvailable: no broker answers, or a topic does not exist.
     """
-    reader = make_reader(settings, auto_offset_reset="none", fetch_max_wait_ms=max_wait_ms, fetch_min_bytes=min_bytes)
+    reader = make_reader(
+        settings,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        pace=None if gather_ms is None else FetchPace(gather_ms),
+        request_timeout_ms=REQUEST_TIMEOUT_MS + (0 if gather_ms is None else IDLE_WAIT_MS),
+        consumer_timeout_ms=IDLE_WAIT_MS,  # aiokafka's fetching wakes up as often, although its responses wake it too
+    )
     await start_client(reader, settings)
     try:
         made = TopicTail(reader, topics, restarted)
