@@ -132,7 +132,7 @@ async def test_what_the_retention_does_not_keep_is_refused_with_the_first_sequen
     made = eventful(5, 40)
     # The clock stands still, because each second that passes makes another event too old.
     now = datetime.now(UTC)
-    monkeypatch.setattr(retention, "datetime", SimpleNamespace(now=lambda _zone: now))
+    monkeypatch.setattr(retention, "utc_now", lambda: now)
     monkeypatch.setattr(archived, "datetime", SimpleNamespace(now=lambda _zone: now))
     kept = now - EPOCH - timedelta(seconds=20.5)
     archive, history = await open_archive(database, kept), queries.History(database)
