@@ -30,7 +30,7 @@ UNPROCESSED = Counter(
 FeedRecord: TypeAlias = ConsumerRecord[Any, Any]
 ReceiveRecord: TypeAlias = Callable[[FeedRecord], None]
 POLL_MS = 5_000
-LAG_SECONDS = 2.0
+LAG_SECONDS = 5.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.5
 
 

@@ -27,6 +27,10 @@ from triptych.kit.process.supervision import SUPERVISOR, progress
 log = get_logger(__name__)
 
 INTERVAL_SECONDS = 2.0
+GATHERING_INTERVALS = 3
+"""Who lets records gather can wait longer until a change of the topic is noticed: it is checked as many times rarer."""
+METADATA_MAX_AGE_MS = 60_000
+"""Partitions are found by the checks of the topics, and a new leader by the error of the former one."""
 FETCH_WAIT_MS = 500
 """How long a broker may hold back the response to a fetch for which nothing is gathered: the first record ends it."""
 
@@ -42,7 +46,9 @@ def resume_at(position: int, beginning: int, end: int) -> int:
 class TopicTail:
     """Reads topics from their end; made by `tail`."""
 
-    def __init__(self, reader: Reader, topics: Sequence[str], restarted: Restarted | None) -> None:
+    def __init__(self, reader: Reader, topics: Sequence[str], restarted: Restarted | None, intervals: int = 1) -> None:
+        """`intervals` is the time from one check of the topics to the next, in `INTERVAL_SECONDS`."""
+        self._intervals = intervals
         self._reader = reader
         self._topics = topics
         self._restarted = restarted
@@ -126,7 +132,7 @@ class TopicTail:
         """Check the topics at each interval until cancelled."""
         while True:
             progress()
-            await asyncio.sleep(INTERVAL_SECONDS)
+            await asyncio.sleep(self._intervals * INTERVAL_SECONDS)
             try:
                 await self.check_topics()
             except KafkaError as error:
@@ -203,13 +209,14 @@ async def tail(
         settings,
         auto_offset_reset="none",
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         pace=None if gather_ms is None else FetchPace(gather_ms),
         request_timeout_ms=REQUEST_TIMEOUT_MS + (0 if gather_ms is None else IDLE_WAIT_MS),
         consumer_timeout_ms=IDLE_WAIT_MS,  # aiokafka's fetching wakes up as often, although its responses wake it too
     )
     await start_client(reader, settings)
     try:
-        made = TopicTail(reader, topics, restarted)
+        made = TopicTail(reader, topics, restarted, 1 if gather_ms is None else GATHERING_INTERVALS)
         try:
             await made.start_at_end()
         except KafkaError as error:
