@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
+from tests.support.simulation.world import Wanted
 from triptych.cli.partitions import growing
 from triptych.command.domain import restoring
 from triptych.command.domain.unit_of_work import UnitOfWork
@@ -37,10 +38,17 @@ from triptych.webhooks.store.delivery_documents import new_delivery
 
 @dataclass(frozen=True)
 class Plant:
-    """A fault; its context has it. `first_seed` is where a search for it may begin to be short."""
+    """A fault; its context has it.
+
+    Attributes:
+        context: makes a context in which the product has the fault.
+        first_seed: where a search for it may begin to be short.
+        wanted: what a run must have for the fault to matter.
+    """
 
     context: Callable[[], AbstractContextManager[object]]
     first_seed: int
+    wanted: Wanted
 
     def __call__(self) -> AbstractContextManager[object]:
         """A context in which the product has the fault."""
@@ -51,17 +59,20 @@ PLANTS: dict[str, Plant] = {}
 """By name."""
 
 
-def plant(first_seed: int = 0) -> Callable[[Callable[[], Iterator[None]]], Plant]:
-    """Name a fault by its function."""
+def plant(
+    first_seed: int = 0, *, parts: Iterable[str] = (), kinds: Iterable[str] = ()
+) -> Callable[[Callable[[], Iterator[None]]], Plant]:
+    """Name a fault by its function. `parts` and `kinds` are those of `Wanted`."""
 
     def keep(function: Callable[[], Iterator[None]]) -> Plant:
-        made = PLANTS[function.__name__] = Plant(contextlib.contextmanager(function), first_seed)
+        wanted = Wanted(frozenset(parts), tuple(kinds))
+        made = PLANTS[function.__name__] = Plant(contextlib.contextmanager(function), first_seed, wanted)
         return made
 
     return keep
 
 
-@plant(first_seed=1)
+@plant(first_seed=43)
 def the_fence_is_left_out() -> Iterator[None]:
     async def fence(self: Any, session: Any, partitions: Iterable[int]) -> list[Any]:
         return []
@@ -70,7 +81,7 @@ def the_fence_is_left_out() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=55)
 def outcomes_of_commands_are_not_stored() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Store nothing."""
@@ -79,7 +90,7 @@ def outcomes_of_commands_are_not_stored() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=55)
 def events_are_published_before_the_commit() -> Iterator[None]:
     save = repository.WriteModelRepository.save
 
@@ -94,7 +105,7 @@ def events_are_published_before_the_commit() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(first_seed=55)
 def events_left_in_the_outbox_are_forgotten() -> Iterator[None]:
     async def forget(self: Any, partitions: Iterable[int]) -> int:
         return 0
@@ -103,7 +114,7 @@ def events_left_in_the_outbox_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=1)
+@plant(first_seed=55)
 def offsets_are_committed_before_the_batch_is_finished() -> Iterator[None]:
     finish = BatchFinisher.finish
 
@@ -121,7 +132,7 @@ def offsets_are_committed_before_the_batch_is_finished() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=11)
+@plant(kinds=["network"])
 def a_commit_without_an_answer_counts_as_done() -> Iterator[None]:
     async def believe(session: Any) -> None:
         with contextlib.suppress(PyMongoError):
@@ -131,7 +142,7 @@ def a_commit_without_an_answer_counts_as_done() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=8)
+@plant(first_seed=55)
 def a_repeated_event_is_not_published_again() -> Iterator[None]:
     touch = batch._touch
 
@@ -143,7 +154,7 @@ def a_repeated_event_is_not_published_again() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=43)
 def a_repeated_event_is_applied_again() -> Iterator[None]:
     project = fold.project
 
@@ -156,7 +167,7 @@ def a_repeated_event_is_applied_again() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=24)
+@plant(parts=["relays"], kinds=["network"])
 def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
     async def fail(self: Any, *given: Any) -> Any:
         try:
@@ -169,7 +180,7 @@ def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(parts=["relays"], kinds=["calm"])
 def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
     def at_once(listener: Any, *given: Any, **more: Any) -> Any:
         return new_delivery(dataclasses.replace(listener, ordered=False), *given, **more)
@@ -178,7 +189,7 @@ def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(parts=["relays"], kinds=["kill"])
 def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave it."""
@@ -187,7 +198,7 @@ def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(parts=["relays"], kinds=["calm"])
 def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
     def believe(*_: Any) -> Any:
         return Delivered()
@@ -196,7 +207,7 @@ def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(kinds=["expire", "freeze"])
 def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> int:
         return 0
@@ -205,7 +216,7 @@ def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(kinds=["expire", "freeze"])
 def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave them."""
@@ -214,7 +225,7 @@ def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["jobs"], kinds=["expire", "freeze"])
 def a_snapshot_that_came_in_part_counts_as_whole() -> Iterator[None]:
     def end(view: Any, fields: Any) -> Any:
         if view.open_snapshot is not None:
@@ -231,7 +242,7 @@ def a_snapshot_that_came_in_part_counts_as_whole() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=22, kinds=["freeze"])
 def the_joined_topic_is_not_audited() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> AsyncIterator[Any]:
         return
@@ -241,7 +252,7 @@ def the_joined_topic_is_not_audited() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=4, parts=["jobs"], kinds=["kill"])
 def commands_that_wait_for_a_job_are_deleted_before_they_are_carried_out() -> Iterator[None]:
     carry_out = Executor.carry_out
 
@@ -253,7 +264,7 @@ def commands_that_wait_for_a_job_are_deleted_before_they_are_carried_out() -> It
         yield
 
 
-@plant()
+@plant(first_seed=43, parts=["jobs"])
 def a_job_ends_although_commands_wait_for_it() -> Iterator[None]:
     parked = jobs.JobStore.parked
 
@@ -264,7 +275,7 @@ def a_job_ends_although_commands_wait_for_it() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["jobs"], kinds=["freeze"])
 def a_step_of_a_job_may_be_taken_twice() -> Iterator[None]:
     write_heads = repository.WriteModelRepository._write_heads
 
@@ -280,7 +291,7 @@ def a_step_of_a_job_may_be_taken_twice() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=43, parts=["jobs"], kinds=["kill"])
 def jobs_of_a_killed_service_are_forgotten() -> Iterator[None]:
     def begin(self: Any, *given: Any, **more: Any) -> None:
         make(self, *given, **more)
@@ -296,7 +307,7 @@ def jobs_of_a_killed_service_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["jobs"], kinds=["kill"])
 def a_clone_takes_what_several_attempts_have_staged() -> Iterator[None]:
     async def page(self: Any, job_id: str, staging: str | None, first: int, count: int) -> Any:
         query = {"job": job_id, "position": {"$gte": first, "$lt": first + count}}
@@ -306,7 +317,7 @@ def a_clone_takes_what_several_attempts_have_staged() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["rebuild"], kinds=["expire", "freeze"])
 def a_rebuild_does_not_wait_for_repairs() -> Iterator[None]:
     async def nothing(self: Any) -> int:
         return 0
@@ -315,7 +326,7 @@ def a_rebuild_does_not_wait_for_repairs() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["rebuild"], kinds=["freeze"])
 def views_are_switched_while_the_old_version_is_written() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Do not take the partitions from the projector, and do not tell it."""
@@ -329,7 +340,7 @@ def views_are_switched_while_the_old_version_is_written() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["growth"], kinds=["freeze"])
 def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
     def nothing(self: Any, _: int) -> None:
         """Wait for nothing."""
@@ -338,7 +349,7 @@ def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["growth"])
 def partitions_are_added_while_others_write() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> str:
         return "nobody"
@@ -347,7 +358,7 @@ def partitions_are_added_while_others_write() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["history"])
 def states_in_the_history_do_not_end() -> Iterator[None]:
     async def nothing(self: Any, _: object) -> None:
         """Let them go on."""
@@ -356,7 +367,7 @@ def states_in_the_history_do_not_end() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(parts=["history"])
 def a_restore_leaves_items_that_the_former_state_lacks() -> Iterator[None]:
     delete_others = restoring.delete_others
 

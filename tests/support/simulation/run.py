@@ -18,7 +18,7 @@ from tests.support.simulation.clocks import virtual_time
 from tests.support.simulation.kafka.topics import topic_id
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
-from tests.support.simulation.world import World
+from tests.support.simulation.world import Wanted, World
 from triptych.contract.topics import EVENTS
 from triptych.kit.kafka import groups
 from triptych.kit.kafka.layout import Layout
@@ -63,13 +63,14 @@ class Outcome:
 def simulate(
     seed: int,
     planted: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    wanted: Wanted = Wanted(),  # noqa: B008 - immutable
     *,
     rounds: int = 25,
 ) -> Outcome:
-    """Run one seed to its end. `planted` makes a context in which the product has a fault."""
+    """Run one seed to its end. `planted` makes a context in which the product has a fault; see `Wanted`."""
     loop = SimulatedLoop()
     asyncio.set_event_loop(loop)
-    world = World(seed, loop)
+    world = World(seed, loop, wanted)
     try:
         with (
             collecting_no_garbage(),
@@ -167,6 +168,8 @@ class Weather:
         # A listener gets no delivery of an event that has expired, so events expire where there are no relays.
         kinds = ["kill", "freeze", "network", "calm", "compact", *(["kill"] if world.has_relays else ["expire"])]
         self._kinds = chance.choices(kinds, k=3)
+        if world.wanted.kinds:
+            self._kinds = list(world.wanted.kinds)
         self._usual = Trouble()
         if chance.random() < 0.5:
             lost, unanswered = chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02, 0.1])
