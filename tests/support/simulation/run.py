@@ -30,7 +30,9 @@ from triptych.readmodel.versions import COLLECTION as VERSIONS
 from triptych.readmodel.versions import FIRST_VERSION, names_of
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
-QUIET_SECONDS = 200.0
+QUIET_SECONDS, STANDSTILL_SECONDS = 200.0, 90.0
+"""How long a system may take to become quiet, and how long nothing that is left may change: no wait of the product is
+longer than a minute."""
 AUDITED_SECONDS = 10.0
 """How long a quiet system goes on, so that the joined topic is audited once more."""
 LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
@@ -262,8 +264,11 @@ def _thaw(world: World, process: Process) -> None:
 
 async def _until_quiet(world: World) -> None:
     deadline = world.loop.time() + QUIET_SECONDS
+    before, changed_at = [""], world.loop.time()
     while unfinished := _unfinished(world):
-        if world.loop.time() > deadline:
+        if unfinished != before:
+            before, changed_at = unfinished, world.loop.time()
+        if world.loop.time() > min(deadline, changed_at + STANDSTILL_SECONDS):
             raise Stuck("; ".join(unfinished))
         await asyncio.sleep(1.0)
     world.note("quiet")
