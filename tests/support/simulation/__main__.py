@@ -4,7 +4,6 @@ The order of sets of texts depends on Python's hash seed. So everything runs und
 """
 
 import argparse
-import contextlib
 import gc
 import json
 import logging
@@ -72,7 +71,9 @@ def _outcomes(seeds: Iterator[int], planted: str | None, jobs: int) -> Iterator[
 
 
 def _play(planted: str | None, seed: int) -> Outcome:
-    return simulate(seed, PLANTS[planted] if planted else contextlib.nullcontext)
+    if planted is None:
+        return simulate(seed)
+    return simulate(seed, PLANTS[planted], PLANTS[planted].wanted)
 
 
 def _seeds(first: int, count: int, seconds: float | None) -> Iterator[int]:

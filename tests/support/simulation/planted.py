@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from triptych.cli.partitions import growing
+from tests.support.simulation.world import Wanted
 from triptych.command.domain import restoring
 from triptych.command.domain.unit_of_work import UnitOfWork
 from triptych.command.flow.executor import Executor
 from triptych.command.store import jobs, outbox, repository
-from triptych.command.store.staging import Staging
 from triptych.kit.kafka.consuming import consumer
 from triptych.kit.kafka.consuming.finishing import BatchFinisher
 from triptych.kit.kafka.layout import TopicLayout
@@ -24,11 +23,8 @@ from triptych.projector.history.archive import Archive
 from triptych.projector.ingest import handler as projection
 from triptych.projector.ingest.expired_events import ExpiryHandler
 from triptych.projector.join.audit import AuditedJoinPublisher
-from triptych.projector.rebuild import rebuild
-from triptych.projector.view import batch, fold, snapshots
+from triptych.projector.view import batch, fold
 from triptych.projector.view.fold import FoldResult
-from triptych.projector.view.repository import ViewRepository
-from triptych.readmodel.versions import Versions
 from triptych.webhooks.model.delivery import Delivered
 from triptych.webhooks.relay import handler, worker
 from triptych.webhooks.store.deliveries import DeliveryRepository
@@ -37,10 +33,17 @@ from triptych.webhooks.store.delivery_documents import new_delivery
 
 @dataclass(frozen=True)
 class Plant:
-    """A fault; its context has it. `first_seed` is where a search for it may begin to be short."""
+    """A fault; its context has it.
+
+    Attributes:
+        context: makes a context in which the product has the fault.
+        first_seed: where a search for it may begin to be short.
+        wanted: what a run must have for the fault to matter.
+    """
 
     context: Callable[[], AbstractContextManager[object]]
     first_seed: int
+    wanted: Wanted
 
     def __call__(self) -> AbstractContextManager[object]:
         """A context in which the product has the fault."""
@@ -51,17 +54,20 @@ PLANTS: dict[str, Plant] = {}
 """By name."""
 
 
-def plant(first_seed: int = 0) -> Callable[[Callable[[], Iterator[None]]], Plant]:
-    """Name a fault by its function."""
+def plant(
+    first_seed: int = 0, *, parts: Iterable[str] = (), kinds: Iterable[str] = ()
+) -> Callable[[Callable[[], Iterator[None]]], Plant]:
+    """Name a fault by its function. `parts` and `kinds` are those of `Wanted`."""
 
     def keep(function: Callable[[], Iterator[None]]) -> Plant:
-        made = PLANTS[function.__name__] = Plant(contextlib.contextmanager(function), first_seed)
+        wanted = Wanted(frozenset(parts), tuple(kinds))
+        made = PLANTS[function.__name__] = Plant(contextlib.contextmanager(function), first_seed, wanted)
         return made
 
     return keep
 
 
-@plant(first_seed=1)
+@plant(first_seed=43)
 def the_fence_is_left_out() -> Iterator[None]:
     async def fence(self: Any, session: Any, partitions: Iterable[int]) -> list[Any]:
         return []
@@ -70,7 +76,7 @@ def the_fence_is_left_out() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=55)
 def outcomes_of_commands_are_not_stored() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Store nothing."""
@@ -79,7 +85,7 @@ def outcomes_of_commands_are_not_stored() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=55)
 def events_are_published_before_the_commit() -> Iterator[None]:
     save = repository.WriteModelRepository.save
 
@@ -94,7 +100,7 @@ def events_are_published_before_the_commit() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(first_seed=55)
 def events_left_in_the_outbox_are_forgotten() -> Iterator[None]:
     async def forget(self: Any, partitions: Iterable[int]) -> int:
         return 0
@@ -103,7 +109,7 @@ def events_left_in_the_outbox_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=1)
+@plant(first_seed=55)
 def offsets_are_committed_before_the_batch_is_finished() -> Iterator[None]:
     finish = BatchFinisher.finish
 
@@ -121,7 +127,7 @@ def offsets_are_committed_before_the_batch_is_finished() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=11)
+@plant(first_seed=23, kinds=["network"])
 def a_commit_without_an_answer_counts_as_done() -> Iterator[None]:
     async def believe(session: Any) -> None:
         with contextlib.suppress(PyMongoError):
@@ -131,7 +137,7 @@ def a_commit_without_an_answer_counts_as_done() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=8)
+@plant(first_seed=55)
 def a_repeated_event_is_not_published_again() -> Iterator[None]:
     touch = batch._touch
 
@@ -143,7 +149,7 @@ def a_repeated_event_is_not_published_again() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=43)
 def a_repeated_event_is_applied_again() -> Iterator[None]:
     project = fold.project
 
@@ -156,7 +162,7 @@ def a_repeated_event_is_applied_again() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=24)
+@plant(first_seed=60, parts=["relays"], kinds=["network"])
 def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
     async def fail(self: Any, *given: Any) -> Any:
         try:
@@ -169,7 +175,7 @@ def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(first_seed=59, parts=["relays"], kinds=["calm"])
 def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
     def at_once(listener: Any, *given: Any, **more: Any) -> Any:
         return new_delivery(dataclasses.replace(listener, ordered=False), *given, **more)
@@ -178,7 +184,7 @@ def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(first_seed=85, parts=["relays"], kinds=["kill"])
 def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave it."""
@@ -187,7 +193,7 @@ def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=6)
+@plant(first_seed=59, parts=["relays"], kinds=["calm"])
 def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
     def believe(*_: Any) -> Any:
         return Delivered()
@@ -196,7 +202,7 @@ def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=3, kinds=["expire", "freeze"])
 def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> int:
         return 0
@@ -205,7 +211,7 @@ def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=3, kinds=["expire", "freeze"])
 def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave them."""
@@ -214,24 +220,7 @@ def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
         yield
 
 
-@plant()
-def a_snapshot_that_came_in_part_counts_as_whole() -> Iterator[None]:
-    def end(view: Any, fields: Any) -> Any:
-        if view.open_snapshot is not None:
-            view = view._replace(open_snapshot=view.open_snapshot._replace(position=fields.total_items))
-        return snapshot_end(view, fields)
-
-    def take(view: Any, record: Any) -> Any:
-        if view.open_snapshot is not None:
-            view = view._replace(open_snapshot=view.open_snapshot._replace(position=record.fields.position))
-        return snapshot_take(view, record)
-
-    snapshot_end, snapshot_take = snapshots._end, snapshots._take
-    with mock.patch.object(snapshots, "_end", end), mock.patch.object(snapshots, "_take", take):
-        yield
-
-
-@plant()
+@plant(first_seed=22)
 def the_joined_topic_is_not_audited() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> AsyncIterator[Any]:
         return
@@ -241,7 +230,7 @@ def the_joined_topic_is_not_audited() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=4, parts=["jobs"])
 def commands_that_wait_for_a_job_are_deleted_before_they_are_carried_out() -> Iterator[None]:
     carry_out = Executor.carry_out
 
@@ -253,7 +242,7 @@ def commands_that_wait_for_a_job_are_deleted_before_they_are_carried_out() -> It
         yield
 
 
-@plant()
+@plant(first_seed=43, parts=["jobs"])
 def a_job_ends_although_commands_wait_for_it() -> Iterator[None]:
     parked = jobs.JobStore.parked
 
@@ -264,23 +253,7 @@ def a_job_ends_although_commands_wait_for_it() -> Iterator[None]:
         yield
 
 
-@plant()
-def a_step_of_a_job_may_be_taken_twice() -> Iterator[None]:
-    write_heads = repository.WriteModelRepository._write_heads
-
-    async def apply(self: Any, update: Any, session: Any) -> None:
-        with contextlib.suppress(jobs.JobMovedOn):
-            await apply_fenced(self, update, session)
-
-    apply_fenced = jobs.JobStore.apply
-    with (
-        mock.patch.object(jobs.JobStore, "apply", apply),
-        mock.patch.object(repository.WriteModelRepository, "_write_heads", write_heads),
-    ):
-        yield
-
-
-@plant()
+@plant(first_seed=43, parts=["jobs"])
 def jobs_of_a_killed_service_are_forgotten() -> Iterator[None]:
     def begin(self: Any, *given: Any, **more: Any) -> None:
         make(self, *given, **more)
@@ -296,40 +269,7 @@ def jobs_of_a_killed_service_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plant()
-def a_clone_takes_what_several_attempts_have_staged() -> Iterator[None]:
-    async def page(self: Any, job_id: str, staging: str | None, first: int, count: int) -> Any:
-        query = {"job": job_id, "position": {"$gte": first, "$lt": first + count}}
-        return [one["body"] async for one in self._staged.find(query).sort("position")]
-
-    with mock.patch.object(Staging, "page", page):
-        yield
-
-
-@plant()
-def a_rebuild_does_not_wait_for_repairs() -> Iterator[None]:
-    async def nothing(self: Any) -> int:
-        return 0
-
-    with mock.patch.object(ViewRepository, "count_incomplete", nothing):
-        yield
-
-
-@plant()
-def views_are_switched_while_the_old_version_is_written() -> Iterator[None]:
-    async def nothing(self: Any, *_: object) -> None:
-        """Do not take the partitions from the projector, and do not tell it."""
-
-    async def begin(self: Any, version: int) -> None:
-        await self._versions.update_one(
-            {"_id": "views", "building": version}, {"$set": {"switchingUntil": datetime(2099, 1, 1, tzinfo=UTC)}}
-        )
-
-    with mock.patch.object(rebuild.Rebuild, "_drain", nothing), mock.patch.object(Versions, "begin_switch", begin):
-        yield
-
-
-@plant()
+@plant(first_seed=22, parts=["growth"], kinds=["freeze"])
 def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
     def nothing(self: Any, _: int) -> None:
         """Wait for nothing."""
@@ -338,16 +278,7 @@ def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
         yield
 
 
-@plant()
-def partitions_are_added_while_others_write() -> Iterator[None]:
-    async def nothing(self: Any, *_: object) -> str:
-        return "nobody"
-
-    with mock.patch.object(growing.Growing, "_claim_all", nothing):
-        yield
-
-
-@plant()
+@plant(first_seed=98, parts=["history"])
 def states_in_the_history_do_not_end() -> Iterator[None]:
     async def nothing(self: Any, _: object) -> None:
         """Let them go on."""
@@ -356,7 +287,7 @@ def states_in_the_history_do_not_end() -> Iterator[None]:
         yield
 
 
-@plant()
+@plant(first_seed=98, parts=["history"])
 def a_restore_leaves_items_that_the_former_state_lacks() -> Iterator[None]:
     delete_others = restoring.delete_others
 

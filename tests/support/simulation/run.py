@@ -18,7 +18,7 @@ from tests.support.simulation.clocks import virtual_time
 from tests.support.simulation.kafka.topics import topic_id
 from tests.support.simulation.loop import OUTSIDE, Process, SimulatedLoop
 from tests.support.simulation.network import Network, Trouble
-from tests.support.simulation.world import World
+from tests.support.simulation.world import Wanted, World
 from triptych.contract.topics import EVENTS
 from triptych.kit.kafka import groups
 from triptych.kit.kafka.layout import Layout
@@ -30,7 +30,9 @@ from triptych.readmodel.versions import COLLECTION as VERSIONS
 from triptych.readmodel.versions import FIRST_VERSION, names_of
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
-QUIET_SECONDS = 200.0
+QUIET_SECONDS, STANDSTILL_SECONDS = 200.0, 90.0
+"""How long a system may take to become quiet, and how long nothing that is left may change: no wait of the product is
+longer than a minute."""
 AUDITED_SECONDS = 10.0
 """How long a quiet system goes on, so that the joined topic is audited once more."""
 LEFT_OVER: dict[str, tuple[str, dict[str, Any]]] = {
@@ -63,13 +65,14 @@ class Outcome:
 def simulate(
     seed: int,
     planted: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    wanted: Wanted = Wanted(),  # noqa: B008 - immutable
     *,
     rounds: int = 25,
 ) -> Outcome:
-    """Run one seed to its end. `planted` makes a context in which the product has a fault."""
+    """Run one seed to its end. `planted` makes a context in which the product has a fault; see `Wanted`."""
     loop = SimulatedLoop()
     asyncio.set_event_loop(loop)
-    world = World(seed, loop)
+    world = World(seed, loop, wanted)
     try:
         with (
             collecting_no_garbage(),
@@ -167,6 +170,8 @@ class Weather:
         # A listener gets no delivery of an event that has expired, so events expire where there are no relays.
         kinds = ["kill", "freeze", "network", "calm", "compact", *(["kill"] if world.has_relays else ["expire"])]
         self._kinds = chance.choices(kinds, k=3)
+        if world.wanted.kinds:
+            self._kinds = list(world.wanted.kinds)
         self._usual = Trouble()
         if chance.random() < 0.5:
             lost, unanswered = chance.choice([0, 0.02, 0.1]), chance.choice([0, 0.02, 0.1])
@@ -259,8 +264,11 @@ def _thaw(world: World, process: Process) -> None:
 
 async def _until_quiet(world: World) -> None:
     deadline = world.loop.time() + QUIET_SECONDS
+    before, changed_at = [""], world.loop.time()
     while unfinished := _unfinished(world):
-        if world.loop.time() > deadline:
+        if unfinished != before:
+            before, changed_at = unfinished, world.loop.time()
+        if world.loop.time() > min(deadline, changed_at + STANDSTILL_SECONDS):
             raise Stuck("; ".join(unfinished))
         await asyncio.sleep(1.0)
     world.note("quiet")

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,14 @@ RELAYED, WITH_JOBS, WITH_HISTORY, REBUILT, GROWN = 0.3, 0.6, 0.25, 0.2, 0.2
 that are added. A seed may have several, but not both of the last two."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a run has to have, whatever its seed says: some of `World.parts`, and kinds of faults if any are named."""
+
+    parts: frozenset[str] = frozenset()
+    kinds: tuple[str, ...] = ()
+
+
 def is_fenced(collection: str) -> bool:
     """Whether only the owner of a gallery's partition may write the gallery's document in this collection."""
     return collection in (GALLERIES, GALLERY_VIEWS) or collection.startswith(f"{GALLERY_VIEWS}_")
@@ -33,8 +42,9 @@ def is_fenced(collection: str) -> bool:
 class World:
     """See the module."""
 
-    def __init__(self, seed: int, loop: SimulatedLoop) -> None:
+    def __init__(self, seed: int, loop: SimulatedLoop, wanted: Wanted = Wanted()) -> None:
         self.seed = seed
+        self.wanted = wanted
         self.loop = loop
         self.chance = random.Random(f"world {seed}")
         self.kafka_network = Network(random.Random(f"kafka network {seed}"))
@@ -51,15 +61,16 @@ class World:
         self.trace = hashlib.sha256()
         self._owners: dict[tuple[str, int], Process | None] = {}
         self.receivers = relay.Receivers(loop, random.Random(f"receivers {seed}"))
-        self.has_relays = self.chance.random() < RELAYED
+        parts = wanted.parts
+        self.has_relays = self.chance.random() < RELAYED or "relays" in parts
         self.operations: dict[str, Service] = {}
         """Commands of an operator that have been begun and not yet ended, by the host on which they run."""
         drawn = self.chance.random()
-        self.is_rebuilt = drawn < REBUILT
+        self.is_rebuilt = (drawn < REBUILT and "growth" not in parts) or "rebuild" in parts
         self.shape = services.Shape(
-            has_jobs=self.chance.random() < WITH_JOBS,
-            has_history=self.chance.random() < WITH_HISTORY,
-            grows=drawn >= 1 - GROWN,
+            has_jobs=self.chance.random() < WITH_JOBS or "jobs" in parts,
+            has_history=self.chance.random() < WITH_HISTORY or "history" in parts,
+            grows=(drawn >= 1 - GROWN and "rebuild" not in parts) or "growth" in parts,
         )
         command = partial(services.run_command, shape=self.shape)
         projector = partial(services.run_projector, shape=self.shape)

