@@ -184,7 +184,7 @@ def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=85, parts=["relays"], kinds=["kill"])
+@plant(first_seed=87, parts=["relays"], kinds=["kill"])
 def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave it."""

@@ -33,7 +33,7 @@ def values_at(document: Any, path: str) -> Any:
     for number, name in enumerate(names, 1):
         if isinstance(value, list) and name.isdigit() and int(name) < len(value):
             value = value[int(name)]
-        elif isinstance(value, list):
+        elif isinstance(value, list) and not name.isdigit():
             rest = ".".join(names[number - 1 :])
             found = [one for element in value if (one := values_at(element, rest)) is not MISSING]
             return found if found or not value else MISSING
