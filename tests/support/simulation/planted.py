@@ -162,7 +162,7 @@ def a_repeated_event_is_applied_again() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=60, parts=["relays"], kinds=["network"])
+@plant(first_seed=25, parts=["relays"], kinds=["network"])
 def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
     async def fail(self: Any, *given: Any) -> Any:
         try:
