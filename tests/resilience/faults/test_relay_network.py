@@ -44,7 +44,7 @@ INTERVAL_SECONDS = 0.05
 BEFORE_SECONDS, AFTER_SECONDS = 0.3, 0.5
 REPEATS_MAX = 1
 """How often the same event may come once more, if it is not its receiver's answer that is lost."""
-RETRY_SECONDS = [0.5] * 30
+RETRY_SECONDS = [0.2] * 30
 TIMEOUT_SECONDS = 2
 
 Fault = Callable[[FaultyLink], AbstractAsyncContextManager[None]]
@@ -141,9 +141,9 @@ async def publishing(installation: Installation) -> AsyncIterator[dict[str, floa
 @pytest.mark.parametrize(
     ("server", "fault", "seconds"),
     [
-        ("mongo", lost_writes, 1),
-        ("kafka", lost_offsets, 1),
-        ("receiver", lost_answers, 1),
+        ("mongo", lost_writes, 0.5),
+        ("kafka", lost_offsets, 0.5),
+        ("receiver", lost_answers, 0.5),
         pytest.param("mongo", slow, 5, marks=long),
         pytest.param("kafka", slow, 5, marks=long),
         pytest.param("receiver", slow, 5, marks=long),
