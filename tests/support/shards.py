@@ -68,7 +68,6 @@ ON_ALL_SHARDS: Mapping[Shape, str] = {
     Shape("parked_commands", "find", ("galleryId",)): "the end of a job",
     Shape("parked_commands", "aggregate", ("galleryId",)): "`triptych status`",
     Shape("parked_commands", "aggregate", ()): "`triptych status`",
-    Shape("staged_items", "aggregate", ()): "the jobs that staged items belong to, when a process gets partitions",
     Shape("processed_commands", "find", ()): "the newest or oldest outcome, when partitions are taken over",
     Shape("staged_items", "aggregate", ()): "what was staged for jobs that have ended, when partitions are taken over",
     Shape("gallery_views", "find", ("createdAt", "siteId")): "the list of a site's galleries",
