@@ -31,7 +31,7 @@ class SmallDisk:
         return found.f_bfree * found.f_frsize
 
     def leave(self, free: int) -> None:
-        """Let only this number of bytes be written from now on."""
+        """From now on, take only this number of bytes more."""
         self._resize(self.used + free)
 
     def grow(self) -> None:

@@ -67,8 +67,8 @@ COMMAND_GROUP = groups.command_group(TOPICS.prefix)
 BATCH, LANE = 20, 6
 """The most records of a batch, and the smallest batch that is divided into lanes: small, so that both happen often."""
 DIRECT_ITEMS, STEP_ITEMS, PARKED_AT_ONCE = 3, 2, 3
-"""With `has_jobs`: larger galleries need jobs, a step of a job has so many items, and so many commands that have waited
-for a job are carried out together."""
+"""With `has_jobs`: the most items of a gallery without a job, of a step of a job, and the most parked commands that are
+carried out together."""
 RETENTION = timedelta(days=30)
 SETTINGS = {"topic_prefix": "sim.", "topic_partitions": PARTITIONS, "projector_batch_size": BATCH}
 SERVICE_INDEXES = {
@@ -96,7 +96,7 @@ def create_topics(broker: Broker) -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """What there is in a run besides command services and projectors.
+    """The parts of a run besides command services and projectors.
 
     Attributes:
         has_jobs: long work even on small galleries, in steps.

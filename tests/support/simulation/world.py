@@ -89,7 +89,7 @@ class World:
 
     @property
     def parts(self) -> list[str]:
-        """What there is besides command services and projectors."""
+        """The parts that run besides command services and projectors."""
         shape = self.shape
         present = {
             "relays": self.has_relays,

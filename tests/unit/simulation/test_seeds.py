@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SEEDS = (6, 22, 38, 43, 55)
 PARTS = {"relays", "jobs", "history", "rebuild", "growth"}
 SEEDS_PER_PLANT = 3
-"""A planted fault is found by one of so many seeds, from that of `PLANTS` on."""
+"""How many seeds are tried for a planted fault, from that of `PLANTS` on: one of them has to find it."""
 
 Simulate = Callable[..., dict[str, Any]]
 

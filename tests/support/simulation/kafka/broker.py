@@ -96,7 +96,7 @@ class Broker:
         self.topics[topic] = [Log() for _ in range(partitions)]
 
     def grow(self, partitions: Mapping[str, int]) -> None:
-        """Add partitions to topics, so that they have so many."""
+        """Add partitions to topics until each has this number."""
         for topic, count in partitions.items():
             logs = self.topics[topic]
             logs += [Log() for _ in range(count - len(logs))]

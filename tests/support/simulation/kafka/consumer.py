@@ -34,7 +34,7 @@ class GroupReader:
         self._paused: set[int] = set()
         self._has_new_partitions = False
         self._client = None
-        """Asked for facts of topics: of which the model has no need."""
+        """Asked for facts of topics, which the model does not need."""
 
     async def membership(self) -> None:
         """Be a member until cancelled."""
