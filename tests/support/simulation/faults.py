@@ -1,4 +1,4 @@
-"""Lets processes and networks fail at moments that the seed chooses, and records expire or be compacted."""
+"""Makes processes and networks fail at moments that the seed chooses. Records also expire, and Kafka compacts topics."""
 
 from collections.abc import Callable
 from functools import partial
