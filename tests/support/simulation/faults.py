@@ -1,4 +1,4 @@
-"""Makes processes and networks fail at moments that the seed chooses. Records also expire, and Kafka compacts topics."""
+"""Makes processes and networks fail when the seed says so. Records also expire, and Kafka compacts topics."""
 
 from collections.abc import Callable
 from functools import partial
