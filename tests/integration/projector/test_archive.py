@@ -126,6 +126,31 @@ async def test_a_gap_is_closed_by_a_snapshot(database: Database) -> None:
     assert (await absence(history, made, lost_from)).earliest == len(made.wire)
 
 
+@pytest.mark.parametrize("last", ["item created", "item updated", "renamed", "item deleted"])
+async def test_a_snapshot_may_come_in_one_batch_with_the_event_that_it_follows(database: Database, last: str) -> None:
+    archive, history = await open_archive(database), queries.History(database)
+    made = History(site_id="s").create()
+    first, second = made.add_item(1), made.add_item(2)
+    match last:
+        case "item created":
+            second = made.add_item(3)
+        case "item updated":
+            made.update_item(second, title="new")
+        case "renamed":
+            made.rename("new")
+        case "item deleted":
+            made.delete_item(first)
+    shown = len(made.wire)
+    batch = [*entries_of(made, shown), *snapshot_of(made)]
+    folded = fold({}, batch)
+    await archive._insert(list(folded.rows.values()))  # a crash follows
+    await archive_all(archive, batch)
+    made.delete_item(second).rename("newer")
+    await archive_all(archive, entries_of(made, shown + 1))
+    for sequence in range(shown, len(made.wire) + 1):
+        assert await as_it_was(history, made, sequence) == made.states[sequence]
+
+
 async def test_what_the_retention_does_not_keep_is_refused_with_the_first_sequence_that_is_shown(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

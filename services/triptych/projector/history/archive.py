@@ -120,7 +120,7 @@ class Archive:
                     "galleryId": closing.gallery_id,
                     "itemId": closing.item_id,
                     "until": OPEN,
-                    "sequence": {"$lte": closing.until},
+                    "sequence": {"$lte": closing.newest},
                     "_id": {"$ne": closing.by},
                 },
                 {"$set": {"until": closing.until, "supersededAt": closing.at}},

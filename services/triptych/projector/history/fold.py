@@ -60,12 +60,18 @@ Entry: TypeAlias = ArchivedEvent | ArchivedSnapshot
 
 
 class Closing(NamedTuple):
-    """The row of an item that was open before the batch ends at this sequence and time; `by` is the superseding row."""
+    """The row of an item that was open before the batch ends at this sequence and time.
+
+    `newest` is the highest sequence that such a row can have, and `by` the superseding row, which may have it too. The
+    row of an event supersedes only rows from before it: a snapshot of the same sequence, perhaps of the same batch,
+    comes after the event.
+    """
 
     gallery_id: str
     item_id: str | None
     until: int
     at: datetime
+    newest: int
     by: str
 
 
@@ -102,7 +108,9 @@ class Fold:
         if before is not None:
             before["until"], before["supersededAt"] = row["sequence"], row["at"]
         elif not is_first:
-            self.closings.append(Closing(*key, row["sequence"], row["at"], row["_id"]))
+            sequence = row["sequence"]
+            newest = sequence if row["type"] == SNAPSHOT else sequence - 1
+            self.closings.append(Closing(*key, sequence, row["at"], newest, row["_id"]))
         self.rows[row["_id"]] = self._open[key] = row
 
 
