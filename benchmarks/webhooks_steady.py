@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
-from benchmarks.scenario import Figures, Round, RoundFailed
+from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from benchmarks.statistics import percentile
 from benchmarks.webhooks import (
     POLL_SECONDS,
@@ -19,6 +19,8 @@ from triptych.devstack.children import Child
 from triptych.devstack.ports import free_ports
 from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord, Publisher
+from triptych.kit.startup.provision import ensure_indexes
+from triptych.webhooks.app import INDEXES
 from triptych.webhooks.store.delivery_documents import DELIVERIES
 
 READY_SECONDS = 60.0
@@ -79,15 +81,42 @@ async def steady(of_round: Round, events: int, per_second: float, *, troubled: b
     return {"p50_ms": percentile(latencies, 0.5), "p99_ms": percentile(latencies, 0.99), **used}
 
 
-async def fan_out(of_round: Round, listeners: int, dialect: str) -> Figures:
-    """How long one event takes until all listeners have responded, on a relay that is warm."""
-    (port,) = free_ports(1)
-    async with running_receiver(of_round, port) as receiver:
+def fan_out_scenario(dialect: str, listeners: int) -> Scenario:
+    """The scenario of one event to many listeners in one dialect: the relay, and the floor."""
+
+    async def product(of_round: Round) -> Figures:
+        (port,) = free_ports(1)
         await subscribe(of_round, port, listeners, dialect)
+        return await _fan_out(of_round, port, listeners, running_relay(of_round))
+
+    async def floor(of_round: Round) -> Figures:
+        (port,) = free_ports(1)
+        await ensure_indexes(of_round.database, INDEXES)
+        return await _fan_out(of_round, port, listeners, _running_floor(of_round, port, listeners, dialect))
+
+    return Scenario(
+        name=f"webhooks-fan-out-{dialect}",
+        description=f"one event to {listeners} listeners on loopback, {dialect}, to the last recorded answer",
+        variants={"product": product, "floor": floor},
+    )
+
+
+@asynccontextmanager
+async def _running_floor(of_round: Round, port: int, listeners: int, dialect: str) -> AsyncIterator[Child]:
+    floor = of_round.start("benchmarks.baselines.webhooks_floor", str(port), str(listeners), dialect)
+    try:
+        yield floor
+    finally:
+        await asyncio.to_thread(floor.stop, STOP_SECONDS)
+
+
+async def _fan_out(of_round: Round, port: int, listeners: int, running: AbstractAsyncContextManager[Child]) -> Figures:
+    """How long one event takes until all listeners have responded, on a sender that is warm."""
+    async with running_receiver(of_round, port) as receiver:
         publisher = Publisher(lambda: make_producer(of_round.settings))
         try:
-            async with running_relay(of_round) as relay:
-                meter = of_round.meter([relay], [receiver])
+            async with running as sender:
+                meter = of_round.meter([sender], [receiver])
                 for number in (1, 2):
                     usage = meter.read()
                     await _publish_steadily(of_round, publisher, 1, 1_000)

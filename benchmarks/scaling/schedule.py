@@ -1,7 +1,7 @@
 """Lists the points to measure: processes, partitions, galleries, popularity, rate and cache, each varied from a base.
 
 Not all combinations are measured: one point for each way in which a condition matters, some with two changes at once to
-test the model, and idle processes. All of them take about 15 minutes on two cores, without storing the galleries.
+test the model, and idle processes. All of them take about 20 minutes on two cores, without storing the galleries.
 """
 
 from typing import Any
@@ -27,8 +27,11 @@ COMMAND = (
     _command(),
     _command(processes=2),
     _command(processes=4),
+    _command(partitions=24),
+    _command(partitions=48),
     _command(partitions=96),
     _command(processes=4, partitions=96),
+    _command(galleries=10_000),
     _command(galleries=100_000, items=4),
     _command(**_MILLION),
     _command(**_MILLION, zipf=1.0),
@@ -46,10 +49,15 @@ PROJECTOR = (
     _projector(),
     _projector(processes=2),
     _projector(processes=4),
+    _projector(partitions=24),
+    _projector(partitions=48),
     _projector(partitions=96),
     _projector(processes=4, partitions=96),
     _projector(10_000, galleries=10_000),
     _projector(galleries=100_000, items=4),
+    _projector(**_MILLION),
+    _projector(**_MILLION, zipf=1.0),
+    _projector(6_000, **_OUT),
     _projector(6_000, galleries=1),
     _projector(800, per_second=100),
     _projector(3_200, per_second=400),
@@ -62,6 +70,8 @@ RELAY = (
     Conditions("relay", 4_000, listeners=1),
     Conditions("relay", 1_500, listeners=4),
     Conditions("relay", 1_500, listeners=4, processes=2),
+    Conditions("relay", 1_500, listeners=4, processes=4),
+    Conditions("relay", 8_000, partitions=96),
     Conditions("relay", 800, listeners=1, per_second=100),
     Conditions("relay", 0, listeners=1),
 )
@@ -71,8 +81,13 @@ HTTP = (
     Conditions("write", 1_200, galleries=50, items=0, in_flight=32),
     Conditions("write", 1_600, galleries=50, items=0, in_flight=128),
     Conditions("write", 1_600, galleries=50, items=0, in_flight=128, processes=2),
+    Conditions("write", 1_600, galleries=50, items=0, in_flight=128, processes=4),
     Conditions("read", 4_000, in_flight=16),
+    Conditions("read", 4_000, in_flight=16, processes=2),
+    Conditions("read", 4_000, in_flight=16, processes=4),
     Conditions("read", 4_000, in_flight=16, galleries=10_000),
+    Conditions("read", 4_000, in_flight=16, **_MILLION, zipf=1.0),
+    Conditions("read", 2_000, in_flight=16, **_OUT),
 )
 
 ALL = (*COMMAND, *PROJECTOR, *RELAY, *HTTP)
