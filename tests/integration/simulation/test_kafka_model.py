@@ -13,8 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 
 from tests.support.installation import Installation
 from tests.support.simulation.group_scenario import GROUP, PARTITIONS, scenario
-from tests.support.simulation.kafka import consumer as model
 from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.kafka.members import SubscribingBroker, subscribe
+from tests.support.simulation.kafka.offsets import Offsets
 from tests.support.simulation.kafka.producer import Producer
 from tests.support.simulation.loop import OUTSIDE, SimulatedLoop
 from tests.support.simulation.network import Network
@@ -71,13 +72,13 @@ class SimulatedKafka:
         self._broker.create(self.topic, PARTITIONS)
 
     def broker(self) -> Any:
-        return model.SubscribingBroker(self._broker)
+        return SubscribingBroker(self._broker)
 
     def publisher(self) -> Publisher:
         return Publisher(lambda: Producer(self._broker))
 
     def offsets(self) -> Any:
-        return model.Offsets(self._broker, self.topic, f"sim.{GROUP}")
+        return Offsets(self._broker, self.topic, f"sim.{GROUP}")
 
     async def expire(self, partition: int, offset: int) -> None:
         self._broker.topics[self.topic][partition].expire(offset)
@@ -90,7 +91,7 @@ def on_model() -> Any:
     """What the scenario sees on the model."""
     loop = SimulatedLoop()
     try:
-        with mock.patch.object(consumer_module, "subscribe", model.subscribe):
+        with mock.patch.object(consumer_module, "subscribe", subscribe):
             work = loop.create_task(scenario(SimulatedKafka(loop)), context=OUTSIDE)
             return loop.run_until_complete(work)
     finally:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from tests.support.chaos.history import Event, Violation
 from tests.support.chaos.judging.events import firsts
-from tests.support.simulation.kafka import consumer as model
 from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.kafka.members import SubscribingBroker
+from tests.support.simulation.kafka.offsets import Offsets
 from tests.support.simulation.kafka.producer import Producer
 from tests.support.simulation.loop import OUTSIDE, SimulatedLoop, current_process
 from tests.support.simulation.mongo.client import Client
@@ -148,7 +149,7 @@ async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: R
     claimer = DeliveryClaimer(settings, repository, cache, shards, worker, operational)
     publisher = Publisher(lambda: Producer(broker), partitions=watch.counts)
     letters = DeadLetterPublisher(publisher, topics.dead_letter)
-    offsets: Any = model.Offsets(broker, topics.events, settings.webhooks_group)
+    offsets: Any = Offsets(broker, topics.events, settings.webhooks_group)
 
     async def listeners() -> Iterable[Listener]:
         await claimer.refresh()
@@ -158,7 +159,7 @@ async def run_relay(server: Server, broker: Broker, topics: Topics, receivers: R
     planner = DeliveryPlanner(
         repository, cache, claimer, publisher, letters, expiry, settings.webhooks_lease, RETENTION
     )
-    subscribing: Any = model.SubscribingBroker(broker)
+    subscribing: Any = SubscribingBroker(broker)
     layout = LayoutOfConsumer(
         watch, LiveCounts((), watch.layout.partitions), topics.events, EVENTS, lambda: consumer.reader, holds_new=True
     )

@@ -15,10 +15,12 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from tests.support.simulation.kafka import consumer as model
 from tests.support.simulation.kafka import topics
 from tests.support.simulation.kafka.broker import Broker
+from tests.support.simulation.kafka.members import SubscribingBroker, subscribe
+from tests.support.simulation.kafka.offsets import Offsets
 from tests.support.simulation.kafka.producer import Producer
+from tests.support.simulation.kafka.readers import Reader, tail
 from tests.support.simulation.mongo.client import Client
 from tests.support.simulation.mongo.server import Server
 from triptych.cli.partitions import growing, joined
@@ -148,32 +150,32 @@ def models_in_place(broker: Broker, shape: Shape) -> Iterator[None]:
     async def no_indexes(*_: object) -> None:
         """They were created before."""
 
-    async def started(reader: model.Reader, _: object) -> None:
+    async def started(reader: Reader, _: object) -> None:
         await reader.start()
 
-    def group_offsets(_: object, name: str, group: str) -> model.Offsets:
-        return model.Offsets(broker, name, group)
+    def group_offsets(_: object, name: str, group: str) -> Offsets:
+        return Offsets(broker, name, group)
 
-    def make_reader(*_: object, **__: object) -> model.Reader:
-        return model.Reader(broker)
+    def make_reader(*_: object, **__: object) -> Reader:
+        return Reader(broker)
 
     replaced: list[tuple[Any, str, Any]] = [
-        (consumer_module, "subscribe", model.subscribe),
-        *((owner, "make_broker", lambda *_: model.SubscribingBroker(broker)) for owner in (pipeline, history)),
+        (consumer_module, "subscribe", subscribe),
+        *((owner, "make_broker", lambda *_: SubscribingBroker(broker)) for owner in (pipeline, history)),
         *((owner, "make_producer", lambda _: Producer(broker)) for owner in (pipeline, history, growing)),
         *((owner, "watching_lag", no_lag) for owner in (pipeline, history)),
         (pipeline, "GroupOffsets", group_offsets),
         (layout_following, "describe_topics", lambda _, names: topics.describe(broker, names)),
         *((owner, "ensure_indexes", no_indexes) for owner in (pipeline, history, rebuild_module)),
         (pipeline, "LANES", Lanes(2, from_records=LANE)),
-        (audit, "TopicOffsets", lambda _, name: model.Offsets(broker, name)),
+        (audit, "TopicOffsets", lambda _, name: Offsets(broker, name)),
         (audit, "make_reader", make_reader),
         (join_copy, "make_reader", make_reader),
         (join_copy, "start_client", started),
         (rebuild_module, "GroupOffsets", group_offsets),
         *((owner, "changing_topics", lambda _: topics.changing(broker)) for owner in (growing, joined)),
-        *((owner, "TopicOffsets", lambda _, name: model.Offsets(broker, name)) for owner in (growing, joined)),
-        (repairs, "tail", lambda _, topics: model.tail(broker, topics)),
+        *((owner, "TopicOffsets", lambda _, name: Offsets(broker, name)) for owner in (growing, joined)),
+        (repairs, "tail", lambda _, topics: tail(broker, topics)),
         (command_app, "LANES", Lanes(3, from_records=LANE, may_split=are_independent)),
         (SUPERVISOR, "_loops", set()),  # killed processes leave theirs behind
     ]
@@ -199,7 +201,7 @@ async def run_command(server: Server, broker: Broker, shape: Shape) -> None:
         foreign = Publisher(lambda: Producer(broker), 2.0, counts)
         letters = DeadLetterPublisher(publisher, TOPICS.dead_letter)
         handler = make_handler(database, publisher, foreign, letters, TOPICS, COMMAND_GROUP, layout=layout)
-        subscribing: Any = model.SubscribingBroker(broker)
+        subscribing: Any = SubscribingBroker(broker)
         consumer = BatchConsumer(
             subscribing,
             TOPICS.commands,

@@ -1,19 +1,14 @@
-"""Members of consumer groups, and readers outside of groups, as the simulated services use them."""
+"""Members of consumer groups, and the broker of FastStream that runs them, as the simulated services use them."""
 
 import asyncio
 import contextlib
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownMemberIdError
 
 from tests.support.simulation.kafka.broker import Broker
-from tests.support.simulation.kafka.topics import describe
-from triptych.kit.kafka.errors import no_answer
 from triptych.kit.kafka.reading.reader import IncomingRecord
 
 HEARTBEAT_SECONDS, POLL_SECONDS, PAUSE_SECONDS = 0.5, 1.0, 0.1
@@ -226,160 +221,3 @@ def subscribe(
     made = Subscription(reader, consume, on_batch, on_poll_error, max_records)
     broker.add(made)
     return made
-
-
-class Offsets:
-    """Instead of `TopicOffsets` and `GroupOffsets`."""
-
-    def __init__(self, broker: Broker, name: str, group: str = "") -> None:
-        self._broker = broker
-        self.name = name
-        self.group = group
-
-    async def __aenter__(self) -> "Offsets":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Close the client."""
-
-    async def topic_id(self) -> uuid.UUID:
-        """The id of the topic. Raises TransientFailure."""
-        try:
-            facts = (await describe(self._broker, [self.name]))[self.name]
-        except KafkaError as error:
-            raise no_answer(error) from error
-        assert facts is not None
-        return facts.topic_id
-
-    async def all_ends(self) -> dict[int, int]:
-        """The offset after the last record of each partition that the topic has."""
-        return await self._call(lambda: {one: log.end for one, log in enumerate(self._broker.topics[self.name])})
-
-    async def commit(self, offsets: Mapping[int, int]) -> None:
-        """Set offsets of the group, which must have no members. Raises TransientFailure."""
-        wanted = dict(offsets)
-
-        def work() -> dict[int, int]:
-            self._broker.group(self.group, self.name).commit_from_outside(wanted)
-            return {}
-
-        await self._call(work)
-
-    async def beginnings(self, partitions: Any) -> dict[int, int]:
-        """The first offset of each partition."""
-        return await self._call(lambda: {one: self._broker.topics[self.name][one].beginning for one in partitions})
-
-    async def ends(self, partitions: Any) -> dict[int, int]:
-        """The offset after the last record of each partition."""
-        partitions = list(partitions)
-        return await self._call(lambda: {one: self._broker.topics[self.name][one].end for one in partitions})
-
-    async def committed(self) -> dict[int, int]:
-        """The offsets that the group has committed."""
-        return await self._call(lambda: dict(self._broker.group(self.group, self.name).offsets))
-
-    async def _call(self, work: Callable[[], dict[int, int]]) -> dict[int, int]:
-        try:
-            return await self._broker.call(work)
-        except KafkaError as error:
-            raise no_answer(error) from error
-
-
-class Reader:
-    """A consumer outside of any group."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._positions: dict[TopicPartition, int] = {}
-
-    async def start(self) -> None:
-        """Connect."""
-
-    async def stop(self) -> None:
-        """Close the connections."""
-
-    def subscribe(self, topics: Sequence[str]) -> None:
-        """Read all partitions of these topics."""
-        self.assign([TopicPartition(name, one) for name in topics for one in range(len(self._broker.topics[name]))])
-
-    def assign(self, partitions: Sequence[TopicPartition]) -> None:
-        """Read these partitions."""
-        self._positions = dict.fromkeys(partitions, 0)
-
-    def assignment(self) -> set[TopicPartition]:
-        """What is read."""
-        return set(self._positions)
-
-    async def seek_to_beginning(self) -> None:
-        """Read all partitions from their beginning."""
-        self._positions = dict.fromkeys(self._positions, 0)
-
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each partition. Raises KafkaError."""
-        wanted = list(partitions)
-        return await self._broker.call(
-            lambda: {one: self._broker.topics[one.topic][one.partition].end for one in wanted}
-        )
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from here."""
-        self._positions[partition] = offset
-
-    async def position(self, partition: TopicPartition) -> int:
-        """The offset of the next record."""
-        return self._positions[partition]
-
-    async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int = 1
-    ) -> dict[TopicPartition, list[IncomingRecord]]:
-        """The next records. Raises KafkaError."""
-        at = {one: self._positions[one] for one in partitions or self._positions}
-
-        def fetch() -> dict[TopicPartition, list[IncomingRecord]]:
-            left, found = max_records, {}
-            for one, position in at.items():
-                log = self._broker.topics[one.topic][one.partition]
-                found[one] = list(log.read(position, left))
-                left -= len(found[one])
-                beginnings[one] = log.beginning
-            return found
-
-        beginnings: dict[TopicPartition, int] = {}
-        fetched = {one: records for one, records in (await self._broker.call(fetch)).items() if records}
-        for one, beginning in beginnings.items():
-            if self._positions.get(one) == at[one]:  # otherwise somebody has sought meanwhile
-                # Where the records before have expired, a consumer begins at the first one that is left.
-                self._positions[one] = fetched[one][-1].offset + 1 if one in fetched else max(at[one], beginning)
-        if not fetched and timeout_ms:
-            await self._broker.wait_for_records(sorted({one.topic for one in at}), timeout_ms / 1000)
-        return fetched
-
-
-class Tail:
-    """Reads topics from their end."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._waiting: list[IncomingRecord] = []
-
-    async def getone(self) -> IncomingRecord:
-        """The next record. Raises KafkaError."""
-        while not self._waiting:
-            for records in (await self._reader.getmany(timeout_ms=1_000, max_records=100)).values():
-                self._waiting += records
-        return self._waiting.pop(0)
-
-
-@asynccontextmanager
-async def tail(broker: Broker, topics: Sequence[str]) -> AsyncIterator[Tail]:
-    """Instead of `triptych.kit.kafka.reading.tail.tail`."""
-    reader = Reader(broker)
-    places = [TopicPartition(topic, one) for topic in topics for one in range(len(broker.topics[topic]))]
-    reader.assign(places)
-    for place in places:
-        log = broker.topics[place.topic][place.partition]
-        reader.seek(place, await broker.call(partial(getattr, log, "end")))
-    yield Tail(reader)
