@@ -78,15 +78,16 @@ def test_a_process_names_itself_unless_the_environment_does(monkeypatch: pytest.
     assert [given[f"service.{name}"] for name in ("name", "version", "instance.id")] == ["galleries", "7", "i"]
 
 
-def test_no_service_imports_the_sdk_while_tracing_is_off() -> None:
-    # FastAPI imports the API of OpenTelemetry in any case, and FastStream a list of names.
+def test_no_service_imports_the_sdk_while_tracing_is_off_or_what_draws_tracebacks() -> None:
+    # FastAPI imports the API of OpenTelemetry in any case, and FastStream a list of names. structlog would import rich.
     code = """
 import sys
 import triptych.command.app, triptych.projector.app, triptych.webhooks.app, triptych.gateway.app
 from triptych.kit.startup.lifecycle import start_tracing
 start_tracing("command")
 parts = [".".join(name.split(".")[:2]) for name in sys.modules]
-print(sorted({"opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation"}.intersection(parts)))
+unwanted = {"opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.instrumentation", "rich"}
+print(sorted(unwanted.intersection(parts)))
 """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     environ["PYTHONPATH"] = os.pathsep.join(sys.path)
