@@ -10,7 +10,7 @@ PREFIX = "TRIPTYCH_"
 class SettingsBase(BaseSettings):
     """The base of every class of settings. The field `x` is read from the variable `TRIPTYCH_X`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, defer_build=True)
 
     @classmethod
     def settings_customise_sources(
