@@ -43,7 +43,7 @@ def make_broker(settings: KitSettings, memberships: Memberships | None = None) -
         settings.kafka_bootstrap,
         client_id="triptych",
         allow_auto_create_topics=False,
-        consumer_only=False,
+        consumer_only=True,  # a producer and a client for topics of its own would be connected, and never used
         graceful_timeout=BATCH,
         ack_policy=AckPolicy.MANUAL,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
