@@ -35,7 +35,7 @@ from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
 from triptych.kit.kafka.consuming.lanes import Lanes
-from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.consuming.topic_watch import finding_topics, watching_topics
 from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
@@ -52,7 +52,7 @@ from triptych.kit.startup.claim_watch import watching_claims
 from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
 from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
-from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.startup.provision import ensure_indexes
 from triptych.kit.upgrading.presence import present
 from triptych.writemodel.galleries import GALLERIES
 
@@ -75,17 +75,16 @@ async def compose(
         StartRefused, TransientFailure: MongoDB or Kafka cannot be used in their present state.
     """
     topics = Topics(settings.topic_prefix)
-    await require_topics(
-        settings, [topics.commands, topics.events, topics.replies, topics.dead_letter(topics.commands)]
-    )
+    needed = [topics.commands, topics.events, topics.replies, topics.dead_letter(topics.commands)]
     names = topics.counts(settings.topic_partitions)
     async with (
+        finding_topics(settings, needed) as topic_client,
         open_settings_database(settings) as database,
         present(database, "command", instance_id=settings.instance_id) as presence,
         watching_layout(
             StoredLayout(database, settings.topic_partitions), LiveCounts(names, settings.topic_partitions)
         ) as layout_watch,
-        watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
+        watching_topics(settings, topic_client, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, indexes(settings))
         await refuse_unfinished_repair(database)

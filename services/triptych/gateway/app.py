@@ -57,7 +57,7 @@ from triptych.gateway.writing.unshown import UnshownWrites
 from triptych.gateway.writing.writes import COMMAND_ID_HEADER, Writes
 from triptych.history.queries import History
 from triptych.kit.kafka.clients import make_producer
-from triptych.kit.kafka.consuming.topic_watch import TopicWatch, watching_topics
+from triptych.kit.kafka.consuming.topic_watch import TopicWatch, finding_topics, watching_topics
 from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.monitor import KafkaMonitor, monitor_kafka
 from triptych.kit.kafka.publishing.publisher import Publisher
@@ -72,7 +72,7 @@ from triptych.kit.process.tls import TlsFiles, server_context
 from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
 from triptych.kit.startup.lifecycle import stop_requested
-from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.startup.provision import ensure_indexes
 from triptych.kit.tracing.spans import request_telemetry
 from triptych.kit.upgrading.presence import present
 from triptych.readmodel.item_reads import ItemReads
@@ -122,8 +122,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
     """
     topics = Topics(settings.topic_prefix)
     reply_topics = [topics.gateway_replies(number) for number in range(settings.reply_topics)]
-    await require_topics(settings, [topics.commands, topics.events, *reply_topics])
+    needed = [topics.commands, topics.events, *reply_topics]
     async with AsyncExitStack() as stack:
+        topic_client = await stack.enter_async_context(finding_topics(settings, needed))
         database = await stack.enter_async_context(open_settings_database(settings))
         await stack.enter_async_context(present(database, "gateway"))
         await ensure_indexes(database, indexes(settings))
@@ -160,7 +161,9 @@ async def compose(settings: GatewaySettings) -> AsyncIterator[FastAPI]:
         reply_feed = await stack.enter_async_context(
             following_topic(settings, reply_topic, ReplyTopic(replies, gallery_waiters).receive)
         )
-        topic_watch = await stack.enter_async_context(watching_topics(settings, counts, layout_watch.allowed))
+        topic_watch = await stack.enter_async_context(
+            watching_topics(settings, topic_client, counts, layout_watch.allowed)
+        )
         stack.enter_context(DEPENDENCIES.on(answering(database), lambda: _problem_of(kafka_monitor)))
         timeout_seconds = settings.gateway_publish_timeout.total_seconds()
         publisher = Publisher(lambda: make_producer(settings), timeout_seconds, counts)

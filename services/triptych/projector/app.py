@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from triptych.contract.topics import Topics
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import Fault, StartRefused, fault_of
-from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.consuming.topic_watch import finding_topics, watching_topics
 from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.logs.loggers import get_logger
 from triptych.kit.mongo import fencing
@@ -22,7 +22,7 @@ from triptych.kit.process.health import Health
 from triptych.kit.process.supervision import SUPERVISOR, progress
 from triptych.kit.startup.layout_watch import LayoutWatch, watching_layout
 from triptych.kit.startup.layouts import StoredLayout
-from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.startup.provision import ensure_indexes
 from triptych.kit.upgrading.presence import Presence, present
 from triptych.projector.history.running import archiving
 from triptych.projector.ingest import republication
@@ -46,15 +46,16 @@ async def compose(settings: ProjectorSettings) -> AsyncIterator[Starlette]:
         StartRefused, TransientFailure: MongoDB or Kafka cannot be used as they are.
     """
     topics = Topics(settings.topic_prefix)
-    await require_topics(settings, [topics.events, topics.galleries, topics.dead_letter(topics.events)])
+    needed = [topics.events, topics.galleries, topics.dead_letter(topics.events)]
     async with (
+        finding_topics(settings, needed) as topic_client,
         open_settings_database(settings) as database,
         present(database, "projector", instance_id=settings.instance_id) as presence,
         watching_layout(
             StoredLayout(database, settings.topic_partitions),
             LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions),
         ) as layout_watch,
-        watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
+        watching_topics(settings, topic_client, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, {**fencing.INDEXES, **republication.INDEXES})
         projector = Projector(settings, database, presence, layout_watch)

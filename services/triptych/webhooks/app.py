@@ -14,7 +14,7 @@ from triptych.kit.kafka.clients import make_producer
 from triptych.kit.kafka.consuming.broker import make_broker
 from triptych.kit.kafka.consuming.consumer import BatchConsumer
 from triptych.kit.kafka.consuming.lag import watching_lag
-from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.consuming.topic_watch import finding_topics, watching_topics
 from triptych.kit.kafka.layout import LiveCounts
 from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
@@ -30,7 +30,7 @@ from triptych.kit.process.supervision import STALLED_SECONDS, SUPERVISOR
 from triptych.kit.startup.layout_following import LayoutOfConsumer, following_layout
 from triptych.kit.startup.layout_watch import watching_layout
 from triptych.kit.startup.layouts import StoredLayout
-from triptych.kit.startup.provision import ensure_indexes, require_topics
+from triptych.kit.startup.provision import ensure_indexes
 from triptych.kit.upgrading.presence import present
 from triptych.webhooks.http.client import Client
 from triptych.webhooks.http.resolver import Resolver
@@ -64,16 +64,16 @@ async def compose(settings: WebhookSettings) -> AsyncIterator[Starlette]:
     """
     sealer = make_sealer(settings)
     topics = Topics(settings.topic_prefix)
-    await require_topics(settings, [topics.events, topics.dead_letter(topics.events)])
     _allow_sockets(settings.webhooks_concurrency)
     async with (
+        finding_topics(settings, [topics.events, topics.dead_letter(topics.events)]) as topic_client,
         open_settings_database(settings) as database,
         present(database, "webhooks", instance_id=settings.instance_id) as presence,
         watching_layout(
             StoredLayout(database, settings.topic_partitions),
             LiveCounts(topics.counts(settings.topic_partitions), settings.topic_partitions),
         ) as layout_watch,
-        watching_topics(settings, layout_watch.counts, layout_watch.allowed) as topic_watch,
+        watching_topics(settings, topic_client, layout_watch.counts, layout_watch.allowed) as topic_watch,
     ):
         await ensure_indexes(database, INDEXES)
         await require_same_key(database, sealer)

@@ -17,7 +17,7 @@ from triptych.contract.topics import Topics
 from triptych.kit.failures import NotYetAvailable, StartRefused
 from triptych.kit.kafka.clients import make_producer, start_client
 from triptych.kit.kafka.consuming.broker import make_broker
-from triptych.kit.kafka.consuming.topic_watch import watching_topics
+from triptych.kit.kafka.consuming.topic_watch import finding_topics, watching_topics
 from triptych.kit.kafka.monitor import monitor_kafka
 from triptych.kit.kafka.reading.offsets import GroupOffsets
 from triptych.kit.kafka.reading.tail import tail
@@ -44,7 +44,8 @@ async def use_every_client(settings: KitSettings) -> None:
         async with (
             tail(settings, [topics.commands]) as following,
             monitor_kafka(settings) as monitor,
-            watching_topics(settings, {topics.commands: PARTITIONS}) as watch,
+            finding_topics(settings, [topics.commands]) as client,
+            watching_topics(settings, client, {topics.commands: PARTITIONS}) as watch,
         ):
             await producer.send_and_wait(topics.commands, b"value", b"key")
             assert (await asyncio.wait_for(following.getone(), 10)).value == b"value"

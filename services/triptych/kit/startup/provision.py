@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from triptych.kit.backoff import Backoff
 from triptych.kit.failures import NotYetAvailable, StartRefused
+from triptych.kit.kafka.consuming.topic_watch import finding_topics
 from triptych.kit.kafka.errors import ANSWER_SECONDS
 from triptych.kit.kafka.refusals import start_failure, starting
 from triptych.kit.kafka.security import connection_options
@@ -24,7 +25,6 @@ from triptych.kit.mongo.driver import (
 )
 from triptych.kit.mongo.routers import has_shards
 from triptych.kit.mongo.sharding import ensure_divided, indexes_for
-from triptych.kit.own_command import as_typed
 from triptych.kit.process.settings import KitSettings
 
 LEADERS_TIMEOUT_SECONDS = 20.0
@@ -82,12 +82,10 @@ async def require_topics(settings: KitSettings, names: Iterable[str]) -> None:
     """Make sure that the topics exist.
 
     Raises:
-        NotYetAvailable: no broker answers, or topics are missing. The message names them and says how to create them.
+        NotYetAvailable, StartRefused: see `finding_topics`.
     """
-    async with _admin(settings) as admin, asyncio.timeout(ANSWER_SECONDS):
-        missing = sorted(set(names) - set(await admin.list_topics()))
-    if missing:
-        raise NotYetAvailable(f"Kafka lacks the topics {', '.join(missing)}. Run: {as_typed('provision')}")
+    async with finding_topics(settings, names):
+        pass
 
 
 @asynccontextmanager

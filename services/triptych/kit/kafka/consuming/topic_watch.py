@@ -1,12 +1,13 @@
-"""Reports a topic that is missing, was created again, or has another number of partitions than the settings say."""
+"""Finds topics, and reports one that is missing, was created again, or has another number of partitions than set."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from triptych.kit.failures import NotYetAvailable
 from triptych.kit.kafka.brokers import BrokersClient
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS
 from triptych.kit.kafka.refusals import starting
@@ -96,23 +97,41 @@ def problem_of(
 
 
 @asynccontextmanager
+async def finding_topics(settings: KitSettings, names: Iterable[str]) -> AsyncIterator[AIOKafkaClient]:
+    """A client of the block's, once it has found that these topics exist.
+
+    Raises:
+        NotYetAvailable: no broker answers, or topics are missing. The message names them and says how to create them.
+        StartRefused: the broker refuses the connection permanently.
+    """
+    client = BrokersClient(
+        **connection_options(settings), client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
+    )
+    try:
+        async with starting(settings):
+            await client.bootstrap()
+            found = await describe_topics(client, names)
+        if missing := sorted(name for name, facts in found.items() if facts is None):
+            raise NotYetAvailable(f"Kafka lacks the topics {', '.join(missing)}. Run: {as_typed('provision')}")
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
 async def watching_topics(
-    settings: KitSettings, partitions: Mapping[str, int], allowed: Callable[[], int | None] = no_other
+    settings: KitSettings,
+    client: AIOKafkaClient,
+    partitions: Mapping[str, int],
+    allowed: Callable[[], int | None] = no_other,
 ) -> AsyncIterator[TopicWatch]:
     """A `TopicWatch` that has checked once, and checks at each interval until the block ends.
 
     Raises:
         NotYetAvailable: no broker answers.
     """
-    client = BrokersClient(
-        **connection_options(settings), client_id="triptych", metadata_max_age_ms=METADATA_MAX_AGE_MS
-    )
-    try:
-        watch = TopicWatch(client, partitions, allowed)
-        async with starting(settings, ANSWER_SECONDS):
-            await client.bootstrap()
-            await watch.check_topics()
-        async with SUPERVISOR.running("topics", watch.run):
-            yield watch
-    finally:
-        await client.close()
+    watch = TopicWatch(client, partitions, allowed)
+    async with starting(settings, ANSWER_SECONDS):
+        await watch.check_topics()
+    async with SUPERVISOR.running("topics", watch.run):
+        yield watch
