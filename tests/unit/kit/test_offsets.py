@@ -28,6 +28,9 @@ class Reader:
         await asyncio.sleep(0)
         self._fail()
 
+    async def look_for_leaders(self, topic: str) -> None:
+        assert topic == "t"
+
     async def stop(self) -> None:
         self.stops += 1
 

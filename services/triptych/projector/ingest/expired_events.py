@@ -5,6 +5,7 @@ behind; `triptych.projector.ingest.repairs` then requests their snapshots. Under
 projects nothing until `triptych rebuild` has built a new version of the views.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -65,10 +66,12 @@ class ExpiryHandler:
             TransientFailure: Kafka is away.
         """
         partitions = list(partitions)
-        stored = await self._group_offsets.committed()
-        committed = {number: stored.get(number, 0) for number in partitions}
-        beginnings = await self._group_offsets.beginnings(partitions)
-        return committed, beginnings, await self._group_offsets.ends(partitions)
+        stored, beginnings, ends = await asyncio.gather(
+            self._group_offsets.committed(),
+            self._group_offsets.beginnings(partitions),
+            self._group_offsets.ends(partitions),
+        )
+        return {number: stored.get(number, 0) for number in partitions}, beginnings, ends
 
     async def confirm(self, gaps: Sequence[OffsetRange]) -> list[MissingRecords]:
         """The expired records in these gaps. Raises TransientFailure if Kafka is away."""

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from triptych.kit.kafka.clients import make_reader
 from triptych.kit.kafka.errors import KafkaAway, no_answer
+from triptych.kit.kafka.reading.reader import Reader
 from triptych.kit.kafka.security import connection_options
 from triptych.kit.kafka.topic_facts import describe_topics
 from triptych.kit.process.settings import KitSettings
@@ -28,7 +29,7 @@ class TopicOffsets:
     def __init__(self, settings: KitSettings, name: str) -> None:
         self._settings = settings
         self.name = name
-        self._reader: AIOKafkaConsumer | None = None
+        self._reader: Reader | None = None
         self._starting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -98,12 +99,13 @@ class TopicOffsets:
             raise no_answer(error) from error
         return {topic_partition.partition: offset for topic_partition, offset in found.items()}
 
-    async def _started_reader(self) -> AIOKafkaConsumer:
+    async def _started_reader(self) -> Reader:
         async with self._starting:
             if self._reader is None:
                 reader = make_reader(self._settings)
                 try:
                     await reader.start()
+                    await reader.look_for_leaders(self.name)
                 except BaseException:
                     await reader.stop()
                     raise

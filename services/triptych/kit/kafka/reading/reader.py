@@ -191,6 +191,17 @@ class GroupReader(AIOKafkaConsumer):  # type: ignore[misc]
         if len(self._client.cluster.partitions_for_topic(topic) or ()) < count:
             self._client.force_metadata_update()
 
+    async def look_for_leaders(self, topic: str) -> None:
+        """Ask which brokers lead the partitions of a topic.
+
+        Otherwise aiokafka asks only when it has failed to find them for a question about offsets, and waits for 0.1 s
+        before it puts that question again.
+
+        Raises:
+            KafkaError: the topic does not exist, or no broker answers.
+        """
+        await self._client._wait_on_metadata(topic)
+
     def trouble(self, topic_partition: TopicPartition) -> str | None:
         """Why the broker returns no records of a partition; None if fetching works."""
         return self._fetcher.troubles.get(topic_partition) if self._fetcher is not None else None
