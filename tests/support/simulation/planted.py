@@ -67,7 +67,7 @@ def plant(
     return keep
 
 
-@plant(first_seed=43)
+@plant(first_seed=52)
 def the_fence_is_left_out() -> Iterator[None]:
     async def fence(self: Any, session: Any, partitions: Iterable[int]) -> list[Any]:
         return []
@@ -100,7 +100,7 @@ def events_are_published_before_the_commit() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=55)
+@plant(first_seed=43)
 def events_left_in_the_outbox_are_forgotten() -> Iterator[None]:
     async def forget(self: Any, partitions: Iterable[int]) -> int:
         return 0
@@ -162,7 +162,7 @@ def a_repeated_event_is_applied_again() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=25, parts=["relays"], kinds=["network"])
+@plant(first_seed=48, parts=["relays"], kinds=["network"])
 def a_failed_plan_of_deliveries_is_not_repeated() -> Iterator[None]:
     async def fail(self: Any, *given: Any) -> Any:
         try:
@@ -184,7 +184,7 @@ def deliveries_of_an_ordered_listener_do_not_wait() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=87, parts=["relays"], kinds=["kill"])
+@plant(first_seed=45, parts=["relays"], kinds=["kill"])
 def nobody_promotes_what_a_killed_relay_has_left_waiting() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave it."""
@@ -202,7 +202,7 @@ def an_attempt_that_failed_counts_as_delivered() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=3, kinds=["expire", "freeze"])
+@plant(first_seed=46, kinds=["expire", "freeze"])
 def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> int:
         return 0
@@ -211,7 +211,7 @@ def galleries_whose_events_have_expired_are_not_repaired() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=3, kinds=["expire", "freeze"])
+@plant(first_seed=74, kinds=["expire", "freeze"])
 def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> None:
         """Leave them."""
@@ -220,7 +220,7 @@ def a_snapshot_leaves_items_that_it_does_not_have() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=22)
+@plant(first_seed=52)
 def the_joined_topic_is_not_audited() -> Iterator[None]:
     async def nothing(self: Any, *_: object) -> AsyncIterator[Any]:
         return
@@ -242,7 +242,7 @@ def commands_that_wait_for_a_job_are_deleted_before_they_are_carried_out() -> It
         yield
 
 
-@plant(first_seed=43, parts=["jobs"])
+@plant(first_seed=52, parts=["jobs"])
 def a_job_ends_although_commands_wait_for_it() -> Iterator[None]:
     parked = jobs.JobStore.parked
 
@@ -269,7 +269,7 @@ def jobs_of_a_killed_service_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plant(first_seed=22, parts=["growth"], kinds=["freeze"])
+@plant(first_seed=43, parts=["growth"], kinds=["freeze"])
 def a_new_partition_does_not_wait_for_the_former_one() -> Iterator[None]:
     def nothing(self: Any, _: int) -> None:
         """Wait for nothing."""

@@ -142,11 +142,10 @@ class Outbox:
         return published
 
     async def _pending(self, partitions: Iterable[int], session: Session | None) -> AsyncIterator[OutboxRow]:
-        for partition in sorted(partitions):
-            async for document in self._rows.find({"partition": partition, "pending": True}, session=session).sort(
-                [("epoch", ASCENDING), ("number", ASCENDING)]
-            ):
-                yield _row(document)
+        query = {"partition": {"$in": sorted(partitions)}, "pending": True}
+        order = [("partition", ASCENDING), ("epoch", ASCENDING), ("number", ASCENDING)]
+        async for document in self._rows.find(query, session=session).sort(order):
+            yield _row(document)
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> int:
         progress()

@@ -69,16 +69,34 @@ class Ownership:
         self._token = str(uuid.uuid4())
         self._epochs = {}
         self._stored_sessions = set()
-        for partition in partitions:
-            epoch = {"$max": [{"$add": ["$epoch", 1]}, int(unix_seconds()), (above or {}).get(partition, 0) + 1]}
-            claimed = await self._owners.find_one_and_update(
-                {"_id": self._id(partition)},
-                [{"$set": {"epoch": epoch, "token": self._token, "writes": 0}}],
-                upsert=True,
-                return_document=True,
-            )
-            assert claimed is not None  # noqa: S101 - an upsert returns the document that it has written
-            self._epochs[partition] = int(claimed["epoch"])
+        ids = {partition: self._id(partition) for partition in partitions}
+        if not ids:
+            return
+        seconds, above = int(unix_seconds()), above or {}
+        # Two requests, whatever the number of partitions: who waits for them waits for this.
+        await self._owners.bulk_write(
+            [
+                UpdateOne(
+                    {"_id": ids[partition]},
+                    [
+                        {
+                            "$set": {
+                                "epoch": {"$max": [{"$add": ["$epoch", 1]}, seconds, above.get(partition, 0) + 1]},
+                                "token": self._token,
+                                "writes": 0,
+                            }
+                        }
+                    ],
+                    upsert=True,
+                )
+                for partition in partitions
+            ],
+            ordered=False,
+        )
+        # If another process has claimed a partition since, this is the epoch of its claim. No write of ours is
+        # committed with it.
+        claims = await self._owners.find({"_id": {"$in": list(ids.values())}}, {"epoch": 1}).to_list(None)
+        self._epochs = {claim["_id"]["partition"]: int(claim["epoch"]) for claim in claims}
 
     def release(self) -> None:
         """Forget the claims. The next owner replaces them."""

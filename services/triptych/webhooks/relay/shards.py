@@ -7,12 +7,12 @@ releases shards until all processes have equal shares. All times are the server'
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from zlib import crc32
 
 from triptych.kit.logs.loggers import get_logger
-from triptych.kit.mongo.driver import Database, Document, PyMongoError
+from triptych.kit.mongo.driver import Database, Document, PyMongoError, UpdateOne
 from triptych.kit.process.supervision import progress
 from triptych.kit.upgrading.presence import Holdings
 from triptych.webhooks.store.relays import SHARDS, WORKERS
@@ -86,12 +86,12 @@ class Shards:
         share = -(-self._count // max(1, workers))
         owners = {row["_id"]: row["owner"] async for row in self._shards.find(live)}
         mine = sorted(shard for shard, owner in owners.items() if owner == self.id and shard < self._count)
-        for shard in mine[share:]:
-            await self._shards.delete_one({"_id": shard, "owner": self.id})
-        mine = mine[:share]
-        for shard in sorted(set(range(self._count)) - owners.keys()):
-            if len(mine) < share and await self._claim(shard):
-                mine.append(shard)
+        if given_up := mine[share:]:
+            await self._shards.delete_many({"_id": {"$in": given_up}, "owner": self.id})
+        mine, free = mine[:share], sorted(set(range(self._count)) - owners.keys())
+        while free and (lacking := share - len(mine)):
+            mine += await self._claim(free[:lacking])
+            free = free[lacking:]
         self._owned = frozenset(mine)
         self._valid_until = started_at + self._lease.total_seconds()
 
@@ -101,20 +101,16 @@ class Shards:
         await self._shards.delete_many({"owner": self.id})
         await self._workers.delete_one({"_id": self.id})
 
-    async def _claim(self, shard: int) -> bool:
-        """Claim a shard without a live lease; False if another process was faster."""
+    async def _claim(self, shards: Sequence[int]) -> list[int]:
+        """Claim shards without a live lease; those for which no other process was faster."""
         is_live = {"$gt": ["$until", "$$NOW"]}
-        row = await self._shards.find_one_and_update(
-            {"_id": shard},
-            [
-                {
-                    "$set": {
-                        "owner": {"$cond": [is_live, "$owner", self.id]},
-                        "until": {"$cond": [is_live, "$until", self._lease_end]},
-                    }
-                }
-            ],
-            upsert=True,
-            return_document=True,
+        claim = {
+            "owner": {"$cond": [is_live, "$owner", self.id]},
+            "until": {"$cond": [is_live, "$until", self._lease_end]},
+        }
+        # In one request: deliveries wait for it when a relay starts.
+        await self._shards.bulk_write(
+            [UpdateOne({"_id": shard}, [{"$set": claim}], upsert=True) for shard in shards], ordered=False
         )
-        return row is not None and row["owner"] == self.id
+        found = self._shards.find({"_id": {"$in": list(shards)}, "owner": self.id}, {"_id": 1})
+        return [row["_id"] async for row in found]
