@@ -12,20 +12,13 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.support.commands import TEXT
 from tests.support.forks import start_fork
-from tests.support.histories import History
-from tests.support.installation import PARTITIONS, Installation
-from tests.support.kafka import raw_producer, topic_reader
-from tests.support.receiver import Receiver
-from tests.support.rolling_load import ReplyClock
+from tests.support.installation import Installation
 from tests.support.secrets import check_logs
-from tests.support.sender import Sender, galleries_on
 from tests.support.servers import Service
 from tests.support.waiting import eventually
 from triptych.devstack.children import Child, start_child
 from triptych.devstack.ports import LOOPBACK, free_ports
-from triptych.readmodel.queries import Views
 
 FIELDS = {"local": True, "webhooks_allowed_networks": "127.0.0.0/8"}
 POLL_SECONDS = 0.02
@@ -37,13 +30,24 @@ Ask = Callable[[], Awaitable[Awaitable[float]]]
 
 @dataclass(frozen=True)
 class Wait:
-    """How long work had to wait, in seconds."""
+    """How long work had to wait, in seconds, and what the new process has used of the machine meanwhile."""
 
     from_kill: float
     from_start: float
     """Since the process was started, imports included."""
+    to_ready: float
+    """From the start of the process until it was ready."""
     from_ready: float
     """Since the process was ready; 0 if the work was done before."""
+    processor: float
+    """The processor time of the process until it was ready and the work was done."""
+    queued: float
+    """How long the process could have run meanwhile, but other processes had the processors."""
+
+    @property
+    def alone(self) -> float:
+        """What the wait since the kill would have been if nobody else had used the processors."""
+        return self.from_kill - self.queued
 
 
 class Instances:
@@ -89,12 +93,19 @@ class Instances:
         self._starts += 1
         own = {**self._fields, f"{service}_port": self._ports[name]}
         environ = {**os.environ, **self.installation.environ(**own), **self._environs.get(name, {})}
+        # An installed package has compiled modules. Without them, each start would compile two hundred of ours again.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         log = self._folder / f"{name}-{self._starts}.log"
         words = self._programs.get(service, (f"triptych.{service}",))
         if self._are_forks:
             self._children[name] = start_fork(*words, env=environ, log=log)
         else:
             self._children[name] = start_child([sys.executable, "-m", *words], env=environ, log=log)
+
+    def used(self, name: str) -> tuple[float, float]:
+        """The seconds that a process had a processor, and the seconds that it waited for one (proc(5))."""
+        had, waited, _ = Path(f"/proc/{self._children[name].pid}/schedstat").read_text().split()
+        return int(had) / 1e9, int(waited) / 1e9
 
     def address(self, name: str) -> str:
         """Where a process serves HTTP."""
@@ -165,7 +176,15 @@ async def restart_after_kill(running: Instances, name: str, ask: Ask) -> Wait:
     running.start(name)
     done = await ask()
     done_at, ready_at = await asyncio.gather(done, running.ready(name))
-    return Wait(done_at - killed_at, done_at - started_at, max(0.0, done_at - ready_at))
+    processor, queued = running.used(name)
+    return Wait(
+        from_kill=done_at - killed_at,
+        from_start=done_at - started_at,
+        to_ready=ready_at - started_at,
+        from_ready=max(0.0, done_at - ready_at),
+        processor=processor,
+        queued=queued,
+    )
 
 
 async def take_over_after_kill(running: Instances, name: str, ask: Ask) -> float:
@@ -190,79 +209,3 @@ async def until_shared(installation: Installation, group: str, members: int) -> 
         await eventually(is_stable, f"{group} has {members} members", deadline_seconds=PATIENCE_SECONDS)
     finally:
         await admin.close()
-
-
-def commands(sender: Sender, clock: ReplyClock, galleries: Sequence[str]) -> Ask:
-    """Sends a command for each of these galleries."""
-
-    async def ask() -> Awaitable[float]:
-        sent = [await sender.put("CreateItems", {"galleryId": each, "items": [TEXT]}) for each in galleries]
-        await sender.producer.flush()
-        return clock.all_came(sent)
-
-    return ask
-
-
-async def publish_histories(installation: Installation) -> list[History]:
-    """Publish the creation of a gallery on each partition of the events topic."""
-    histories = [History(gallery_id).create() for gallery_id in galleries_on(*range(PARTITIONS))]
-    async with raw_producer(installation.addresses.kafka_bootstrap) as producer:
-        for message in (message for history in histories for message in history.messages):
-            await producer.send_and_wait(
-                installation.topics.events, message.value, message.key, headers=list(message.headers)
-            )
-    return histories
-
-
-def projections(installation: Installation) -> Ask:
-    """Publishes events, which are to be in the views."""
-    views = Views(installation.database)
-
-    async def until_shown(histories: Sequence[History]) -> float:
-        async def are_shown() -> bool:
-            return all([await views.sequence_of(each.site_id, each.gallery_id) for each in histories])
-
-        await eventually(are_shown, "the events are in the views", deadline_seconds=PATIENCE_SECONDS)
-        return time.monotonic()
-
-    async def ask() -> Awaitable[float]:
-        return until_shown(await publish_histories(installation))
-
-    return ask
-
-
-def joined_records(installation: Installation) -> Ask:
-    """Publishes events, whose galleries are to be on the joined topic."""
-
-    async def until_joined(histories: Sequence[History]) -> float:
-        wanted = {history.gallery_id.encode() for history in histories}
-        async with topic_reader(installation.addresses.kafka_bootstrap, installation.topics.galleries) as reader:
-            await reader.read_until(
-                lambda records: {record.key for record in records} >= wanted,
-                "the galleries are on the joined topic",
-                deadline_seconds=PATIENCE_SECONDS,
-            )
-        return time.monotonic()
-
-    async def ask() -> Awaitable[float]:
-        return until_joined(await publish_histories(installation))
-
-    return ask
-
-
-def deliveries(installation: Installation, receiver: Receiver) -> Ask:
-    """Publishes events, which are to be delivered to each listener of `receiver`."""
-
-    async def until_delivered(histories: Sequence[History]) -> float:
-        wanted = {event.id for history in histories for event in history.events}
-
-        async def are_delivered() -> bool:
-            return {request.id for request in receiver.requests} >= wanted
-
-        await eventually(are_delivered, "the events are delivered", deadline_seconds=PATIENCE_SECONDS)
-        return time.monotonic()
-
-    async def ask() -> Awaitable[float]:
-        return until_delivered(await publish_histories(installation))
-
-    return ask
