@@ -272,12 +272,14 @@ def make_app(state: GatewayState, health: Health, topics: Topics) -> FastAPI:
     for router in of_galleries:
         app.include_router(router, prefix=PREFIXES[0])
     app.state.main_routes = tuple(app.router.routes)
+    # Before the routers below, which the first question about health would otherwise prepare (see the comment there).
+    app.router.routes.extend(health.routes())
     for router in (listeners.router, listener_health.router, deliveries.router, dead_letters.router):
         app.include_router(router, responses=failures(404, 409, 413, 415))
     app.include_router(own_key.router)
     app.include_router(system.router)
     app.include_router(changes.router)
-    app.router.routes.extend([*health.routes(), *console_routes(), *operations_routes(), *topics_routes(topics)])
+    app.router.routes.extend([*console_routes(), *operations_routes(), *topics_routes(topics)])
     # At the end: FastAPI prepares the routes of a router when a request first gets there, which takes a tenth of a
     # second for each prefix. Most processes never get a request with the other prefixes (`_prepare_routes`).
     for prefix in PREFIXES[1:]:
