@@ -50,9 +50,9 @@ class Backend:
         """Publish the reply to a command."""
         await self._send(command, encode_reply(reply, correlation_id=command.correlation_id, site_id=command.site_id))
 
-    async def tell(self, command: CommandEnvelope, gallery_id: str, sequence: int) -> None:
-        """Publish a notice to the gateway that has sent a command."""
-        await self._send(command, encode_notice([Shown(command.site_id, gallery_id, sequence)]))
+    async def tell(self, command: CommandEnvelope, gallery_id: str, sequence: int, *items: dict[str, Any]) -> None:
+        """Publish a notice, with items, to the gateway that has sent a command."""
+        await self._send(command, encode_notice([Shown(command.site_id, gallery_id, sequence, items)]))
 
     async def _send(self, command: CommandEnvelope, message: Message) -> None:
         assert command.reply_to is not None

@@ -61,8 +61,6 @@ LANES = Lanes(3, from_records=200, may_split=are_independent)
 # A small fetch per partition gives a batch of a backlog about as many records from each partition, and the batch takes
 # as long as its largest lane. Measured: a fifth more a second than with 256 KiB.
 PARTITION_BYTES = 64 * 1024
-# The events of a larger batch come together, so the projector and the gateways need no pause of their own.
-LINGER_SECONDS = 0.01
 
 
 @asynccontextmanager
@@ -118,7 +116,6 @@ async def compose(
             lanes=LANES,
             times=GroupTimes(settings.group_session_timeout, settings.group_rebalance_timeout),
             gate=layout,
-            linger_seconds=LINGER_SECONDS,
         )
         outbox_watch = OutboxWatch(database, consumer.reached)
         health = Health()

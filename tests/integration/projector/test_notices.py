@@ -46,7 +46,9 @@ async def test_a_gateway_is_told_when_its_write_is_stored_and_published(
     async with compose(settings), notices_of(installation, 0) as notices:
         await publish([addressed(created, elsewhere), addressed(added, ours)])
         (notice,) = await notices.read_count(1)
-        assert decode_notice(notice.value) == [Shown("s", history.gallery_id, 2)]
+        (shown,) = decode_notice(notice.value)
+        (item_id,) = history.items
+        assert shown == Shown("s", history.gallery_id, 2, (history.items[item_id],))
         assert await Views(installation.database).sequence_of("s", history.gallery_id) == 2
         assert await joined_records(installation, history.gallery_id) >= 2
 

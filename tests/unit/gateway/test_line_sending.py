@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.fake_writes import WRITE, FakeWrites, G, chunk, sender_of, settle
+from triptych.contract.codec.notices import Shown
 from triptych.contract.replies import ErrorCode
 from triptych.gateway.http.errors import ApplicationFailure, HttpFailure
 from triptych.gateway.lines.chunking import Chunk
@@ -163,6 +164,6 @@ async def test_the_read_model_is_never_far_behind() -> None:
     assert writes.awaited == []
     await sender.keep_up()
     assert writes.awaited == [Position(G, 2)]
-    waiter.note(2)
+    waiter.note(Shown(WRITE.site_id, G, 2))
     await sender.keep_up()
     assert len(writes.awaited) == 1

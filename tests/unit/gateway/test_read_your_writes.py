@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -21,8 +21,8 @@ G = "49fbb84b-52a6-46d3-896c-ebf52f06c0df"
 OTHER = "4dbae4a7-a303-465d-a437-4c2a785ed61d"
 
 
-def notice(sequence: int, gallery_id: str = G, site_id: str = "s") -> bytes:
-    return encode_notice([Shown(site_id, gallery_id, sequence)]).value
+def notice(sequence: int, gallery_id: str = G, site_id: str = "s", items: tuple[Any, ...] = ()) -> bytes:
+    return encode_notice([Shown(site_id, gallery_id, sequence, items)]).value
 
 
 class Shows:
@@ -78,6 +78,8 @@ async def test_a_waiter_follows_its_gallery_from_its_start() -> None:
             b'{"shown":1}',
             b'{"shown":[["s"]]}',
             b'{"shown":["abc"]}',
+            f'{{"shown":[["s","{G}",3]],"items":1}}'.encode(),
+            *(f'{{"shown":[["s","{G}",3]],"items":{{"{G}":{items}}}}}'.encode() for items in ("1", "[1]", "[{}]")),
         ]:
             waiters.receive(value)
         assert waiter.sequence == -1
@@ -85,6 +87,22 @@ async def test_a_waiter_follows_its_gallery_from_its_start() -> None:
         waiters.receive(notice(2))
         assert waiter.sequence == 3
         await waiter.wait_for(3)  # returns at once for a sequence that was shown before the call
+
+
+async def test_a_waiter_has_the_items_of_the_newest_notice() -> None:
+    waiters = GalleryWaiters()
+    first, second, other = ({"id": id_, "title": "t"} for id_ in ("1", "2", "3"))
+    with waiters.watch("s", G) as waiter:
+        seen = []
+        for value in [
+            encode_notice([Shown("s", OTHER, 9, (other,)), Shown("s", G, 3, (first,))]).value,
+            notice(2, items=(second,)),
+            notice(4, items=(second,)),
+            notice(5),
+        ]:
+            waiters.receive(value)
+            seen.append(waiter.items)
+        assert seen == [(first,), (first,), (second,), ()]
 
 
 async def test_waiting_ends_at_the_sequence_or_a_later_one() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from triptych.contract.codec.notices import NOTICE_TYPE, Shown, decode_notice
+from triptych.contract.codec.notices import NOTICE_ITEMS_BYTES, NOTICE_TYPE, Shown, decode_notice
 from triptych.contract.topics import Topics
 from triptych.kit.failures import TransientFailure
 from triptych.kit.kafka.publishing.publisher import OutgoingRecord
 from triptych.projector.join import notices as notices_module
-from triptych.projector.join.notices import NO_NOTICES, Notices, Wanted
-from triptych.projector.view.fold import View
+from triptych.projector.join.notices import ITEMS_MAX, NO_NOTICES, Notices, Wanted
+from triptych.projector.view.fold import ItemView, View
 
 TOPICS = Topics("t.")
 NAMES = [TOPICS.gateway_replies(number) for number in range(2)]
@@ -32,9 +32,11 @@ class Kafka:
         return topic not in self.missing
 
 
-async def told(notices: Notices, wanted: Sequence[Wanted], views: Any = VIEWS) -> list[tuple[str, list[Shown]]]:
+async def told(
+    notices: Notices, wanted: Sequence[Wanted], views: Any = VIEWS, items: Sequence[ItemView] = ()
+) -> list[tuple[str, list[Shown]]]:
     """What is published for these wishes, by topic."""
-    async with notices.of(wanted, views) as records:
+    async with notices.of(wanted, views, {one.item_id: one for one in items}) as records:
         assert all(record.partition == 0 and ("ce_type", NOTICE_TYPE) in record.headers for record in records)
         return decoded(records)
 
@@ -68,6 +70,43 @@ async def test_a_notice_has_a_bounded_number_of_galleries(monkeypatch: pytest.Mo
     views = {str(number): View("s", str(number), 1) for number in range(5)}
     sent = await told(Notices(Kafka().has_topic, NAMES), [Wanted(OURS, id_) for id_ in views], views)
     assert [[shown.gallery_id for shown in galleries] for _, galleries in sent] == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def stored(item_id: str, gallery_id: str = "a", text: str = "") -> ItemView:
+    return ItemView("s", gallery_id, item_id, 3, {"id": item_id, "title": text})
+
+
+async def test_each_gateway_is_told_the_items_that_it_has_changed() -> None:
+    items = [stored("i"), stored("j"), stored("k", "b"), stored("l"), ItemView("s", "a", "gone", 3, None)]
+    asked = [
+        *[Wanted(OURS, "a", id_) for id_ in ("i", "gone", "k", "unknown")],
+        Wanted(OURS, "b", "k"),
+        Wanted(OURS, "a"),
+        Wanted(THEIRS, "a", "j"),
+    ]
+    assert await told(Notices(Kafka().has_topic, NAMES), asked, items=items) == [
+        (
+            "t.replies.0",
+            [Shown("s", "a", 3, ({"id": "i", "title": ""},)), Shown("s", "b", 7, ({"id": "k", "title": ""},))],
+        ),
+        ("t.replies.1", [Shown("s", "a", 3, ({"id": "j", "title": ""},))]),
+    ]
+
+
+async def test_a_notice_has_no_items_of_a_gallery_of_which_many_are_wanted() -> None:
+    items = [stored(str(number)) for number in range(ITEMS_MAX + 1)]
+    asked = [Wanted(OURS, "a", one.item_id) for one in items]
+    assert await told(Notices(Kafka().has_topic, NAMES), asked, items=items) == [("t.replies.0", [Shown("s", "a", 3)])]
+    ((_, (shown,)),) = await told(Notices(Kafka().has_topic, NAMES), asked[1:], items=items)
+    assert len(shown.items) == ITEMS_MAX
+
+
+async def test_the_items_of_a_notice_have_a_bounded_size() -> None:
+    half = "x" * (NOTICE_ITEMS_BYTES // 2)
+    items = [stored("i", "a", half), stored("j", "b", half), stored("k", "b")]
+    asked = [Wanted(OURS, one.gallery_id, one.item_id) for one in items]
+    ((_, (first, second)),) = await told(Notices(Kafka().has_topic, NAMES), asked, items=items)
+    assert [one["id"] for one in first.items + second.items] == ["i", "k"]
 
 
 async def test_nothing_is_sent_to_a_missing_topic_and_it_is_counted() -> None:

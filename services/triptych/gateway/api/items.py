@@ -274,14 +274,14 @@ def request_path(field: str) -> str:
 
 
 async def _answer_item(gateway: GatewayState, site_id: str, written: Written, item_id: str) -> Response:
-    """The item after a write, from the read model, or from the write model until the read model shows the write.
+    """The item after a write: from the notice about it, from the read model, or until that shows it the write model.
 
     Raises:
         HttpFailure: 404 if the item was deleted meanwhile, 504 if neither model has it.
     """
     gallery_id = written.position.gallery_id
     if written.is_shown:
-        item = await gateway.item_reads.get(ItemName(site_id, gallery_id, item_id))
+        item = written.items.get(item_id) or await gateway.item_reads.get(ItemName(site_id, gallery_id, item_id))
         if item is None:
             raise not_found("item", galleryId=gallery_id, itemId=item_id)
     else:

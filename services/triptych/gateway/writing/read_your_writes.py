@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from triptych.contract.codec.notices import decode_notice
+from triptych.contract.codec.notices import Shown, decode_notice
 from triptych.gateway.writing.waiters import Waiters
 from triptych.kit.backoff import Backoff
 from triptych.kit.logs.loggers import get_logger
@@ -60,15 +60,22 @@ def format_positions(newest: Position, others: Iterable[Position]) -> str:
 
 
 class GalleryWaiter:
-    """One request that waits for one gallery. `sequence` is the highest of all notices, -1 before the first."""
+    """One request that waits for one gallery.
+
+    Attributes:
+        sequence: the highest of all notices, -1 before the first.
+        items: those of the notice with this sequence: a request that changes many items in turn keeps few of them.
+    """
 
     def __init__(self) -> None:
         self.sequence = -1
+        self.items: Sequence[Mapping[str, Any]] = ()
         self._changed = asyncio.Event()
 
-    def note(self, sequence: int) -> None:
-        """Note that the read model shows the gallery at this sequence."""
-        self.sequence = max(self.sequence, sequence)
+    def note(self, shown: Shown) -> None:
+        """Note that the read model shows the gallery at a sequence."""
+        if shown.sequence >= self.sequence:
+            self.sequence, self.items = shown.sequence, shown.items
         self._changed.set()
 
     async def wait_for(self, sequence: int) -> None:
@@ -97,9 +104,9 @@ class GalleryWaiters(Waiters[tuple[str, str], GalleryWaiter]):
         except (ValueError, KeyError, TypeError):
             log.error("a notice cannot be read")
             return
-        for site_id, gallery_id, sequence in shown:
-            for waiter in self.waiting_for((site_id, gallery_id)):
-                waiter.note(sequence)
+        for one in shown:
+            for waiter in self.waiting_for((one.site_id, one.gallery_id)):
+                waiter.note(one)
 
 
 async def wait_until_all_shown(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from triptych.contract.codec.envelope import CommandEnvelope, encode_command, gallery_id_of
 from triptych.contract.commands import CommandData, CreateItems, command_name
@@ -54,6 +55,7 @@ class Written:
         headers: headers of the response.
         command_id: the id of its command.
         is_shown: whether the read model shows the write. Otherwise the write model has it (`writing.unshown`).
+        items: some of these items as the read model has them, by id.
     """
 
     position: Position
@@ -61,6 +63,7 @@ class Written:
     headers: dict[str, str]
     command_id: str
     is_shown: bool
+    items: Mapping[str, Mapping[str, Any]]
 
     def not_shown(self) -> HttpFailure:
         """The failure when neither the read model nor the write model has the content of the response."""
@@ -124,6 +127,8 @@ class Writes:
                 headers=await self._headers(write, position),
                 command_id=write.command_id,
                 is_shown=is_shown,
+                # The last notice may be about an earlier write, if a query of the read model has ended the wait.
+                items={item["id"]: item for item in waiter.items} if waiter.sequence >= position.sequence else {},
             )
 
     async def perform_each(

@@ -51,7 +51,7 @@ class EventReader:
             found.inputs.append((site_id, entry))
             found.sources.append(record)
             if notice_to is not None:
-                found.wanted.append(Wanted(notice_to, entry.gallery_id))
+                found.wanted.append(Wanted(notice_to, entry.gallery_id, entry.item_id))
         return found
 
     def read(self, record: IncomingRecord) -> tuple[str, Input, bytes | None]:

@@ -220,7 +220,7 @@ class ProjectionHandler:
             if self._join_publisher is not None:
                 is_last = chunk is chunks[-1]
                 galleries = [views[gallery_id] for gallery_id in publishable] if is_last else []
-                async with self._notices.of(wanted if is_last else (), views) as notices:
+                async with self._notices.of(wanted if is_last else (), views, batch.items) as notices:
                     await self._join_publisher.publish(batch, galleries, notices)
 
     async def _project(self, records: Sequence[IncomingRecord], wanted: list[Wanted]) -> Batch:

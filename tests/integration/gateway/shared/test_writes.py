@@ -82,6 +82,29 @@ async def test_create_item(gateway: RunningGateway, backend: Backend) -> None:
     assert answer.headers[CONSISTENT_HEADER] == f"{gallery_id}:2"
 
 
+async def test_an_item_in_a_notice_is_not_read(gateway: RunningGateway, backend: Backend) -> None:
+    gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
+    posting = asyncio.create_task(gateway.client.post(f"{GALLERIES}/{gallery_id}/items", json={"item": TEXT}))
+    command = await backend.next_command()
+    # Nothing is stored, so only the notice can have said what the item is. It may come before the reply.
+    await backend.tell(command, gallery_id, 2, item(str(uuid.uuid4())), item(item_id))
+    await backend.accept(command, gallery_id, 2, item_id)
+    answer = await posting
+    assert (answer.status_code, answer.json()) == (200, {"item": item(item_id)})
+
+
+async def test_an_item_in_a_notice_about_an_earlier_write_is_read(gateway: RunningGateway, backend: Backend) -> None:
+    gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
+    await backend.store(gallery_id, 2, [{**item(item_id), "title": "new"}])
+    posting = asyncio.create_task(
+        gateway.client.patch(f"{GALLERIES}/{gallery_id}/items/{item_id}", json={"item": {"title": "new"}})
+    )
+    command = await backend.next_command()
+    await backend.tell(command, gallery_id, 1, item(item_id))
+    await backend.accept(command, gallery_id, 2, item_id)
+    assert (await posting).json() == {"item": {**item(item_id), "title": "new"}}
+
+
 async def test_a_lost_notice_delays_a_write(gateway: RunningGateway, backend: Backend) -> None:
     gallery_id, item_id = str(uuid.uuid4()), str(uuid.uuid4())
     await backend.store(gallery_id, 1, [item(item_id)])
