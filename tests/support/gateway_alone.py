@@ -136,7 +136,8 @@ class _Letters:
         rules = ReplayRules(datetime.now(UTC), {}, frozenset(), timedelta(days=7))
         sources = {"t.commands.dead-letter": "t.commands", "t.events.dead-letter": "t.events"}
         log: Any = SimpleNamespace(find=AsyncMock(return_value=None))
-        yield OpenDeadLetters(log, self._marks, cast("Any", None), sources, {}, rules)
+        sender: Any = SimpleNamespace(send=AsyncMock(return_value=[]))
+        yield OpenDeadLetters(log, self._marks, sender, sources, {}, rules)
 
 
 class _Monitor:

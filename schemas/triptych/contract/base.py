@@ -38,6 +38,7 @@ TEXT_MAX = 256 * 1024
 _INT64 = 2**63
 _EXACT_INTEGERS = 2**53
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DATED = re.compile(r"[0-9]{4}-")
 _BARE_GUID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -160,6 +161,12 @@ def _not_boolean(value: object) -> object:
     return value
 
 
+def _dated(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATED.match(value)):
+        return value
+    raise broken(ViolatedRule.FORMAT, "must be an ISO 8601 time", data={"expected": "ISO 8601 time"})
+
+
 def _utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
@@ -254,10 +261,11 @@ Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1), NUMERIC]
 Instant = Annotated[
     AwareDatetime,
     AfterValidator(_utc),
+    BeforeValidator(_dated),
     PlainSerializer(format_instant, when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment in UTC, with milliseconds on the wire."""
+"""A moment in UTC, with milliseconds on the wire. Numbers, which pydantic would read as Unix time, are refused."""
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 """A free-form object, kept as received (contract, sections 3.3 and 3.5)."""

@@ -176,6 +176,7 @@ BODIES = st.sampled_from(
 @example(("POST", f"{LISTENER}/replay", ("cursor",)), [(0, "9999-12-31T23:59:59-14:00|x")])
 @example(("POST", f"{LISTENER}/replay", ("since",)), [(0, "0001-01-01T00:00:00+14:00")])
 @example(("POST", f"{LISTENER}/replay", ("since",)), [(0, "0001-01-01T00:00:00Z")])
+@example(("POST", f"{LETTERS}/replay-matching", ("since",)), [(0, "2026-01-01T00:00:00Z")])
 def test_bodies(route: tuple[str, str, tuple[str, ...]], values: list[tuple[int, object]]) -> None:
     method, path, names = route
     text = json.dumps({names[number % len(names)]: value for number, value in values})
