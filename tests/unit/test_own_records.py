@@ -76,8 +76,9 @@ async def test_the_relay_refuses_none(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_the_projector_refuses_none(name: str) -> None:
-    site_id, thing, notice_to = EventReader().read(record(EVENTS[name]))
-    assert (site_id, thing.gallery_id, notice_to) == ("s", GALLERY, None)
+    found = EventReader().read_all([record(EVENTS[name])])
+    ((site_id, thing),) = found.inputs
+    assert (site_id, thing.gallery_id, found.wanted, found.refused) == ("s", GALLERY, [], [])
 
 
 async def test_the_gateway_refuses_neither_replies_nor_notices(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,32 +4,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.contract.joined import HEAD_ITEMS_MAX
-from triptych.projector.join.head_cache import CACHED_ITEMS_MAX, FirstItems, HeadCache
+from triptych.projector.join.head_cache import _ENTRY_BYTES, CACHED_ITEMS_MAX, FirstItems, HeadCache
 from triptych.projector.view.fold import View
 
 _SORT_ORDERS = st.integers(-1_000, 1_000)
-_CHANGES = st.lists(st.tuples(st.integers(0, 400), st.none() | _SORT_ORDERS), max_size=150)
+_SAME = "same"
+"""Instead of a sort order: the item stays in its place."""
+_CHANGES = st.lists(st.tuples(st.integers(0, 400), st.none() | st.just(_SAME) | _SORT_ORDERS), max_size=150)
 
 
 @given(st.integers(0, 400), _CHANGES)
 def test_cached_items_are_the_first_items_of_the_gallery_or_say_that_they_are_too_few(
-    count: int, changes: list[tuple[int, int | None]]
+    count: int, changes: list[tuple[int, str | int | None]]
 ) -> None:
     items = {number: float(-number) for number in range(count)}
+    contents = {number: b"%d" % number for number in range(401)}
     first_items = FirstItems(
-        ((str(number), sort_order, b"%d" % number) for number, sort_order in list(items.items())[:CACHED_ITEMS_MAX]),
+        ((str(number), sort_order, contents[number]) for number, sort_order in list(items.items())[:CACHED_ITEMS_MAX]),
         is_whole=count <= CACHED_ITEMS_MAX,
     )
     for number, sort_order in changes:
-        if sort_order is None:
+        if sort_order is None or (sort_order == _SAME and number not in items):
             items.pop(number, None)
             first_items.remove(str(number))
         else:
-            items[number] = sort_order + (number + 1) / 1_000  # sort orders are unique
-            first_items.put(str(number), items[number], b"%d" % number)
+            if not isinstance(sort_order, str):
+                items[number] = sort_order + (number + 1) / 1_000  # sort orders are unique
+            contents[number] += b"+"
+            first_items.put(str(number), items[number], contents[number])
         if first_items.is_sufficient:
             expected = sorted(items, key=lambda number: -items[number])[:HEAD_ITEMS_MAX]
-            assert first_items.first() == [b"%d" % number for number in expected]
+            assert first_items.first() == [contents[number] for number in expected]
+    assert first_items.size == sum(len(encoded) + _ENTRY_BYTES for _, encoded in first_items._items.values())
 
 
 def test_the_least_recently_used_gallery_is_dropped_first() -> None:

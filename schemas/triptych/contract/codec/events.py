@@ -46,6 +46,9 @@ _BODY_PATHS: dict[EventType, tuple[str, ...]] = {
     EventType.ITEM_DELETED: ("actionEvent", "body", "itemId"),
 }
 _SEQUENCE = re.compile(r"[1-9][0-9]{0,18}")
+# In Python 3.11, the name of a class's member costs 0.1 us where a name of the module costs nothing.
+_WITH_ITEM = (EventType.ITEM_CREATED, EventType.ITEM_UPDATED)
+_ITEM_DELETED, _GALLERY_DELETED = EventType.ITEM_DELETED, EventType.GALLERY_DELETED
 
 
 def gallery_created(
@@ -158,27 +161,27 @@ def decode_event(value: bytes | None) -> Event:
         content = content.get(name) if isinstance(content, dict) else None
     body, item_id = _split(event_type, content, gallery_id)
     return Event(
-        event_type=event_type,
-        id=_canonical_guid(event, "id"),
-        gallery_id=gallery_id,
-        sequence=int(sequence),
-        event_time=_text(event, "eventTime"),
-        originated_from=_text(event, "originatedFrom") if "originatedFrom" in event else "",
-        body=body,
-        item_id=item_id,
+        event_type,
+        _canonical_guid(event, "id"),
+        gallery_id,
+        int(sequence),
+        _text(event, "eventTime"),
+        _text(event, "originatedFrom") if "originatedFrom" in event else "",
+        body,
+        item_id,
     )
 
 
 def _split(event_type: EventType, content: Any, gallery_id: str) -> tuple[dict[str, Any], str | None]:
     """The body and the item id in the content of an event."""
-    if event_type is EventType.ITEM_DELETED:
+    if event_type is _ITEM_DELETED:
         return {}, _canonical_guid({"itemId": content}, "itemId")
     if not isinstance(content, dict):
         raise Undecodable(Reason.BAD_DATA, f"{'.'.join(_BODY_PATHS[event_type])} must be an object")
-    if event_type is EventType.GALLERY_DELETED:
+    if event_type is _GALLERY_DELETED:
         return {}, None
     entity_id = _canonical_guid(content, "id")
-    if event_type in (EventType.ITEM_CREATED, EventType.ITEM_UPDATED):
+    if event_type in _WITH_ITEM:
         return content, entity_id
     if entity_id != gallery_id:
         raise Undecodable(Reason.BAD_DATA, "entityId must be the id of the gallery inside")
@@ -194,6 +197,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 def _canonical_guid(fields: Mapping[str, Any], name: str) -> str:
     try:
-        return parse_guid(_text(fields, name))
+        return parse_guid(fields.get(name))  # type: ignore[arg-type]
+    except TypeError:
+        raise Undecodable(Reason.BAD_DATA, f"{name} must be text") from None
     except ValueError:
         raise Undecodable(Reason.BAD_DATA, f"{name} must be a GUID") from None

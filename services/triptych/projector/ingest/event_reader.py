@@ -8,6 +8,7 @@ from triptych.contract.codec.envelope import event_headers
 from triptych.contract.codec.events import decode_event
 from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 from triptych.kit.kafka.reading.reader import IncomingRecord
+from triptych.kit.kafka.transit import REPLAY
 from triptych.projector.join.notices import Wanted
 from triptych.projector.view.batch import Input
 from triptych.projector.view.snapshots import read_snapshot_record
@@ -25,12 +26,14 @@ class ReadRecords(NamedTuple):
         sources: these records.
         refused: the other records, each with the reason and the error in words.
         wanted: the notices that gateways wait for.
+        replays: the indexes of the inputs that are replayed dead letters.
     """
 
     inputs: list[tuple[str, Input]]
     sources: list[IncomingRecord]
     refused: list[tuple[IncomingRecord, str, str]]
     wanted: list[Wanted]
+    replays: list[int]
 
 
 class EventReader:
@@ -41,22 +44,17 @@ class EventReader:
 
     def read_all(self, records: Sequence[IncomingRecord]) -> ReadRecords:
         """The content of records, in order."""
-        found = ReadRecords([], [], [], [])
+        found = ReadRecords([], [], [], [], [])
         for record in records:
             try:
-                site_id, entry, notice_to = self.read(record)
+                self._read(record, found)
             except Undecodable as error:
                 found.refused.append((record, error.reason, error.text))
-                continue
-            found.inputs.append((site_id, entry))
-            found.sources.append(record)
-            if notice_to is not None:
-                found.wanted.append(Wanted(notice_to, entry.gallery_id, entry.item_id))
         return found
 
-    def read(self, record: IncomingRecord) -> tuple[str, Input, bytes | None]:
-        """A record's site, its content, and the topic for notices that it names. Raises Undecodable."""
-        site, is_snapshot, notice_to = b"", False, None
+    def _read(self, record: IncomingRecord, found: ReadRecords) -> None:
+        """Add a record's content, and what its headers ask for. Raises Undecodable before anything is added."""
+        site, is_snapshot, is_replay, notice_to = b"", False, False, None
         for name, value in record.headers:
             if name == "ce_siteid":
                 site = value
@@ -64,9 +62,17 @@ class EventReader:
                 notice_to = value
             elif name == "ce_type":
                 is_snapshot = bool(value) and value.startswith(_SNAPSHOT_TYPE)  # a header's value may be null
+            elif name == REPLAY:
+                is_replay = True
         site_id = self._sites.get(site)
         if site_id is None:
             site_id = event_headers(record.headers).site_id
             if site and len(self._sites) < SITES_MAX:
                 self._sites[site] = site_id
-        return site_id, read_snapshot_record(record.value) if is_snapshot else decode_event(record.value), notice_to
+        entry = read_snapshot_record(record.value) if is_snapshot else decode_event(record.value)
+        if is_replay:
+            found.replays.append(len(found.inputs))
+        found.inputs.append((site_id, entry))
+        found.sources.append(record)
+        if notice_to is not None:
+            found.wanted.append(Wanted(notice_to, entry.gallery_id, entry.item_id))

@@ -18,7 +18,7 @@ from triptych.kit.kafka.publishing.dead_letters import DeadLetterPublisher
 from triptych.kit.kafka.publishing.publisher import Publisher
 from triptych.kit.kafka.reading.fetched import Unreadable
 from triptych.kit.kafka.reading.reader import IncomingRecord
-from triptych.kit.kafka.transit import DONE, HELD_BACK, REPLAYED, STALE, is_replay
+from triptych.kit.kafka.transit import DONE, HELD_BACK, REPLAYED, STALE
 from triptych.kit.keyed_locks import KeyedLocks
 from triptych.kit.logs.batch_lines import report
 from triptych.kit.logs.loggers import get_logger
@@ -228,7 +228,7 @@ class ProjectionHandler:
 
         The notices that the events ask for are added to `wanted`.
         """
-        inputs, sources, refused, asked = self._reader.read_all(records)
+        inputs, sources, refused, asked, replays = self._reader.read_all(records)
         wanted += asked
         loaded = await self._load({entry.gallery_id for _, entry in inputs})
         batch = fold(loaded, inputs)
@@ -237,12 +237,14 @@ class ProjectionHandler:
         types = [entry.event_type if isinstance(entry, Event) else SNAPSHOT for _, entry in inputs]
         for kind, count in Counted(zip(types, batch.outcomes, strict=True)).items():
             _COUNTS[kind].inc(count)
-        for record, (_, entry), outcome in zip(sources, inputs, batch.outcomes, strict=True):
-            if outcome is FoldResult.CONTRADICTORY:
-                refused.append((record, outcome, f"event {entry.sequence} does not fit gallery {entry.gallery_id}"))
-            elif self._join_publisher is not None and is_replay(record.headers):
-                REPLAYED.labels(record.topic, _REPLAY_OUTCOMES[outcome]).inc()
-        if self._join_publisher is not None:  # otherwise the active version's projector dead-letters them
+        for index in _contradictory(batch):
+            entry = inputs[index][1]
+            text = f"event {entry.sequence} does not fit gallery {entry.gallery_id}"
+            refused.append((sources[index], FoldResult.CONTRADICTORY, text))
+        if self._join_publisher is not None:  # otherwise the active version's projector counts and dead-letters them
+            for index in replays:
+                if (outcome := _REPLAY_OUTCOMES.get(batch.outcomes[index])) is not None:
+                    REPLAYED.labels(sources[index].topic, outcome).inc()
             await self._publisher.publish(await self._dead_letters.letters(refused))
             self._dead_letters.report(refused)
         return batch
@@ -274,6 +276,12 @@ class ProjectionHandler:
                 await self._join_publisher.remove([item_key(gallery_id, item_id) for item_id in leftover])
             for item_id in leftover:
                 remove_item(batch, batch.views[gallery_id], item_id)
+
+
+def _contradictory(batch: Batch) -> list[int]:
+    """The indexes of the inputs that contradict their views."""
+    result = FoldResult.CONTRADICTORY
+    return [index for index, outcome in enumerate(batch.outcomes) if outcome is result]
 
 
 def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:

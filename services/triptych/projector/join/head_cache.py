@@ -43,6 +43,11 @@ class FirstItems:
 
     def put(self, item_id: str, sort_order: float, encoded: bytes) -> None:
         """Add or replace an item."""
+        cached = self._items.get(item_id)
+        if cached is not None and cached[0] == -sort_order:  # most changes leave an item in its place
+            self._items[item_id] = (-sort_order, _compact(encoded))
+            self.size += len(encoded) - len(cached[1])
+            return
         self.remove(item_id)
         entry = (-sort_order, item_id)
         if not self._is_whole and (not self._order or entry > self._order[-1]):

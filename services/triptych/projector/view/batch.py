@@ -11,6 +11,10 @@ from triptych.projector.view.snapshots import RawSnapshotRecord, restore
 
 Input: TypeAlias = Event | RawSnapshotRecord
 
+# In Python 3.11, the name of a class's member costs 0.1 us where a name of the module costs nothing.
+_APPLIED, _PUBLISHED = FoldResult.APPLIED, (FoldResult.APPLIED, FoldResult.REPEATED)
+_ITEM_CREATED, _ITEM_DELETED = EventType.ITEM_CREATED, EventType.ITEM_DELETED
+
 
 @dataclass(slots=True)
 class Batch:
@@ -49,11 +53,11 @@ def fold(views: Mapping[str, View], inputs: Iterable[tuple[str, Input]]) -> Batc
         if after is not before:
             batch.views[gallery_id] = after
             batch.changed.add(gallery_id)
-        if outcome in (FoldResult.APPLIED, FoldResult.REPEATED):
+        if outcome in _PUBLISHED:
             _touch(batch, entry)
             if entry.sequence >= after.sequence and _is_whole(entry):
                 batch.publishable[gallery_id] = None
-        if outcome is FoldResult.APPLIED:
+        if outcome is _APPLIED:
             _change_items(batch, after, entry)
     return batch
 
@@ -72,8 +76,8 @@ def _touch(batch: Batch, entry: Input) -> None:
 def _change_items(batch: Batch, view: View, entry: Input) -> None:
     if entry.item_id is not None:
         event_type = entry.event_type if isinstance(entry, Event) else None
-        is_gone = event_type is EventType.ITEM_DELETED
-        if event_type is EventType.ITEM_CREATED:
+        is_gone = event_type is _ITEM_DELETED
+        if event_type is _ITEM_CREATED:
             batch.new.add(entry.item_id)
         batch.items[entry.item_id] = ItemView(
             view.site_id, view.gallery_id, entry.item_id, entry.sequence, None if is_gone else entry.body

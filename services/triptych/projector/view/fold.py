@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from triptych.contract.codec.events import Event, EventType
 
 _HEAD_FIELDS = ("id", "name", "sortOrder", "createdDate")
+_NUMBERS = (int, float)
 
 
 class FoldResult(StrEnum):
@@ -25,6 +26,10 @@ class FoldResult(StrEnum):
     """The event has the next sequence, but its content cannot follow the view."""
     PASSED_OVER = "passed-over"
     """A snapshot record that is not usable, because another record of the snapshot is missing or came too late."""
+
+
+# In Python 3.11, the name of a class's member costs 0.1 us where a name of the module costs nothing.
+_APPLIED, _REPEATED = FoldResult.APPLIED, FoldResult.REPEATED
 
 
 class MissingEvents(NamedTuple):
@@ -88,12 +93,12 @@ def project(view: View, site_id: str, event: Event) -> tuple[View, FoldResult]:
         return view, FoldResult.CONTRADICTORY
     # No event changes a deleted gallery: its id is never used again.
     if event.sequence <= view.sequence or view.is_deleted:
-        return view, FoldResult.REPEATED
+        return view, _REPEATED
     if event.sequence > view.sequence + 1:
         return mark_missing(view, event.sequence), FoldResult.HELD_BACK
     if not _fits(view, event):
         return mark_missing(view, event.sequence), FoldResult.CONTRADICTORY
-    return _apply(view, event), FoldResult.APPLIED
+    return _apply(view, event), _APPLIED
 
 
 def mark_missing(view: View, received: int) -> View:
@@ -130,38 +135,38 @@ def is_item(body: Mapping[str, Any], item_id: str | None) -> bool:
 
 def _apply(view: View, event: Event) -> View:
     head, total_items, complete_at = view.head, view.total_items, view.complete_at
-    match event.event_type:
+    match event.event_type:  # the most frequent types first
+        case EventType.ITEM_UPDATED:
+            pass
+        case EventType.ITEM_CREATED:
+            total_items += 1
+        case EventType.ITEM_DELETED:
+            total_items -= 1
         case EventType.GALLERY_CREATED:
             head, complete_at = parse_head(event.body), event.sequence + event.body.get("totalItems", 0)
         case EventType.GALLERY_UPDATED:
             head = parse_head(event.body)
         case EventType.GALLERY_DELETED:
             head, total_items, complete_at = None, 0, 0
-        case EventType.ITEM_CREATED:
-            total_items += 1
-        case EventType.ITEM_DELETED:
-            total_items -= 1
-        case EventType.ITEM_UPDATED:
-            pass
     return advance(view, event.sequence, head, total_items, complete_at)
 
 
 def _fits(view: View, event: Event) -> bool:
     """Whether the event can follow this view, and has the fields that a view needs."""
-    match event.event_type:
+    match event.event_type:  # the most frequent types first
+        case EventType.ITEM_UPDATED | EventType.ITEM_CREATED:
+            return view.head is not None and is_item(event.body, event.item_id)
+        case EventType.ITEM_DELETED:
+            return view.head is not None and view.total_items > 0
         case EventType.GALLERY_CREATED:
             total = event.body.get("totalItems", 0)
             is_count = isinstance(total, int) and not isinstance(total, bool) and total >= 0
             return view.sequence == 0 and is_count and parse_head(event.body) is not None
         case EventType.GALLERY_UPDATED:
             return view.head is not None and parse_head(event.body) is not None
-        case EventType.ITEM_CREATED | EventType.ITEM_UPDATED:
-            return view.head is not None and is_item(event.body, event.item_id)
         case EventType.GALLERY_DELETED:
             return view.head is not None
-        case EventType.ITEM_DELETED:
-            return view.head is not None and view.total_items > 0
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) in _NUMBERS  # so not a bool
