@@ -8,11 +8,9 @@ from benchmarks.scaling.demand import DAY, GIB, Demand
 from benchmarks.scaling.facts import COMMAND_SETS, VIEW_SETS, Facts
 from benchmarks.scaling.model import CACHE_FILLED
 from benchmarks.scaling.popularity import share_of_top
+from benchmarks.scaling.sharded import RELAY_FACTOR, added
 from benchmarks.scaling.steady import BATCHING, Conditions, Steady, enough_processes
 
-TWO_PHASE_SECONDS = 0.009
-"""What each further shard adds to a commit (decision 39: 2 documents take 17.3 ms on two shards, 8.2 ms on one). It is
-taken for processor time of mongod, which is more than it is."""
 OUTCOMES_DAYS = 7.0
 OUTCOME_PAGES = 2.0
 """Pages of the index of outcomes that a command reads if they are not cached: to store an outcome, and to delete it."""
@@ -113,7 +111,7 @@ def attempt(facts: Facts, demand: Demand, partitions: int, shards: int) -> Attem
             demand.zipf,
             pages,
             listeners,
-            0.0 if part == "relay" else TWO_PHASE_SECONDS * (shards - 1),
+            added(part, shards),
         )
         return enough_processes(model, part, rate, demand.utilisation, given)
 
@@ -127,6 +125,8 @@ def attempt(facts: Facts, demand: Demand, partitions: int, shards: int) -> Attem
     http = _http(facts, demand)
     expired = rate * (facts.expiry_seconds["command"] + demand.listeners * facts.expiry_seconds["relay"])
     mongod = sum(each.cores["mongod"] for each in steady.values()) + http["mongod"] + expired
+    if shards > 1 and "relay" in steady:
+        mongod += (RELAY_FACTOR - 1) * steady["relay"].cores["mongod"]
     broker = sum(each.cores["broker"] for each in steady.values()) + http["broker"]
     by_cores, by_disk = mongod / demand.cores / shards, reads / demand.disk_reads_per_machine / shards
     lanes = (BATCHING[part].lanes * each.processes for part, each in steady.items())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.scaling.model import SERVICES, Model
+from benchmarks.scaling.sharded import NOTHING, Added
 from benchmarks.scaling.work import Work
 
 _CLOSE = 1e-3
@@ -43,8 +44,8 @@ class Conditions:
     zipf: float
     pages: float = 0.0
     listeners: float = 0.0
-    extra_mongod_seconds: float = 0.0
-    """Of each batch: the price of committing it on several shards."""
+    added: Added = NOTHING
+    """What a sharded cluster adds to mongod's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,13 @@ def at_rate(model: Model, part: str, per_second: float, processes: int, given: C
         seconds = (
             sum(model.predict(_work(part, per_second, batch, processes, given, 0.0, 0.0)).values()) * batch / per_second
         )
-        return (seconds + given.extra_mongod_seconds) * per_second / processes
+        return (seconds + given.added.batch + given.added.each * batch) * per_second / processes
 
     batch = _balance(gathered, batching.lanes_from)
     if batch >= batching.lanes_from:
         batch = max(batching.lanes_from, _balance(lambda size: gathered(size) / batching.lanes, batching.largest))
     cores = model.predict(_work(part, per_second, batch, processes, given, 1.0, given.listeners))
-    cores["mongod"] += given.extra_mongod_seconds * per_second / batch
+    cores["mongod"] += (given.added.batch / batch + given.added.each) * per_second
     return Steady(part, per_second, processes, batch, cores, given)
 
 
