@@ -79,8 +79,8 @@ async def _run(arguments: Arguments, addresses: Addresses) -> int:
     save(measured, arguments.file)
     failed = 0
     for conditions in missing:
-        if conditions.part not in ("write", "relay"):
-            await _prepare(conditions, addresses, measured)
+        if _is_prepared(conditions):
+            await _prepare(conditions, addresses)
         if arguments.prepare_only:
             continue
         if time.monotonic() > deadline:
@@ -98,17 +98,30 @@ async def _run(arguments: Arguments, addresses: Addresses) -> int:
         measured.points.append(Point(conditions, date, figures))
         save(measured, arguments.file)
         _say(f"{conditions.name}: {summary(conditions, figures)} ({time.monotonic() - began:.0f} s)")
+    for name in {stored.name_of(each.galleries, each.items) for each in arguments.planned if _is_prepared(each)}:
+        await _keep_sizes(name, addresses, measured)
+    save(measured, arguments.file)
     return 1 if failed else 0
 
 
-async def _prepare(conditions: Conditions, addresses: Addresses, measured: Measured) -> None:
-    """Store what a point needs, unless it is there, and keep the sizes of the documents."""
+def _is_prepared(conditions: Conditions) -> bool:
+    """Whether a point needs galleries that were stored before."""
+    return conditions.part not in ("write", "relay")
+
+
+async def _prepare(conditions: Conditions, addresses: Addresses) -> None:
+    """Store what a point needs, unless it is there."""
     galleries, items = conditions.galleries, conditions.items
     async with open_database(addresses.mongo_uri, stored.name_of(galleries, items)) as database:
-        if await stored.prepare(database, conditions.part, galleries, items, _say):
-            for collection in stored.KEPT:
-                if size := await stored.size_of(database, collection):
-                    measured.keep_size(collection, size)
+        await stored.prepare(database, conditions.part, galleries, items, _say)
+
+
+async def _keep_sizes(name: str, addresses: Addresses, measured: Measured) -> None:
+    """Keep the sizes of the documents of a database with galleries."""
+    async with open_database(addresses.mongo_uri, name) as database:
+        for collection in stored.KEPT:
+            if size := await stored.size_of(database, collection):
+                measured.keep_size(collection, size)
 
 
 def summary(conditions: Conditions, figures: dict[str, float]) -> str:

@@ -36,8 +36,8 @@ def name_of(galleries: int, items: int) -> str:
 WRITE_MODEL, VIEWS = (GALLERIES, ITEMS), (GALLERY_VIEWS, ITEM_VIEWS)
 
 
-async def prepare(database: Database, part: str, galleries: int, items: int, say: Callable[[str], None]) -> bool:
-    """Store what a part needs of the galleries, unless it is there already. Returns whether something was not.
+async def prepare(database: Database, part: str, galleries: int, items: int, say: Callable[[str], None]) -> None:
+    """Store what a part needs of the galleries, unless it is there already.
 
     Indexes are built when all documents are there.
     """
@@ -59,11 +59,10 @@ async def prepare(database: Database, part: str, galleries: int, items: int, say
         await database[PREPARED].insert_one({"_id": collection})
     ready = f"indexes of {needed[0]}"
     if await database[PREPARED].find_one({"_id": ready}):
-        return False
+        return
     say("building indexes")
     await ensure_indexes(database, indexes)
     await database[PREPARED].insert_one({"_id": ready})
-    return True
 
 
 async def forget_traces(database: Database) -> None:
