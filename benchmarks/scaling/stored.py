@@ -1,7 +1,7 @@
 """Stores galleries with their items and views before a measurement, in the product's own shapes, and counts their size.
 
-Galleries of a number and size have a database of their own, which is used again by later points and runs. Insertion
-continues with the collection that was not complete when it was interrupted.
+Galleries of a number and size have a database of their own. A large one is used again by later points and runs.
+Insertion continues with the collection that was not complete when it was interrupted.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,14 +33,19 @@ def name_of(galleries: int, items: int) -> str:
     return f"scaling_{galleries}_{items}"
 
 
+RENEWED_MAX = 50_000
+"""Up to this number of items, a set is stored anew for each point: each point adds items, which would make the next
+one dearer."""
 WRITE_MODEL, VIEWS = (GALLERIES, ITEMS), (GALLERY_VIEWS, ITEM_VIEWS)
 
 
 async def prepare(database: Database, part: str, galleries: int, items: int, say: Callable[[str], None]) -> None:
-    """Store what a part needs of the galleries, unless it is there already.
+    """Store what a part needs of the galleries, unless it is there already and large.
 
     Indexes are built when all documents are there.
     """
+    if galleries * items <= RENEWED_MAX:
+        await database.client.drop_database(database.name)
     makers: dict[str, Callable[[int, int], Iterable[Document]]] = {
         GALLERIES: lambda number, _: [head_of(new_gallery(number, items))],
         ITEMS: lambda number, size: items_of(new_gallery(number, size)),
