@@ -69,19 +69,24 @@ def at_rate(model: Model, part: str, per_second: float, processes: int, given: C
     """The batches and cores of this number of processes that share `per_second` operations."""
     batching = BATCHING[part]
 
+    def cores(batch: float) -> dict[str, float]:
+        """The cores used with batches of this size, and with deliveries, which are sent meanwhile."""
+        return model.predict(_work(part, per_second, batch, processes, given, 1.0, given.listeners))
+
     def gathered(batch: float) -> float:
-        """The operations of one process that arrive while it handles a batch; deliveries are sent meanwhile."""
+        """The operations of one process that arrive while it handles a batch: more if its core has no time left."""
         seconds = (
             sum(model.predict(_work(part, per_second, batch, processes, given, 0.0, 0.0)).values()) * batch / per_second
         )
-        return (seconds + given.added.batch + given.added.each * batch) * per_second / processes
+        arrived = (seconds + given.added.batch + given.added.each * batch) * per_second / processes
+        return max(arrived, cores(batch)[SERVICES[part]] / processes * batch)
 
     batch = _balance(gathered, batching.lanes_from)
     if batch >= batching.lanes_from:
         batch = max(batching.lanes_from, _balance(lambda size: gathered(size) / batching.lanes, batching.largest))
-    cores = model.predict(_work(part, per_second, batch, processes, given, 1.0, given.listeners))
-    cores["mongod"] += (given.added.batch / batch + given.added.each) * per_second
-    return Steady(part, per_second, processes, batch, cores, given)
+    used = cores(batch)
+    used["mongod"] += (given.added.batch / batch + given.added.each) * per_second
+    return Steady(part, per_second, processes, batch, used, given)
 
 
 def _work(

@@ -60,10 +60,18 @@ def test_deliveries_cost_but_do_not_make_batches_last_longer() -> None:
     costs = {key: dict.fromkeys(terms, 0.0) for key, terms in TERMS_OF.items()}
     costs["relay", "webhooks"] |= {"each": 0.0001, "batch": 0.002, "delivery": 0.001}
     alone, wanted = (
-        at_rate(Model(costs), "relay", 300, 1, Conditions(12, 1, 1, 0.0, listeners=count)) for count in (0.0, 2.0)
+        at_rate(Model(costs), "relay", 200, 1, Conditions(12, 1, 1, 0.0, listeners=count)) for count in (0.0, 2.0)
     )
     assert alone.batch == wanted.batch
-    assert wanted.cores["webhooks"] - alone.cores["webhooks"] == pytest.approx(0.6)
+    assert wanted.cores["webhooks"] - alone.cores["webhooks"] == pytest.approx(0.4)
+
+
+def test_batches_grow_until_a_busy_process_has_time_for_its_deliveries() -> None:
+    costs = {key: dict.fromkeys(terms, 0.0) for key, terms in TERMS_OF.items()}
+    costs["relay", "webhooks"] |= {"batch": 0.002, "delivery": 0.001}
+    busy = at_rate(Model(costs), "relay", 900, 1, Conditions(12, 1, 1, 0.0, listeners=1.0))
+    assert busy.share_of_core == pytest.approx(1.0, rel=0.01)
+    assert busy.batch == pytest.approx(0.002 * 900 / 0.1, rel=0.05)
 
 
 @pytest.mark.parametrize("rate", [10, 900, 45_000])
