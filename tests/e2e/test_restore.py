@@ -18,6 +18,7 @@ from tests.support.rebuilding import Phases
 from tests.support.relay import Admin
 from tests.support.sender import Sender, sending
 from tests.support.waiting import eventually
+from tests.support.write_model import until_all_is_marked
 from triptych.cli.republish import Republication
 from triptych.cli.restore.check_command import check
 from triptych.cli.restore.findings import UNKNOWN_STEP, Findings
@@ -189,6 +190,8 @@ async def test_an_older_write_model_is_made_safe(installation: Installation, dis
             await Admin(installation.database, Sealer([Fernet.generate_key().decode()])).subscribe(
                 "http://127.0.0.1:9/"
             )
+            # A backup with an event that is not marked as published would raise that gallery too.
+            await until_all_is_marked(installation.database)
             backup = await back_up(installation)
             await change(sender)
             assert (await sender.send("ClearGallery", {"galleryId": LARGE}, "clear"))["outcome"] == "accepted"
