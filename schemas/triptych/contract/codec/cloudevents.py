@@ -124,6 +124,8 @@ def is_structured(attributes: Attributes) -> bool:
     Raises Undecodable for an event format other than JSON.
     """
     content_type = attributes.get("datacontenttype", "")
+    if content_type == "application/json":  # as nearly all senders write it
+        return False
     media_type = content_type.partition(";")[0].strip().lower()
     if not media_type:
         return "specversion" not in attributes
@@ -216,9 +218,10 @@ def check_attributes(attributes: Attributes, origin: CommandOrigin) -> None:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "siteid must be 1 to 64 letters, digits, _ or -", origin)
     if origin.reply_to is None and "replyto" in attributes:
         raise Undecodable(Reason.BAD_ATTRIBUTE, "replyto must be the name of a topic", origin)
-    for name, most in (("source", SOURCE_MAX), ("request", ID_MAX)):
-        if name in attributes and _printable(attributes[name], most) is None:
-            raise Undecodable(Reason.BAD_ATTRIBUTE, f"{name} must be 1 to {most} printable characters", origin)
+    if origin.source is None and "source" in attributes:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"source must be 1 to {SOURCE_MAX} printable characters", origin)
+    if "request" in attributes and _printable(attributes["request"], ID_MAX) is None:
+        raise Undecodable(Reason.BAD_ATTRIBUTE, f"request must be 1 to {ID_MAX} printable characters", origin)
 
 
 def _printable(text: str | None, most: int) -> str | None:

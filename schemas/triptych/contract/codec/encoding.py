@@ -13,6 +13,9 @@ from triptych.contract.snapshots import SNAPSHOT_TYPE_PREFIX
 
 _SPECVERSION_HEADER = ("ce_specversion", SPECVERSION.encode())
 _JSON_HEADER = ("content-type", b"application/json")
+_SOURCE_HEADER = ("ce_source", b"triptych/command")
+_REPLY_TYPE_HEADER = ("ce_type", REPLY_TYPE.encode())
+# The headers of events and replies are written out: a loop over all names would take twice as long, for every command.
 
 
 class Message(NamedTuple):
@@ -26,22 +29,20 @@ class Message(NamedTuple):
 def encode_command(envelope: CommandEnvelope) -> Message:
     """The record of a command in binary mode; the key is the gallery's id."""
     gallery_id = gallery_id_of(envelope)
-    return Message(
-        key=gallery_id.encode(),
-        value=envelope.data.to_json(),
-        headers=_headers(
-            ce_id=envelope.command_id,
-            ce_type=COMMAND_TYPE_PREFIX + command_name(envelope.data),
-            ce_source=envelope.source,
-            ce_subject=gallery_id,
-            ce_siteid=envelope.site_id,
-            ce_request=envelope.request,
-            ce_correlationid=envelope.correlation_id,
-            ce_replyto=envelope.reply_to,
-            traceparent=envelope.traceparent,
-            tracestate=envelope.tracestate,
-        ),
-    )
+    attributes = {
+        "ce_id": envelope.command_id,
+        "ce_type": COMMAND_TYPE_PREFIX + command_name(envelope.data),
+        "ce_source": envelope.source,
+        "ce_subject": gallery_id,
+        "ce_siteid": envelope.site_id,
+        "ce_request": envelope.request,
+        "ce_correlationid": envelope.correlation_id,
+        "ce_replyto": envelope.reply_to,
+        "traceparent": envelope.traceparent,
+        "tracestate": envelope.tracestate,
+    }
+    headers = [(name, value.encode()) for name, value in attributes.items() if value is not None]
+    return Message(gallery_id.encode(), envelope.data.to_json(), (_SPECVERSION_HEADER, *headers, _JSON_HEADER))
 
 
 def encode_event(
@@ -59,26 +60,21 @@ def encode_event(
 
     `notice_to` is the topic on which a gateway waits until the read model shows the event.
     """
-    gallery_id: str = event["entityId"]
-    return Message(
-        key=gallery_id.encode(),
-        value=orjson.dumps(event),
-        headers=_headers(
-            ce_id=event["id"],
-            ce_type=event["eventType"],
-            ce_source="triptych/command",
-            ce_time=event["eventTime"],
-            ce_subject=gallery_id,
-            ce_sequence=event["entityEventSequence"],
-            ce_siteid=site_id,
-            ce_correlationid=correlation_id,
-            ce_causationid=causation_id,
-            ce_commandsource=command_source,
-            ce_noticeto=notice_to,
-            traceparent=traceparent,
-            tracestate=tracestate,
-        ),
-    )
+    key = event["entityId"].encode()
+    headers = [
+        _SPECVERSION_HEADER,
+        ("ce_id", event["id"].encode()),
+        ("ce_type", event["eventType"].encode()),
+        _SOURCE_HEADER,
+        ("ce_time", event["eventTime"].encode()),
+        ("ce_subject", key),
+        ("ce_sequence", event["entityEventSequence"].encode()),
+        ("ce_siteid", site_id.encode()),
+        ("ce_correlationid", correlation_id.encode()),
+    ]
+    _add_cause(headers, causation_id, command_source, notice_to, traceparent, tracestate)
+    headers.append(_JSON_HEADER)
+    return Message(key, orjson.dumps(event), tuple(headers))
 
 
 def encode_snapshot(
@@ -96,45 +92,54 @@ def encode_snapshot(
 
     `notice_to` is that of `encode_event`.
     """
-    gallery_id: str = snapshot_record["galleryId"]
+    key = snapshot_record["galleryId"].encode()
     part = snapshot_record["part"]
-    return Message(
-        key=gallery_id.encode(),
-        value=orjson.dumps(snapshot_record),
-        headers=_headers(
-            ce_id=f"{snapshot_record['snapshotId']}/{snapshot_record.get('position', part)}",
-            ce_type=SNAPSHOT_TYPE_PREFIX + part,
-            ce_source="triptych/command",
-            ce_subject=gallery_id,
-            ce_sequence=str(snapshot_record["sequence"]),
-            ce_siteid=site_id,
-            ce_correlationid=correlation_id,
-            ce_causationid=causation_id,
-            ce_commandsource=command_source,
-            ce_noticeto=notice_to,
-            traceparent=traceparent,
-            tracestate=tracestate,
-        ),
-    )
+    headers = [
+        _SPECVERSION_HEADER,
+        ("ce_id", f"{snapshot_record['snapshotId']}/{snapshot_record.get('position', part)}".encode()),
+        ("ce_type", f"{SNAPSHOT_TYPE_PREFIX}{part}".encode()),
+        _SOURCE_HEADER,
+        ("ce_subject", key),
+        ("ce_sequence", str(snapshot_record["sequence"]).encode()),
+        ("ce_siteid", site_id.encode()),
+        ("ce_correlationid", correlation_id.encode()),
+    ]
+    _add_cause(headers, causation_id, command_source, notice_to, traceparent, tracestate)
+    headers.append(_JSON_HEADER)
+    return Message(key, orjson.dumps(snapshot_record), tuple(headers))
 
 
 def encode_reply(reply: Reply, *, correlation_id: str, site_id: str) -> Message:
     """The record of a reply; the replies to a repeated command have the same id."""
-    return Message(
-        key=correlation_id.encode(),
-        value=reply.to_json(),
-        headers=_headers(
-            ce_id=reply.command_id,
-            ce_type=REPLY_TYPE,
-            ce_source="triptych/command",
-            ce_subject=reply.gallery_id,
-            ce_siteid=site_id,
-            ce_correlationid=correlation_id,
-            ce_causationid=reply.command_id,
-        ),
+    command_id, correlation = reply.command_id.encode(), correlation_id.encode()
+    headers = [_SPECVERSION_HEADER, ("ce_id", command_id), _REPLY_TYPE_HEADER, _SOURCE_HEADER]
+    if reply.gallery_id is not None:
+        headers.append(("ce_subject", reply.gallery_id.encode()))
+    headers += (
+        ("ce_siteid", site_id.encode()),
+        ("ce_correlationid", correlation),
+        ("ce_causationid", command_id),
+        _JSON_HEADER,
     )
+    return Message(correlation, reply.to_json(), tuple(headers))
 
 
-def _headers(**attributes: str | None) -> tuple[tuple[str, bytes], ...]:
-    present = [(name, value.encode()) for name, value in attributes.items() if value is not None]
-    return (_SPECVERSION_HEADER, *present, _JSON_HEADER)
+def _add_cause(
+    headers: list[tuple[str, bytes]],
+    causation_id: str | None,
+    command_source: str | None,
+    notice_to: str | None,
+    traceparent: str | None,
+    tracestate: str | None,
+) -> None:
+    """Add the headers that say which command caused an event, as far as they are known."""
+    if causation_id is not None:
+        headers.append(("ce_causationid", causation_id.encode()))
+    if command_source is not None:
+        headers.append(("ce_commandsource", command_source.encode()))
+    if notice_to is not None:
+        headers.append(("ce_noticeto", notice_to.encode()))
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent.encode()))
+    if tracestate is not None:
+        headers.append(("tracestate", tracestate.encode()))

@@ -170,13 +170,13 @@ def _change(
     taken = unit.taken[gallery_id]
     find = partial(unit.find_item, gallery_id)
     match data:
+        case UpdateItem():  # first, because most commands are of this kind
+            return update_item(head, find(data.item_id), data.item, wire["item"], taken, context)
         case CreateItems(to="end"):
             order = unit.loaded_ranges[gallery_id]
             return append_items(head, data.items, wire["items"], taken, order, context)
         case CreateItems():
             return create_items(head, data.items, wire["items"], taken, context)
-        case UpdateItem():
-            return update_item(head, find(data.item_id), data.item, wire["item"], taken, context)
         case MoveItem() | MoveItems():
             if CommandKey.of(command.envelope) in unit.over_move_limit:
                 raise too_many_bytes()

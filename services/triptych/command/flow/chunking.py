@@ -79,6 +79,8 @@ def _weight(command: ReceivedCommand, sizes: Mapping[str, Size], bytes_of: dict[
             return weight  # becomes a job
         return weight + size.items + size.bytes // ITEM_BYTES
     match command.envelope.data:
+        case UpdateItem() | MoveItem():  # first, because most commands are of these kinds
+            return weight
         case CreateItems(items=items):
             return weight + len(items)
         case CreateGallery(gallery=gallery) if gallery is not None:

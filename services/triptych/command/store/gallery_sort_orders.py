@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from triptych.command.domain.scope import of_kinds
 from triptych.command.domain.unit_of_work import ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import GALLERY_PLACES
 from triptych.contract.commands import CreateGallery, RestoreGallery, UpdateGallery
 from triptych.kit.mongo.driver import Database
 from triptych.kit.mongo.transactions import reads_of_all_shards
 from triptych.writemodel.galleries import GALLERIES
+
+_ON_SORT_ORDERS = frozenset({CreateGallery, UpdateGallery, RestoreGallery})
 
 
 class GallerySortOrders:
@@ -23,7 +26,7 @@ class GallerySortOrders:
         """Load which galleries have the requested sort orders; reserve one for each new gallery that asks for none."""
         asked: dict[str, list[float]] = defaultdict(list)
         missing: dict[str, int] = defaultdict(int)
-        for command in commands:
+        for command in of_kinds(commands, _ON_SORT_ORDERS):
             data, site_id = command.envelope.data, command.envelope.site_id
             if isinstance(data, CreateGallery | UpdateGallery):
                 if data.gallery is not None and data.gallery.sort_order is not None:

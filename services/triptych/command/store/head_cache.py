@@ -29,7 +29,7 @@ class HeadCache:
         for command in commands:
             head = self._heads.get(command.gallery_id)
             # A command that waits for a job has no outcome to store, so a repetition of it must be looked up.
-            if head is None or head.job is not None or isinstance(command.envelope.data, CreateGallery):
+            if head is None or head.job is not None or type(command.envelope.data) is CreateGallery:
                 return None
             found[command.gallery_id] = head
         return found.values()

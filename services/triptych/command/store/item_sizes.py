@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from triptych.command.domain.order.moves import MOVED_BYTES_MAX
+from triptych.command.domain.scope import of_kinds
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand
 from triptych.contract.commands import MoveItems
 from triptych.contract.item import ITEM_BYTES_MAX
@@ -10,6 +11,7 @@ from triptych.kit.mongo.driver import Collection, Document, Session, aggregate
 
 # Fewer items cannot have too many bytes, so that their sizes need no query.
 _FROM_ITEMS = MOVED_BYTES_MAX // ITEM_BYTES_MAX
+_MOVES = frozenset({MoveItems})
 
 
 async def find_large_moves(
@@ -17,7 +19,7 @@ async def find_large_moves(
 ) -> set[CommandKey]:
     """The moves among these commands whose items have more than MOVED_BYTES_MAX in BSON."""
     found = set()
-    for command in commands:
+    for command in of_kinds(commands, _MOVES):
         move = command.envelope.data
         if not isinstance(move, MoveItems) or len(move.item_ids) < _FROM_ITEMS:
             continue

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from triptych.command.domain.decide import DIRECT_BYTES, DIRECT_ITEMS
 from triptych.command.domain.items import default_base
-from triptych.command.domain.scope import ON_ALL_ITEMS, Size
+from triptych.command.domain.scope import ON_ALL_ITEMS, Size, of_kinds
 from triptych.command.domain.state import GalleryHead, StoredItem
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import PROCESSED, head_of, item_of
@@ -31,6 +31,8 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS
 MANY_MOVES = 16
 # So that the ids in one query are far below the 16 MB of a command of MongoDB.
 SIZES_AT_ONCE = 10_000
+_MOVES_OF_ONE = frozenset({MoveItem})
+_ON_WHOLE_GALLERIES = ON_ALL_ITEMS | {CreateGallery}
 
 
 @dataclass(slots=True)
@@ -208,14 +210,14 @@ class Loader:
         return found
 
     async def _load_whole_galleries(self, unit: UnitOfWork, commands: Sequence[ReceivedCommand]) -> None:
-        moves = Counter(command.gallery_id for command in commands if isinstance(command.envelope.data, MoveItem))
+        moves = Counter([command.gallery_id for command in of_kinds(commands, _MOVES_OF_ONE)])
         wanted = {gallery_id for gallery_id, count in moves.items() if count >= MANY_MOVES}
-        for command in commands:
+        for command in of_kinds(commands, _ON_WHOLE_GALLERIES):
             data = command.envelope.data
-            if isinstance(data, ON_ALL_ITEMS):
+            if not isinstance(data, CreateGallery):
                 # Also if the gallery has a job: it may be the job that this command has waited for.
                 wanted.add(command.gallery_id)
-            elif isinstance(data, CreateGallery) and data.clone_from_gallery_id:
+            elif data.clone_from_gallery_id:
                 source = unit.heads.get(data.clone_from_gallery_id)
                 if source is not None and source.job is None:
                     wanted.add(source.gallery_id)

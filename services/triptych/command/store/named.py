@@ -64,12 +64,12 @@ def created_at_most(command: ReceivedCommand, unit: UnitOfWork) -> int:
 def asked_sort_orders(command: ReceivedCommand) -> list[float | None]:
     """The sort orders of items that a command asks for; None for each item that may need a default."""
     match command.envelope.data:
+        case UpdateItem(item=patch):  # first, because most commands are of this kind
+            return [] if patch.sort_order is None else [patch.sort_order]
         case CreateItems(items=items, to="end"):
             return [item.sort_order for item in items if item.sort_order is not None]
         case CreateItems(items=items):
             return [item.sort_order for item in items]
-        case UpdateItem(item=patch):
-            return [] if patch.sort_order is None else [patch.sort_order]
         case UpdateGallery(gallery=gallery):
             return [entry.sort_order for entry in gallery.items or ()]
         case _:

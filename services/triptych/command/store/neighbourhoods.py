@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from triptych.command.domain.order.moves import NEIGHBOURS_FIRST
 from triptych.command.domain.order.neighbours import HIGHEST, LOWEST, Entry, OrderRange, add_range
+from triptych.command.domain.scope import of_kinds
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import item_of
 from triptych.contract.commands import CreateItems, MoveItem, MoveItems
@@ -13,6 +14,8 @@ from triptych.kit.mongo.driver import ASCENDING, DESCENDING, Collection, Documen
 
 # Measured: 40 pipelines in one query cost the processor a ninth, and the caller a third, of what 40 queries cost.
 PIPELINES_AT_ONCE = 200
+_IN_ORDER = frozenset({CreateItems, MoveItem, MoveItems})
+"""The kinds of commands that may need a part of the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ async def load_neighbourhoods(
     items: Collection, unit: UnitOfWork, commands: Sequence[ReceivedCommand], session: Session | None = None
 ) -> None:
     """Load into the unit of work the order that these commands need; the items that they name are loaded already."""
-    searches = [search for command in commands if (search := _search(unit, command)) is not None]
+    needing = of_kinds(commands, _IN_ORDER)
+    searches = [search for command in needing if (search := _search(unit, command)) is not None]
     pipelines = [pipeline for search in searches for pipeline in search.pipelines()]
     pages: list[list[Document]] = []
     for chunk in by_count(pipelines, PIPELINES_AT_ONCE):

@@ -20,7 +20,7 @@ from triptych.kit.mongo.driver import (
     is_duplicate_key,
 )
 from triptych.kit.mongo.fencing import Ownership
-from triptych.kit.mongo.routers import within
+from triptych.kit.mongo.routers import has_shards, within
 from triptych.kit.mongo.transactions import transaction
 from triptych.writemodel.galleries import GALLERIES, ITEMS
 
@@ -119,6 +119,7 @@ class WriteModelRepository:
         gone: dict[str, str] = {}
         new: list[Document] = []
         changed: list[ReplaceOne[Document]] = []
+        names_shard = has_shards(self._database)
         for item_id, item in unit.items.items():
             loaded = unit.loaded_items.get(item_id)
             if item is loaded:
@@ -132,7 +133,7 @@ class WriteModelRepository:
                 else:
                     # By id alone, which takes MongoDB two thirds of the time that more conditions take. The gallery of
                     # the item was checked when it was loaded, and is still the same unless the gallery has changed.
-                    by_id = within(self._database, {"_id": item_id}, galleryId=item.gallery_id)
+                    by_id = {"_id": item_id, "galleryId": item.gallery_id} if names_shard else {"_id": item_id}
                     changed.append(ReplaceOne(by_id, item_document(item)))
         if gone:
             by_ids = within(self._database, {"_id": {"$in": list(gone)}}, galleryId={"$in": sorted(set(gone.values()))})
