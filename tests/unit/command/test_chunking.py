@@ -8,10 +8,9 @@ import pytest
 from tests.support.commands import TEXT
 from triptych.command.domain.scope import Size, whole_gallery_of
 from triptych.command.domain.unit_of_work import ReceivedCommand, ReceivedRecord
-from triptych.command.flow.chunking import FEW_ITEMS, ITEM_BYTES, TRANSACTION_WEIGHT, changed_items, chunks
+from triptych.command.flow.chunking import ITEM_BYTES, TRANSACTION_WEIGHT, chunks
 from triptych.contract.codec.envelope import CommandEnvelope
 from triptych.contract.commands import COMMANDS
-from triptych.contract.item import ITEM_BYTES_MAX
 
 GALLERY = "10000000-0000-4000-8000-000000000000"
 OTHER = "20000000-0000-4000-8000-000000000000"
@@ -23,10 +22,8 @@ def command(name: str, data: dict[str, Any], length: int = 100) -> ReceivedComma
     return ReceivedCommand(0, GALLERY, envelope, ReceivedRecord("commands", 0, 0, None, b" " * length, ()))
 
 
-def chunk_sizes(
-    commands: list[ReceivedCommand], sizes: dict[str, Size] | None = None, large: dict[str, int] | None = None
-) -> list[int]:
-    return [len(chunk) for chunk in chunks(commands, sizes or {}, large or {})]
+def chunk_sizes(commands: list[ReceivedCommand], sizes: dict[str, Size] | None = None) -> list[int]:
+    return [len(chunk) for chunk in chunks(commands, sizes or {})]
 
 
 def test_all_commands_come_in_order_whatever_they_are() -> None:
@@ -34,7 +31,7 @@ def test_all_commands_come_in_order_whatever_they_are() -> None:
     made = [command("CreateItems", {"items": [TEXT] * count}) for count in (1, 2, 100, 499, 500)]
     for _ in range(100):
         commands = [chance.choice(made)._replace(parked_id=str(place)) for place in range(chance.randint(0, 30))]
-        found = list(chunks(commands, {}, {}))
+        found = list(chunks(commands, {}))
         assert [one for chunk in found for one in chunk] == commands
         assert all(found)
 
@@ -57,37 +54,6 @@ def test_bytes_count_too() -> None:
     large = command("UpdateItem", {"itemId": OTHER, "item": {}}, length=1_000_000)
     heavy = 1 + 1_000_000 // ITEM_BYTES
     assert chunk_sizes([large] * 100)[0] == TRANSACTION_WEIGHT // heavy
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("UpdateItem", {"itemId": OTHER, "item": {"title": "t"}}),
-        ("MoveItem", {"itemId": OTHER, "to": "end"}),
-        ("MoveItems", {"itemIds": [OTHER, GALLERY], "to": "end"}),
-        ("DeleteItems", {"itemIds": [OTHER]}),
-        ("UpdateGallery", {"gallery": {"items": [{**TEXT, "id": OTHER}]}}),
-    ],
-)
-def test_a_short_command_counts_by_the_bytes_of_the_items_that_it_changes(name: str, data: dict[str, Any]) -> None:
-    many = [command(name, data)] * TRANSACTION_WEIGHT
-    assert OTHER in changed_items(many)
-    (longest, *_) = chunk_sizes(many, large={OTHER: ITEM_BYTES_MAX})
-    assert FEW_ITEMS // 2 < longest <= FEW_ITEMS
-    assert chunk_sizes(many, large={"another": ITEM_BYTES_MAX})[0] > longest
-
-
-def test_sizes_of_few_items_are_not_asked_for() -> None:
-    few = [command("MoveItems", {"itemIds": [OTHER], "to": "end"})] * FEW_ITEMS
-    assert changed_items(few) == set()
-    assert changed_items([*few, *few[:1]]) == {OTHER}
-
-
-def test_an_item_counts_by_an_earlier_update_too() -> None:
-    large = command("UpdateItem", {"itemId": OTHER, "item": {}}, length=ITEM_BYTES_MAX)
-    small = command("UpdateItem", {"itemId": OTHER, "item": {}})
-    assert chunk_sizes([large, *[small] * TRANSACTION_WEIGHT])[0] <= FEW_ITEMS
-    assert chunk_sizes([small] * TRANSACTION_WEIGHT) == [TRANSACTION_WEIGHT]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, W
 
 import triptych.kit.kafka.errors
 import triptych.kit.mongo.driver  # noqa: F401 - the drivers' errors are registered by these modules
-from triptych.command.domain.state import NeedsMoreLoaded
+from triptych.command.domain.state import NeedsMoreLoaded, TooManyBytes
 from triptych.command.store.jobs import JobMovedOn
 from triptych.command.store.repository import Conflict
 from triptych.kit.failures import (
@@ -49,6 +49,7 @@ FAULTS: list[tuple[BaseException, Fault]] = [
     (OperationFailure("document too large", 10334), Fault.OURS),
     (Conflict("x"), Fault.OURS),
     (NeedsMoreLoaded(), Fault.OURS),
+    (TooManyBytes(), Fault.OURS),
     (JobMovedOn(), Fault.OURS),
     (FileNotFoundError(), Fault.OURS),
     (AssertionError(), Fault.OURS),

@@ -1,13 +1,23 @@
-"""Says which gallery a command handles as a whole, and how the size of a gallery is measured, without I/O."""
+"""Says which gallery a command handles as a whole, and how much commands may load and publish together; pure."""
 
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from triptych.command.domain.unit_of_work import ReceivedCommand
 from triptych.contract.commands import ClearGallery, CreateGallery, DeleteGallery, RebalanceItems, RepublishGallery
+from triptych.contract.item import ITEM_BYTES_MAX
 
 ON_ALL_ITEMS = frozenset({DeleteGallery, ClearGallery, RebalanceItems, RepublishGallery})
 """The kinds of commands that handle every item of a gallery."""
+
+TRANSACTION_BYTES = 16 * 1024 * 1024
+"""The bytes of items that the commands of a transaction load, and of events that they publish. One alone may exceed it.
+
+A command is short, and the item that it changes may be large: 2,000 of them would publish up to 500 MB.
+"""
+
+FEW_ITEMS = TRANSACTION_BYTES // ITEM_BYTES_MAX
+"""This many items never have more bytes, however large they are."""
 
 
 class Size(NamedTuple):

@@ -40,6 +40,10 @@ class NeedsMoreLoaded(Exception):
         self.neighbours = neighbours
 
 
+class TooManyBytes(Exception):
+    """The items of several commands have too many bytes for one transaction: the caller handles fewer commands."""
+
+
 class GalleryHead(NamedTuple):
     """A gallery without its items.
 

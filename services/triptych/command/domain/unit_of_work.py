@@ -95,6 +95,7 @@ class UnitOfWork:
         parked: commands that wait for a job of their gallery.
         jobs: jobs to start, each with the command that asked for it.
         changes: accepted changes in order, each with its command and its messages.
+        message_bytes: the bytes of the values of these messages.
     """
 
     heads: dict[str, GalleryHead | None] = field(default_factory=dict)
@@ -116,6 +117,7 @@ class UnitOfWork:
     parked: list[ReceivedCommand] = field(default_factory=list)
     jobs: list[tuple[ReceivedCommand, JobRequest]] = field(default_factory=list)
     changes: list[tuple[ReceivedCommand, Change, list[Message]]] = field(default_factory=list)
+    message_bytes: int = 0
 
     def load_head(self, head: GalleryHead) -> None:
         """Add a gallery as the database has it."""
@@ -176,6 +178,8 @@ class UnitOfWork:
             self.gallery_sort_orders[head.site_id, head.sort_order] = gallery_id
         self._update_order(gallery_id, change.items)
         self.changes.append((command, change, messages))
+        for message in messages:
+            self.message_bytes += len(message.value)
 
     def _update_order(self, gallery_id: str, changed: dict[str, StoredItem | None]) -> None:
         moves = []

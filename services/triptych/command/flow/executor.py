@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from triptych.command.domain.decide import decide
-from triptych.command.domain.scope import whole_gallery_of
+from triptych.command.domain.scope import TRANSACTION_BYTES, whole_gallery_of
 from triptych.command.domain.state import NeedsMoreLoaded
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.flow.answer_metrics import count_answers
-from triptych.command.flow.chunking import ITEM_BYTES, changed_items, chunks
+from triptych.command.flow.chunking import chunks
 from triptych.command.flow.rejections import described, report_rejected
 from triptych.command.flow.replays import count_replays
 from triptych.command.flow.reply_publisher import AddressedReply, ReplyPublisher
@@ -99,9 +99,7 @@ class Executor:
         async with self._writer.exclusive({command.partition for command in commands}) as writer:
             whole = {gallery_id for command in commands if (gallery_id := whole_gallery_of(command))}
             sizes = await self._loader.sizes(whole) if whole else {}
-            changed = changed_items(commands)
-            large = await self._loader.large_items(changed, commands, ITEM_BYTES) if changed else {}
-            for chunk in chunks(commands, sizes, large):
+            for chunk in chunks(commands, sizes):
                 with command_spans(chunk) as spans:
                     traced = in_their_spans(chunk, spans)
                     result = await self._execute(traced, writer, running_job)
@@ -135,6 +133,7 @@ class Executor:
     ) -> ChunkResult:
         """Carry out a chunk in one transaction; on failure, in one for each half, and so on, to isolate a bad one.
 
+        Halves also have fewer bytes, if the items are too large to be handled together.
         After the first refused transaction, everything is looked up: the chunk may have a repeated command.
         """
         result = ChunkResult()
@@ -180,10 +179,11 @@ class Executor:
         running_job: str | None,
         result: ChunkResult,
     ) -> int:
-        """Carry out the first commands in one transaction, up to one that needs more loaded; gives their number.
+        """Carry out the first commands in one transaction, up to one that needs another; gives their number.
 
         Raises:
             Conflict, NeedsMoreLoaded: nothing was written; another attempt may succeed.
+            TooManyBytes: nothing was written; fewer commands may succeed.
         """
         at = utc_now()
         unit = await self._loader.load(commands, at, hints)
@@ -214,9 +214,11 @@ class Executor:
         at: datetime,
         running_job: str | None,
     ) -> list[AddressedReply | None]:
-        """The replies to the first commands, up to one that needs more loaded; None for a parked command."""
+        """The replies to the first commands, up to one that needs another transaction; None for a parked command."""
         replies: list[AddressedReply | None] = []
         for command in commands:
+            if unit.message_bytes > TRANSACTION_BYTES:
+                break
             try:
                 reply = decide(command, unit, at, self._new_event_id, running_job)
             except NeedsMoreLoaded as unloaded:

@@ -1,4 +1,4 @@
-"""Asks for the sizes of items before they are loaded, so that no transaction has too many bytes."""
+"""Finds the moves whose items have too many bytes, before the items are loaded."""
 
 from collections.abc import Sequence
 
@@ -29,13 +29,3 @@ async def find_large_moves(
         if any(one["bytes"] > MOVED_BYTES_MAX for one in await aggregate(items, pipeline, session)):
             found.add(CommandKey.of(command.envelope))
     return found
-
-
-async def sizes_of_large(items: Collection, query: Document, larger_than: int) -> dict[str, int]:
-    """The bytes in BSON of the items that have more than `larger_than`, by id, of those that the query finds."""
-    sized: list[Document] = [
-        {"$match": query},
-        {"$project": {"bytes": {"$bsonSize": "$item"}}},
-        {"$match": {"bytes": {"$gt": larger_than}}},
-    ]
-    return {found["_id"]: found["bytes"] for found in await aggregate(items, sized)}

@@ -5,23 +5,24 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import orjson
+
 from triptych.command.domain.decide import DIRECT_BYTES, DIRECT_ITEMS
 from triptych.command.domain.items import default_base
-from triptych.command.domain.scope import ON_ALL_ITEMS, Size, of_kinds
-from triptych.command.domain.state import GalleryHead, StoredItem
+from triptych.command.domain.scope import FEW_ITEMS, ON_ALL_ITEMS, TRANSACTION_BYTES, Size, of_kinds
+from triptych.command.domain.state import GalleryHead, StoredItem, TooManyBytes
 from triptych.command.domain.unit_of_work import CommandKey, ReceivedCommand, UnitOfWork
 from triptych.command.store.documents import PROCESSED, head_of, item_of
 from triptych.command.store.former_outcomes import FormerOutcomes
 from triptych.command.store.gallery_sort_orders import GallerySortOrders
 from triptych.command.store.head_cache import HeadCache
-from triptych.command.store.item_sizes import find_large_moves, sizes_of_large
+from triptych.command.store.item_sizes import find_large_moves
 from triptych.command.store.named import asked_sort_orders, created_at_most, galleries_of, items_of
 from triptych.command.store.neighbourhoods import load_neighbourhoods
 from triptych.command.store.outcomes import outcome_ids, outcomes_of
 from triptych.command.store.pages import fill_page
 from triptych.contract.commands import CreateGallery, MoveItem
 from triptych.contract.identity import derived_item_id
-from triptych.kit.chunks import by_count
 from triptych.kit.mongo.driver import Database, Document, Session, aggregate, snapshot_session
 from triptych.kit.mongo.routers import within
 from triptych.kit.mongo.transactions import committed_reads
@@ -29,8 +30,6 @@ from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 # From this many moves in one gallery on, the whole gallery is loaded instead of each move's neighbourhood.
 MANY_MOVES = 16
-# So that the ids in one query are far below the 16 MB of a command of MongoDB.
-SIZES_AT_ONCE = 10_000
 _MOVES_OF_ONE = frozenset({MoveItem})
 _ON_WHOLE_GALLERIES = ON_ALL_ITEMS | {CreateGallery}
 
@@ -89,8 +88,7 @@ class Loader:
             for head in cached:
                 unit.load_head(head)
             if item_ids := items_of(loadable):
-                query = self._named_items(item_ids, loadable)
-                unit.load_items([item_of(found) async for found in self._items.find(query, session=session)])
+                unit.load_items(await self._find_items(item_ids, loadable, session))
         fresh = commands
         if unit.outcomes:  # seldom
             fresh = [command for command in commands if not unit.is_known(CommandKey.of(command.envelope))]
@@ -127,15 +125,6 @@ class Loader:
         size_in_bytes = {found["_id"]: found["bytes"] for found in await aggregate(self._items, pipeline)}
         return {gallery_id: Size(items, size_in_bytes.get(gallery_id, 0)) for gallery_id, items in small.items()}
 
-    async def large_items(
-        self, item_ids: Collection[str], commands: Sequence[ReceivedCommand], larger_than: int
-    ) -> dict[str, int]:
-        """The bytes in BSON of those of these items that have more; they are in the galleries of these commands."""
-        found: dict[str, int] = {}
-        for some in by_count(sorted(item_ids), SIZES_AT_ONCE):
-            found |= await sizes_of_large(self._items, self._named_items(some, commands), larger_than)
-        return found
-
     async def _load_named(
         self,
         unit: UnitOfWork,
@@ -151,7 +140,8 @@ class Loader:
         """
         outcome_union = _union_with(PROCESSED, _by_ids(outcome_ids(commands, has_former=has_former)))
         pipeline: list[Document] = [{"$match": _by_ids(galleries_of(commands))}, outcome_union]
-        if item_ids := items_of(loadable):
+        item_ids = items_of(loadable)
+        if 0 < len(item_ids) <= FEW_ITEMS:
             pipeline.append(_union_with(ITEMS, self._named_items(item_ids, loadable)))
         items: list[StoredItem] = []
         outcomes: dict[str, Document] = {}
@@ -162,8 +152,28 @@ class Loader:
                 items.append(item_of(found))
             else:
                 unit.load_head(head_of(found))
+        if len(item_ids) > FEW_ITEMS:
+            items = await self._find_items(item_ids, loadable, session)
         unit.load_items(items)
         unit.load_outcomes(outcomes_of(commands, outcomes))
+
+    async def _find_items(
+        self, item_ids: Collection[str], commands: Sequence[ReceivedCommand], session: Session | None
+    ) -> list[StoredItem]:
+        """The items with these ids, in the galleries of these commands. Raises TooManyBytes for several commands."""
+        found = self._items.find(self._named_items(item_ids, commands), session=session)
+        if len(item_ids) <= FEW_ITEMS or len(commands) == 1:
+            return [item_of(document) async for document in found]
+        items: list[StoredItem] = []
+        size = 0
+        # Counted here: asking MongoDB for the sizes first takes it as long as finding the items.
+        async for document in found:
+            item = item_of(document)
+            size += len(orjson.dumps(item.body))
+            if size > TRANSACTION_BYTES:
+                raise TooManyBytes
+            items.append(item)
+        return items
 
     def _named_items(self, item_ids: Iterable[str], commands: Sequence[ReceivedCommand]) -> Document:
         """The filter for items by id, in the galleries of these commands."""
