@@ -3,17 +3,24 @@
 import asyncio
 import random
 import socket
-from collections.abc import MutableSequence
+from collections.abc import AsyncIterator, MutableSequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import BrokerMetadata
 
 from tests.support.installation import Installation
+from triptych.kit.kafka import clients, silent_brokers
 from triptych.kit.kafka.monitor import ANSWER_SECONDS, make_client
 from triptych.kit.process.settings import KitSettings
 
 SILENT = 99
+TIMEOUT_MS = 1_000
+QUESTIONS = 40
+"""So many that a random choice of two would hit the silent broker."""
 
 
 async def test_a_silent_broker_does_not_make_kafka_seem_away(
@@ -39,3 +46,64 @@ async def test_a_silent_broker_does_not_make_kafka_seem_away(
 
 def _silent_first(nodes: MutableSequence[Any]) -> None:
     nodes.sort(key=lambda node: node != SILENT)  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def clients_of_two_brokers(installation: Installation, count: int) -> AsyncIterator[list[AIOKafkaClient]]:
+    """Clients that know a broker that answers and one that is silent."""
+    assert clients.BATCH_BYTES  # the module has replaced aiokafka's own ways to choose a broker and to connect
+    made = [
+        AIOKafkaClient(bootstrap_servers=installation.addresses.kafka_bootstrap, request_timeout_ms=TIMEOUT_MS)
+        for _ in range(count)
+    ]
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        try:
+            for client in made:
+                await client.bootstrap()
+                client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, "127.0.0.1", silent.getsockname()[1], None)
+            yield made
+        finally:
+            for client in made:
+                await client.close()
+
+
+async def test_once_one_client_knows_that_a_broker_is_silent_all_ask_others(installation: Installation) -> None:
+    async with clients_of_two_brokers(installation, 2) as (first, second):
+        assert not await first.ready(SILENT)
+        async with asyncio.timeout(TIMEOUT_MS / 1_000):
+            for client in (first, second):
+                for _ in range(QUESTIONS):
+                    with suppress(GroupCoordinatorNotAvailableError):  # an answer of the other broker
+                        await client.coordinator_lookup(CoordinationType.GROUP, "a group")
+                    assert silent_brokers.get_random_node(client) != SILENT
+
+
+async def test_metadata_is_asked_of_a_broker_that_answers(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "shuffle", _silent_first)
+    async with clients_of_two_brokers(installation, 1) as (client,):
+        assert not await client.ready(SILENT)
+        async with asyncio.timeout(TIMEOUT_MS / 1_000):
+            assert await client.force_metadata_update()
+
+
+async def test_a_silent_broker_does_not_delay_connections_to_others(installation: Installation) -> None:
+    async with clients_of_two_brokers(installation, 1) as (client,):
+        silent = asyncio.create_task(client.ready(SILENT))
+        await asyncio.sleep(0)
+        (other,) = {broker.nodeId for broker in client.cluster.brokers()} - {SILENT}
+        assert await client.ready(other)
+        assert not silent.done()
+        assert not await silent
+
+
+async def test_a_broker_that_answers_again_is_asked_again(installation: Installation) -> None:
+    async with clients_of_two_brokers(installation, 1) as (client,):
+        known = next(broker for broker in client.cluster.brokers() if broker.nodeId != SILENT)
+        silent_brokers.note_silence(known.host, known.port)
+        assert silent_brokers.answering(client) == [SILENT]
+        # What only this broker can answer is sent to it all the same.
+        await client.fetch_all_metadata()
+        assert await client.ready(known.nodeId)
+        assert known.nodeId in silent_brokers.answering(client)

@@ -40,10 +40,16 @@ async def test_brokers_are_restarted_one_after_the_other(cluster: LocalCluster) 
     await check_fault(cluster, "brokers stop and start, one after the other", restart_all, AFTER_SECONDS)
 
 
-@pytest.mark.parametrize("role", ["leader of commands", "primary"])
+@pytest.mark.parametrize("role", ["leader of commands", "active controller", "primary"])
 async def test_a_server_stands_still_and_goes_on(cluster: LocalCluster, role: str) -> None:
     await cluster.until_whole(WHOLE_SECONDS)
-    name = cluster.primary() if role == "primary" else (await cluster.leaders("triptych.commands"))[0]
+    match role:
+        case "primary":
+            name = cluster.primary()
+        case "active controller":
+            name = cluster.controller()
+        case _:
+            name, *_ = await cluster.leaders("triptych.commands")
 
     async def stand_still() -> None:
         with cluster.frozen(name):

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from triptych.kit.failures import StartRefused
-from triptych.kit.kafka import dead_connections, fast_gzip
+from triptych.kit.kafka import dead_connections, fast_gzip, silent_brokers
 from triptych.kit.kafka.publishing.metadata_pace import pace_updates
 from triptych.kit.kafka.reading.reader import METADATA_MAX_AGE_MS, Reader
 from triptych.kit.kafka.refusals import starting
@@ -20,6 +20,7 @@ REQUEST_TIMEOUT_MS = 4_000
 
 fast_gzip.install()
 dead_connections.install()
+silent_brokers.install()
 
 
 def make_producer(settings: KitSettings, *, linger_ms: int = 0) -> AIOKafkaProducer:

@@ -17,6 +17,8 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
+from triptych.kit.kafka.silent_brokers import note_answer, note_silence
+
 _send = AIOKafkaConnection.send
 
 
@@ -37,11 +39,14 @@ def send(connection: AIOKafkaConnection, request: Any, expect_response: bool = T
 
 async def _answered(connection: AIOKafkaConnection, answer: Awaitable[Any]) -> Any:
     try:
-        return await answer
+        answered = await answer
     except TimeoutError:
+        note_silence(connection.host, connection.port)
         # Later, because `AIOKafkaClient.send` looks the connection up in order to close it too.
         asyncio.get_running_loop().call_soon(_close, connection)
         raise
+    note_answer(connection.host, connection.port)
+    return answered
 
 
 def _close(connection: AIOKafkaConnection) -> None:
