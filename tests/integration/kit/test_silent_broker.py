@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import BrokerMetadata
 
+from tests.support.faulty_link import faulty_link
 from tests.support.installation import Installation
+from triptych.devstack.ports import LOOPBACK
 from triptych.kit.kafka import clients, silent_brokers
 from triptych.kit.kafka.monitor import ANSWER_SECONDS, make_client
 from triptych.kit.process.settings import KitSettings
@@ -107,3 +110,22 @@ async def test_a_broker_that_answers_again_is_asked_again(installation: Installa
         await client.fetch_all_metadata()
         assert await client.ready(known.nodeId)
         assert known.nodeId in silent_brokers.answering(client)
+
+
+async def test_requests_to_a_silent_broker_fail_as_soon_as_others_have_taken_over(installation: Installation) -> None:
+    bootstrap = installation.addresses.kafka_bootstrap
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=60_000)
+    async with faulty_link("kafka", int(bootstrap.rpartition(":")[2])) as link:
+        await client.bootstrap()
+        try:
+            client.cluster._brokers[SILENT] = BrokerMetadata(SILENT, LOOPBACK, link.port, None)
+            assert await client.ready(SILENT)
+            async with link.swallowing():
+                waiting = asyncio.create_task(client.send(SILENT, MetadataRequest([])))
+                # What another client of the process has found out. The other broker does not name the silent one.
+                silent_brokers.note_silence(LOOPBACK, link.port)
+                async with asyncio.timeout(10 * silent_brokers.LOOK_SECONDS):
+                    with pytest.raises(KafkaConnectionError):
+                        await waiting
+        finally:
+            await client.close()

@@ -1,6 +1,7 @@
 """The local cluster on the command line: its state in one line, restarts, and the command that kills parts."""
 
 import io
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from triptych.cli.__main__ import app
-from triptych.cli.cluster.parts_file import CLUSTER_DIR, kill, parts_file
+from triptych.cli.cluster.parts_file import CLUSTER_DIR, PARTS, kill, parts_file
 from triptych.cli.cluster.restarting import Restarter
 from triptych.cli.cluster.state import ClusterState, line
 from triptych.cli.cluster.status_line import StatusLine
@@ -139,6 +140,18 @@ def test_named_parts_of_the_running_cluster_are_killed(parts: list[Part], tmp_pa
         parts[0].start()
         file.write()
         assert kill(["part-1"], tmp_path) == {"part-1": parts[0].child.pid}
+
+
+def test_the_file_of_the_parts_is_never_shorter_than_before(parts: list[Part], tmp_path: Path) -> None:
+    # Whoever reads it between two writes would find a part of it, or nothing.
+    path = tmp_path / PARTS
+    with parts_file(parts, tmp_path) as file:
+        size = path.stat().st_size
+        parts[0].kill()
+        parts[0].child.stop(5)
+        file.write()
+        assert set(json.loads(path.read_bytes())) == {"part-2", "part-3"}
+        assert path.stat().st_size == size
 
 
 def test_without_a_running_cluster_nothing_is_killed(

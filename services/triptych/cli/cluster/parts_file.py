@@ -36,9 +36,10 @@ class PartsFile:
                 if part.is_running
             }
         )
+        # In one write, and never shorter: whoever reads meanwhile finds the former content or this one.
+        size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
-        self._file.truncate()
-        self._file.write(text)
+        self._file.write(text.ljust(size))
         self._file.flush()
 
 

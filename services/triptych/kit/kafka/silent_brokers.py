@@ -1,6 +1,6 @@
 """Keeps a broker that does not answer from delaying what other brokers can answer.
 
-A machine that has stopped still accepts connections, and each question to it takes as long as a request may take. Three
+A machine that has stopped still accepts connections, and each question to it takes as long as a request may take. Four
 things of aiokafka make others wait for that:
 
 * Questions that any broker can answer go to a random one: who coordinates a group, and who leads partitions. Here they
@@ -8,46 +8,93 @@ things of aiokafka make others wait for that:
   to that broker, so it is noticed as soon as it is back.
 * A client connects to one broker at a time. Here it connects to several at once.
 * Each client finds out by itself. Here all clients of the process know.
+* A client looks for new leaders when a request has failed. Here all clients look every second while a broker is silent.
+  When the others have taken over, the silent broker has left the cluster, and requests to it fail at once.
 """
 
-from asyncio import AbstractEventLoop, get_running_loop
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from contextvars import ContextVar
 from random import choice
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 
 from triptych.kit.keyed_locks import KeyedLocks
 
-_silent: WeakKeyDictionary[AbstractEventLoop, set[tuple[str, int]]] = WeakKeyDictionary()
-"""The addresses of brokers that have not answered since they were asked last."""
-_locks: WeakKeyDictionary[AIOKafkaClient, KeyedLocks[tuple[str, int]]] = WeakKeyDictionary()
+LOOK_SECONDS = 1.0
 _any_may_answer: ContextVar[bool] = ContextVar("any_may_answer", default=False)
 
 _get_conn: Callable[..., Awaitable[AIOKafkaConnection | None]] = AIOKafkaClient._get_conn
 _metadata_update: Callable[..., Awaitable[bool]] = AIOKafkaClient._metadata_update
 
 
+class _Silence:
+    """What the clients of one event loop know.
+
+    Attributes:
+        addresses: the brokers that have not answered since they were asked last.
+        connecting: the locks of each client, by broker and group of connections.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: set[tuple[str, int]] = set()
+        self.connecting: WeakKeyDictionary[AIOKafkaClient, KeyedLocks[tuple[str, int]]] = WeakKeyDictionary()
+        self._clients: WeakSet[AIOKafkaClient] = WeakSet()
+        self._is_looking = False
+
+    def add(self, host: str, port: int) -> None:
+        """Note that a broker has not answered in time."""
+        self.addresses.add((host, port))
+        if not self._is_looking:
+            self._is_looking = True
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def know(self, client: AIOKafkaClient) -> None:
+        """Note a client, which is to look for leaders while a broker is silent."""
+        self._clients.add(client)
+
+    def _look(self) -> None:
+        known: set[tuple[str, int]] = set()
+        for client in list(self._clients):
+            brokers = {(one.host, one.port) for one in client.cluster.brokers()}
+            known |= brokers & self.addresses
+            if brokers & self.addresses and brokers - self.addresses:
+                client.force_metadata_update()
+        self.addresses &= known  # a broker that no client knows has left the cluster
+        self._is_looking = bool(self.addresses)
+        if self._is_looking:
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+
+_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Silence] = WeakKeyDictionary()
+
+
+def _silence() -> _Silence:
+    loop = asyncio.get_running_loop()
+    found = _by_loop.get(loop)
+    if found is None:
+        found = _by_loop[loop] = _Silence()
+    return found
+
+
 def note_silence(host: str, port: int) -> None:
     """Note that the broker at this address has not answered in time."""
-    _silent.setdefault(get_running_loop(), set()).add((host, port))
+    _silence().add(host, port)
 
 
 def note_answer(host: str, port: int) -> None:
     """Note that the broker at this address has answered."""
-    if known := _silent.get(get_running_loop()):
-        known.discard((host, port))
+    _silence().addresses.discard((host, port))
 
 
 def answering(client: AIOKafkaClient) -> list[Any]:
     """The ids of the brokers that are not known to be silent; of all brokers, if there is none."""
-    brokers = client.cluster.brokers()
-    known = _silent.get(get_running_loop()) or ()
-    return [one.nodeId for one in brokers if (one.host, one.port) not in known] or [one.nodeId for one in brokers]
+    brokers, silent = client.cluster.brokers(), _silence().addresses
+    return [one.nodeId for one in brokers if (one.host, one.port) not in silent] or [one.nodeId for one in brokers]
 
 
 def get_random_node(client: AIOKafkaClient) -> Any:
@@ -58,14 +105,21 @@ def get_random_node(client: AIOKafkaClient) -> Any:
 
 async def metadata_update(client: AIOKafkaClient, *args: Any) -> bool:
     """As `AIOKafkaClient._metadata_update`, from a broker that answers if there is one."""
+    is_updated = False
     if len(answering(client)) < len(client.cluster.brokers()):
         token = _any_may_answer.set(True)
         try:
-            if await _metadata_update(client, *args):
-                return True
+            is_updated = await _metadata_update(client, *args)
         finally:
             _any_may_answer.reset(token)
-    return await _metadata_update(client, *args)
+    is_updated = is_updated or await _metadata_update(client, *args)
+    silent = _silence().addresses
+    if is_updated and silent:
+        present = {broker.nodeId for broker in client.cluster.brokers()}
+        for (node_id, _), connection in list(client._conns.items()):
+            if node_id not in present and (connection.host, connection.port) in silent:
+                connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+    return is_updated
 
 
 async def get_connection(
@@ -78,16 +132,18 @@ async def get_connection(
     open_one: AIOKafkaConnection | None = client._conns.get((node_id, group))
     if broker is None or (open_one is not None and open_one.connected()):
         return await _get_conn(client, node_id, group=group, no_hint=no_hint)
-    locks = _locks.setdefault(client, KeyedLocks())
+    silence = _silence()
+    silence.know(client)
+    locks = silence.connecting.setdefault(client, KeyedLocks())
     async with locks.of([(str(node_id), group)]):
         made = await _get_conn(client, node_id, group=group, no_hint=no_hint)
     if made is None:
-        note_silence(broker.host, broker.port)
+        silence.add(broker.host, broker.port)
     return made
 
 
 def install() -> None:
-    """Let every client of aiokafka choose brokers and connect like this."""
+    """Let every client of aiokafka choose brokers, look for leaders and connect like this."""
     AIOKafkaClient.get_random_node = get_random_node
     AIOKafkaClient._metadata_update = metadata_update
     AIOKafkaClient._get_conn = get_connection
