@@ -169,6 +169,8 @@ class DeliveryClaimer:
         await self._listener_cache.refresh()
         self._sync_lanes()  # the shards of this process may have changed too
         now = self._clock()
+        if count := await self._repository.release_lost(self._lanes, now):
+            log.info("claims whose answer was lost were released", count=count)
         due = await self._repository.due(list(self._lanes), 1, now)
         for listener_id in due.keys() & self._lanes.keys():
             self._lanes[listener_id].may_have_due = True

@@ -161,11 +161,15 @@ class DeliveryPlanner:
                 else:
                     unclaimed.add(listener.id)
                 deliveries.append(delivery)
-        new_ids = await self._repository.plan([event for event, _ in chunk], deliveries)
-        PLANNED.inc(len(new_ids))
-        count_cancelled(len(born_cancelled & new_ids))
-        for listener_id, gallery_ids in promotable.items():
-            await self._repository.promote(listener_id, gallery_ids, now)
+        try:
+            new_ids = await self._repository.plan([event for event, _ in chunk], deliveries)
+            PLANNED.inc(len(new_ids))
+            count_cancelled(len(born_cancelled & new_ids))
+            for listener_id, gallery_ids in promotable.items():
+                await self._repository.promote(listener_id, gallery_ids, now)
+        except BaseException:
+            self._repository.lose(token)  # the repeated batch finds the deliveries planned, and claims none of them
+            raise
         self._claimer.accept([claimed for claimed in claims if claimed.delivery_id in new_ids])
         self._claimer.notice([*unclaimed, *promotable])
 

@@ -73,6 +73,8 @@ class DeliveryRepository:
         self._listeners = database[LISTENERS]
         self._lease = lease
         self._retention = retention
+        self._lost: dict[str, float] = {}
+        """The tokens of claims whose answer was lost, and the ends of their leases on the monotonic clock."""
 
     def new_token(self) -> str:
         """A token for claims that are made together. It begins with the id of this process."""
@@ -81,6 +83,29 @@ class DeliveryRepository:
     def lease(self, delivery: Document, token: str, now: datetime) -> Document:
         """The new delivery as if it had been claimed: inserting it claims it."""
         return {**delivery, "dueAt": now + self._lease, "lease": token, "attempts": 1}
+
+    def lose(self, token: str) -> None:
+        """Note that nobody holds what was claimed with this token, since the answer to the claim was lost."""
+        self._lost[token] = time.monotonic() + self._lease.total_seconds()
+
+    async def release_lost(self, listener_ids: Iterable[str], now: datetime) -> int:
+        """Make the deliveries of these listeners due whose claims were lost; the result is their number.
+
+        MongoDB may carry a claim out later than it is given up, so a token is asked for until its lease would end.
+        """
+        self._lost = {token: until for token, until in self._lost.items() if until > time.monotonic()}
+        if not self._lost:
+            return 0
+        done = await self._deliveries.update_many(
+            {
+                "listenerId": {"$in": list(listener_ids)},
+                "status": DeliveryStatus.PENDING.value,
+                "dueAt": {"$gt": now, "$lte": now + self._lease},
+                "lease": {"$in": list(self._lost)},
+            },
+            {"$set": {"dueAt": now, "lease": None}, "$inc": {"attempts": -1}},
+        )
+        return done.modified_count
 
     async def plan(self, events: Sequence[Document], deliveries: Sequence[Document]) -> set[str]:
         """Store events and deliveries; the ids of the deliveries that were not planned before."""
@@ -117,6 +142,13 @@ class DeliveryRepository:
     async def claim(self, delivery_ids: Sequence[str], now: datetime) -> list[ClaimedDelivery]:
         """Claim deliveries and count the attempt. Deliveries that another process claimed first are left out."""
         token = self.new_token()
+        try:
+            return await self._claim(token, delivery_ids, now)
+        except BaseException:
+            self.lose(token)
+            raise
+
+    async def _claim(self, token: str, delivery_ids: Sequence[str], now: datetime) -> list[ClaimedDelivery]:
         until = time.monotonic() + self._lease.total_seconds()
         ids = {"$in": list(delivery_ids)}
         await self._deliveries.update_many(
