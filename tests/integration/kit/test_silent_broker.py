@@ -23,7 +23,7 @@ from triptych.kit.process.settings import KitSettings
 SILENT = 99
 TIMEOUT_MS = 1_000
 QUESTIONS = 40
-"""So many that a random choice of two would hit the silent broker."""
+"""Of this many random choices among two brokers, one would be the silent broker."""
 
 
 async def test_a_silent_broker_does_not_make_kafka_seem_away(
