@@ -82,30 +82,30 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
             if not assignment.active:
                 return False
             requested = {
-                TopicPartition(topic, partition): offset
-                for topic, partitions in request.topics
-                for partition, offset, _ in partitions
+                (topic, number): offset for topic, partitions in request.topics for number, offset, _ in partitions
             }
+            now = unix_milliseconds()
             for topic, partitions in response.topics:
                 for partition, code, highwater, *rest in partitions:
                     tp = TopicPartition(topic, partition)
                     state = assignment.state_value(tp)
                     if not state.has_valid_position or state.position != requested[tp]:
                         continue  # the position was changed by a seek meanwhile
-                    if code == 0:
-                        state.highwater, state.lso, state.timestamp = highwater, rest[0], unix_milliseconds()
-                        aborted = rest[2] if len(rest) > _FIELDS_BEFORE_RACKS else rest[-2]
-                        if has_whole_batch(rest[-1]):
-                            self._store(assignment, tp, rest[-1], aborted)
-                            has_news = True
-                        elif rest[-1]:
+                    if code:
+                        has_failed = True
+                        has_news = self._handle_error(state, tp, for_code(code)) or has_news
+                        continue
+                    data = rest[-1]
+                    state.highwater, state.lso, state.timestamp = highwater, rest[0], now
+                    if data:  # most partitions of a response have none
+                        if not has_whole_batch(data):
                             has_failed = True
                             self._report_trouble(state, tp, "the length of a batch is wrong")
                             continue
-                        self.troubles.pop(tp, None)
-                    else:
-                        has_failed = True
-                        has_news = self._handle_error(state, tp, for_code(code)) or has_news
+                        aborted = rest[2] if len(rest) > _FIELDS_BEFORE_RACKS else rest[-2]
+                        self._store(assignment, tp, data, aborted)
+                        has_news = True
+                    self.troubles.pop(tp, None)
         except asyncio.CancelledError:
             return False
         except KafkaError as error:
