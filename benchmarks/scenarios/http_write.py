@@ -2,13 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 
 import aiohttp
 
+from benchmarks.figures import CPU
 from benchmarks.http_load import Request, at_a_time, at_rate, until_ready
+from benchmarks.process import tree_cpu_seconds
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from benchmarks.statistics import percentile
 from benchmarks.usage import Meter
@@ -35,26 +37,36 @@ BODY = {
 GALLERIES = 50
 
 
-async def _measure(request: Request, meter: Meter) -> Figures:
+async def _measure(request: Request, meter: Meter, processes: Mapping[str, Child]) -> Figures:
     await at_a_time(request, 4, WARM_UP)
     steady = await at_rate(request, STEADY_PER_SECOND, STEADY)
     single, _ = await at_a_time(request, 1, SINGLE)
     usage = meter.read()
-    wide, rate = await at_a_time(request, WIDTH, WIDE)
+    wide = await _wide(request, processes, WIDTH)
     used = meter.since(usage, WIDE)
-    wider, wider_rate = await at_a_time(request, WIDER, WIDE)
     return {
         "at_20_a_second_p50_ms": percentile(steady, 0.5),
         "at_20_a_second_p99_ms": percentile(steady, 0.99),
         "one_at_a_time_p50_ms": percentile(single, 0.5),
         "one_at_a_time_p99_ms": percentile(single, 0.99),
-        "32_at_a_time_p50_ms": percentile(wide, 0.5),
-        "32_at_a_time_p99_ms": percentile(wide, 0.99),
-        "32_at_a_time_per_second": rate,
+        **wide,
         **used,
-        "128_at_a_time_p50_ms": percentile(wider, 0.5),
-        "128_at_a_time_p99_ms": percentile(wider, 0.99),
-        "128_at_a_time_per_second": wider_rate,
+        **await _wide(request, processes, WIDER),
+    }
+
+
+async def _wide(request: Request, processes: Mapping[str, Child], width: int) -> Figures:
+    """The latencies and the rate with `width` requests in flight, and the processor time of each process."""
+    before = {name: tree_cpu_seconds(child.pid) for name, child in processes.items()}
+    times, rate = await at_a_time(request, width, WIDE)
+    return {
+        f"{width}_at_a_time_p50_ms": percentile(times, 0.5),
+        f"{width}_at_a_time_p99_ms": percentile(times, 0.99),
+        f"{width}_at_a_time_per_second": rate,
+        **{
+            f"{width}_at_a_time_{name}{CPU}": 1_000 * (tree_cpu_seconds(child.pid) - before[name]) / WIDE
+            for name, child in processes.items()
+        },
     }
 
 
@@ -67,16 +79,16 @@ def _connector() -> aiohttp.TCPConnector:
 
 
 @asynccontextmanager
-async def _services(of_round: Round) -> AsyncIterator[tuple[str, list[Child]]]:
-    """Run the product until the block ends; the address of its gateway, and the processes."""
+async def _services(of_round: Round) -> AsyncIterator[tuple[str, dict[str, Child]]]:
+    """Run the product until the block ends; the address of its gateway, and the processes by service."""
     await store_key(of_round.database, KEY, site_id=None, scopes=["read", "manage"], name=KEY)
-    children = []
+    children: dict[str, Child] = {}
     with ExitStack() as stack:
         ports = free_ports(3)
         for name, port in zip(("command", "projector", "gateway"), ports, strict=True):
             logged = replace(of_round, folder=of_round.folder / name)
             child = logged.start(f"triptych.{name}", **{f"{name}_port": port})
-            children.append(child)
+            children[name] = child
             stack.callback(child.stop, STOP_SECONDS)
             await until_ready(child, f"http://127.0.0.1:{port}/health/ready")
         yield f"http://127.0.0.1:{ports[-1]}/progallery/v2/galleries", children
@@ -101,7 +113,7 @@ async def product(of_round: Round) -> Figures:
                 if answer.status != 200 or "id" not in (await answer.json())["item"]:
                     raise RoundFailed(f"a write was answered with {answer.status}")
 
-        figures = await _measure(request, of_round.meter(children))
+        figures = await _measure(request, of_round.meter([*children.values()]), children)
     stored = await of_round.database["item_views"].count_documents({})
     if stored != WRITES:
         raise RoundFailed(f"{WRITES} writes, {stored} items")
@@ -122,7 +134,7 @@ async def floor(of_round: Round) -> Figures:
                     if uuid.UUID((await answer.json())["_id"]).version != 4:
                         raise RoundFailed("a write was answered wrongly")
 
-            figures = await _measure(request, of_round.meter([child]))
+            figures = await _measure(request, of_round.meter([child]), {})
     finally:
         await asyncio.to_thread(child.stop, STOP_SECONDS)
     stored = await of_round.database["views"].count_documents({})
