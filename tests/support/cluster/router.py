@@ -17,8 +17,12 @@ _BY_A_SHARD = {
     **{name: f"cluster{name[0].upper()}{name[1:]}" for name in ("find", "insert", "update", "delete", "aggregate")},
     "getMore": "clusterGetMore",
 }
-# What a member of a replica set says of itself, and a router does not.
-_OF_A_MEMBER = ("setName", "setVersion", "hosts", "primary", "me", "electionId", "secondary", "lastWrite")
+# What a member of a replica set says of itself, and this router does not. A version of the topology would promise that
+# the next answer waits for a change; this router answers at once, so clients would ask in a loop.
+_OF_A_MEMBER = (
+    *("setName", "setVersion", "hosts", "primary", "me", "electionId", "secondary", "lastWrite"),
+    "topologyVersion",
+)
 _ALREADY_INITIALIZED = 23
 
 
