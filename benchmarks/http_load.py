@@ -1,4 +1,4 @@
-"""Sends HTTP requests and measures their times: at a steady rate, or with a fixed number in flight."""
+"""Sends HTTP requests and measures their times: at a steady rate, with a fixed number in flight, or many at once."""
 
 import asyncio
 import time
@@ -48,6 +48,14 @@ async def at_a_time(request: Request, width: int, count: int) -> tuple[list[floa
     started = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(width)))
     return times, count / (time.perf_counter() - started)
+
+
+async def together(request: Request, width: int, count: int) -> float:
+    """Send `count` requests, `width` at once and the next when all are answered; the requests per second."""
+    started = time.perf_counter()
+    for _ in range(count // width):
+        await asyncio.gather(*(request() for _ in range(width)))
+    return count / (time.perf_counter() - started)
 
 
 async def until_ready(child: Child, url: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import aiohttp
 
 from benchmarks.figures import CPU
-from benchmarks.http_load import Request, at_a_time, at_rate, until_ready
+from benchmarks.http_load import Request, at_a_time, at_rate, together, until_ready
 from benchmarks.process import tree_cpu_seconds
 from benchmarks.scenario import Figures, Round, RoundFailed, Scenario
 from benchmarks.statistics import percentile
@@ -23,6 +23,7 @@ STEADY_PER_SECOND, STEADY = 20, 400
 SINGLE = 200
 WIDTH, WIDER, WIDE = 32, 128, 2_000
 """Requests in flight, twice, and how many are sent in each of the two cases."""
+TOGETHER = 40 * WIDTH
 # Enough for a second batch on every partition: Kafka creates two index files for it, which takes up to 40 ms.
 WARM_UP = 400
 STOP_SECONDS = 30.0
@@ -52,6 +53,7 @@ async def _measure(request: Request, meter: Meter, processes: Mapping[str, Child
         **wide,
         **used,
         **await _wide(request, processes, WIDER),
+        **await _together(request, meter),
     }
 
 
@@ -70,7 +72,16 @@ async def _wide(request: Request, processes: Mapping[str, Child], width: int) ->
     }
 
 
-WRITES = WARM_UP + STEADY + SINGLE + 2 * WIDE
+async def _together(request: Request, meter: Meter) -> Figures:
+    """The rate and the processor time with the largest batches that `WIDTH` requests in flight can make."""
+    usage = meter.read()
+    rate = await together(request, WIDTH, TOGETHER)
+    used = meter.since(usage, TOGETHER)
+    total = {f"{WIDTH}_together_{name}": value for name, value in used.items() if name == f"total{CPU}"}
+    return {f"{WIDTH}_together_per_second": rate, **total}
+
+
+WRITES = WARM_UP + STEADY + SINGLE + 2 * WIDE + TOGETHER
 
 
 def _connector() -> aiohttp.TCPConnector:
