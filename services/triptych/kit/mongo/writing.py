@@ -1,4 +1,4 @@
-"""Writes documents in a transaction: a few with a plain command, which takes a third less time than a bulk write.
+"""Writes documents in a transaction: a few with a plain command, which takes 0.1 ms less than a bulk write.
 
 A bulk write of PyMongo is made for any number of writes of all kinds, and for retries. A few writes in a transaction
 need none of that (decision 58).
@@ -18,8 +18,8 @@ from triptych.kit.mongo.driver import (
 )
 
 Write: TypeAlias = DeleteOne | ReplaceOne[Document] | UpdateOne
-# Only a bulk write divides what exceeds the largest message of MongoDB, 48 MB. So many documents of ours never do: each
-# comes from a Kafka record or holds a few of them.
+# Only a bulk write divides what exceeds MongoDB's largest message, 48 MB. Sixteen documents stay below that: none is
+# much larger than 1 MB, except rows of the outbox, and all rows of a transaction have some 32 MB at most.
 FEW_MAX = 16
 
 
