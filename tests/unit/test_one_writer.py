@@ -19,13 +19,11 @@ WRITES = {
     "find_one_and_delete",
     "find_one_and_replace",
     "find_one_and_update",
-    "insert_all",
     "insert_many",
     "insert_one",
     "replace_one",
     "update_many",
     "update_one",
-    "write_all",
 }
 
 
@@ -56,7 +54,7 @@ def dotted(module: Path) -> str:
 
 
 def is_writing(module: Path) -> bool:
-    return any(isinstance(node, ast.Attribute | ast.Name) and named(node) in WRITES for node in nodes(module))
+    return any(isinstance(node, ast.Attribute) and node.attr in WRITES for node in nodes(module))
 
 
 def test_each_collection_is_written_by_one_package() -> None:

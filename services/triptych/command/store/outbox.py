@@ -26,7 +26,6 @@ from triptych.kit.mongo.driver import (
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.sharding import ShardKey
 from triptych.kit.mongo.transactions import settled_reads
-from triptych.kit.mongo.writing import insert_all
 from triptych.kit.process.clock import utc_now
 from triptych.kit.process.coalescer import Coalescer
 from triptych.kit.process.supervision import progress
@@ -98,7 +97,8 @@ class Outbox:
 
     async def insert(self, rows: Sequence[OutboxRow], session: Session) -> None:
         """Insert rows in the transaction of `session`."""
-        await insert_all(self._rows, [_document(row) for row in rows], session)
+        if rows:
+            await self._rows.insert_many([_document(row) for row in rows], ordered=False, session=session)
 
     def records(self, rows: Sequence[OutboxRow]) -> list[OutgoingRecord]:
         """The records to publish for rows."""

@@ -22,7 +22,6 @@ from triptych.kit.mongo.driver import (
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.routers import has_shards, within
 from triptych.kit.mongo.transactions import transaction
-from triptych.kit.mongo.writing import insert_all, write_all
 from triptych.writemodel.galleries import GALLERIES, ITEMS
 
 
@@ -93,10 +92,13 @@ class WriteModelRepository:
                 fence = {"_id": gallery_id, "sequence": loaded.sequence, "job": loaded.job}
                 writes.append(ReplaceOne(fence, document))
         # One kind of write in each call: after a failure, the driver would send the next kind, and fail again because
-        # the transaction is aborted.
-        if await write_all(self._galleries, writes, session) != len(writes):
+        # the transaction is aborted. Unordered: a cluster carries out ordered writes shard by shard, one after another.
+        if writes and (await self._galleries.bulk_write(writes, ordered=False, session=session)).matched_count != len(
+            writes
+        ):
             raise Conflict("a gallery has moved on, or has another owner")
-        await insert_all(self._galleries, new, session)
+        if new:
+            await self._galleries.insert_many(new, ordered=False, session=session)
 
     async def _write_outcomes(self, unit: UnitOfWork, at: datetime, session: Session) -> None:
         new: list[Document] = []
@@ -108,8 +110,10 @@ class WriteModelRepository:
             else:
                 # Insert: two commands with one key, on different partitions, must not both be carried out.
                 new.append(document)
-        await insert_all(self._processed, new, session)
-        await write_all(self._processed, ended, session)
+        if new:
+            await self._processed.insert_many(new, ordered=False, session=session)
+        if ended:
+            await self._processed.bulk_write(ended, ordered=False, session=session)
 
     async def _write_items(self, unit: UnitOfWork, session: Session) -> None:
         gone: dict[str, str] = {}
@@ -134,5 +138,7 @@ class WriteModelRepository:
         if gone:
             by_ids = within(self._database, {"_id": {"$in": list(gone)}}, galleryId={"$in": sorted(set(gone.values()))})
             await self._items.delete_many(by_ids, session=session)
-        await write_all(self._items, changed, session)
-        await insert_all(self._items, new, session)
+        if changed:
+            await self._items.bulk_write(changed, ordered=False, session=session)
+        if new:
+            await self._items.insert_many(new, ordered=False, session=session)

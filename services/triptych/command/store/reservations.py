@@ -12,7 +12,6 @@ from triptych.command.domain.state import GalleryHead
 from triptych.command.store.documents import RESERVATIONS
 from triptych.kit.mongo.driver import Database, Document, Session
 from triptych.kit.mongo.routers import has_shards
-from triptych.kit.mongo.writing import insert_all
 from triptych.writemodel.galleries import Status
 
 Place: TypeAlias = tuple[str, float]
@@ -59,8 +58,9 @@ class Reservations:
         left, taken = moved(heads)
         if left:
             await self._reservations.delete_many({"_id": {"$in": [_id(place) for place in left]}}, session=session)
-        documents = [{"_id": _id(place), "galleryId": gallery_id} for place, gallery_id in taken]
-        await insert_all(self._reservations, documents, session)
+        if taken:
+            documents = [{"_id": _id(place), "galleryId": gallery_id} for place, gallery_id in taken]
+            await self._reservations.insert_many(documents, ordered=False, session=session)
 
 
 def _id(place: Place) -> Document:

@@ -23,7 +23,6 @@ from triptych.kit.mongo.driver import (
 from triptych.kit.mongo.fencing import Ownership, all_documents
 from triptych.kit.mongo.routers import within
 from triptych.kit.mongo.transactions import committed_reads, transaction
-from triptych.kit.mongo.writing import insert_all, write_all
 from triptych.projector.view.batch import Batch
 from triptych.projector.view.fold import ItemView, View
 from triptych.projector.view.mapping import document_of, item_view_of, view_of
@@ -159,24 +158,29 @@ class ViewRepository:
         unknown = [document_of(batch.views[id_]) for id_ in batch.changed if id_ not in loaded]
         async with transaction(self._database) as session:
             # One kind of write in each call: after a failure, the driver would send the next kind, and fail again,
-            # since the failure has ended the transaction.
+            # since the failure has ended the transaction. Unordered: a cluster carries out ordered writes shard by
+            # shard, one after another.
             fences = await self._ownership.fence(session, partitions)
             writes: list[UpdateOne | ReplaceOne[Document]] = [*fences, *known]
-            if await write_all(self._galleries, writes, session) != len(writes):
+            written = await self._galleries.bulk_write(writes, ordered=False, session=session)
+            if written.matched_count != len(writes):
                 raise _OtherWriter("a gallery's view was changed by another writer")
-            try:
-                await insert_all(self._galleries, unknown, session)
-            except BulkWriteError as error:
-                if is_duplicate_key(error):
-                    raise _OtherWriter("a gallery's view was created by another writer") from error
-                raise
-            await write_all(self._items, changed, session)
-            try:
-                await insert_all(self._items, added, session)
-            except BulkWriteError as error:
-                if is_duplicate_key(error):
-                    raise _ItemExists from error
-                raise
+            if unknown:
+                try:
+                    await self._galleries.insert_many(unknown, ordered=False, session=session)
+                except BulkWriteError as error:
+                    if is_duplicate_key(error):
+                        raise _OtherWriter("a gallery's view was created by another writer") from error
+                    raise
+            if changed:
+                await self._items.bulk_write(changed, ordered=False, session=session)
+            if added:
+                try:
+                    await self._items.insert_many(added, ordered=False, session=session)
+                except BulkWriteError as error:
+                    if is_duplicate_key(error):
+                        raise _ItemExists from error
+                    raise
 
     def _by_id(self, items: AbstractCollection[ItemKey]) -> Document:
         """The filter for these items."""

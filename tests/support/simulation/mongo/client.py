@@ -88,12 +88,6 @@ class Database:
         """Delete a collection: here, all its documents."""
         await self[name].drop()
 
-    async def command(self, command: Any, *_: Any, session: "Session | None" = None, **__: Any) -> Document:
-        """Insert or update documents. Commands that change options of collections have no effect here."""
-        match command:
-            case {"insert": name, "documents": documents, "ordered": ordered}:
-                return await self[name].reply_to_insert(documents, session, ordered=ordered)
-            case {"update": name, "updates": updates, "ordered": ordered}:
-                return await self[name].reply_to_update(updates, session, ordered=ordered)
-            case _:
-                return {"ok": 1.0}
+    async def command(self, *_: Any, **__: Any) -> Document:
+        """Commands that change options of collections have no effect here."""
+        return {"ok": 1.0}

@@ -26,8 +26,6 @@ DUPLICATE = 11000
 class Collection:
     """A collection of one client."""
 
-    codec_options = None
-
     def __init__(self, database: "Database", name: str, *, waits_for_majority: bool = True) -> None:
         self.database = database
         self.name = name
@@ -213,18 +211,6 @@ class Collection:
         """Carry out several writes. Outside of transactions, each has its own outcome."""
         return await self._write(operations, session, ordered=ordered)
 
-    async def reply_to_insert(
-        self, documents: Iterable[Document], session: Session | None, *, ordered: bool
-    ) -> Document:
-        """Carry out a plain command that inserts documents; the server's reply."""
-        return await self._reply([InsertOne(document) for document in documents], session, ordered=ordered)
-
-    async def reply_to_update(
-        self, statements: Iterable[Document], session: Session | None, *, ordered: bool
-    ) -> Document:
-        """Carry out a plain command that updates or replaces documents; the server's reply."""
-        return await self._reply([_of_statement(one) for one in statements], session, ordered=ordered)
-
     async def drop(self) -> None:
         """Delete all documents."""
         await self.delete_many({})
@@ -246,13 +232,6 @@ class Collection:
         if session is not None:
             return await session.carry_out(work)
         return await self._server.call(lambda: work(None, None), waits_for_majority=self._waits_for_majority)
-
-    async def _reply(self, operations: Sequence[Any], session: Session | None, *, ordered: bool) -> Document:
-        try:
-            done = await self._write(operations, session, ordered=ordered)
-        except BulkWriteError as error:
-            return {"ok": 1.0, "n": 0, "writeErrors": error.details["writeErrors"]}
-        return {"ok": 1.0, "n": done.matched_count}
 
     async def _write(
         self, operations: Sequence[Any], session: Session | None, *, ordered: bool = True
@@ -324,12 +303,6 @@ class _Progress:
     def __init__(self) -> None:
         self.next = self.matched = self.modified = self.deleted = 0
         self.errors: list[dict[str, Any]] = []
-
-
-def _of_statement(statement: Document) -> Any:
-    query, change, upsert = statement["q"], statement["u"], statement["upsert"]
-    is_update = isinstance(change, list) or next(iter(change), "").startswith("$")
-    return (UpdateOne if is_update else ReplaceOne)(query, change, upsert=upsert)
 
 
 def _as_sent(operation: Any) -> Any:

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pymongo import DeleteOne, IndexModel, ReplaceOne, UpdateOne
+from pymongo import IndexModel
 
 from tests.support.simulation.scenarios.base import everything, outcome, scenario
 from triptych.kit.mongo.driver import begin_transaction, open_session, snapshot_session
 from triptych.kit.mongo.fencing import Ownership
 from triptych.kit.mongo.transactions import end_sessions, transaction
-from triptych.kit.mongo.writing import FEW_MAX, insert_all, write_all
 
 
 @scenario
@@ -164,40 +163,3 @@ async def a_later_claim_fences_off_the_earlier_owner(database: Any, other: Any) 
         await outcome(write(second, other, "second", nothing)),
     ]
     return outcomes, second.epoch(0) > first.epoch(0), await everything(database["d"])
-
-
-@scenario
-async def few_and_many_writes_of_a_transaction_do_the_same(database: Any, other: Any) -> Any:
-    seen = []
-    for count in (0, 1, FEW_MAX, FEW_MAX + 1):
-        collection = database[f"c{count}"]
-        async with transaction(database) as session:
-            await insert_all(collection, [{"_id": n, "n": n} for n in range(count)], session)
-            steps: list[Any] = [UpdateOne({"_id": n}, {"$inc": {"n": 1}}) for n in range(count)]
-            steps[-1:] = [ReplaceOne({"_id": -1}, {"n": 7}, upsert=True)] if steps else []
-            matched = [await write_all(collection, steps, session)]
-            steps[:1] = [ReplaceOne({"_id": 0, "n": 99}, {"n": 0})] if steps else []
-            matched += [
-                await write_all(collection, steps, session),
-                await write_all(collection, [*steps[1:], DeleteOne({"_id": 0})], session),
-            ]
-        seen.append((matched, await everything(other[f"c{count}"])))
-    return seen
-
-
-@scenario
-async def a_write_that_is_refused_undoes_its_transaction(database: Any, other: Any) -> Any:
-    await database["c"].create_indexes([IndexModel([("n", 1)], unique=True, name="n")])
-    await database["c"].insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 2}])
-
-    async def inserted(count: int) -> None:
-        async with transaction(database) as session:
-            await insert_all(database["c"], [{"_id": 10 + n, "n": 10 + n} for n in range(count)], session)
-            await insert_all(database["c"], [{"_id": 20 + n, "n": 10 + n} for n in range(count)], session)
-
-    async def updated(count: int) -> None:
-        async with transaction(database) as session:
-            await write_all(database["c"], [UpdateOne({"_id": 1}, {"$set": {"n": 2}})] * count, session)
-
-    outcomes = [await outcome(write(count)) for write in (inserted, updated) for count in (1, FEW_MAX + 1)]
-    return outcomes, await everything(other["c"])
