@@ -1,4 +1,7 @@
-"""Shares among the floors what Kafka costs at least: a fast codec, batches of records, offsets in the background."""
+"""Shares among the floors what Kafka costs at least: a fast codec, batches of records, offsets in the background.
+
+What it fetches, a broker remembers (KIP-227), so a fetch contains only changes.
+"""
 
 import asyncio
 import gc
@@ -10,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record import default_records
 from aiokafka.record._crecords import default_records as fast_default_records
 from isal import isal_zlib
@@ -46,11 +50,49 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(500_000, 20, 20)
 
 
+class _Changes(FetchRequest):  # type: ignore[misc]
+    """The part of a fetch that has changed since the last one, within the session that its broker keeps."""
+
+    def __init__(self, request: FetchRequest, session: tuple[int, int], before: Mapping[Destination, int]) -> None:
+        self.__dict__.update(request.__dict__)
+        self._session = session
+        self.offsets = {(topic, entry[0]): entry[1] for topic, entries in request.topics for entry in entries}
+        self._topics = [
+            (topic, [entry for entry in entries if before.get((topic, entry[0])) != entry[1]])
+            for topic, entries in request.topics
+        ]
+        self._forgotten = [(topic, [number]) for topic, number in before.keys() - self.offsets.keys()]
+
+    def build(self, request_struct_class: Any) -> Any:
+        built = super().build(request_struct_class)
+        built.session_id, built.session_epoch = self._session
+        built.forgotten_topics_data = self._forgotten
+        return built
+
+
+def _fetch_changes(client: Any) -> None:
+    """Let a consumer's client fetch within sessions, so that a fetch does not name all partitions."""
+    send, sessions = client.send, dict[int, tuple[int, int, Mapping[Destination, int]]]()
+
+    async def send_changes(node: int, request: Any, **options: Any) -> Any:
+        if not isinstance(request, FetchRequest):
+            return await send(node, request, **options)
+        session, epoch, before = sessions.pop(node, (0, 0, {}))
+        changes = _Changes(request, (session, epoch), before)
+        response = await send(node, changes, **options)
+        if response.session_id:
+            sessions[node] = response.session_id, epoch + 1, changes.offsets
+        return response
+
+    client.send = send_changes
+
+
 @asynccontextmanager
 async def open_consumer(topic: str, partitions: Iterable[int], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of some partitions of a topic, for one lane. It has joined no group, but may commit offsets."""
     options = {"group_id": f"{PREFIX}floor", "auto_offset_reset": "earliest", **options}
     async with AIOKafkaConsumer(bootstrap_servers=BOOTSTRAP, enable_auto_commit=False, **options) as consumer:
+        _fetch_changes(consumer._client)
         consumer.assign([TopicPartition(f"{PREFIX}{topic}", partition) for partition in partitions])
         yield consumer
 

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 
 from triptych.kit.kafka.reading.fetch_pace import FetchPace
+from triptych.kit.kafka.reading.fetch_sessions import FetchSessions
 from triptych.kit.kafka.reading.fetched import Fetched, Unreadable, has_whole_batch
 from triptych.kit.logs.batch_lines import one_line_each, report
 from triptych.kit.logs.loggers import get_logger
@@ -43,11 +44,12 @@ class FetchingStopped(KafkaError):  # type: ignore[misc]
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]
-    """aiokafka's fetcher with `Fetched` instead of its own decoding, and without its busy loops."""
+    """aiokafka's fetcher with `Fetched` instead of its own decoding, with `FetchSessions`, and without busy loops."""
 
     troubles: dict[TopicPartition, str]
     """Why a partition cannot be fetched."""
     pace: FetchPace | None
+    sessions: FetchSessions
     _next_metadata_request_at = 0.0
 
     async def fetched_records(
@@ -78,18 +80,17 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         """Fetch, and store the data for the next poll. Returns whether a waiting poll has to wake up."""
         has_failed = has_news = False
         try:
-            response = await self._client.send(node_id, request)
+            session = self.sessions.of(node_id, assignment)
+            response = await self._client.send(node_id, session.next_request(request))
+            session.accept(response)
             if not assignment.active:
                 return False
-            requested = {
-                (topic, number): offset for topic, partitions in request.topics for number, offset, _ in partitions
-            }
             now = unix_milliseconds()
             for topic, partitions in response.topics:
                 for partition, code, highwater, *rest in partitions:
                     tp = TopicPartition(topic, partition)
                     state = assignment.state_value(tp)
-                    if not state.has_valid_position or state.position != requested[tp]:
+                    if not state.has_valid_position or state.position != session.offsets.get(tp):
                         continue  # the position was changed by a seek meanwhile
                     if code:
                         has_failed = True
@@ -179,6 +180,7 @@ class GroupReader(AIOKafkaConsumer):  # type: ignore[misc]
             fetcher.__class__ = _Fetcher
             fetcher.troubles = {}
             fetcher.pace = self._pace
+            fetcher.sessions = FetchSessions()
         self._own_fetcher = fetcher
 
     def positions(self) -> Mapping[TopicPartition, int]:
