@@ -48,12 +48,16 @@ async def _send(
 
 
 async def fill(installation: Installation, send: Send) -> None:
-    """Create galleries with some items, delete one gallery, and wait until the views show all of it."""
+    """Create galleries with some items, delete one gallery, and wait until the views and the join show all of it.
+
+    A projector that is stopped between them publishes only after its next start.
+    """
     for number, gallery_id in enumerate(GALLERIES):
         await send("CreateGallery", gallery_id, gallery={"name": f"N{number}", "items": [TEXT] * (number % 4)})
         await send("CreateItems", gallery_id, items=[TEXT] * 3)
     await send("DeleteGallery", GALLERIES[0])
     await views_are_written(installation)
+    await check_join(installation)
 
 
 async def views_are_written(installation: Installation) -> None:
