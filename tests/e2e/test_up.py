@@ -1,5 +1,6 @@
 """`triptych up` as a newcomer runs it: the ready block tells the truth, and nothing is left running afterwards."""
 
+import contextlib
 import json
 import os
 import re
@@ -101,8 +102,13 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def all_gone(pids: set[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+def left(pids: set[int]) -> dict[int, str]:
+    """Those of these processes that still exist, with the beginning of what the system says of each."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found[pid] = " ".join(Path(f"/proc/{pid}/status").read_text().split()[:12])
+    return found
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the commands to try use curl")
@@ -137,7 +143,7 @@ async def test_ready_block_tells_the_truth_and_ctrl_c_ends_everything(shared: In
         assert len(services) == 4
         os.kill(up.pid, signal.SIGINT)
         assert up.end() == 0
-        assert all_gone(services)
+        assert left(services) == {}
     issue(DEV_KEY)
     logs = folder / ".triptych" / "logs"
     assert check_logs(logs / f"{name}.log" for name in SERVICES) >= 2 * len(SERVICES)
@@ -179,9 +185,12 @@ async def test_ending_it_otherwise_ends_its_services_too(
         os.kill(up.pid, number)
 
         async def gone() -> bool:
-            return all_gone(services)
+            return not left(services)
 
-        await eventually(gone, "the services are gone", deadline_seconds=30)
+        try:
+            await eventually(gone, "the services are gone", deadline_seconds=30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {left(services)}\n{up.text()}") from None
         assert up.end() == (0 if number == signal.SIGTERM else -number)
 
 
