@@ -1,5 +1,6 @@
 """Sessions with a real broker: fetches are small, and each record is read once and in order, whatever happens."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -89,12 +90,12 @@ async def test_a_fetch_has_only_the_partitions_that_changed(
         await eventually(is_idle, "fetches without partitions")
         assert (PARTITIONS, PARTITIONS) in sizes
         del sizes[:]
-        for partition in partitions[:3]:
-            await producer.send_and_wait(*partition[:1], b"new", partition=partition.partition)
+        for partition in partitions:
+            await producer.send_and_wait(partition.topic, b"new", partition=partition.partition)
             assert await read_all(reader, 1) == [b"new"]
         await eventually(is_idle, "fetches without partitions")
     # A record is in a response, and its partition has another offset in the next request.
-    assert sum(asked for asked, _ in sizes) == sum(got for _, got in sizes) == 3
+    assert sum(asked for asked, _ in sizes) == sum(got for _, got in sizes) == PARTITIONS
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,36 @@ async def test_a_new_assignment_knows_the_ends_of_its_partitions(
         await eventually(ends_are_known, "the end of each partition is known")
 
 
+async def test_the_end_of_a_partition_is_known_although_a_seek_made_its_first_response_useless(
+    installation: Installation, partitions: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with raw_producer(installation.addresses.kafka_bootstrap) as producer, reading(installation, []) as reader:
+        await producer.send_and_wait(partitions[0].topic, b"one", partition=0)
+        has_come, may_go_on = asyncio.Event(), asyncio.Event()
+        send = reader._client.send
+
+        async def send_and_wait(node_id: int, request: Any, **options: Any) -> Any:
+            response = await send(node_id, request, **options)
+            if isinstance(request, FetchRequest):
+                has_come.set()
+                await may_go_on.wait()
+            return response
+
+        monkeypatch.setattr(reader._client, "send", send_and_wait)
+        reader.assign(partitions)
+        for partition in partitions:
+            reader.seek(partition, 0)
+        await asyncio.wait_for(has_come.wait(), 20)
+        reader.seek(partitions[0], 1)
+        may_go_on.set()
+
+        async def end_is_known() -> bool:
+            await reader.getmany(timeout_ms=50)
+            return bool(reader.highwater(partitions[0]) == 1)
+
+        await eventually(end_is_known, "the end of the partition is known")
+
+
 async def test_each_record_is_read_once_and_in_order_while_partitions_pause_and_positions_move(
     installation: Installation, partitions: list[TopicPartition]
 ) -> None:
@@ -166,7 +197,8 @@ async def test_each_record_is_read_once_and_in_order_while_partitions_pause_and_
                 case 2:
                     await poll(chosen.choice([1, 2, None]))
                 case 3:
-                    reader.pause(*chosen.sample(partitions, 2)) if chosen.random() < 0.5 else reader.resume(*partitions)
+                    change = chosen.choice([reader.pause, reader.resume])
+                    change(*chosen.sample(partitions, 2))
                 case 4:
                     partition = chosen.choice(partitions)
                     position[partition] = chosen.randint(0, len(made[partition]))

@@ -91,7 +91,9 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
                     tp = TopicPartition(topic, partition)
                     state = assignment.state_value(tp)
                     if not state.has_valid_position or state.position != session.offsets.get(tp):
-                        continue  # the position was changed by a seek meanwhile
+                        # A seek has moved the position. The broker would not say again where the partition ends.
+                        session.restart()
+                        continue
                     if code:
                         has_failed = True
                         has_news = self._handle_error(state, tp, for_code(code)) or has_news
