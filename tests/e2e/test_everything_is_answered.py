@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from cryptography.fernet import Fernet
 
 from tests.support.commands import body
 from tests.support.everything import Everything, Offered
+from tests.support.group_ends import groups_behind
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.kafka import Record
 from tests.support.ours import assert_no_record_of_ours_is_dead, everything_on
@@ -45,11 +44,11 @@ async def test_every_sender_has_an_answer_or_a_dead_letter(installation: Install
         await asyncio.gather(put(bootstrap, topics, offered), requests.make(REQUESTS, AT_ONCE))
         assert not requests.unanswered, requests.unanswered[:5]
 
-        await eventually(lambda: is_at_the_end(installation), "all is read", deadline_seconds=DEADLINE_SECONDS)
+        await until_all_is_read(installation)
         await until_no_work_is_left(installation.database, DEADLINE_SECONDS)
         found = await gaps(installation, offered)
         assert not found, f"{len(found)} of {len(offered)}: " + "; ".join(found[:5])
-        await eventually(lambda: is_at_the_end(installation), "all is read", deadline_seconds=DEADLINE_SECONDS)
+        await until_all_is_read(installation)
         ready = await gateway.client.get(f"{gateway.address}/health/ready")
         assert ready.status_code == 200, ready.json()
         await assert_no_record_of_ours_is_dead(installation)
@@ -117,28 +116,10 @@ def letters_of(records: list[Record]) -> set[tuple[bytes | None, bytes | None]]:
     return letters
 
 
-async def is_at_the_end(installation: Installation) -> bool:
-    """Whether every group of ours has committed the end of its topic."""
-    topics = installation.topics
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka_bootstrap)
-    await admin.start()
-    try:
-        for group, topic in (
-            ("command.v1", topics.commands),
-            ("projector.v1", topics.events),
-            ("webhooks.v1", topics.events),
-        ):
-            committed = await admin.list_consumer_group_offsets(f"{topics.prefix}{group}")
-            ends = await ends_of(installation, [TopicPartition(topic, number) for number in range(PARTITIONS)])
-            if any(place not in committed or committed[place].offset < end for place, end in ends.items() if end):
-                return False
-        return True
-    finally:
-        await admin.close()
+async def until_all_is_read(installation: Installation) -> None:
+    """Wait until every group of ours has committed the end of its topic."""
 
+    async def is_read() -> bool:
+        return not await groups_behind(installation)
 
-async def ends_of(installation: Installation, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-    """The ends of partitions."""
-    async with AIOKafkaConsumer(bootstrap_servers=installation.addresses.kafka_bootstrap) as consumer:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
-        return ends
+    await eventually(is_read, "all is read", deadline_seconds=DEADLINE_SECONDS)

@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.support.chaos.dying import Dying, open_dying
+from tests.support.chaos.dying import DEADLINE_SECONDS, Dying, open_dying
+from tests.support.chaos.observing import unfinished
 from tests.support.failpoints import POINTS
 from tests.support.installation import open_installation
+from tests.support.waiting import eventually
 from triptych.devstack.addresses import Addresses
+from triptych.kit.kafka.groups import webhooks_group
 
 pytestmark = [
     pytest.mark.xdist_group("failpoints"),
@@ -76,4 +80,22 @@ async def test_a_death_at_any_point_breaks_no_promise(product: Dying, service: s
             await product.dies(name)
         product.running.start(name)
         await product.running.ready(name)
+    await product.check()
+
+
+async def test_no_promise_is_judged_before_the_relay_has_read_the_events(product: Dying) -> None:
+    installation = product.running.installation
+    relay = product.running.service("webhooks-1").child.pid
+    os.kill(relay, signal.SIGSTOP)
+    try:
+        await product.send_commands()
+        await product.workload.finish()
+
+        async def is_only_unread() -> bool:
+            left = await unfinished(installation, product.workload, product.watch)
+            return left == [f"{webhooks_group(installation.topics.prefix)} has not read its topic"]
+
+        await eventually(is_only_unread, "only the relay has work left", deadline_seconds=DEADLINE_SECONDS)
+    finally:
+        os.kill(relay, signal.SIGCONT)
     await product.check()

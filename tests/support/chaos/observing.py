@@ -12,6 +12,7 @@ from tests.support.chaos.receiver import Receivers
 from tests.support.chaos.recording import Recording
 from tests.support.chaos.watch import Watch
 from tests.support.chaos.workload import SITES, Workload, key_of
+from tests.support.group_ends import groups_behind
 from tests.support.installation import PARTITIONS, Installation
 from tests.support.ours import everything_on, ours
 from tests.support.plain_http import NO_TLS
@@ -39,7 +40,7 @@ async def until_quiet(installation: Installation, workload: Workload, watch: Wat
     waits_for: list[str] = ["nothing was looked at"]
 
     async def is_quiet() -> bool:
-        waits_for[:] = await _unfinished(installation, workload, watch)
+        waits_for[:] = await unfinished(installation, workload, watch)
         return not waits_for
 
     with contextlib.suppress(AssertionError):
@@ -48,10 +49,11 @@ async def until_quiet(installation: Installation, workload: Workload, watch: Wat
     return ", ".join(waits_for)
 
 
-async def _unfinished(installation: Installation, workload: Workload, watch: Watch) -> list[str]:
-    found = [f"{count} {what}" for what, count in (await left_over(installation)).items() if count]
+async def unfinished(installation: Installation, workload: Workload, watch: Watch) -> list[str]:
+    """What is left to do. Work is counted when all has been written, and again when all that was written is read."""
     sent = {command.id for command in workload.commands if command.is_acknowledged}
     over_http = {answer.command for answer in workload.answers}
+    found = await _left(installation)
     if missing := sent - watch.replied - over_http:
         found.append(f"{len(missing)} commands without a reply")
     outdated = 0
@@ -59,7 +61,14 @@ async def _unfinished(installation: Installation, workload: Workload, watch: Wat
         joined = watch.heads.get(head["_id"])
         expected = None if head["status"] == "deleted" else head["sequence"]
         outdated += (joined and joined[0]) != expected
-    return [*found, f"{outdated} outdated head records"] if outdated else found
+    if outdated:
+        found.append(f"{outdated} outdated head records")
+    found = found or [f"{group} has not read its topic" for group in await groups_behind(installation)]
+    return found or await _left(installation)
+
+
+async def _left(installation: Installation) -> list[str]:
+    return [f"{count} {what}" for what, count in (await left_over(installation)).items() if count]
 
 
 async def left_over(installation: Installation) -> dict[str, int]:
