@@ -15,6 +15,7 @@ from aiokafka.structs import BrokerMetadata
 
 from tests.support.faulty_link import faulty_link
 from tests.support.installation import Installation
+from tests.support.waiting import eventually
 from triptych.devstack.ports import LOOPBACK
 from triptych.kit.kafka import clients, silent_brokers
 from triptych.kit.kafka.monitor import ANSWER_SECONDS, make_client
@@ -52,11 +53,13 @@ def _silent_first(nodes: MutableSequence[Any]) -> None:
 
 
 @asynccontextmanager
-async def clients_of_two_brokers(installation: Installation, count: int) -> AsyncIterator[list[AIOKafkaClient]]:
+async def clients_of_two_brokers(
+    installation: Installation, count: int, timeout_ms: int = TIMEOUT_MS
+) -> AsyncIterator[list[AIOKafkaClient]]:
     """Clients that know a broker that answers and one that is silent."""
     assert clients.BATCH_BYTES  # the module has replaced aiokafka's own ways to choose a broker and to connect
     made = [
-        AIOKafkaClient(bootstrap_servers=installation.addresses.kafka_bootstrap, request_timeout_ms=TIMEOUT_MS)
+        AIOKafkaClient(bootstrap_servers=installation.addresses.kafka_bootstrap, request_timeout_ms=timeout_ms)
         for _ in range(count)
     ]
     with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
@@ -127,5 +130,36 @@ async def test_requests_to_a_silent_broker_fail_as_soon_as_others_have_taken_ove
                 async with asyncio.timeout(10 * silent_brokers.LOOK_SECONDS):
                     with pytest.raises(KafkaConnectionError):
                         await waiting
+        finally:
+            await client.close()
+
+
+async def test_an_attempt_to_connect_ends_as_soon_as_others_have_taken_over(installation: Installation) -> None:
+    async with clients_of_two_brokers(installation, 1, timeout_ms=60_000) as (client,):
+        connecting = asyncio.create_task(client.ready(SILENT))
+        await asyncio.sleep(0)
+        silent = client.cluster.broker_metadata(SILENT)
+        silent_brokers.note_silence(silent.host, silent.port)
+        async with asyncio.timeout(10 * silent_brokers.LOOK_SECONDS):
+            assert not await connecting
+
+
+async def test_a_client_starts_with_a_broker_that_answers(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bootstrap = installation.addresses.kafka_bootstrap
+    monkeypatch.setattr(random, "shuffle", lambda _: None)
+    with socket.create_server((LOOPBACK, 0), backlog=5) as silent:
+        host, port = silent.getsockname()
+        silent_brokers.note_silence(host, port)
+
+        async def has_left_the_cluster() -> bool:
+            return not silent_brokers._silence().addresses
+
+        await eventually(has_left_the_cluster, "no client knows the silent broker")
+        client = AIOKafkaClient(bootstrap_servers=f"{host}:{port},{bootstrap}", request_timeout_ms=60_000)
+        try:
+            async with asyncio.timeout(10):
+                await client.bootstrap()
         finally:
             await client.close()
