@@ -8,7 +8,7 @@ from triptych.kit.kafka import groups
 
 
 async def groups_behind(installation: Installation) -> list[str]:
-    """The groups of the services that have not committed the end of each partition that they read."""
+    """The groups that have not committed the end of each partition that they read; the views have version 1."""
     topics = installation.topics
     read = {
         groups.command_group(topics.prefix): topics.commands,

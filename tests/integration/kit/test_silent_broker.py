@@ -109,10 +109,12 @@ async def test_a_broker_that_answers_again_is_asked_again(installation: Installa
         known = next(broker for broker in client.cluster.brokers() if broker.nodeId != SILENT)
         silent_brokers.note_silence(known.host, known.port)
         assert silent_brokers.answering(client) == [SILENT]
+        assert (known.host, known.port) in silent_brokers._silence().asked_last
         # What only this broker can answer is sent to it all the same.
         await client.fetch_all_metadata()
         assert await client.ready(known.nodeId)
         assert known.nodeId in silent_brokers.answering(client)
+        assert (known.host, known.port) not in silent_brokers._silence().asked_last
 
 
 async def test_requests_to_a_silent_broker_fail_as_soon_as_others_have_taken_over(installation: Installation) -> None:
