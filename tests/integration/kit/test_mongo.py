@@ -8,10 +8,12 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pymongo
 import pytest
 from pymongo import AsyncMongoClient, network_layer
+from pymongo.asynchronous import pool
 from pymongo.errors import AutoReconnect, NetworkTimeout
 
 from tests.support.installation import Installation
@@ -20,7 +22,16 @@ from triptych.devstack.children import start_child
 from triptych.devstack.mongo import mongod_missing, runnable_mongod
 from triptych.devstack.ports import free_ports, is_free
 from triptych.kit.failures import NotYetAvailable, StartRefused
-from triptych.kit.mongo.driver import Database, Document, connect, is_duplicate_key, is_transient, open_database
+from triptych.kit.mongo import network
+from triptych.kit.mongo.driver import (
+    Collection,
+    Database,
+    Document,
+    connect,
+    is_duplicate_key,
+    is_transient,
+    open_database,
+)
 from triptych.kit.mongo.transactions import transaction
 
 pytestmark = pytest.mark.without_topics
@@ -140,6 +151,39 @@ async def test_a_reply_is_not_awaited_longer_than_the_address_says(installation:
         with pytest.raises(NetworkTimeout, match="timed out"):
             await database["things"].find_one(SLOW)
         assert 0.3 <= time.monotonic() - started < 3
+
+
+async def test_a_reply_that_is_there_at_the_deadline_is_taken(installation: Installation) -> None:
+    """This process was busy when the reply came, and then the deadline."""
+    client: AsyncMongoClient[Document]
+    async with AsyncMongoClient(installation.addresses.mongo_uri, retryReads=False, socketTimeoutMS=500) as client:
+        things: Collection = client[installation.name]["things"]
+        await things.insert_one({"_id": 1})
+        (server,) = client._topology._servers.values()
+        protocol = server.pool.conns[0].conn.get_conn
+        asking = asyncio.create_task(things.find_one({"$where": "sleep(100) || true"}))
+        async with asyncio.timeout(3):
+            while not protocol._pending_messages:
+                await asyncio.sleep(0)
+        time.sleep(0.7)  # noqa: ASYNC251 - the loop cannot run
+        assert await asking == {"_id": 1}
+        assert not protocol.transport.is_closing()
+
+
+async def test_a_reply_that_is_there_is_taken_without_time_left(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things = installation.database["things"]
+    await things.insert_one({"_id": 1})
+
+    async def send_slowly(protocol: Any, message: bytes) -> None:
+        await network.send(protocol, message)
+        await asyncio.sleep(0)  # the loop writes
+        time.sleep(0.3)  # noqa: ASYNC251 - the loop cannot run
+
+    monkeypatch.setattr(pool, "async_sendall", send_slowly)
+    with pymongo.timeout(0.2):
+        assert await things.find_one() == {"_id": 1}
 
 
 async def test_a_reply_is_not_awaited_on_a_connection_that_was_given_up(installation: Installation) -> None:

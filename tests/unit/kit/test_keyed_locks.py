@@ -55,3 +55,20 @@ async def test_a_block_that_fails_or_is_cancelled_unlocks_its_keys() -> None:
     await asyncio.wait({staying, waiting})
     async with asyncio.timeout(10), locks.of([1, 2]):
         pass
+
+
+async def test_a_block_that_is_cancelled_before_it_has_all_its_keys_unlocks_those_it_has() -> None:
+    locks: KeyedLocks[int] = KeyedLocks()
+
+    async def enter(*keys: int) -> None:
+        async with locks.of(keys):
+            raise AssertionError("the second key is locked")
+
+    async with asyncio.timeout(10), locks.of([2]):
+        waiting = asyncio.create_task(enter(1, 2))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled()
+        async with locks.of([1]):
+            pass

@@ -31,9 +31,9 @@ async def until_long(waits: Waits) -> None:
 
 
 async def test_a_short_wait_leaves_no_trace(waits: Waits, caplog: pytest.LogCaptureFixture) -> None:
-    with waits.waiting_for("something"):
+    with waits.begin("something"):
         await asyncio.sleep(0)
-    with waits.waiting_for("another"):  # when this wait is long, the first one would have been long too
+    with waits.begin("another"):  # when this wait is long, the first one would have been long too
         await until_long(waits)
     assert not [record for record in caplog.records if "something" in record.getMessage()]
     assert waits.problems() == {}
@@ -45,11 +45,11 @@ async def test_a_long_wait_is_logged_once_and_once_when_it_is_over(
 ) -> None:
     caplog.set_level(logging.INFO)
     health = Health(waits)
-    with waits.waiting_for("something"), waits.waiting_for("something"):
+    with waits.begin("something"), waits.begin("something"):
         await until_long(waits)
         assert gauge(waits)["something"] >= LONG
         assert (await health.problems())["waiting"].startswith("for something, for ")
-        with waits.waiting_for("something"):
+        with waits.begin("something"):
             await until_long(waits)
         assert len(caplog.records) == 1
     assert [(line["event"], line["waits_for"]) for line in logged(caplog.records)] == [

@@ -105,7 +105,8 @@ class Executor:
                     result = await self._execute(traced, writer, running_job)
                     accepted = note_outcomes(traced, result.replies, result.faulty, spans)
                     await writer.publish(result.rows, result.replies, spans, accepted)
-                    await self._dead_letter(result.faulty)
+                    if result.faulty:
+                        await self._dead_letter(result.faulty)
                 progress()
                 combined.has_jobs = combined.has_jobs or result.has_jobs
                 combined.still_parked |= result.still_parked

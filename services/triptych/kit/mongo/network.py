@@ -34,19 +34,11 @@ async def receive(connection: Any, request_id: int | None, max_message_size: int
         _OperationCancelled: the pool has given up the connection.
         ProtocolError: it is not what the server should send.
     """
+    watch = _Watch(connection)
     try:
-        async with asyncio.timeout(None) as limit:
-            watch = _Watch(connection, limit)
-            try:
-                data, op_code = await connection.conn.get_conn.read(request_id, max_message_size)
-            finally:
-                watch.stop()
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        if connection.cancel_context.cancelled:
-            raise _OperationCancelled("operation cancelled") from None
-        raise TimeoutError("timed out") from None
+        data, op_code = await connection.conn.get_conn.read(request_id, max_message_size)
+    finally:
+        watch.stop()
     unpack = _UNPACK_REPLY.get(op_code)
     if unpack is None:
         raise ProtocolError(f"Got opcode {op_code!r} but expected {_UNPACK_REPLY.keys()!r}")
@@ -54,17 +46,16 @@ async def receive(connection: Any, request_id: int | None, max_message_size: int
 
 
 class _Watch:
-    """Expires a limit of time at the deadline of a reply, or when the pool has given up the connection.
+    """Closes a connection at the deadline of its reply, or when the pool has given it up; its reader is told why.
 
     It is a class and not a function that refers to itself: such a function is a reference cycle, and the context of its
     timer kept every record of the current batch in memory until the next collection of cyclic garbage.
     """
 
-    __slots__ = ("_connection", "_ends", "_limit", "_loop", "_timer")
+    __slots__ = ("_connection", "_ends", "_loop", "_timer")
 
-    def __init__(self, connection: Any, limit: asyncio.Timeout) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._ends = _deadline(connection.conn.gettimeout)
         # Also without time left, a reply that has arrived is taken: the loop reads before it runs a timer.
@@ -74,13 +65,20 @@ class _Watch:
         self._timer.cancel()
 
     def _look(self) -> None:
-        if self._ends <= time.monotonic() or self._connection.cancel_context.cancelled:
-            self._limit.reschedule(self._loop.time())
+        if self._connection.cancel_context.cancelled:
+            self._close(_OperationCancelled("operation cancelled"))
+        elif self._ends <= time.monotonic():
+            self._close(TimeoutError("timed out"))
         else:
             self._timer = self._look_later()
 
     def _look_later(self) -> asyncio.TimerHandle:
         return self._loop.call_later(max(0.0, min(self._ends - time.monotonic(), LOOK_SECONDS)), self._look)
+
+    def _close(self, error: Exception) -> None:
+        protocol = self._connection.conn.get_conn
+        if protocol._pending_messages:  # otherwise the reply has just come, and is taken
+            protocol.close(error)
 
 
 def _deadline(socket_seconds: float | None) -> float:

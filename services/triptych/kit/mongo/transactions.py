@@ -79,7 +79,7 @@ async def end_left_open(database: Database) -> None:
     Raises:
         TransientFailure: MongoDB is away. The next call tries again.
     """
-    left_open = _left_open.get(database.client)
+    left_open = _left_open.get(database.client) if _left_open else None
     if not left_open:
         return
     ended = set(left_open)

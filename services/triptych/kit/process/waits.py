@@ -9,7 +9,6 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from prometheus_client.core import GaugeMetricFamily
@@ -35,32 +34,22 @@ class Waits(Collector):
         self._logged: dict[str, float] = {}
         """When the wait that was logged began."""
 
-    def begin(self, what: str) -> Callable[[], None]:
-        """Begin a wait. Call the returned function when the wait is over; a second call does nothing.
+    def begin(self, what: str) -> "Wait":
+        """Begin a wait. It lasts until its `end` is called, or as long as the block of a `with` statement.
 
         Needs a running event loop.
         """
         number = next(self._numbers)
-        begun = self._begun.setdefault(what, {})
-        begun[number] = self._clock()
+        self._begun.setdefault(what, {})[number] = self._clock()
         timer = asyncio.get_running_loop().call_later(self._long, self._log_long_wait, what, number)
+        return Wait(self, what, number, timer)
 
-        def end() -> None:
-            timer.cancel()
-            if begun.pop(number, None) is not None and what in self._logged and not self._longest(what) >= self._long:
-                since = self._logged.pop(what)
-                log.warning("a long wait is over", waits_for=what, seconds=round(self._clock() - since, 1))
-
-        return end
-
-    @contextmanager
-    def waiting_for(self, what: str) -> Iterator[None]:
-        """Record a wait that lasts as long as the block."""
-        end = self.begin(what)
-        try:
-            yield
-        finally:
-            end()
+    def end(self, what: str, number: int) -> None:
+        """End a wait, if it has not ended yet; see `Wait.end`."""
+        since = self._begun[what].pop(number, None)
+        if since is not None and what in self._logged and not self._longest(what) >= self._long:
+            since = self._logged.pop(what)
+            log.warning("a long wait is over", waits_for=what, seconds=round(self._clock() - since, 1))
 
     def problems(self) -> dict[str, float]:
         """For each thing that is waited for too long, the seconds of its longest wait."""
@@ -88,10 +77,33 @@ class Waits(Collector):
             log.warning("a wait has become long", waits_for=what, seconds=self._long)
 
 
+class Wait:
+    """One wait that has begun. A class, because the hot path waits often: a generator costs twice as much."""
+
+    __slots__ = ("_number", "_timer", "_waits", "_what")
+
+    def __init__(self, waits: Waits, what: str, number: int, timer: asyncio.TimerHandle) -> None:
+        self._waits = waits
+        self._what = what
+        self._number = number
+        self._timer = timer
+
+    def end(self) -> None:
+        """The wait is over; a second call does nothing."""
+        self._timer.cancel()
+        self._waits.end(self._what, self._number)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
 WAITS = Waits()
 """The waits of this process."""
 REGISTRY.register(WAITS)
-waiting_for = WAITS.waiting_for
+waiting_for = WAITS.begin
 
 
 class Trouble:
@@ -100,18 +112,18 @@ class Trouble:
     def __init__(self, what: str, waits: Waits = WAITS) -> None:
         self._what = what
         self._waits = waits
-        self._end: Callable[[], None] | None = None
+        self._wait: Wait | None = None
 
     def begin(self) -> None:
         """Record that an attempt has failed."""
-        if self._end is None:
-            self._end = self._waits.begin(self._what)
+        if self._wait is None:
+            self._wait = self._waits.begin(self._what)
 
     def end(self) -> None:
         """Record that an attempt has succeeded, or that there will be no more attempts."""
-        if self._end is not None:
-            self._end()
-            self._end = None
+        if self._wait is not None:
+            self._wait.end()
+            self._wait = None
 
 
 def recorded_as_wait(what: str) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:

@@ -245,8 +245,9 @@ class ProjectionHandler:
             for index in replays:
                 if (outcome := _REPLAY_OUTCOMES.get(batch.outcomes[index])) is not None:
                     REPLAYED.labels(sources[index].topic, outcome).inc()
-            await self._publisher.publish(await self._dead_letters.letters(refused))
-            self._dead_letters.report(refused)
+            if refused:
+                await self._publisher.publish(await self._dead_letters.letters(refused))
+                self._dead_letters.report(refused)
         return batch
 
     async def _load(self, gallery_ids: set[str]) -> dict[str, View]:
@@ -291,10 +292,12 @@ def _report_gaps(loaded: Mapping[str, View], batch: Batch) -> bool:
         for gallery_id in batch.changed
         if (view := batch.views[gallery_id]).missing and not (gallery_id in loaded and loaded[gallery_id].missing)
     ]
+    if not found:
+        return False
     GAPS.inc(len(found))
     event = "an event of a gallery is missing, and its view does not change until it is repaired"
     report(log, logging.ERROR, event, found, _gap)
-    return bool(found)
+    return True
 
 
 def _gap(view: View) -> dict[str, object]:
