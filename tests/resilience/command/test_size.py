@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import TEXT
+from tests.support.commands import SOURCE, TEXT
 from tests.support.installation import Installation
 from tests.support.product import running_projector
 from tests.support.sender import Sender, sending
 from tests.support.servers import Service, command_service
 from tests.support.waiting import eventually
 from tests.support.write_model import audit
+from triptych.contract.codec.cloudevents import DEFAULT_SITE_ID
+from triptych.contract.identity import derived_gallery_id
 
 ITEMS = int(os.environ.get("TRIPTYCH_TEST_ITEMS", "3000"))
 # The promise is one second; what tests share their processors with must not make them fail.
@@ -108,21 +110,19 @@ async def test_clone_clear_restore_and_delete_delay_nobody_and_use_bounded_memor
     await audit(installation.database)
 
 
-async def begin_clone(installation: Installation, sender: Sender, source: str) -> str:
-    """Begin a clone, and return its command when a part is copied, or all of it."""
-    jobs, galleries = installation.database["jobs"], installation.database["galleries"]
-    of_clones = {"_id": {"$ne": source}, "status": "live"}
-    ended = await galleries.count_documents(of_clones)
+async def begin_clone(installation: Installation, sender: Sender, source: str) -> tuple[str, str]:
+    """Begin a clone, and return its command and its gallery when the first items are copied, or all of them."""
     cloned = await sender.put("CreateGallery", {"cloneFromGalleryId": source})
+    clone = derived_gallery_id(DEFAULT_SITE_ID, cloned, SOURCE)
     await sender.producer.flush()
 
     async def is_begun() -> bool:
-        job = await jobs.find_one({"kind": "clone"})
-        is_half = job is not None and job["state"].get("copied", 0) > ITEMS / 4
-        return is_half or await galleries.count_documents(of_clones) > ended
+        # Not the job: that of an earlier clone may be left, if its process was killed at the end.
+        head = await installation.database["galleries"].find_one({"_id": clone})
+        return head is not None and head["totalItems"] > 0
 
-    await eventually(is_begun, "a part of the clone is copied", deadline_seconds=WORK_SECONDS)
-    return cloned
+    await eventually(is_begun, "the first items are copied", deadline_seconds=WORK_SECONDS)
+    return cloned, clone
 
 
 @pytest.mark.timeout(300 + 10 * WORK_SECONDS)
@@ -134,10 +134,10 @@ async def test_jobs_continue_after_a_kill(installation: Installation, tmp_path: 
             with command_service(installation, tmp_path) as first:
                 await eventually(first.is_ready, "the service is ready", deadline_seconds=60)
                 source = source or await sender.gallery(ITEMS)
-                cloned = await begin_clone(installation, sender, source)
+                cloned, clone = await begin_clone(installation, sender, source)
                 first.kill()
             await audit(installation.database)
-            half, clones = await galleries.find_one({"status": "building"}), clones + 1
+            half, clones = await galleries.find_one({"_id": clone, "status": "building"}), clones + 1
         assert half is not None
         assert half["totalItems"] < ITEMS
         with command_service(installation, tmp_path) as second:
