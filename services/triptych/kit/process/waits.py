@@ -78,7 +78,7 @@ class Waits(Collector):
 
 
 class Wait:
-    """One wait that has begun. A class, because the hot path waits often: a generator costs twice as much."""
+    """One wait that has begun."""
 
     __slots__ = ("_number", "_timer", "_waits", "_what")
 
