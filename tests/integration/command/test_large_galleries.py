@@ -30,6 +30,7 @@ async def test_a_clone_has_everything_in_order_and_later_commands_wait_for_it(se
     assert len({event["actionEvent"]["body"]["item"]["id"] for event in events[1:]}) == UNSCALED
     again = await sender.send("CreateGallery", {"cloneFromGalleryId": source, "gallery": {"sortOrder": 5}}, "clone")
     assert again == cloned
+    await sender.until_no_work_is_left()  # what is staged is deleted after the reply
     assert await sender.installation.database["staged_items"].count_documents({}) == 0
 
 
