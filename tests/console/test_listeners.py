@@ -92,7 +92,7 @@ async def test_a_listener_from_its_creation_to_its_end(
         await page.get_by_role("button", name="Send a test event").click()
         await expect(page.get_by_text("100 % of the last attempt")).to_be_visible()
         await page.get_by_role("link", name="Show its delivery").click()
-        await expect(page.get_by_text("Delivered")).to_be_visible()
+        await expect(page.get_by_role("paragraph").filter(has_text="Delivered")).to_be_visible()
         await expect(page.get_by_text("webhook-signature: v1,")).to_be_visible()
         await expect(page.get_by_text(NASTY)).to_be_visible()
         await expect(page.get_by_text('"originatedFrom": "Test"')).to_be_visible()
