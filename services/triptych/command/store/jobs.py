@@ -14,6 +14,7 @@ from triptych.contract.sizes import record_bytes
 from triptych.kit.chunks import until_full
 from triptych.kit.mongo.driver import ASCENDING, Database, Document, Session, UpdateOne
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.inserting import insert_all
 
 JOBS_AT_ONCE = 20
 """Jobs that one batch of the cursor brings."""
@@ -136,13 +137,9 @@ class JobStore:
             }
             for command, request in unit.jobs
         ]
-        if jobs:
-            await self._jobs.insert_many(jobs, session=session)
+        await insert_all(self._jobs, jobs, session)
         parked = [command for command in unit.parked if command.parked_id is None]
-        if parked:
-            await self._parked.insert_many(
-                [self._parked_document(command, ownership) for command in parked], session=session
-            )
+        await insert_all(self._parked, [self._parked_document(command, ownership) for command in parked], session)
 
     def _parked_document(self, command: ReceivedCommand, ownership: Ownership) -> Document:
         epoch = ownership.epoch(command.partition)

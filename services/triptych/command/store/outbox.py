@@ -24,6 +24,7 @@ from triptych.kit.mongo.driver import (
     WriteConcern,
 )
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.inserting import insert_all
 from triptych.kit.mongo.sharding import ShardKey
 from triptych.kit.mongo.transactions import settled_reads
 from triptych.kit.process.clock import utc_now
@@ -97,8 +98,7 @@ class Outbox:
 
     async def insert(self, rows: Sequence[OutboxRow], session: Session) -> None:
         """Insert rows in the transaction of `session`."""
-        if rows:
-            await self._rows.insert_many([_document(row) for row in rows], ordered=False, session=session)
+        await insert_all(self._rows, [_document(row) for row in rows], session)
 
     def records(self, rows: Sequence[OutboxRow]) -> list[OutgoingRecord]:
         """The records to publish for rows."""

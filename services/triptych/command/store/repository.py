@@ -20,6 +20,7 @@ from triptych.kit.mongo.driver import (
     is_duplicate_key,
 )
 from triptych.kit.mongo.fencing import Ownership
+from triptych.kit.mongo.inserting import insert_all
 from triptych.kit.mongo.routers import has_shards, within
 from triptych.kit.mongo.transactions import transaction
 from triptych.writemodel.galleries import GALLERIES, ITEMS
@@ -97,8 +98,7 @@ class WriteModelRepository:
             writes
         ):
             raise Conflict("a gallery has moved on, or has another owner")
-        if new:
-            await self._galleries.insert_many(new, ordered=False, session=session)
+        await insert_all(self._galleries, new, session)
 
     async def _write_outcomes(self, unit: UnitOfWork, at: datetime, session: Session) -> None:
         new: list[Document] = []
@@ -110,8 +110,7 @@ class WriteModelRepository:
             else:
                 # Insert: two commands with one key, on different partitions, must not both be carried out.
                 new.append(document)
-        if new:
-            await self._processed.insert_many(new, ordered=False, session=session)
+        await insert_all(self._processed, new, session)
         if ended:
             await self._processed.bulk_write(ended, ordered=False, session=session)
 
@@ -140,5 +139,4 @@ class WriteModelRepository:
             await self._items.delete_many(by_ids, session=session)
         if changed:
             await self._items.bulk_write(changed, ordered=False, session=session)
-        if new:
-            await self._items.insert_many(new, ordered=False, session=session)
+        await insert_all(self._items, new, session)

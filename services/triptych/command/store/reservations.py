@@ -11,6 +11,7 @@ from typing import TypeAlias
 from triptych.command.domain.state import GalleryHead
 from triptych.command.store.documents import RESERVATIONS
 from triptych.kit.mongo.driver import Database, Document, Session
+from triptych.kit.mongo.inserting import insert_all
 from triptych.kit.mongo.routers import has_shards
 from triptych.writemodel.galleries import Status
 
@@ -51,16 +52,15 @@ class Reservations:
         """Write the changed places in the transaction of `session`; nothing on a replica set.
 
         Raises:
-            BulkWriteError: another gallery has one of the places.
+            DuplicateKeyError: another gallery has one of the places.
         """
         if not has_shards(self._database):
             return
         left, taken = moved(heads)
         if left:
             await self._reservations.delete_many({"_id": {"$in": [_id(place) for place in left]}}, session=session)
-        if taken:
-            documents = [{"_id": _id(place), "galleryId": gallery_id} for place, gallery_id in taken]
-            await self._reservations.insert_many(documents, ordered=False, session=session)
+        documents = [{"_id": _id(place), "galleryId": gallery_id} for place, gallery_id in taken]
+        await insert_all(self._reservations, documents, session)
 
 
 def _id(place: Place) -> Document:

@@ -11,16 +11,16 @@ from triptych.kit.failures import TransientFailure
 from triptych.kit.mongo.driver import (
     ASCENDING,
     DESCENDING,
-    BulkWriteError,
     Collection,
     Database,
     DeleteOne,
     Document,
+    DuplicateKeyError,
     ReplaceOne,
     UpdateOne,
-    is_duplicate_key,
 )
 from triptych.kit.mongo.fencing import Ownership, all_documents
+from triptych.kit.mongo.inserting import insert_all
 from triptych.kit.mongo.routers import within
 from triptych.kit.mongo.transactions import committed_reads, transaction
 from triptych.projector.view.batch import Batch
@@ -165,22 +165,16 @@ class ViewRepository:
             written = await self._galleries.bulk_write(writes, ordered=False, session=session)
             if written.matched_count != len(writes):
                 raise _OtherWriter("a gallery's view was changed by another writer")
-            if unknown:
-                try:
-                    await self._galleries.insert_many(unknown, ordered=False, session=session)
-                except BulkWriteError as error:
-                    if is_duplicate_key(error):
-                        raise _OtherWriter("a gallery's view was created by another writer") from error
-                    raise
+            try:
+                await insert_all(self._galleries, unknown, session)
+            except DuplicateKeyError as error:
+                raise _OtherWriter("a gallery's view was created by another writer") from error
             if changed:
                 await self._items.bulk_write(changed, ordered=False, session=session)
-            if added:
-                try:
-                    await self._items.insert_many(added, ordered=False, session=session)
-                except BulkWriteError as error:
-                    if is_duplicate_key(error):
-                        raise _ItemExists from error
-                    raise
+            try:
+                await insert_all(self._items, added, session)
+            except DuplicateKeyError as error:
+                raise _ItemExists from error
 
     def _by_id(self, items: AbstractCollection[ItemKey]) -> Document:
         """The filter for these items."""
