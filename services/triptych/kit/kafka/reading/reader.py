@@ -119,6 +119,9 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
             log.exception("fetched data cannot be handled")
             has_failed = True
         if has_failed:
+            if has_news:  # the pause must not delay the records of other partitions
+                for waiter in self._fetch_waiters:
+                    self._notify(waiter)
             with contextlib.suppress(asyncio.CancelledError):  # aiokafka expects a cancelled task to return
                 await asyncio.sleep(self._retry_backoff)
         return has_news
